@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from engine.domain.account import AccountReport
-from engine.domain.errors import RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
@@ -38,10 +37,6 @@ Receive = Callable[[str, Delivery], Awaitable[Reception]]
 
 OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer is shown on that page."""
-
-
-class NothingThere(RexAlgoError):
-    """Raised when the requested thing does not exist; the message names what does."""
 
 
 @dataclass(slots=True)

@@ -27,8 +27,8 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands import Commands
 from engine.commands.keys import KEYS
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InUse, InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger.freeze import EVERYBODY, freeze
@@ -55,7 +55,7 @@ WITHOUT_LOCK: Final = frozenset(
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class FolderLocked(RexAlgoError):
+class FolderLocked(InUse):
     """Raised when another process works on this folder; names it."""
 
 
@@ -314,16 +314,18 @@ async def _directly(
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
             await ledger.write(
-                lambda db, old=mark.old: freeze(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
+                lambda db, old=mark.old: freeze(
+                    db, account=EVERYBODY, name="", cause=old, at=clock.now()
+                )  # type: ignore[misc]
             )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         context = EngineContext(
-            config,
-            ledger,
-            clock,
-            partial(_plugins, config),
-            keyring.open,
-            trio.lowlevel.checkpoint,
+            config=config,
+            ledger=ledger,
+            clock=clock,
+            plugins=partial(_plugins, config),
+            open_vault=keyring.open,
+            changed=trio.lowlevel.checkpoint,
             keyring=keyring,
         )
         answer = await Commands(context).run(method, params)

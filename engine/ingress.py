@@ -6,9 +6,7 @@ recording runs in the engine's own nursery, so a sender that hangs up loses noth
 to authenticate is one and the same answer.
 """
 
-import hashlib
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +26,7 @@ from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
@@ -38,7 +36,14 @@ from engine.ledger.freeze import EVERYBODY
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+    turns,
+)
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
@@ -58,7 +63,7 @@ goes out first.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
@@ -131,7 +136,13 @@ class Ingress:
     async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
         began = trio.current_time()
         reception, said_at = await self._receive(endpoint, delivery)
-        self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
+        self._note(
+            endpoint,
+            delivery=delivery,
+            reception=reception,
+            said_at=said_at,
+            took_s=trio.current_time() - began,
+        )
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
@@ -177,17 +188,17 @@ class Ingress:
             reads_exit = None  # entries are held back by their rate
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
-            EndpointId(endpoint),
-            delivery.received_at,
-            reception.kind.value,
-            reception.field,
-            reception.expected,
-            reception.signal_id,
-            dialect_of(delivery),
-            None if offset is None else round(offset * 1000),
-            delivery.peer,
-            round(took_s * 1_000_000),
-            reads_exit,
+            endpoint=EndpointId(endpoint),
+            at=delivery.received_at,
+            kind=reception.kind.value,
+            field=reception.field,
+            expected=reception.expected,
+            signal_id=reception.signal_id,
+            dialect=dialect_of(delivery),
+            offset_ms=None if offset is None else round(offset * 1000),
+            peer=delivery.peer,
+            took_us=round(took_s * 1_000_000),
+            reads_exit=reads_exit,
         )
         self._nursery.start_soon(self._write_delivery, row)
 
@@ -219,18 +230,18 @@ class Ingress:
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if target is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(
                 self._note_old_key, valid[proof.key_index].id, now, delivery.peer
             )
         if target.is_deleted:
-            return Reception(ReceptionKind.GONE), proof.signed_at
+            return Reception(kind=ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
-            return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+            return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
         said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)
@@ -238,19 +249,19 @@ class Ingress:
             will_turn = partial(turns, self._ledger.db, target.strategy, draft)
             draft = admit(
                 draft,
-                target.scope,
-                partial(is_held, self._ledger.db, target.strategy, draft.symbol),
-                now,
-                will_turn,
+                scope=target.scope,
+                is_held=partial(is_held, self._ledger.db, target.strategy, draft.symbol),
+                now=now,
+                turns=will_turn,
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected), said_at
+            return Reception(kind=kind, field=error.field, expected=error.expected), said_at
         pace = target.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
-                return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+                return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
         return await self._record_delivery(target, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
@@ -282,28 +293,29 @@ class Ingress:
     async def _record_delivery(
         self, endpoint: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
-        new = self._new_signal(
+        new = new_signal(
             endpoint.strategy,
-            f"endpoint:{endpoint.id}",
-            draft,
-            delivery.body,
-            draft.sent_at or proof.signed_at,
-            delivery.received_at,
+            origin=f"endpoint:{endpoint.id}",
+            draft=draft,
+            content=delivery.body,
+            told=draft.sent_at or proof.signed_at,
+            received=delivery.received_at,
+            circumstances=self._circumstances(endpoint.strategy),
         )
         try:
             recorded = await self.record(new)
         except DedupeConflict:
-            return Reception(ReceptionKind.CONFLICT)
+            return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
             _LOG.error("a signal could not be recorded: %s", error)
-            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
-            kind,
-            recorded.id,
-            recorded.receipt,
-            recorded.not_mirrored is None,
-            recorded.not_mirrored,
+            kind=kind,
+            signal_id=recorded.id,
+            receipt_id=recorded.receipt,
+            mirrored=recorded.not_mirrored is None,
+            reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
 
@@ -317,29 +329,6 @@ class Ingress:
         is_held = bool(self._shared.why_held(EVERYBODY))
         return Circumstances(
             off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), is_held
-        )
-
-    def _new_signal(
-        self,
-        strategy: StrategyId,
-        origin: str,
-        draft: SignalDraft,
-        content: bytes,
-        sent_at: datetime | None,
-        received: datetime,
-    ) -> NewSignal:
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"),
-            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
-            strategy=strategy,
-            origin=origin,
-            draft=draft,
-            body_hash=hashlib.sha256(content).digest(),
-            decided_at=received if sent_at is None else min(sent_at, received),
-            received_at=received,
-            is_told=sent_at is not None,
-            circumstances=self._circumstances(strategy),
         )
 
     async def record(self, new: NewSignal) -> Recorded:
@@ -374,15 +363,22 @@ class Ingress:
         """Record a stream source's signal; raises InvalidValue if it may not be sent."""
         now = self._clock.now()
         draft = admit(
-            draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
+            draft,
+            Scope(symbols=symbols),
+            partial(is_held, self._ledger.db, strategy, draft.symbol),
+            now,
         )
-        content = repr(draft).encode()
+        new = new_signal(
+            strategy,
+            origin=f"stream:{source}:{strategy}",
+            draft=draft,
+            content=None,
+            told=draft.sent_at,
+            received=now,
+            circumstances=self._circumstances(strategy),
+        )
         try:
-            recorded = await self.record(
-                self._new_signal(
-                    strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now
-                )
-            )
+            recorded = await self.record(new)
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id

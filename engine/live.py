@@ -12,6 +12,7 @@ from engine.decisions.reconciliation import Correction, Plan
 from engine.domain.account import AccountReport, UnreadableRow
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.preflight import Preflight
+from engine.domain.readiness import Readiness
 from engine.ledger import Database
 
 
@@ -39,8 +40,8 @@ class KnownAccount(Protocol):
         """Why the account cannot be read; empty if it can."""
 
     @property
-    def key_refused(self) -> bool:
-        """Whether the exchange last refused its key."""
+    def readiness(self) -> Readiness:
+        """What the newest reading of it came to."""
 
     @property
     def foreign(self) -> frozenset[str]:

@@ -77,7 +77,13 @@ class Monitor:
         ready = (
             self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
         )
-        return ReadinessView(ready, self._ledger.healthy, len(accounts), read, failed)
+        return ReadinessView(
+            ready=ready,
+            ledger=self._ledger.healthy,
+            accounts=len(accounts),
+            accounts_reconciled=read,
+            accounts_failed=failed,
+        )
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
         """Return the newest ``limit`` rows, newest first."""

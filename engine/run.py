@@ -84,7 +84,7 @@ STOP_WITHIN_S: Final = 8.5
 SWITCHES_EVERY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """The interfaces of a running engine: for bots, for probes and pages, for people at pages, and
     for operators.
@@ -129,7 +129,9 @@ async def run_engine(
             keyring = Keyring(ledger, clock, config.key_place, key)
             await keyring.open()
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
-            engine = await _Engine.begin(config, plugins, ledger, keyring, clock)
+            engine = await _Engine.begin(
+                config, plugins=plugins, ledger=ledger, keyring=keyring, clock=clock
+            )
             async with engine.running() as doors:
                 yield doors
             engine.mark.keep(clock.now())
@@ -171,14 +173,14 @@ class _Engine:
         self._account_tasks = AccountTasks(seed=epoch)
         self.mark = mark
         self._shared = Shared(
-            ledger,
-            clock,
-            _pace(config),
-            config.limits,
-            epoch,
-            self._feeds,
-            trio.Semaphore(config.engine.claims_unsent_max),
-            partial(subscription, ledger.db),
+            ledger=ledger,
+            clock=clock,
+            pace=_pace(config),
+            limits=config.limits,
+            epoch=epoch,
+            feeds=self._feeds,
+            unsent=trio.Semaphore(config.engine.claims_unsent_max),
+            read_subscription=partial(subscription, ledger.db),
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
         self._breakers = Breakers(
@@ -201,7 +203,7 @@ class _Engine:
 
         def start(db: Database) -> tuple[int, int]:
             if mark.old:
-                freeze(db, EVERYBODY, "", mark.old, now)
+                freeze(db, account=EVERYBODY, name="", cause=mark.old, at=now)
             if is_copy(db):
                 take_into_use(db)
             epoch = begin_run(db, to_us(now))
@@ -221,7 +223,15 @@ class _Engine:
                 "looked up",
                 orphans,
             )
-        return cls(config, plugins, ledger, keyring, clock, epoch, mark)
+        return cls(
+            config,
+            plugins=plugins,
+            ledger=ledger,
+            keyring=keyring,
+            clock=clock,
+            epoch=epoch,
+            mark=mark,
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
@@ -256,7 +266,11 @@ class _Engine:
                 await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
                     yield Engine(
-                        ingress, monitor, open_services(context), commands, self._shared.stop
+                        ingress=ingress,
+                        monitor=monitor,
+                        services=open_services(context),
+                        commands=commands,
+                        stop_claiming=self._shared.stop,
                     )
                 finally:
                     self._shared.stop()
@@ -277,18 +291,18 @@ class _Engine:
 
     def _context(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> EngineContext:
         return EngineContext(
-            self._config,
-            self._ledger,
-            self._clock,
-            lambda: self._plugins,
-            self._keyring.open,
-            reload,
-            self._account_tasks,
-            self._try_login,
-            receive,
-            self._keyring,
-            self.mark,
-            self._feeds,
+            config=self._config,
+            ledger=self._ledger,
+            clock=self._clock,
+            plugins=lambda: self._plugins,
+            open_vault=self._keyring.open,
+            changed=reload,
+            live=self._account_tasks,
+            try_login=self._try_login,
+            receive=receive,
+            keyring=self._keyring,
+            mark=self.mark,
+            feeds=self._feeds,
         )
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
@@ -298,10 +312,10 @@ class _Engine:
         login = AccountLogin(AccountId("trying"), credentials)
         session = ExchangeSession(
             self._plugins.exchanges[exchange],
-            login,
-            self._contexts[exchange],
-            self._limiter,
-            self._shared.pace.send_deadline_s,
+            login=login,
+            context=self._contexts[exchange],
+            limiter=self._limiter,
+            send_deadline_s=self._shared.pace.send_deadline_s,
             why_held=lambda: "an account that is only tried sends nothing",
         )
         try:
@@ -321,7 +335,14 @@ class _Engine:
             1, 60.0 / per_minute, max(1, per_minute // 4)
         )  # a period of one delivery: nobody waits, what exceeds it is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
-        return Ingress(self._shared, self._account_tasks, nursery, self._limiter, limit, default)
+        return Ingress(
+            self._shared,
+            account_tasks=self._account_tasks,
+            nursery=nursery,
+            limiter=self._limiter,
+            webhook_limit=limit,
+            default_source=default,
+        )
 
     async def _cut_sends(self) -> None:
         """Cut off what is in flight 8.5 s after the stop began: each order is recorded UNKNOWN and
@@ -399,15 +420,15 @@ class _Engine:
             keys = self._keys(row.id, now) if row.enabled else ()
             made.append(
                 Endpoint(
-                    row.id,
-                    strategy.id,
-                    strategy.name,
-                    read_scope(strategy.symbols, row.settings),
-                    source,
-                    keys,
-                    row.is_deleted,
-                    row.token_hash,
-                    str(row.settings.get("sell", "close")),
+                    id=row.id,
+                    strategy=strategy.id,
+                    strategy_name=strategy.name,
+                    scope=read_scope(strategy.symbols, row.settings),
+                    source=source,
+                    keys=keys,
+                    is_deleted=row.is_deleted,
+                    token_hash=row.token_hash,
+                    sell=str(row.settings.get("sell", "close")),
                 )
             )
         return made
@@ -447,11 +468,11 @@ class _Engine:
             raise RexAlgoError(f"account {row.name}: expected {refused}")
         state = Account(
             row.id,
-            row.name,
-            row.exchange,
-            environment.value,
-            self._shared,
-            partial(self._new_session, row.id, row.exchange),
+            name=row.name,
+            exchange=row.exchange,
+            environment=environment.value,
+            shared=self._shared,
+            new_session=partial(self._new_session, row.id, row.exchange),
         )
         self._account_tasks.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version
@@ -470,12 +491,12 @@ class _Engine:
         )
         return ExchangeSession(
             self._plugins.exchanges[exchange],
-            login,
-            self._contexts[exchange],
-            self._limiter,
-            self._shared.pace.send_deadline_s,
-            self._shared.sends,
-            self._breakers.circuits[exchange],
+            login=login,
+            context=self._contexts[exchange],
+            limiter=self._limiter,
+            send_deadline_s=self._shared.pace.send_deadline_s,
+            sends=self._shared.sends,
+            circuit=self._breakers.circuits[exchange],
             why_held=partial(self._shared.why_held, identifier),
         )
 
@@ -496,13 +517,13 @@ class _Engine:
         http = HttpClientFactory()
         record = partial(ingress.emit, row.id, row.source, row.symbols)
         context = StrategyStream(
-            row.name,
-            row.symbols,
-            row.params,
-            self._clock,
-            http,
-            tuple(self._feeds.values()),
-            record,
+            strategy=row.name,
+            symbols=row.symbols,
+            params=row.params,
+            clock=self._clock,
+            http=http,
+            feeds=tuple(self._feeds.values()),
+            record=record,
         )
         nursery.start_soon(
             run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http
@@ -523,14 +544,14 @@ def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
 def _pace(config: Config) -> Pace:
     engine = config.engine
     return Pace(
-        engine.entry_age_s,
-        engine.price_age_s,
-        engine.send_deadline_s,
-        engine.claims_unsent_max,
-        engine.reconcile_active_s,
-        engine.reconcile_idle_s,
-        engine.not_confirmed_after_s,
-        engine.resting_entry_s,
-        engine.unprotected_s,
-        engine.trading_day_zone,
+        entry_age_s=engine.entry_age_s,
+        price_age_s=engine.price_age_s,
+        send_deadline_s=engine.send_deadline_s,
+        claims_unsent_max=engine.claims_unsent_max,
+        reconcile_active_s=engine.reconcile_active_s,
+        reconcile_idle_s=engine.reconcile_idle_s,
+        not_confirmed_after_s=engine.not_confirmed_after_s,
+        resting_entry_s=engine.resting_entry_s,
+        unprotected_s=engine.unprotected_s,
+        trading_day_zone=engine.trading_day_zone,
     )

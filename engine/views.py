@@ -22,7 +22,7 @@ class ReceptionKind(Enum):
     UNAVAILABLE = "unavailable"  # 503 + Retry-After
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
     """The answer to one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID;
     nothing of the input is repeated.
@@ -42,7 +42,7 @@ class Reception:
     ignored_fields: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptView:
     """What became of a signal, as its sender may see it: never who the followers are. ``open``
     counts copies without a final outcome.
@@ -60,7 +60,7 @@ class ReceiptView:
     environments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
     """One change of one copy's outcome; ``sequence`` is the ledger's event number (the live
     stream's event id).
@@ -94,7 +94,7 @@ class HealthView:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessView:
     """Whether orders can flow: ledger open, actors started, each account's first reconcile done or
     visibly failed.
@@ -107,7 +107,7 @@ class ReadinessView:
     accounts_failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
     """One order attempt of a copy.
 
@@ -139,7 +139,7 @@ class WhyEvent:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhyView:
     """The explanation of one copy: what became of it with numbers, sentence, the setting that would
     change it, and whose move it is.
@@ -165,7 +165,7 @@ class WhyView:
     now: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownView:
     """One order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed
     (no trace was found).
@@ -183,7 +183,7 @@ class UnknownView:
     claimed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchView:
     """One switch that is on; ``level`` is entries, reduce or flatten."""
 
@@ -215,7 +215,7 @@ class StillOpenView:
     is_asked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
     """One alert."""
 
@@ -238,7 +238,7 @@ class HoldingView:
     strategy: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRowView:
     """One account: how many symbols strategies hold, how many orders wait to be planned, how many
     are unproven.
@@ -253,7 +253,7 @@ class AccountRowView:
     holdings: tuple[HoldingView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """The status of this installation, from the ledger alone. Counts of copies and alerts cover the
     last 24 hours.

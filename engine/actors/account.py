@@ -21,6 +21,8 @@ from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.moves import require_move
+from engine.domain.readiness import READINESS_MOVES, Readiness
 from engine.ledger.attempts import last_exits, met_foreign, open_entries, unsettled_symbols
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.holdings import read_holding, read_holdings
@@ -67,10 +69,9 @@ class Account:
         """The newest report, for people only: kept while the account cannot be read, when
         ``report`` is None and entries fail closed.
         """
+        self.readiness = Readiness.UNREAD
         self.problem = ""
         """Why the account cannot be read; empty if it can."""
-        self.problem_may_pass = False
-        self.key_refused = False
         self.foreign = met_foreign(shared.ledger.db, identifier)
         """Orders with our mark that the ledger lacks: entries stop until a person accepts them,
         whatever is read meanwhile.
@@ -160,8 +161,7 @@ class Account:
         self.report = self.last_report = report
         self.read_began = began
         self.read_at = self.shared.clock.now()
-        self.problem = ""
-        self.problem_may_pass = self.key_refused = False
+        self._became(Readiness.READY, "")
         self.first_reading.set()
         if check_is_due:
             self.check.wake()
@@ -172,12 +172,14 @@ class Account:
         """Record why the newest reading failed: until one succeeds, entries fail closed."""
         if not self.problem:
             self.note("cannot be read", error)
-        self.problem = f"{type(error).__name__}: {error}"[:200]
-        self.problem_may_pass = not isinstance(error, Rejected)
-        self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
+        self._became(_readiness_after(error), f"{type(error).__name__}: {error}"[:200])
         self.first_reading.set()
         self.report = None
         self.wake()
+
+    def _became(self, readiness: Readiness, problem: str) -> None:
+        require_move(READINESS_MOVES, self.readiness, readiness, "an account")
+        self.readiness, self.problem = readiness, problem
 
     def is_overtaken(self, began: datetime) -> bool:
         """Return whether a reading that began at ``began`` is older than the newest one, so that it
@@ -228,7 +230,7 @@ class Account:
     @property
     def settled(self) -> bool:
         """Return whether the first reading is done or has visibly failed."""
-        return self.first_reading.is_set() or bool(self.problem)
+        return self.readiness is not Readiness.UNREAD
 
     @property
     def why_held(self) -> str:
@@ -275,7 +277,9 @@ class Account:
         watch.
         """
         at = self.shared.clock.now()
-        await self.shared.ledger.write(lambda db: write_pulse(db, kind, self.name, data, at))
+        await self.shared.ledger.write(
+            lambda db: write_pulse(db, kind=kind, subject=self.name, data=data, at=at)
+        )
 
     @property
     def visible_within_s(self) -> float:
@@ -342,13 +346,13 @@ class Account:
             intent = attempt.intent
             self.reserve(
                 PendingEntry(
-                    attempt.copy,
-                    intent.symbol,
-                    attempt.strategy,
-                    intent.position_side,
-                    intent.quantity,
-                    attempt.notional,
-                    attempt.margin,
+                    copy=attempt.copy,
+                    symbol=intent.symbol,
+                    strategy=attempt.strategy,
+                    side=intent.position_side,
+                    quantity=intent.quantity,
+                    notional=attempt.notional,
+                    margin=attempt.margin,
                 )
             )
 
@@ -378,3 +382,10 @@ class Account:
             reserved.ended_at = self.shared.clock.now()
         else:
             del self.reserved[copy]
+
+
+def _readiness_after(error: Exception) -> Readiness:
+    if not isinstance(error, Rejected):
+        return Readiness.FAILED
+    is_key = error.kind is RejectionKind.CREDENTIALS
+    return Readiness.KEY_REFUSED if is_key else Readiness.REFUSED

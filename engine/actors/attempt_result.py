@@ -100,7 +100,9 @@ def attempt_result(
             )
             again = at if report.filled_quantity > 0 else later
             return AttemptResult(
-                lambda db: complete(db, attempt_id, report, outcome, at, again),
+                lambda db: complete(
+                    db, attempt_id=attempt_id, report=report, outcome=outcome, at=at, retry_at=again
+                ),
                 state,
                 report.filled_quantity > 0,
             )
@@ -114,7 +116,13 @@ def attempt_result(
             refusal, again_at = residue or refused_outcome(answer), None if residue else later
             return AttemptResult(
                 lambda db: end(
-                    db, attempt_id, AttemptState.REJECTED, refusal, answer.text, at, again_at
+                    db,
+                    attempt_id=attempt_id,
+                    state=AttemptState.REJECTED,
+                    outcome=refusal,
+                    cause=answer.text,
+                    at=at,
+                    retry_at=again_at,
                 ),
                 AttemptState.REJECTED,
                 False,
@@ -123,19 +131,37 @@ def attempt_result(
         case NothingSent():
             asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
             return AttemptResult(
-                lambda db: back_to_new(db, attempt_id, answer.text, asked, at),
+                lambda db: back_to_new(
+                    db, attempt_id=attempt_id, cause=answer.text, retry_at=asked, at=at
+                ),
                 AttemptState.NEW,
                 False,
             )
         case NoProof(cause):
             unknown = unknown_outcome(intent, cause)
             return AttemptResult(
-                lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at),
+                lambda db: end(
+                    db,
+                    attempt_id=attempt_id,
+                    state=AttemptState.UNKNOWN,
+                    outcome=unknown,
+                    cause=cause,
+                    at=at,
+                ),
                 AttemptState.UNKNOWN,
                 False,
             )
         case Outcome():
             stopped = _OF_FAMILY[answer.code.family]
             return AttemptResult(
-                lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False
+                lambda db: end(
+                    db,
+                    attempt_id=attempt_id,
+                    state=stopped,
+                    outcome=answer,
+                    cause="the last line",
+                    at=at,
+                ),
+                stopped,
+                False,
             )

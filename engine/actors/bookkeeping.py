@@ -109,7 +109,7 @@ class Bookkeeping:
                 ],
             ) -> None:
                 for account, worth, at in some:
-                    mark_equity_point(db, account, worth, at, apart_us)
+                    mark_equity_point(db, account=account, equity=worth, at=at, apart_us=apart_us)
                     if apart_us == HOUR_US:
                         thin_equity_points(db, account, now)
 

@@ -139,7 +139,13 @@ class BooksWatch:
                 now = own_changes(
                     report, read_holdings(db, account_id), own_books(db, account_id), undecided
                 )
-                book_own(db, account_id, now, began, None if wallet is None else self.seen_at)
+                book_own(
+                    db,
+                    account=account_id,
+                    changes=now,
+                    at=began,
+                    seen_at=None if wallet is None else self.seen_at,
+                )
                 if wallet is None and is_quiet and all(each.is_entry for each in now):
                     self._begin(db, report, began)
 
@@ -178,11 +184,11 @@ class BooksWatch:
         baseline = at_cost(report, costs)
         begin_wallet(
             db,
-            account_id,
-            report.balance.total if baseline is None else baseline,
-            report.balance.total,
-            equity(report),
-            at,
+            account=account_id,
+            baseline=report.balance.total if baseline is None else baseline,
+            cash=report.balance.total,
+            worth=equity(report),
+            at=at,
         )
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
@@ -215,9 +221,18 @@ class BooksWatch:
 
         def write(db: Database) -> None:
             if amount is not None:
-                note_unexplained(db, account_id, amount, wallet.quiet_at, began)
+                note_unexplained(
+                    db, account=account_id, amount=amount, since=wallet.quiet_at, until=began
+                )
             left = wallet.rounding if amount is not None else wallet.rounding + rest
-            compared(db, account_id, report.balance.total, equity(report), left, began)
+            compared(
+                db,
+                account=account_id,
+                cash=report.balance.total,
+                worth=equity(report),
+                rounding=left,
+                at=began,
+            )
 
         await ledger.write(write)
 

@@ -80,12 +80,25 @@ class Breakers:
 
     async def _trip(self, scope: SwitchScope, target: str, cause: str) -> None:
         shared = self._shared
-        switch = Switch(scope, target, cause[:200], "breaker", shared.clock.now())
+        switch = Switch(
+            scope=scope,
+            target=target,
+            note=cause[:200],
+            set_by="breaker",
+            set_at=shared.clock.now(),
+        )
         details = {"scope": switch.label, "cause": cause, "flags": f"--{scope.value} {target}"}
 
         def trip(db: Database) -> None:
             set_switch(db, switch)
-            raise_alert(db, AlertCode.BREAKER_TRIPPED, target, details, switch.set_at, scope.value)
+            raise_alert(
+                db,
+                code=AlertCode.BREAKER_TRIPPED,
+                subject=target,
+                details=details,
+                at=switch.set_at,
+                sameness=scope.value,
+            )
 
         await shared.ledger.write(trip)
         shared.switches = switches(shared.ledger.db)

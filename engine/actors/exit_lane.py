@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import nothing_stops
 from engine.actors.resting_lane import take_back_resting
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState
@@ -82,7 +83,7 @@ async def close(lanes: Lanes, leg: WaitingLeg) -> None:
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
         case ExitPlan():
-            await _send(lanes, leg, signal, plan, context)
+            await _send(lanes, leg=leg, signal=signal, plan=plan, context=context)
 
 
 def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
@@ -120,7 +121,9 @@ def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
     db = shared.ledger.db
     # Before the holding is read: an entry that ends between the two statements is seen in one of
     # them.
-    entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
+    entering = is_entering(
+        db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, before=signal.order_key
+    )
     exits = [
         each
         for each in open_attempts(db, leg.account)
@@ -295,7 +298,13 @@ async def _send(
         held_before=_held_before(account, plan),
     )
     done = await send(
-        lanes, leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan)
+        lanes,
+        leg=leg,
+        session=session,
+        wanted=wanted,
+        what_stops=nothing_stops,
+        retry_s=retry_s,
+        residue_kinds=_residue_kinds(context, plan),
     )
     if done is not None and done.state.is_terminal and done.residue is None:
         await (

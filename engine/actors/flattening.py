@@ -75,7 +75,11 @@ class Flattening:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
             new = forced_close(
-                "flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now()
+                "flatten",
+                strategy=strategy,
+                symbol=symbol,
+                accounts=frozenset(accounts),
+                now=self._shared.clock.now(),
             )
             try:
                 await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]

@@ -34,7 +34,7 @@ from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.books_check import Examined
-from engine.decisions.dispatching import LegState, choose_legs
+from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.reconciliation import Correction, ForeignOrders, Plan
@@ -61,7 +61,11 @@ class Follower:
         self.books = BooksWatch(account)
         self._reconciler = Reconciler(account, self.books)
         self.reader = AccountReader(
-            account, self.position_ids, self.unreadable, self.books, self._reconciler
+            account,
+            position_ids=self.position_ids,
+            unreadable=self.unreadable,
+            books=self.books,
+            reconciler=self._reconciler,
         )
         self.resolver = Resolver(account, self.reader, self.unreadable)
         self.guard = ProtectionGuard(account)
@@ -125,11 +129,11 @@ class Follower:
             for attempt in stray:
                 end(
                     db,
-                    attempt.id,
-                    AttemptState.UNKNOWN,
-                    unknown_outcome(attempt.intent, cause),
-                    cause,
-                    at,
+                    attempt_id=attempt.id,
+                    state=AttemptState.UNKNOWN,
+                    outcome=unknown_outcome(attempt.intent, cause),
+                    cause=cause,
+                    at=at,
                 )
 
         await self.account.shared.ledger.write(own)
@@ -144,7 +148,7 @@ class Follower:
                 else waiting_legs(shared.ledger.db, account.id)
             )
             chosen = choose_legs(
-                [self._state(leg) for leg in legs],
+                [self._queued(leg) for leg in legs],
                 self._lanes.busy,
                 now,
                 is_quarantined=self.vitals.quarantined,
@@ -155,9 +159,9 @@ class Follower:
                 None if chosen.again_at is None else (chosen.again_at - now).total_seconds()
             )
 
-    def _state(self, leg: WaitingLeg) -> LegState:
+    def _queued(self, leg: WaitingLeg) -> QueuedLeg:
         due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
-        return LegState(
+        return QueuedLeg(
             leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy)
         )
 
@@ -253,7 +257,14 @@ class Follower:
 
         def decide(db: Database) -> None:
             if foreign:
-                accept_foreign(db, self.account.id, self.account.name, foreign, by, at)
+                accept_foreign(
+                    db,
+                    account=self.account.id,
+                    name=self.account.name,
+                    exchange_order_ids=foreign,
+                    by=by,
+                    at=at,
+                )
             also(db, corrections)
 
         if corrections:

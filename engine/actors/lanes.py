@@ -80,6 +80,6 @@ class Lanes:
 
         def write(db: Database) -> None:
             also(db)
-            conclude(db, leg.copy, leg.number, outcome, at)
+            conclude(db, copy=leg.copy, leg=leg.number, outcome=outcome, at=at)
 
         await self.account.shared.ledger.write(write)

@@ -102,7 +102,7 @@ class OldLedger:
             )
             at = account.shared.clock.now()
             await account.shared.ledger.write(
-                lambda db: freeze(db, account.id, account.name, cause, at)
+                lambda db: freeze(db, account=account.id, name=account.name, cause=cause, at=at)
             )
         return True
 
@@ -189,7 +189,9 @@ class OldLedger:
         made.
         """
         account = self._account
-        shares = {each.symbol: each.share for each in read_holdings(db, account.id)}
+        shares = {
+            correction.symbol: correction.share for correction in read_holdings(db, account.id)
+        }
         for correction in plan:
             if isinstance(correction, ShareShrunk):
                 if shares.get(correction.symbol) != correction.share_from:
@@ -198,7 +200,14 @@ class OldLedger:
                     )
                 self._reconciler.shrink(correction, at, db)
             elif isinstance(correction, ForeignOrders | LostOrders):
-                accept_foreign(db, account.id, account.name, correction.exchange_order_ids, by, at)
+                accept_foreign(
+                    db,
+                    account=account.id,
+                    name=account.name,
+                    exchange_order_ids=correction.exchange_order_ids,
+                    by=by,
+                    at=at,
+                )
 
 
 def _orders(count: int) -> str:

@@ -55,7 +55,13 @@ async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[No
 
 
 async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> None:
-    alert = Alert(0, AlertCode.LEDGER_GONE, "this place", shared.clock.now(), {"problem": problem})
+    alert = Alert(
+        number=0,
+        code=AlertCode.LEDGER_GONE,
+        subject="this place",
+        at=shared.clock.now(),
+        details={"problem": problem},
+    )
     async with trio.open_nursery() as nursery:
         for each in notifiers:
             nursery.start_soon(partial(_deliver, each, alert))

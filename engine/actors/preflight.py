@@ -111,7 +111,12 @@ class PreflightWatch:
         same = f"{since.isoformat()} {warning}"
         await shared.ledger.write(
             lambda db: raise_alert_once(
-                db, AlertCode.KEY_EXPIRES_SOON, account.name, details, now, same
+                db,
+                code=AlertCode.KEY_EXPIRES_SOON,
+                subject=account.name,
+                details=details,
+                at=now,
+                sameness=same,
             )
         )
 
@@ -125,29 +130,33 @@ class PreflightWatch:
         db = shared.ledger.db
         items = check_items(
             Facts(
-                report,
-                problem,
-                refused,
-                self._key_since(),
-                self._key_lasts_days,
-                await self._elsewhere(session),
-                {each.symbol: each.share for each in read_holdings(db, account.id)},
-                await self._needs(is_read=report is not None),
-                {} if session is None else session.unmapped_errors(),
-                Ratio(TAKER_FEE_BPS),
-                tuple(
+                report=report,
+                problem=problem,
+                key_refused=refused,
+                key_since=self._key_since(),
+                key_lasts_days=self._key_lasts_days,
+                elsewhere=await self._elsewhere(session),
+                ours={each.symbol: each.share for each in read_holdings(db, account.id)},
+                needs=await self._needs(is_read=report is not None),
+                unmapped={} if session is None else session.unmapped_errors(),
+                fee_bps=Ratio(TAKER_FEE_BPS),
+                unreadable=tuple(
                     dict.fromkeys(
                         (*(() if report is None else report.unreadable), *self._unreadable.rows)
                     )
                 ),
-                len(account.foreign),
+                foreign=len(account.foreign),
             ),
             shared.clock.now(),
         )
         before, newest = (
             self.newest,
             Preflight(
-                account.name, account.exchange, account.environment, items, shared.clock.now()
+                account=account.name,
+                exchange=account.exchange,
+                environment=account.environment,
+                items=items,
+                at=shared.clock.now(),
             ),
         )
         self.newest = newest
@@ -167,7 +176,7 @@ class PreflightWatch:
             return (
                 None,
                 account.problem or "it is not read yet",
-                bool(account.problem) and not account.problem_may_pass,
+                account.readiness.is_refused,
             )
         try:
             session = await account.connected()

@@ -109,7 +109,7 @@ class ProtectionGuard:
             "unprotected_s": round((now - gap.since).total_seconds(), 1),
         }
         await account.shared.ledger.write(
-            lambda db: write_event(db, "protected", account.name, data, now)
+            lambda db: write_event(db, kind="protected", subject=account.name, data=data, at=now)
         )
 
 

@@ -86,9 +86,9 @@ class Reconciler:
         if holding is None or holding.share != correction.share_from:
             return
         closed = Change(
-            False,
-            EXACT.subtract(correction.share_from, correction.share_to),
-            at,
+            is_entry=False,
+            quantity=EXACT.subtract(correction.share_from, correction.share_to),
+            at=at,
             since=self._books.seen_at(holding.symbol),
             position_id=holding.position_id,
             ends_position=correction.share_to == 0,
@@ -100,7 +100,7 @@ class Reconciler:
             "to": plain(correction.share_to),
             "cause": correction.cause,
         }
-        write_event(db, "correction", self._account.name, data, at)
+        write_event(db, kind="correction", subject=self._account.name, data=data, at=at)
         if correction.detached:
             numbers = {
                 "from_quantity": plain(correction.share_from),
@@ -110,11 +110,11 @@ class Reconciler:
             same = f"{correction.symbol} {plain(correction.share_to)}"
             raise_alert(
                 db,
-                AlertCode.CLOSED_OUTSIDE,
-                self._account.name,
-                {"symbol": correction.symbol, **numbers},
-                at,
-                same,
+                code=AlertCode.CLOSED_OUTSIDE,
+                subject=self._account.name,
+                details={"symbol": correction.symbol, **numbers},
+                at=at,
+                sameness=same,
             )
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
@@ -126,7 +126,13 @@ class Reconciler:
 
         def write(db: Database) -> None:
             meet_foreign(db, self._account.id, met)
-            raise_alert(db, AlertCode.FOREIGN_ORDERS, self._account.name, details, at)
+            raise_alert(
+                db,
+                code=AlertCode.FOREIGN_ORDERS,
+                subject=self._account.name,
+                details=details,
+                at=at,
+            )
 
         await self._account.shared.ledger.write(write)
         self._account.foreign = met_foreign(self._account.shared.ledger.db, self._account.id)

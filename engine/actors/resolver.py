@@ -225,8 +225,8 @@ class Resolver:
 
     def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
-            attempt.intent,
-            attempt.claimed_at,
+            intent=attempt.intent,
+            at=attempt.claimed_at,
             bound_ids=BoundElsewhere(
                 self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id
             ),
@@ -353,11 +353,18 @@ class Resolver:
         }
 
         def prove(db: Database) -> None:
-            complete(db, attempt.id, report, outcome, at, again)
+            complete(
+                db, attempt_id=attempt.id, report=report, outcome=outcome, at=at, retry_at=again
+            )
             also(db)
             if found_late:
                 raise_alert(
-                    db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id)
+                    db,
+                    code=AlertCode.ORDER_FOUND_LATE,
+                    subject=account.name,
+                    details=numbers,
+                    at=at,
+                    sameness=str(attempt.id),
                 )
 
         await shared.ledger.write(prove)
@@ -385,7 +392,15 @@ class Resolver:
         outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
         again = at + timedelta(seconds=CLOSE_AGAIN_S)
         await self._account.shared.ledger.write(
-            lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again)
+            lambda db: end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.REJECTED,
+                outcome=outcome,
+                cause=cause,
+                at=at,
+                retry_at=again,
+            )
         )
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
         self._account.wake()
@@ -437,9 +452,21 @@ class Resolver:
 
         def give_up(db: Database) -> None:
             # One transaction: if this task ended between the two, no alert would be raised.
-            end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at)
+            end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.NOT_CONFIRMED,
+                outcome=outcome,
+                cause=attempt.cause,
+                at=at,
+            )
             raise_alert(
-                db, AlertCode.ORDER_NOT_CONFIRMED, account.name, details, at, str(attempt.id)
+                db,
+                code=AlertCode.ORDER_NOT_CONFIRMED,
+                subject=account.name,
+                details=details,
+                at=at,
+                sameness=str(attempt.id),
             )
 
         await shared.ledger.write(give_up)

@@ -35,7 +35,11 @@ async def cancel(lanes: Lanes, leg: WaitingLeg) -> None:
         lanes.wait(leg, LOOK_S)
         return
     count = taken_back_since(
-        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.received_at
+        account.shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        since=signal.received_at,
     )
     if count:
         outcome = Outcome(
@@ -56,7 +60,11 @@ async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
     A market entry is only waited for: by the time a cancellation arrives it has filled.
     """
     entries = entries_before(
-        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, leg.order_key
+        account.shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        before=leg.order_key,
     )
     for attempt in entries:
         await take_back(account, attempt)

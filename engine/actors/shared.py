@@ -28,7 +28,7 @@ from engine.ports.clock import Clock
 CALM_WITHIN_S: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """The engine's own durations, in seconds, and its cap on unsent claims."""
 
@@ -148,4 +148,8 @@ class Shared:
         ``raise_alert``.
         """
         at = self.clock.now()
-        await self.ledger.write(lambda db: raise_alert(db, code, subject, details, at, sameness))
+        await self.ledger.write(
+            lambda db: raise_alert(
+                db, code=code, subject=subject, details=details, at=at, sameness=sameness
+            )
+        )

@@ -30,7 +30,7 @@ _LOG = logging.getLogger("rexalgo.streams")
 LOOK_AGAIN_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyStream:
     """The StreamContext of one strategy."""
 
@@ -42,15 +42,25 @@ class StrategyStream:
     feeds: Sequence[MarketFeed]
     record: Callable[[SignalDraft], Awaitable[SignalId]]
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return the newest closed candles, oldest first, at most ``count``."""
+        feed = await self._feed(symbol)
+        return await feed.history(symbol, interval_s, count)
+
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each candle once after it closed, oldest first, starting with the newest closed
         one.
         """
+        feed = await self._feed(symbol)
+        async for candle in feed.candles(symbol, interval_s):
+            yield candle
+
+    async def _feed(self, symbol: Symbol) -> MarketFeed:
+        """Wait for an exchange that trades the contract."""
         while True:
             for feed in self.feeds:
                 if await feed.trades(symbol):
-                    async for candle in feed.candles(symbol, interval_s):
-                        yield candle
+                    return feed
             _LOG.warning(
                 "no enabled exchange trades %s now: strategy %s waits for its candles",
                 symbol,

@@ -17,10 +17,10 @@ from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 
-__all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
+__all__ = ["Command", "Commands", "chosen_notifiers"]
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {

@@ -31,5 +31,5 @@ async def recorder(context: EngineContext, params: dict[str, Any]) -> Record:
         )
         return lambda db, by, act, subject, data: None
     return lambda db, by, act, subject, data: append_audit(
-        db, key, by, act, subject, data, now, address
+        db, key=key, by=by, act=act, subject=subject, data=data, at=now, address=address
     )

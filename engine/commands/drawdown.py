@@ -8,10 +8,10 @@ from typing import Any, Final
 from engine.commands.auditing import recorder
 from engine.commands.operating import NOTE_CHARACTERS_MAX
 from engine.commands.parameters import Run, no_such, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.risk import equity
 from engine.domain.amounts import ZERO, Money, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.ledger import Database
 from engine.ledger.equity import begin_peak_anew
 from engine.ledger.outcomes import write_event
@@ -43,7 +43,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
         was = begin_peak_anew(db, account.id, worth)
         if was is not None:
             data = {"drawdown": "reset", "was": plain(was), "note": note, "by": by}
-            write_event(db, "decision", name, dict(data), at)
+            write_event(db, kind="decision", subject=name, data=dict(data), at=at)
             record(db, by, "drawdown_reset", name, data)
         return was
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
 from engine.keys.vault import new_root_key
@@ -150,13 +150,13 @@ async def _begin(context: EngineContext, by: str) -> None:
         if begin(db, vault, now):
             append_audit(
                 db,
-                key,
-                by,
-                "root_key_activated",
-                vault.active_kid,
-                {"others": sorted(vault.kids - {vault.active_kid})},
-                now,
-                SHELL,
+                key=key,
+                by=by,
+                act="root_key_activated",
+                subject=vault.active_kid,
+                data={"others": sorted(vault.kids - {vault.active_kid})},
+                at=now,
+                address=SHELL,
             )
 
     await context.ledger.write(write)
@@ -238,13 +238,13 @@ async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, 
             end_rewrap(db, active, now)
             append_audit(
                 db,
-                key,
-                by,
-                "root_key_rewrapped",
-                active,
-                {"moved": at.moved, "left": 0},
-                now,
-                SHELL,
+                key=key,
+                by=by,
+                act="root_key_rewrapped",
+                subject=active,
+                data={"moved": at.moved, "left": 0},
+                at=now,
+                address=SHELL,
             )
         return left
 
@@ -293,7 +293,9 @@ async def _disable(context: EngineContext, kid: str, by: str) -> None:
                 "First: rexalgo key rewrap"
             )
         disable_root_key(db, kid, now)
-        append_audit(db, key, by, "root_key_disabled", kid, {}, now, SHELL)
+        append_audit(
+            db, key=key, by=by, act="root_key_disabled", subject=kid, data={}, at=now, address=SHELL
+        )
 
     await context.ledger.write(write)
     await _keyring(context).renew()
@@ -310,7 +312,16 @@ async def _erase(context: EngineContext, kid: str, by: str) -> bool:
 
     def write(db: Database) -> None:
         if note_removed(db, kid, now):
-            append_audit(db, key, by, "root_key_removed", kid, {}, now, SHELL)
+            append_audit(
+                db,
+                key=key,
+                by=by,
+                act="root_key_removed",
+                subject=kid,
+                data={},
+                at=now,
+                address=SHELL,
+            )
 
     await context.ledger.write(write)
     return True

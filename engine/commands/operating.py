@@ -15,12 +15,12 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database
@@ -230,7 +230,9 @@ async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         at, record = context.clock.now(), await recorder(context, params)
 
         def write(db: Database) -> None:
-            write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
+            write_event(
+                db, kind="decision", subject=name, data={"quarantine": "ended", "by": by}, at=at
+            )
             record(db, by, "quarantine_ended", name, {})
 
         await context.ledger.write(write)
@@ -267,15 +269,15 @@ async def _decide(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     record = await recorder(context, params)
 
     def write_down(db: Database) -> None:
-        write_event(db, "decision", follower, data, at)
+        write_event(db, kind="decision", subject=follower, data=data, at=at)
         record(db, by, "unknown_decided", follower, data)
 
     if order:
-        await _bind(context, follower, attempts, order, write_down)
+        await _bind(context, follower=follower, attempts=attempts, order=order, also=write_down)
     elif is_done:
         await _decide_done(context, attempts, at, write_down)
     else:
-        await _decide_none(context, attempts, note, by, at, write_down)
+        await _decide_none(context, attempts=attempts, note=note, by=by, at=at, also=write_down)
     await context.changed()
     return {"decided": len(attempts), "follower": follower, "order": decided}
 
@@ -331,7 +333,7 @@ async def _decide_none(
 
     def write(db: Database) -> None:
         for each in attempts:
-            decide_none(db, each, note, by, at)
+            decide_none(db, attempt_id=each, note=note, by=by, at=at)
         also(db)
 
     await context.ledger.write(write)
@@ -388,7 +390,9 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         raise InvalidValue(
             "level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")
         ) from None
-    switch = Switch(scope, target, note, by, context.clock.now(), level)
+    switch = Switch(
+        scope=scope, target=target, note=note, set_by=by, set_at=context.clock.now(), level=level
+    )
     record = await recorder(context, params)
 
     def write(db: Database) -> SwitchLevel | None:
@@ -413,7 +417,7 @@ async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[st
     target that exists.
     """
     scope, target = _scope(context, params, known_only=params.get("known") is True)
-    switch = Switch(scope, target, "", "", context.clock.now())
+    switch = Switch(scope=scope, target=target, note="", set_by="", set_at=context.clock.now())
     rows = [
         each
         for each in still_open(context.ledger.db)
@@ -439,9 +443,15 @@ async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     record = await recorder(context, params)
 
     def write(db: Database) -> bool:
-        changed = clear_switch(db, scope, target, by, at)
+        changed = clear_switch(db, scope=scope, target=target, by=by, at=at)
         if changed:
-            record(db, by, "switched_off", Switch(scope, target, "", by, at).label, {})
+            record(
+                db,
+                by,
+                "switched_off",
+                Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label,
+                {},
+            )
         return changed
 
     was = await context.ledger.write(write)
@@ -520,7 +530,13 @@ async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
     secret = await rotate_secret(
-        context, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params)
+        context,
+        endpoint=endpoint,
+        strategy=name,
+        source=source,
+        until=until,
+        by=text(params, "by", "operator"),
+        address=asked_from(params),
     )
     still = [
         {"last_used": jsonable(used), "last_used_from": where}
@@ -579,7 +595,14 @@ async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[st
         raise NothingThere(no_such("channel", channel, sorted(notifiers)))
     try:
         await deliver(
-            notifiers[channel], Alert(0, AlertCode.TEST, channel, context.clock.now(), {"by": by})
+            notifiers[channel],
+            Alert(
+                number=0,
+                code=AlertCode.TEST,
+                subject=channel,
+                at=context.clock.now(),
+                details={"by": by},
+            ),
         )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
         return {

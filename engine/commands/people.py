@@ -6,8 +6,8 @@ from functools import cache, partial
 from typing import Any, Final
 
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person
@@ -80,10 +80,17 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
     def write(writing: Database) -> None:
         if new is not None:
             insert_person(writing, name, new.key, now)
-        give_role(writing, identifier, Role.OPERATOR, by, now)
+        give_role(writing, identifier=identifier, role=Role.OPERATOR, by=by, at=now)
         revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
         append_audit(
-            writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params)
+            writing,
+            key=key,
+            by=by,
+            act="role_given",
+            subject=name,
+            data={"role": "operator"},
+            at=now,
+            address=asked_from(params),
         )
 
     await context.ledger.write(write)
@@ -123,20 +130,20 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         if taking:
             changed = take_role(db, who.id, role)
         else:
-            changed = give_role(db, who.id, role, by, now)
+            changed = give_role(db, identifier=who.id, role=role, by=by, at=now)
             if changed and role is Role.MASTER:
                 become_master(db, who)
         if changed:
             revoke_sessions(db, who.id, now)
             append_audit(
                 db,
-                key,
-                by,
-                "role_taken" if taking else "role_given",
-                who.name,
-                {"role": role.value},
-                now,
-                asked_from(params),
+                key=key,
+                by=by,
+                act="role_taken" if taking else "role_given",
+                subject=who.name,
+                data={"role": role.value},
+                at=now,
+                address=asked_from(params),
             )
         return changed
 
@@ -160,20 +167,20 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
     now, key = context.clock.now(), await context.audit_key()
 
     def write(db: Database) -> bool:
-        if not decide_master_request(db, who.id, grant, by, now):
+        if not decide_master_request(db, identifier=who.id, granted=grant, by=by, at=now):
             return False
-        if grant and give_role(db, who.id, Role.MASTER, by, now):
+        if grant and give_role(db, identifier=who.id, role=Role.MASTER, by=by, at=now):
             become_master(db, who)
             revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
         append_audit(
             db,
-            key,
-            by,
-            "master_granted" if grant else "master_refused",
-            who.name,
-            {},
-            now,
-            asked_from(params),
+            key=key,
+            by=by,
+            act="master_granted" if grant else "master_refused",
+            subject=who.name,
+            data={},
+            at=now,
+            address=asked_from(params),
         )
         return True
 
@@ -200,7 +207,13 @@ async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, A
             no_such("strategy", named, [each.name for each in strategies(context.ledger.db)])
         )
     token, row = await make_invitation(
-        context, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params)
+        context,
+        role=role,
+        strategy=None if strategy is None else strategy.id,
+        uses=uses,
+        days=days,
+        by=by,
+        address=asked_from(params),
     )
     return {
         "link": f"{context.webhook_address}/join?invite={token}",
@@ -228,7 +241,16 @@ async def _revoke_invitation(context: EngineContext, params: dict[str, Any]) -> 
     def write(db: Database) -> bool:
         if not revoke_ticket(db, identifier):
             return False
-        append_audit(db, key, by, "invitation_revoked", identifier, {}, now, asked_from(params))
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="invitation_revoked",
+            subject=identifier,
+            data={},
+            at=now,
+            address=asked_from(params),
+        )
         return True
 
     if not await context.ledger.write(write):

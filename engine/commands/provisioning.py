@@ -152,13 +152,13 @@ async def _compare(
         )
     for account, plan, policy in agreed:
         facts = TermsFacts(
-            policy,
-            plan.leverage,
-            market.needs(account, plan, policy),
-            reports.get(account.name),
-            context.config.limits,
-            Ratio(TAKER_FEE_BPS),
-            context.config.engine.entry_age_s,
+            policy=policy,
+            asked=plan.leverage,
+            needs=market.needs(account, plan, policy),
+            report=reports.get(account.name),
+            operator=context.config.limits,
+            fee_bps=Ratio(TAKER_FEE_BPS),
+            entry_age_s=context.config.engine.entry_age_s,
         )
         warnings.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
         await trio.lowlevel.checkpoint()

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import NothingThere, RexAlgoError
 from engine.ledger import Database
 from engine.ledger.freeze import EVERYBODY, Freeze, read_freezes, unfreeze
 from engine.live import LiveAccount, LiveAccounts
@@ -120,7 +120,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         for task, plan in plans.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
-        ended = unfreeze(db, freezes, unread, by, at)
+        ended = unfreeze(db, was=freezes, keep=unread, by=by, at=at)
         record(
             db,
             by,

@@ -25,7 +25,7 @@ class AccountState(Enum):
         return list(AccountState).index(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """What is known about an account.
 

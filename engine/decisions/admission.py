@@ -19,7 +19,7 @@ from engine.domain.signal import Action, SignalDraft
 ENTRIES_PER_MINUTE_MAX: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What an endpoint may send: ``symbols`` are the strategy's; the other fields narrow one
     address, and do not if empty or None.
@@ -39,11 +39,11 @@ def read_scope(symbols: frozenset[Symbol], settings: Mapping[str, object]) -> Sc
     """Read the scope of an endpoint from its own settings, for a strategy with these ``symbols``."""
     end, pace = settings.get("expires_at"), settings.get("entries_per_minute")
     return Scope(
-        symbols,
-        frozenset(Symbol(each) for each in _words(settings, "symbols")),
-        frozenset(_words(settings, "actions")),
-        datetime.fromisoformat(end) if isinstance(end, str) else None,
-        pace if isinstance(pace, int) else None,
+        symbols=symbols,
+        only=frozenset(Symbol(each) for each in _words(settings, "symbols")),
+        actions=frozenset(_words(settings, "actions")),
+        expires_at=datetime.fromisoformat(end) if isinstance(end, str) else None,
+        entries_per_minute=pace if isinstance(pace, int) else None,
     )
 
 

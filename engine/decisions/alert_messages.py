@@ -45,7 +45,7 @@ class Step:
         return f"{_stand(self.before)} to {_stand(self.after)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
     """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
     an indicator's, one for each event.
@@ -80,30 +80,32 @@ def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 
 READY_MESSAGES: Final = (
     ReadyMessage(
-        Kind.LONG_ONLY,
-        "Long only: it holds a long, or nothing",
-        STRATEGY_MESSAGE,
-        _events(("it goes long", "enter long"), ("it leaves", "close long")),
-        _steps("0", "1", "2", "1", "0"),
+        kind=Kind.LONG_ONLY,
+        title="Long only: it holds a long, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(("it goes long", "enter long"), ("it leaves", "close long")),
+        steps=_steps("0", "1", "2", "1", "0"),
     ),
     ReadyMessage(
-        Kind.LONG_AND_SHORT,
-        "Long and short: it holds either, or nothing",
-        STRATEGY_MESSAGE,
-        _events(
+        kind=Kind.LONG_AND_SHORT,
+        title="Long and short: it holds either, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(
             ("it goes long", "reverse to long"),
             ("it leaves a long", "close long"),
             ("it goes short", "reverse to short"),
             ("it leaves a short", "close short"),
         ),
-        _steps("0", "1", "0", "-1", "0", "1", "-1"),
+        steps=_steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
     ReadyMessage(
-        Kind.ALWAYS_IN_MARKET,
-        "Always in the market: it turns from one side to the other",
-        STRATEGY_MESSAGE,
-        _events(("it turns long", "reverse to long"), ("it turns short", "reverse to short")),
-        _steps("0", "1", "-1", "1"),
+        kind=Kind.ALWAYS_IN_MARKET,
+        title="Always in the market: it turns from one side to the other",
+        text=STRATEGY_MESSAGE,
+        events=_events(
+            ("it turns long", "reverse to long"), ("it turns short", "reverse to short")
+        ),
+        steps=_steps("0", "1", "-1", "1"),
     ),
 )
 

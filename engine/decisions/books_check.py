@@ -44,7 +44,7 @@ class Verdict(Enum):
     DIFFERS = "differs"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong."""
 
@@ -61,7 +61,7 @@ def verdict_of(problems: Iterable[Problem]) -> Verdict:
     return max((each.verdict for each in problems), key=order.index, default=Verdict.AGREES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantities:
     """One contract's quantity on each side; ``owner`` is what the books hold of the owner's own,
     ``exchange`` is None if it was not read.
@@ -76,7 +76,7 @@ class Quantities:
     exchange: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedParts:
     """What the books have closed of one of the exchange's positions; ``gross`` is None if a price
     is not known.
@@ -92,7 +92,7 @@ class ClosedParts:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeCheck:
     """One closed position on both sides: ``agrees`` is None if the exchange's row cannot be
     compared with our trades.
@@ -117,10 +117,10 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             do = "this is a fault of the engine: keep the ledger, and tell the developers"
             problems.append(
                 Problem(
-                    f"quantity of {about}",
-                    f"{plain(row.share)} (the share)",
-                    f"{plain(row.books)} in the books",
-                    do,
+                    what=f"quantity of {about}",
+                    expected=f"{plain(row.share)} (the share)",
+                    found=f"{plain(row.books)} in the books",
+                    do=do,
                 )
             )
         if row.exchange is not None and row.exchange != EXACT.add(row.share, row.owner):
@@ -130,7 +130,12 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             )
             do = "wait for the next reading, then ask again; rexalgo reconcile NAME shows the step"
             problems.append(
-                Problem(f"position {about}", expected, f"{plain(row.exchange)} at the exchange", do)
+                Problem(
+                    what=f"position {about}",
+                    expected=expected,
+                    found=f"{plain(row.exchange)} at the exchange",
+                    do=do,
+                )
             )
     return problems
 
@@ -175,14 +180,14 @@ def _check(ours: ClosedParts, row: ClosedPosition) -> TradeCheck:
             or abs(EXACT.subtract(row.result, ours.gross)) <= TOLERANCE * len(ours.trades)
         )
     return TradeCheck(
-        row.position_id,
-        row.symbol,
-        ours.trades,
-        price,
-        row.exit_price,
-        ours.gross,
-        row.result,
-        agrees,
+        position_id=row.position_id,
+        symbol=row.symbol,
+        trades=ours.trades,
+        exit_price=price,
+        exit_price_there=row.exit_price,
+        result=ours.gross,
+        result_there=row.result,
+        agrees=agrees,
     )
 
 
@@ -201,10 +206,10 @@ def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
             )
             problems.append(
                 Problem(
-                    f"trade {named} ({check.symbol})",
-                    theirs,
-                    ours,
-                    "compare the trade with the exchange's own page",
+                    what=f"trade {named} ({check.symbol})",
+                    expected=theirs,
+                    found=ours,
+                    do="compare the trade with the exchange's own page",
                 )
             )
     return problems
@@ -221,10 +226,10 @@ def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -
     changed = EXACT.add(explained, difference)
     return [
         Problem(
-            "wallet",
-            f"a change of {plain(explained)} USDT, as the books explain it",
-            f"{plain(changed)} USDT at the exchange",
-            do,
+            what="wallet",
+            expected=f"a change of {plain(explained)} USDT, as the books explain it",
+            found=f"{plain(changed)} USDT at the exchange",
+            do=do,
         )
     ]
 

@@ -20,7 +20,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.signal import PositionSide
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnRecord:
     """What the ledger records about one claimed attempt and its (account, symbol).
 

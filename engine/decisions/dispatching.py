@@ -8,7 +8,7 @@ from engine.decisions.routing import ENTRY
 
 
 @dataclass(frozen=True, slots=True)
-class LegState:
+class QueuedLeg:
     """What decides whether a leg may start: its lane (symbol and kind), when it is due (UTC), and
     whether a person holds it back.
     """
@@ -28,7 +28,7 @@ class Chosen:
 
 
 def choose_legs(
-    legs: Sequence[LegState],
+    legs: Sequence[QueuedLeg],
     busy: Collection[tuple[str, str]],
     now: datetime,
     *,

@@ -29,7 +29,7 @@ class LaneNow:
     waits_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitNow:
     """An exit that has not ended: its signal, how often it failed, and the latest reason.
 
@@ -55,7 +55,7 @@ class UnprovenNow:
     is_given_up: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveNow:
     """What only the running engine knows about the account.
 
@@ -73,7 +73,7 @@ class LiveNow:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyNow:
     """The current circumstances of one copy.
 

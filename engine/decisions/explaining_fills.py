@@ -33,7 +33,7 @@ than its answer.
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsettledFill:
     """A fill with something missing. ``order_id`` and ``attempt`` are None if we did not send it,
     or nobody named its order.
@@ -64,7 +64,7 @@ class UnsettledFill:
         return self.since - SLACK <= moment <= self.seen_at + SLACK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What was reported about a fill; None means not reported. ``at`` is when it happened."""
 
@@ -192,12 +192,12 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
     return Told(
-        fill.id,
-        _average(rows),
-        fee,
-        cause,
-        rows[0].exchange_order_id if len(rows) == 1 else None,
-        _within(fill, newest.created_at),
+        fill=fill.id,
+        price=_average(rows),
+        fee=fee,
+        cause=cause,
+        order_id=rows[0].exchange_order_id if len(rows) == 1 else None,
+        at=_within(fill, newest.created_at),
     )
 
 
@@ -249,7 +249,16 @@ def explain_by_positions(
             or (row.order_id if fill.price is None and price is not None else None)
             or None
         )
-        explained.append(Told(fill.id, price, None, cause, order, _within(fill, row.closed_at)))
+        explained.append(
+            Told(
+                fill=fill.id,
+                price=price,
+                fee=None,
+                cause=cause,
+                order_id=order,
+                at=_within(fill, row.closed_at),
+            )
+        )
     return explained
 
 
@@ -289,7 +298,7 @@ def explain_by_entry(
             and position.quantity == booked[0].quantity == fill.quantity
         )
         if fill.is_entry and fill.price is None and whole and position is not None:
-            explained.append(Told(fill.id, position.entry_price))
+            explained.append(Told(fill=fill.id, price=position.entry_price))
     return explained
 
 
@@ -309,7 +318,7 @@ class OwnBook:
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChange:
     """A change of the owner's own part of a position; ``entry_price`` is the whole position's
     average, None if it is gone.
@@ -352,20 +361,28 @@ def own_changes(
         now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))
         if before is not None and (position is None or position.side is not before.side):
             changes.append(
-                OwnChange(symbol, before.side, False, before.quantity, None, "", position is None)
+                OwnChange(
+                    symbol=symbol,
+                    side=before.side,
+                    is_entry=False,
+                    quantity=before.quantity,
+                    entry_price=None,
+                    position_id="",
+                    ends_position=position is None,
+                )
             )
             before = None
         more = EXACT.subtract(now, ZERO if before is None else before.quantity)
         if position is not None and more:
             changes.append(
                 OwnChange(
-                    symbol,
-                    position.side,
-                    more > 0,
-                    abs(more),
-                    position.entry_price,
-                    position.id,
-                    False,
+                    symbol=symbol,
+                    side=position.side,
+                    is_entry=more > 0,
+                    quantity=abs(more),
+                    entry_price=position.entry_price,
+                    position_id=position.id,
+                    ends_position=False,
                 )
             )
     return changes

@@ -23,7 +23,7 @@ ROUNDING: Final = Decimal("0.00001")
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeRow:
     """One fee row that is not tied to a fill yet: a fee, or a rebate (below 0). ``at`` is on our
     clock.
@@ -38,7 +38,7 @@ class FeeRow:
     closed_by: ClosedBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargedFill:
     """A fill whose fee is not known: its value, and the times between which it happened."""
 

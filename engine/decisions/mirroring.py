@@ -28,7 +28,7 @@ class Circumstances:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """The followers that a signal reaches.
 

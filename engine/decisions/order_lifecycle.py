@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from engine.domain.errors import InvalidMove
+from engine.domain.moves import require_move
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.ports.exchange import ExchangeError, NotExecuted, Rejected, RejectionKind
 
@@ -101,14 +101,10 @@ def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
     Raises InvalidMove for everything else, including an unchanged state (PARTIALLY_FILLED may
     grow).
     """
-    if new in MOVES[old]:
-        return (new,)
-    if _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
+    if new not in MOVES[old] and _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
         return (_S.PLACED, new)
-    allowed = ", ".join(sorted(each.value for each in MOVES[old])) or "no move at all"
-    raise InvalidMove(
-        f"an attempt that is {old.value} cannot become {new.value}; allowed from there: {allowed}"
-    )
+    require_move(MOVES, old, new, "an attempt")
+    return (new,)
 
 
 def check_move(old: AttemptState, new: AttemptState) -> None:

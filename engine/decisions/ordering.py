@@ -60,7 +60,7 @@ def _floored(at: datetime, step: timedelta) -> datetime:
 # Numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
     """The newest numbering of one sender, as far as it is recorded.
 
@@ -151,7 +151,7 @@ class Told:
         return self.seq is not None and self.number is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
     """The newest that one sender stated in exits (or protection) of a strategy and contract: by
     number, by time with a number, and by time without one; None if there is none.

@@ -142,7 +142,7 @@ class Reading(Enum):
     """The reading shows what the exit left, or there was no exit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryContext:
     """Everything that decides one entry of one account.
 
@@ -219,7 +219,7 @@ class Wait:
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """An entry between sizing and the last checks."""
 
@@ -331,11 +331,11 @@ def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
     return last_line_entry(
         context.signal,
-        context.goal_key,
-        context.switches,
-        age_limit_s(context.entry_age_s, context.limits),
-        context.now,
-        waited_for,
+        goal_key=context.goal_key,
+        switches=context.switches,
+        entry_age_s=age_limit_s(context.entry_age_s, context.limits),
+        now=context.now,
+        waited_for=waited_for,
     )
 
 
@@ -532,12 +532,20 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     if slipped is not None:
         return slipped
     price = sizing_price(context.side, limit, quote.last)
-    quantity = _quantity(context, account, instrument, leverage, price)
+    quantity = _quantity(
+        context, account=account, instrument=instrument, leverage=leverage, price=price
+    )
     if isinstance(quantity, Outcome):
         return quantity
     return _protected(
         context,
-        _Order(instrument, leverage, price, limit, quantity),
+        _Order(
+            instrument=instrument,
+            leverage=leverage,
+            price=price,
+            limit_price=limit,
+            quantity=quantity,
+        ),
         execution_price(context.side, limit, quote.last),
     )
 
@@ -604,7 +612,11 @@ def _quantity(
 ) -> Quantity | Outcome:
     draft, policy = context.signal.draft, context.subscription.policy
     basis = SizingBasis(
-        leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss
+        leverage=leverage,
+        price=price,
+        master_quantity=draft.size.quantity,
+        equity=equity(account.report),
+        stop=draft.stop_loss,
     )
     raw = raw_quantity(policy.sizing, basis)
     if isinstance(raw, Missing):
@@ -659,13 +671,13 @@ def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Ord
     ):
         return _wrong_side("take profit", draft.take_profit, executes_at)
     return _Order(
-        order.instrument,
-        order.leverage,
-        order.price,
-        order.limit_price,
-        order.quantity,
-        stop,
-        target,
+        instrument=order.instrument,
+        leverage=order.leverage,
+        price=order.price,
+        limit_price=order.limit_price,
+        quantity=order.quantity,
+        stop_loss=stop,
+        take_profit=target,
     )
 
 
@@ -683,12 +695,12 @@ def _over_limits(
     symbol, entry = context.signal.draft.symbol, order.carried
     over = broken_cap(
         context.limits,
-        symbol,
-        entry,
-        account.holdings,
-        account.report,
-        account.pending,
-        context.currency,
+        symbol=symbol,
+        entry=entry,
+        holdings=account.holdings,
+        report=account.report,
+        pending=account.pending,
+        currency=context.currency,
     )
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
     refused = (

@@ -42,7 +42,7 @@ NO_TRACE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitContext:
     """Everything that decides one exit of one account.
 

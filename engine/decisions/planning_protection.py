@@ -18,7 +18,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import PositionSide, Signal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionContext:
     """Everything that decides one ``set_protection`` of one account.
 

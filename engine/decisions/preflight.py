@@ -58,7 +58,7 @@ class SymbolNeed:
     contracts_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything that a check looks at.
 
@@ -337,7 +337,7 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     sentence = (
         f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     )
-    return _sized(need, about, sentence, smallest, facts)
+    return _sized(need, about=about, sentence=sentence, smallest=smallest, facts=facts)
 
 
 def _sized(
@@ -345,7 +345,13 @@ def _sized(
 ) -> CheckItem:
     assert need.instrument is not None and need.quote is not None, "checked by the caller"  # noqa: PT018 - one condition for the reader
     worth = Money(ZERO) if facts.report is None else equity(facts.report)
-    basis = SizingBasis(leverage_of(need.policy.leverage, None), need.quote.last, None, worth, None)
+    basis = SizingBasis(
+        leverage=leverage_of(need.policy.leverage, None),
+        price=need.quote.last,
+        master_quantity=None,
+        equity=worth,
+        stop=None,
+    )
     computed = raw_quantity(need.policy.sizing, basis)
     raw = (
         None if isinstance(computed, Missing) else computed

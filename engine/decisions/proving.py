@@ -39,7 +39,7 @@ SLACK_S: Final = 5.0
 UNKNOWN_OFFSET_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What is known about one order whose fate is open.
 
@@ -262,20 +262,20 @@ def _done(intent: OrderIntent, order_id: str, price: Price | None, at: datetime)
     """
     side = OrderSide.closing(intent.position_side)
     return OrderReport(
-        order_id,
-        None,
-        intent.symbol,
-        side,
-        intent.quantity,
-        OrderStatus.FILLED,
-        intent.quantity,
-        price,
-        None,
-        at,
-        True,
-        "",
-        intent.position_id,
-        ClosedBy.ORDER,
+        exchange_order_id=order_id,
+        client_order_id=None,
+        symbol=intent.symbol,
+        side=side,
+        quantity=intent.quantity,
+        status=OrderStatus.FILLED,
+        filled_quantity=intent.quantity,
+        average_price=price,
+        fee=None,
+        created_at=at,
+        reduce_only=True,
+        reason="",
+        position_id=intent.position_id,
+        closed_by=ClosedBy.ORDER,
     )
 
 

@@ -149,8 +149,16 @@ class RatePools:
     def reserve(
         self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
     ) -> Granted | Refused:
-        """Count ``cost`` units of ``pool``; see this module's ``reserve`` for rules and errors."""
-        answer = reserve(self._pools.get(pool), limit, cost, burst_share(limit, priority), now)
+        """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and
+        errors.
+        """
+        answer = reserve(
+            self._pools.get(pool),
+            limit=limit,
+            cost=cost,
+            share=burst_share(limit, priority),
+            now=now,
+        )
         if isinstance(answer, Refused):
             return answer
         self._pools[pool], granted = answer

@@ -37,7 +37,7 @@ _NONE: Final = Quantity(ZERO)
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShareShrunk:
     """A strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the
     master is flat.
@@ -138,7 +138,17 @@ def reconcile(
     shrunk = [
         correction
         for each, exits in settled_now
-        if (correction := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
+        if (
+            correction := _shrunk(
+                each,
+                report=report,
+                is_exiting=exits,
+                closed_ids=closed_ids,
+                replaced=replaced,
+                lost=lost,
+            )
+        )
+        is not None
     ]
     resting = {
         each.exchange_order_id
@@ -149,7 +159,9 @@ def reconcile(
     return (
         *shrunk,
         *([ForeignOrders(tuple(foreign))] if foreign else []),
-        *_own_positions(settled, report, busy, closed_ids, replaced, lost),
+        *_own_positions(
+            settled, report=report, busy=busy, closed_ids=closed_ids, replaced=replaced, lost=lost
+        ),
         *(
             [
                 LostOrders(
@@ -210,7 +222,14 @@ def _shrunk(
             if min(steps) < holding.share
             else ""
         )
-    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, detached)
+    return ShareShrunk(
+        symbol=holding.symbol,
+        strategy=holding.strategy,
+        share_from=holding.share,
+        share_to=there,
+        cause=cause,
+        detached=detached,
+    )
 
 
 def _through(

@@ -21,7 +21,7 @@ FINEST: Final = Decimal("0.000000000001")
 _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookState.OLD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
     """The open position: what it cost, and the entry fees that no trade has carried yet; None if
     one of them is not known.
@@ -42,7 +42,7 @@ class Open:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """One closed part of a position; ``gross`` is before fees, ``result`` is net of ``fees``; None
     is not known.
@@ -85,7 +85,14 @@ def fold(position: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
 def _grown(position: Open | None, fill: Fill) -> Open:
     cost = _times(fill.quantity, fill.price)
     if position is None or position.side is not fill.side:
-        return Open(fill.side, fill.quantity, cost, fill.fee, fill.at, fill.state)
+        return Open(
+            side=fill.side,
+            quantity=fill.quantity,
+            cost=cost,
+            fees=fill.fee,
+            opened_at=fill.at,
+            state=fill.state,
+        )
     return replace(
         position,
         quantity=EXACT.add(position.quantity, fill.quantity),
@@ -104,17 +111,17 @@ def _closed(position: Open, fill: Fill) -> tuple[Open | None, Trade]:
     brought = _times(quantity, fill.price)
     gross = _less(brought, cost) if position.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        position.side,
-        quantity,
-        part(cost, Decimal(1), quantity),
-        fill.price,
-        _plus(entry_fee, exit_fee),
-        gross,
-        position.opened_at,
-        fill.at,
-        fill.id,
-        fill.cause,
-        worst(position.state, fill.state),
+        side=position.side,
+        quantity=quantity,
+        entry_price=part(cost, Decimal(1), quantity),
+        exit_price=fill.price,
+        fees=_plus(entry_fee, exit_fee),
+        gross=gross,
+        opened_at=position.opened_at,
+        closed_at=fill.at,
+        fill=fill.id,
+        cause=fill.cause,
+        state=worst(position.state, fill.state),
     )
     if whole:
         return None, trade

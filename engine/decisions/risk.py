@@ -181,17 +181,29 @@ def broken_cap(
     if limits.order_notional is not None and entry.notional > limits.order_notional:
         return _over(
             OutcomeCode.DENIED_ORDER_NOTIONAL,
-            "notional",
-            entry.notional,
-            limits.order_notional,
-            symbol,
-            currency,
+            what="notional",
+            amount=entry.notional,
+            cap=limits.order_notional,
+            symbol=symbol,
+            currency=currency,
         )
     symbols = held_symbols(holdings, pending)
     by_symbol = {each: carried_in(each, holdings, report, pending) for each in symbols | {symbol}}
     return (
-        _broken_symbol_cap(limits.symbol_notional, symbol, entry, by_symbol[symbol], currency)
-        or _broken_account_cap(limits, symbol, entry, tuple(by_symbol.values()), currency)
+        _broken_symbol_cap(
+            limits.symbol_notional,
+            symbol=symbol,
+            entry=entry,
+            here=by_symbol[symbol],
+            currency=currency,
+        )
+        or _broken_account_cap(
+            limits,
+            symbol=symbol,
+            entry=entry,
+            everything=tuple(by_symbol.values()),
+            currency=currency,
+        )
         or _broken_count(limits.open_positions, symbol, symbols)
     )
 
@@ -205,7 +217,14 @@ def _broken_symbol_cap(
         return _not_valued(here)
     worth = total(here.notional, entry.notional)
     return (
-        _over(OutcomeCode.DENIED_SYMBOL_NOTIONAL, "notional", worth, cap, symbol, currency)
+        _over(
+            OutcomeCode.DENIED_SYMBOL_NOTIONAL,
+            what="notional",
+            amount=worth,
+            cap=cap,
+            symbol=symbol,
+            currency=currency,
+        )
         if worth > cap
         else None
     )
@@ -228,20 +247,20 @@ def _broken_account_cap(
     if limits.account_notional is not None and after.notional > limits.account_notional:
         return _over(
             OutcomeCode.DENIED_ACCOUNT_NOTIONAL,
-            "notional",
-            after.notional,
-            limits.account_notional,
-            symbol,
-            currency,
+            what="notional",
+            amount=after.notional,
+            cap=limits.account_notional,
+            symbol=symbol,
+            currency=currency,
         )
     if limits.account_margin is not None and after.margin > limits.account_margin:
         return _over(
             OutcomeCode.DENIED_ACCOUNT_MARGIN,
-            "margin",
-            after.margin,
-            limits.account_margin,
-            symbol,
-            currency,
+            what="margin",
+            amount=after.margin,
+            cap=limits.account_margin,
+            symbol=symbol,
+            currency=currency,
         )
     return None
 

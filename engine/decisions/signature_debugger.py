@@ -91,12 +91,14 @@ def debug_delivery(
                 "sign with one of the two dialects, and send its headers with the request",
             )
         ]
-    findings = list(_dialect_a(of_a, body, keys, now, window_a_s) if of_a else ())
+    findings = list(
+        _dialect_a(of_a, body=body, keys=keys, now=now, window_s=window_a_s) if of_a else ()
+    )
     findings += _dialect_b(of_b, body, keys, now) if any(of_b) else ()
     if of_a and any(of_b):
         findings += _both(of_b[0], body)
     fits = all(each.fits for each in findings)
-    accepted = fits and _verifies(headers, body, keys, now, window_a_s)
+    accepted = fits and _verifies(headers, body=body, keys=keys, now=now, window_a_s=window_a_s)
     if fits and not accepted:
         rest = (
             "one secret for both dialects, and no more than eight signatures in their shortest "
@@ -178,7 +180,7 @@ def _dialect_a(
     yield Finding(True, f"{SIGNATURE_HEADER} has the right form")
     yield _time(int(matched[1]), now, window_s, "t")
     signatures = {bytes.fromhex(each) for each in matched[2].split(",v1=")[1:]}
-    yield _signed(signatures, [matched[1]], body, keys, _key_a, _key_b)
+    yield _signed(signatures, parts=[matched[1]], body=body, keys=keys, right=_key_a, other=_key_b)
 
 
 def _form_of_a(value: str) -> str:
@@ -230,7 +232,9 @@ def _dialect_b(
     yield Finding(True, "the three headers of Standard Webhooks have the right form")
     yield _time(int(at), now, WINDOW_B_S, TIMESTAMP_HEADER)
     signatures = {base64.b64decode(each.removeprefix("v1,")) for each in parts}
-    yield _signed(signatures, [identifier, at], body, keys, _key_b, _key_a)
+    yield _signed(
+        signatures, parts=[identifier, at], body=body, keys=keys, right=_key_b, other=_key_a
+    )
 
 
 def _time(seconds: int, now: datetime, window_s: int, name: str) -> Finding:

@@ -88,7 +88,7 @@ class Missing(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SizingBasis:
     """The values that sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
     ``stop`` are the signal's, if named.

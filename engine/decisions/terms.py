@@ -66,7 +66,7 @@ class TermsWarning:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsFacts:
     """Everything that terms are compared with.
 
@@ -217,7 +217,13 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
         return
     raw = raw_quantity(
         policy.sizing,
-        SizingBasis(leverage, price, None, Money(ZERO) if worth is None else worth, None),
+        SizingBasis(
+            leverage=leverage,
+            price=price,
+            master_quantity=None,
+            equity=Money(ZERO) if worth is None else worth,
+            stop=None,
+        ),
     )
     if isinstance(raw, Missing):
         return  # known only once a signal names its quantity, or its stop
@@ -246,7 +252,7 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
             f"{symbol}: {plain(quantity)} is above the exchange’s largest order of "
             f"{plain(contract.quantity_max)}.",
         )
-    yield from _of_money(contract, price, quantity, leverage, facts)
+    yield from _of_money(contract, price=price, quantity=quantity, leverage=leverage, facts=facts)
 
 
 def _of_money(
@@ -258,10 +264,10 @@ def _of_money(
         if cost > equity(facts.report):
             least = _type_at_least(
                 facts.policy.sizing,
-                smallest_quantity(contract, price),
-                price,
-                leverage,
-                equity(facts.report),
+                smallest=smallest_quantity(contract, price),
+                price=price,
+                leverage=leverage,
+                worth=equity(facts.report),
             )
             yield TermsWarning(
                 "size",
@@ -327,7 +333,7 @@ def least_size(
 def _type_at_least(
     sizing: Sizing, smallest: Quantity, price: Price, leverage: Ratio, worth: Money | None
 ) -> str:
-    least = least_size(sizing, smallest, price, leverage, worth)
+    least = least_size(sizing, smallest=smallest, price=price, leverage=leverage, worth=worth)
     if least is None:
         return (
             f"The smallest entry takes {_up(initial_margin(price, smallest, leverage))} USDT of "

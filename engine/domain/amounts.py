@@ -103,11 +103,6 @@ def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
     return lifted if lifted >= amount else EXACT.add(lifted, step)
 
 
-def is_multiple(amount: Decimal, step: Decimal) -> bool:
-    """Return whether ``amount`` is a whole number of steps."""
-    return EXACT.remainder(amount, step) == 0
-
-
 def notional(price: Price, quantity: Quantity) -> Money:
     """Multiply price by quantity, exactly."""
     return Money(EXACT.multiply(price, quantity))

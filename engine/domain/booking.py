@@ -48,7 +48,7 @@ class BookState(Enum):
     """From before the books were kept fill by fill; never compared with the exchange."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """One change of a position: ``is_entry`` opens or grows the position on ``side``, otherwise the
     fill closes; quantities are above 0.

@@ -32,6 +32,18 @@ class InvalidValue(RexAlgoError, ValueError):
         super().__init__(f"{field}: expected {expected}{tail}")
 
 
+class NothingThere(RexAlgoError):
+    """Say that what was asked for is not here; the message names what is."""
+
+
+class UnusableFile(RexAlgoError):
+    """Be the parent of errors that say at once everything that is wrong with a file."""
+
+
+class InUse(RexAlgoError):
+    """Say that another process works on what is needed: nothing was done."""
+
+
 class InvalidMove(RexAlgoError):
     """Raised when the code asks for a state change outside the transition table: a programming
     error that concerns one account.

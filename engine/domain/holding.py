@@ -16,7 +16,7 @@ FLATTEN_ORIGIN: Final = "operator:flatten"
 """The origin of the closes that a flatten records."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """One strategy's claim on one symbol of one account, with its share of the position.
 
@@ -43,7 +43,7 @@ class Holding:
     position_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEntry:
     """One entry of ours (claimed, unknown or placed) that the newest account report may not show
     yet.
@@ -90,7 +90,7 @@ until a person decides.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """One switch that is on. ``target`` is the name it applies to, empty for ALL."""
 

@@ -35,7 +35,7 @@ class CheckItem:
     do: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """One account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
 

@@ -271,7 +271,7 @@ def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
     return OrderKey(f"{stem}.{int(number) - 1:012d}.5.{ledger_number:012d}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """One recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped so that
     it is never after receipt.

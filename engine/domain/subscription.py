@@ -5,6 +5,7 @@ value is a ceiling.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from engine.domain.amounts import (
     Money,
@@ -183,7 +184,20 @@ class SubscriptionState(Enum):
     """The master paused, retired or withdrew the strategy."""
 
 
-@dataclass(frozen=True, slots=True)
+_S = SubscriptionState
+
+SUBSCRIPTION_MOVES: Final[Mapping[SubscriptionState, frozenset[SubscriptionState]]] = {
+    _S.ACTIVE: frozenset({_S.PAUSED, _S.LEFT}),
+    _S.PAUSED: frozenset({_S.ACTIVE, _S.LEFT}),
+    # Agreed to anew, or paused at once.
+    _S.LEFT: frozenset({_S.ACTIVE, _S.PAUSED}),
+    # Never stored: the strategy says so while the agreement is active.
+    _S.CONSENT: frozenset(),
+    _S.STRATEGY_PAUSED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """One account's subscription to one strategy under a policy."""
 

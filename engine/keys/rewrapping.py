@@ -75,10 +75,10 @@ def move_batch(db: Database, vault: Vault, at: RewrapRow) -> bool:
     """
     rows, moved = _MOVES[at.part](db, vault, at.cursor)
     if len(rows) == BATCH:
-        advance_rewrap(db, at.kid, at.part, rows[-1], moved)
+        advance_rewrap(db, kid=at.kid, part=at.part, cursor=rows[-1], moved=moved)
         return True
     later = PARTS[PARTS.index(at.part) + 1 :]
-    advance_rewrap(db, at.kid, later[0] if later else PARTS[0], "", moved)
+    advance_rewrap(db, kid=at.kid, part=later[0] if later else PARTS[0], cursor="", moved=moved)
     return bool(later)
 
 

@@ -120,7 +120,13 @@ def seal_credentials(
     """Seal an account's credentials for exactly this account and row version; ``key`` is the
     person's.
     """
-    place = FieldPlace("account", _COLUMN, account, key.person, row_version)
+    place = FieldPlace(
+        table="account",
+        column=_COLUMN,
+        primary_key=account,
+        owner=key.person,
+        row_version=row_version,
+    )
     return vault.seal(_data_key(vault, key), Secret(_as_text(credentials)), place)
 
 
@@ -128,7 +134,13 @@ def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[
     """Open an account's credentials by field name; raises VaultError if row, owner or version is
     not what was sealed.
     """
-    place = FieldPlace("account", _COLUMN, row.id, row.person, row.row_version)
+    place = FieldPlace(
+        table="account",
+        column=_COLUMN,
+        primary_key=row.id,
+        owner=row.person,
+        row_version=row.row_version,
+    )
     opened = vault.open(_data_key(vault, person_key(db, row.person)), row.sealed, place)
     return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
 
@@ -181,7 +193,13 @@ def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRo
 
 
 def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
-    return FieldPlace("factor", "totp_sealed", person, person, row_version)
+    return FieldPlace(
+        table="factor",
+        column="totp_sealed",
+        primary_key=person,
+        owner=person,
+        row_version=row_version,
+    )
 
 
 # Webhook secrets
@@ -197,7 +215,14 @@ def seal_endpoint_secret(
     sealed = vault.seal(
         _data_key(vault, key), secret, _secret_place(endpoint, identifier, key.person, 1)
     )
-    return EndpointSecretRow(identifier, endpoint, key.person, sealed, 1, None)
+    return EndpointSecretRow(
+        id=identifier,
+        endpoint=endpoint,
+        owner=key.person,
+        sealed=sealed,
+        row_version=1,
+        valid_until=None,
+    )
 
 
 def _secret_place(
@@ -205,7 +230,13 @@ def _secret_place(
 ) -> FieldPlace:
     # The endpoint is part of the binding, so that a row cannot be used for another endpoint of the
     # same master.
-    return FieldPlace("endpoint_secret", _COLUMN, f"{endpoint}/{identifier}", owner, row_version)
+    return FieldPlace(
+        table="endpoint_secret",
+        column=_COLUMN,
+        primary_key=f"{endpoint}/{identifier}",
+        owner=owner,
+        row_version=row_version,
+    )
 
 
 @dataclass(frozen=True, slots=True)

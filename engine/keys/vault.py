@@ -92,7 +92,7 @@ class DataKey:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldPlace:
     """Exactly where a sealed field is stored; ``owner`` is the person whose data key seals it."""
 
@@ -314,15 +314,6 @@ class Vault:
         """
         text = secret.reveal().encode(errors="surrogatepass")
         return hashlib.blake2b(text, key=self.derive("fingerprint", kid), digest_size=32).digest()
-
-
-def split_data_key_id(sealed: bytes) -> bytes:
-    """Return the id of the data key that a sealed field needs; raises VaultError if it is not a
-    sealed field.
-    """
-    if len(sealed) < _SEALED_BYTES_MIN or sealed[:1] != _FIELD_V1:
-        raise VaultError("not a sealed field of a known version")
-    return sealed[1:_HEADER_BYTES]
 
 
 def _derived(key: bytes, purpose: str) -> bytes:

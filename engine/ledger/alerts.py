@@ -53,7 +53,11 @@ def raise_alert(
         (code.value, subject, sameness, to_us(at)),
     )
     write_event(
-        db, "alert", subject, {"code": code.value, "details": dict(details), "count": count}, at
+        db,
+        kind="alert",
+        subject=subject,
+        data={"code": code.value, "details": dict(details), "count": count},
+        at=at,
     )
     return True
 
@@ -74,7 +78,9 @@ def raise_alert_once(
         "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?",
         (code.value, subject, sameness),
     )
-    return row is None and raise_alert(db, code, subject, details, at, sameness)
+    return row is None and raise_alert(
+        db, code=code, subject=subject, details=details, at=at, sameness=sameness
+    )
 
 
 def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
@@ -126,13 +132,13 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
         else None
     )
     return Alert(
-        row[0],
-        code,
-        row[2],
-        from_us(row[1]),
-        details,
-        data["count"],
-        "" if account is None else account[0],
+        number=row[0],
+        code=code,
+        subject=row[2],
+        at=from_us(row[1]),
+        details=details,
+        count=data["count"],
+        environment="" if account is None else account[0],
     )
 
 

@@ -20,7 +20,7 @@ from engine.ledger.outcomes import write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt as the ledger has it; ``held_before`` as in its claim."""
 
@@ -66,24 +66,24 @@ _OPEN_ATTEMPT = (
 
 def _attempt(row: Row) -> Attempt:
     return Attempt(
-        row[0],
-        CopyId(row[1]),
-        row[2],
-        row[3],
-        row[4],
-        AccountId(row[5]),
-        StrategyId(row[6]),
-        AttemptState(row[7]),
-        read_intent(row[8]),
-        Money(Decimal(row[9])),
-        Money(Decimal(row[10])),
-        from_us(row[11]),
-        Quantity(Decimal(row[12])),
-        row[13],
-        tuple(json.loads(row[14])),
-        row[15] or "?",
-        row[16],
-        None if row[17] is None else Quantity(Decimal(row[17])),
+        id=row[0],
+        copy=CopyId(row[1]),
+        leg=row[2],
+        number=row[3],
+        kind=row[4],
+        account=AccountId(row[5]),
+        strategy=StrategyId(row[6]),
+        state=AttemptState(row[7]),
+        intent=read_intent(row[8]),
+        notional=Money(Decimal(row[9])),
+        margin=Money(Decimal(row[10])),
+        claimed_at=from_us(row[11]),
+        filled=Quantity(Decimal(row[12])),
+        cause=row[13],
+        witness=tuple(json.loads(row[14])),
+        price=row[15] or "?",
+        exchange_order_id=row[16],
+        held_before=None if row[17] is None else Quantity(Decimal(row[17])),
     )
 
 
@@ -293,7 +293,13 @@ def accept_foreign(
         "ON CONFLICT DO UPDATE SET is_accepted = 1",
         [(account, each) for each in exchange_order_ids],
     )
-    write_event(db, "decision", name, {"foreign": list(exchange_order_ids), "by": by}, at)
+    write_event(
+        db,
+        kind="decision",
+        subject=name,
+        data={"foreign": list(exchange_order_ids), "by": by},
+        at=at,
+    )
 
 
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:

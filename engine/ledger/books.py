@@ -32,7 +32,7 @@ OWNER: Final = ""
 """The strategy under which the books keep what the owner opened."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change of a position. ``price``, ``fee`` and ``cause`` are None until they are reported.
 
@@ -81,9 +81,16 @@ def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holdi
     fill = replace(
         change, quantity=quantity, fee=fee, position_id=change.position_id or holding.position_id
     )
-    booked = write_fill(db, holding.account, holding.strategy, holding.symbol, holding.side, fill)
+    booked = write_fill(
+        db,
+        account=holding.account,
+        strategy=holding.strategy,
+        symbol=holding.symbol,
+        side=holding.side,
+        change=fill,
+    )
     if booked != share:
-        _tell_difference(db, holding, booked, share, change.at)
+        _tell_difference(db, holding=holding, booked=booked, share=share, at=change.at)
     return after
 
 
@@ -94,11 +101,11 @@ def _tell_difference(
     details = {"symbol": holding.symbol, "booked": plain(booked), "share": plain(share)}
     raise_alert(
         db,
-        AlertCode.BOOKS_DIFFER,
-        str(holding.account if row is None else row[0]),
-        details,
-        at,
-        holding.symbol,
+        code=AlertCode.BOOKS_DIFFER,
+        subject=str(holding.account if row is None else row[0]),
+        details=details,
+        at=at,
+        sameness=holding.symbol,
     )
 
 
@@ -250,7 +257,13 @@ def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
     row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
     if row is not None and Decimal(row[1]) != fee:
         db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
-        add_since(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])), row[2])
+        add_since(
+            db,
+            account=row[0],
+            line=Line.ORDER_FEES,
+            amount=EXACT.subtract(fee, Decimal(row[1])),
+            at_us=row[2],
+        )
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
@@ -302,7 +315,13 @@ def bind_outside(db: apsw.Connection, holding: Holding, change: Change) -> None:
             if (
                 order_fee is not None and change.fee is not None
             ):  # it came with the same order, which counts as ours by now
-                add_since(db, holding.account, Line.ORDER_FEES, -Decimal(order_fee), seen_us)
+                add_since(
+                    db,
+                    account=holding.account,
+                    line=Line.ORDER_FEES,
+                    amount=-Decimal(order_fee),
+                    at_us=seen_us,
+                )
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(

@@ -64,13 +64,13 @@ def quantities(
         name = "" if strategy == OWNER else names.get(strategy, strategy)
         rows.append(
             Quantities(
-                symbol,
-                side,
-                name,
-                booked,
-                shares.get(ours, ZERO),
-                books.get((OWNER, symbol, side), ZERO),
-                seen,
+                symbol=symbol,
+                side=side,
+                strategy=name,
+                books=booked,
+                share=shares.get(ours, ZERO),
+                owner=books.get((OWNER, symbol, side), ZERO),
+                exchange=seen,
             )
         )
     return rows
@@ -104,18 +104,18 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
         gross = [each[3] for each in ours if each[3] is not None]
         closed.append(
             ClosedParts(
-                position,
-                tuple(each[0] for each in ours),
-                sum((each[1] for each in ours), ZERO),
-                sum(values, ZERO) if len(values) == len(ours) else None,
-                sum(gross, ZERO) if len(gross) == len(ours) else None,
-                len(ours) == len(parts),
+                position_id=position,
+                trades=tuple(each[0] for each in ours),
+                quantity=sum((each[1] for each in ours), ZERO),
+                exit_value=sum(values, ZERO) if len(values) == len(ours) else None,
+                gross=sum(gross, ZERO) if len(gross) == len(ours) else None,
+                whole=len(ours) == len(parts),
             )
         )
     return closed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BooksSummary:
     """An account's books as the ledger has them: each line of its wallet since ``since``, visible
     rows, what is not settled.
@@ -153,15 +153,15 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
     )
     fees = EXACT.add(lines.get(Line.ORDER_FEES, ZERO), lines.get(Line.FEE_ROWS, ZERO))
     return BooksSummary(
-        None if wallet is None else wallet.since,
-        lines.get(Line.RESULTS, ZERO),
-        lines.get(Line.OWNER, ZERO),
-        fees,
-        lines.get(Line.FUNDING, ZERO),
-        lines.get(Line.UNEXPLAINED, ZERO),
-        tuple(wallet_rows(db, account)),
-        counts.get("open", 0),
-        counts.get("unexplained", 0),
+        since=None if wallet is None else wallet.since,
+        results=lines.get(Line.RESULTS, ZERO),
+        owner=lines.get(Line.OWNER, ZERO),
+        fees=fees,
+        funding=lines.get(Line.FUNDING, ZERO),
+        unexplained=lines.get(Line.UNEXPLAINED, ZERO),
+        rows=tuple(wallet_rows(db, account)),
+        open_fills=counts.get("open", 0),
+        unexplained_fills=counts.get("unexplained", 0),
     )
 
 

@@ -20,7 +20,7 @@ from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A requested claim. ``witness`` are the exchange order ids seen in the account's last snapshot
     of the symbol.
@@ -159,7 +159,9 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
-    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+    if is_exiting_before(
+        db, account=wanted.account, strategy=wanted.strategy, symbol=symbol, before=wanted.order_key
+    ):
         return NotClaimed(
             None
         )  # recorded while this entry was being claimed: planned again, it waits

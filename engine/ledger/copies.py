@@ -15,7 +15,7 @@ from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLeg:
     """One leg in state NEW; ``attempts`` counts its attempts so far, ``retry_at`` is the earliest
     time to plan it.
@@ -58,18 +58,18 @@ def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
     )
     return [
         WaitingLeg(
-            CopyId(row[0]),
-            row[1],
-            row[2],
-            AccountId(row[3]),
-            StrategyId(row[4]),
-            Symbol(row[5]),
-            row[6],
-            row[7],
-            from_us(row[8]),
-            row[9],
-            OrderKey(row[10]),
-            None if row[11] is None else Quantity(Decimal(row[11])),
+            copy=CopyId(row[0]),
+            number=row[1],
+            kind=row[2],
+            account=AccountId(row[3]),
+            strategy=StrategyId(row[4]),
+            symbol=Symbol(row[5]),
+            signal_number=row[6],
+            subscription=row[7],
+            retry_at=from_us(row[8]),
+            attempts=row[9],
+            order_key=OrderKey(row[10]),
+            leave=None if row[11] is None else Quantity(Decimal(row[11])),
         )
         for row in rows
     ]

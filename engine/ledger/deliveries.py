@@ -21,7 +21,7 @@ COUNTED: Final = 1_000
 _STRANGER: Final = "not_authentic"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
     """One delivery to record. ``offset_ms``: how far the signed time was ahead of ours, None if
     nothing proved it.
@@ -99,7 +99,7 @@ def _tell(db: apsw.Connection, new: NewDelivery) -> None:
         (new.endpoint,),
     )
     if row is not None:
-        write_pulse(db, "delivery", f"strategy {row[0]}", {}, new.at)
+        write_pulse(db, kind="delivery", subject=f"strategy {row[0]}", data={}, at=new.at)
 
 
 _PRUNE: Final = (
@@ -124,7 +124,7 @@ def deliveries(
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingress:
     """Counts of deliveries since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from the
     last byte to the answer.
@@ -146,11 +146,11 @@ def ingress(db: apsw.Connection, since: datetime) -> Ingress:
     kinds = Counter(row[1] for row in within)
     taken, repeated = kinds["accepted"], kinds["duplicate"]
     return Ingress(
-        taken,
-        repeated,
-        len(within) - taken - repeated,
-        from_us(rows[0][0]) if rows else None,
-        round(median(row[2] for row in within) / 1000, 1) if within else None,
+        taken=taken,
+        repeated=repeated,
+        refused=len(within) - taken - repeated,
+        last_at=from_us(rows[0][0]) if rows else None,
+        p50_ms=round(median(row[2] for row in within) / 1000, 1) if within else None,
     )
 
 

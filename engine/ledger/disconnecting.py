@@ -29,7 +29,7 @@ def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: d
         "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number",
         (account,),
     ):
-        conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_LEFT), at)
+        conclude(db, copy=CopyId(copy), leg=leg, outcome=Outcome(OutcomeCode.SKIPPED_LEFT), at=at)
     db.execute(
         "UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account)
     )
@@ -38,7 +38,7 @@ def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: d
         each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER
         for each in switches(db)
     ):
-        clear_switch(db, SwitchScope.ACCOUNT, own, BY_THE_OWNER, at)
+        clear_switch(db, scope=SwitchScope.ACCOUNT, target=own, by=BY_THE_OWNER, at=at)
     db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
     db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
     db.execute("DELETE FROM book WHERE account_id = ?", (account,))

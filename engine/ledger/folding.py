@@ -24,11 +24,6 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
 
-def has_unfolded(db: apsw.Connection) -> bool:
-    """Return whether a fill was written or corrected since its episode was folded."""
-    return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
-
-
 def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
     """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
     of ``without``.
@@ -102,15 +97,15 @@ def _fill(row: Row) -> Fill:
     net = fee if fee is None or rebate is None else EXACT.add(fee, rebate)
     cause = None if row[11] is None else Cause(row[11])
     return Fill(
-        PositionSide(row[3]),
-        bool(row[4]),
-        Decimal(row[5]),
-        price,
-        net,
-        from_us(row[9]),
-        row[10],
-        cause,
-        BookState(row[12]),
+        side=PositionSide(row[3]),
+        is_entry=bool(row[4]),
+        quantity=Decimal(row[5]),
+        price=price,
+        fee=net,
+        at=from_us(row[9]),
+        id=row[10],
+        cause=cause,
+        state=BookState(row[12]),
     )
 
 
@@ -167,7 +162,13 @@ class _Days:
         """
         _, closed_us, state, result, fees, gross = row
         line = Line.OWNER if self._strategy == OWNER else Line.RESULTS
-        add_since(self._db, self._account, line, sign * Decimal(gross or 0), closed_us)
+        add_since(
+            self._db,
+            account=self._account,
+            line=line,
+            amount=sign * Decimal(gross or 0),
+            at_us=closed_us,
+        )
         if self._strategy == OWNER:
             return
         day = from_us(closed_us).date().isoformat()

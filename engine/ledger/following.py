@@ -11,9 +11,16 @@ from typing import Final
 import apsw
 
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
-from engine.domain.subscription import CopyPolicy
+from engine.domain.strategy import StrategyState
+from engine.domain.subscription import (
+    SUBSCRIPTION_MOVES,
+    CopyPolicy,
+    Mode,
+    SubscriptionState,
+)
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -56,7 +63,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
     return [row[0] for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRow:
     """One subscription as its follower sees it."""
 
@@ -66,8 +73,8 @@ class AgreementRow:
     environment: str
     strategy: StrategyId
     strategy_name: str
-    state: str
-    strategy_state: str
+    state: SubscriptionState
+    strategy_state: StrategyState
     needs_consent: bool
     policy: CopyPolicy
 
@@ -79,8 +86,12 @@ class AgreementRow:
     @property
     def takes_entries(self) -> bool:
         """Return whether entries of its strategy are copied under the current agreement."""
-        is_open = self.strategy_state in ("published", "by_link", "private")
-        return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
+        return (
+            self.policy.mode is Mode.LIVE
+            and self.state is SubscriptionState.ACTIVE
+            and self.strategy_state.takes_entries
+            and not self.needs_consent
+        )
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
@@ -100,22 +111,22 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     )
     return [
         AgreementRow(
-            row[0],
-            AccountId(row[1]),
-            row[2],
-            row[3],
-            StrategyId(row[4]),
-            row[5],
-            row[6],
-            row[7],
-            bool(row[9]),
-            read_policy(row[8]),
+            id=row[0],
+            account=AccountId(row[1]),
+            account_name=row[2],
+            environment=row[3],
+            strategy=StrategyId(row[4]),
+            strategy_name=row[5],
+            state=SubscriptionState(row[6]),
+            strategy_state=StrategyState(row[7]),
+            needs_consent=bool(row[9]),
+            policy=read_policy(row[8]),
         )
         for row in rows
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
     """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
@@ -204,7 +215,7 @@ def _copy(row: Row) -> CopyRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
     """One order that was claimed for an account."""
 
@@ -254,21 +265,21 @@ def _order(row: Row) -> OrderRow:
     intent = json.loads(row[7])
     price = None if row[9] in (None, "?") else row[9]
     return OrderRow(
-        row[0],
-        from_us(row[1]),
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        intent["side"],
-        intent["quantity"],
-        row[8],
-        price,
-        row[10],
-        row[11],
-        row[12],
-        row[13],
+        id=row[0],
+        at=from_us(row[1]),
+        account=row[2],
+        environment=row[3],
+        strategy=row[4],
+        symbol=row[5],
+        kind=row[6],
+        side=intent["side"],
+        quantity=intent["quantity"],
+        filled=row[8],
+        price=price,
+        fee=row[10],
+        state=row[11],
+        cause=row[12],
+        signal_id=row[13],
     )
 
 
@@ -309,7 +320,15 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
         draft: SignalDraft = read_draft(row[2])
         if draft.action.is_entry and len(entries) < limit:
             entries.append(
-                Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5]))
+                Signal(
+                    id=row[0],
+                    number=row[1],
+                    strategy=strategy,
+                    draft=draft,
+                    order_key=row[3],
+                    decided_at=from_us(row[4]),
+                    received_at=from_us(row[5]),
+                )
             )
     return entries
 
@@ -317,14 +336,14 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 # What a person agrees to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyTerms:
     """The terms that a strategy asks a follower to agree to."""
 
     id: StrategyId
     name: str
     master: str
-    state: str
+    state: StrategyState
     about: str
     kind: str
     symbols: frozenset[Symbol]
@@ -353,16 +372,16 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
         return None
     symbols = frozenset(map(Symbol, json.loads(row[6])))
     return StrategyTerms(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        symbols,
-        row[7],
-        from_us(row[8]),
-        bool(row[9]),
+        id=StrategyId(row[0]),
+        name=row[1],
+        master=row[2],
+        state=StrategyState(row[3]),
+        about=row[4],
+        kind=row[5],
+        symbols=symbols,
+        leverage=row[7],
+        terms_at=from_us(row[8]),
+        is_mine=bool(row[9]),
     )
 
 
@@ -386,10 +405,18 @@ def agree(
     )
 
 
-def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
-    """Write active, paused or left; return False if it was so already."""
+def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
+    """Write active, paused or left; return False if it was so already. Raises InvalidMove for what is
+    never stored.
+    """
+    row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
+    before = state if row is None else SubscriptionState(row[0])
+    if before is state:
+        return False
+    require_move(SUBSCRIPTION_MOVES, before, state, "an agreement")
     db.execute(
-        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier)
+        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
+        (state.value, identifier),
     )
     return bool(db.changes())
 

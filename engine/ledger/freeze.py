@@ -73,7 +73,12 @@ def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: d
     if not db.changes():
         return False
     raise_alert(
-        db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at))
+        db,
+        code=AlertCode.STANDS_STILL,
+        subject=name or "this place",
+        details={"cause": cause},
+        at=at,
+        sameness=str(to_us(at)),
     )
     return True
 
@@ -105,10 +110,14 @@ def unfreeze(
     )
     for copy, number in rows:
         if _was_frozen(db, CopyId(copy), was):
-            conclude(db, CopyId(copy), number, killed, at)
+            conclude(db, copy=CopyId(copy), leg=number, outcome=killed, at=at)
             ended += 1
     write_event(
-        db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at
+        db,
+        kind="decision",
+        subject="restore",
+        data={"restore": "confirmed", "by": by, "entries_ended": ended},
+        at=at,
     )
     return ended
 

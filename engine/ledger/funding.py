@@ -67,7 +67,13 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
         )
         if db.changes():
             new += strategy != OWNER
-            add_since(db, account, Line.FUNDING, payment.amount, to_us(payment.at))
+            add_since(
+                db,
+                account=account,
+                line=Line.FUNDING,
+                amount=payment.amount,
+                at_us=to_us(payment.at),
+            )
     return new
 
 

@@ -39,18 +39,18 @@ _HOLDING = (
 
 def _holding(row: Row) -> Holding:
     return Holding(
-        AccountId(row[0]),
-        Symbol(row[1]),
-        StrategyId(row[2]),
-        PositionSide(row[3]),
-        Quantity(Decimal(row[4])),
-        row[5],
-        OrderKey(row[6]),
-        bool(row[7]),
-        Quantity(Decimal(row[8])),
-        read_price(row[9]),
-        read_price(row[10]),
-        row[11],
+        account=AccountId(row[0]),
+        symbol=Symbol(row[1]),
+        strategy=StrategyId(row[2]),
+        side=PositionSide(row[3]),
+        share=Quantity(Decimal(row[4])),
+        entries_open=row[5],
+        entry_key=OrderKey(row[6]),
+        detached=bool(row[7]),
+        carried=Quantity(Decimal(row[8])),
+        stop_loss=read_price(row[9]),
+        take_profit=read_price(row[10]),
+        position_id=row[11],
     )
 
 

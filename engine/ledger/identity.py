@@ -14,7 +14,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.root_keys import refuse_disabled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactorRow:
     """How a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such factor),
     last code's time step.
@@ -125,8 +125,22 @@ def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
         (identifier,),
     )
     if row is None:
-        return FactorRow(None, None, None, 0, None, 0)
-    return FactorRow(row[0], _time(row[1]), row[2], row[3], _time(row[4]), row[5])
+        return FactorRow(
+            password=None,
+            password_at=None,
+            totp_sealed=None,
+            totp_version=0,
+            totp_at=None,
+            totp_step=0,
+        )
+    return FactorRow(
+        password=row[0],
+        password_at=_time(row[1]),
+        totp_sealed=row[2],
+        totp_version=row[3],
+        totp_at=_time(row[4]),
+        totp_step=row[5],
+    )
 
 
 def _time(us: int | None) -> datetime | None:
@@ -236,7 +250,7 @@ def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None
 # Asking to become a master
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MasterRequest:
     """A follower's request to publish; ``granted`` is None until somebody decided."""
 
@@ -280,7 +294,11 @@ def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> 
     )
     return [
         MasterRequest(
-            PersonId(r[0]), r[1], r[2], from_us(r[3]), None if r[4] is None else bool(r[4])
+            person=PersonId(r[0]),
+            name=r[1],
+            note=r[2],
+            at=from_us(r[3]),
+            granted=None if r[4] is None else bool(r[4]),
         )
         for r in rows
     ]

@@ -13,13 +13,16 @@ import apsw
 from engine.domain.amounts import Quantity
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 from engine.views import StillOpenView
 
+_ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldShare:
     """One share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
 
@@ -52,15 +55,15 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     )
     return [
         HeldShare(
-            AccountId(row[0]),
-            row[1],
-            row[2],
-            StrategyId(row[3]),
-            row[4],
-            Symbol(row[5]),
-            Quantity(Decimal(row[6])),
-            bool(row[7]),
-            bool(row[8]),
+            account=AccountId(row[0]),
+            account_name=row[1],
+            exchange=row[2],
+            strategy=StrategyId(row[3]),
+            strategy_name=row[4],
+            symbol=Symbol(row[5]),
+            share=Quantity(Decimal(row[6])),
+            is_exiting=bool(row[7]),
+            is_subscribed=bool(row[8]),
         )
         for row in rows
     ]
@@ -162,7 +165,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
             row[7],
             row[8],
             row[9],
-            *_why_open(db, row[0], row[4], row[6], row[8]),
+            *_why_open(db, account=row[0], strategy=row[4], symbol=row[6], share=row[8]),
         )
         for row in rows
     ]
@@ -201,10 +204,11 @@ def _why_open(
     if leg is None:
         return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
     state, code, numbers, number, cause = leg
-    if state in ("new", "claimed", "placed", "partially_filled"):
+    stands = LegState(state)
+    if stands in _ON_THE_WAY:
         asked = (
             "its exit is asked for and not sent"
-            if state == "new"
+            if stands is LegState.NEW
             else "its exit is sent and not filled"
         )
         return asked + (f", the last try: {cause}" if cause else ""), True

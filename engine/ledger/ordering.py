@@ -37,7 +37,7 @@ _ENTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
     """A new signal without a place yet. ``told_at`` is the sender's time, not after receipt; None
     if none was sent.
@@ -246,12 +246,12 @@ def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
     assert least is not None
     at = from_us(at_us)
     return Numbering(
-        number,
-        least[0],
-        seq,
-        at,
-        read_draft(draft).sent_at is not None,
-        at if began is None else from_us(began[0]),
+        number=number,
+        least=least[0],
+        greatest=seq,
+        at=at,
+        is_sent=read_draft(draft).sent_at is not None,
+        began_at=at if began is None else from_us(began[0]),
     )
 
 
@@ -262,7 +262,16 @@ def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]
         "= ? AND symbol = ? AND kind = ?",
         (new.strategy, new.symbol, kind),
     )
-    return tuple(Newest(row[0], row[1], row[2], _time(row[3]), _time(row[4])) for row in rows)
+    return tuple(
+        Newest(
+            sender=row[0],
+            number=row[1],
+            seq=row[2],
+            numbered_at=_time(row[3]),
+            other_at=_time(row[4]),
+        )
+        for row in rows
+    )
 
 
 def _time(us: int | None) -> datetime | None:

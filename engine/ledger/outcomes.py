@@ -8,32 +8,35 @@ from datetime import datetime
 import apsw
 
 from engine.domain.identifiers import CopyId
+from engine.domain.leg import LEG_MOVES, LegState
+from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
 from engine.ledger.query import fetch_one
 
-_LEG_STATE = {
-    "skipped": "skipped",
-    "denied": "denied",
-    "rejected": "rejected",
-    "residue": "rejected",
-}
+
+def _leg_state(outcome: Outcome) -> LegState:
+    """Return the state of a leg that ends with this outcome, and with no order under way."""
+    if outcome.code is OutcomeCode.RESIDUE:
+        return LegState.REJECTED
+    return LegState(outcome.code.family)
 
 
 def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
     """End a leg that was never claimed (state NEW) with an outcome; return False, and write
     nothing, if it is not NEW any more.
 
-    That is legitimate: the transaction of an exit supersedes entries that a lane is just planning.
+    That is legitimate: the transaction of an exit supersedes entries that a lane is just planning. Raises InvalidMove for an outcome that only an order can have.
     """
-    state = _LEG_STATE.get(outcome.code.family, outcome.code.family)
+    state = _leg_state(outcome)
+    require_move(LEG_MOVES, LegState.NEW, state, "a leg")
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'",
-        (state, copy, leg),
+        (state.value, copy, leg),
     )
     if db.changes() != 1:
         return False
-    write_outcome(db, copy, leg, outcome, at)
+    write_outcome(db, copy=copy, leg=leg, outcome=outcome, at=at)
     return True
 
 
@@ -110,4 +113,4 @@ def write_pulse(
     db.execute(
         "DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject)
     )
-    write_event(db, kind, subject, data, at)
+    write_event(db, kind=kind, subject=subject, data=data, at=at)

@@ -42,7 +42,7 @@ class PersonKey:
     wrapped: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
     """One strategy. ``source`` is the webhook source of kind copy_trading, the stream source of
     kind algo.
@@ -58,7 +58,7 @@ class StrategyRow:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
     """One webhook address of a strategy; ``token_hash`` is set if the address itself is the
     capability, with its ``settings``.
@@ -73,7 +73,7 @@ class EndpointRow:
     token_hash: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSecretRow:
     """One sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
     replaced.
@@ -87,7 +87,7 @@ class EndpointSecretRow:
     valid_until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
     """One follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was
     disconnected.
@@ -191,14 +191,14 @@ _STRATEGY = (
 def _strategy(row: Row) -> StrategyRow:
     symbols: list[Any] = json.loads(row[4])
     return StrategyRow(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        frozenset(map(Symbol, symbols)),
-        Ratio(Decimal(row[5])),
-        row[6],
-        json.loads(row[7]),
+        id=StrategyId(row[0]),
+        name=row[1],
+        master=row[2],
+        kind=row[3],
+        symbols=frozenset(map(Symbol, symbols)),
+        leverage=Ratio(Decimal(row[5])),
+        source=row[6],
+        params=json.loads(row[7]),
     )
 
 
@@ -261,13 +261,13 @@ def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     )
     return [
         EndpointRow(
-            EndpointId(row[0]),
-            StrategyId(row[1]),
-            row[2],
-            bool(row[3]),
-            bool(row[4]),
-            json.loads(row[5]),
-            row[6],
+            id=EndpointId(row[0]),
+            strategy=StrategyId(row[1]),
+            source=row[2],
+            enabled=bool(row[3]),
+            is_deleted=bool(row[4]),
+            settings=json.loads(row[5]),
+            token_hash=row[6],
         )
         for row in rows
     ]
@@ -310,12 +310,12 @@ def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[Endpoint
     )
     return [
         EndpointSecretRow(
-            row[0],
-            EndpointId(row[1]),
-            PersonId(row[2]),
-            row[3],
-            row[4],
-            None if row[5] is None else from_us(row[5]),
+            id=row[0],
+            endpoint=EndpointId(row[1]),
+            owner=PersonId(row[2]),
+            sealed=row[3],
+            row_version=row[4],
+            valid_until=None if row[5] is None else from_us(row[5]),
         )
         for row in rows
     ]
@@ -400,7 +400,15 @@ def _account(row: Row) -> AccountRow:
     ended = None if row[8] is None else from_us(row[8])
     created = from_us(row[7])
     return AccountRow(
-        AccountId(row[0]), row[1], PersonId(row[2]), row[3], row[4], row[5], row[6], created, ended
+        id=AccountId(row[0]),
+        name=row[1],
+        person=PersonId(row[2]),
+        exchange=row[3],
+        environment=row[4],
+        sealed=row[5],
+        row_version=row[6],
+        created_at=created,
+        ended_at=ended,
     )
 
 
@@ -471,7 +479,11 @@ def _reader() -> Callable[[Row], Subscription]:
         text = row[3]
         policy = policies.get(text) or policies.setdefault(text, read_policy(text))
         return Subscription(
-            row[0], AccountId(row[1]), StrategyId(row[2]), policy, SubscriptionState(row[4])
+            id=row[0],
+            account=AccountId(row[1]),
+            strategy=StrategyId(row[2]),
+            policy=policy,
+            state=SubscriptionState(row[4]),
         )
 
     return read

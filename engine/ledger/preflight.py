@@ -38,7 +38,7 @@ def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
 
 def note_new_credentials(db: apsw.Connection, account_name: str, now: datetime) -> None:
     """Record that an account was given new credentials now."""
-    write_event(db, EVENT, account_name, {"changed": True}, now)
+    write_event(db, kind=EVENT, subject=account_name, data={"changed": True}, at=now)
 
 
 def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:

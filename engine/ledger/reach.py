@@ -31,7 +31,15 @@ def reach_of(
     at_age = _takes(db, strategy, symbol, age_s)
     takes = at_age or _takes(db, strategy, symbol, None)
     holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
-    return Reach(copies, bool(row and row[0]), takes, holds, holds and not before, is_late, at_age)
+    return Reach(
+        copies=copies,
+        is_on=bool(row and row[0]),
+        takes_entries=takes,
+        holds=holds,
+        is_before=holds and not before,
+        is_late=is_late,
+        takes_at_age=at_age,
+    )
 
 
 def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:

@@ -50,15 +50,18 @@ def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
     place = place_of(new.field)
     why = _ANSWERS.get(new.kind, f"{place}: expected {new.expected or 'another body'}"[:300])
     sameness = f"{new.endpoint} {new.kind} {place}"
-    if _told_within_the_hour(db, code, row[1], new.at, sameness) >= TOLD_AN_HOUR:
+    if (
+        _told_within_the_hour(db, code=code, subject=row[1], at=new.at, but=sameness)
+        >= TOLD_AN_HOUR
+    ):
         sameness = _OTHER
     raise_alert(
         db,
-        code,
-        row[1],
-        {"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint},
-        new.at,
-        sameness,
+        code=code,
+        subject=row[1],
+        details={"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint},
+        at=new.at,
+        sameness=sameness,
     )
 
 
@@ -146,16 +149,16 @@ def unsettled_refusals(
         earlier = refusals.get(key)
         if earlier is None:
             refusals[key] = Refused(
-                identifier,
-                name,
-                source,
-                bool(reads_exit),
-                1,
-                from_us(at_us),
-                kind,
-                field,
-                expected,
-                shares_held(db, identifier),
+                strategy_id=identifier,
+                strategy=name,
+                source=source,
+                reads_exit=bool(reads_exit),
+                count=1,
+                at=from_us(at_us),
+                kind=kind,
+                field=field,
+                expected=expected,
+                held=shares_held(db, identifier),
             )
         else:
             refusals[key] = replace(earlier, count=earlier.count + 1)

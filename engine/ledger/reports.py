@@ -262,20 +262,25 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
         positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
         switches=tuple(
             SwitchView(
-                each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value
+                scope=each.scope.value,
+                target=each.target,
+                note=each.note,
+                set_by=each.set_by,
+                set_at=each.set_at,
+                level=each.level.value,
             )
             for each in switches(db)
         ),
         last_signal=None if last is None else _receipt(db, last),
         alerts=tuple(
             AlertView(
-                each.at,
-                each.code.value,
-                each.subject,
-                each.sentence,
-                each.do,
-                each.wakes,
-                each.count,
+                at=each.at,
+                code=each.code.value,
+                subject=each.subject,
+                sentence=each.sentence,
+                do=each.do,
+                wakes=each.wakes,
+                count=each.count,
             )
             for each in newest_alerts(db, now - span, 20)
         ),
@@ -343,7 +348,13 @@ def account_rows(
     )
     return [
         AccountRowView(
-            row[0], row[1], row[2], row[3], row[4], row[5], _held(db, row[6]) if row[3] else ()
+            name=row[0],
+            exchange=row[1],
+            environment=row[2],
+            held=row[3],
+            waiting=row[4],
+            unproven=row[5],
+            holdings=_held(db, row[6]) if row[3] else (),
         )
         for row in rows
     ]
@@ -396,7 +407,14 @@ def switches(db: apsw.Connection) -> tuple[Switch, ...]:
         "target",
     )
     return tuple(
-        Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4]), SwitchLevel(row[5]))
+        Switch(
+            scope=SwitchScope(row[0]),
+            target=row[1],
+            note=row[2],
+            set_by=row[3],
+            set_at=from_us(row[4]),
+            level=SwitchLevel(row[5]),
+        )
         for row in rows
     )
 
@@ -432,7 +450,7 @@ def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
         "note": switch.note,
         "by": switch.set_by,
     }
-    write_event(db, "switch", switch.label, data, switch.set_at)
+    write_event(db, kind="switch", subject=switch.label, data=data, at=switch.set_at)
     return was
 
 
@@ -443,6 +461,6 @@ def clear_switch(
     db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
     if not db.changes():
         return False
-    label = Switch(scope, target, "", by, at).label
-    write_event(db, "switch", label, {"on": False, "by": by}, at)
+    label = Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label
+    write_event(db, kind="switch", subject=label, data={"on": False, "by": by}, at=at)
     return True

@@ -19,6 +19,7 @@ from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, Symbol
+from engine.domain.leg import LegState
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
@@ -66,9 +67,9 @@ def complete(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
-    _move_share(db, attempt, grown, report, at)
+    _move_share(db, attempt=attempt, grown=grown, report=report, at=at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
     elif attempt.intent.whole_position and state is AttemptState.FILLED:
@@ -76,9 +77,15 @@ def complete(
     if report.fee:
         note_order_fee(db, attempt_id, report.fee)
     if attempt.filled > 0:
-        tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
+        tell_order(
+            db,
+            attempt=attempt_id,
+            filled=report.filled_quantity,
+            average=report.average_price,
+            fee=report.fee,
+        )
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
+    write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
 def end(
@@ -104,12 +111,12 @@ def end(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
     goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
+    write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
 def back_to_new(
@@ -191,11 +198,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
         "= ? AND number = ?",
         (copy, leg),
     )
-    if (
-        row is None
-        or row[0] != "exit"
-        or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled")
-    ):
+    if row is None or row[0] != "exit" or LegState(row[5]).is_live:
         return False
     holding = read_holding(db, AccountId(row[1]), Symbol(row[3]))
     if (
@@ -237,16 +240,16 @@ def _move_share(
         attempt.filled == 0
     )  # of a later part the order reports the average only: ``tell_order`` finds the part's own price
     change = Change(
-        attempt.is_entry,
-        grown,
-        at,
-        _cause(db, attempt),
-        report.average_price if is_first else None,
-        report.fee if is_first else None,
-        attempt.id,
-        report.exchange_order_id,
-        report.position_id,
-        attempt.claimed_at,
+        is_entry=attempt.is_entry,
+        quantity=grown,
+        at=at,
+        cause=_cause(db, attempt),
+        price=report.average_price if is_first else None,
+        fee=report.fee if is_first else None,
+        attempt=attempt.id,
+        order_id=report.exchange_order_id,
+        position_id=report.position_id,
+        since=attempt.claimed_at,
     )
     if holding is not None:
         _book(db, holding, attempt, change)
@@ -343,13 +346,13 @@ def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
 def _gone(attempt: Attempt) -> Holding:
     """Return an empty holding in place of one that no longer exists."""
     return Holding(
-        attempt.account,
-        attempt.intent.symbol,
-        attempt.strategy,
-        attempt.intent.position_side,
-        Quantity(ZERO),
-        0,
-        NO_ORDER_KEY,
+        account=attempt.account,
+        symbol=attempt.intent.symbol,
+        strategy=attempt.strategy,
+        side=attempt.intent.position_side,
+        share=Quantity(ZERO),
+        entries_open=0,
+        entry_key=NO_ORDER_KEY,
     )
 
 
@@ -431,11 +434,11 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
     }
     end(
         db,
-        attempt_id,
-        AttemptState.REJECTED,
-        Outcome(OutcomeCode.NOT_EXECUTED, numbers),
-        f"decided by {by}: {note}"[:200],
-        at,
+        attempt_id=attempt_id,
+        state=AttemptState.REJECTED,
+        outcome=Outcome(OutcomeCode.NOT_EXECUTED, numbers),
+        cause=f"decided by {by}: {note}"[:200],
+        at=at,
     )
 
 
@@ -453,19 +456,19 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
         )
     intent = attempt.intent
     report = OrderReport(
-        "",
-        None,
-        intent.symbol,
-        intent.side,
-        intent.quantity,
-        OrderStatus.FILLED,
-        intent.quantity,
-        None,
-        None,
-        at,
-        True,
-        "",
-        intent.position_id,
+        exchange_order_id="",
+        client_order_id=None,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=intent.quantity,
+        status=OrderStatus.FILLED,
+        filled_quantity=intent.quantity,
+        average_price=None,
+        fee=None,
+        created_at=at,
+        reduce_only=True,
+        reason="",
+        position_id=intent.position_id,
     )
     numbers = {
         "side": intent.side.value,
@@ -475,7 +478,13 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
         "price": UNTOLD_PRICE,
         "fee": UNTOLD_FEE,
     }
-    complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
+    complete(
+        db,
+        attempt_id=attempt_id,
+        report=report,
+        outcome=Outcome(OutcomeCode.FILLED, numbers),
+        at=at,
+    )
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
@@ -486,7 +495,14 @@ def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
     for (attempt_id,) in rows:
         attempt = read_attempt(db, attempt_id)
         cause = "the process stopped while it was being sent"
-        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
+        end(
+            db,
+            attempt_id=attempt_id,
+            state=AttemptState.UNKNOWN,
+            outcome=unknown_outcome(attempt.intent, cause),
+            cause=cause,
+            at=at,
+        )
     return len(rows)
 
 

@@ -15,6 +15,7 @@ import apsw
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.strategy import StrategyState
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -69,7 +70,7 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 # Reading
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayRow:
     """One UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
     ``unreconciled`` counts the others.
@@ -84,7 +85,14 @@ class DayRow:
 
 
 def _day(row: Row) -> DayRow:
-    return DayRow(row[0], row[1], row[2], Decimal(row[3]), Decimal(row[4]), row[5])
+    return DayRow(
+        day=row[0],
+        trades=row[1],
+        won=row[2],
+        result=Decimal(row[3]),
+        fees=Decimal(row[4]),
+        unreconciled=row[5],
+    )
 
 
 def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -> list[DayRow]:
@@ -123,7 +131,7 @@ def equity_points(
     return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRow:
     """One closed trade; None is not known. ``cause`` is how it ended, ``state`` how much of it is
     known.
@@ -157,21 +165,21 @@ _TRADES = (
 
 def _trade(row: Row) -> TradeRow:
     return TradeRow(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        None if row[9] is None else Decimal(row[9]),
-        None if row[10] is None else Decimal(row[10]),
-        from_us(row[11]),
-        from_us(row[12]),
-        None if row[13] is None else Cause(row[13]),
-        BookState(row[14]),
+        id=row[0],
+        account=row[1],
+        environment=row[2],
+        strategy=row[3],
+        symbol=row[4],
+        side=row[5],
+        quantity=row[6],
+        entry_price=row[7],
+        exit_price=row[8],
+        fees=None if row[9] is None else Decimal(row[9]),
+        result=None if row[10] is None else Decimal(row[10]),
+        opened_at=from_us(row[11]),
+        closed_at=from_us(row[12]),
+        cause=None if row[13] is None else Cause(row[13]),
+        state=BookState(row[14]),
     )
 
 
@@ -212,7 +220,7 @@ def trade_results(
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
     """One strategy for the directory. ``followers`` counts active subscriptions; figures are sums
     over all days.
@@ -222,7 +230,7 @@ class StrategyRow:
     name: str
     master: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[str, ...]
     leverage: str
@@ -273,18 +281,18 @@ def _listed(row: Row) -> StrategyRow:
     last = None if row[9] is None else from_us(row[9])
     symbols = tuple(json.loads(row[6]))
     return StrategyRow(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        symbols,
-        row[7],
-        row[8],
-        last,
-        bool(row[10]),
-        bool(row[11]),
+        id=row[0],
+        name=row[1],
+        master=row[2],
+        kind=row[3],
+        state=StrategyState(row[4]),
+        about=row[5],
+        symbols=symbols,
+        leverage=row[7],
+        followers=row[8],
+        last_signal_at=last,
+        is_mine=bool(row[10]),
+        is_followed=bool(row[11]),
     )
 
 

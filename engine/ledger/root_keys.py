@@ -38,7 +38,7 @@ class RootKeyRow:
     removed: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewrapRow:
     """How far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved
     past.
@@ -239,12 +239,12 @@ def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
         None
         if row is None
         else RewrapRow(
-            row[0],
-            from_us(row[1]),
-            row[2],
-            row[3],
-            row[4],
-            None if row[5] is None else from_us(row[5]),
+            kid=row[0],
+            begun=from_us(row[1]),
+            part=row[2],
+            cursor=row[3],
+            moved=row[4],
+            ended=None if row[5] is None else from_us(row[5]),
         )
     )
 

@@ -139,7 +139,7 @@ def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
     db.execute("DELETE FROM ticket WHERE expires_us < ?", (to_us(before),))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TicketRow:
     """One sign-in link: a one-time sign-in of a known person, or an invitation to join."""
 
@@ -168,15 +168,15 @@ def _ticket(row: Row) -> TicketRow:
     person = None if row[2] is None else PersonId(row[2])
     strategy = None if row[4] is None else StrategyId(row[4])
     return TicketRow(
-        row[0],
-        row[1],
-        person,
-        Role(row[3]),
-        strategy,
-        row[5],
-        from_us(row[6]),
-        from_us(row[7]),
-        row[8],
+        id=row[0],
+        kind=row[1],
+        person=person,
+        role=Role(row[3]),
+        strategy=strategy,
+        uses_left=row[5],
+        created_at=from_us(row[6]),
+        expires_at=from_us(row[7]),
+        created_by=row[8],
     )
 
 

@@ -12,20 +12,21 @@ import apsw
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
+from engine.domain.strategy import STRATEGY_MOVES, StrategyState
+from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
-STATES = ("draft", "published", "by_link", "private", "paused", "retired")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioStrategy:
     """One strategy as its master sees it."""
 
     id: StrategyId
     name: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[Symbol, ...]
     leverage: str
@@ -48,17 +49,17 @@ def _strategy(row: Row) -> StudioStrategy:
     last = None if row[10] is None else from_us(row[10])
     symbols = tuple(map(Symbol, json.loads(row[5])))
     return StudioStrategy(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        symbols,
-        row[6],
-        row[7],
-        from_us(row[8]),
-        row[9],
-        last,
+        id=StrategyId(row[0]),
+        name=row[1],
+        kind=row[2],
+        state=StrategyState(row[3]),
+        about=row[4],
+        symbols=symbols,
+        leverage=row[6],
+        source=row[7],
+        created_at=from_us(row[8]),
+        signals=row[9],
+        last_signal_at=last,
     )
 
 
@@ -99,15 +100,20 @@ def describe_strategy(
     )
 
 
-def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
+def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: StrategyState) -> bool:
     """Write a strategy's state; return False if it was so already. A paused one keeps its
     visibility (``shown_as``).
     """
+    row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
+    before = state if row is None else StrategyState(row[0])
+    if before is state:
+        return False
+    require_move(STRATEGY_MOVES, before, state, "a strategy")
     db.execute(
         "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
         "THEN state ELSE 'private' END"
         " WHERE id = ?2 AND state != ?1",
-        (state, identifier),
+        (state.value, identifier),
     )
     return bool(db.changes())
 
@@ -115,7 +121,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
 # Endpoints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioEndpoint:
     """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
 
@@ -138,7 +144,12 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
     )
     return [
         StudioEndpoint(
-            EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])
+            id=EndpointId(row[0]),
+            source=row[1],
+            enabled=bool(row[2]),
+            label=row[3],
+            settings=json.loads(row[4]),
+            has_token=bool(row[5]),
         )
         for row in rows
     ]
@@ -161,7 +172,7 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 # Signals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioSignal:
     """One signal with counts of its copies by family of outcome, and latencies in milliseconds.
 
@@ -213,20 +224,20 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
         for percent in (50, 95)
     )
     return StudioSignal(
-        number,
-        identifier,
-        receipt,
-        from_us(received_us),
-        draft.action.value,
-        draft.symbol,
-        None if draft.side is None else draft.side.value,
-        draft.is_test,
-        origin.partition(":")[0],
-        sum(counts.values()),
-        dict(sorted(counts.items(), key=lambda each: -each[1])),
-        half,
-        most,
-        not_mirrored,
+        number=number,
+        id=identifier,
+        receipt=receipt,
+        at=from_us(received_us),
+        action=draft.action.value,
+        symbol=draft.symbol,
+        side=None if draft.side is None else draft.side.value,
+        is_test=draft.is_test,
+        origin=origin.partition(":")[0],
+        copies=sum(counts.values()),
+        outcomes=dict(sorted(counts.items(), key=lambda each: -each[1])),
+        p50_ms=half,
+        p95_ms=most,
+        not_mirrored=not_mirrored,
     )
 
 
@@ -252,7 +263,7 @@ class Audience:
     ``unvalued`` counts positions whose cost is not reported yet.
     """
 
-    counts: tuple[tuple[str, str, str, int], ...]
+    counts: tuple[tuple[str, str, SubscriptionState, int], ...]
     open_shares: tuple[tuple[str, str, int], ...]
     margin: Mapping[str, Decimal]
     unvalued: Mapping[str, int]
@@ -296,7 +307,7 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
             margin = EXACT.divide(Decimal(cost), Decimal(leverage))
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
-        tuple((r[0], r[1], r[2], r[3]) for r in counts),
+        tuple((r[0], r[1], SubscriptionState(r[2]), r[3]) for r in counts),
         tuple((r[0], r[1], r[2]) for r in shares),
         sums,
         unvalued,

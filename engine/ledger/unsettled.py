@@ -59,20 +59,20 @@ def _unsettled(row: Row) -> UnsettledFill:
     price, fee = (None if each is None else Decimal(each) for each in row[5:7])
     cause = None if row[7] in (None, Cause.UNEXPLAINED.value) else Cause(row[7])
     return UnsettledFill(
-        row[0],
-        Symbol(row[1]),
-        PositionSide(row[2]),
-        bool(row[3]),
-        Decimal(row[4]),
-        price,
-        fee,
-        cause,
-        from_us(row[8]),
-        from_us(row[9]),
-        row[10],
-        row[11],
-        row[12],
-        bool(row[13]),
+        id=row[0],
+        symbol=Symbol(row[1]),
+        side=PositionSide(row[2]),
+        is_entry=bool(row[3]),
+        quantity=Decimal(row[4]),
+        price=price,
+        fee=fee,
+        cause=cause,
+        since=from_us(row[8]),
+        seen_at=from_us(row[9]),
+        attempt=row[10],
+        order_id=row[11],
+        position_id=row[12],
+        ends_position=bool(row[13]),
     )
 
 
@@ -116,7 +116,13 @@ def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> 
         )
         if fact.fee:
             row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (fact.fill,))
-            add_since(db, account, Line.ORDER_FEES, fact.fee, 0 if row is None else row[0])
+            add_since(
+                db,
+                account=account,
+                line=Line.ORDER_FEES,
+                amount=fact.fee,
+                at_us=0 if row is None else row[0],
+            )
 
 
 def tell_known_orders(
@@ -132,14 +138,22 @@ def tell_known_orders(
         if row is None or row.filled_quantity <= 0:
             continue
         if fill.attempt is not None:
-            tell_order(db, fill.attempt, row.filled_quantity, row.average_price, row.fee)
+            tell_order(
+                db,
+                attempt=fill.attempt,
+                filled=row.filled_quantity,
+                average=row.average_price,
+                fee=row.fee,
+            )
         elif fill.fee is None and row.fee is not None:
             share = EXACT.divide(
                 EXACT.multiply(row.fee, min(fill.quantity, row.filled_quantity)),
                 row.filled_quantity,
             )
             tell_fill(db, fill.id, fee=share)
-            add_since(db, account, Line.ORDER_FEES, share, to_us(fill.seen_at))
+            add_since(
+                db, account=account, line=Line.ORDER_FEES, amount=share, at_us=to_us(fill.seen_at)
+            )
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
@@ -185,7 +199,13 @@ def store_fees(
                 ),
             )
             if db.changes():
-                add_since(db, account, Line.FEE_ROWS, row.amount, to_us(row.at - offset))
+                add_since(
+                    db,
+                    account=account,
+                    line=Line.FEE_ROWS,
+                    amount=row.amount,
+                    at_us=to_us(row.at - offset),
+                )
 
 
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
@@ -238,7 +258,14 @@ def _charged(row: Row) -> ChargedFill:
     side = PositionSide(row[2])
     order_side = OrderSide.opening(side) if row[3] else OrderSide.closing(side)
     value = EXACT.multiply(Decimal(row[4]), Decimal(row[5]))
-    return ChargedFill(row[0], row[1], order_side, value, from_us(row[6]), from_us(row[7]))
+    return ChargedFill(
+        id=row[0],
+        symbol=row[1],
+        side=order_side,
+        value=value,
+        since=from_us(row[6]),
+        until=from_us(row[7]),
+    )
 
 
 def _fee_row(row: Row) -> FeeRow:
@@ -247,7 +274,13 @@ def _fee_row(row: Row) -> FeeRow:
         None if row[6] is None else ClosedBy(row[6]),
     )
     return FeeRow(
-        row[0], row[1], side, Decimal(row[3]), Decimal(row[4]), from_us(row[5]), closed_by
+        id=row[0],
+        symbol=row[1],
+        side=side,
+        amount=Decimal(row[3]),
+        traded=Decimal(row[4]),
+        at=from_us(row[5]),
+        closed_by=closed_by,
     )
 
 
@@ -287,17 +320,24 @@ def book_own(
     began = seen_at is None
     for own_change in changes:
         change = Change(
-            own_change.is_entry,
-            own_change.quantity,
-            at,
-            Cause.OWNER if own_change.is_entry else None,
-            own_change.entry_price if began else None,
-            ZERO if began else None,
+            is_entry=own_change.is_entry,
+            quantity=own_change.quantity,
+            at=at,
+            cause=Cause.OWNER if own_change.is_entry else None,
+            price=own_change.entry_price if began else None,
+            fee=ZERO if began else None,
             position_id=own_change.position_id,
             since=None if seen_at is None else seen_at(own_change.symbol),
             ends_position=own_change.ends_position,
         )
-        write_fill(db, account, OWNER, own_change.symbol, own_change.side, change)
+        write_fill(
+            db,
+            account=account,
+            strategy=OWNER,
+            symbol=own_change.symbol,
+            side=own_change.side,
+            change=change,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 RESOLVED_WITHIN: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wallet:
     """An account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both sides
     were last compared.
@@ -51,13 +51,13 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
     if row is None:
         return None
     return Wallet(
-        from_us(row[0]),
-        Decimal(row[1]),
-        from_us(row[2]),
-        Decimal(row[3]),
-        Decimal(row[4]),
-        Decimal(row[5]),
-        from_us(row[6]),
+        since=from_us(row[0]),
+        baseline=Decimal(row[1]),
+        quiet_at=from_us(row[2]),
+        rounding=Decimal(row[3]),
+        cash=Decimal(row[4]),
+        worth=Decimal(row[5]),
+        read_at=from_us(row[6]),
     )
 
 
@@ -161,7 +161,7 @@ def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetim
 # Rows that people see
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRow:
     """A change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner`` for
     a position that was the owner's alone.
@@ -207,7 +207,7 @@ def drop_rows_of(db: apsw.Connection, fill: int) -> None:
     for row, account, kind, amount in fetch_all(
         db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
     ):
-        drop_row(db, account, row, Line(kind), Decimal(amount))
+        drop_row(db, account=account, row=row, kind=Line(kind), amount=Decimal(amount))
 
 
 _ROWS = (
@@ -218,7 +218,13 @@ _ROWS = (
 
 def _row(row: Row) -> WalletRow:
     return WalletRow(
-        row[0], Line(row[1]), Decimal(row[2]), from_us(row[3]), from_us(row[4]), row[5], row[6]
+        id=row[0],
+        kind=Line(row[1]),
+        amount=Decimal(row[2]),
+        since=from_us(row[3]),
+        until=from_us(row[4]),
+        fill=row[5],
+        position_id=row[6],
     )
 
 
@@ -271,7 +277,7 @@ def note_unexplained(
             and row.fill is None
             and abs(EXACT.add(row.amount, amount)) <= TOLERANCE
         ):
-            drop_row(db, account, row.id, row.kind, row.amount)
+            drop_row(db, account=account, row=row.id, kind=row.kind, amount=row.amount)
             return
     untold = fetch_all(
         db,
@@ -283,11 +289,11 @@ def note_unexplained(
     )
     add_row(
         db,
-        account,
-        Line.UNEXPLAINED,
-        amount,
-        since,
-        until,
+        account=account,
+        kind=Line.UNEXPLAINED,
+        amount=amount,
+        since=since,
+        until=until,
         fill=untold[0][0] if len(untold) == 1 else None,
     )
 
@@ -320,11 +326,11 @@ def note_unseen(
         ):
             add_row(
                 db,
-                account,
-                Line.OWNER,
-                position.result,
-                position.opened_at,
-                max(until, position.closed_at),
+                account=account,
+                kind=Line.OWNER,
+                amount=position.result,
+                since=position.opened_at,
+                until=max(until, position.closed_at),
                 position_id=position.position_id,
             )
             new += 1

@@ -25,7 +25,12 @@ async def needs_now(
         quote = await feed.quote(symbol, price_age_s)
         needs.append(
             SymbolNeed(
-                symbol, strategy, policy, feed.instrument(symbol), quote, feed.knows_contracts
+                symbol=symbol,
+                strategy=strategy,
+                policy=policy,
+                instrument=feed.instrument(symbol),
+                quote=quote,
+                contracts_known=feed.knows_contracts,
             )
         )
     return needs

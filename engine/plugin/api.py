@@ -111,6 +111,7 @@ from engine.ports.signal_source import (
     StreamSource,
     WebhookSource,
 )
+from engine.settings.files import replace_file, sync_folder
 
 PLUGIN_API_VERSION = 1
 
@@ -212,8 +213,10 @@ __all__ = [
     "read_contract",
     "read_number",
     "read_secret_file",
+    "replace_file",
     "sign_a",
     "sign_b",
     "squashed",
+    "sync_folder",
     "verify_signatures",
 ]

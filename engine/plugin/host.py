@@ -51,7 +51,7 @@ class InstalledPlugin:
     module: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPlugin:
     """What one loaded plugin provides, such as ``exchange paper``, and its settings (with its
     defaults merged in).
@@ -68,7 +68,7 @@ class LoadedPlugin:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
     """Everything that the enabled plugins registered, by registered name."""
 
@@ -207,13 +207,13 @@ def _load(
             + " with @hookimpl and call register in it"
         )
     return LoadedPlugin(
-        source.name,
-        source.distribution,
-        source.version,
-        tuple(provides),
-        merged,
-        defaults,
-        _code(source),
+        name=source.name,
+        distribution=source.distribution,
+        version=source.version,
+        provides=tuple(provides),
+        settings=merged,
+        defaults=defaults,
+        code=_code(source),
     )
 
 

@@ -16,7 +16,7 @@ from engine.settings.files import make_folder, replace_file
 KIT_VERSION: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KitRecord:
     """One run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a hash
     of the plugin's own files.

@@ -113,6 +113,12 @@ class StreamContext(Protocol):
         """Return the factory of HTTP clients."""
         ...
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return the newest closed candles, oldest first, at most ``count``: what a source needs
+        before it can go on where it was before a restart. Raises where the exchange does not answer.
+        """
+        ...
+
     def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each candle once after it closed, oldest first, starting with the newest closed
         one.

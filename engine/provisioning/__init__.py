@@ -49,7 +49,7 @@ async def provision(
         known_strategies(strategies(db)),
         frozenset(each.name for each in accounts(db)),
     )
-    wanted = parse_declarations(table, places, plugins, known, file)
+    wanted = parse_declarations(table, places=places, plugins=plugins, known=known, file=file)
 
     def apply(writing: Database) -> ProvisionResult:
         result = apply_declarations(

@@ -67,7 +67,7 @@ class Difference:
     here: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
     """What one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the
     file declares.
@@ -118,7 +118,14 @@ def apply_declarations(
 
     ``webhook_address`` is the base address for bots, such as ``https://copy.example.org``.
     """
-    run = _Run(db, vault, plugins, now, webhook_address, people.declared(db))
+    run = _Run(
+        db=db,
+        vault=vault,
+        plugins=plugins,
+        now=now,
+        webhook_address=webhook_address,
+        declared=people.declared(db),
+    )
     for name in wanted.masters:
         run.master(name)
     shown = [run.strategy(each) for each in wanted.strategies]
@@ -130,12 +137,12 @@ def apply_declarations(
     people.set_declared(db, run.remembered)
     pairs = tuple((each.follower, each.strategy) for each in wanted.subscriptions)
     return ProvisionResult(
-        tuple(shown),
-        len(wanted.followers),
-        run.created,
-        tuple(run.updated),
-        tuple(run.differences),
-        pairs,
+        strategies=tuple(shown),
+        followers=len(wanted.followers),
+        created=run.created,
+        updated=tuple(run.updated),
+        differences=tuple(run.differences),
+        subscriptions=pairs,
     )
 
 
@@ -227,9 +234,9 @@ class _Run:
         if row.kind != KIND_COPY_TRADING:
             return ProvisionedStrategy(row.name, None, None)
         endpoint = EndpointRow(
-            EndpointId(f"ep_{secrets.token_hex(16)}"),
-            row.id,
-            row.source,
+            id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+            strategy=row.id,
+            source=row.source,
             enabled=True,
             is_deleted=False,
         )
@@ -318,9 +325,21 @@ class _Run:
         person = new_person(self.vault, _person_of(wanted))
         people.insert_person(self.db, person.name, person.key, self.now)
         account = AccountId(f"acc_{secrets.token_hex(16)}")
-        sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
+        sealed = seal_credentials(
+            self.vault,
+            key=person.key,
+            account=account,
+            row_version=1,
+            credentials=wanted.credentials,
+        )
         row = AccountRow(
-            account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1
+            id=account,
+            name=wanted.name,
+            person=person.id,
+            exchange=wanted.exchange,
+            environment=wanted.environment.value,
+            sealed=sealed,
+            row_version=1,
         )
         people.insert_account(self.db, row, self.now)
         print_ = credentials_print(self.vault, wanted.exchange, wanted.credentials)
@@ -341,10 +360,10 @@ class _Run:
             version = row.row_version + 1
             sealed = seal_credentials(
                 self.vault,
-                people.person_key(self.db, row.person),
-                row.id,
-                version,
-                wanted.credentials,
+                key=people.person_key(self.db, row.person),
+                account=row.id,
+                row_version=version,
+                credentials=wanted.credentials,
             )
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
@@ -363,7 +382,10 @@ class _Run:
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
             new = Subscription(
-                f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy
+                id=f"sub_{secrets.token_hex(16)}",
+                account=account.id,
+                strategy=strategy.id,
+                policy=wanted.policy,
             )
             people.insert_subscription(self.db, new, self.now)
             self.remembered.update(
@@ -391,14 +413,14 @@ def _person_of(wanted: FollowerDeclaration) -> str:
 
 def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:
     return StrategyRow(
-        identifier,
-        wanted.name,
-        wanted.master,
-        wanted.kind,
-        wanted.symbols,
-        wanted.leverage,
-        wanted.source,
-        wanted.params,
+        id=identifier,
+        name=wanted.name,
+        master=wanted.master,
+        kind=wanted.kind,
+        symbols=wanted.symbols,
+        leverage=wanted.leverage,
+        source=wanted.source,
+        params=wanted.params,
     )
 
 

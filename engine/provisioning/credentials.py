@@ -36,20 +36,24 @@ def read_credentials(
             inside = inner is not None and any(f"{main}{form}" in inner.values for form in _FORMS)
             outside = any(f"secret{form}" in table.values for form in _FORMS)
             if inner is not None and inside and not outside:
-                texts = _read_one(inner, main, field, environment, count)
+                texts = _read_one(
+                    inner, key=main, wanted=field, environment=environment, count=count
+                )
             else:
                 if inside:
                     table.complain(
                         "credentials", f"{main} only once", f"secret and credentials.{main}"
                     )
-                texts = _read_one(table, "secret", field, environment, count)
+                texts = _read_one(
+                    table, key="secret", wanted=field, environment=environment, count=count
+                )
         else:
             texts = _read_one(
                 inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
-                field.name,
-                field,
-                environment,
-                count,
+                key=field.name,
+                wanted=field,
+                environment=environment,
+                count=count,
             )
         given[field.name] = texts
     if len(table.problems) > before:

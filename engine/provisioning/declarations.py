@@ -64,7 +64,7 @@ class Known:
     followers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyDeclaration:
     """A declared strategy; ``path`` is its place in the file."""
 
@@ -78,7 +78,7 @@ class StrategyDeclaration:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerDeclaration:
     """A declared follower with an exchange account."""
 
@@ -218,7 +218,14 @@ class _Parser:
                 continue
             self._strategies[name] = KnownStrategy(symbols, leverage)
             yield StrategyDeclaration(
-                table.path, name, master, kind, symbols, leverage, source, params
+                path=table.path,
+                name=name,
+                master=master,
+                kind=kind,
+                symbols=symbols,
+                leverage=leverage,
+                source=source,
+                params=params,
             )
         self._refuse_doubles("strategy", named)
 
@@ -289,7 +296,13 @@ class _Parser:
                         "undo each other's positions)"
                     )
                     table.complain("", expected, f"{name} with the login of {other}")
-                yield FollowerDeclaration(table.path, name, exchange, place.environment, given)
+                yield FollowerDeclaration(
+                    path=table.path,
+                    name=name,
+                    exchange=exchange,
+                    environment=place.environment,
+                    credentials=given,
+                )
         self._refuse_doubles("follower", names_found)
 
     def _names(self, table: Table, key: str) -> list[str]:

@@ -4,7 +4,7 @@ a secret.
 
 from dataclasses import dataclass
 
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import UnusableFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ProvisionProblem:
         return f"{self.key}{owner}: expected {self.expected}{tail}"
 
 
-class ProvisionErrors(RexAlgoError):
+class ProvisionErrors(UnusableFile):
     """Raised with everything that is wrong with the file at once; nothing of it was applied:
     correct each and run again.
     """

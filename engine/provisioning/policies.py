@@ -66,7 +66,15 @@ def read_policy(
         return None  # without a problem of its own only if the strategy has one
     assert sizing is not None
     assert own is not None
-    return CopyPolicy(Mode(mode), sizing, chosen, agreed, limits, BelowMinimum(below), own)
+    return CopyPolicy(
+        mode=Mode(mode),
+        sizing=sizing,
+        leverage=chosen,
+        symbols=agreed,
+        limits=limits,
+        below_minimum=BelowMinimum(below),
+        allow_own_position=own,
+    )
 
 
 def _read_sizing(table: Table) -> Sizing | None:
@@ -82,7 +90,9 @@ def _read_sizing(table: Table) -> Sizing | None:
     mode = inner.choice("mode", SIZING_FIELD)
     if mode is None:
         return None
-    return _read_known(table, "sizing", inner, ("mode", SIZING_FIELD[mode]), parse_sizing)
+    return _read_known(
+        table, key="sizing", inner=inner, known=("mode", SIZING_FIELD[mode]), parse=parse_sizing
+    )
 
 
 def _read_leverage(table: Table) -> LeveragePolicy | None:
@@ -92,7 +102,9 @@ def _read_leverage(table: Table) -> LeveragePolicy | None:
     return (
         None
         if inner is None
-        else _read_known(table, "leverage", inner, ("mode", "value"), parse_leverage)
+        else _read_known(
+            table, key="leverage", inner=inner, known=("mode", "value"), parse=parse_leverage
+        )
     )
 
 

@@ -150,7 +150,9 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
         problems = [*_sealed(db, vault, now), *_audit(db, vault)]
         if not problems:
             cause = f"the ledger was restored from {what}: what was done after it is not in it"
-            await ledger.write(lambda db: freeze(db, EVERYBODY, "", cause, now))
+            await ledger.write(
+                lambda db: freeze(db, account=EVERYBODY, name="", cause=cause, at=now)
+            )
             take_into_use(db)
             settle(db)
         return problems

@@ -19,7 +19,7 @@ from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """All services."""
 

@@ -9,8 +9,9 @@ account, it is disconnected only if its owner confirms that they keep it.
 import secrets
 from collections.abc import Mapping, Sequence
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import former_name
 from engine.keys.sealed_secrets import login_prints, seal_credentials
 from engine.ledger import Database
@@ -54,16 +55,23 @@ class AccountRoom:
                 raise FormErrors({"": "This exchange account is connected here already."})
             key = person_key(db, user.id)
             return open_account(
-                db, vault, key, user.person.called, exchange, checked, prints[0], now
+                db,
+                vault=vault,
+                owner=key,
+                name=user.person.called,
+                exchange=exchange,
+                checked=checked,
+                print_=prints[0],
+                now=now,
             )
 
         row = await audited(
             self._context,
-            user,
-            "account_connected",
-            user.person.called,
-            {"exchange": exchange},
-            change,
+            user=user,
+            act="account_connected",
+            subject=user.person.called,
+            data={"exchange": exchange},
+            change=change,
         )
         await self._context.changed()
         return row
@@ -94,14 +102,23 @@ class AccountRoom:
             current = account(db, row.id)
             version = current.row_version + 1
             sealed = seal_credentials(
-                vault, person_key(db, user.id), row.id, version, checked.credentials
+                vault,
+                key=person_key(db, user.id),
+                account=row.id,
+                row_version=version,
+                credentials=checked.credentials,
             )
             set_credentials(db, row.id, sealed, version)
             remember_login(db, prints[0], row.id)
             note_new_credentials(db, row.name, now)
 
         await audited(
-            self._context, user, "key_replaced", row.name, {"exchange": row.exchange}, change
+            self._context,
+            user=user,
+            act="key_replaced",
+            subject=row.name,
+            data={"exchange": row.exchange},
+            change=change,
         )
         await self._context.changed()
 
@@ -147,14 +164,21 @@ class AccountRoom:
             version = current.row_version + 1
             nothing = seal_credentials(
                 vault,
-                person_key(db, user.id),
-                row.id,
-                version,
-                {"erased": Secret(secrets.token_hex(8))},
+                key=person_key(db, user.id),
+                account=row.id,
+                row_version=version,
+                credentials={"erased": Secret(secrets.token_hex(8))},
             )
             set_credentials(db, row.id, nothing, version)
             forget_login(db, row.id)
             disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)
 
-        await audited(self._context, user, "account_disconnected", row.name, data, change)
+        await audited(
+            self._context,
+            user=user,
+            act="account_disconnected",
+            subject=row.name,
+            data=data,
+            change=change,
+        )
         await self._context.changed()

@@ -30,7 +30,7 @@ from engine.services.user import FormErrors
 CHARACTERS_MAX: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeChoice:
     """One exchange to connect: ``lasts_days`` is the age at which it stops accepting a key, None if
     it names none.
@@ -59,12 +59,12 @@ def exchange_choices(context: EngineContext) -> list[ExchangeChoice]:
     places = exchange_setup(context.config, plugins, context.clock)
     shown = [
         ExchangeChoice(
-            name,
-            plugins.exchanges[name].title,
-            place.environment,
-            place.credential_fields,
-            plugins.exchanges[name].traits.credentials_last_days,
-            place.refused,
+            name=name,
+            title=plugins.exchanges[name].title,
+            environment=place.environment,
+            fields=place.credential_fields,
+            lasts_days=plugins.exchanges[name].traits.credentials_last_days,
+            refused=place.refused,
         )
         for name, place in places.items()
     ]
@@ -151,8 +151,18 @@ def open_account(
     while account_named(db, free) is not None:
         number += 1
         free = f"{name}-{number}"
-    sealed = seal_credentials(vault, owner, identifier, 1, checked.credentials)
-    row = AccountRow(identifier, free, owner.person, exchange, checked.environment.value, sealed, 1)
+    sealed = seal_credentials(
+        vault, key=owner, account=identifier, row_version=1, credentials=checked.credentials
+    )
+    row = AccountRow(
+        id=identifier,
+        name=free,
+        person=owner.person,
+        exchange=exchange,
+        environment=checked.environment.value,
+        sealed=sealed,
+        row_version=1,
+    )
     insert_account(db, row, now)
     remember_login(db, print_, identifier)
     return row

@@ -24,7 +24,16 @@ async def audited(
 
     def write(db: Database) -> T:
         result = change(db)
-        append_audit(db, key, user.person.name, act, subject, data, now, user.address)
+        append_audit(
+            db,
+            key=key,
+            by=user.person.name,
+            act=act,
+            subject=subject,
+            data=data,
+            at=now,
+            address=user.address,
+        )
         return result
 
     return await context.ledger.write(write)

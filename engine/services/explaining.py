@@ -10,6 +10,7 @@ from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.ledger import Database
 from engine.ledger.explaining import read_copy_now
 from engine.ledger.holdings import read_holding
@@ -35,7 +36,11 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
         else live_now(db, task, strategy.id, Symbol(view.symbol))
     )
     now = read_copy_now(
-        db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy)
+        db,
+        signal_number=number,
+        account_name=account,
+        live=live,
+        in_lane=lambda copy: LaneNow() if task is None else task.in_lane(copy),
     )
     outcome = None if view.code is None else Outcome(OutcomeCode(view.code), view.numbers)
     explained = explain(outcome, now)
@@ -53,7 +58,7 @@ def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symb
     )
     return LiveNow(
         problem=task.account.problem,
-        key_refused=task.account.key_refused,
+        key_refused=task.account.readiness is Readiness.KEY_REFUSED,
         exits_wait=task.account.exits_wait(strategy),
         quarantined=task.is_quarantined,
         unreadable="" if unread is None else unread.problem,

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
@@ -16,6 +16,7 @@ from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
+from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
@@ -51,7 +52,7 @@ PAGE: Final = 50
 _BEING_ASKED: Final = "its close is asked for now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
     """One account: its state, its money as last read (None: not read yet), and what it copies.
 
@@ -77,7 +78,7 @@ class AccountCard:
     open_shares: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
     share, ``own`` is the owner's.
@@ -197,21 +198,23 @@ class FollowingService:
         is_old = task is not None and report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
-            row,
-            account_state(facts),
-            worth,
-            None if report is None else report.balance.available,
-            "USDT" if report is None else report.balance.currency,
-            result,
-            None if marks is None else marks.since,
-            len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of,
-            is_old,
-            check,
-            tuple(agreed),
-            bool(own),
-            max(own, key=lambda each: each.level.rank).level.value if own else "",
-            open_shares,
+            row=row,
+            told=account_state(facts),
+            equity=worth,
+            available=None if report is None else report.balance.available,
+            currency="USDT" if report is None else report.balance.currency,
+            day_result=result,
+            day_since=None if marks is None else marks.since,
+            positions=len(
+                read_holdings(self._db, AccountId(row.id)) if report is None else report.positions
+            ),
+            read_at=None if report is None else report.as_of,
+            stale=is_old,
+            check=check,
+            agreements=tuple(agreed),
+            paused_here=bool(own),
+            level=max(own, key=lambda each: each.level.rank).level.value if own else "",
+            open_shares=open_shares,
         )
 
     async def check(self, user: User, name: str) -> Preflight:
@@ -233,14 +236,21 @@ class FollowingService:
 
     async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
         row, now = self.account(user, name), self._context.clock.now()
-        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, user.person.called, now, level)
+        switch = Switch(
+            scope=SwitchScope.ACCOUNT,
+            target=row.name,
+            note=BY_THE_OWNER,
+            set_by=user.person.called,
+            set_at=now,
+            level=level,
+        )
         await audited(
             self._context,
-            user,
-            "switched_on",
-            switch.label,
-            {"level": level.value},
-            lambda db: set_switch(db, switch),
+            user=user,
+            act="switched_on",
+            subject=switch.label,
+            data={"level": level.value},
+            change=lambda db: set_switch(db, switch),
         )
         await self._context.changed()
 
@@ -250,11 +260,13 @@ class FollowingService:
         user.require_fresh(now)
         await audited(
             self._context,
-            user,
-            "switched_off",
-            f"account {row.name}",
-            {},
-            lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, user.person.called, now),
+            user=user,
+            act="switched_off",
+            subject=f"account {row.name}",
+            data={},
+            change=lambda db: clear_switch(
+                db, scope=SwitchScope.ACCOUNT, target=row.name, by=user.person.called, at=now
+            ),
         )
         await self._context.changed()
 
@@ -367,15 +379,15 @@ class FollowingService:
             side = theirs.side if theirs is not None else None if ours is None else ours.side
             shown.append(
                 PositionRow(
-                    row.name,
-                    row.environment,
-                    symbol,
-                    "" if side is None else side.value,
-                    "" if named is None else named.strategy,
-                    share,
-                    max(Decimal(0), EXACT.subtract(whole, share)),
-                    theirs,
-                    ours,
+                    account=row.name,
+                    environment=row.environment,
+                    symbol=symbol,
+                    side="" if side is None else side.value,
+                    strategy="" if named is None else named.strategy,
+                    share=share,
+                    own=max(Decimal(0), EXACT.subtract(whole, share)),
+                    position=theirs,
+                    holding=ours,
                 )
             )
         return shown

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
@@ -145,12 +145,12 @@ class IdentityService:
             )
         factors = ledger.factor(db, row.person)
         return User(
-            ledger.person(db, row.person),
-            row,
-            sid,
-            address,
-            factors.password is not None,
-            factors.totp_sealed is not None,
+            person=ledger.person(db, row.person),
+            session=row,
+            sid=sid,
+            address=address,
+            has_password=factors.password is not None,
+            has_totp=factors.totp_sealed is not None,
         )
 
     def csrf_token(self, user: User) -> str:
@@ -167,16 +167,16 @@ class IdentityService:
         now, sid = self._now, new_secret_id()
         idle, whole = _OPERATOR_LASTS if person.is_a(Role.OPERATOR) else _LASTS
         row = SessionRow(
-            f"ses_{secrets.token_hex(16)}",
-            person.id,
-            now,
-            now,
-            now + whole,
-            idle,
-            now + confirmed_for,
-            False,
-            caller.address,
-            caller.agent[:200],
+            id=f"ses_{secrets.token_hex(16)}",
+            person=person.id,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + whole,
+            idle=idle,
+            confirmed_at=now + confirmed_for,
+            revoked=False,
+            address=caller.address,
+            agent=caller.agent[:200],
         )
         key = await self._context.audit_key()
 
@@ -186,7 +186,14 @@ class IdentityService:
             doors.forget_old_tickets(db, now - timedelta(days=30))
             doors.forget_old_tries(db, now)
             append_audit(
-                db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address
+                db,
+                key=key,
+                by=person.name,
+                act="signed_in",
+                subject=person.name,
+                data={"how": how},
+                at=now,
+                address=caller.address,
             )
 
         await self._context.ledger.write(write)
@@ -391,7 +398,9 @@ class IdentityService:
             raise FormErrors({**errors, **error.errors}) from None
         if errors:
             raise FormErrors(errors)
-        person = await self._make_person(name, token, exchange, checked, caller)
+        person = await self._make_person(
+            name, token=token, exchange=exchange, checked=checked, caller=caller
+        )
         await self._succeeded(keys)
         return await self._begin(person, caller, "joined")
 
@@ -433,30 +442,41 @@ class IdentityService:
             if ledger.is_taken(db, name):  # somebody took it while the exchange was asked
                 raise FormErrors({"name": _TAKEN})
             insert_person(db, name, new.key, now)
-            ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
+            ledger.give_role(db, identifier=new.id, role=Role.FOLLOWER, by="joining", at=now)
             if invited is not None and invited.role is Role.MASTER:
-                ledger.give_role(db, new.id, Role.MASTER, invited.created_by, now)
+                ledger.give_role(
+                    db, identifier=new.id, role=Role.MASTER, by=invited.created_by, at=now
+                )
                 become_master(db, ledger.person(db, new.id))
             append_audit(
                 db,
-                key,
-                name,
-                "joined",
-                name,
-                {"invited_by": invited.created_by if invited else ""},
-                now,
-                caller.address,
+                key=key,
+                by=name,
+                act="joined",
+                subject=name,
+                data={"invited_by": invited.created_by if invited else ""},
+                at=now,
+                address=caller.address,
             )
-            open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
+            open_account(
+                db,
+                vault=vault,
+                owner=new.key,
+                name=name,
+                exchange=exchange,
+                checked=checked,
+                print_=prints[0],
+                now=now,
+            )
             append_audit(
                 db,
-                key,
-                name,
-                "account_connected",
-                name,
-                {"exchange": exchange},
-                now,
-                caller.address,
+                key=key,
+                by=name,
+                act="account_connected",
+                subject=name,
+                data={"exchange": exchange},
+                at=now,
+                address=caller.address,
             )
 
         ticket = self.invitation(token)
@@ -579,7 +599,9 @@ class IdentityService:
         sealed = seal_totp_secret(vault, person_key(db, user.id), version, secret)
 
         def write(writing: Database) -> None:
-            ledger.set_totp(writing, user.id, sealed, version, step, now)
+            ledger.set_totp(
+                writing, identifier=user.id, sealed=sealed, version=version, step=step, at=now
+            )
             doors.revoke_sessions(writing, user.id, now, but=user.session.id)
 
         await self._write(user, "second_factor_set", user.person.name, write)
@@ -599,7 +621,7 @@ class IdentityService:
         now, version = self._now, ledger.factor(self._context.ledger.db, user.id).totp_version + 1
 
         def write(db: Database) -> None:
-            ledger.set_totp(db, user.id, None, version, 0, now)
+            ledger.set_totp(db, identifier=user.id, sealed=None, version=version, step=0, at=now)
             doors.revoke_sessions(db, user.id, now, but=user.session.id)
 
         await self._write(user, "second_factor_removed", user.person.name, write)
@@ -638,7 +660,9 @@ class IdentityService:
     async def _write(
         self, user: User, act: str, subject: str, change: Callable[[Database], T]
     ) -> T:
-        return await audited(self._context, user, act, subject, {}, change)
+        return await audited(
+            self._context, user=user, act=act, subject=subject, data={}, change=change
+        )
 
 
 async def make_link(context: EngineContext, person: PersonId, by: str, address: str) -> str:
@@ -647,21 +671,30 @@ async def make_link(context: EngineContext, person: PersonId, by: str, address: 
     """
     token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
-        f"tik_{secrets.token_hex(8)}",
-        KIND_SIGN_IN,
-        person,
-        Role.FOLLOWER,
-        None,
-        1,
-        now,
-        now + LINK_LASTS,
-        by,
+        id=f"tik_{secrets.token_hex(8)}",
+        kind=KIND_SIGN_IN,
+        person=person,
+        role=Role.FOLLOWER,
+        strategy=None,
+        uses_left=1,
+        created_at=now,
+        expires_at=now + LINK_LASTS,
+        created_by=by,
     )
     key, name = await context.audit_key(), ledger.person(context.ledger.db, person).name
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "sign_in_link_made", name, {}, now, address)
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="sign_in_link_made",
+            subject=name,
+            data={},
+            at=now,
+            address=address,
+        )
 
     await context.ledger.write(write)
     return token
@@ -689,15 +722,15 @@ async def make_invitation(
         raise InvalidValue("days", "a whole number from 1 to 365", days)
     token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
-        f"inv_{secrets.token_hex(8)}",
-        KIND_INVITATION,
-        None,
-        role,
-        strategy,
-        uses,
-        now,
-        now + timedelta(days=days),
-        by,
+        id=f"inv_{secrets.token_hex(8)}",
+        kind=KIND_INVITATION,
+        person=None,
+        role=role,
+        strategy=strategy,
+        uses_left=uses,
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+        created_by=by,
     )
     key = await context.audit_key()
 
@@ -705,13 +738,13 @@ async def make_invitation(
         doors.insert_ticket(db, capability_hash(token), row)
         append_audit(
             db,
-            key,
-            by,
-            "invitation_made",
-            row.id,
-            {"role": role.value, "uses": uses, "days": days},
-            now,
-            address,
+            key=key,
+            by=by,
+            act="invitation_made",
+            subject=row.id,
+            data={"role": role.value, "uses": uses, "days": days},
+            at=now,
+            address=address,
         )
 
     await context.ledger.write(write)

@@ -14,9 +14,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
@@ -34,7 +35,7 @@ TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The results of reconciled trades in one environment. ``drawdown`` is the deepest fall of
     ``curve``, the running result.
@@ -72,7 +73,7 @@ class Figures:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
     """The result of a day, week or month, labelled by its first day."""
 
@@ -274,14 +275,14 @@ def figures_of(
     """Sum days; see ``curve_of`` for what is drawn of them and of the newest trades."""
     curve = curve_of(days, newest)
     return Figures(
-        environment,
-        sum(each.trades for each in days),
-        sum(each.won for each in days),
-        sum((each.result for each in days), Decimal(0)),
-        sum((each.fees for each in days), Decimal(0)),
-        drawdown(value for _, value in curve.points),
-        curve,
-        tuple(days),
+        environment=environment,
+        trades=sum(each.trades for each in days),
+        won=sum(each.won for each in days),
+        result=sum((each.result for each in days), Decimal(0)),
+        fees=sum((each.fees for each in days), Decimal(0)),
+        drawdown=drawdown(value for _, value in curve.points),
+        curve=curve,
+        days=tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
     )
 
@@ -294,15 +295,17 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        period = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
-        each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
+        period = summed.get(
+            label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0))
+        )
+        each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
         paid = period.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
-            label,
-            period.trades + each.trades,
-            period.result + each.result,
-            period.fees + each.fees,
-            paid,
+            label=label,
+            trades=period.trades + each.trades,
+            result=period.result + each.result,
+            fees=period.fees + each.fees,
+            funding=paid,
         )
     return list(reversed(summed.values()))
 
@@ -321,7 +324,8 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
             labels.append(label)
         day += timedelta(days=1)
     return [
-        by_label.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)
+        by_label.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
+        for each in reversed(labels)
     ]
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.alert_messages import STRATEGY_MESSAGE
+from engine.domain.errors import NothingThere
 from engine.ledger.refused import Refused, unsettled_refusals
 from engine.ledger.studio import strategies_of, strategy_of
 from engine.services.user import User

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.context import OWN_PAGE, EngineContext, NothingThere
+from engine.context import OWN_PAGE, EngineContext
 from engine.decisions.alert_messages import (
     READY_MESSAGES,
     STRATEGY_MESSAGE,
@@ -32,11 +32,12 @@ from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import TermsWarning, warn_of_strategy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Ratio, parse_ratio, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
+from engine.domain.strategy import StrategyState, lets_entries_in
 from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
@@ -52,7 +53,7 @@ from engine.ledger.people import (
     strategy_named,
 )
 from engine.ledger.reports import receipt, set_switch
-from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
+from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
@@ -139,25 +140,39 @@ class StudioService:
         await self._look_first(symbols, leverage, given)
         vault, now = await self._context.open_vault(), self._context.clock.now()
         row = StrategyRow(
-            StrategyId(f"str_{secrets.token_hex(16)}"),
-            name,
-            master,
-            KIND_COPY_TRADING,
-            symbols,
-            leverage,
-            WEBHOOK,
-            {},
+            id=StrategyId(f"str_{secrets.token_hex(16)}"),
+            name=name,
+            master=master,
+            kind=KIND_COPY_TRADING,
+            symbols=symbols,
+            leverage=leverage,
+            source=WEBHOOK,
+            params={},
         )
 
         def change(db: Database) -> Shown:
             insert_strategy(db, row, now)
-            studio.describe_strategy(db, row.id, about, symbols, plain(leverage), None)
-            studio.set_strategy_state(db, row.id, "draft")
-            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            studio.describe_strategy(
+                db,
+                identifier=row.id,
+                about=about,
+                symbols=symbols,
+                leverage=plain(leverage),
+                terms_at=None,
+            )
+            studio.set_strategy_state(db, row.id, StrategyState.DRAFT)
+            endpoint, secret = make_endpoint(
+                db, vault=vault, strategy=row.id, source=source, now=now
+            )
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._context, user, "strategy_made", name, {"symbols": sorted(symbols)}, change
+            self._context,
+            user=user,
+            act="strategy_made",
+            subject=name,
+            data={"symbols": sorted(symbols)},
+            change=change,
         )
         await self._context.changed()
         return row.id, shown
@@ -177,12 +192,17 @@ class StudioService:
         data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
         await audited(
             self._context,
-            user,
-            "strategy_changed",
-            row.name,
-            data,
-            lambda db: studio.describe_strategy(
-                db, row.id, about, symbols, plain(leverage), now if asks else None
+            user=user,
+            act="strategy_changed",
+            subject=row.name,
+            data=data,
+            change=lambda db: studio.describe_strategy(
+                db,
+                identifier=row.id,
+                about=about,
+                symbols=symbols,
+                leverage=plain(leverage),
+                terms_at=now if asks else None,
             ),
         )
         await self._context.changed()
@@ -209,21 +229,20 @@ class StudioService:
     async def set_state(self, user: User, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
         row = self.strategy(user, identifier)
-        if state not in STATES:
-            raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
-        if state in ("published", "by_link", "private") and row.state in (
-            "draft",
-            "paused",
-            "retired",
-        ):
+        try:
+            wanted = StrategyState(state)
+        except ValueError:
+            known = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {known}"}) from None
+        if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(
             self._context,
-            user,
-            f"strategy_{state}",
-            row.name,
-            {"before": row.state},
-            lambda db: studio.set_strategy_state(db, row.id, state),
+            user=user,
+            act=f"strategy_{wanted.value}",
+            subject=row.name,
+            data={"before": row.state.value},
+            change=lambda db: studio.set_strategy_state(db, row.id, wanted),
         )
         await self._context.changed()
 
@@ -233,20 +252,20 @@ class StudioService:
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         switch = Switch(
-            SwitchScope.STRATEGY,
-            row.name,
-            "by its master",
-            user.person.called,
-            now,
-            SwitchLevel.FLATTEN,
+            scope=SwitchScope.STRATEGY,
+            target=row.name,
+            note="by its master",
+            set_by=user.person.called,
+            set_at=now,
+            level=SwitchLevel.FLATTEN,
         )
         await audited(
             self._context,
-            user,
-            "switched_on",
-            switch.label,
-            {"level": "flatten"},
-            lambda db: set_switch(db, switch),
+            user=user,
+            act="switched_on",
+            subject=switch.label,
+            data={"level": "flatten"},
+            change=lambda db: set_switch(db, switch),
         )
         await self._context.changed()
 
@@ -287,16 +306,20 @@ class StudioService:
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
         endpoint_row = EndpointRow(
-            endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
+            id=endpoint.id,
+            strategy=row.id,
+            source=endpoint.source,
+            enabled=endpoint.enabled,
+            is_deleted=False,
         )
         secret = await rotate_secret(
             self._context,
-            endpoint_row,
-            row.name,
-            source,
-            now + OVERLAP,
-            user.person.name,
-            user.address,
+            endpoint=endpoint_row,
+            strategy=row.name,
+            source=source,
+            until=now + OVERLAP,
+            by=user.person.name,
+            address=user.address,
         )
         return Shown(self._address(endpoint.id), secret)
 
@@ -316,11 +339,18 @@ class StudioService:
         vault = await self._context.open_vault()
 
         def change(db: Database) -> Shown:
-            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            endpoint, secret = make_endpoint(
+                db, vault=vault, strategy=row.id, source=source, now=now
+            )
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._context, user, "endpoint_made", row.name, {"source": source.name}, change
+            self._context,
+            user=user,
+            act="endpoint_made",
+            subject=row.name,
+            data={"source": source.name},
+            change=change,
         )
         await self._context.changed()
         return shown
@@ -332,11 +362,11 @@ class StudioService:
         newest = secrets_in_use(self._db, endpoint.id)[0][0]
         await audited(
             self._context,
-            user,
-            "old_secrets_revoked",
-            row.name,
-            {},
-            lambda db: expire_secrets(db, endpoint.id, now, but=newest),
+            user=user,
+            act="old_secrets_revoked",
+            subject=row.name,
+            data={},
+            change=lambda db: expire_secrets(db, endpoint.id, now, but=newest),
         )
         await self._context.changed()
 
@@ -349,11 +379,11 @@ class StudioService:
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
         await audited(
             self._context,
-            user,
-            act,
-            row.name,
-            {"endpoint": target.id},
-            lambda db: studio.set_endpoint_enabled(db, target.id, enabled),
+            user=user,
+            act=act,
+            subject=row.name,
+            data={"endpoint": target.id},
+            change=lambda db: studio.set_endpoint_enabled(db, target.id, enabled),
         )
         await self._context.changed()
 
@@ -363,11 +393,11 @@ class StudioService:
         target = self._endpoint(row, endpoint)
         await audited(
             self._context,
-            user,
-            "endpoint_deleted",
-            row.name,
-            {"endpoint": target.id},
-            lambda db: studio.delete_endpoint(db, target.id, now),
+            user=user,
+            act="endpoint_deleted",
+            subject=row.name,
+            data={"endpoint": target.id},
+            change=lambda db: studio.delete_endpoint(db, target.id, now),
         )
         await self._context.changed()
 
@@ -424,7 +454,13 @@ class StudioService:
             )
         settings = read_alert_scope(given, row, now)
         token = await make_capability(
-            self._context, row.id, row.name, source, settings, user.person.name, user.address
+            self._context,
+            strategy=row.id,
+            name=row.name,
+            source=source,
+            settings=settings,
+            by=user.person.name,
+            address=user.address,
         )
         return f"{self._context.webhook_address}/hooks/tv/{token}"
 
@@ -500,7 +536,9 @@ class StudioService:
         ]
         named += [
             NamedKey("an older secret", key.secret, key.valid_until)
-            for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
+            for key in ended_endpoint_keys(
+                self._db, vault=vault, endpoint=endpoint.id, now=now, limit=ENDED_SECRETS
+            )
         ]
         window = (
             self._context.plugins()
@@ -509,5 +547,9 @@ class StudioService:
         )
         read = read_headers(headers)
         return debug_delivery(
-            read, pasted_body(read, body, named, now), named, now, int(str(window))
+            read,
+            body=pasted_body(read, body, named, now),
+            keys=named,
+            now=now,
+            window_a_s=int(str(window)),
         )

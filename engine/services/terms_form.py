@@ -88,13 +88,13 @@ def read_terms(given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
     if errors:
         raise FormErrors(errors)
     return CopyPolicy(
-        mode,
-        sizing,
-        leverage,
-        symbols,
-        parse_limits(limits),
-        lift,
-        given.get("allow_own_position") == "yes",
+        mode=mode,
+        sizing=sizing,
+        leverage=leverage,
+        symbols=symbols,
+        limits=parse_limits(limits),
+        below_minimum=lift,
+        allow_own_position=given.get("allow_own_position") == "yes",
     )
 
 

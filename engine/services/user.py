@@ -40,7 +40,7 @@ class LookFirst(RexAlgoError):
         super().__init__(" ".join(each.sentence for each in warnings))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A signed-in person, their session, and which factors they have. ``sid`` is the session's
     secret id; it is never shown.

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, UnusableFile
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
 from engine.settings import rules
@@ -35,7 +35,7 @@ FILE_NAME: Final = "rexalgo.toml"
 DEFAULTS: Final = "config/default.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """Where the web server listens and its public address. ``public_url`` is "" or has no trailing
     slash.
@@ -69,7 +69,7 @@ class PluginsConfig:
     rate_limiter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """The engine's durations (seconds) and counts."""
 
@@ -108,7 +108,7 @@ class Secrets:
     encryption_key: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration. ``origins`` is the source of each value by dotted key; ``key_place``
     is where the root keys are stored.
@@ -147,7 +147,7 @@ class ConfigError:
         return f"{place}: expected {self.expected}{tail}"
 
 
-class ConfigErrors(RexAlgoError):
+class ConfigErrors(UnusableFile):
     """Raised with every error of the configuration at once: correct each and start again."""
 
     def __init__(self, errors: list[ConfigError]) -> None:
@@ -221,7 +221,9 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     own_file = folder / FILE_NAME if where.is_dir() else where.absolute()
     own = _read_toml(own_file, errors) if own_file.exists() or not where.is_dir() else {}
     defaults = tomllib.loads(files("config").joinpath("default.toml").read_text(encoding="utf-8"))
-    reader = _Reader(str(own_file), own, defaults, folder, errors, {})
+    reader = _Reader(
+        file=str(own_file), own=own, defaults=defaults, folder=folder, errors=errors, origins={}
+    )
     reader.refuse_unknown(own, _TOP_LEVEL, "")
     sections = {name: reader.section(name) for name in _SECTIONS}
     limits = reader.limits()

@@ -65,17 +65,19 @@ def _run(number: str, promise: str, check: Callable[[], None]) -> CaseResult:
     try:
         check()
     except CaseSkipped as skipped:
-        return CaseResult(number, promise, Verdict.SKIPPED, str(skipped))
+        return CaseResult(
+            number=number, promise=promise, verdict=Verdict.SKIPPED, detail=str(skipped)
+        )
     except CaseFailed as failed:
-        return CaseResult(number, promise, Verdict.FAIL, str(failed))
+        return CaseResult(number=number, promise=promise, verdict=Verdict.FAIL, detail=str(failed))
     except Exception as error:  # a plugin under test may raise anything; that is the finding
         return CaseResult(
-            number,
-            promise,
-            Verdict.FAIL,
-            f"expected the case to end, found {type(error).__name__}: {error}"[:300],
+            number=number,
+            promise=promise,
+            verdict=Verdict.FAIL,
+            detail=f"expected the case to end, found {type(error).__name__}: {error}"[:300],
         )
-    return CaseResult(number, promise, Verdict.PASS)
+    return CaseResult(number=number, promise=promise, verdict=Verdict.PASS)
 
 
 def _source(number: str, promise: str) -> Callable[[SourceCheck], SourceCheck]:

@@ -16,7 +16,7 @@ class Verdict(Enum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
     """One case: its number, the promise it checks, for a failure what was expected and found, and
     what to do about it.

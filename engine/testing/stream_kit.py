@@ -1,7 +1,7 @@
 """The kit for stream sources: run over the kit's own candles, twice, and cancelled."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -54,6 +54,11 @@ class _Context:
     emitted: list[SignalDraft] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return none: the kit's candles all come one by one."""
+        await trio.lowlevel.checkpoint()
+        return ()
+
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield the kit's candles, then wait for ever."""
         for each in kit_candles(symbol, interval_s):
@@ -83,14 +88,14 @@ def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
         at = NOW - timedelta(seconds=interval_s * (CANDLES - number))
         made.append(
             Candle(
-                symbol,
-                interval_s,
-                at,
-                first,
-                top,
-                bottom,
-                last,
-                Quantity(Decimal(dice.randint(1, 50))),
+                symbol=symbol,
+                interval_s=interval_s,
+                opened_at=at,
+                open=first,
+                high=top,
+                low=bottom,
+                close=last,
+                volume=Quantity(Decimal(dice.randint(1, 50))),
             )
         )
     return made
@@ -203,5 +208,5 @@ async def check_stream_source(under_test: StreamUnderTest) -> KitReport:
                 Verdict.FAIL,
                 f"expected the case to end, found {type(error).__name__}: {error}"[:300],
             )
-        results.append(CaseResult(number, promise, verdict, detail))
+        results.append(CaseResult(number=number, promise=promise, verdict=verdict, detail=detail))
     return KitReport("stream source", under_test.source.name, tuple(results))

@@ -359,13 +359,13 @@ async def _leverage(kit: ExchangeKit) -> None:
     for wanted in (Ratio(instrument.leverage_max + 1), Ratio(Decimal("2.5"))):
         order = await kit.intent()
         changed = OrderIntent(
-            order.client_order_id,
-            order.symbol,
-            order.side,
-            order.position_side,
-            order.quantity,
-            order.order_type,
-            wanted,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            position_side=order.position_side,
+            quantity=order.quantity,
+            order_type=order.order_type,
+            leverage=wanted,
         )
         try:
             answer = await kit.send(changed)

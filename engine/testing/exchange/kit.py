@@ -46,7 +46,7 @@ SHORT: Final = PositionSide.SHORT
 SECRET_CHARACTERS_MIN: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeUnderTest:
     """What the kit needs: the adapter, an account's credentials, wrong ones, and the plugin's
     settings.
@@ -192,13 +192,13 @@ class ExchangeKit:
             min(max(Decimal(leverage), instrument.leverage_min), instrument.leverage_max)
         )
         base = OrderIntent(
-            self._id(),
-            instrument.symbol,
-            OrderSide.opening(side),
-            side,
-            quantity,
-            OrderType.MARKET,
-            within,
+            client_order_id=self._id(),
+            symbol=instrument.symbol,
+            side=OrderSide.opening(side),
+            position_side=side,
+            quantity=quantity,
+            order_type=OrderType.MARKET,
+            leverage=within,
         )
         return replace(base, **changes)
 
@@ -220,13 +220,13 @@ class ExchangeKit:
         """Build an exit of a position, whole or a part; ``side`` names another side than it has."""
         whole, of_side = quantity is None or quantity == position.quantity, side or position.side
         return OrderIntent(
-            self._id(),
-            position.symbol,
-            OrderSide.closing(of_side),
-            of_side,
-            Quantity(position.quantity if quantity is None else quantity),
-            OrderType.MARKET,
-            Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
+            client_order_id=self._id(),
+            symbol=position.symbol,
+            side=OrderSide.closing(of_side),
+            position_side=of_side,
+            quantity=Quantity(position.quantity if quantity is None else quantity),
+            order_type=OrderType.MARKET,
+            leverage=Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
             reduce_only=True,
             whole_position=whole,
         )

@@ -14,7 +14,7 @@ Check = Callable[[ExchangeKit], Awaitable[None]]
 NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One case: what is promised, what to do if it fails, and whether it places orders."""
 
@@ -33,7 +33,7 @@ def case(number: str, promise: str, do: str, *, trades: bool = True) -> Callable
 
     def keep(check: Check) -> Check:
         assert number not in _CASES, f"two cases are numbered {number}"
-        _CASES[number] = Case(number, promise, do, trades, check)
+        _CASES[number] = Case(number=number, promise=promise, do=do, trades=trades, check=check)
         return check
 
     return keep
