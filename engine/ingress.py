@@ -298,7 +298,7 @@ class Ingress:
             origin=f"endpoint:{endpoint.id}",
             draft=draft,
             content=delivery.body,
-            told=draft.sent_at or proof.signed_at,
+            sent_at=draft.sent_at or proof.signed_at,
             received=delivery.received_at,
             circumstances=self._circumstances(endpoint.strategy),
         )
@@ -373,7 +373,7 @@ class Ingress:
             origin=f"stream:{source}:{strategy}",
             draft=draft,
             content=None,
-            told=draft.sent_at,
+            sent_at=draft.sent_at,
             received=now,
             circumstances=self._circumstances(strategy),
         )

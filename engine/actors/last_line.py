@@ -33,15 +33,17 @@ NOTE_CHARACTERS_MAX = 200
 
 
 def nothing_stops() -> Outcome | None:
-    """Let an exit go: no switch, age or goal stops what lowers risk."""
+    """Permit an exit: no switch, age or goal stops what lowers risk."""
     return None
 
 
 def what_stops_entry(
     lanes: Lanes, leg: WaitingLeg, signal: Signal, entry_age_s: int
 ) -> Outcome | None:
-    """Ask once more what may have changed since an entry was planned: the goal, its age, the
-    switches, the agreement. ``entry_age_s`` is the strictest of configuration and limits.
+    """Check again what may have changed since an entry was planned: the goal, its age, the
+    switches, the subscription.
+
+    ``entry_age_s`` is the strictest of configuration and limits.
     """
     account, shared = lanes.account, lanes.account.shared
     switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)

@@ -406,8 +406,8 @@ def agree(
 
 
 def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
-    """Write active, paused or left; return False if it was so already. Raises InvalidMove for what is
-    never stored.
+    """Write active, paused or left; return False if it was so already. Raises InvalidMove for a
+    state that is never stored.
     """
     row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
     before = state if row is None else SubscriptionState(row[0])

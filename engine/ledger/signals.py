@@ -83,13 +83,15 @@ def new_signal(
     origin: str,
     draft: SignalDraft,
     content: bytes | None,
-    told: datetime | None,
+    sent_at: datetime | None,
     received: datetime,
     only: frozenset[AccountId] | None = None,
     circumstances: Circumstances | None = None,
 ) -> NewSignal:
-    """Make a signal with fresh ids. ``content`` is what came, as it came; None where the draft is
-    all that came. ``told`` is the sender's time, None where it told none.
+    """Create a signal with fresh ids.
+
+    ``content`` is what was delivered; None if the draft is everything that was delivered.
+    ``sent_at`` is the sender's time, None if none was stated.
     """
     said = write_draft(draft).encode() if content is None else content
     return NewSignal(
@@ -100,10 +102,10 @@ def new_signal(
         origin=origin,
         draft=draft,
         body_hash=hashlib.sha256(said).digest(),
-        decided_at=received if told is None else min(told, received),
+        decided_at=received if sent_at is None else min(sent_at, received),
         received_at=received,
         only=only,
-        is_told=told is not None,
+        is_told=sent_at is not None,
         circumstances=circumstances,
         is_draft=content is None,
     )
@@ -257,8 +259,8 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
 
 
 def _says_the_same(new: NewSignal, draft: str) -> bool:
-    """Tell whether a draft says what is recorded though it was hashed in another form: earlier
-    versions hashed drafts as Python shows them.
+    """Return whether a draft equals the recorded one although it was hashed in another form:
+    earlier versions hashed the ``repr`` of drafts.
     """
     return new.is_draft and write_draft(read_draft(draft)) == write_draft(new.draft)
 

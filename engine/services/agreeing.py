@@ -53,7 +53,7 @@ _ACTS: Final = {
     SubscriptionState.ACTIVE: "strategy_resumed",
     SubscriptionState.LEFT: "strategy_left",
 }
-"""What the audit calls each move of an agreement."""
+"""The audit's name for each move of a subscription."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,8 +232,8 @@ class StudioService:
         try:
             wanted = StrategyState(state)
         except ValueError:
-            known = ", ".join(each.value for each in StrategyState)
-            raise FormErrors({"state": f"expected one of {known}"}) from None
+            states = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {states}"}) from None
         if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(

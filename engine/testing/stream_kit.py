@@ -55,7 +55,7 @@ class _Context:
     over: trio.Event = field(default_factory=trio.Event)
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
-        """Return none: the kit's candles all come one by one."""
+        """Return none: the kit delivers its candles one by one."""
         await trio.lowlevel.checkpoint()
         return ()
 
