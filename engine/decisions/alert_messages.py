@@ -68,8 +68,8 @@ class StepTaken:
 
 
 def _steps(*positions: str) -> tuple[Step, ...]:
-    held = [Decimal(each) for each in positions]
-    return tuple(Step(before, after) for before, after in pairwise(held))
+    sizes = [Decimal(each) for each in positions]
+    return tuple(Step(before, after) for before, after in pairwise(sizes))
 
 
 def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:

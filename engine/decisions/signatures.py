@@ -153,10 +153,10 @@ class _Claim:
             if self.id is None
             else _mac(key.b, self.id, self.timestamp, body=body)
         )
-        found = False
+        matches = False
         for signature in self.signatures:
-            found |= hmac.compare_digest(signature, mac)
-        return found
+            matches |= hmac.compare_digest(signature, mac)
+        return matches
 
     def is_timely(self, now: datetime) -> bool:
         return abs(_unix_us(now) - int(self.timestamp) * 1_000_000) <= self.window_s * 1_000_000

@@ -315,11 +315,11 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
     )
     counts: dict[str, int] = {}
     for (number,) in numbers:
-        for code, found in fetch_all(
+        for code, count in fetch_all(
             db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
         ):
             family = "waiting" if code is None else str(code).partition(".")[0]
-            counts[family] = counts.get(family, 0) + int(found)
+            counts[family] = counts.get(family, 0) + int(count)
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 

@@ -213,11 +213,11 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin, not_mirrored = row
     draft = read_draft(text)
     counts: dict[str, int] = {}
-    for code, found in fetch_all(
+    for code, copies in fetch_all(
         db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
     ):
         family = "waiting" if code is None else str(code).partition(".")[0]
-        counts[family] = counts.get(family, 0) + int(found)
+        counts[family] = counts.get(family, 0) + int(copies)
     ended = sum(count for family, count in counts.items() if family != "waiting")
     half, most = (
         _took_ms(db, number, received_us, ended * percent // 100) if ended else None

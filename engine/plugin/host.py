@@ -137,11 +137,11 @@ def load_plugins(
 
 
 def _described(point: metadata.EntryPoint) -> InstalledPlugin:
-    known = point.dist
+    distribution = point.dist
     return InstalledPlugin(
         point.name,
-        known.name if known else "(unknown)",
-        known.version if known else "",
+        distribution.name if distribution else "(unknown)",
+        distribution.version if distribution else "",
         point.value,
     )
 

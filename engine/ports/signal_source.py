@@ -115,7 +115,7 @@ class StreamContext(Protocol):
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
         """Return the newest closed candles, oldest first, at most ``count``: what a source needs
-        before it can go on where it was before a restart. Raises where the exchange does not answer.
+        before it can continue after a restart. Raises if the exchange does not answer.
         """
         ...
 

@@ -188,11 +188,11 @@ class _Parser:
             table.refuse_unknown(_KEYS[kind])
             yield table
 
-    def _refuse_doubles(self, what: str, found: Sequence[tuple[str, str]]) -> None:
-        counted = Counter(name for _, name in found)
+    def _refuse_doubles(self, what: str, named: Sequence[tuple[str, str]]) -> None:
+        counted = Counter(name for _, name in named)
         for name, times in counted.items():
             if times > 1:
-                path = [path for path, each in found if each == name][-1]
+                path = [path for path, each in named if each == name][-1]
                 self.problems.append(
                     ProvisionProblem(path, f"each {what} once", f"{name} {times} times")
                 )
@@ -200,7 +200,7 @@ class _Parser:
     # Strategies
 
     def _read_strategies(self) -> Iterator[StrategyDeclaration]:
-        found: list[tuple[str, str]] = []
+        named: list[tuple[str, str]] = []
         for table in self._tables("strategy"):
             before = len(self.problems)
             name = table.read("name", parse_name)
@@ -210,7 +210,7 @@ class _Parser:
             leverage = table.read("leverage", parse_ratio)
             source, params = self._read_source(table, kind)
             if name is not None:
-                found.append((table.path, name))
+                named.append((table.path, name))
                 self._strategies[name] = None
             if len(self.problems) > before or not (
                 name and master and kind and symbols and leverage and source
@@ -227,7 +227,7 @@ class _Parser:
                 source=source,
                 params=params,
             )
-        self._refuse_doubles("strategy", found)
+        self._refuse_doubles("strategy", named)
 
     def _read_source(
         self, table: Table, kind: str | None

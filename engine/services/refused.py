@@ -35,16 +35,18 @@ class RefusedService:
     def all(self, user: User) -> Sequence[RefusedNow]:
         """Read the unsettled refusals of all of the user's strategies, exits first."""
         mine = {each.id: each.symbols for each in strategies_of(self._context.ledger.db, user.id)}
-        found = unsettled_refusals(self._context.ledger.db, self._context.clock.now())
-        return [_shown(each, mine[each.strategy_id]) for each in found if each.strategy_id in mine]
+        refusals = unsettled_refusals(self._context.ledger.db, self._context.clock.now())
+        return [
+            _shown(each, mine[each.strategy_id]) for each in refusals if each.strategy_id in mine
+        ]
 
     def of(self, user: User, identifier: str) -> Sequence[RefusedNow]:
         """Read the unsettled refusals of one of the user's strategies; raises NothingThere."""
         row = strategy_of(self._context.ledger.db, user.id, identifier)
         if row is None:
             raise NothingThere("there is no such strategy of yours")
-        found = unsettled_refusals(self._context.ledger.db, self._context.clock.now(), row.id)
-        return [_shown(each, row.symbols) for each in found]
+        refusals = unsettled_refusals(self._context.ledger.db, self._context.clock.now(), row.id)
+        return [_shown(each, row.symbols) for each in refusals]
 
 
 def _shown(refused: Refused, symbols: Sequence[str]) -> RefusedNow:

@@ -107,10 +107,10 @@ class StudioService:
 
     def strategy(self, user: User, identifier: str) -> StudioStrategy:
         """Read one of the user's strategies; raises NothingThere."""
-        found = studio.strategy_of(self._db, user.id, identifier)
-        if found is None:
+        strategy = studio.strategy_of(self._db, user.id, identifier)
+        if strategy is None:
             raise NothingThere("there is no such strategy of yours")
-        return found
+        return strategy
 
     # Making and changing
 
@@ -232,8 +232,8 @@ class StudioService:
         try:
             wanted = StrategyState(state)
         except ValueError:
-            known = ", ".join(each.value for each in StrategyState)
-            raise FormErrors({"state": f"expected one of {known}"}) from None
+            states = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {states}"}) from None
         if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(
@@ -280,23 +280,23 @@ class StudioService:
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
         """Read a strategy's signed endpoint and its address, None if it has none."""
-        found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
-        return None if found is None else (found, self._address(found.id))
+        endpoint = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
+        return None if endpoint is None else (endpoint, self._address(endpoint.id))
 
     def _webhook(self, row: StudioStrategy) -> StudioEndpoint:
-        found = self.webhook(row)
-        if found is None:
+        endpoint = self.webhook(row)
+        if endpoint is None:
             raise NothingThere("this strategy has no signed webhook")
-        return found[0]
+        return endpoint[0]
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
         """Read which secrets of a strategy's endpoint are still valid, newest first."""
-        now, found = self._context.clock.now(), self.webhook(row)
-        rows = [] if found is None else secrets_in_use(self._db, found[0].id)
-        held = [each for each in rows if each[1] is None or each[1] > now]
+        now, endpoint = self._context.clock.now(), self.webhook(row)
+        rows = [] if endpoint is None else secrets_in_use(self._db, endpoint[0].id)
+        valid = [each for each in rows if each[1] is None or each[1] > now]
         return [
             SecretInUse(index == 0, until, used, where)
-            for index, (_, until, used, where) in enumerate(held)
+            for index, (_, until, used, where) in enumerate(valid)
         ]
 
     async def rotate(self, user: User, identifier: str) -> Shown:
@@ -305,7 +305,7 @@ class StudioService:
         user.require_fresh(now)
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
-        known = EndpointRow(
+        endpoint_row = EndpointRow(
             id=endpoint.id,
             strategy=row.id,
             source=endpoint.source,
@@ -314,7 +314,7 @@ class StudioService:
         )
         secret = await rotate_secret(
             self._context,
-            endpoint=known,
+            endpoint=endpoint_row,
             strategy=row.name,
             source=source,
             until=now + OVERLAP,
@@ -373,7 +373,7 @@ class StudioService:
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
         """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         if enabled:
             user.require_fresh(self._context.clock.now())
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
@@ -382,30 +382,30 @@ class StudioService:
             user=user,
             act=act,
             subject=row.name,
-            data={"endpoint": found.id},
-            change=lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
+            data={"endpoint": target.id},
+            change=lambda db: studio.set_endpoint_enabled(db, target.id, enabled),
         )
         await self._context.changed()
 
     async def delete(self, user: User, identifier: str, endpoint: str) -> None:
         """Delete an endpoint for good."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         await audited(
             self._context,
             user=user,
             act="endpoint_deleted",
             subject=row.name,
-            data={"endpoint": found.id},
-            change=lambda db: studio.delete_endpoint(db, found.id, now),
+            data={"endpoint": target.id},
+            change=lambda db: studio.delete_endpoint(db, target.id, now),
         )
         await self._context.changed()
 
     def _endpoint(self, row: StudioStrategy, endpoint: str) -> StudioEndpoint:
-        found = next((each for each in self.endpoints(row) if each.id == endpoint), None)
-        if found is None:
+        owned = next((each for each in self.endpoints(row) if each.id == endpoint), None)
+        if owned is None:
             raise NothingThere("there is no such endpoint of yours")
-        return found
+        return owned
 
     # TradingView
 
@@ -495,12 +495,12 @@ class StudioService:
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
         """Read the deliveries to a strategy's endpoints, newest first."""
-        found = [
+        rows = [
             each
             for endpoint in self.endpoints(row)
             for each in deliveries(self._db, endpoint.id, PAGE, before)
         ]
-        return sorted(found, key=lambda each: -each.id)[:PAGE]
+        return sorted(rows, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
@@ -545,10 +545,10 @@ class StudioService:
             .provider("signal source", endpoint.source)
             .settings.get("window_a_s", WINDOW_A_S)
         )
-        told = read_headers(headers)
+        read = read_headers(headers)
         return debug_delivery(
-            told,
-            body=pasted_body(told, body, named, now),
+            read,
+            body=pasted_body(read, body, named, now),
             keys=named,
             now=now,
             window_a_s=int(str(window)),

@@ -286,14 +286,14 @@ def _secrets(
     except InvalidValue as error:
         errors.append(ConfigError(str(env_file), error.field, error.expected, error.found))
     sources = [(ENVIRONMENT, environ), (str(env_file), from_file)]
-    found, problems = read_secrets(sources, folder)
+    by_name, problems = read_secrets(sources, folder)
     errors.extend(
         ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems
     )
     for name in SECRETS:
-        origins[f"secrets.{name.lower()}"] = found[name][0] if name in found else "missing"
+        origins[f"secrets.{name.lower()}"] = by_name[name][0] if name in by_name else "missing"
     secrets = Secrets(
-        **{name.lower(): found[name][1] if name in found else None for name in SECRETS}
+        **{name.lower(): by_name[name][1] if name in by_name else None for name in SECRETS}
     )
     return secrets, place_of("ENCRYPTION_KEY", sources, folder)
 

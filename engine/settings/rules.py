@@ -148,10 +148,10 @@ def optional_path(value: object, folder: Path) -> Path | None:
     """Read the path of a file that exists; "" means none."""
     if value == "":
         return None
-    found = path(value, folder)
-    if not found.is_file():
+    file = path(value, folder)
+    if not file.is_file():
         raise InvalidValue("", 'an existing file, or ""', value)
-    return found
+    return file
 
 
 def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ...]:
