@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -41,13 +41,12 @@ from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_si
 from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
+from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.views import Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
-_OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
-"""Headers that only we may set: what a sender wrote under these names is dropped."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -62,8 +61,8 @@ then it waits behind nobody.
 class Endpoint:
     """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
-    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order
-    of the other side does: close or reverse.
+    ``token_hash`` is there where the address itself is the capability; ``settings`` are what the
+    master chose of the source's own ``endpoint_settings``.
     """
 
     id: str
@@ -74,7 +73,7 @@ class Endpoint:
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
     token_hash: bytes | None = None
-    sell: str = "close"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ingress:
@@ -121,13 +120,12 @@ class Ingress:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
         record survives.
         """
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at)
-        )
+        return await self._take(endpoint, delivery, None)
 
-    async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
-        began = trio.current_time()
+    async def _take(self, endpoint: str, told: Delivery, capability: Secret | None) -> Reception:
+        began, known = trio.current_time(), self._endpoints.get(endpoint)
+        settings = {} if known is None else known.settings
+        delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
         self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
         return reception
@@ -137,15 +135,7 @@ class Ingress:
         the source, and kept nowhere.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
-        known = self._endpoints.get(endpoint)
-        told = (
-            ("x-capability-token", token),
-            ("x-endpoint-sell", "close" if known is None else known.sell),
-        )
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at)
-        )
+        return await self._take(endpoint, delivery, Secret(token))
 
     def _note(
         self,

@@ -71,6 +71,7 @@ from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
+from engine.ports.signal_source import endpoint_settings
 from engine.provisioning.exchange_setup import exchange_context, why_refused
 from engine.recovery.ledger_place import MarkKeeper, open_place
 from engine.recovery.restoring import finish_restore
@@ -314,13 +315,14 @@ class _Engine:
         sources = self._plugins.webhook_sources
         if not sources:
             raise RexAlgoError(
-                "no enabled plugin registers a webhook source: enable one, such as signed_webhook"
+                "no enabled plugin registers a webhook source: enable one, such as "
+                f"{self._config.plugins.webhook_source}"
             )
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(
             1, 60.0 / per_minute, max(1, per_minute // 4)
         )  # a period of one delivery: nobody waits, what is above is refused
-        default = sources.get("signed_webhook") or next(iter(sources.values()))
+        default = sources.get(self._config.plugins.webhook_source) or next(iter(sources.values()))
         return Ingress(self._shared, self._account_tasks, nursery, self._limiter, limit, default)
 
     async def _cut_sends(self) -> None:
@@ -407,7 +409,10 @@ class _Engine:
                     keys,
                     row.is_deleted,
                     row.token_hash,
-                    str(row.settings.get("sell", "close")),
+                    {
+                        each.name: each.chosen(row.settings.get(each.name))[0]
+                        for each in endpoint_settings(source)
+                    },
                 )
             )
         return made

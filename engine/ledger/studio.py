@@ -117,7 +117,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
 
 @dataclass(frozen=True, slots=True)
 class StudioEndpoint:
-    """Hold one endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """Hold one endpoint of a strategy; ``settings`` are what it may send, and its source's own."""
 
     id: EndpointId
     source: str

@@ -3,11 +3,11 @@ source runs as a task.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.ports.clock import Clock
@@ -26,14 +26,20 @@ class NotAuthentic(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Hold one HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
+    """One HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
     order, and where from.
+
+    The host adds what a sender cannot write: ``capability`` is the secret part of the address that
+    it was sent to, None where that address has none; ``settings`` are what the master chose for
+    that address, a value for each of the source's ``endpoint_settings`` (``AddressSource``).
     """
 
     body: bytes
     headers: tuple[tuple[str, str], ...]
     peer: str
     received_at: datetime
+    capability: Secret | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> list[str]:
         """Return every value of a header, by lower-case name."""
@@ -81,6 +87,105 @@ class WebhookSource(Protocol):
         ``authenticate``.
         """
         ...
+
+
+_OF_THE_ENGINE: Final = frozenset(("actions", "entries_per_minute", "expires_at", "symbols"))
+"""Settings of an address that the engine itself keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSetting:
+    """A choice that a master has for each address of a source, offered on the studio's page.
+
+    ``choices`` are (value, words); the first one holds where nothing was chosen. The chosen value
+    comes with every delivery, in ``Delivery.settings`` under ``name``.
+    """
+
+    name: str
+    title: str
+    choices: tuple[tuple[str, str], ...]
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in _OF_THE_ENGINE:
+            taken = ", ".join(sorted(_OF_THE_ENGINE))
+            raise InvalidValue("name", f"a name of a-z, 0-9 and _, and none of {taken}", self.name)
+        if not self.choices:
+            raise InvalidValue("choices", "at least one (value, words)", self.choices)
+
+    def chosen(self, given: object) -> tuple[str, str]:
+        """Return the choice of that value, the first one where there is none."""
+        return next((each for each in self.choices if each[0] == given), self.choices[0])
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGuide:
+    """What a master reads who makes an address for a sender: plain text.
+
+    ``title`` is the sender's name; ``about`` says who may send; ``paste`` what to do with address
+    and ``message``; ``hint`` what else is good to know of the message.
+    """
+
+    title: str
+    about: str
+    paste: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyMessage:
+    """What a master of one kind of strategy pastes: ``text`` for its orders, ``events`` (event,
+    text) for a sender that knows no position.
+
+    ``orders`` are (an order in words, the body that the sender makes of ``text`` for it): the page
+    shows what the source's own ``parse`` makes of each.
+    """
+
+    title: str
+    text: str
+    events: tuple[tuple[str, str], ...]
+    orders: tuple[tuple[str, bytes], ...]
+
+
+@runtime_checkable
+class AddressSource(WebhookSource, Protocol):
+    """A webhook source for senders that can neither sign nor set headers: the address is the proof.
+
+    Masters make such addresses in the studio. Each has a random token (``Delivery.capability``) of
+    which only hashes are kept: the keys that ``authenticate`` gets are ``capability_key``s, and
+    ``verify_capability`` compares. What proves nothing more should be narrowed, as by ``peer``.
+    """
+
+    @property
+    def guide(self) -> AddressGuide:
+        """Return what the studio's page says."""
+        ...
+
+    @property
+    def endpoint_settings(self) -> Sequence[EndpointSetting]:
+        """Return what a master chooses for each address."""
+        ...
+
+    def ready_messages(self, symbol: Symbol) -> Sequence[ReadyMessage]:
+        """Return messages to paste, with orders in ``symbol``; may be empty."""
+        ...
+
+
+@runtime_checkable
+class ExampleSource(WebhookSource, Protocol):
+    """A webhook source that tells what could be sent in the place of a delivery that was refused."""
+
+    def example(self, symbol: Symbol, *, is_exit: bool) -> str:
+        """Return the shortest body that ``parse`` takes for an exit, or an entry, of ``symbol``."""
+        ...
+
+
+def endpoint_settings(source: WebhookSource) -> Sequence[EndpointSetting]:
+    """Return what a master chooses for each address of a source; none for one that has no
+    addresses.
+    """
+    return source.endpoint_settings if isinstance(source, AddressSource) else ()
 
 
 class StreamContext(Protocol):

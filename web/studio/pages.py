@@ -120,7 +120,8 @@ def register_studio(rooms: Rooms) -> None:
             python=python_sender(url, PLACEHOLDER, row.symbols[0]),
             shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
             placeholder=PLACEHOLDER,
-            message=service.alert_message,
+            signed_source=service.signed_source,
+            address_sources=service.address_sources(),
             live=rooms.services.pulse.newest(),
             alerts=service.alerts(row),
             refused=rooms.services.refused.of(visit.who, identifier),
@@ -256,34 +257,32 @@ def register_studio(rooms: Rooms) -> None:
         await service.close_everything(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "closing")
 
-    @rooms.get("/studio/strategies/<identifier>/tradingview", Who.MASTER)
-    async def tradingview(visit: Visit, identifier: str) -> Response:
-        return _tradingview(visit, identifier)
+    @rooms.get("/studio/strategies/<identifier>/addresses/<source>", Who.MASTER)
+    async def addresses(visit: Visit, identifier: str, source: str) -> Response:
+        return _addresses(visit, identifier, source)
 
-    @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER, once=True)
-    async def make_tradingview(visit: Visit, identifier: str) -> Response:
+    @rooms.post("/studio/strategies/<identifier>/addresses/<source>", Who.MASTER, once=True)
+    async def make_address(visit: Visit, identifier: str, source: str) -> Response:
         try:
-            url = await service.make_alert_address(visit.who, identifier, visit.form)
+            url = await service.make_address(visit.who, identifier, source, visit.form)
         except FormErrors as error:
-            return _tradingview(visit, identifier, error.errors)
-        return visit.show(f"/studio/strategies/{identifier}/tradingview", url=Secret(url))
+            return _addresses(visit, identifier, source, error.errors)
+        return visit.show(f"/studio/strategies/{identifier}/addresses/{source}", url=Secret(url))
 
-    def _tradingview(
-        visit: Visit, identifier: str, errors: dict[str, str] | None = None
+    def _addresses(
+        visit: Visit, identifier: str, name: str, errors: dict[str, str] | None = None
     ) -> Response:
         url = visit.kept()["url"].reveal() if visit.kept() else ""
-        row = service.strategy(visit.who, identifier)
-        made = [each for each in service.endpoints(row) if each.has_token]
+        row, source = service.strategy(visit.who, identifier), service.address_source(name)
         return visit.page(
-            "studio/tradingview.html",
+            "studio/addresses.html",
             422 if errors else 200,
             errors=errors,
             row=row,
-            made=made,
+            source=source,
+            made=service.addresses(row, source),
             url=url,
-            enabled=service.alerts_enabled(),
-            message=service.alert_message,
-            ready=service.ready_messages(row),
+            ready=service.ready_messages(row, source),
         )
 
     @rooms.get("/studio/debugger", Who.MASTER)

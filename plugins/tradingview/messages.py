@@ -3,19 +3,16 @@ of such a strategy will do. Pure.
 
 One message serves every strategy script, because it tells the position before and after each order:
 whatever the script does, followers do, and none is left flat while the master is short. An
-indicator knows no position; it has one alert for each event, with its own text. ``what_orders_do``
-asks the very reader that the door uses, so that what is shown is what happens.
+indicator knows no position; it has one alert for each event, with its own text.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from itertools import pairwise
 from typing import Final
 
-from engine.domain.errors import InvalidValue
-from engine.domain.signal import Action, SignalDraft
+from rexalgo import ReadyMessage, Symbol
 
 STRATEGY_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
  "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
@@ -47,9 +44,9 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyMessage:
-    """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events``
-    for an indicator's, event by event.
+class OfKind:
+    """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
+    an indicator's, event by event.
     """
 
     kind: Kind
@@ -58,16 +55,12 @@ class ReadyMessage:
     events: tuple[tuple[str, str], ...]
     steps: tuple[Step, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class StepTaken:
-    """Say what one order becomes: ``does`` is the signal in words, or what is refused;
-    ``is_refused`` tells which.
-    """
-
-    order: str
-    does: str
-    is_refused: bool
+    def ready(self, symbol: Symbol) -> ReadyMessage:
+        """Return it with the alerts of its orders in ``symbol``, filled in as TradingView does."""
+        orders = tuple(
+            (each.words, _filled(self.text, each, symbol).encode()) for each in self.steps
+        )
+        return ReadyMessage(self.title, self.text, self.events, orders)
 
 
 def _steps(*positions: str) -> tuple[Step, ...]:
@@ -81,15 +74,15 @@ def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     )
 
 
-READY_MESSAGES: Final = (
-    ReadyMessage(
+MESSAGES: Final = (
+    OfKind(
         Kind.LONG_ONLY,
         "Long only: it holds a long, or nothing",
         STRATEGY_MESSAGE,
         _events(("it goes long", "enter long"), ("it leaves", "close long")),
         _steps("0", "1", "2", "1", "0"),
     ),
-    ReadyMessage(
+    OfKind(
         Kind.LONG_AND_SHORT,
         "Long and short: it holds either, or nothing",
         STRATEGY_MESSAGE,
@@ -101,7 +94,7 @@ READY_MESSAGES: Final = (
         ),
         _steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
-    ReadyMessage(
+    OfKind(
         Kind.ALWAYS_IN_MARKET,
         "Always in the market: it turns from one side to the other",
         STRATEGY_MESSAGE,
@@ -109,41 +102,6 @@ READY_MESSAGES: Final = (
         _steps("0", "1", "-1", "1"),
     ),
 )
-
-
-def what_orders_do(
-    ready: ReadyMessage, symbol: str, read: Callable[[bytes], SignalDraft]
-) -> Sequence[StepTaken]:
-    """Tell for each order of a kind of strategy what its alert becomes; ``read`` is the door's
-    reader and may raise InvalidValue.
-    """
-    return [_taken(each, _filled(ready.text, each, symbol), read) for each in ready.steps]
-
-
-def _taken(step: Step, text: str, read: Callable[[bytes], SignalDraft]) -> StepTaken:
-    try:
-        return StepTaken(step.words, what_it_does(read(text.encode())), is_refused=False)
-    except InvalidValue as error:
-        return StepTaken(
-            step.words, f"refused: {error.field}: expected {error.expected}", is_refused=True
-        )
-
-
-def what_it_does(draft: SignalDraft) -> str:
-    """Say in words what a signal asks every follower's account to do."""
-    side = "" if draft.side is None else draft.side.value.lower()
-    if draft.action is Action.REDUCE and draft.size.fraction is not None:
-        return f"closes {draft.size.fraction:.0%} of the {side or 'position'}"
-    words: dict[Action, str] = {
-        Action.OPEN: f"opens {side}",
-        Action.ADD: f"adds to the {side}",
-        Action.CLOSE: f"closes the {side}" if side else "closes all",
-        Action.REVERSE: f"closes what is held on the other side, then opens {side}",
-        Action.REDUCE: "closes a part",
-        Action.CANCEL: "takes resting entries back",
-        Action.SET_PROTECTION: "moves stop and target",
-    }
-    return words[draft.action]
 
 
 def _filled(text: str, step: Step, symbol: str) -> str:
