@@ -289,7 +289,7 @@ def _wrong_hooks(module: object) -> Iterator[str]:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    return f"{type(error).__name__}: {error}"[:1_000]
 
 
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {

@@ -119,7 +119,7 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
     """Watch signed webhooks become orders of followers of different size, on the paper exchange, in
-    a folder of its own.
+    a folder of its own, and an algorithm beside them.
 
     Nothing here touches a real exchange or the current folder. With --json it prints one object
     when the signals are done.
