@@ -1,9 +1,9 @@
-"""The last line of one order: the lane's own checks, then conservation; and what follows when
+"""The last check of one order: the lane's own checks, then conservation; and what follows if
 conservation is broken.
 
 Broken conservation is a fault of ours and stops the account: the order is not sent, new entries are
 switched off, closing orders wait for a person (who resumes, or has everything flattened), and
-people are woken. All of it is in the transaction that records the attempt.
+somebody is woken. All of it is in the transaction that records the attempt.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ NOTE_CHARACTERS_MAX = 200
 
 
 class LastLine:
-    """Look at one claimed order right before it is sent, without an await; ``own`` are the lane's
-    checks.
+    """The check of one claimed order right before it is sent, without an await; ``own`` are the
+    lane's checks.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class LastLine:
         self._broken = ""
 
     def check(self) -> Outcome | NothingSent | None:
-        """Return None to let the order go, else what becomes of it: nothing of it left."""
+        """Return None to let the order go, else its result: nothing of it was sent."""
         outcome = self._own()
         if outcome is not None:
             return outcome
@@ -69,8 +69,8 @@ class LastLine:
                 assert_never(found)
 
     async def record(self, write: Callable[[Database], None]) -> None:
-        """Record what became of the attempt, and stop the account where conservation is broken, in
-        one transaction.
+        """Record what became of the attempt, and stop the account if conservation is broken, in one
+        transaction.
         """
         shared = self._account.shared
         if not self._broken:
@@ -78,14 +78,25 @@ class LastLine:
             return
         name, at = self._account.name, shared.clock.now()
         note = f"conservation: {self._broken}"[:NOTE_CHARACTERS_MAX]
-        switch = Switch(SwitchScope.ACCOUNT, name, note, STOPPED_BY_CONSERVATION, at)
+        switch = Switch(
+            scope=SwitchScope.ACCOUNT,
+            target=name,
+            note=note,
+            set_by=STOPPED_BY_CONSERVATION,
+            set_at=at,
+        )
         details = {"symbol": str(self._wanted.intent.symbol), "cause": self._broken}
 
         def write_and_stop(db: Database) -> None:
             write(db)
             set_switch(db, switch)
             raise_alert(
-                db, AlertCode.CONSERVATION_BROKEN, name, details, at, self._wanted.intent.symbol
+                db,
+                code=AlertCode.CONSERVATION_BROKEN,
+                subject=name,
+                details=details,
+                at=at,
+                sameness=self._wanted.intent.symbol,
             )
 
         await shared.ledger.write(write_and_stop)

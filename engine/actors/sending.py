@@ -1,4 +1,4 @@
-"""The one way in which an order goes out: claim, last line, write once, classify, record.
+"""The one way in which an order is sent: claim, last check, write once, classify, record.
 
 From the claim to the record it cannot be cancelled; its own deadlines end it.
 """
@@ -33,7 +33,7 @@ async def send(
     retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult | None:
-    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see
+    """Claim, send once, record; None if the leg could not be claimed. ``residue_kinds``: see
     ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
@@ -49,7 +49,7 @@ async def send(
     try:
         if shared.stopping:
             return None
-        # From here to the record nothing may cancel us: a claim is answered for.
+        # From here to the record nothing may cancel us: a claim must be answered for.
         with trio.CancelScope(shield=True):
             made: int | NotClaimed = await shared.ledger.write(lambda db: claim(db, wanted))
             if not isinstance(made, int):
@@ -60,7 +60,12 @@ async def send(
             line = LastLine(account, wanted, made, last_line)
             answer = await session.place(wanted.intent, line.check, written)
             result = attempt_result(
-                made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds
+                made,
+                intent=wanted.intent,
+                answer=answer,
+                retry_s=retry_s,
+                at=shared.clock.now(),
+                residue_kinds=residue_kinds,
             )
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
     finally:
@@ -75,7 +80,14 @@ def _record(
 ) -> None:
     result.write(db)
     if result.residue is not None:
-        raise_alert(db, AlertCode.RESIDUE, account.name, result.residue.numbers, at, leg.symbol)
+        raise_alert(
+            db,
+            code=AlertCode.RESIDUE,
+            subject=account.name,
+            details=result.residue.numbers,
+            at=at,
+            sameness=leg.symbol,
+        )
 
 
 def witness(account: Account, leg: WaitingLeg) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Run stream sources: one supervised task per strategy of kind algo, emitting signals through the
-same door as a webhook's.
+"""Run stream sources: one supervised task per strategy of kind algo, whose signals are recorded
+like a webhook's.
 
-A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s is
-told about, and goes on being restarted, for its next signal may be an exit. Candles come from the
-first enabled exchange that trades the contract.
+A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s
+raises an alert, and is still restarted, because its next signal may be an exit. Candles come from
+the first enabled exchange that trades the contract.
 """
 
 import logging
@@ -30,9 +30,9 @@ _LOG = logging.getLogger("rexalgo.streams")
 LOOK_AGAIN_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyStream:
-    """Be the StreamContext of one strategy."""
+    """The StreamContext of one strategy."""
 
     strategy: str
     symbols: frozenset[Symbol]
@@ -69,7 +69,7 @@ class StrategyStream:
             await trio.sleep(LOOK_AGAIN_S)
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Record a signal durably; returns its id once it is safe."""
+        """Record a signal durably; return its id once it is safe."""
         return await self.record(draft)
 
 

@@ -1,6 +1,6 @@
-"""What each order of a message that a master pastes will do, in words. Pure.
+"""What each order does whose message a master pastes, in words. Pure.
 
-``what_orders_do`` asks the very reader that the door uses, so that what is shown is what happens.
+``what_orders_do`` calls the same reader as the webhook, so what is shown is what happens.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,7 @@ from engine.ports.signal_source import ReadyMessage
 
 @dataclass(frozen=True, slots=True)
 class StepTaken:
-    """Say what one order becomes: ``does`` is the signal in words, or what is refused;
-    ``is_refused`` tells which.
-    """
+    """What one order becomes: ``does`` is the signal in words, or the refusal if ``is_refused``."""
 
     order: str
     does: str
@@ -25,7 +23,7 @@ class StepTaken:
 def what_orders_do(
     ready: ReadyMessage, read: Callable[[bytes], SignalDraft]
 ) -> Sequence[StepTaken]:
-    """Tell for each order of a ready message what it becomes; ``read`` is the door's reader and may
+    """Return what each order of a ready message becomes; ``read`` is the webhook's reader and may
     raise InvalidValue.
     """
     return [_taken(order, body, read) for order, body in ready.orders]
@@ -41,7 +39,7 @@ def _taken(order: str, body: bytes, read: Callable[[bytes], SignalDraft]) -> Ste
 
 
 def what_it_does(draft: SignalDraft) -> str:
-    """Say in words what a signal asks every follower's account to do."""
+    """Return in words what a signal asks every follower's account to do."""
     side = "" if draft.side is None else draft.side.value.lower()
     if draft.action is Action.REDUCE and draft.size.fraction is not None:
         return f"closes {draft.size.fraction:.0%} of the {side or 'position'}"

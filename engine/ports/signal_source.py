@@ -1,5 +1,5 @@
-"""Where signals come from: a webhook source verifies and reads deliveries (both pure), a stream
-source runs as a task.
+"""Sources of signals: a webhook source verifies and reads deliveries (both pure), a stream source
+runs as a task.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class NotAuthentic(RexAlgoError):
-    """Say that a delivery does not prove who sent it. One type, one answer (401) for every cause;
-    carries no detail.
+    """Raised when a delivery does not prove who sent it. One type, one answer (401) for every
+    cause; carries no detail.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
-    order, and where from.
+    """One HTTP delivery as received: raw body, headers as ``(lower-case name, value)`` pairs in
+    order, and the peer's address.
 
-    The host adds what a sender cannot write: ``capability`` is the secret part of the address that
-    it was sent to, None where that address has none; ``settings`` are what the master chose for
+    The engine adds what a sender cannot write: ``capability`` is the secret token of the address
+    that it was sent to, None if that address has none; ``settings`` are the master's choices for
     that address, a value for each of the source's ``endpoint_settings`` (``AddressSource``).
     """
 
@@ -48,11 +48,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Say what verifying proved: when it was signed (None where the dialect has no time), with
-    which key, under which id.
+    """What verification proved: when it was signed (None if the dialect has no time), with which
+    key, under which id.
 
-    ``key_index`` is the position in the ``keys`` that were given. ``dedupe_key`` is an id carried
-    by the signed headers, None where the body carries it.
+    ``key_index`` is the position in the given ``keys``. ``dedupe_key`` is an id carried by the
+    signed headers, None if the body carries it.
     """
 
     key_index: int
@@ -61,8 +61,8 @@ class Authenticated:
 
 
 class WebhookSource(Protocol):
-    """Verify and read deliveries. Both methods are pure: no clock but ``now``, no network, no
-    state, no logging of input.
+    """A verifier and reader of deliveries. Both methods are pure: no clock but ``now``, no network,
+    no state, no logging of input.
     """
 
     @property
@@ -71,14 +71,14 @@ class WebhookSource(Protocol):
         ...
 
     def new_secret(self) -> Secret:
-        """Make a fresh random secret in the form that is shown to the sender once."""
+        """Create a random secret in the form that is shown to the sender once."""
         ...
 
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Check the raw delivery against every key in constant time; raise ``NotAuthentic``
-        otherwise, whatever the cause.
+        """Check the raw delivery against every key in constant time; raise ``NotAuthentic`` if none
+        fits, whatever the cause.
         """
         ...
 
@@ -90,15 +90,16 @@ class WebhookSource(Protocol):
 
 
 _OF_THE_ENGINE: Final = frozenset(("actions", "entries_per_minute", "expires_at", "symbols"))
-"""Settings of an address that the engine itself keeps."""
+"""Settings of an address that the engine itself uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointSetting:
-    """A choice that a master has for each address of a source, offered on the studio's page.
+    """A choice that a master has for each address of a source, shown on the studio's page.
 
-    ``choices`` are (value, words); the first one holds where nothing was chosen. The chosen value
-    comes with every delivery, in ``Delivery.settings`` under ``name``.
+    ``choices`` are (value, words); the first one is the default. Each delivery carries the chosen
+    value in ``Delivery.settings`` under ``name``. Raises InvalidValue for a name that the engine
+    uses itself and for a setting without choices.
     """
 
     name: str
@@ -114,16 +115,16 @@ class EndpointSetting:
             raise InvalidValue("choices", "at least one (value, words)", self.choices)
 
     def chosen(self, given: object) -> tuple[str, str]:
-        """Return the choice of that value, the first one where there is none."""
+        """Return the choice with this value, or the first choice if there is none."""
         return next((each for each in self.choices if each[0] == given), self.choices[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressGuide:
-    """What a master reads who makes an address for a sender: plain text.
+    """The words on the page where a master makes addresses for a source, as plain text.
 
-    ``title`` is the sender's name; ``about`` says who may send; ``paste`` what to do with address
-    and ``message``; ``hint`` what else is good to know of the message.
+    ``title`` is the sender's name. ``about`` says who can use an address. ``paste`` says what to do
+    with the address and with ``message``. ``hint`` is further help about the message.
     """
 
     title: str
@@ -133,13 +134,13 @@ class AddressGuide:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
-    """What a master of one kind of strategy pastes: ``text`` for its orders, ``events`` (event,
-    text) for a sender that knows no position.
+    """A message for one kind of strategy: ``text`` for its orders, ``events`` as (event, text) for
+    a sender that knows no position.
 
-    ``orders`` are (an order in words, the body that the sender makes of ``text`` for it): the page
-    shows what the source's own ``parse`` makes of each.
+    ``orders`` are (an order in words, the body that the sender makes of ``text`` for it). The page
+    shows the result of the source's own ``parse`` for each.
     """
 
     title: str
@@ -152,19 +153,20 @@ class ReadyMessage:
 class AddressSource(WebhookSource, Protocol):
     """A webhook source for senders that can neither sign nor set headers: the address is the proof.
 
-    Masters make such addresses in the studio. Each has a random token (``Delivery.capability``) of
-    which only hashes are kept: the keys that ``authenticate`` gets are ``capability_key``s, and
-    ``verify_capability`` compares. What proves nothing more should be narrowed, as by ``peer``.
+    Masters make such addresses in the studio. Each has a random token (``Delivery.capability``), of
+    which only hashes are kept. ``authenticate`` receives the ``capability_key`` of each token as
+    keys; ``verify_capability`` compares. If the sender's IP addresses are known, check
+    ``Delivery.peer`` too.
     """
 
     @property
     def guide(self) -> AddressGuide:
-        """Return what the studio's page says."""
+        """Return the words of the studio's page."""
         ...
 
     @property
     def endpoint_settings(self) -> Sequence[EndpointSetting]:
-        """Return what a master chooses for each address."""
+        """Return the choices that a master has for each address."""
         ...
 
     def ready_messages(self, symbol: Symbol) -> Sequence[ReadyMessage]:
@@ -174,23 +176,23 @@ class AddressSource(WebhookSource, Protocol):
 
 @runtime_checkable
 class ExampleSource(WebhookSource, Protocol):
-    """A webhook source that tells what could be sent in the place of a delivery that was refused."""
+    """A webhook source that gives an example to send instead of a refused delivery."""
 
     def example(self, symbol: Symbol, *, is_exit: bool) -> str:
-        """Return the shortest body that ``parse`` takes for an exit, or an entry, of ``symbol``."""
+        """Return the shortest body that ``parse`` accepts for an exit, or an entry, of ``symbol``."""
         ...
 
 
 def endpoint_settings(source: WebhookSource) -> Sequence[EndpointSetting]:
-    """Return what a master chooses for each address of a source; none for one that has no
+    """Return the choices that a master has for each address of a source; empty for a source without
     addresses.
     """
     return source.endpoint_settings if isinstance(source, AddressSource) else ()
 
 
 class StreamContext(Protocol):
-    """Hold what a stream source gets from the engine: its strategy's facts, candles, a clock, and
-    one verb, ``emit``.
+    """What a stream source gets from the engine: its strategy's facts, candles, a clock, and one
+    verb, ``emit``.
     """
 
     @property
@@ -215,7 +217,7 @@ class StreamContext(Protocol):
 
     @property
     def http(self) -> "HttpClients":
-        """Return the maker of HTTP clients."""
+        """Return the factory of HTTP clients."""
         ...
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
@@ -231,18 +233,18 @@ class StreamContext(Protocol):
         ...
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Record a signal durably; returns its id once it is safe. The same ``dedupe_key`` again
+        """Record a signal durably; return its id once it is safe. The same ``dedupe_key`` again
         returns the same id.
 
-        Raises ``InvalidValue`` when the strategy may not send this (symbol not allowed, same id
-        with another content).
+        Raises ``InvalidValue`` if the strategy may not send this (symbol not allowed, same id with
+        another content).
         """
         ...
 
 
 class StreamSource(Protocol):
-    """Produce signals from something that runs: candles, a socket, a file. One task per strategy,
-    restarted when it fails.
+    """A producer of signals from something that runs: candles, a socket, a file. One task per
+    strategy, restarted if it fails.
     """
 
     @property
@@ -257,7 +259,7 @@ class StreamSource(Protocol):
         ...
 
     async def run(self, context: StreamContext) -> None:
-        """Run until cancelled, emitting signals. Returning means there will be none any more;
+        """Run until cancelled, emitting signals. Returning means that there will be no more;
         raising restarts it later.
 
         After a restart the same signals may be emitted again: derive ``dedupe_key`` from what

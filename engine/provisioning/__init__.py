@@ -1,5 +1,5 @@
-"""Provisioning: an operator declares masters, strategies and followers in a file; this place is
-made to fit it.
+"""Provisioning: an operator declares masters, strategies and followers in a file, and the ledger is
+made to match it.
 
 Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's side;
 ``parse_declarations`` reads the table whole or not at all; ``apply_declarations`` compares it with
@@ -40,9 +40,9 @@ async def provision(
     also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
 ) -> ProvisionResult:
     """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything
-    that is wrong, nothing applied.
+    that is wrong, and then applies nothing.
 
-    The caller lets one run end before it begins another; ``also`` writes in the same transaction.
+    The caller finishes one run before it begins another; ``also`` writes in the same transaction.
     """
     db = ledger.db
     known = Known(
@@ -50,7 +50,14 @@ async def provision(
         known_strategies(strategies(db)),
         frozenset(each.name for each in accounts(db)),
     )
-    wanted = parse_declarations(table, places, plugins, known, file, webhook_source)
+    wanted = parse_declarations(
+        table,
+        places=places,
+        plugins=plugins,
+        known=known,
+        file=file,
+        webhook_source=webhook_source,
+    )
 
     def apply(writing: Database) -> ProvisionResult:
         result = apply_declarations(

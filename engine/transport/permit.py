@@ -1,5 +1,5 @@
-"""One claim permits one order request: the engine's last line, carried to the moment before the
-first byte.
+"""One claim permits one order request: the engine's last check, made at the moment before the first
+byte.
 
 While a permit is set, the first request that is neither GET nor HEAD takes it immediately before
 its first byte, with no await in between; any further one is refused before anything is written.
@@ -13,14 +13,14 @@ from engine.domain.errors import RexAlgoError
 
 
 class SendRefused(RexAlgoError):
-    """Say that a second order request was tried under one claim: nothing of it was written; correct
-    the adapter.
+    """Raised when a second order request was tried under one claim: nothing of it was written;
+    correct the adapter.
     """
 
 
 class SendPermit:
-    """Permit one order request. ``check`` runs right before its first byte and raises to stop it,
-    ``written`` once after its last.
+    """A permit for one order request. ``check`` runs right before its first byte and raises to stop
+    it, ``written`` once after its last.
 
     Both are synchronous. ``taken`` is True from the moment ``check`` passed: while it is False,
     nothing left. A permit whose check raised is used up and stays not taken. ``done_writing`` is
@@ -37,7 +37,7 @@ class SendPermit:
         self.done_writing = False
 
     def take(self) -> None:
-        """Use the permit up; write without an await after this. Raises SendRefused the second time,
+        """Use the permit; write without an await after this. Raises SendRefused the second time,
         and whatever ``check`` raises.
         """
         if self._used:
@@ -50,13 +50,15 @@ class SendPermit:
         self.taken = True
 
     def mark_written(self) -> None:
-        """Say that writing has ended, well or badly; calls ``written`` the first time only."""
+        """Record that writing has ended, successfully or not; calls ``written`` the first time
+        only.
+        """
         if not self.done_writing:
             self.done_writing = True
             self._written()
 
 
 send_permit: ContextVar[SendPermit | None] = ContextVar("send_permit", default=None)
-"""The permit of the order being placed in this task and its children; None where requests are not
+"""The permit of the order being placed in this task and its children; None if requests are not
 limited.
 """

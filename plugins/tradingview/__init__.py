@@ -1,10 +1,10 @@
 """Webhook source ``tradingview``: alerts of TradingView, which can neither sign nor set headers.
 
-What proves an alert is the address it was sent to (``rexalgo.AddressSource``). It is weaker than a
-signature: whoever reads the address can send. So the sender's address must be one of TradingView's
-own as well (setting ``addresses``; the host believes a proxy's word only where the operator trusts
-that proxy). ``authenticate`` and ``parse`` are pure, and every input ends in a SignalDraft,
-NotAuthentic or InvalidValue.
+An alert is authenticated by the address it was sent to (``rexalgo.AddressSource``). That is weaker
+than a signature, because anybody who reads the address can send. So the sender's IP address must
+also be one of TradingView's own (setting ``addresses``; the host believes a proxy about it only if
+the operator trusts that proxy). ``authenticate`` and ``parse`` are pure. Every input ends in a
+SignalDraft, NotAuthentic or InvalidValue.
 """
 
 import secrets
@@ -34,29 +34,30 @@ from rexalgo import (
 
 rexalgo_api_version = 1
 ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
-"""From where TradingView says that its alerts come."""
+"""The addresses that TradingView publishes for its alerts."""
 default_settings: Mapping[str, object] = {"addresses": list(ADDRESSES)}
 SELL: Final = EndpointSetting(
     "sell",
-    "A bare order of the other side, such as sell BTCUSDT while long",
-    (("close", "closes what is held"), ("reverse", "turns to the other side")),
-    "The messages below tell the position before and after each order, and do what it says, "
+    "A bare order of the opposite side, for example sell BTCUSDT while long",
+    (("close", "closes the position"), ("reverse", "reverses the position")),
+    "The messages below carry the position before and after each order; they do what it says, "
     "whichever you choose here.",
 )
 
 
 class TradingView:
-    """Verify and read alerts; pure, without state."""
+    """A webhook source that authenticates and parses alerts; pure, without state."""
 
     name = "tradingview"
     guide = AddressGuide(
-        "TradingView",
-        "It is taken from TradingView’s own addresses only.",
-        "In TradingView: create an alert on your strategy, tick Webhook URL and paste the address; "
-        "put this into Message:",
-        STRATEGY_MESSAGE,
-        "One message for every order of a strategy script. The same bytes within 60 s are a "
-        "repetition. timenow is when the alert fired: an entry that arrives too late is not copied.",
+        title="TradingView",
+        about="It works only from TradingView’s own addresses.",
+        paste="In TradingView: create an alert on your strategy, tick Webhook URL and paste the "
+        "address; put this into Message:",
+        message=STRATEGY_MESSAGE,
+        hint="One message for every order of a strategy script. The same text sent again within "
+        "60 s counts as a duplicate. timenow is when the alert fired: an entry that arrives too "
+        "late is not copied.",
     )
     endpoint_settings = (SELL,)
 
@@ -64,14 +65,14 @@ class TradingView:
         self._addresses = frozenset(addresses)
 
     def new_secret(self) -> Secret:
-        """Make the hash of a token of nobody: a dummy key for an address that does not exist."""
+        """Return the hash of a random token: a dummy key for an address that does not exist."""
         return capability_key(secrets.token_urlsafe(32))
 
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Compare the address's token with every key in constant time, then look from where it
-        came; raises NotAuthentic.
+        """Compare the token's hash with every key in constant time, then check the sender's
+        address. Raise NotAuthentic.
         """
         proof = verify_capability(delivery, keys)
         if delivery.peer not in self._addresses:
@@ -79,7 +80,7 @@ class TradingView:
         return proof
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read an alert's text, JSON or plain; raises InvalidValue naming the field. Called only
+        """Parse an alert's text, JSON or plain. Raise InvalidValue with the field. Called only
         after ``authenticate``.
         """
         return read_alert(
@@ -101,7 +102,7 @@ class TradingView:
 def register_signal_sources(
     register: Callable[[WebhookSource], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the source; raises InvalidValue for an unknown setting or an address that is none."""
+    """Register the source. Raise InvalidValue for an unknown setting or an invalid address."""
     for unknown in sorted(set(settings) - set(default_settings)):
         raise InvalidValue(
             f"plugin.tradingview.{unknown}", "no such setting: tradingview has only addresses"

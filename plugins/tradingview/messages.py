@@ -1,8 +1,8 @@
 """Messages that a master pastes into TradingView, for three kinds of strategy, and what each order
 of such a strategy will do. Pure.
 
-One message serves every strategy script, because it tells the position before and after each order:
-whatever the script does, followers do, and none is left flat while the master is short. An
+One message serves every strategy script, because it carries the position before and after each
+order: followers do what the script does, and none is left flat while the master is short. An
 indicator knows no position; it has one alert for each event, with its own text.
 """
 
@@ -18,12 +18,11 @@ STRATEGY_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "
  "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
  "size_after": "{{strategy.market_position_size}}", "size_before": "{{strategy.prev_market_position_size}}",
  "order_id": "{{strategy.order.id}}", "timenow": "{{timenow}}"}"""
-"""What the alert of a strategy script is to say; TradingView fills in what stands in double braces.
-"""
+"""The text of a strategy script's alert; TradingView fills in the double braces."""
 
 
 class Kind(Enum):
-    """What a strategy holds."""
+    """The positions that a kind of strategy holds."""
 
     LONG_ONLY = "long_only"
     LONG_AND_SHORT = "long_and_short"
@@ -32,21 +31,21 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one order of a strategy: the signed position before and after it."""
+    """One order of a strategy: the signed position before and after it."""
 
     before: Decimal
     after: Decimal
 
     @property
     def words(self) -> str:
-        """Say what the order does to the strategy, such as ``long 1 to flat``."""
+        """Return what the order does to the strategy, such as ``long 1 to flat``."""
         return f"{_stand(self.before)} to {_stand(self.after)}"
 
 
-@dataclass(frozen=True, slots=True)
-class OfKind:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindMessages:
     """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
-    an indicator's, event by event.
+    an indicator's, one for each event.
     """
 
     kind: Kind
@@ -56,11 +55,11 @@ class OfKind:
     steps: tuple[Step, ...]
 
     def ready(self, symbol: Symbol) -> ReadyMessage:
-        """Return it with the alerts of its orders in ``symbol``, filled in as TradingView does."""
+        """Return them with the alert of each order in ``symbol``, as TradingView fills it in."""
         orders = tuple(
             (each.words, _filled(self.text, each, symbol).encode()) for each in self.steps
         )
-        return ReadyMessage(self.title, self.text, self.events, orders)
+        return ReadyMessage(title=self.title, text=self.text, events=self.events, orders=orders)
 
 
 def _steps(*positions: str) -> tuple[Step, ...]:
@@ -75,37 +74,39 @@ def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 MESSAGES: Final = (
-    OfKind(
-        Kind.LONG_ONLY,
-        "Long only: it holds a long, or nothing",
-        STRATEGY_MESSAGE,
-        _events(("it goes long", "enter long"), ("it leaves", "close long")),
-        _steps("0", "1", "2", "1", "0"),
+    KindMessages(
+        kind=Kind.LONG_ONLY,
+        title="Long only: it holds a long, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(("it goes long", "enter long"), ("it leaves", "close long")),
+        steps=_steps("0", "1", "2", "1", "0"),
     ),
-    OfKind(
-        Kind.LONG_AND_SHORT,
-        "Long and short: it holds either, or nothing",
-        STRATEGY_MESSAGE,
-        _events(
+    KindMessages(
+        kind=Kind.LONG_AND_SHORT,
+        title="Long and short: it holds either, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(
             ("it goes long", "reverse to long"),
             ("it leaves a long", "close long"),
             ("it goes short", "reverse to short"),
             ("it leaves a short", "close short"),
         ),
-        _steps("0", "1", "0", "-1", "0", "1", "-1"),
+        steps=_steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
-    OfKind(
-        Kind.ALWAYS_IN_MARKET,
-        "Always in the market: it turns from one side to the other",
-        STRATEGY_MESSAGE,
-        _events(("it turns long", "reverse to long"), ("it turns short", "reverse to short")),
-        _steps("0", "1", "-1", "1"),
+    KindMessages(
+        kind=Kind.ALWAYS_IN_MARKET,
+        title="Always in the market: it turns from one side to the other",
+        text=STRATEGY_MESSAGE,
+        events=_events(
+            ("it turns long", "reverse to long"), ("it turns short", "reverse to short")
+        ),
+        steps=_steps("0", "1", "-1", "1"),
     ),
 )
 
 
 def _filled(text: str, step: Step, symbol: str) -> str:
-    """Fill in the placeholders as TradingView does for one order."""
+    """Fill in the placeholders for one order as TradingView does."""
     values = {
         "strategy.order.action": "buy" if step.after > step.before else "sell",
         "strategy.order.contracts": str(abs(step.after - step.before)),

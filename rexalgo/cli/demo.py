@@ -1,5 +1,6 @@
-"""``rexalgo demo``: the whole road in one process, on paper: a bot signs and posts over real HTTP,
-followers of different size copy. Beside it an algorithm reads candles, and an account copies it.
+"""``rexalgo demo``: a complete paper installation in one process. A bot posts signed signals over
+real HTTP, and followers of different sizes copy them. Beside it an algorithm reads candles, and one
+account copies it.
 """
 
 import json
@@ -68,8 +69,7 @@ _COLOURS: Final = {
     "unknown": "red",
 }
 _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
-    # (name, balance, terms): different size and limits, so that every answer is seen: filled,
-    # skipped, denied.
+    # (name, balance, terms): sizes and limits differ, so that copies are filled, skipped and denied
     ("small", "500", {"sizing": {"mode": "fixed_margin", "margin": "25"}}),
     ("medium", "5000", {"sizing": {"mode": "fixed_margin", "margin": "150"}, "leverage": "3"}),
     ("large", "100000", {"sizing": {"mode": "fixed_notional", "notional": "12000"}}),
@@ -114,30 +114,32 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
     help="Port of the page. Default: a free one.",
 )
 @click.option(
-    "--once", is_flag=True, help="End after the signals: 0 only if every copy has its outcome."
+    "--once",
+    is_flag=True,
+    help="End after the last signal, with 0 if every copy has an outcome, else 1.",
 )
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different size, on the paper exchange, in
-    a folder of its own, and an algorithm beside them.
+    """Watch signed webhooks become orders of followers of different sizes on the paper exchange, and
+    an algorithm beside the bot.
 
-    Nothing here touches a real exchange or the current folder. With --json it prints one object
-    when the signals are done.
+    The demo runs in a temporary folder and reaches no real exchange. With --json it prints one
+    object after the last signal.
     """
     started = time.monotonic()
     start_logging(logging.ERROR)
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(
-            Path(folder),
-            followers,
-            signals,
-            seed,
-            port,
-            once,
-            Console(stderr=as_json, highlight=False),
-            as_json,
-            started,
+            folder=Path(folder),
+            followers=followers,
+            signals=signals,
+            seed=seed,
+            port=port,
+            once=once,
+            console=Console(stderr=as_json, highlight=False),
+            as_json=as_json,
+            started=started,
         )
         complete = run_trio(story.run)
     if not complete:
@@ -146,14 +148,14 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
 
 @dataclass(slots=True)
 class _Bot:
-    """Sign and post like a master's bot, over real HTTP."""
+    """A master's bot: signs signals and posts them over real HTTP."""
 
     url: str
     secret: Secret
     http: HttpClientFactory = field(default_factory=HttpClientFactory)
 
     async def post(self, body: Mapping[str, object]) -> tuple[int, dict[str, object], float]:
-        """Send one signal; returns status, answer and milliseconds."""
+        """Send one signal; return the status, the answer and the time taken in milliseconds."""
         content = json.dumps(body).encode()
         began = time.perf_counter()
         base, _, path = self.url.partition("/api/")
@@ -187,8 +189,8 @@ class _Story:
     algo: dict[str, OutcomeRow] = field(default_factory=dict)
 
     async def run(self) -> bool:
-        """Tell the story; returns whether every signal gave every follower its copy and every copy
-        its outcome.
+        """Run the demo; return whether every follower got a copy of every signal and every copy has
+        an outcome.
         """
         _write_place(self.folder, self.seed)
         config = with_port(load_config(self.folder, {}), self.port)
@@ -203,11 +205,11 @@ class _Story:
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(watch)
-                await self._tell(served)
+                await self._play(served)
                 complete = self._complete()
                 if not self.once and not self.as_json:
                     self.console.print(
-                        "\nThe pages stay up, and the bot goes on. Ctrl-C ends the demo and "
+                        "\nThe pages stay up, and the bot keeps sending. Ctrl-C ends the demo and "
                         "removes its folder."
                     )
                     await self._go_on()
@@ -215,7 +217,7 @@ class _Story:
             return stopped or complete
 
     async def _go_on(self) -> None:
-        """Keep sending, so that whoever looks at the pages sees them live."""
+        """Keep sending signals, so that the pages show live data."""
         assert self.bot is not None
         for number in count(self.signals):
             await trio.sleep(GO_ON_EVERY_S)
@@ -229,7 +231,7 @@ class _Story:
         """Count the algorithm's signals whose copy has its outcome."""
         return sum(OutcomeCode(row.code).is_final for row in self.algo.values())
 
-    async def _tell(self, served: Served) -> None:
+    async def _play(self, served: Served) -> None:
         answer = await served.engine.commands.run(
             "provision", {"table": _table(self.followers), "file": "the demo's own table"}
         )
@@ -251,7 +253,7 @@ class _Story:
         say = self.console.print
         label = "[bold]RexAlgo demo[/]  [black on yellow] PAPER [/]"
         say(
-            f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no "
+            f"{label}  {self.followers} followers, simulated market with seed {self.seed}, no "
             "real money"
         )
         say(f"  be a trader, the master or the operator:  [bold]{served.url}/[/]")
@@ -259,13 +261,13 @@ class _Story:
         hint = tunnel_hint(served.url)
         if hint is not None:
             say(
-                f"  no screen here? On your own machine: {hint}  and open the same address there",
+                f"  no browser on this machine? Run on yours: {hint}  and open the same address",
                 soft_wrap=True,
             )
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
-        status, told, took_ms = await bot.post(body)
+        status, answer_body, took_ms = await bot.post(body)
         self.webhook_ms.append(took_ms)
         words = f"{body['action']} {body['symbol']}" + (
             f" {body['side']}" if "side" in body else ""
@@ -275,13 +277,13 @@ class _Story:
             f"{took_ms:.1f} ms"
         )
         if status not in (200, 202):
-            self.console.print(f"  [red]not taken: {told}[/]")
+            self.console.print(f"  [red]not taken: {answer_body}[/]")
             return
-        rows = await self._rows_of(served, str(told["signal_id"]))
+        rows = await self._rows_of(served, str(answer_body["signal_id"]))
         self._account(rows)
 
     async def _rows_of(self, served: Served, signal: str) -> dict[str, OutcomeRow]:
-        """Follow the stream of outcomes until every follower has a final one."""
+        """Read the stream of outcomes until every follower has a final one."""
         rows: dict[str, OutcomeRow] = {}
         shown: Counter[str] = Counter()
         with trio.move_on_after(OUTCOMES_WITHIN_S):
@@ -314,7 +316,7 @@ class _Story:
         return found
 
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
-        """Print a copy; of many followers the first few of each outcome."""
+        """Print a copy. With many followers, print only the first few of each outcome."""
         shown[row.code] += 1
         if self.followers > FOLLOWERS_SHOWN and shown[row.code] > SHOWN_OF_EACH:
             return
@@ -327,8 +329,8 @@ class _Story:
         )
         if family == "filled" and self.started:
             self.console.print(
-                f"  [dim]^ the first mirrored trade, {time.monotonic() - self.started:.1f} s "
-                "after this command began[/]"
+                f"  [dim]^ the first copied trade, {time.monotonic() - self.started:.1f} s "
+                "after this command started[/]"
             )
             self.started = 0
 
@@ -346,7 +348,7 @@ class _Story:
             self.last_order_ms.append(max(sent))
 
     def _sum_up(self, served: Served) -> None:
-        told = {
+        summary = {
             "signals": self.signals,
             "followers": self.followers,
             "copies": self.copies,
@@ -377,11 +379,11 @@ class _Story:
             soft_wrap=True,
         )
         say(
-            f"  webhook answered in {told['webhook_ms_p50']} ms, last order after "
-            f"{told['signal_to_last_order_ms_p50']} ms (medians)"
+            f"  webhook answered in {summary['webhook_ms_p50']} ms, last order after "
+            f"{summary['signal_to_last_order_ms_p50']} ms (medians)"
         )
         if not self._complete():
-            say("  [red]that does not add up: not every copy has its outcome[/]")
+            say("  [red]incomplete: not every copy has an outcome[/]")
         if not self.once:
             say(
                 f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} "
@@ -389,15 +391,15 @@ class _Story:
                 soft_wrap=True,
             )
         say(
-            "\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and "
+            "\nNext: [bold]./bin/rexalgo init --dir my-place[/] for your own installation, and "
             "[bold]make test[/]"
         )
         if self.as_json:
-            emit_json(told)
+            emit_json(summary)
 
 
 async def _ready(served: Served) -> None:
-    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
+    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is polled, as by any probe; it has no event
         await trio.sleep(0.02)
 
 
@@ -406,7 +408,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _body(number: int) -> dict[str, object]:
-    """Open each symbol long, then close each, then again: every second round is short."""
+    """Return a signal: open every symbol, close every symbol, and repeat with the other side."""
     turn, place = divmod(number, 2 * len(_SYMBOLS))
     symbol = _SYMBOLS[place % len(_SYMBOLS)]
     common: dict[str, object] = {
@@ -462,7 +464,7 @@ def _table(followers: int) -> dict[str, object]:
 
 
 def _trader() -> dict[str, object]:
-    """Declare the trader whom a user may be: copies live, within limits that some signals meet."""
+    """Return the trader whom a visitor of the demo may be; some signals reach their limits."""
     terms: dict[str, object] = {
         "sizing": {"mode": "fixed_margin", "margin": "25"},
         "limits": {"open_positions": 1},
@@ -489,11 +491,11 @@ def _follower(index: int) -> dict[str, object]:
 
 
 def _write_place(folder: Path, seed: int) -> None:
-    """Write a configuration like that of any place, so that the other commands work on it with
-    --config.
-    """
+    """Write an ordinary configuration, so that other commands work on the demo with --config."""
     enabled = '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log"]'
-    (folder / "rexalgo.toml").write_text(
-        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8"
+    create_file(
+        folder / "rexalgo.toml",
+        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n",
+        0o644,
     )
     create_file(folder / ".env", new_env_text(), 0o600)

@@ -218,7 +218,9 @@ class Doorstep:
     """
 
     name = "stranger_doorstep"
-    guide = AddressGuide("Doorstep", "From anywhere.", "Paste both where words come from:", "up ID")
+    guide = AddressGuide(
+        title="Doorstep", about="From anywhere.", paste="Paste both there:", message="up ID"
+    )
     endpoint_settings = (
         EndpointSetting(
             "down", "The word down", (("close", "closes what is held"), ("turn", "turns short"))
@@ -244,7 +246,8 @@ class Doorstep:
         return SignalDraft(words[1], Action.CLOSE, TOY)
 
     def ready_messages(self, symbol: Symbol) -> Sequence[ReadyMessage]:
-        return [ReadyMessage("Only up", "up ID", (), (("flat to long", b"up 1"),))]
+        orders = (("flat to long", b"up 1"),)
+        return [ReadyMessage(title="Only up", text="up ID", events=(), orders=orders)]
 
     def example(self, symbol: Symbol, *, is_exit: bool) -> str:
         return "down ID" if is_exit else "up ID"

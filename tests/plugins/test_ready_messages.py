@@ -7,7 +7,7 @@ import pytest
 from engine.decisions.ready_messages import what_it_does, what_orders_do
 from engine.domain.signal import SignalDraft
 from plugins.tradingview.alert import read_alert
-from plugins.tradingview.messages import MESSAGES, Kind, OfKind
+from plugins.tradingview.messages import MESSAGES, Kind, KindMessages
 from rexalgo import InvalidValue, Symbol
 
 BTC = Symbol("BTCUSDT")
@@ -40,7 +40,7 @@ def test_each_kind_of_strategy_has_a_message_and_its_orders() -> None:
 
 @pytest.mark.parametrize("ready", MESSAGES, ids=lambda each: each.kind.value)
 def test_an_order_after_which_the_master_is_short_leaves_no_follower_flat(
-    ready: OfKind,
+    ready: KindMessages,
 ) -> None:
     for step, taken in zip(ready.steps, what_orders_do(ready.ready(BTC), read), strict=True):
         assert not taken.is_refused
@@ -49,7 +49,7 @@ def test_an_order_after_which_the_master_is_short_leaves_no_follower_flat(
 
 
 @pytest.mark.parametrize("ready", MESSAGES, ids=lambda each: each.kind.value)
-def test_an_indicators_events_do_what_they_are_called(ready: OfKind) -> None:
+def test_an_indicators_events_do_what_they_are_called(ready: KindMessages) -> None:
     for event, text in ready.events:
         filled = text.replace("{{ticker}}", "BYBIT:BTCUSDT.P").replace(
             "{{timenow}}", "2026-11-24T10:00:00Z"
