@@ -6,11 +6,13 @@ within its entry age.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.attempt_result import refused_outcome
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import what_stops_entry
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import (
@@ -19,9 +21,7 @@ from engine.decisions.planning import (
     Reading,
     Wait,
     age_limit_s,
-    last_line_entry,
     plan_entry,
-    takes_entries,
 )
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
@@ -196,23 +196,6 @@ async def _send(
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
     entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
-
-    def last_line() -> Outcome | None:
-        switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
-        goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
-        stands = takes_entries(shared.subscription(leg.subscription))
-        return (
-            last_line_entry(
-                signal,
-                goal_key=goal,
-                switches=switches,
-                entry_age_s=entry_age_s,
-                now=shared.clock.now(),
-                waited_for=lanes.waited_for(leg),
-            )
-            or stands
-        )
-
     wanted = Claim(
         copy=leg.copy,
         leg=leg.number,
@@ -230,7 +213,12 @@ async def _send(
         adds=signal.draft.action is Action.ADD,
     )
     done = await send(
-        lanes, leg=leg, session=session, wanted=wanted, last_line=last_line, retry_s=ENTRY_RETRY_S
+        lanes,
+        leg=leg,
+        session=session,
+        wanted=wanted,
+        what_stops=partial(what_stops_entry, lanes, leg, signal, entry_age_s),
+        retry_s=ENTRY_RETRY_S,
     )
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):
         return False

@@ -49,10 +49,6 @@ RETRY_WAIT_S: Final = 2.0
 HELD_WAIT_S: Final = 5.0
 
 
-class _Stopped(Exception):
-    """Raised to stop an order at the last check; the session keeps the outcome."""
-
-
 class ExchangeSession:
     """One connection of one account."""
 
@@ -318,19 +314,12 @@ class ExchangeSession:
         its own deadline; only a stopping engine, through the ``sends`` given at the beginning, ends
         it earlier, and that too proves nothing.
         """
-        stopped: list[Outcome | NothingSent] = []
 
         def line() -> Outcome | NothingSent | None:
             held = self._why_held()
             return NothingSent(held, HELD_WAIT_S) if held else last_line()
 
-        def check() -> None:
-            outcome = line()
-            if outcome is not None:
-                stopped.append(outcome)
-                raise _Stopped
-
-        permit = SendPermit(check, written)
+        permit = SendPermit[Outcome | NothingSent](line, written)
         first = line()
         if first is not None:
             permit.mark_written()
@@ -352,8 +341,8 @@ class ExchangeSession:
             self._sends.discard(scope)
             send_permit.reset(token)
             permit.mark_written()
-        if stopped and not permit.taken:
-            return stopped[0]
+        if permit.stopped_by is not None:
+            return permit.stopped_by
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
         answer = classify(intent, result, permit.taken if self._uses_http else None)

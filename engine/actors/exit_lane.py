@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import nothing_stops
 from engine.actors.resting_lane import take_back_resting
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState
@@ -296,7 +297,7 @@ async def _send(
         leg=leg,
         session=session,
         wanted=wanted,
-        last_line=lambda: None,
+        what_stops=nothing_stops,
         retry_s=retry_s,
         residue_kinds=_residue_kinds(context, plan),
     )

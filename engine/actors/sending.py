@@ -11,9 +11,9 @@ import trio
 
 from engine.actors.account import Account
 from engine.actors.attempt_result import AttemptResult, attempt_result
-from engine.actors.conserving import LastLine
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import LastLine
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.alert import AlertCode
 from engine.domain.outcome import Outcome
@@ -29,12 +29,12 @@ async def send(
     leg: WaitingLeg,
     session: ExchangeSession,
     wanted: Claim,
-    last_line: Callable[[], Outcome | None],
+    what_stops: Callable[[], Outcome | None],
     retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult | None:
-    """Claim, send once, record; None if the leg could not be claimed. ``residue_kinds``: see
-    ``attempt_result``.
+    """Claim, send once, record; None if the leg could not be claimed. ``what_stops``: see
+    ``last_line``; ``residue_kinds``: see ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
     await shared.unsent.acquire()
@@ -57,8 +57,8 @@ async def send(
                     await lanes.conclude(leg, made.outcome)
                 return None
             lanes.claimed(leg.copy)
-            line = LastLine(account, wanted, made, last_line)
-            answer = await session.place(wanted.intent, line.check, written)
+            line = LastLine(account, wanted, made, what_stops)
+            answer = await session.place(wanted.intent, line.ask, written)
             result = attempt_result(
                 made,
                 intent=wanted.intent,

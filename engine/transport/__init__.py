@@ -11,13 +11,14 @@ h11), ``wire`` (bytes over TCP or TLS), ``permit`` (one claim, one order request
 
 from engine.transport.client import HttpClientFactory, TrioTransport
 from engine.transport.peer_clock import PeerClock
-from engine.transport.permit import SendPermit, SendRefused, send_permit
+from engine.transport.permit import SendPermit, SendRefused, SendStopped, send_permit
 
 __all__ = [
     "HttpClientFactory",
     "PeerClock",
     "SendPermit",
     "SendRefused",
+    "SendStopped",
     "TrioTransport",
     "send_permit",
 ]

@@ -8,6 +8,7 @@ again. After any error the connection is to be closed.
 
 import ssl
 from dataclasses import dataclass
+from typing import Any
 
 import h11
 import httpx
@@ -74,7 +75,11 @@ class Connection:
         self._wire.close()
 
     async def exchange(
-        self, request: httpx.Request, body: bytes, permit: SendPermit | None, body_bytes_max: int
+        self,
+        request: httpx.Request,
+        body: bytes,
+        permit: SendPermit[Any] | None,
+        body_bytes_max: int,
     ) -> httpx.Response:
         """Write one request and read its whole answer; the permit is taken just before the first
         byte unless the method is GET or HEAD.
@@ -124,7 +129,9 @@ class Connection:
             ) from None
         return (head or b"") + (data or b"") + (end or b"")
 
-    async def _write(self, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
+    async def _write(
+        self, data: bytes, permit: SendPermit[Any] | None, request: httpx.Request
+    ) -> None:
         if permit is not None:
             permit.take()  # no await from here to the first byte
         try:

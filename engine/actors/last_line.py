@@ -1,5 +1,8 @@
-"""The last check of one order: the lane's own checks, then conservation; and what follows if
+"""The last line of one order: what may stop an entry, then conservation; and what follows if
 conservation is broken.
+
+Right before the write the session asks its own guard and then this, with no await until the first
+byte (``exchange_session``, ``transport.permit``).
 
 Broken conservation is a fault of ours and stops the account: the order is not sent, new entries are
 switched off, closing orders wait for a person (who resumes, or has everything flattened), and
@@ -10,37 +13,74 @@ from collections.abc import Callable
 from typing import assert_never
 
 from engine.actors.account import Account
+from engine.actors.lanes import Lanes
 from engine.decisions.conservation import Broken, Changed, conserved
 from engine.decisions.order_lifecycle import NothingSent
+from engine.decisions.planning import last_line_entry, takes_entries
 from engine.domain.alert import AlertCode
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Signal
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.claims import Claim
 from engine.ledger.conserving import read_on_record
+from engine.ledger.copies import WaitingLeg
+from engine.ledger.holdings import goal_key
 from engine.ledger.reports import set_switch, switches
 
 NOTE_CHARACTERS_MAX = 200
 
 
+def nothing_stops() -> Outcome | None:
+    """Let an exit go: no switch, age or goal stops what lowers risk."""
+    return None
+
+
+def what_stops_entry(
+    lanes: Lanes, leg: WaitingLeg, signal: Signal, entry_age_s: int
+) -> Outcome | None:
+    """Ask once more what may have changed since an entry was planned: the goal, its age, the
+    switches, the agreement. ``entry_age_s`` is the strictest of configuration and limits.
+    """
+    account, shared = lanes.account, lanes.account.shared
+    switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
+    goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
+    stands = takes_entries(shared.subscription(leg.subscription))
+    return (
+        last_line_entry(
+            signal,
+            goal_key=goal,
+            switches=switches,
+            entry_age_s=entry_age_s,
+            now=shared.clock.now(),
+            waited_for=lanes.waited_for(leg),
+        )
+        or stands
+    )
+
+
 class LastLine:
-    """The check of one claimed order right before it is sent, without an await; ``own`` are the
-    lane's checks.
+    """The check of one claimed order right before it is sent, without an await; ``what_stops`` is
+    asked before conservation.
     """
 
     def __init__(
-        self, account: Account, wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]
+        self,
+        account: Account,
+        wanted: Claim,
+        attempt_id: int,
+        what_stops: Callable[[], Outcome | None],
     ) -> None:
         self._account = account
         self._wanted = wanted
         self._attempt_id = attempt_id
-        self._own = own
+        self._what_stops = what_stops
         self._broken = ""
 
-    def check(self) -> Outcome | NothingSent | None:
+    def ask(self) -> Outcome | NothingSent | None:
         """Return None to let the order go, else its result: nothing of it was sent."""
-        outcome = self._own()
+        outcome = self._what_stops()
         if outcome is not None:
             return outcome
         wanted, account = self._wanted, self._account
