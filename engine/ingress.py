@@ -8,7 +8,7 @@ to authenticate is one and the same answer.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -46,13 +46,12 @@ from engine.ledger.signals import (
 )
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
+from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.views import Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
-_OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
-"""Headers that only the engine may set: a sender's headers with these names are dropped."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -67,8 +66,8 @@ goes out first.
 class Endpoint:
     """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
-    ``token_hash`` is set if the address itself is the capability; ``sell`` says what an order of
-    the other side does: close or reverse.
+    ``token_hash`` is set if the address itself is the capability; ``settings`` are what the master
+    chose of the source's own ``endpoint_settings``.
     """
 
     id: str
@@ -79,7 +78,7 @@ class Endpoint:
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
     token_hash: bytes | None = None
-    sell: str = "close"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ingress:
@@ -128,13 +127,12 @@ class Ingress:
         """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
         """
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at)
-        )
+        return await self._take(endpoint, delivery, None)
 
-    async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
-        began = trio.current_time()
+    async def _take(self, endpoint: str, told: Delivery, capability: Secret | None) -> Reception:
+        began, known = trio.current_time(), self._endpoints.get(endpoint)
+        settings = {} if known is None else known.settings
+        delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
         self._note(
             endpoint,
@@ -150,16 +148,7 @@ class Ingress:
         to the source and not kept.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
-        target = self._endpoints.get(endpoint)
-        host_headers = (
-            ("x-capability-token", token),
-            ("x-endpoint-sell", "close" if target is None else target.sell),
-        )
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint,
-            Delivery(delivery.body, (*own, *host_headers), delivery.peer, delivery.received_at),
-        )
+        return await self._take(endpoint, delivery, Secret(token))
 
     def _note(
         self,

@@ -71,6 +71,7 @@ from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
+from engine.ports.signal_source import endpoint_settings
 from engine.provisioning.exchange_setup import exchange_context, why_refused
 from engine.recovery.ledger_place import MarkKeeper, open_place
 from engine.recovery.restoring import finish_restore
@@ -328,13 +329,14 @@ class _Engine:
         sources = self._plugins.webhook_sources
         if not sources:
             raise RexAlgoError(
-                "no enabled plugin registers a webhook source: enable one, such as signed_webhook"
+                "no enabled plugin registers a webhook source: enable one, such as "
+                f"{self._config.plugins.webhook_source}"
             )
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(
             1, 60.0 / per_minute, max(1, per_minute // 4)
         )  # a period of one delivery: nobody waits, what exceeds it is refused
-        default = sources.get("signed_webhook") or next(iter(sources.values()))
+        default = sources.get(self._config.plugins.webhook_source) or next(iter(sources.values()))
         return Ingress(
             self._shared,
             account_tasks=self._account_tasks,
@@ -428,7 +430,10 @@ class _Engine:
                     keys=keys,
                     is_deleted=row.is_deleted,
                     token_hash=row.token_hash,
-                    sell=str(row.settings.get("sell", "close")),
+                    settings={
+                        each.name: each.chosen(row.settings.get(each.name))[0]
+                        for each in endpoint_settings(source)
+                    },
                 )
             )
         return made

@@ -72,6 +72,7 @@ async def _provision(context: EngineContext, params: dict[str, Any]) -> dict[str
             places=exchange_setup(context.config, plugins, context.clock),
             now=context.clock.now(),
             webhook_address=context.webhook_address,
+            webhook_source=context.config.plugins.webhook_source,
             file=file,
             also=write_down,
         )

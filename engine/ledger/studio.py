@@ -123,7 +123,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: Strat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioEndpoint:
-    """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """One endpoint of a strategy; ``settings`` are its scope and its source's own settings."""
 
     id: EndpointId
     source: str

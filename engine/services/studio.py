@@ -14,13 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from engine.context import OWN_PAGE, EngineContext
-from engine.decisions.alert_messages import (
-    READY_MESSAGES,
-    STRATEGY_MESSAGE,
-    ReadyMessage,
-    StepTaken,
-    what_orders_do,
-)
+from engine.decisions.ready_messages import StepTaken, what_orders_do
 from engine.decisions.signature_debugger import (
     Finding,
     NamedKey,
@@ -56,15 +50,19 @@ from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
-from engine.ports.signal_source import Authenticated, Delivery
+from engine.ports.signal_source import (
+    AddressSource,
+    Authenticated,
+    Delivery,
+    ReadyMessage,
+    WebhookSource,
+)
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
-from engine.services.studio_forms import read_alert_scope, read_description, read_test_body
+from engine.services.studio_forms import read_address_scope, read_description, read_test_body
 from engine.services.user import FormErrors, LookFirst, User
 from engine.views import ReceiptView, Reception
 
-WEBHOOK: Final = "signed_webhook"
-TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
 SIGNALS: Final = 10
 ENDED_SECRETS: Final = 5
@@ -91,6 +89,14 @@ class Shown:
     secret: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class MadeAddress:
+    """One address of a source, with ``chosen``: the words of each of its settings."""
+
+    endpoint: StudioEndpoint
+    chosen: Sequence[str]
+
+
 class StudioService:
     """The service for masters."""
 
@@ -100,6 +106,14 @@ class StudioService:
     @property
     def _db(self) -> Database:
         return self._context.ledger.db
+
+    @property
+    def signed_source(self) -> str:
+        """Return the name of the source of the addresses that bots sign for."""
+        return self._context.config.plugins.webhook_source
+
+    def _signed_source(self) -> WebhookSource | None:
+        return self._context.plugins().webhook_sources.get(self.signed_source)
 
     def strategies(self, user: User) -> Sequence[StudioStrategy]:
         """Read the user's strategies."""
@@ -130,7 +144,7 @@ class StudioService:
         master = master_of(self._db, user.id)
         if master is None or not user.person.is_a(Role.MASTER):
             errors[""] = "Only masters publish strategies: ask to become one on your security page."
-        source = self._context.plugins().webhook_sources.get(WEBHOOK)
+        source = self._signed_source()
         if source is None:
             errors[""] = "The operator has not enabled signed webhooks here."
         if errors:
@@ -146,7 +160,7 @@ class StudioService:
             kind=KIND_COPY_TRADING,
             symbols=symbols,
             leverage=leverage,
-            source=WEBHOOK,
+            source=source.name,
             params={},
         )
 
@@ -280,7 +294,9 @@ class StudioService:
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
         """Read a strategy's signed endpoint and its address, None if it has none."""
-        endpoint = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
+        endpoint = next(
+            (each for each in self.endpoints(row) if each.source == self.signed_source), None
+        )
         return None if endpoint is None else (endpoint, self._address(endpoint.id))
 
     def _webhook(self, row: StudioStrategy) -> StudioEndpoint:
@@ -329,7 +345,7 @@ class StudioService:
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         user.require_fresh(now)
-        source = self._context.plugins().webhook_sources.get(WEBHOOK)
+        source = self._signed_source()
         if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
             raise FormErrors(
                 {"": "This strategy needs no other address: it has one, or runs inside this place."}
@@ -407,52 +423,53 @@ class StudioService:
             raise NothingThere("there is no such endpoint of yours")
         return owned
 
-    # TradingView
+    # Addresses that are the proof
 
-    def alerts_enabled(self) -> bool:
-        """Return whether the operator enabled alerts of TradingView here."""
-        return TRADINGVIEW in self._context.plugins().webhook_sources
+    def address_sources(self) -> Sequence[AddressSource]:
+        """Return the enabled sources that have addresses for senders that cannot sign, by name."""
+        found = self._context.plugins().webhook_sources
+        return [each for _, each in sorted(found.items()) if isinstance(each, AddressSource)]
 
-    alert_message: Final = STRATEGY_MESSAGE
-    """The message of a strategy script's alert, whatever the strategy holds."""
+    def address_source(self, name: str) -> AddressSource:
+        """Return one of these sources; raises NothingThere."""
+        for each in self.address_sources():
+            if each.name == name:
+                return each
+        raise NothingThere("no enabled source of addresses has this name")
+
+    def addresses(self, row: StudioStrategy, source: AddressSource) -> Sequence[MadeAddress]:
+        """Read a strategy's addresses for a source, each with the words of its settings."""
+        return [
+            MadeAddress(
+                each,
+                [one.chosen(each.settings.get(one.name))[1] for one in source.endpoint_settings],
+            )
+            for each in self.endpoints(row)
+            if each.has_token and each.source == source.name
+        ]
 
     def ready_messages(
-        self, row: StudioStrategy
+        self, row: StudioStrategy, source: AddressSource
     ) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
-        """Return messages to paste, each with what every order will do; what it does is empty if
-        alerts are not enabled here.
-        """
-        source, now = (
-            self._context.plugins().webhook_sources.get(TRADINGVIEW),
-            self._context.clock.now(),
-        )
-        if source is None:
-            return [(each, ()) for each in READY_MESSAGES]
+        """Return messages to paste, each with what every order will do."""
+        now = self._context.clock.now()
 
         def read(body: bytes) -> SignalDraft:
-            return source.parse(Delivery(body, (), "this page", now), Authenticated(0, None))
+            return source.parse(Delivery(body, (), OWN_PAGE, now), Authenticated(0, None))
 
-        return [(each, what_orders_do(each, row.symbols[0], read)) for each in READY_MESSAGES]
+        ready = source.ready_messages(row.symbols[0])
+        return [(each, what_orders_do(each, read)) for each in ready]
 
-    async def make_alert_address(
-        self, user: User, identifier: str, given: Mapping[str, str]
+    async def make_address(
+        self, user: User, identifier: str, name: str, given: Mapping[str, str]
     ) -> str:
-        """Create an address for alerts; return it, the only time that it is shown. Raises
+        """Create an address of a source; return it, the only time that it is shown. Raises
         FormErrors, NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         user.require_fresh(now)
-        source = self._context.plugins().webhook_sources.get(TRADINGVIEW)
-        if source is None:
-            raise FormErrors(
-                {
-                    "": (
-                        "The operator has not enabled TradingView here: rexalgo plugin enable "
-                        "tradingview."
-                    )
-                }
-            )
-        settings = read_alert_scope(given, row, now)
+        source = self.address_source(name)
+        settings = read_address_scope(given, row, source.endpoint_settings, now)
         token = await make_capability(
             self._context,
             strategy=row.id,

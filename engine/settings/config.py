@@ -60,13 +60,15 @@ class LedgerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE
-    accounts are accepted without proof.
+    """Which plugins are loaded, in order, which registered rate limiter is used, which webhook
+    source makes the endpoints that bots sign for, and whether LIVE accounts are accepted without
+    proof.
     """
 
     enabled: tuple[str, ...]
     allow_untested: bool
     rate_limiter: str
+    webhook_source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,12 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
     "ledger": (LedgerConfig, {"path": rules.path}),
     "plugins": (
         PluginsConfig,
-        {"enabled": rules.names, "allow_untested": rules.switch, "rate_limiter": rules.name},
+        {
+            "enabled": rules.names,
+            "allow_untested": rules.switch,
+            "rate_limiter": rules.name,
+            "webhook_source": rules.name,
+        },
     ),
     "engine": (
         EngineConfig,

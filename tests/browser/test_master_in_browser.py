@@ -49,7 +49,7 @@ def test_every_page_of_the_studio_is_accessible(
             f"/studio/strategies/{strategy}/signals",
             f"/studio/strategies/{strategy}/deliveries",
             f"/studio/strategies/{strategy}/close",
-            f"/studio/strategies/{strategy}/tradingview",
+            f"/studio/strategies/{strategy}/addresses/tradingview",
             f"/strategies/{strategy}",
         ):
             shown.open(path)

@@ -133,7 +133,9 @@ def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, ma
 
 def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, master: User) -> None:
     page = strategy_page(master)
-    shown = master.post(f"{page}/tradingview", sell="close", only="all", days="30")
+    shown = master.post(
+        f"{page}/addresses/tradingview", setting_sell="close", only="all", days="30"
+    )
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None
     url = place.url + "/hooks" + unescape(address[1]).partition("/hooks")[2]

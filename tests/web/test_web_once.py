@@ -249,7 +249,7 @@ MAKES = {
     "/studio/strategies/<identifier>/rotate",
     "/studio/strategies/<identifier>/endpoint",
     "/studio/strategies/<identifier>/test",
-    "/studio/strategies/<identifier>/tradingview",
+    "/studio/strategies/<identifier>/addresses/<source>",
     "/operate/people/link",
     "/operate/people/invite",
     "/operate/alerts/test",
