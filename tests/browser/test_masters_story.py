@@ -84,8 +84,8 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
     with running(place), window(chromium, place.url, context=context) as shown:
         page = shown.page
         strategy, sender = publish(place, shown)
-        told = run(sender)
-        assert "'ok': True" in told.stdout, told
+        answer = run(sender)
+        assert "'ok': True" in answer.stdout, answer
         expect(page.locator("#deliveries tbody tr").first).to_contain_text(
             "Accepted", timeout=15_000
         )  # by itself
