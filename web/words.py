@@ -26,8 +26,13 @@ NOTICES: Final[Mapping[str, str]] = {
         "This was sent a second time. It was done once, and nothing was repeated; to do it again, "
         "open its page again."
     ),
-    "unconfirmed": "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are below.",
-    "unflattened": "Nothing was flattened: it must be confirmed within ten minutes. Choose it again.",
+    "unconfirmed": (
+        "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are "
+        "below."
+    ),
+    "unflattened": (
+        "Nothing was flattened: it must be confirmed within ten minutes. Choose it again."
+    ),
     "unrepeated": "It was not done: a factor must be entered within ten minutes. Do it again.",
     "gone": (
         "It can no longer be shown: it is kept for ten minutes only. Make another one if you "
