@@ -1,36 +1,40 @@
-# The verbs a developer types. `make demo` and `make test` do all the set-up on a fresh machine; nothing outside this folder changes.
+# Developer commands. `make demo` and `make test` set everything up on a fresh machine and change nothing outside this folder.
 #
-# The environment is .venv. A stamp file in it depends on the lock files, so that it is built once and rebuilt when they change.
-# The package directory is ./rexalgo, so the launcher that `make install` leaves cannot have that very name: it is ./bin/rexalgo.
+# The environment is .venv. Its stamp files depend on the lock files, so it is built once and rebuilt when they change.
+# The package directory is ./rexalgo, so the launcher cannot have that name; `make install` writes ./bin/rexalgo.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash seeded serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
-# Two processes a core: some wait for a served place while others compute. A file's tests stay together, for they share that place.
+# Two processes per core: some wait for a server while others compute. The tests of a file stay together, because they share a server.
 PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
+# The tests start hundreds of processes: compiled code is kept beside the environment, whatever the shell says, and the source stays clean.
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input install --no-deps --no-compile
 LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements/build.in pyproject.toml
 
 help:
-	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
-	echo "make test      install what is needed and run every gate"
-	echo "make quick     format, lint, types, arrows, and the tests that only compute"
-	echo "make coverage  every branch of what decides about money, sends it and keeps its keys is walked by a test"
-	echo "make crash     kill the real server at every commit and send boundary; the simulator's record judges (ARGS=\"--kills 50\")"
-	echo "make seeded    seed bugs into copies of two adapters and see which ones the kit catches  (ARGS=leverage)"
-	echo "make install   install; leaves the command ./bin/rexalgo"
+	@echo "make demo      install and watch signals fan out on paper  (ARGS=\"--once --json\")"
+	echo "make test      install and run every check"
+	echo "make quick     format, lint, types, imports, and the tests that only compute"
+	echo "make coverage  check that tests cover every branch of the code that decides, sends and keeps keys"
+	echo "make crash     kill the real server at every commit and send boundary, and check by the simulator's record (ARGS=\"--kills 50\")"
+	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
+	echo "make install   install, and write the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
-	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
-	echo "make faults    tell seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
-	echo "make format    rewrite the source format       make lock   renew requirements/*.txt"
+	echo "make bench     measure speed                  make lint   format, types and imports only"
+	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
+	echo "make format    format the source               make lock   renew requirements/*.txt"
+	echo "make pictures  take the pictures of README.md again"
 
 demo: install
 	@exec ./bin/rexalgo demo $(ARGS)
@@ -45,7 +49,10 @@ install-dev: $(VENV)/.stamp-dev bin/rexalgo
 test: install-dev lint
 	@echo "== tests"
 	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
-	echo "all gates passed. Next: make demo"
+	skipped=""
+	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
+	command -v caddy >/dev/null || skipped="$$skipped the journey behind the proxy (no Caddy: apt-get install caddy)"
+	echo "all checks passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 
 quick: install-dev lint
 	@echo "== tests that only compute"
@@ -62,7 +69,7 @@ lint: install-dev
 	$(VENV)/bin/ruff check --quiet .
 	echo "== types"
 	$(VENV)/bin/mypy
-	echo "== arrows"
+	echo "== imports"
 	$(VENV)/bin/lint-imports
 
 format: install-dev
@@ -74,6 +81,9 @@ bench: install-dev
 	$(PY) -m bench.pages
 	$(PY) -m bench.history
 
+pictures: install-dev
+	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py
+
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
 
@@ -83,7 +93,7 @@ crash: install-dev
 seeded: install-dev
 	@$(PY) -m tests.seeded $(ARGS)
 
-# Renew both locks: hashed, for 3.11 to 3.13, without the address of any index. Needs uv in the environment (pip install uv).
+# Renews both locks: with hashes, for 3.11 to 3.13, without the address of an index. Needs uv in the environment (pip install uv).
 lock: install-dev
 	@test -x $(VENV)/bin/uv || { echo "make lock needs uv: $(VENV)/bin/pip install uv" >&2; exit 2; }
 	$(LOCK) --upgrade --output-file requirements/run.txt
@@ -99,7 +109,7 @@ $(VENV)/bin/python:
 	done
 	if [ -z "$$chosen" ]; then
 		echo "RexAlgo needs Python 3.11 or newer, and none was found. Debian and Ubuntu: sudo apt install python3 python3-venv" >&2
-		echo "If it has another name or place: make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3" >&2; exit 2
+		echo "If it has another name or path: make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3" >&2; exit 2
 	fi
 	if ! "$$chosen" -c 'import venv, ensurepip' 2>/dev/null; then
 		echo "Python's venv is missing. Debian and Ubuntu: sudo apt install python3-venv   Fedora: it comes with python3" >&2; exit 2
@@ -109,13 +119,13 @@ $(VENV)/bin/python:
 	"$$chosen" -m venv $(VENV)
 
 $(VENV)/.stamp-run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@echo "== installing what it runs on" >&2
+	@echo "== installing the runtime packages" >&2
 	$(PIP) --require-hashes -r requirements/run.txt
 	$(PIP) --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
-	@echo "== installing what it is tested with" >&2
+	@echo "== installing the development packages" >&2
 	$(PIP) --require-hashes -r requirements/dev.txt
 	touch $@
 

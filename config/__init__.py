@@ -1,3 +1,1 @@
-"""The settings that ship with RexAlgo: ``default.toml`` (every setting), and two starting points to
-copy.
-"""
+"""The settings files of RexAlgo: ``default.toml`` (every setting), and two starting points."""

@@ -1,1 +1,1 @@
-"""Built-in plugins, written exactly as a stranger would write them."""
+"""The built-in plugins. They use the public plugin API only, as any other plugin does."""

@@ -1,4 +1,4 @@
-"""The kits for plugin authors: numbered promises, from pytest and from ``rexalgo plugin test``. See
+"""The test kits for plugin authors, for pytest and for ``rexalgo plugin test``. See
 docs/plugins.md.
 """
 

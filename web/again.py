@@ -19,7 +19,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from engine.context import NothingThere
+from engine.domain.errors import NothingThere
 
 PAGE: Final = "/again"
 DECLINE: Final = "/again/decline"

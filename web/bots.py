@@ -28,8 +28,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
-UNAVAILABLE: Final = Reception(ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
-_NOT_AUTHENTIC: Final = Reception(ReceptionKind.NOT_AUTHENTIC)
+UNAVAILABLE: Final = Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
+_NOT_AUTHENTIC: Final = Reception(kind=ReceptionKind.NOT_AUTHENTIC)
 
 _STATUS: Final[Mapping[ReceptionKind, int]] = {
     ReceptionKind.ACCEPTED: 202,

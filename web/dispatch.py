@@ -18,8 +18,7 @@ from quart import Response, abort, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
-from engine.context import NothingThere
-from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, OwnFault, RexAlgoError
 from engine.ports.secret import Secret
 from engine.services import Services
 from engine.services.identity import Caller, NotSignedIn

@@ -29,7 +29,7 @@ class Who(Enum):
     HERE = "somebody on this machine"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A route's method, its address as written, who may use it, and its handler.
 
@@ -53,11 +53,11 @@ class Route:
 
 def get(address: str, who: Who, handler: Handler) -> Route:
     """Declare a page that only shows."""
-    return Route("GET", address, who, handler)
+    return Route(method="GET", address=address, who=who, handler=handler)
 
 
 def post(
     address: str, who: Who, handler: Handler, *, once: bool = False, again: Again | None = None
 ) -> Route:
     """Declare a form that a page of this site sends."""
-    return Route("POST", address, who, handler, once, again)
+    return Route(method="POST", address=address, who=who, handler=handler, once=once, again=again)

@@ -52,7 +52,7 @@ _MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator"
 _ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One row of the live page as text.
 

@@ -28,7 +28,7 @@ _TCP_USER_TIMEOUT_MS = 10_000
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Where and how to listen. Port 0 takes a free one.
 

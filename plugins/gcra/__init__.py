@@ -1,8 +1,8 @@
-"""Rate limiter ``gcra``: a smooth limit with a burst, counted in memory, that keeps a fifth of the
+"""Rate limiter ``gcra``: a smooth limit with a burst, counted in memory. It keeps a fifth of the
 burst for exits.
 
-It only counts and never sleeps. What it remembers is lost with the process, which is why a pool
-that is unknown starts with its whole burst. It has no settings.
+It counts and never sleeps. Its counts end with the process, so an unknown pool starts with a full
+burst. It has no settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ default_settings: Mapping[str, object] = {}
 
 
 class GcraLimiter:
-    """Count units per pool by GCRA; idle pools are forgotten."""
+    """A rate limiter that counts units per pool by GCRA and drops idle pools."""
 
     name = "gcra"
 
@@ -34,7 +34,7 @@ class GcraLimiter:
     def reserve(
         self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
     ) -> Granted | Refused:
-        """Count ``cost`` units of ``pool``; raises ValueError only for a cost below 1 or above the
+        """Count ``cost`` units of ``pool``. Raise ValueError only for a cost below 1 or above the
         burst.
         """
         return self._pools.reserve(pool, limit, cost, priority, now)
@@ -44,7 +44,7 @@ class GcraLimiter:
 def register_rate_limiters(
     register: Callable[[RateLimiter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the limiter; it refuses every setting."""
+    """Register the limiter. Refuse every setting."""
     for unknown in sorted(settings):
         raise InvalidValue(f"plugin.gcra.{unknown}", "no such setting: gcra has none")
     register(GcraLimiter())

@@ -1,9 +1,9 @@
 """Notifier ``log``: one line per alert on the standard logger ``rexalgo.alert``, as ``key=value``
 pairs.
 
-What must always hold: one alert is one line whatever its texts contain (control characters, line
-ends and invisible characters are escaped), so that nobody can forge a line. It has no settings;
-where the line goes is the logger's business.
+An alert is always one line, whatever its texts contain: control characters, line ends and invisible
+characters are escaped, so nobody can forge a line. It has no settings; the logging configuration
+decides where the line goes.
 """
 
 import logging
@@ -20,18 +20,19 @@ _NOT_A_KEY = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class LogNotifier:
-    """Write each alert as one warning line."""
+    """A notifier that writes each alert as one warning line."""
 
     name = "log"
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
-        """Write the line; at-least-once delivery shows as the same ``number`` again."""
+        """Write the line. A repeated delivery writes the same ``number`` again."""
         _logger.warning("%s", alert_line(alert))
 
 
 def alert_line(alert: Alert) -> str:
-    """Write an alert as one line of ``key=value`` pairs; texts are quoted and escaped, details
-    follow sorted by name.
+    """Return an alert as one line of ``key=value`` pairs.
+
+    Texts are quoted and escaped. Details follow, sorted by name.
     """
     pairs = [
         f"alert={alert.code.value}",
@@ -64,7 +65,7 @@ def _escaped(character: str) -> str:
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier; it refuses every setting."""
+    """Register the notifier. Refuse every setting."""
     for unknown in sorted(settings):
         raise InvalidValue(f"plugin.log.{unknown}", "no such setting: log has none")
     register(LogNotifier())

@@ -1,5 +1,5 @@
-"""The ``mudrex`` exchange: USDT futures, isolated margin, one position per contract. See README.md
-of this folder for its quirks.
+"""The ``mudrex`` exchange: USDT futures, isolated margin, one position per contract. README.md
+describes its quirks.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ default_settings: Mapping[str, object] = DEFAULTS
 def register_exchanges(
     register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the one adapter; settings are checked here, so that a wrong one stops start-up and
-    not the first order.
+    """Check the settings and register the adapter. A wrong setting stops the start, not the first
+    order.
     """
     register(MudrexAdapter(MudrexSettings.parse(settings)))

@@ -1,4 +1,4 @@
-"""The Mudrex adapter: what the exchange can do, what a person must paste, and opening connections."""
+"""The Mudrex adapter: its traits, its credential, and how connections open."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ SECRET_FIELD = CredentialField(
 
 
 class MudrexAdapter:
-    """Stand for Mudrex futures."""
+    """The adapter of Mudrex futures."""
 
     name = "mudrex"
     title = "Mudrex"
@@ -69,19 +69,17 @@ class MudrexAdapter:
         return Environment.SIMULATED if is_loopback(self._settings.base_url) else Environment.LIVE
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that were met and are in no table, with their count since the
-        start.
-        """
+        """Return the error texts that are in no table, with their count since the start."""
         return dict(unmapped)
 
     async def market_data(self, context: ExchangeContext) -> MarketData:
-        """Open the market data; contracts and prices are read with the keys of connected accounts,
+        """Open the market data. It reads contracts and prices with the keys of connected accounts,
         in turn.
         """
         return MudrexMarket(self._shared, context.http(self._settings.base_url), context.clock)
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
-        """Open one account's connection, try its key, and settle which entry call it uses."""
+        """Open one account's connection, check its key, and decide which entry call it uses."""
         headers = {
             "X-Authentication": login.credentials["secret"].reveal(),
             "Content-Type": "application/json",

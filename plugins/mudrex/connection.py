@@ -1,10 +1,10 @@
 """One Mudrex account: entries by the order call, exits by the position's closing calls, protection
 by its risk order.
 
-A closing call answers without an order id. An exit is proven by the row that names the position it
-closed, else by the closed position, within the engine's own deadline; what is not proven is doubt.
-Every write is one request. Leverage is looked at before each entry (a look holds 60 s), set where
-it differs, and forgotten where a position shows another one.
+A closing call answers without an order id. Its exit is proven by the row that names the closed
+position, else by the closed position itself, within the engine's own deadline; otherwise it is in
+doubt. Every write is one request. Leverage is read before each entry (a reading is valid for 60 s),
+set if it differs, and read again after a position shows another one.
 """
 
 import logging
@@ -51,13 +51,13 @@ _LOG = logging.getLogger("rexalgo.mudrex")
 LEVERAGE_HOLDS_S: Final = 60.0
 CLOSE_SEEN_WITHIN_S: Final = 6.0
 LOOKS_S: Final = (0.4, 0.6, 0.8, 1.2, 3.0)
-"""Waits before each look for the order of a closing call; they add up to CLOSE_SEEN_WITHIN_S."""
+"""Pauses before each look for the order of a closing call. Their sum is CLOSE_SEEN_WITHIN_S."""
 CLOCKS_APART: Final = timedelta(seconds=60)
 PROVEN_KEPT: Final = 100
 
 
 class MudrexConnection:
-    """Act for one account."""
+    """A connection for one account."""
 
     def __init__(
         self, http: httpx.AsyncClient, clock: Clock, shared: Shared, entry_api: EntryApi
@@ -70,11 +70,11 @@ class MudrexConnection:
         self._reference: dict[Symbol, Price] = {}
         self._readings = Readings(http)
         self._proven: deque[str] = deque(maxlen=PROVEN_KEPT)
-        """Orders that proved an exit of this connection: each proves one."""
+        """Orders that proved an exit of this connection. Each proves only one."""
 
     @property
     def reads_client_order_id(self) -> bool:
-        """Tell whether this account's entries carry a client order id."""
+        """Return whether this account's entries carry a client order id."""
         return self._uses_v2
 
     async def read(self, path: str, **query: str) -> Any:
@@ -89,8 +89,8 @@ class MudrexConnection:
     # Entries
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Have the contract's leverage stand at the order's, and a reference price at hand where
-        the call needs one.
+        """Set the contract's leverage to the order's, and get a reference price if the entry call
+        needs one.
         """
         if not self._uses_v2:
             await self._read_reference(order)
@@ -107,7 +107,7 @@ class MudrexConnection:
         if seen.status_code not in (200, 404):
             raise _nothing_done(seen)
         if seen.status_code == 404 or self._standing(seen.content) != order.leverage:
-            # Setting it twice does no harm and executes nothing: what is in doubt is asked again.
+            # Setting it twice is harmless and executes nothing, so a doubtful call is repeated.
             answer = await self._write(
                 "POST", path, requests.leverage(order.leverage), is_symbol="1"
             )
@@ -130,7 +130,7 @@ class MudrexConnection:
             raise NotExecuted(f"no reference price for {order.symbol}: {error}") from None
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
-        """Send one order once: an entry by the order call, an exit by the position's closing call."""
+        """Send one order once: an entry by the order call, an exit by the closing call."""
         return await (self._close(order) if order.reduce_only else self._enter(order))
 
     async def _enter(self, order: OrderIntent) -> OrderReport:
@@ -153,19 +153,19 @@ class MudrexConnection:
             identifier = str(parsing.data_of(answer.content)["order_id"])
         except (ValueError, KeyError, TypeError):
             raise OutcomeUnknown(
-                "the exchange accepted the order and its answer cannot be read"
+                "the exchange accepted the order, but its answer cannot be read"
             ) from None
         return OrderReport(
-            identifier,
-            order.client_order_id,
-            order.symbol,
-            order.side,
-            order.quantity,
-            OrderStatus.OPEN,
-            Quantity(Decimal(0)),
-            None,
-            None,
-            sent,
+            exchange_order_id=identifier,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            status=OrderStatus.OPEN,
+            filled_quantity=Quantity(Decimal(0)),
+            average_price=None,
+            fee=None,
+            created_at=sent,
         )
 
     # Exits
@@ -187,27 +187,25 @@ class MudrexConnection:
                         await self._readings.closed_now(proof.position_id), seen
                     )
             except (ExchangeError, httpx.HTTPError):
-                continue  # a reading that failed proves nothing; look again
+                continue  # a failed reading proves nothing; look again
             if found is not None:
                 self._proven.append(found.exchange_order_id)
                 return found
         raise OutcomeUnknown(
-            "the exchange accepted the closing call, and nothing names the position that it "
-            "closed in time"
+            "the exchange accepted the closing call, but nothing named the position that it closed "
+            "in time"
         )
 
     async def _held(self, order: OrderIntent | ProtectionOrder) -> tuple[parsing.Row, datetime]:
-        """Return the row of the position that an order is about, and the exchange's time when it
-        was asked for.
-        """
+        """Return the row of the order's position, and the exchange's time of that reading."""
         seen_at = self._clock.now() - CLOCKS_APART
         listed = await self._readings.whole(
             POSITIONS, lambda found: any(requests.is_held(each, order) for each in found)
         )
         held = next((row for row in listed if requests.is_held(row, order)), None)
         if held is not None:
-            # Newer than the reading at most by answers that came before the closing call is sent:
-            # its order is newer still.
+            # The newest answer may be later than the reading, but it came before the closing call,
+            # so the order of that call is newer still.
             return held, self._readings.answered_at or seen_at
         if any(requests.may_be_held(row, order) for row in listed):
             raise NotExecuted(
@@ -217,7 +215,7 @@ class MudrexConnection:
         raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Cancel a resting order; 400 and 404 mean that it is done already."""
+        """Cancel a resting order. An answer of 400 or 404 means that it is done already."""
         await self._remove(f"/v1/futures/orders/{exchange_order_id}", {"trade_currency": CURRENCY})
 
     async def _remove(self, path: str, body: requests.Body) -> None:
@@ -228,8 +226,8 @@ class MudrexConnection:
     # Protection
 
     async def set_protection(self, protection: ProtectionOrder) -> None:
-        """Make a position's stop and target exactly these, and read back that they stand; raises to
-        be asked again where they do not.
+        """Set a position's stop and target to exactly these, and read them back. Raise, to be
+        called again, if they differ.
         """
         for step in requests.protection_steps((await self._held(protection))[0], protection):
             if step.method == "DELETE":
@@ -240,14 +238,14 @@ class MudrexConnection:
                 raise judge_write(answer.status_code, answer.content)
         if not requests.stands((await self._held(protection))[0], protection):
             raise OutcomeUnknown(
-                "the exchange took the stop and target, and the position does not show them yet"
+                "the exchange took the stop and target, but the position does not show them yet"
             )
 
     # Readings
 
     async def fetch_account(self) -> AccountReport:
-        """Read wallet, positions with their stop and target, and resting orders; a row that cannot
-        be read is told, and stops nothing.
+        """Read wallet, positions with their stop and target, and resting orders. An unreadable row
+        is reported and stops nothing.
         """
         as_of = self._clock.now()
         funds = await self.read("/v1/futures/funds", trade_currency=CURRENCY)
@@ -256,11 +254,11 @@ class MudrexConnection:
         )
         resting = rows.orders(await self._readings.whole(ORDERS))
         return AccountReport(
-            parsing.balance(funds),
-            positions.values,
-            resting.values,
-            as_of,
-            positions.unreadable + resting.unreadable,
+            balance=parsing.balance(funds),
+            positions=positions.values,
+            open_orders=resting.values,
+            as_of=as_of,
+            unreadable=positions.unreadable + resting.unreadable,
         )
 
     def _position(self, row: parsing.Row) -> Position:
@@ -268,34 +266,35 @@ class MudrexConnection:
         known = self._leverage.get(read.symbol)
         if known is not None and known[0] != read.leverage:
             _LOG.warning(
-                "a position in %s stands at leverage %s, and %s was set before it",
+                "a position in %s has leverage %s, but %s was set before it",
                 read.symbol,
                 read.leverage,
                 known[0],
             )
-            del self._leverage[read.symbol]  # the next entry looks again
+            del self._leverage[read.symbol]  # the next entry reads it again
         return read
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read orders, resting and done, back to a time; complete where the lists prove it."""
+        """Read orders, resting and done, back to a time. Complete if the lists prove it."""
         return await self._readings.orders_since(symbol, since)
 
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = ()
     ) -> ClosedPositions:
-        """Read the positions' history; a row may be born minutes after the close."""
+        """Read the positions' history. A row may appear minutes after the close."""
         return await self._readings.closed_since(since, position_ids)
 
     # Fees and other money
 
     async def fees(self, since: datetime) -> FeeHistory:
-        """Read the fee history back to a time, newest first; complete where its pages reach back."""
+        """Read the fee history back to a time, newest first.
+
+        It is complete if its pages reach back to that time.
+        """
         return await self._readings.fees_since(since)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Read what lies in the spot wallet, and in the rupee futures wallet; only what is above
-        zero is told.
-        """
+        """Return the balances above zero of the spot wallet and the rupee futures wallet."""
         spot = parsing.spot_amount(await self.read("/v1/wallet/funds"))
         rupees = parsing.balance(await self.read("/v1/futures/funds", trade_currency="INR")).total
         told = [

@@ -1,15 +1,14 @@
-"""Which entry call an account uses, decided once per account and kept: v2 with a client order id,
-or v1 without.
+"""The choice of entry call, made once per account and stored: v2 with a client order id, or v1
+without.
 
-With ``auto`` the account's own answers decide when it first connects: rows of its history that
-carry a client order id prove v2; else the v2 path is *read* (GET executes nothing): 404 proves that
-it is not there, 405, 400 or 200 that it is. Anything else decides nothing, and connecting is tried
-again. The choice is in a file of the plugin's folder, so that a restart does not change it under an
-open claim.
+With ``auto`` the account's own answers decide at its first connection. Rows of its history with a
+client order id prove v2. Otherwise the v2 path is *read* (GET executes nothing): 404 proves that it
+does not exist, 405, 400 or 200 that it does. Any other answer decides nothing, and the connection
+is tried again. The choice is in a file of the plugin's folder, so that a restart does not change it
+under an open claim.
 """
 
 import json
-import os
 from pathlib import Path
 
 import httpx
@@ -20,14 +19,14 @@ from plugins.mudrex.limits import HISTORY_ROWS
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi
 from plugins.mudrex.shared import get
-from rexalgo import AccountId
+from rexalgo import AccountId, replace_file
 
 FILE_NAME = "entry-api.json"
 THERE = frozenset({200, 400, 405})
 
 
 class Choices:
-    """Keep the accounts' choices in a file; written whole, by one rename."""
+    """The accounts' choices in a file, written whole by one rename."""
 
     def __init__(self, folder: str) -> None:
         self._file = Path(folder) / FILE_NAME
@@ -36,30 +35,20 @@ class Choices:
         )
 
     def of(self, account: AccountId) -> EntryApi | None:
-        """Return what was chosen for an account."""
+        """Return the choice of an account."""
         known = self._kept.get(account)
         return None if known is None else EntryApi(known)
 
     def keep(self, account: AccountId, chosen: EntryApi) -> None:
-        """Remember a choice, durably, before it is used."""
+        """Store a choice durably, before its first use."""
         self._kept[account] = chosen.value
-        beside = self._file.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(self._kept))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._file)
-        folder = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # without it a crash can bring the name of the old file back
-        finally:
-            os.close(folder)
+        replace_file(self._file, json.dumps(self._kept))
 
 
 async def choose(
     setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices
 ) -> EntryApi:
-    """Return the call that this account uses; raises ExchangeError where its answers do not say."""
+    """Return the call that this account uses. Raise ExchangeError if its answers do not decide."""
     if setting is not EntryApi.AUTO:
         return setting
     known = choices.of(account)

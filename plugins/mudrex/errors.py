@@ -1,9 +1,9 @@
-"""What the exchange's answers prove, as data: which text means what, and what a status says about a
-write.
+"""What the exchange's answers prove, as data: the meaning of each text, and of a status in answer
+to a write.
 
-Texts are compared in lower case and by substring, because the exchange's casing and wording are
-unsteady. A text that is not listed is a refusal of kind OTHER, and is counted, so that somebody
-looks at it (``rexalgo account check``).
+Texts are compared in lower case and by substring, because the exchange's casing and wording vary.
+An unlisted text is a refusal of kind OTHER. It is counted, so that somebody looks at it (``rexalgo
+account check``).
 """
 
 import json
@@ -19,9 +19,7 @@ _OTHER, _FUNDS, _CLOSED = (
     RejectionKind.POSITION_NOT_OPEN,
 )
 BUSY: Final = "busy"
-"""What a text stands for that is no refusal: the exchange did nothing now, and may do it when asked
-again.
-"""
+"""The meaning of a text that is no refusal: nothing was done now, and a retry may succeed."""
 
 TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     # any call
@@ -52,8 +50,8 @@ TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     ("position is not open", _CLOSED),
     ("position is not in open state", _CLOSED),
     ("position not found", _CLOSED),
-    # protection: a leg that is gone has triggered or was taken away; the position is read again and
-    # the rest is asked again
+    # protection: a missing leg has triggered or was removed; the position is read again, and the
+    # rest is sent again
     ("risk order id missing", BUSY),
     ("risk order creation failed", _OTHER),
     ("invalid request", _OTHER),
@@ -61,7 +59,7 @@ TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     ("from and to wallet types must be different", _OTHER),
 )
 unmapped: Counter[str] = Counter()
-"""Texts that were met and are not listed, with their count since the start."""
+"""Unlisted texts that the exchange sent, with their count since the start."""
 _WAIT: Final = re.compile(r"try again in (\d{1,4}) seconds?", re.IGNORECASE)
 AGAIN_S: Final = 1.0
 NOT_TAKEN: Final = frozenset({423, 429})
@@ -69,7 +67,7 @@ REFUSED: Final = frozenset({400, 403, 404, 405})
 
 
 def text_of(content: bytes) -> str:
-    """Find the sentence in an error's body, whatever shape it has: listed errors, a message, a
+    """Return the message in an error's body, in any of its shapes: listed errors, a message, a
     message with JSON inside, HTML.
     """
     try:
@@ -88,7 +86,7 @@ def text_of(content: bytes) -> str:
 
 
 def refusal(text: str) -> Rejected | NotExecuted:
-    """Return what a text stands for: a refusal of one kind, or a no for now."""
+    """Return the meaning of a text: a refusal of one kind, or a no for now."""
     folded = text.lower()
     for part, stands_for in TEXTS:
         if part in folded:
@@ -102,7 +100,7 @@ def refusal(text: str) -> Rejected | NotExecuted:
 
 
 def judge_write(status: int, content: bytes) -> ExchangeError:
-    """Say what a write's failure proves: refused, not taken, or nothing (then it may have been
+    """Return what a failed write proves: refused, not taken, or nothing (then it may have been
     executed).
     """
     text = text_of(content)
@@ -119,7 +117,7 @@ def judge_write(status: int, content: bytes) -> ExchangeError:
 
 
 def judge_read(status: int, content: bytes) -> ExchangeError:
-    """Say why a read failed; a read proves nothing about orders."""
+    """Return why a read failed. A read proves nothing about orders."""
     text = text_of(content)
     if status == 401:
         return Rejected(f"the exchange refused the key: {text}", RejectionKind.CREDENTIALS)

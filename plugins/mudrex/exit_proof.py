@@ -1,9 +1,10 @@
-"""What proves that a closing call closed: the row that names the position, of the closing side, for
-what was to be closed. Pure.
+"""The proof that a closing call closed: a row that names the position, of the closing side, for the
+closed quantity. Pure.
 
-The call answers without an order id. Believed is an order without a client id, done, made after the
-position was last seen open, that is no stop or target of it, proved no earlier exit, and does not
-look like a liquidation, which leaves an ordinary row, too; else the closed position itself.
+The call answers without an order id. Valid proof is an order without a client id that is done, was
+made after the position was last seen open, is no stop or target of it, proved no earlier exit, and
+does not look like a liquidation, which also leaves an ordinary row. Otherwise the closed position
+itself is the proof.
 """
 
 from collections.abc import Collection
@@ -16,8 +17,8 @@ from rexalgo import ClosedBy, ClosedPosition, OrderIntent, OrderReport, OrderSta
 
 
 class ExitProof:
-    """Know what the order of one closing call must look like. ``seen_at``: the exchange's clock
-    when the position was seen open.
+    """The expected form of the order of one closing call. ``seen_at`` is the exchange's clock when
+    the position was seen open.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class ExitProof:
         self._order = order
         self._since = seen_at.replace(
             microsecond=0
-        )  # times of rows are rounded: a row of this moment shows this second or the next
+        )  # rows have rounded times: a row of this moment shows this second or the next
         self._others = {
             *proven,
             *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(held, name))),
@@ -36,9 +37,7 @@ class ExitProof:
         self._quantity = self._held if order.whole_position else order.quantity
 
     def by_order(self, reports: Collection[OrderReport]) -> OrderReport | None:
-        """Return the order that closed, once it is done; one that filled comes before one that did
-        not.
-        """
+        """Return the order that closed, once it is done; a filled one before an unfilled one."""
         done = [each for each in reports if each.status.is_terminal and self._is_mine(each)]
         sure = [
             each
@@ -64,9 +63,7 @@ class ExitProof:
     def by_closed_position(
         self, closed: ClosedPosition | None, reports: Collection[OrderReport]
     ) -> OrderReport | None:
-        """Return the order that the closed position names, where all of the position was to be
-        closed.
-        """
+        """Return the order that the closed position names, if the whole was to be closed."""
         if (
             closed is None
             or closed.position_id != self.position_id
@@ -83,16 +80,16 @@ class ExitProof:
         if self._held is None or not self._quantity == self._held == closed.quantity:
             return None
         return OrderReport(
-            closed.order_id,
-            None,
-            closed.symbol,
-            self._order.side,
-            closed.quantity,
-            OrderStatus.FILLED,
-            closed.quantity,
-            closed.exit_price,
-            None,
-            closed.closed_at,
+            exchange_order_id=closed.order_id,
+            client_order_id=None,
+            symbol=closed.symbol,
+            side=self._order.side,
+            quantity=closed.quantity,
+            status=OrderStatus.FILLED,
+            filled_quantity=closed.quantity,
+            average_price=closed.exit_price,
+            fee=None,
+            created_at=closed.closed_at,
             reduce_only=True,
             position_id=closed.position_id,
         )

@@ -1,8 +1,8 @@
-"""The exchange's published limits, as data. What an account uses is half of them: another program
+"""The exchange's published limits, as data. An account uses half of them, because another program
 may share the key.
 
-Published for a key: 10 requests a second and 500 a minute, for orders and for the rest alike;
-wallet calls 2 a second and 50 a minute. Public prices: 300 a minute and address.
+Published per key: 10 requests a second and 500 a minute, for orders and for all other calls alike;
+wallet calls 2 a second and 50 a minute. Public prices: 300 a minute per address.
 """
 
 from typing import Final
@@ -16,28 +16,25 @@ EXIT_REQUESTS: Final = 3
 """Position, closing call, history after."""
 ACCOUNT_REQUESTS: Final = 3
 PER_S_MIN: Final = EXIT_REQUESTS
-"""A burst below what one exit takes would never let it through."""
+"""The cost of one exit. A smaller burst would never let it through."""
 PERIOD_S: Final = 6.0
 """A tenth of a minute: long enough to average over, short enough to wait for."""
 
 HISTORY_ROWS: Final = 500
 PAGE_ROWS: Final = 100
 LEAST_PAGE_ROWS: Final = 20
-"""What the exchange gives of orders and positions where nobody asks for more: a shorter page is the
-last one.
+"""The exchange's default page length of orders and positions. A shorter page is the last one.
 """
 LEAST_FEE_ROWS: Final = 10
-"""The same of fees, and of contracts."""
+"""The default page length of fees and of contracts."""
 LEAST_CONTRACT_ROWS: Final = LEAST_FEE_ROWS
 PAGES_MAX: Final = 5
 KLINE_ASSETS_MAX: Final = 25
 KLINE_ROWS_MAX: Final = 1_440
 QUOTE_READS_MAX: Final = 4
-"""Requests that one reading of prices takes at most; what is left is read the next time, oldest
-first.
-"""
+"""The most requests of one reading of prices. The next reading continues, oldest first."""
 
 
 def limit_of(per_s: int) -> RateLimit:
-    """Return the limit for a burst of ``per_s``: the published ratio of 50 bursts a minute."""
+    """Return the limit for a burst of ``per_s``: 50 bursts a minute, the published ratio."""
     return RateLimit(per_s * 5, PERIOD_S, per_s)

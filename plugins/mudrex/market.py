@@ -1,8 +1,8 @@
-"""Contracts, last prices and candles, read once for everybody. Contracts and prices need a key;
+"""Contracts, last prices and candles, read once for all accounts. Contracts and prices need a key;
 candles are public.
 
-Few contracts are read one by one, many by the pages of the list that they stand on; a reading takes
-at most ``QUOTE_READS_MAX`` requests.
+Few contracts are read one by one, many by the pages of the list. A reading takes at most
+``QUOTE_READS_MAX`` requests.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ AGGREGATIONS: Final = {
 
 
 class MudrexMarket:
-    """Read what is the same for every account."""
+    """The market data of the exchange, which is the same for every account."""
 
     def __init__(self, shared: Shared, public: httpx.AsyncClient, clock: Clock) -> None:
         self._shared = shared
@@ -43,11 +43,11 @@ class MudrexMarket:
         self._read_at: dict[Symbol, datetime] = {}
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Read every contract, page by page; one that cannot be read is left out, because the
-        others can be traded.
+        """Read every contract, page by page. An unreadable one is left out, because the others can
+        still be traded.
 
-        The exchange may give fewer rows than it is asked for: only a page that shows nothing new is
-        the end.
+        The exchange may give fewer rows than asked for, so only a page without a new row is the
+        end.
         """
         found: dict[Symbol, Instrument] = {}
         listed: list[Any] = []
@@ -72,8 +72,8 @@ class MudrexMarket:
         )
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        """Read the last price of contracts, longest unread first; it stands for the mark price,
-        which the exchange does not give.
+        """Read the last price of contracts, the one unread for longest first. It replaces the mark
+        price, which the exchange does not give.
         """
         waiting = sorted(
             symbols, key=lambda each: (each in self._read_at, self._read_at.get(each), each)
@@ -94,7 +94,7 @@ class MudrexMarket:
                 for row in listed
                 if (each := self._quote(row)) is not None and each.symbol in symbols
             }
-            if symbol not in read:  # read alone, or no longer on the page where it stood
+            if symbol not in read:  # read alone, or no longer on its former page
                 row = await get(self._shared.reader(), f"/v1/futures/{symbol}", is_symbol="1")
                 read |= {each.symbol: each for each in [self._quote(row)] if each is not None}
             quotes |= read
@@ -114,7 +114,7 @@ class MudrexMarket:
         )
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Read the newest closed candles; raises ExchangeError for a length that the exchange does
+        """Read the newest closed candles. Raise ExchangeError for a length that the exchange does
         not have.
         """
         aggregation = AGGREGATIONS.get(interval_s)
@@ -137,5 +137,5 @@ class MudrexMarket:
             raise ExchangeError(f"the exchange's candles cannot be read: {error}") from None
 
     async def aclose(self) -> None:
-        """Close the public client; the others are the accounts'."""
+        """Close the public client. The other clients belong to the accounts."""
         await self._public.aclose()

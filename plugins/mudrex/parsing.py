@@ -1,9 +1,9 @@
-"""From the exchange's JSON to values: numbers come as numbers or as text, keys come and go, nothing
-may be made up.
+"""From the exchange's JSON to values: numbers come as numbers or as text, keys come and go, and
+nothing is invented.
 
-Pure. Raises ValueError for what cannot be read: a caller that wrote something then knows nothing, a
-caller that read keeps the old. The rows of an account (orders, positions, fees) stand in
-``rows.py``: they are read one by one.
+Pure. Raises ValueError for anything unreadable: a caller that wrote something then knows nothing, a
+caller that read keeps the old value. ``rows.py`` parses the rows of an account (orders, positions,
+fees), one by one.
 """
 
 import json
@@ -21,9 +21,7 @@ ZERO = Decimal(0)
 
 
 def data_of(content: bytes) -> Any:
-    """Return what the envelope carries, numbers as Decimal; raises ValueError unless it says
-    success.
-    """
+    """Return the envelope's data, numbers as Decimal. Raise ValueError without success."""
     document = json.loads(content, parse_float=Decimal, parse_int=Decimal)
     if (
         not isinstance(document, dict)
@@ -35,7 +33,7 @@ def data_of(content: bytes) -> Any:
 
 
 def rows_of(data: Any) -> list[Any]:
-    """Return a list's rows, whatever they are; null and an empty list are none."""
+    """Return the rows of a list, unchecked. Null and an empty list are no rows."""
     if data is None:
         return []
     if not isinstance(data, list):
@@ -44,7 +42,7 @@ def rows_of(data: Any) -> list[Any]:
 
 
 def number(row: Row, name: str, default: Decimal | None = None) -> Decimal:
-    """Read a number that may be a JSON number or text; ``default`` where it is absent, null or an
+    """Read a number from a JSON number or text. ``default`` is for an absent field, null or an
     empty text.
     """
     value = row.get(name)
@@ -60,7 +58,7 @@ def number(row: Row, name: str, default: Decimal | None = None) -> Decimal:
 
 
 def moment(text: Any) -> datetime:
-    """Read a time of the exchange, UTC; one without a zone could be any time."""
+    """Read a time of the exchange as UTC. Raise ValueError for one without a zone."""
     try:
         read = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if read.tzinfo is not None:
@@ -71,8 +69,8 @@ def moment(text: Any) -> datetime:
 
 
 def minted_at(identifier: str) -> datetime | None:
-    """Return when an id was made, to the millisecond: the exchange's ids are UUIDs of version 7.
-    None for any other id.
+    """Return when an id was created, to the millisecond, or None: the exchange's ids are UUIDs of
+    version 7.
     """
     try:
         read = UUID(identifier)
@@ -82,7 +80,7 @@ def minted_at(identifier: str) -> datetime | None:
 
 
 def date_of(header: str | None) -> datetime | None:
-    """Read the ``Date`` of an answer: the exchange's clock, cut to the second. None where there is
+    """Read the ``Date`` of an answer: the exchange's clock, cut to the second. None if there is
     none.
     """
     try:
@@ -110,13 +108,13 @@ def instrument(row: Row) -> Instrument:
 
 
 def balance(row: Row) -> Balance:
-    """Read the futures wallet: ``balance`` is what is free, ``locked_amount`` what is in use."""
+    """Read the futures wallet: ``balance`` is available, ``locked_amount`` is in use."""
     free, locked = number(row, "balance"), number(row, "locked_amount", ZERO)
     return Balance(Money(free), Money(free + locked))
 
 
 def spot_amount(row: Row) -> Money:
-    """Read what lies in the spot wallet."""
+    """Read the balance of the spot wallet."""
     return Money(number(row, "withdrawable", number(row, "total", ZERO)))
 
 
@@ -124,8 +122,8 @@ def spot_amount(row: Row) -> Money:
 
 
 def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
-    """Read one contract's candles, oldest first; the envelope's data is an empty object where the
-    exchange has none.
+    """Read one contract's candles, oldest first. Without candles the envelope's data is an empty
+    object.
     """
     ticks = data.get("asset_ticks") if isinstance(data, dict) else None
     rows = (ticks or {}).get(pair(symbol).lower()) or []
@@ -138,24 +136,24 @@ def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
         first, high, low, last = (Price(each) for each in numbers[1:5])
         read.append(
             Candle(
-                symbol,
-                interval_s,
-                opened,
-                first,
-                high,
-                low,
-                last,
-                numbers[5] if len(numbers) > 5 else ZERO,
+                symbol=symbol,
+                interval_s=interval_s,
+                opened_at=opened,
+                open=first,
+                high=high,
+                low=low,
+                close=last,
+                volume=numbers[5] if len(numbers) > 5 else ZERO,
             )
         )
     return sorted(read, key=lambda each: each.opened_at)
 
 
 def newest_closed(read: list[Candle], now_s: int, count: int) -> list[Candle]:
-    """Return the newest ``count`` candles that are over, oldest first."""
+    """Return the newest ``count`` closed candles, oldest first."""
     return [each for each in read if each.opened_at.timestamp() + each.interval_s <= now_s][-count:]
 
 
 def pair(symbol: Symbol) -> str:
-    """Write a contract as the market data wants it: BTC/USDT."""
+    """Return a contract's name for the market data, such as BTC/USDT."""
     return f"{symbol.removesuffix('USDT')}/USDT"

@@ -1,9 +1,9 @@
-"""What one account's lists say, page by page: orders, positions, closed positions, fees. What is
-called complete is proven.
+"""Read one account's lists page by page: orders, positions, closed positions, fees. A complete list
+is proven complete.
 
-The exchange may give fewer rows than it is asked for, and says so nowhere. A list is whole where a
-page behind its last row is empty, or where it reaches back past the asked time. An ``offset``
-counts rows; for the order history some say that it is a time, or passed over.
+The exchange may give fewer rows than asked for, and does not say so. A list is complete if a page
+after its last row is empty, or if it reaches back past the asked time. An ``offset`` counts rows;
+for the order history, sources disagree: it may be a time, or ignored.
 """
 
 from collections.abc import Callable, Collection
@@ -43,25 +43,25 @@ Enough = Callable[[list[Any]], bool]
 
 
 class End(Enum):
-    """Why reading a list stopped."""
+    """The reason why reading a list stopped."""
 
     ENOUGH = "enough"
-    """It holds what was looked for."""
+    """The rows contain what was looked for."""
     EMPTY = "empty"
-    """Behind its last row there is nothing."""
+    """There is nothing after the last row."""
     REPEATED = "repeated"
-    """The next page showed the same rows: the offset was passed over."""
+    """The next page showed the same rows: the exchange ignored the offset."""
     CUT = "cut"
-    """It goes on, and was read as far as a reading may."""
+    """The list continues, but the reading reached its limit."""
 
 
 class Readings:
-    """Read one account's lists."""
+    """The lists of one account."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
         self.answered_at: datetime | None = None
-        """The exchange's clock in its newest answer, cut to the second; None where it told none."""
+        """The exchange's clock in its newest answer, cut to the second; None without a Date."""
 
     async def read(self, path: str, **query: str) -> Any:
         """Read one path with this account's key."""
@@ -70,7 +70,7 @@ class Readings:
         return data_in(answer, path)
 
     async def page(self, path: str, limit: int, offset: int = 0) -> list[Any]:
-        """Read one page of a list; raises ExchangeError for what is no list."""
+        """Read one page of a list. Raise ExchangeError if it is not a list."""
         query = {"trade_currency": CURRENCY, "limit": str(limit)} | (
             {"offset": str(offset)} if offset else {}
         )
@@ -84,7 +84,7 @@ class Readings:
     async def _pages(
         self, path: str, enough: Enough, limit: int = PAGE_ROWS
     ) -> tuple[list[Any], End]:
-        """Read a list until it is enough or ends; each row once."""
+        """Read a list until it is enough or ends. Return each row once."""
         found: list[Any] = []
         for _ in range(PAGES_MAX):
             page = await self.page(path, limit, len(found))
@@ -99,8 +99,8 @@ class Readings:
         return found, End.CUT
 
     async def whole(self, path: str, enough: Enough = lambda _: False) -> list[Any]:
-        """Read a list of what stands now, all of it (or until it is enough); raises ExchangeError
-        where that cannot be told.
+        """Read a list of current rows completely (or until it is enough). Raise ExchangeError if
+        completeness is unknown.
         """
         first = True
 
@@ -123,8 +123,8 @@ class Readings:
         return rows.orders(await self.page(ORDER_HISTORY, LEAST_PAGE_ROWS))
 
     async def orders_since(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read what rests and what is done; complete where that is proven. An order may go from the
-        one list to the other meanwhile.
+        """Read resting and done orders; complete if that is proven. An order may move from one list
+        to the other meanwhile.
         """
         floor = since - ROUNDED
         resting = await self.whole(ORDERS)
@@ -139,7 +139,7 @@ class Readings:
         return OrderHistory(tuple(newest_first), is_whole and not unreadable, read.unreadable)
 
     async def _ends_by_time(self, found: list[Any]) -> bool:
-        """Tell whether there is nothing older, should the history's offset be a time in
+        """Return whether there is nothing older, in case the history's offset is a time in
         milliseconds.
         """
         times = [at for each in found if (at := rows.time_of(each, "created_at")) is not None]
@@ -150,10 +150,11 @@ class Readings:
     # Closed positions
 
     async def closed_since(self, since: datetime, position_ids: Collection[str]) -> ClosedPositions:
-        """Read what was closed since a time, and the named ones.
+        """Read the positions closed since a time, and the named ones.
 
-        The newest opened come first, so only the whole list can be complete. It is read until every
-        named one is there, or older ones only; where none is named, one long page is enough.
+        The newest opened come first, so only the whole list is complete. Read it until every named
+        position is there, or only older ones follow. Without named positions, one long page is
+        enough.
         """
         found, end = await self._pages(
             CLOSED,
@@ -169,7 +170,7 @@ class Readings:
         return ClosedPositions(tuple(told), is_whole and not read.hides(since), read.unreadable)
 
     async def closed_now(self, position_id: str) -> ClosedPosition | None:
-        """Look for one closed position, down to where only older ones stand."""
+        """Look for one closed position, down to where only older ones follow."""
         found, _ = await self._pages(CLOSED, _holds([position_id]))
         read = rows.read_each("closed position", found, rows.closed_position)
         return next((each for each in read.values if each.position_id == position_id), None)
@@ -192,7 +193,7 @@ class Readings:
 
 
 def _reaches(floor: datetime) -> Enough:
-    """Return whether rows, newest first, end before a time. A single old row further up would prove
+    """Return whether rows, newest first, end before a time. A single old row further up proves
     nothing.
     """
 
@@ -205,7 +206,7 @@ def _reaches(floor: datetime) -> Enough:
 
 
 def _holds(position_ids: Collection[str]) -> Enough:
-    """Return whether rows, newest opened first, hold every named position that they can hold."""
+    """Return whether rows, newest opened first, contain each named position that they can."""
     made = {each: parsing.minted_at(each) for each in position_ids}
 
     def all_there(found: list[Any]) -> bool:

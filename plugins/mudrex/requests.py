@@ -1,5 +1,5 @@
-"""What is sent, as values: bodies of entries and closing calls, and the steps that make a
-position's protection what it is to be. Pure.
+"""Requests as values: bodies of entries and closing calls, and the steps that set a position's
+protection. Pure.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Body = dict[str, object]
 
 
 def entry_v2(order: OrderIntent) -> Body:
-    """Return an entry's body for the v2 call; the leverage is what stands for the contract."""
+    """Return an entry's body for the v2 call. The leverage is the one set for the contract."""
     body: Body = {
         "trigger_type": order.order_type.value,
         "order_type": order.position_side.value,
@@ -36,8 +36,9 @@ def entry_v2(order: OrderIntent) -> Body:
 
 
 def entry_v1(order: OrderIntent, reference: Price) -> Body:
-    """Return an entry's body for the v1 call; a market order needs a price too, ``reference``,
-    which it does not execute at.
+    """Return an entry's body for the v1 call.
+
+    A market order also needs a price, ``reference``; it does not execute at it.
     """
     price = reference if order.limit_price is None else order.limit_price
     return {
@@ -85,9 +86,7 @@ def closing(position_id: str, order: OrderIntent) -> tuple[str, Body]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one request: ``POST`` or ``PATCH`` a position's risk order, or ``DELETE`` one of its
-    legs.
-    """
+    """One request: ``POST`` or ``PATCH`` a position's risk order, or ``DELETE`` one of its legs."""
 
     method: str
     path: str
@@ -95,11 +94,11 @@ class Step:
 
 
 def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
-    """Return the requests that turn what a position's row shows into what is wanted; none where it
-    stands already.
+    """Return the requests that change a position's protection to the wanted one; none if it is set
+    already.
 
-    New legs go together, moved ones together, and what is to go goes last: a position is never
-    without the stop that it keeps.
+    New legs go together, moved legs go together, and removals go last. So a position never lacks a
+    stop that it keeps.
     """
     create: Body = {}
     move: Body = {}
@@ -127,22 +126,20 @@ def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
 
 
 def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
-    """Tell whether a position's row shows exactly the wanted stop and target."""
+    """Return whether a position's row shows exactly the wanted stop and target."""
     return not protection_steps(row, wanted)
 
 
 def is_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
-    """Tell whether a position's row is the one that an order is about; all that closing needs is
-    its id.
-    """
+    """Return whether a position's row is the one of an order. A close needs only its id."""
     if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return False
     return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
 
 
 def may_be_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
-    """Tell whether a row that cannot be read could be the position that an order is about: then
-    nothing says that it is not open.
+    """Return whether an unreadable row could be the order's position. If so, nothing proves that it
+    is not open.
     """
     if not isinstance(row, dict) or rows.symbol_of(row) is None:
         return True

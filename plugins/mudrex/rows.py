@@ -1,9 +1,9 @@
-"""The rows of an account, read one by one: orders, positions, closed positions, fees. A row that
-cannot be read stops no other. Pure.
+"""Parse the rows of an account one by one: orders, positions, closed positions, fees. An unreadable
+row affects no other. Pure.
 
-What a row does not say is not made up: whether an order opened or closed is told by the position
-that it names, never by a missing client order id; and only a close that was filled at its own price
-is told from a liquidation.
+What a row does not say is not invented. The position that an order names tells whether it opened or
+closed, never a missing client order id. Only a close filled at its own price is certainly no
+liquidation.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ PROBLEM_CHARACTERS_MAX: Final = 160
 ROUNDED: Final = timedelta(seconds=1)
 """Times of rows are rounded to the nearest second."""
 OPENED_WITHIN: Final = timedelta(milliseconds=50)
-"""An order that opens a position is made 2 to 3 ms after the position's id."""
+"""An order that opens a position gets its id 2 to 3 ms after the position's."""
 SIDES: Final = {"LONG": OrderSide.BUY, "SHORT": OrderSide.SELL}
 CLOSED_BY: Final = {"STOPLOSS": ClosedBy.STOP_LOSS, "TAKEPROFIT": ClosedBy.TAKE_PROFIT}
 _KINDS: Final[Mapping[str, OrderSide | ClosedBy]] = {**SIDES, **CLOSED_BY}
@@ -61,36 +61,38 @@ _FEE_KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Hold a row that cannot be read, and its newest time where that can be read."""
+    """An unreadable row, with its newest time if that is readable."""
 
     row: UnreadableRow
     at: datetime | None
 
     def may_be(self, since: datetime, symbol: Symbol | None = None) -> bool:
-        """Tell whether it could be of this time and contract; what cannot be read could be."""
+        """Return whether it could be of this time and contract. An unreadable time or contract
+        could be.
+        """
         in_time = self.at is None or self.at >= since - ROUNDED
         return in_time and (symbol is None or self.row.symbol in (None, symbol))
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):
-    """Hold what was read of a list, and the rows that cannot be read."""
+    """The parsed rows of a list, and its unreadable rows."""
 
     values: tuple[T, ...]
     unread: tuple[Unread, ...]
 
     @property
     def unreadable(self) -> tuple[UnreadableRow, ...]:
-        """Return the rows that cannot be read."""
+        """Return the unreadable rows."""
         return tuple(each.row for each in self.unread)
 
     def hides(self, since: datetime, symbol: Symbol | None = None) -> bool:
-        """Tell whether an unreadable row could be of this time and contract."""
+        """Return whether an unreadable row could be of this time and contract."""
         return any(each.may_be(since, symbol) for each in self.unread)
 
 
 def read_each(what: str, rows: Iterable[Any], read: Callable[[Row], T | None]) -> Read[T]:
-    """Read each row once; None is a row that is not of this sort."""
+    """Parse each row once. None is a row of another sort."""
     values: list[T] = []
     unread: list[Unread] = []
     for row in once(rows):
@@ -104,7 +106,9 @@ def read_each(what: str, rows: Iterable[Any], read: Callable[[Row], T | None]) -
 
 
 def once(rows: Iterable[Any]) -> list[Any]:
-    """Return each row once: by its id, or by all of it where it has none. The first one counts."""
+    """Return each row once, by its id, or by its whole content if it has none. The first one
+    counts.
+    """
     kept: dict[str, Any] = {}
     for row in rows:
         identifier = row.get("id") if isinstance(row, dict) else None
@@ -133,7 +137,7 @@ def _unread(what: str, row: Any, error: Exception) -> Unread:
 
 
 def symbol_of(row: Row) -> Symbol | None:
-    """Return a row's contract, None where it cannot be read."""
+    """Return a row's contract, or None if it is unreadable."""
     try:
         return parse_symbol(row.get("symbol"))
     except ValueError:
@@ -141,7 +145,7 @@ def symbol_of(row: Row) -> Symbol | None:
 
 
 def time_of(row: Any, *names: str) -> datetime | None:
-    """Return the newest of a row's times; None where it has none, or where one cannot be read."""
+    """Return the newest of a row's times, or None if it has none or one is unreadable."""
     try:
         return max(moment(row[each]) for each in names if row.get(each) is not None)
     except (AttributeError, ValueError):
@@ -174,20 +178,20 @@ def _positive(row: Row, name: str) -> Any:
 
 
 def orders(rows: Iterable[Any]) -> Read[OrderReport]:
-    """Read order rows; stops and targets that have not filled are no orders."""
+    """Parse order rows. Unfilled stops and targets are not orders."""
     listed = list(rows)
     opened = _opened(listed)
     return read_each("order", listed, lambda row: order(row, opened))
 
 
 def position_of(row: Row) -> str:
-    """Return the id of the position that an order row names, empty where it names none."""
+    """Return the id of the position that an order row names, or an empty text."""
     found = row.get("position_id") or row.get("future_position_uuid")
     return found if isinstance(found, str) else ""
 
 
 def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
-    """Return the side of the order that opened each position, where the rows show that order."""
+    """Return the side of the order that opened each position, if the rows show that order."""
     opened = {}
     for row in rows:
         side = SIDES.get(str(row.get("order_type"))) if isinstance(row, dict) else None
@@ -203,8 +207,8 @@ def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
 
 
 def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
-    """Read one order row; ``opened`` says which side opened a position. None for a stop or target
-    that has not filled.
+    """Parse one order row; ``opened`` is the side that opened each position. Return None for an
+    unfilled stop or target.
     """
     kind = _one_of(row, "order_type", _KINDS)
     opening = opened.get(position_of(row))
@@ -250,8 +254,8 @@ def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
 
 
 def _closed_by(row: Row) -> ClosedBy | None:
-    """Tell an ordinary close as recorded: no reason, and filled at its own price. An entry has the
-    reason OK, a liquidation two prices.
+    """Recognise an ordinary close as recorded: no reason, and filled at its own price. An entry has
+    the reason OK, a liquidation two prices.
     """
     price = number(row, "price", ZERO)
     is_close = (
@@ -272,14 +276,14 @@ def _reason(message: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Hold a position's stop or target: its price, and the order that stands for it."""
+    """A position's stop or target: its price, and its order."""
 
     price: Price
     order_id: str
 
 
 def leg(row: Row, name: str) -> Leg | None:
-    """Read a position's stop or target; null, an empty object and one without an order are none."""
+    """Parse a position's stop or target. Null, an empty object or a missing order gives None."""
     found = row.get(name)
     if not isinstance(found, dict):
         return None
@@ -294,8 +298,8 @@ def _price_of(found: Leg | None) -> Price | None:
 
 
 def position(row: Row, mark: Price | None) -> Position:
-    """Read an open position; the exchange gives no mark price, so the feed's is used, or the entry
-    price where there is none.
+    """Parse an open position. The exchange gives no mark price: use the feed's, or else the entry
+    price.
     """
     side = _one_of(row, "order_type", PositionSide.__members__)
     entry, quantity = Price(_positive(row, "entry_price")), Quantity(_positive(row, "quantity"))
@@ -303,25 +307,25 @@ def position(row: Row, mark: Price | None) -> Position:
     sign = 1 if side is PositionSide.LONG else -1
     liquidation = number(row, "liquidation_price", ZERO)
     return Position(
-        parse_symbol(row["symbol"]),
-        side,
-        quantity,
-        entry,
-        shown,
-        Ratio(_positive(row, "leverage")),
-        Money(number(row, "initial_margin")),
-        Money((shown - entry) * quantity * sign),
-        Price(liquidation) if liquidation > 0 else None,
-        _price_of(leg(row, "stoploss")),
-        _price_of(leg(row, "takeprofit")),
-        _id(row, "position_id" if row.get("position_id") else "id"),
-        time_of(row, "created_at"),
+        symbol=parse_symbol(row["symbol"]),
+        side=side,
+        quantity=quantity,
+        entry_price=entry,
+        mark_price=shown,
+        leverage=Ratio(_positive(row, "leverage")),
+        margin=Money(number(row, "initial_margin")),
+        unrealised_profit=Money((shown - entry) * quantity * sign),
+        liquidation_price=Price(liquidation) if liquidation > 0 else None,
+        stop_loss=_price_of(leg(row, "stoploss")),
+        take_profit=_price_of(leg(row, "takeprofit")),
+        id=_id(row, "position_id" if row.get("position_id") else "id"),
+        opened_at=time_of(row, "created_at"),
     )
 
 
 def closed_position(row: Row) -> ClosedPosition:
-    """Read a row of the positions' history; its own id is a new one, older rows do not name the
-    position that was open.
+    """Parse a row of the positions' history. Its own id is new; older rows do not name the position
+    that was open.
     """
     closed = number(row, "closed_price", ZERO)
     result = None if row.get("pnl") in (None, "") else Money(number(row, "pnl"))
@@ -345,10 +349,10 @@ def closed_position(row: Row) -> ClosedPosition:
 
 
 def fee(row: Row) -> FeeReport:
-    """Read one row of the fee history; ``amount`` is what the wallet lost.
+    """Parse one row of the fee history. ``amount`` is the loss of the wallet.
 
-    A fee in USDT contains its tax, one in rupees has it beside. A rebate is told as what came back,
-    funding as what was paid.
+    A fee in USDT includes its tax; a fee in rupees has it beside. A rebate has the amount that came
+    back, funding the amount paid.
     """
     kind = _one_of(row, "fee_type", _FEE_KINDS)
     told, traded = number(row, "fee_amount"), number(row, "transaction_amount", ZERO)
@@ -357,14 +361,14 @@ def fee(row: Row) -> FeeReport:
     amount = -told if kind is FeeKind.REBATE else told if currency == "USDT" else told + tax
     is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
     return FeeReport(
-        _id(row),
-        parse_symbol(row["symbol"]),
-        kind,
-        Money(amount),
-        Money(tax),
-        currency,
-        moment(row["created_at"]),
-        SIDES.get(by) if is_trade else None,
-        Money(traded) if is_trade and traded > 0 else None,
-        CLOSED_BY.get(by),
+        id=_id(row),
+        symbol=parse_symbol(row["symbol"]),
+        kind=kind,
+        amount=Money(amount),
+        tax=Money(tax),
+        currency=currency,
+        at=moment(row["created_at"]),
+        side=SIDES.get(by) if is_trade else None,
+        traded=Money(traded) if is_trade and traded > 0 else None,
+        closed_by=CLOSED_BY.get(by),
     )

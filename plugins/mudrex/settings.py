@@ -1,4 +1,4 @@
-"""The [plugin.mudrex] section, read and checked at start."""
+"""The [plugin.mudrex] section, read and checked at the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from rexalgo import InvalidValue, is_loopback
 
 
 class EntryApi(Enum):
-    """Which call an entry uses: v2 takes a client order id, v1 does not; AUTO is decided per
-    account, once, when it connects.
+    """The call for an entry: v2 takes a client order id, v1 does not. AUTO decides once per
+    account, when it connects.
     """
 
     V2 = "v2"
@@ -29,7 +29,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class MudrexSettings:
-    """Hold the section. The limits are requests per second and key: half of what is published."""
+    """The settings of the section. Limits are requests per second and key: half of the published
+    ones.
+    """
 
     base_url: str
     orders_per_s: int
@@ -38,7 +40,7 @@ class MudrexSettings:
 
     @staticmethod
     def parse(given: Mapping[str, object]) -> "MudrexSettings":
-        """Read the section; https is required except for an address of this machine."""
+        """Read the section. https is required, except for an address of this machine."""
         for name in given:
             if name not in DEFAULTS:
                 raise InvalidValue(f"plugin.mudrex.{name}", "one of " + ", ".join(DEFAULTS), name)

@@ -1,4 +1,4 @@
-"""What all accounts of the exchange share in one process, and how one path is read."""
+"""The state that all accounts share in one process, and how one path is read."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from rexalgo import ExchangeError, Price, Symbol
 
 @dataclass(slots=True)
 class Shared:
-    """Hold clients that may read contracts and prices (every such read needs a key), and the newest
+    """The clients that may read contracts and prices (every such read needs a key), and the newest
     prices.
     """
 
@@ -21,8 +21,8 @@ class Shared:
     turn: int = 0
 
     def reader(self) -> httpx.AsyncClient:
-        """Return a connected account's client; they take turns, so that no key carries the reading
-        alone.
+        """Return a connected account's client. They take turns, so that no key does all the
+        reading.
         """
         if not self.readers:
             raise ExchangeError(
@@ -33,7 +33,7 @@ class Shared:
 
 
 async def answered(http: httpx.AsyncClient, path: str, **query: str) -> httpx.Response:
-    """Ask for one path; raises ExchangeError for anything but 200."""
+    """Send a GET. Raise ExchangeError for anything but 200."""
     answer = await http.get(path, params=query)
     if answer.status_code != 200:
         raise judge_read(answer.status_code, answer.content)
@@ -41,7 +41,7 @@ async def answered(http: httpx.AsyncClient, path: str, **query: str) -> httpx.Re
 
 
 def data_in(answer: httpx.Response, path: str) -> Any:
-    """Return what an answer carries; raises ExchangeError where it cannot be read."""
+    """Return the data of an answer. Raise ExchangeError if it is unreadable."""
     try:
         return parsing.data_of(answer.content)
     except ValueError as error:
@@ -49,5 +49,5 @@ def data_in(answer: httpx.Response, path: str) -> Any:
 
 
 async def get(http: httpx.AsyncClient, path: str, **query: str) -> Any:
-    """Read one path; raises ExchangeError for anything but a readable answer."""
+    """Read one path. Raise ExchangeError for anything but a readable answer."""
     return data_in(await answered(http, path, **query), path)

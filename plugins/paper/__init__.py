@@ -1,7 +1,7 @@
-"""The ``paper`` exchange: a simulated venue with its own durable journal, for trying and proving
-everything without money.
+"""The ``paper`` exchange: a simulated venue with its own durable journal, for practice and tests
+without money.
 
-Everything it reports is labelled PAPER. It imports ``rexalgo``, trio and the standard library only,
+Everything it reports is labelled PAPER. It imports only ``rexalgo``, trio and the standard library,
 as any plugin would.
 """
 
@@ -19,7 +19,7 @@ default_settings: Mapping[str, object] = DEFAULTS
 def register_exchanges(
     register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the one adapter; settings are checked here, so that a wrong one stops start-up and
-    not the first order.
+    """Check the settings and register the adapter. A wrong setting stops the start, not the first
+    order.
     """
     register(PaperAdapter(PaperSettings.parse(settings)))

@@ -1,11 +1,10 @@
-"""One account at the venue: its state, and how each event changes it. No clock, no file, no market:
-events decide everything.
+"""One account at the venue: its state, and how each event changes it. No clock, no file, no market.
 
-What must hold: the state is exactly what its events make it, so replaying the journal rebuilds it.
-A position keeps its cost (the sum of price x quantity) instead of an average price, so that once
-flat the wallet is exactly the start plus what was sold, minus what was bought, minus fees. Only two
-divisions round, when a part of a position is closed: the part's cost and the part's margin, each
-half-even at the 12th decimal. Balances are at most 10^12, so every sum stays exact.
+The state is exactly what its events make it, so replaying the journal rebuilds it. A position keeps
+its cost (the sum of price x quantity), not an average price. So once it is flat, the wallet is
+exactly the starting balance plus sales, minus purchases, minus fees. Only two divisions round, when
+part of a position is closed: the part's cost and the part's margin, each half-even at the 12th
+decimal. Balances are at most 10^12, so every sum stays exact.
 """
 
 from dataclasses import dataclass, field
@@ -48,16 +47,16 @@ FORCED = {
     "stop loss": ClosedBy.STOP_LOSS,
     "take profit": ClosedBy.TAKE_PROFIT,
 }
-"""How the reason of an order that the venue made begins -> what closed the position."""
+"""Prefix of the reason of a venue's own order -> what closed the position."""
 CUT_REASON = "reduce-only: what was above the position was cancelled"
 
 
 @dataclass(slots=True)
 class OpenPosition:
-    """Hold one netted position; ``cost`` is its entry notional, ``margin`` its isolated margin.
+    """One netted position. ``cost`` is its entry notional, ``margin`` its isolated margin.
 
-    ``id`` is the order that opened it. ``entered`` and ``paid`` are quantity and worth of
-    everything that went in since it was flat, ``brought`` the worth of what was closed of it.
+    ``id`` is the order that opened it. ``entered`` and ``paid`` are the quantity and notional of
+    all entries since it was flat, ``brought`` is the notional of its closes.
     """
 
     side: PositionSide
@@ -75,24 +74,23 @@ class OpenPosition:
 
     @property
     def entry_price(self) -> Price:
-        """Return the average entry price, half-even at the 12th decimal; for showing, never for
-        reckoning.
+        """Return the average entry price, half-even at the 12th decimal. For display only, never
+        for calculation.
         """
         return Price(share(self.cost, Decimal(1), self.quantity))
 
     def profit_at(self, price: Price) -> Money:
-        """Return what closing everything at ``price`` would earn, before the fee."""
+        """Return the profit of closing everything at ``price``, before the fee."""
         earned = notional(price, self.quantity) - self.cost
         return Money(earned if self.side is PositionSide.LONG else -earned)
 
 
 @dataclass(slots=True)
 class Order:
-    """Hold one accepted order and what became of it. ``reserve`` is the margin and fee kept back
-    while it rests.
+    """One accepted order and its result. ``reserve`` is the margin and fee reserved while it rests.
 
-    ``position_id`` is the position that it opened, grew or closed; empty while nothing of it
-    executed.
+    ``position_id`` is the position that the order opened, increased or closed; it is empty while
+    nothing is filled.
     """
 
     placed: OrderPlaced
@@ -105,7 +103,7 @@ class Order:
 
     @property
     def closed_by(self) -> ClosedBy | None:
-        """Return what closed a position, None for an order that opened or grew one."""
+        """Return what closed a position, or None for an order that opened or increased one."""
         forced = next(
             (by for words, by in FORCED.items() if self.placed.reason.startswith(words)),
             ClosedBy.ORDER,
@@ -113,7 +111,7 @@ class Order:
         return forced if self.closes else None
 
     def report(self) -> OrderReport:
-        """Write the order as the port wants it."""
+        """Return the order as an OrderReport."""
         fill = self.fill
         return OrderReport(
             exchange_order_id=self.placed.order_id,
@@ -135,8 +133,8 @@ class Order:
 
 @dataclass(slots=True)
 class Account:
-    """Hold everything the venue knows of one account. ``checked_s`` is the last second whose price
-    was evaluated (memory only).
+    """The state of one account. ``checked_s`` is the last second whose price was evaluated, kept in
+    memory only.
     """
 
     key: str
@@ -152,8 +150,8 @@ class Account:
 
     @property
     def available(self) -> Money:
-        """Return the free margin: the wallet less the margin of positions and what resting orders
-        keep back.
+        """Return the free margin: the wallet less the margin of positions and the reserves of
+        resting orders.
         """
         used = sum((position.margin for position in self.positions.values()), ZERO)
         kept = sum((order.reserve for order in self.resting.values()), ZERO)
@@ -161,13 +159,13 @@ class Account:
 
 
 def open_account(event: AccountOpened) -> Account:
-    """Make the account that the event describes."""
+    """Return the account that the event describes."""
     return Account(event.account, event.balance, checked_s=second_of(event.at) - 1)
 
 
 def apply(account: Account, event: Event) -> None:
-    """Change the account as the event says. Events come from decisions that already checked them;
-    nothing is refused here.
+    """Change the account as the event says. Refuse nothing: the decision behind the event checked
+    it.
     """
     match event:
         case AccountOpened():
@@ -183,13 +181,12 @@ def apply(account: Account, event: Event) -> None:
         case ProtectionSet():
             position = account.positions[event.symbol]
             position.stop_loss, position.take_profit = event.stop_loss, event.take_profit
-    account.checked_s = (
-        second_of(event.at) - 1
-    )  # the same second is looked at again: two things may trigger in it
+    # the same second is evaluated again, because two events may trigger in it
+    account.checked_s = second_of(event.at) - 1
 
 
 def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
-    """Compute whole x part / of, rounded half-even at the 12th decimal."""
+    """Return whole x part / of, rounded half-even at the 12th decimal."""
     return WIDE.quantize(WIDE.divide(WIDE.multiply(whole, part), of), TWELFTH)
 
 
@@ -215,10 +212,17 @@ def _execute(account: Account, order: Order, fill: Fill, at: datetime) -> None:
     if position is not None and position.side is not side:
         order.position_id, order.closes = position.id, True
         rest -= _close(
-            account, order, position, min(fill.quantity, position.quantity), fill.price, at
+            account,
+            order=order,
+            position=position,
+            part=min(fill.quantity, position.quantity),
+            price=fill.price,
+            at=at,
         )
     if rest:
-        _grow(account, order.placed, side, Quantity(rest), fill.price, at)
+        _grow(
+            account, order=order.placed, side=side, quantity=Quantity(rest), price=fill.price, at=at
+        )
         order.position_id = order.position_id or account.positions[order.placed.symbol].id
     account.wallet = Money(account.wallet - fill.fee)
     account.fees = Money(account.fees + fill.fee)
@@ -250,8 +254,8 @@ def _close(
 
 
 def _closed_position(order: Order, position: OpenPosition, at: datetime) -> ClosedPosition:
-    """Write the record of a position that is flat: average prices over everything that went in and
-    out, half-even at the 12th decimal.
+    """Return the record of a flat position: average prices over all entries and exits, half-even at
+    the 12th decimal.
     """
     earned = position.brought - position.paid
     assert position.opened_at is not None, "an open position was opened"
@@ -282,17 +286,17 @@ def _grow(
     position = account.positions.get(order.symbol)
     if position is None:
         account.positions[order.symbol] = OpenPosition(
-            side,
-            quantity,
-            cost,
-            margin,
-            order.leverage,
-            order.stop_loss,
-            order.take_profit,
-            order.order_id,
-            at,
-            quantity,
-            cost,
+            side=side,
+            quantity=quantity,
+            cost=cost,
+            margin=margin,
+            leverage=order.leverage,
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            id=order.order_id,
+            opened_at=at,
+            entered=quantity,
+            paid=cost,
         )
         return
     position.entered += quantity

@@ -1,8 +1,7 @@
-"""The adapter and the account connections of the paper exchange: the port on one side, the venue on
-the other.
+"""The adapter and the account connections of the paper exchange.
 
-One venue per data folder, opened when first needed and closed with its last user. The account key
-at the venue is a hash of the secret; the secret itself is kept nowhere.
+There is one venue per data folder. It opens at its first use and closes with its last user. The
+account key at the venue is a hash of the secret; the secret itself is not stored.
 """
 
 import hashlib
@@ -48,7 +47,7 @@ SECRET_FIELD = CredentialField(
 
 
 def account_key(secret: str) -> str:
-    """Return the name under which the venue and its journal know the account of a secret."""
+    """Return the account key of a secret, as the venue and its journal use it."""
     return hashlib.sha256(f"rexalgo/paper/account/v1|{secret}".encode()).hexdigest()[:24]
 
 
@@ -56,7 +55,7 @@ def starting_balance(secret: str, default: Money) -> Money:
     """Return the balance that a secret asks for (``paper:BALANCE:anything``), otherwise the
     default.
 
-    Raises Rejected of kind CREDENTIALS for an empty secret, one that starts with ``bad-``, or an
+    Raise Rejected of kind CREDENTIALS for an empty secret, one that starts with ``bad-``, or an
     unreadable balance.
     """
     if not secret or secret.startswith("bad-"):
@@ -80,8 +79,9 @@ class _Shared:
 
 
 class PaperAdapter:
-    """Stand for the paper exchange. Traits come from the settings at start, everything else from
-    the context's settings.
+    """The adapter of the paper exchange.
+
+    Traits come from the settings at the start, everything else from the settings in the context.
     """
 
     name = "paper"
@@ -107,17 +107,15 @@ class PaperAdapter:
         return Environment.PAPER
 
     async def market_data(self, context: ExchangeContext) -> MarketData:
-        """Open the simulated market; raises JournalDamaged already here, so that a bad journal is
-        known at start.
+        """Open the simulated market. Raise JournalDamaged already here, so that a bad journal is
+        known at the start.
         """
         await trio.lowlevel.checkpoint()
         venue = self._use(context).venue
         return PaperMarketData(venue.prices, venue.clock, self._release_of(context))
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
-        """Open one account; raises Rejected of kind CREDENTIALS, NotExecuted when a new account
-        cannot be written.
-        """
+        """Open one account. Raise Rejected of kind CREDENTIALS, or NotExecuted if a write fails."""
         settings = PaperSettings.parse(context.settings)
         secret = login.credentials.get(SECRET_FIELD.name)
         text = "" if secret is None else secret.reveal()
@@ -128,13 +126,19 @@ class PaperAdapter:
         except BaseException:
             self._give_back(context.data_dir)
             raise
-        return PaperConnection(login, account_key(text), venue, settings, self._release_of(context))
+        return PaperConnection(
+            login,
+            key=account_key(text),
+            venue=venue,
+            settings=settings,
+            release=self._release_of(context),
+        )
 
     def _release_of(self, context: ExchangeContext) -> Callable[[], None]:
         return partial(self._give_back, context.data_dir)
 
     def _give_back(self, data_dir: str) -> None:
-        """Give back one use of the folder's venue; the last one closes it."""
+        """Release one use of the folder's venue. The last release closes it."""
         shared = self._shared[data_dir]
         shared.users -= 1
         if shared.users == 0:
@@ -154,9 +158,7 @@ class PaperAdapter:
 
 
 class PaperConnection:
-    """Act for one account at the venue. ``hang_for`` and ``raise_for`` go by the engine's account
-    id.
-    """
+    """A connection for one account. ``hang_for``, ``raise_for`` match the engine's account id."""
 
     def __init__(
         self,
@@ -174,12 +176,12 @@ class PaperConnection:
         self._raises = login.account.startswith(settings.raise_for)
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Check contract, leverage and step; nothing needs to be set beforehand here."""
+        """Check contract, leverage and step. The venue needs no other preparation."""
         await trio.lowlevel.checkpoint()
         check_contract(order)
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
-        """Place the order; it counts as accepted once its line is durable in the journal."""
+        """Place the order. It is accepted once its line is durable in the journal."""
         await self._delay()
         return await self._venue.place(self._key, order)
 
@@ -190,17 +192,17 @@ class PaperConnection:
         return await self._venue.report(self._key)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read every order of the symbol since then, newest first; always complete."""
+        """Read every order of the symbol since a time, newest first; always complete."""
         return await self._venue.history(self._key, symbol, since)
 
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = ()
     ) -> ClosedPositions:
-        """Read every position that was closed since then; always complete."""
+        """Read every position closed since a time; always complete."""
         return await self._venue.closed_positions(self._key, since)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Cancel a resting order; raises Rejected for an unknown id."""
+        """Cancel a resting order. Raise Rejected for an unknown id."""
         await self._delay()
         await self._venue.cancel(self._key, exchange_order_id)
 
@@ -210,7 +212,7 @@ class PaperConnection:
         await self._venue.protect(self._key, protection)
 
     async def aclose(self) -> None:
-        """Give the venue back."""
+        """Release the venue."""
         self._release()
         await trio.lowlevel.checkpoint()
 

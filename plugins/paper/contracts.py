@@ -1,8 +1,8 @@
 """The ten contracts of the paper exchange: steps, minimums and leverage ranges like those of real
 venues.
 
-``quantity_min`` is above the step in some of them, so that residues below the minimum can happen
-here as they do outside.
+In some contracts ``quantity_min`` is above the step, so that residues below the minimum occur here
+as they do at real venues.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from decimal import Decimal
 from rexalgo import Instrument, Money, Price, Quantity, Ratio, Symbol
 
 MAINTENANCE_RATE = Decimal("0.005")
-"""Share of the entry notional below which isolated margin is liquidated; 1 / leverage_max must stay
-above it.
+"""Share of the entry notional below which isolated margin is liquidated. It must stay below
+1 / leverage_max.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Pair an instrument with the price around which its simulated market moves."""
+    """An instrument with the price around which its simulated market moves."""
 
     instrument: Instrument
     price_base: Price
@@ -43,15 +43,75 @@ def _contract(
 
 CONTRACTS: dict[Symbol, Contract] = dict(
     (
-        _contract("BTCUSDT", "65000", "0.1", ("0.001", "0.001", "500"), "100"),
-        _contract("ETHUSDT", "3200", "0.01", ("0.01", "0.01", "5000"), "100"),
-        _contract("SOLUSDT", "150", "0.01", ("0.1", "0.1", "50000"), "75"),
-        _contract("BNBUSDT", "580", "0.01", ("0.01", "0.02", "5000"), "75"),
-        _contract("XRPUSDT", "0.55", "0.0001", ("0.1", "10", "5000000"), "75"),
-        _contract("ADAUSDT", "0.45", "0.0001", ("1", "10", "5000000"), "50"),
-        _contract("DOGEUSDT", "0.125", "0.00001", ("1", "40", "30000000"), "50"),
-        _contract("AVAXUSDT", "28", "0.001", ("0.1", "0.2", "100000"), "50"),
-        _contract("LINKUSDT", "14", "0.001", ("0.01", "0.5", "200000"), "50"),
-        _contract("LTCUSDT", "75", "0.01", ("0.01", "0.1", "50000"), "50"),
+        _contract(
+            "BTCUSDT",
+            base="65000",
+            step="0.1",
+            quantities=("0.001", "0.001", "500"),
+            leverage_max="100",
+        ),
+        _contract(
+            "ETHUSDT",
+            base="3200",
+            step="0.01",
+            quantities=("0.01", "0.01", "5000"),
+            leverage_max="100",
+        ),
+        _contract(
+            "SOLUSDT",
+            base="150",
+            step="0.01",
+            quantities=("0.1", "0.1", "50000"),
+            leverage_max="75",
+        ),
+        _contract(
+            "BNBUSDT",
+            base="580",
+            step="0.01",
+            quantities=("0.01", "0.02", "5000"),
+            leverage_max="75",
+        ),
+        _contract(
+            "XRPUSDT",
+            base="0.55",
+            step="0.0001",
+            quantities=("0.1", "10", "5000000"),
+            leverage_max="75",
+        ),
+        _contract(
+            "ADAUSDT",
+            base="0.45",
+            step="0.0001",
+            quantities=("1", "10", "5000000"),
+            leverage_max="50",
+        ),
+        _contract(
+            "DOGEUSDT",
+            base="0.125",
+            step="0.00001",
+            quantities=("1", "40", "30000000"),
+            leverage_max="50",
+        ),
+        _contract(
+            "AVAXUSDT",
+            base="28",
+            step="0.001",
+            quantities=("0.1", "0.2", "100000"),
+            leverage_max="50",
+        ),
+        _contract(
+            "LINKUSDT",
+            base="14",
+            step="0.001",
+            quantities=("0.01", "0.5", "200000"),
+            leverage_max="50",
+        ),
+        _contract(
+            "LTCUSDT",
+            base="75",
+            step="0.01",
+            quantities=("0.01", "0.1", "50000"),
+            leverage_max="50",
+        ),
     )
 )

@@ -1,6 +1,6 @@
-"""What happens at the venue, as values, and their form in the journal: one JSON object each.
+"""The events at the venue, as values, and their form in the journal: one JSON object each.
 
-The journal's order lines are the exchange's own record and are read by people and tests, so every
+The order lines of the journal are the exchange's own record. People and tests read them, so every
 field is written out: account key, client order id, exchange order id, symbol, side, quantity as
 sent, reduce_only, time. Money is text.
 """
@@ -27,7 +27,7 @@ Record = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Hold one execution. ``quantity`` is below the order's where a reduce-only order met a smaller
+    """One execution. ``quantity`` is below the order's when a reduce-only order meets a smaller
     position.
     """
 
@@ -38,21 +38,21 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class AccountOpened:
-    """An account was seen for the first time and given its starting balance."""
+    """The event that opens an account with its starting balance."""
 
     account: str
     balance: Money
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced:
-    """An order was accepted; ``fill`` is None while it rests. ``client_order_id`` is None for the
-    venue's own orders.
+    """The event that accepts an order. ``fill`` is None while it rests; ``client_order_id`` is None
+    for the venue's own orders.
 
-    ``reserve`` is the margin and fee kept back while it rests, zero for what fills at once or only
-    reduces. ``reason`` says why the venue acted by itself (stop, target, liquidation), empty
-    otherwise.
+    ``reserve`` is the margin and fee reserved while it rests; it is zero for an order that fills at
+    once or only reduces. ``reason`` says why the venue acted by itself (stop, target, liquidation);
+    it is empty otherwise.
     """
 
     account: str
@@ -75,7 +75,7 @@ class OrderPlaced:
 
 @dataclass(frozen=True, slots=True)
 class OrderFilled:
-    """A resting order was executed."""
+    """The event that fills a resting order."""
 
     account: str
     order_id: str
@@ -85,7 +85,7 @@ class OrderFilled:
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
-    """A resting order was cancelled."""
+    """The event that cancels a resting order."""
 
     account: str
     order_id: str
@@ -95,7 +95,7 @@ class OrderCancelled:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionSet:
-    """A position's stop and target were set; None: it has none from now on."""
+    """The event that sets a position's stop and target; None removes one."""
 
     account: str
     symbol: Symbol
@@ -108,7 +108,7 @@ Event = AccountOpened | OrderPlaced | OrderFilled | OrderCancelled | ProtectionS
 
 
 def write_event(event: Event) -> Record:
-    """Turn an event into its journal form."""
+    """Return an event in its journal form."""
     match event:
         case AccountOpened(account, balance, at):
             return {
@@ -147,8 +147,8 @@ def write_event(event: Event) -> Record:
 
 
 def read_event(record: Mapping[str, object]) -> Event:
-    """Read an event back; raises KeyError or ValueError for a record that this version did not
-    write.
+    """Return the event of a record. Raise KeyError or ValueError for a record that this version did
+    not write.
     """
     kind = record["kind"]
     account, at = str(record["account"]), datetime.fromisoformat(str(record["at"]))
@@ -165,7 +165,13 @@ def read_event(record: Mapping[str, object]) -> Event:
             )
         case "protection":
             stop, target = _price(record["stop_loss"]), _price(record["take_profit"])
-            return ProtectionSet(account, Symbol(str(record["symbol"])), stop, target, at)
+            return ProtectionSet(
+                account=account,
+                symbol=Symbol(str(record["symbol"])),
+                stop_loss=stop,
+                take_profit=target,
+                at=at,
+            )
         case _:
             raise ValueError(
                 "expected a record of kind account, order, fill, cancel or protection, found "

@@ -1,11 +1,11 @@
 """The venue's own record: an append-only file of JSON lines, each with a checksum, each durable
 before it is acknowledged.
 
-Callers that append at the same moment share one fsync: the first of them waits for the disk and
-writes everything that gathered meanwhile. A line torn by a crash is cut off at open (nobody was
-told of it); any other damage refuses to start. A write that fails is taken back by cutting the file
-to its last good length; only if that fails too is the outcome uncertain, and the next write starts
-by cutting again. One process per file: the engine's folder lock sees to that.
+Callers that append at the same moment share one fsync: the first one waits for the disk and writes
+everything that was added meanwhile. A line torn by a crash is cut off at open, because nobody got
+an answer for it; any other damage stops the start. A failed write is undone by cutting the file to
+its last good length. If the cut fails too, the outcome is uncertain, and the next write starts with
+the cut. One process uses the file; the engine's folder lock ensures that.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from plugins.paper.events import Record
-from rexalgo import RexAlgoError
+from rexalgo import RexAlgoError, sync_folder
 
 HEADER: Final[Record] = {"kind": "journal", "version": 1}
 _MARK: Final = b',"sum":"'
@@ -26,14 +26,16 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class JournalDamaged(RexAlgoError):
-    """Say that the journal cannot be trusted: restore the file from a backup, or move it away to
-    begin anew.
+    """Raised when the journal cannot be trusted.
+
+    Restore the file from a backup, or move it away to start with new paper accounts.
     """
 
 
 class JournalWriteFailed(RexAlgoError):
-    """Say that records were not written. ``taken_back`` tells whether that is proven; otherwise
-    they may be on the disk.
+    """Raised when records were not written.
+
+    ``taken_back`` says whether that is proven; otherwise they may be on the disk.
     """
 
     def __init__(self, text: str, taken_back: bool) -> None:
@@ -51,8 +53,8 @@ class _Batch:
 
 
 class Journal:
-    """Append records durably. ``inline`` writes on the event loop (a virtual clock cannot wait for
-    a thread).
+    """An append-only file of durable records. ``inline`` writes on the event loop, because a
+    virtual clock cannot wait for a thread.
     """
 
     def __init__(self, descriptor: int, size: int, inline: bool) -> None:
@@ -66,8 +68,8 @@ class Journal:
 
     @staticmethod
     def open(path: Path, *, inline: bool) -> "tuple[Journal, list[Record]]":
-        """Open or make the file (mode 0600) and return it with its records; cuts a torn end, raises
-        JournalDamaged.
+        """Open or create the file (mode 0600) and return it with its records. Cut off a torn end;
+        raise JournalDamaged.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -77,15 +79,15 @@ class Journal:
             journal._cut()
             if not records:
                 journal._write(write_line(HEADER))
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except BaseException:
             os.close(descriptor)
             raise
         return journal, records[1:]
 
     async def append(self, record: Record) -> None:
-        """Return once the record is durable; raises JournalWriteFailed. Not cancelled once begun:
-        it ends with the disk.
+        """Return once the record is durable. Raise JournalWriteFailed. A started write cannot be
+        cancelled.
         """
         with trio.CancelScope(shield=True):
             batch = self._batch
@@ -98,11 +100,11 @@ class Journal:
             raise JournalWriteFailed(str(batch.failure), batch.failure.taken_back)
 
     def close(self) -> None:
-        """Close the file; every append must have returned."""
+        """Close the file. Every append must have returned."""
         os.close(self._descriptor)
 
     async def _lead(self, batch: _Batch) -> None:
-        """Write the batch when the disk is free; whoever appends until then joins it."""
+        """Write the batch once the disk is free. Records appended until then join the batch."""
         async with self._disk:
             self._batch = _Batch()
             try:
@@ -153,22 +155,23 @@ class Journal:
 
 
 def read_journal(path: str | Path) -> list[Record]:
-    """Read every whole record of a journal, header left out, also while the exchange runs; raises
+    """Read every whole record of a journal without the header, also while the exchange runs. Raise
     JournalDamaged.
 
-    Orders are the records with ``kind`` ``order``; see events.py for their fields. Changes nothing.
+    Orders are the records with ``kind`` ``order``; events.py describes their fields. Changes
+    nothing.
     """
     return _parse(Path(path).read_bytes(), Path(path))[0][1:]
 
 
 def write_line(record: Record) -> bytes:
-    """Write a record as one JSON line whose last field is the CRC-32 of what stands before it."""
+    """Return a record as one JSON line. Its last field is the CRC-32 of the text before it."""
     body = _ENCODER.encode(record).encode()[:-1]
     return b'%s%s%08x"}\n' % (body, _MARK, zlib.crc32(body))
 
 
 def read_line(line: bytes) -> Record | None:
-    """Read a line without its newline; None when it is no whole, undamaged record."""
+    """Return the record of a line without its newline, or None if it is incomplete or damaged."""
     body, mark, tail = line.rpartition(_MARK)
     if not mark or tail != b'%08x"}' % zlib.crc32(body):
         return None
@@ -177,10 +180,10 @@ def read_line(line: bytes) -> Record | None:
 
 
 def _parse(data: bytes, path: Path) -> tuple[list[Record], int]:
-    """Return the records and the length of what is good.
+    """Return the records and the length of the good part.
 
-    Only an end that a crash can leave (no newline, or zeros where pages never arrived) is left out;
-    any other bad line, or a good one after a bad one, is damage to what was acknowledged and is
+    Only an end that a crash can leave is cut off: no newline, or zeros where pages never arrived.
+    Any other bad line, or a good line after a bad one, is damage to acknowledged records and is
     refused.
     """
     records: list[Record] = []
@@ -217,11 +220,3 @@ def _write_all(descriptor: int, data: bytes, at: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, at)
         view, at = view[written:], at + written
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,11 +1,11 @@
 """The simulated market: a price for every contract and every second, as a pure function of seed,
 symbol and time.
 
-A price stands for one whole second. It is the contract's base price moved by four seeded sine waves
-(about one minute to one and a half days) and a little hashed noise, rounded to a whole number of
-price steps. The waves are float arithmetic; a Decimal is made only from the whole number of steps,
-so that no price carries a float's tail. The same seed gives the same prices after a restart and in
-every process. There is no state but caches.
+A price is valid for one whole second. It is the contract's base price, moved by four seeded sine
+waves (about one minute to one and a half days) and a little hashed noise, rounded to a whole number
+of price steps. The waves are float arithmetic; a Decimal is made only from the whole number of
+steps, so no price has the tail of a float. The same seed gives the same prices after a restart and
+in every process. There is no state but caches.
 """
 
 import hashlib
@@ -31,21 +31,23 @@ _MASK = 2**64 - 1
 
 
 class PricePath(Protocol):
-    """Know the price of every contract at every second since the epoch; what the venue evaluates
-    stops against.
+    """The price of every contract at every second since the epoch. The venue evaluates stops
+    against it.
     """
 
     def price(self, symbol: Symbol, second: int) -> Price:
-        """Return the last (and mark) price that stands during that second."""
+        """Return the last (and mark) price of that second."""
         ...
 
     def block(self, symbol: Symbol, number: int) -> tuple[Price, Price]:
-        """Return lowest and highest price of the seconds ``number * 60`` to ``number * 60 + 59``."""
+        """Return the lowest and highest price of the seconds ``number * 60`` to ``number * 60 +
+        59``.
+        """
         ...
 
 
 class SimulatedPrices:
-    """Compute the price path from a seed; symbols in ``fixed`` never move."""
+    """A price path computed from a seed. Symbols in ``fixed`` never move."""
 
     def __init__(self, seed: int, volatility_bps: Decimal, fixed: Mapping[Symbol, Price]) -> None:
         self._amplitude = float(volatility_bps) / 10_000
@@ -75,7 +77,7 @@ class SimulatedPrices:
 
 
 def make_prices(settings: PaperSettings) -> SimulatedPrices:
-    """Make the price path that the settings describe."""
+    """Return the price path that the settings describe."""
     return SimulatedPrices(settings.seed, settings.volatility_bps, settings.price_fixed)
 
 
@@ -90,7 +92,7 @@ def _shape(seed: int, symbol: Symbol) -> tuple[int, tuple[tuple[float, float, fl
 
 
 def _noise(seed: int, second: int) -> float:
-    """Return a number from -1 to 1 that looks random (splitmix64, public domain algorithm by
+    """Return a pseudo-random number from -1 to 1 (splitmix64, a public domain algorithm by
     Sebastiano Vigna).
     """
     mixed = (seed + second * 0x9E3779B97F4A7C15) & _MASK
@@ -100,11 +102,11 @@ def _noise(seed: int, second: int) -> float:
 
 
 def candle(prices: PricePath, symbol: Symbol, interval_s: int, opened_s: int) -> Candle:
-    """Build one candle from at most 60 evenly spaced prices: every second up to one minute, samples
-    above it.
+    """Return one candle from at most 60 evenly spaced prices: every second up to one minute,
+    samples above that.
 
-    Open and close are always the prices of the first and of the last second. Volume is made up, but
-    always the same.
+    Open and close are always the prices of the first and the last second. The volume is invented,
+    but always the same.
     """
     seconds = range(opened_s, opened_s + interval_s, max(1, interval_s // _SAMPLES_MAX))
     path = [prices.price(symbol, second) for second in (*seconds, opened_s + interval_s - 1)]
@@ -122,7 +124,7 @@ def candle(prices: PricePath, symbol: Symbol, interval_s: int, opened_s: int) ->
 
 
 class PaperMarketData:
-    """Serve the simulated market through the port; nothing here waits for anything outside."""
+    """The market data of the simulated market. Nothing here waits for anything outside."""
 
     def __init__(self, prices: PricePath, clock: Clock, release: Callable[[], None]) -> None:
         self._prices = prices
@@ -135,7 +137,7 @@ class PaperMarketData:
         return tuple(contract.instrument for contract in CONTRACTS.values())
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        """Return the present prices; unknown symbols are left out."""
+        """Return the current prices. Unknown symbols are left out."""
         await trio.lowlevel.checkpoint()
         now = self._clock.now()
         known = [
@@ -146,8 +148,8 @@ class PaperMarketData:
         return tuple(Quote(symbol, price, price, now) for symbol, price in known)
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Return closed candles aligned to multiples of the interval, at most 1,000; raises
-        InvalidValue for what is not traded.
+        """Return closed candles aligned to multiples of the interval, at most 1,000. Raise
+        InvalidValue for an untraded symbol.
         """
         if symbol not in CONTRACTS:
             raise InvalidValue("symbol", "one of " + ", ".join(CONTRACTS), symbol)
@@ -165,11 +167,11 @@ class PaperMarketData:
         return tuple(found)
 
     async def aclose(self) -> None:
-        """Give the venue back."""
+        """Release the venue."""
         self._release()
         await trio.lowlevel.checkpoint()
 
 
 def second_of(moment: datetime) -> int:
-    """Return the whole second since the epoch in which ``moment`` (with a zone, after 1970) lies."""
+    """Return the whole second since the epoch of ``moment`` (with a zone, after 1970)."""
     return int(moment.timestamp())

@@ -1,9 +1,9 @@
 """The venue's decisions, pure: an order and an account give an event or a refusal; a price path
-gives what it triggers.
+gives its triggers.
 
-Nothing here changes an account; the caller makes events durable first and applies them afterwards.
-Refusals read like those of real venues and name expected and found. Liquidation uses isolated
-margin only: an account never loses more in a position than the margin behind it.
+Nothing here changes an account: the caller makes events durable first and applies them afterwards.
+Refusals read like those of real venues and name what was expected and found. Margin is isolated: an
+account never loses more in a position than the margin behind it.
 """
 
 import re
@@ -50,20 +50,20 @@ _CLIENT_ID: Final = re.compile(r"[a-zA-Z0-9-]{1,36}")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Hold the venue's prices for its service as shares (0.0005 is 5 bps)."""
+    """The venue's costs as shares (0.0005 is 5 bps)."""
 
     fee_rate: Decimal
     slippage_rate: Decimal
 
     @staticmethod
     def of_bps(fee_bps: Decimal, slippage_bps: Decimal) -> "Terms":
-        """Make terms from basis points."""
+        """Return the terms from basis points."""
         return Terms(
             WIDE.divide(fee_bps, Decimal(10_000)), WIDE.divide(slippage_bps, Decimal(10_000))
         )
 
     def fee(self, worth: Money) -> Money:
-        """Compute the taker fee, rounded up at the 12th decimal; every fill is charged as taker."""
+        """Return the taker fee, rounded up at the 12th decimal. Every fill is charged as taker."""
         return Money(WIDE.multiply(worth, self.fee_rate).quantize(TWELFTH, ROUND_CEILING, WIDE))
 
 
@@ -73,10 +73,10 @@ class Terms:
 def decide_order(
     account: Account, order: OrderIntent, price: Price, order_id: str, now: datetime, terms: Terms
 ) -> OrderPlaced:
-    """Accept the order as an event, filled at once or resting; raises Rejected.
+    """Return the event that accepts the order, filled at once or resting. Raise Rejected.
 
     ``price`` is the last price now. A market order fills there, worse by the slippage; a limit
-    order that crosses fills at ``price``. Triggers up to ``now`` must have been applied before.
+    order that crosses fills at ``price``. The caller must have applied all triggers up to ``now``.
     """
     instrument = check_contract(order, closes_all=closes_all(account, order))
     if not _CLIENT_ID.fullmatch(order.client_order_id):
@@ -103,16 +103,18 @@ def decide_order(
     )
     limit = order.limit_price
     if limit is not None and (price > limit if order.side is OrderSide.BUY else price < limit):
-        return _rest(account, placed, limit, instrument, terms)
+        return _rest(account, placed=placed, limit=limit, instrument=instrument, terms=terms)
     paid = price if limit is not None else _slipped(price, order.side, instrument, terms)
-    return _take(account, placed, paid, instrument, terms)
+    return _take(account, placed=placed, price=paid, instrument=instrument, terms=terms)
 
 
 def decide_protection(
     account: Account, wanted: ProtectionOrder, price: Price, now: datetime
 ) -> ProtectionSet:
-    """Set or take away a position's stop and target; raises Rejected for no such position, a wrong
-    step, a level passed already.
+    """Return the event that sets or removes a position's stop and target.
+
+    Raise Rejected for a missing position, a wrong step, or a level that the price has passed
+    already.
     """
     position = account.positions.get(wanted.symbol)
     if position is None or position.side is not wanted.position_side:
@@ -137,21 +139,27 @@ def decide_protection(
             raise Rejected(
                 f"{name} {plain(level)} would trigger at once at {plain(price)} ({wanted.symbol})"
             )
-    return ProtectionSet(account.key, wanted.symbol, wanted.stop_loss, wanted.take_profit, now)
+    return ProtectionSet(
+        account=account.key,
+        symbol=wanted.symbol,
+        stop_loss=wanted.stop_loss,
+        take_profit=wanted.take_profit,
+        at=now,
+    )
 
 
 def closes_all(account: Account, order: OrderIntent) -> bool:
-    """Tell whether an order closes the whole of a position."""
+    """Return whether an order closes the whole of a position."""
     held = account.positions.get(order.symbol)
     return order.reduce_only and held is not None and order.quantity == held.quantity
 
 
 def check_contract(order: OrderIntent, *, closes_all: bool = False) -> Instrument:
-    """Find the order's contract and check leverage and the quantity's step and maximum; raises
+    """Return the order's contract. Check the leverage, and the quantity's step and maximum. Raise
     Rejected.
 
-    A reducing order changes no leverage, and closing all of a position is a call of its own:
-    neither is checked for what it does not use.
+    A reducing order changes no leverage, and closing a whole position is a separate call: neither
+    is checked for what it does not use.
     """
     contract = CONTRACTS.get(order.symbol)
     if contract is None:
@@ -198,7 +206,7 @@ def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms
 
 
 def _check_position(account: Account, order: OrderIntent) -> None:
-    """Refuse an exit that names a position which is not the one that stands there."""
+    """Refuse an exit that names another position than the open one."""
     position = account.positions.get(order.symbol)
     if (
         order.reduce_only
@@ -218,13 +226,15 @@ def _take(
         quantity = _reducible(account, placed)
         _check_minimum(
             placed,
-            quantity,
-            price,
-            instrument,
-            quantity == account.positions[placed.symbol].quantity,
+            quantity=quantity,
+            price=price,
+            instrument=instrument,
+            closes_all=quantity == account.positions[placed.symbol].quantity,
         )
         return replace(placed, fill=Fill(quantity, price, terms.fee(notional(price, quantity))))
-    _check_minimum(placed, placed.quantity, price, instrument, False)
+    _check_minimum(
+        placed, quantity=placed.quantity, price=price, instrument=instrument, closes_all=False
+    )
     _check_protection(placed, price)
     fee = terms.fee(notional(price, placed.quantity))
     _check_balance(account, placed, price, fee)
@@ -238,13 +248,15 @@ def _rest(
         quantity = _reducible(account, placed)
         _check_minimum(
             placed,
-            quantity,
-            limit,
-            instrument,
-            quantity == account.positions[placed.symbol].quantity,
+            quantity=quantity,
+            price=limit,
+            instrument=instrument,
+            closes_all=quantity == account.positions[placed.symbol].quantity,
         )
         return placed
-    _check_minimum(placed, placed.quantity, limit, instrument, False)
+    _check_minimum(
+        placed, quantity=placed.quantity, price=limit, instrument=instrument, closes_all=False
+    )
     _check_protection(placed, limit)
     fee = terms.fee(notional(limit, placed.quantity))
     reserve = Money(initial_margin(limit, placed.quantity, placed.leverage) + fee)
@@ -263,8 +275,8 @@ def _reducible(account: Account, placed: OrderPlaced) -> Quantity:
 def _check_minimum(
     placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument, closes_all: bool
 ) -> None:
-    """Refuse what is too small. Closing a whole position is always allowed; reducing is free of the
-    least notional.
+    """Refuse an order that is too small. A whole position may always be closed; a reducing order
+    has no minimum notional.
     """
     if closes_all:
         return
@@ -331,10 +343,10 @@ def _direction(side: OrderSide) -> PositionSide:
 def next_trigger(
     account: Account, prices: PricePath, now: datetime, order_id: str, terms: Terms
 ) -> Event | None:
-    """Find the earliest thing that the price path since the last look sets off; None when there is
-    nothing up to ``now``.
+    """Return the earliest event that the price path has triggered since the last look, or None up
+    to ``now``.
 
-    Looks at most 3,600 seconds back. The caller makes the event durable, applies it and asks again
+    Looks back at most 3,600 seconds. The caller makes the event durable, applies it and asks again
     until None.
     """
     orphan = _orphan(account, now)
@@ -348,7 +360,11 @@ def next_trigger(
     ):
         low, high = _levels(account, symbol)
         second = _first_crossing(
-            prices, symbol, low, high, range(first, (last if found is None else found[0] - 1) + 1)
+            prices,
+            symbol=symbol,
+            low=low,
+            high=high,
+            seconds=range(first, (last if found is None else found[0] - 1) + 1),
         )
         if second is not None:
             found = (second, symbol)
@@ -357,17 +373,17 @@ def next_trigger(
     second, symbol = found
     return _triggered(
         account,
-        symbol,
-        prices.price(symbol, second),
-        datetime.fromtimestamp(second, UTC),
-        order_id,
-        terms,
+        symbol=symbol,
+        price=prices.price(symbol, second),
+        at=datetime.fromtimestamp(second, UTC),
+        order_id=order_id,
+        terms=terms,
     )
 
 
 def liquidation_price(position: OpenPosition) -> Price | None:
-    """Compute where margin + profit falls to the maintenance margin; None where no price reaches
-    it. Half-even, 12th decimal.
+    """Return the price where margin + profit falls to the maintenance margin, half-even at the 12th
+    decimal; None if no price reaches it.
     """
     keep = position.cost * MAINTENANCE_RATE
     sign = 1 if position.side is PositionSide.LONG else -1
@@ -389,8 +405,8 @@ def _faces_position(account: Account, order: Order) -> bool:
 
 
 def _levels(account: Account, symbol: Symbol) -> tuple[Price | None, Price | None]:
-    """Return the price at or below which something happens, and the one at or above which something
-    does.
+    """Return the price at or below which something triggers, and the price at or above which
+    something triggers.
     """
     lows: list[Price | None] = []
     highs: list[Price | None] = []
@@ -415,8 +431,8 @@ def _resting_on(account: Account, symbol: Symbol) -> Iterator[Order]:
 def _first_crossing(
     prices: PricePath, symbol: Symbol, low: Price | None, high: Price | None, seconds: range
 ) -> int | None:
-    """Return the first second whose price is at or beyond a level; whole minutes without any are
-    skipped at once.
+    """Return the first second whose price is at or beyond a level. Skips whole minutes without a
+    crossing.
     """
 
     def crossed(lowest: Price, highest: Price) -> bool:
@@ -441,12 +457,20 @@ def _first_crossing(
 def _triggered(
     account: Account, symbol: Symbol, price: Price, at: datetime, order_id: str, terms: Terms
 ) -> Event:
-    """Decide what happens first at ``price``: liquidation, stop, target, then resting orders,
-    oldest first.
+    """Return the first event at ``price``: liquidation, stop, target, then resting orders, oldest
+    first.
     """
     position = account.positions.get(symbol)
     if position is not None:
-        forced = _forced(account.key, symbol, position, price, at, order_id, terms)
+        forced = _forced(
+            account.key,
+            symbol=symbol,
+            position=position,
+            price=price,
+            at=at,
+            order_id=order_id,
+            terms=terms,
+        )
         if forced is not None:
             return forced
     for order in _resting_on(account, symbol):
@@ -523,8 +547,8 @@ def _why_forced(position: OpenPosition, price: Price) -> str | None:
 
 
 def _liquidation_fill(position: OpenPosition, price: Price, terms: Terms) -> Fill:
-    """Fill at ``price``, but never beyond bankruptcy, and charge at most what is left of the
-    margin.
+    """Return the fill of a liquidation at ``price``, never beyond bankruptcy. The fee is at most
+    the margin that is left.
     """
     quantity = position.quantity
     if position.side is PositionSide.LONG:

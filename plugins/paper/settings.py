@@ -1,7 +1,7 @@
-"""The ``[plugin.paper]`` section as one frozen value. Unknown or wrong settings raise InvalidValue
-naming the field.
+"""The ``[plugin.paper]`` section as one frozen value. An unknown or wrong setting raises
+InvalidValue with its field.
 
-Numbers that are money or rates are text, as everywhere; counts are whole numbers.
+Money and rates are text, as everywhere; counts are whole numbers.
 """
 
 from collections.abc import Mapping
@@ -41,9 +41,9 @@ BALANCE_MAX = Decimal(10**12)
 _FLUSHES = ("thread", "inline")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
-    """Hold every setting; README.md of this plugin says what each is for."""
+    """The settings of the plugin. Its README.md describes each."""
 
     seed: int
     volatility_bps: Decimal
@@ -63,7 +63,7 @@ class PaperSettings:
 
     @staticmethod
     def parse(table: Mapping[str, object]) -> "PaperSettings":
-        """Read the section; absent settings take their defaults."""
+        """Return the settings of the section. Absent settings take their defaults."""
         for name in table:
             if name not in DEFAULTS:
                 raise InvalidValue(_path(name), "one of " + ", ".join(DEFAULTS), name)
@@ -88,7 +88,7 @@ class PaperSettings:
 
 
 def parse_balance(value: object, field: str) -> Money:
-    """Read a starting balance above zero, at most 10^12, so that no sum of this venue ever needs
+    """Return a starting balance above zero and at most 10^12, so that no sum of this venue needs
     rounding.
     """
     balance = parse_money(value, field)

@@ -1,10 +1,10 @@
 """The running venue: accounts rebuilt from the journal, one order at a time per account, every
 event durable before it counts.
 
-What must hold: an event is applied only after its line is durable, and nothing else touches that
-account in between (a lock per account), so two orders cannot spend the same margin and memory never
-holds what the disk does not. Different accounts share one fsync. Reads write nothing, except stops,
-targets, liquidations and fills that the price has set off since the last look.
+An event is applied only after its line is durable. A lock per account lets nothing else touch that
+account in between, so two orders cannot spend the same margin, and memory never holds what the disk
+does not. Different accounts share one fsync. A read writes nothing, except stops, targets,
+liquidations and fills that the price has triggered since the last look.
 """
 
 from collections.abc import Iterable
@@ -55,9 +55,7 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 class Venue:
-    """Hold every account of one data folder. Not for two processes, nor two venues, on the same
-    folder.
-    """
+    """All accounts of one data folder. Only one venue in one process may use a folder."""
 
     def __init__(
         self,
@@ -83,7 +81,9 @@ class Venue:
 
     @staticmethod
     def open(folder: Path, prices: PricePath, clock: Clock, settings: PaperSettings) -> "Venue":
-        """Replay the journal in ``folder``; raises JournalDamaged. Blocks while it reads."""
+        """Replay the journal in ``folder`` and return the venue. Raise JournalDamaged. Blocks while
+        it reads.
+        """
         journal, records = Journal.open(folder / JOURNAL_NAME, inline=settings.flush == "inline")
         try:
             accounts = replay(read_event(record) for record in records)
@@ -92,15 +92,15 @@ class Venue:
             raise JournalDamaged(
                 f"{folder / JOURNAL_NAME} holds a record that this version cannot read: {error!r}"
             ) from error
-        return Venue(journal, accounts, prices, clock, settings)
+        return Venue(journal, accounts=accounts, prices=prices, clock=clock, settings=settings)
 
     def close(self) -> None:
-        """Close the journal; no call may be under way."""
+        """Close the journal. No call may be in progress."""
         self._journal.close()
 
     async def open_account(self, key: str, balance: Money) -> None:
-        """Give a new account its starting balance; one that the journal knows keeps what it has.
-        Raises NotExecuted.
+        """Give a new account its starting balance; an existing account keeps its own. Raise
+        NotExecuted.
         """
         async with self._lock(key):
             if key in self.accounts:
@@ -113,7 +113,7 @@ class Venue:
             self.accounts[key] = open_account(event)
 
     async def place(self, key: str, intent: OrderIntent) -> OrderReport:
-        """Accept one order durably and report it; raises Rejected, NotExecuted or OutcomeUnknown."""
+        """Accept one order durably and report it. Raise Rejected, NotExecuted or OutcomeUnknown."""
         self._calls += 1
         if self._settings.reject_every and self._calls % self._settings.reject_every == 0:
             raise Rejected(
@@ -141,7 +141,7 @@ class Venue:
         return order.report()
 
     async def cancel(self, key: str, order_id: str) -> None:
-        """Cancel a resting order; one that is done stays as it is. Raises Rejected for an id that
+        """Cancel a resting order; a finished order stays as it is. Raise Rejected for an id that
         this account never had.
         """
         async with self._lock(key):
@@ -155,8 +155,8 @@ class Venue:
                 )
 
     async def protect(self, key: str, wanted: ProtectionOrder) -> None:
-        """Set a position's stop and target durably; what stands so already is left. Raises Rejected
-        or NotExecuted.
+        """Set a position's stop and target durably; write nothing if they are set already. Raise
+        Rejected or NotExecuted.
         """
         async with self._lock(key):
             account = await self._up_to_date(key)
@@ -169,7 +169,7 @@ class Venue:
                 await self._record_order(account, event)
 
     async def report(self, key: str) -> AccountReport:
-        """Read the whole account as it stands now."""
+        """Read the whole account as of now."""
         async with self._lock(key):
             account = await self._up_to_date(key)
             now = self.clock.now()
@@ -194,7 +194,7 @@ class Venue:
         return OrderHistory(tuple(order.report() for order in orders), complete=True)
 
     async def closed_positions(self, key: str, since: datetime) -> ClosedPositions:
-        """Read every position that was closed at or after ``since``."""
+        """Read every position closed at or after ``since``."""
         async with self._lock(key):
             account = await self._up_to_date(key)
             return ClosedPositions(
@@ -208,11 +208,19 @@ class Venue:
         return lock
 
     async def _up_to_date(self, key: str) -> Account:
-        """Let happen what the price has set off since the last look; the account's lock is held."""
+        """Apply what the price has triggered since the last look. The caller holds the account's
+        lock.
+        """
         account, now = self.accounts[key], self.clock.now()
         if account.positions or account.resting:
             while (
-                event := next_trigger(account, self.prices, now, self._order_id(), self._terms)
+                event := next_trigger(
+                    account,
+                    prices=self.prices,
+                    now=now,
+                    order_id=self._order_id(),
+                    terms=self._terms,
+                )
             ) is not None:
                 if isinstance(event, OrderPlaced):
                     self._orders_made += 1
@@ -227,7 +235,14 @@ class Venue:
         check_contract(intent, closes_all=closes_all(account, intent))
         now = self.clock.now()
         price = self.prices.price(intent.symbol, second_of(now))
-        event = decide_order(account, intent, price, self._order_id(), now, self._terms)
+        event = decide_order(
+            account,
+            order=intent,
+            price=price,
+            order_id=self._order_id(),
+            now=now,
+            terms=self._terms,
+        )
         self._orders_made += 1
         await self._record_order(account, event)
         return account.orders[event.order_id]
@@ -267,7 +282,7 @@ class Venue:
 
 
 def replay(events: Iterable[Event]) -> dict[str, Account]:
-    """Rebuild every account from its events, in journal order."""
+    """Return every account, rebuilt from its events in journal order."""
     accounts: dict[str, Account] = {}
     for event in events:
         if isinstance(event, AccountOpened):

@@ -1,9 +1,10 @@
-"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, in dialect A or B or
+"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, in dialect A, B or
 both.
 
-``authenticate`` works on raw bytes and headers; ``parse`` reads the body of a delivery that was
-proven (``body.py``). Every input ends in a SignalDraft, NotAuthentic or InvalidValue and in nothing
-else. Setting: ``window_a_s``, how many seconds dialect A's timestamp may lie from now (30 to 900).
+``authenticate`` works on raw bytes and headers; ``parse`` reads the body of an authenticated
+delivery (``body.py``). Every input ends in a SignalDraft, NotAuthentic or InvalidValue, and in
+nothing else. Its setting ``window_a_s`` is how many seconds the timestamp of dialect A may differ
+from now (30 to 900).
 """
 
 import base64
@@ -42,7 +43,7 @@ __all__ = [
 
 
 class SignedWebhook:
-    """Verify and read signed deliveries; pure, without state."""
+    """A webhook source that verifies and parses signed deliveries; pure, without state."""
 
     name = "signed_webhook"
 
@@ -50,7 +51,7 @@ class SignedWebhook:
         self._window_a_s = window_a_s
 
     def new_secret(self) -> Secret:
-        """Make ``whsec_`` + base64 of 32 random bytes; also good as the dummy key of an endpoint
+        """Return ``whsec_`` + base64 of 32 random bytes; also used as the dummy key of an endpoint
         that does not exist.
         """
         return Secret("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
@@ -58,12 +59,12 @@ class SignedWebhook:
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Verify every signature of both dialects and then the time; raises NotAuthentic, whatever
-        the cause.
+        """Verify every signature of both dialects, then the time. Raise NotAuthentic, whatever the
+        cause.
 
         With headers of both dialects, ``webhook-id`` must also equal the body's
-        ``idempotency_key``; that is looked at last, when the body is already proven to come from a
-        holder of the key.
+        ``idempotency_key``. That is checked last, once the body is proven to come from a holder of
+        the key.
         """
         proof = verify_signatures(delivery, keys, now, self._window_a_s)
         has_both = proof.dedupe_key is not None and delivery.header(SIGNATURE_HEADER.lower())
@@ -72,11 +73,11 @@ class SignedWebhook:
         return proof
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read the body, version 1; raises InvalidValue naming the field. Called only after
+        """Parse the body, version 1. Raise InvalidValue with the field. Called only after
         ``authenticate``.
 
-        Dialect A needs ``idempotency_key`` in the body; in B ``webhook-id`` serves, and a key in
-        the body must equal it.
+        Dialect A requires ``idempotency_key`` in the body. In dialect B ``webhook-id`` replaces it,
+        and a key in the body must equal it.
         """
         needs_key = bool(delivery.header(SIGNATURE_HEADER.lower()))
         return read_draft(read_body(delivery.body), proof.dedupe_key, needs_key)
@@ -86,7 +87,7 @@ def _carries_other_id(body: bytes, signed_id: str | None) -> bool:
     try:
         key = read_idempotency_key(read_body(body))
     except InvalidValue:
-        # the sender is proven; ``parse`` meets the same body again and says what is wrong with it
+        # the sender is proven; ``parse`` reads the same body and reports what is wrong with it
         return False
     return key is not None and key != signed_id
 
@@ -95,7 +96,7 @@ def _carries_other_id(body: bytes, signed_id: str | None) -> bool:
 def register_signal_sources(
     register: Callable[[WebhookSource], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the source; raises InvalidValue for an unknown setting or a window outside 30 to 900
+    """Register the source. Raise InvalidValue for an unknown setting or a window outside 30 to 900
     seconds.
     """
     for unknown in sorted(set(settings) - set(default_settings)):
@@ -114,5 +115,5 @@ def register_signal_sources(
 
 
 sign_for_kit = sign_a
-"""How a sender signs, for the kit of signal sources."""
+"""The signature of a sender, for the kit of signal sources."""
 body_for_kit = b'{"idempotency_key":"kit-1","action":"open","symbol":"BTCUSDT","side":"LONG"}'

@@ -1,19 +1,18 @@
-"""Read the body of a signed delivery, version 1: strict JSON first, then the schema.
+"""Parse the body of a signed delivery, version 1: strict JSON first, then the schema.
 
-What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and
-never pass a float; a field given twice with different values is refused, never guessed. Names and
-words are read in any case. A field that is not known is counted and ignored, because bots send
-extras, unless its name is a slip of a known one that would have been used, or another word for a
-test: ``"tevt": true`` must not trade. Nor is an entry taken beside a field that says that it only
-reduces, or that the strategy ends flat. The size, depth and number limits bound what is ignored as
-well. JSON ``null`` in an optional field means that it is absent.
+Every input gives a SignalDraft or InvalidValue. Numbers become Decimal and never pass through a
+float. A field given twice with different values is refused. Names and words are read in any case.
+An unknown field is counted and ignored, because bots send extras, with these exceptions: a
+misspelling of a field that the action uses, and another word for a test, are refused, because
+``"tevt": true`` must not trade. An entry is refused beside a field that says it only reduces, or
+that the strategy ends flat. The limits of size, depth and numbers also apply to ignored fields.
+JSON ``null`` in an optional field means absent.
 
-What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage,
-order type and size are not read there (a stop and a target only by ``set_protection``, the fraction
-only by ``reduce``), numbers that are none stand in no way, and ``seq`` and ``sent_at`` that cannot
-be read count as not told. Still refused: what says which signal, action, contract or side is meant,
-whether it is a test, and a ``close`` that names a fraction, because it may be meant as a
-``reduce``.
+An action that keeps or lowers risk is not refused for fields that it does not use: price, leverage,
+order type and size are not read there (stop and target only by ``set_protection``, the fraction
+only by ``reduce``), invalid numbers do not matter, and an unreadable ``seq`` or ``sent_at`` counts
+as absent. It is still refused for an unclear id, action, contract, side or test mark. A ``close``
+with a fraction is refused too, because it may be meant as a ``reduce``.
 """
 
 import json
@@ -56,7 +55,7 @@ BODY_BYTES_MAX: Final = 16 * 1024
 DEPTH_MAX: Final = 8
 _NUMBER_CHARS_MAX: Final = 64
 _EXPONENT_MAX: Final = (
-    40  # beyond it, writing a number out plainly would cost memory before its range can be judged
+    40  # beyond it, a number written out in full would cost memory before its range can be checked
 )
 
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -80,14 +79,14 @@ _BY_FORM: Final = {squashed(each): each for each in _KNOWN}
 _WORDS_OF_THEIR_OWN: Final = frozenset(
     ("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols")
 )
-"""Names that are near a known one and mean something else."""
+"""Names that are similar to a known one and mean something else."""
 _OTHER_WORDS: Final = dict.fromkeys(
     ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
 )
 _REDUCES: Final = frozenset(
     ("reduceonly", "closeonly", "closeposition", "closeontrigger", "exit", "close")
 )
-"""Names of marks with which other services say that an order only closes."""
+"""Names of fields with which other services say that an order only closes."""
 _STANDS: Final = frozenset(
     (
         "position",
@@ -99,7 +98,7 @@ _STANDS: Final = frozenset(
         "newposition",
     )
 )
-"""Names under which other services say where the strategy ends."""
+"""Names of fields with which other services state the position after the order."""
 _LOOKED_AT: Final = 200
 _EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -107,14 +106,14 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SENT_AT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-# A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a
-# match: linear for any text.
+# A string, complete or cut off by the end, or one bracket. Possessive, and a string that is cut off
+# still matches, so the search is linear for any text.
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Hold a body: its known fields by their own names, and the ``others`` by the names that they
+    """A parsed body: its known fields by their own names, and the ``others`` by the names that they
     came with.
     """
 
@@ -122,23 +121,23 @@ class Body:
     others: Mapping[str, object] = field(default_factory=dict)
 
     def get(self, field: str) -> object:
-        """Return a known field's value, None where it is absent."""
+        """Return a known field's value, or None if it is absent."""
         return self.known.get(field)
 
 
 @dataclass(frozen=True, slots=True)
 class _NoNumber:
-    """Stand for a number that is refused; ``expected`` says why. It fits no field."""
+    """A placeholder for a refused number; ``expected`` says why. It is valid for no field."""
 
     expected: str
 
 
 def read_body(body: bytes) -> Body:
-    """Read one JSON object, strictly; raises InvalidValue with field ``body``.
+    """Parse one JSON object strictly. Raise InvalidValue with field ``body``.
 
-    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, depth above 8, lone
-    surrogates, anything but an object at the top; and, unless the action is one that no number can
-    stop, NaN and Infinity, numbers of more than 64 characters or beyond 10^40.
+    Refused are more than 16 KiB, an encoding other than UTF-8, a key given twice, depth above 8,
+    lone surrogates, and anything but an object at the top. NaN, Infinity, numbers of more than 64
+    characters and numbers beyond 10^40 are refused too, unless no number can stop the action.
     """
     if len(body) > BODY_BYTES_MAX:
         raise InvalidValue("body", f"at most {BODY_BYTES_MAX} bytes", len(body))
@@ -170,7 +169,9 @@ def read_body(body: bytes) -> Body:
 
 
 def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
-    """Give every known field its own name, whatever case it was written in; the others beside them."""
+    """Give every known field its own name, in whatever case it was written, and return the others
+    beside them.
+    """
     body: dict[str, object] = {}
     others: dict[str, object] = {}
     for name, value in document.items():
@@ -185,7 +186,7 @@ def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dic
 
 
 def _refuse_slips(body: "Body", action: object) -> None:
-    """Refuse a field whose name is a slip of one that this action uses."""
+    """Refuse a field whose name is a misspelling of a field that this action uses."""
     said = squashed(action) if isinstance(action, str) else ""
     used = (
         _KNOWN
@@ -207,8 +208,8 @@ def _refuse_slips(body: "Body", action: object) -> None:
 
 
 def _refuse_marks_of_exits(body: "Body") -> None:
-    """Refuse an entry beside a field that says that it only reduces, or that the strategy ends
-    flat: one of the two is wrong.
+    """Refuse an entry beside a field that says it only reduces, or that the strategy ends flat. One
+    of the two is wrong.
     """
     for name, value in ({"position_after": body.get("position_after")} | dict(body.others)).items():
         form, said = squashed(name), str(value).strip().lower()
@@ -231,7 +232,7 @@ def _is_zero(text: str) -> bool:
 
 
 def _depth(text: str) -> int:
-    """Count the deepest nesting before the parser, which recurses, sees the text."""
+    """Return the deepest nesting, before the recursive parser sees the text."""
     depth = deepest = 0
     for found in _STRUCTURE.finditer(text):
         mark = found[0]
@@ -277,8 +278,8 @@ def _refuse_no_numbers(value: object) -> None:
 
 
 def _refuse_lone_surrogates(value: object) -> None:
-    """Refuse text that cannot be written as UTF-8, so that no log line, ledger row or answer ever
-    meets it.
+    """Refuse text that cannot be encoded as UTF-8, so that no log line, ledger row or answer
+    contains it.
     """
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
@@ -293,7 +294,7 @@ def _refuse_lone_surrogates(value: object) -> None:
 
 
 def read_idempotency_key(body: Body) -> str | None:
-    """Return the body's idempotency id, None where there is none; raises InvalidValue for another
+    """Return the body's idempotency key, or None if there is none. Raise InvalidValue for another
     form.
     """
     value = body.get("idempotency_key")
@@ -305,8 +306,8 @@ def read_idempotency_key(body: Body) -> str | None:
 
 
 def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
-    """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises
-    InvalidValue naming the field.
+    """Return the draft. ``signed_id`` is the ``webhook-id`` that dialect B signed. Raise
+    InvalidValue with the field.
     """
     _refuse_slips(body, body.get("action"))
     key = _dedupe_key(body, signed_id, needs_key)
@@ -340,7 +341,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
 
 
 def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
-    """Read only what an action that is no entry uses."""
+    """Read only the fields that an action other than an entry uses."""
     moves = action is Action.SET_PROTECTION
     return SignalDraft(
         dedupe_key=key,
@@ -360,7 +361,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
 
 
 def _if_told(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
-    """Read a field that only places a signal among others: what cannot be read counts as not told."""
+    """Read a field that only orders a signal among others. An unreadable value counts as absent."""
     try:
         return _optional(body, field, read)
     except InvalidValue:
@@ -384,7 +385,7 @@ def _level(body: Body, field: str) -> Price | None:
 
 
 def _level_or_none(value: object, field: str) -> Price | str:
-    """Read a stop or target: a price, or the word that takes it away."""
+    """Read a stop or target: a price, or the word that removes it."""
     return (
         NONE
         if isinstance(value, str) and value.strip().lower() == NONE
@@ -393,7 +394,7 @@ def _level_or_none(value: object, field: str) -> Price | str:
 
 
 def _number_by(parse: Callable[[object, str], T]) -> Callable[[object, str], T]:
-    """Read a number in any form that programs write, then judge it by ``parse``."""
+    """Read a number in any form that programs write, then validate it with ``parse``."""
     return lambda value, field: parse(read_number(value, field), field)
 
 
@@ -412,8 +413,8 @@ def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
 
 
 def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
-    """Read a field under any of its names; values that differ after reading are refused, for nobody
-    can say which is meant.
+    """Read a field under any of its names. Refuse values that differ, because nobody can say which
+    one is meant.
     """
     found = [
         (name, read(body.get(name), name))
@@ -440,7 +441,7 @@ def _choice(kind: type[E]) -> Callable[[object, str], E]:
 
 
 def _moment(value: object, field: str) -> datetime:
-    """Read an RFC 3339 time with a zone; digits after the microsecond are cut off."""
+    """Read an RFC 3339 time with a zone. Digits after the microsecond are cut off."""
     expected = (
         "an RFC 3339 time with a zone, such as 2026-11-23T10:00:00Z, not before the year 2000"
     )
@@ -455,7 +456,7 @@ def _moment(value: object, field: str) -> datetime:
     except (
         ValueError,
         OverflowError,
-    ):  # no such day, hour or zone; a zone that leads beyond the last year
+    ):  # an invalid day, hour or zone, or a zone that leads beyond the last year
         raise InvalidValue(field, expected, value) from None
     if moment.year < 2000:
         raise InvalidValue(field, expected, value)

@@ -1,8 +1,8 @@
 """Notifier ``telegram``: one message per alert, from a bot to one chat.
 
-The bot's token stands in a file of its own (mode 0600). Plain text, no formatting: an alert's words
-can never be taken for markup. A delivery that fails raises, so that the outbox tries again; a
-message may therefore arrive twice, with the same number.
+The bot's token is in a file of its own (mode 0600). Messages are plain text, so no text of an alert
+can act as markup. A failed delivery raises, and the outbox tries again; a message may therefore
+arrive twice, with the same number.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,18 +24,20 @@ rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
     "bot_token_file": "",  # absolute path of a file with the bot's token
     "chat_id": "",  # the chat that gets the messages, such as "123456789"
-    "only_waking": False,  # true: only alerts that are worth waking somebody
+    "only_waking": False,  # true: only alerts that wake somebody
     "base_url": "https://api.telegram.org",
 }
 CHARACTERS_MAX: Final = 4_000
 
 
 class NotDelivered(RexAlgoError):
-    """Say that the message was not taken; never with the token, which is part of the address."""
+    """Raised when the service did not take the message. Its text never contains the token, which is
+    part of the address.
+    """
 
 
 class TelegramNotifier:
-    """Send each alert to one chat."""
+    """A notifier that sends each alert to one chat."""
 
     name = "telegram"
 
@@ -46,7 +48,7 @@ class TelegramNotifier:
         self._only_waking = only_waking
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
-        """Send the message; raises NotDelivered with the service's own words."""
+        """Send the message. Raise NotDelivered with the service's own words."""
         if self._only_waking and not alert.wakes:
             return
         client = http(self._base_url)
@@ -67,7 +69,7 @@ class TelegramNotifier:
 
 
 def message(alert: Alert) -> str:
-    """Write an alert as a message: what happened first, then what to type."""
+    """Return an alert as a message: what happened first, then what to type."""
     head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
     lines = [
         head,
@@ -89,7 +91,7 @@ def _words(content: bytes) -> str:
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier; raises InvalidValue for settings that do not fit."""
+    """Register the notifier. Raise InvalidValue for invalid settings."""
     chat_id, base_url, only_waking = (
         settings["chat_id"],
         settings["base_url"],

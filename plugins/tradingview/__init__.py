@@ -1,11 +1,11 @@
 """Webhook source ``tradingview``: alerts of TradingView, which can neither sign nor set headers.
 
-What proves an alert is the address it was sent to: the host hands over the token of that address in
-the header ``x-capability-token`` and gives the token's SHA-256 as the key. It is weaker than a
-signature: whoever reads the address can send. So the sender's address must be one of TradingView's
-own as well (setting ``addresses``; the host believes a proxy's word only where the operator trusts
-that proxy). Both methods are pure, and every input ends in a SignalDraft, NotAuthentic or
-InvalidValue.
+An alert is authenticated by the address it was sent to: the host passes the token of that address
+in the header ``x-capability-token``, and the token's SHA-256 as the key. That is weaker than a
+signature, because anybody who reads the address can send. So the sender's IP address must also be
+one of TradingView's own (setting ``addresses``; the host believes a proxy about it only if the
+operator trusts that proxy). Both methods are pure. Every input ends in a SignalDraft, NotAuthentic
+or InvalidValue.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ from rexalgo import (
 
 rexalgo_api_version = 1
 ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
-"""From where TradingView says that its alerts come."""
+"""The addresses that TradingView publishes for its alerts."""
 default_settings: Mapping[str, object] = {"addresses": list(ADDRESSES)}
 TOKEN_HEADER = "x-capability-token"  # noqa: S105 - the name of a header
 SELL_HEADER = "x-endpoint-sell"
 
 
 class TradingView:
-    """Verify and read alerts; pure, without state."""
+    """A webhook source that authenticates and parses alerts; pure, without state."""
 
     name = "tradingview"
 
@@ -44,14 +44,14 @@ class TradingView:
         self._addresses = frozenset(addresses)
 
     def new_secret(self) -> Secret:
-        """Make the hash of a token of nobody: a dummy key for an address that does not exist."""
+        """Return the hash of a random token: a dummy key for an address that does not exist."""
         return Secret(hashlib.sha256(secrets.token_bytes(32)).hexdigest())
 
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Compare the token's hash with every key in constant time, then look from where it came;
-        raises NotAuthentic.
+        """Compare the token's hash with every key in constant time, then check the sender's
+        address. Raise NotAuthentic.
         """
         told = delivery.header(TOKEN_HEADER)
         digest = hashlib.sha256(
@@ -63,7 +63,7 @@ class TradingView:
         return Authenticated(key_index=fits.index(True), signed_at=None)
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read an alert's text, JSON or plain; raises InvalidValue naming the field. Called only
+        """Parse an alert's text, JSON or plain. Raise InvalidValue with the field. Called only
         after ``authenticate``.
         """
         return read_alert(
@@ -77,7 +77,7 @@ class TradingView:
 def register_signal_sources(
     register: Callable[[WebhookSource], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the source; raises InvalidValue for an unknown setting or an address that is none."""
+    """Register the source. Raise InvalidValue for an unknown setting or an invalid address."""
     for unknown in sorted(set(settings) - set(default_settings)):
         raise InvalidValue(
             f"plugin.tradingview.{unknown}", "no such setting: tradingview has only addresses"

@@ -1,13 +1,13 @@
-"""Read the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a
+"""Parse the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a
 draft. Pure.
 
 Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute,
-whatever ``id`` says: ids of alerts are names of orders in a script, equal for every trade. Only our
-own ``idempotency_key`` is a key, and for no close: pasted into an alert it is the same in each.
-``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be a bar's, so it
-counts only where it is a few seconds old, or more than a day: then nothing is fresh any more. What
-only lowers risk is not refused for what it does not use: price, leverage, stop and target are read
-for entries alone.
+whatever ``id`` says: ids of alerts are the names of a script's orders and equal for every trade.
+Only our own ``idempotency_key`` is a key, and only for entries: pasted into an alert, it is the
+same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be
+a bar's time, so it counts only if it is a few seconds old, or more than a day: then nothing in the
+alert is fresh. An action that only lowers risk is not refused for fields that it does not use:
+price, leverage, stop and target are read for entries alone.
 """
 
 import hashlib
@@ -60,19 +60,21 @@ _ORDER_WORDS: Final = (
     "TAKE_PROFIT_MARKET",
     "TRAILING_STOP_MARKET",
 )
-"""What ``type`` says where it is the order's type; elsewhere it may be anything."""
+"""Values of ``type`` that mean the order's type; any other value is ignored."""
 _KEYS: Final = ("idempotencykey",)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
 _FIRED_JUST_NOW: Final = timedelta(seconds=5)
 _STALE: Final = timedelta(days=1, minutes=5)
-"""A day, and the minutes that a daily bar's own opening is older when the bar closes."""
+"""A day, plus the minutes by which the opening time of a daily bar is older when the bar closes."""
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalDraft:
-    """Read one alert. ``reverses``: a bare order of the other side turns the position instead of
-    closing it. Raises InvalidValue.
+    """Parse one alert. Raise InvalidValue.
+
+    With ``reverses``, a bare order of the other side turns the position; without it, the order
+    closes the position.
     """
     fields = read_fields(body)
     meaning = read_meaning(fields, turns=reverses)
@@ -107,8 +109,8 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
 
 
 def _size(fields: Fields, meaning: Meaning) -> SignalSize:
-    """Read the size: the part that a reduce closes, or our own ``size`` of an entry; other
-    quantities are the master's own business.
+    """Read the size: the part that a reduce closes, or our own ``size`` of an entry. Other
+    quantities are the master's own and ignored.
     """
     if meaning.fraction is not None:
         return SignalSize(SizeMode.FRACTION, fraction=meaning.fraction)
@@ -130,7 +132,7 @@ def _size(fields: Fields, meaning: Meaning) -> SignalSize:
 
 
 def _symbol(fields: Fields) -> Symbol:
-    """Read the contract: all that can be read must be the same one."""
+    """Read the contract. All readable fields must name the same one."""
     told = list(fields.named(SYMBOLS))
     found: list[tuple[Field, Symbol]] = []
     for each in told:
@@ -155,7 +157,7 @@ def _symbol(fields: Fields) -> Symbol:
 
 
 def _number(fields: Fields, names: Sequence[str], parse: Callable[[object, str], T]) -> T | None:
-    """Read a number above zero; a zero and what says nothing count as not told."""
+    """Read a number above zero. A zero and an empty text count as absent."""
     return fields.agreed(fields.named(names), lambda each: _parsed(each, parse))
 
 
@@ -166,8 +168,8 @@ def _parsed(field: Field, parse: Callable[[object, str], T]) -> T | None:
 
 
 def _level(fields: Fields, names: Sequence[str]) -> Price | None:
-    """Read a stop or target: a price, or an object that has its price in it and no other way of
-    telling it.
+    """Read a stop or target: a price, or an object that contains its price and no other form of the
+    level.
     """
     return fields.agreed(fields.named(names), lambda each: _one_level(fields, each))
 
@@ -234,7 +236,7 @@ def _key(fields: Fields) -> str | None:
 
 
 def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
-    """Read the sender's clock; None where it is not told, or in words that are no time."""
+    """Read the sender's clock; None if it is absent or not a time."""
     for each in fields.named(CLOCKS):
         told = _moment(each.text or "")
         if told is not None:
@@ -251,8 +253,8 @@ def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
 
 
 def _moment(text: str, zone: timezone | None = None) -> datetime | None:
-    """Read a time with a zone, or seconds, milliseconds or microseconds since 1970; ``zone`` is
-    taken for one that tells none.
+    """Read a time with a zone, or seconds, milliseconds or microseconds since 1970. ``zone`` is for
+    a time without one.
     """
     try:
         if _EPOCH.fullmatch(text):

@@ -1,4 +1,4 @@
-"""The fields of one alert, flat: where each stood and what it said. Lookups that never choose
+"""The fields of one alert as a flat list, each with its path and its text. A lookup never chooses
 between two answers. Pure.
 """
 
@@ -21,13 +21,13 @@ from rexalgo import InvalidValue, meant_instead, squashed
 T = TypeVar("T")
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _CLOSING_FILL: Final = "closeentry(s)order"
-"""How TradingView names the order of ``strategy.close`` itself."""
+"""TradingView's own name for the order of ``strategy.close``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Hold one field: its whole path, its squashed name, and its text, None where it is a list or
-    an object that is not looked into.
+    """One field: its whole path, its squashed name, and its text, or None for a list or an object
+    that is not looked into.
     """
 
     path: str
@@ -36,12 +36,12 @@ class Field:
 
     @property
     def shown(self) -> str:
-        """Return the path as it may be repeated to the sender and kept."""
+        """Return the path in a form that is safe to repeat to the sender and to store."""
         return self.path if _SHOWN.fullmatch(self.path) else "body"
 
     @property
     def is_told(self) -> bool:
-        """Tell whether it says anything: it is neither empty nor a placeholder that was not filled
+        """Return whether it has a value: it is neither empty nor a placeholder that was not filled
         in.
         """
         return self.text is None or not (
@@ -50,9 +50,7 @@ class Field:
 
     @property
     def looks_like_position(self) -> bool:
-        """Tell whether its name is none that is known, and may be meant to say where the strategy
-        stands.
-        """
+        """Return whether its name is unknown and may be meant as a position of the strategy."""
         if self.name in TELLS_POSITION:
             return False
         return (
@@ -68,7 +66,7 @@ class Field:
 
     @property
     def says_close(self) -> bool:
-        """Tell whether its text is a word that closes, or a yes to a name that is one."""
+        """Return whether its text is a word that closes, or a yes to a name that closes."""
         said = squashed(self.text or "")
         word = WORDS.get(said)
         if (word is not None and word.verb is Verb.CLOSE) or said.startswith(_CLOSING_FILL):
@@ -83,21 +81,21 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Hold the fields of one alert, the outer before the inner."""
+    """The fields of one alert, the outer before the inner."""
 
     all: tuple[Field, ...]
 
     def named(self, names: Sequence[str]) -> Iterator[Field]:
-        """Yield the fields under any of these names that say something."""
+        """Yield the fields under any of these names that have a value."""
         return (each for each in self.all if each.name in names and each.is_told)
 
     def present(self, names: Sequence[str]) -> Iterator[Field]:
-        """Yield the fields under any of these names, also those that say nothing."""
+        """Yield the fields under any of these names, with or without a value."""
         return (each for each in self.all if each.name in names)
 
     def agreed(self, fields: Iterable[Field], read: Callable[[Field], T]) -> T | None:
-        """Read every one of ``fields``; None where there is none. Raises InvalidValue where two of
-        them differ.
+        """Read every one of ``fields``; None if there is none. Raise InvalidValue if two of them
+        differ.
         """
         found = [(each, read(each)) for each in fields]
         for each, value in found[1:]:
@@ -110,19 +108,17 @@ class Fields:
         return found[0][1] if found else None
 
     def first(self, names: Sequence[str]) -> Field | None:
-        """Return the outermost field under any of these names that says something."""
+        """Return the outermost field under any of these names that has a value."""
         return next(self.named(names), None)
 
     def what_closes(self) -> Field | None:
         """Return a field of any name that says in a known word, or by yes, that the order closes;
-        None where there is none.
+        None if there is none.
         """
         return next((each for each in self.all if each.says_close), None)
 
     def refuse_lookalikes(self) -> None:
-        """Raise InvalidValue for a field that looks as if it told a position, and nobody knows
-        which.
-        """
+        """Raise InvalidValue for a field with an unknown name that looks like a position."""
         for each in self.all:
             if each.looks_like_position:
                 expected = (

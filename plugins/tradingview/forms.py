@@ -1,5 +1,4 @@
-"""From the bytes of an alert to its fields: JSON, text of words, ``key=value``, and what other
-services write. Pure.
+"""From the bytes of an alert to its fields: JSON, words, ``key=value``, forms of services. Pure.
 
 | form                                   | read as                                                                              |
 |----------------------------------------|--------------------------------------------------------------------------------------|
@@ -11,8 +10,8 @@ services write. Pure.
 | ``EXIT-LONG_Exchange_BTCUSDT_...``     | a code of WunderTrading                                                              |
 | ``license,closelong,BTCUSDT``          | PineConnector's exits; its entries have stops in pips, and are refused                |
 
-Anything else is refused as a whole, with the place of the fault where there is one: half a message
-is not read.
+Anything else is refused as a whole, with the place of the fault if there is one. Half a message is
+not read.
 """
 
 import json
@@ -41,7 +40,7 @@ _DEFAULT: Final = re.compile(
     r"order\s+(buy|sell)\s+@\s+(\S+)\s+filled\s+on\s+(\S+?)\.\s+New\s+strategy\s+position\s+is\s+(\S+?)\.?\s*\Z",
     re.IGNORECASE,
 )
-# It begins where a word begins, so that a long word is scanned once and not from each of its
+# A match starts at the start of a word, so that a long word is scanned once, not from each of its
 # letters.
 _PAIRS: Final = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(\"[^\"\n]*\"|[^\s,;=]*)")
 _FORM: Final = re.compile(r"[\w.%+-]+=[^&\s]*(?:&[\w.%+-]+=[^&\s]*)+")
@@ -54,9 +53,7 @@ _KNOWN: Final = (
 
 
 def read_fields(body: bytes) -> Fields:
-    """Read one alert's fields; raises InvalidValue with field ``body`` for what is none of the
-    forms above.
-    """
+    """Return one alert's fields. Raise InvalidValue with field ``body`` for any other form."""
     try:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -97,7 +94,7 @@ def _named(pairs: Iterable[tuple[str, str]]) -> Fields:
 
 
 class _Object(list[tuple[str, object]]):
-    """Hold the members of an object in order."""
+    """The members of an object, in order."""
 
 
 def _json(text: str) -> Fields:
@@ -121,7 +118,7 @@ def _json(text: str) -> Fields:
 
 
 def _document(text: str) -> object:
-    """Parse; typographic quotes are read as quotes where the text is no JSON otherwise."""
+    """Parse the text as JSON. If it is not JSON otherwise, read typographic quotes as quotes."""
     try:
         return _loads(text)
     except json.JSONDecodeError:
@@ -155,7 +152,7 @@ def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Fi
         if len(found) > _FIELDS_MAX:
             raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")
         if field.name in TELLS_POSITION:
-            # an object or a list where a position is told is refused, and nothing in it is read as
+            # an object or a list in place of a position is refused, and nothing in it is read as
             # another field
             continue
         for index, inner in enumerate(
@@ -168,7 +165,7 @@ def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Fi
 
 
 def _text(value: object) -> str | None:
-    """Write a value as a text, None for an object or a list."""
+    """Return a value as a text, or None for an object or a list."""
     if isinstance(value, list):
         return None
     if isinstance(value, bool):
@@ -223,7 +220,7 @@ def _contract(text: str) -> str | None:
 
 
 def _words(text: str) -> Fields:
-    """Read words and ``key=value``: every one of them is used, or nothing is read."""
+    """Read words and ``key=value``. Use every one of them, or refuse the text."""
     pairs = [(found[1], found[2]) for found in _PAIRS.finditer(text)]
     words = [each for each in re.split(r"[\s,;]+", _PAIRS.sub(" ", text)) if each]
     if not words:
@@ -242,7 +239,7 @@ def _words(text: str) -> Fields:
 
 
 def _order(words: list[str]) -> tuple[str, str]:
-    """Find the order, of one to three words, and the one contract beside it, in front or behind."""
+    """Find the order, of one to three words, and the one contract before or after it."""
     for count in (3, 2, 1):
         if len(words) == count + 1:
             in_front, behind = squashed("".join(words[:-1])), squashed("".join(words[1:]))

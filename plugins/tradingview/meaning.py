@@ -65,9 +65,9 @@ EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _SIDE_EXPECTED: Final = "LONG or SHORT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """Hold what an alert asks for. the facts at the end as in ``AlertFacts``."""
+    """The request of an alert. The facts at the end are those of ``AlertFacts``."""
 
     action: Action
     side: PositionSide | None = None
@@ -79,8 +79,9 @@ class Meaning:
 
 
 def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
-    """Decide what an alert asks for. ``turns``: a bare order of the other side turns the position.
-    Raises InvalidValue.
+    """Return what an alert asks for. Raise InvalidValue.
+
+    With ``turns``, a bare order of the other side turns the position.
     """
     if _ends_flat(fields):
         return _flat(fields)
@@ -93,13 +94,14 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
     fields.refuse_lookalikes()
     if word.verb in (Verb.CANCEL, Verb.PROTECT):
         return Meaning(
-            Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION, word.side
+            action=Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION,
+            side=word.side,
         )
     if word.verb is Verb.REDUCE:
         return _reduced(fields, word, after, before)
     if reduces:
         return _only_reduced(fields, word, after, before)
-    meaning = _entered(fields, word, after, before, turns)
+    meaning = _entered(fields, word=word, after=after, before=before, turns=turns)
     if meaning.action.is_entry:
         closing = None if after is not None else fields.what_closes()
         if closing is not None:
@@ -115,16 +117,16 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
 
 
 def _ends_flat(fields: Fields) -> bool:
-    """Tell whether the strategy ends flat: that decides, whatever else cannot be read."""
+    """Return whether the strategy ends flat. That decides, whatever else cannot be read."""
     try:
         return read_after(fields) == FLAT
     except InvalidValue:
-        # the order's own word may still say that it closes; if not, the fault is met again and told
+        # the order's own word may still say that it closes; if not, the same fault is raised later
         return False
 
 
 def _flat(fields: Fields) -> Meaning:
-    """Make a close of a strategy that ends flat; what cannot be read beside that stands in no way."""
+    """Return a close for a strategy that ends flat. Unreadable fields beside it do not matter."""
     try:
         word = _word(fields)
     except InvalidValue:
@@ -133,7 +135,10 @@ def _flat(fields: Fields) -> Meaning:
     ordered = word.side if word.verb is Verb.ORDER else None
     seems_from = None if ordered is None else ordered.opposite
     return Meaning(
-        Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from
+        action=Action.CLOSE,
+        side=side,
+        came_from=side or _came_from(fields, ordered),
+        seems_from=seems_from,
     )
 
 
@@ -156,15 +161,18 @@ def _closed(fields: Fields, word: Word) -> Meaning:
     if after is not None and word.side in (None, after.side):
         part = _part(after, before)
         if part is not None:
-            return Meaning(Action.REDUCE, after.side, part)
+            return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
     came_from = word.side or (None if before is None else before.side)
     return Meaning(
-        Action.CLOSE, word.side, came_from=came_from, is_bare=word.side is None and after is None
+        action=Action.CLOSE,
+        side=word.side,
+        came_from=came_from,
+        is_bare=word.side is None and after is None,
     )
 
 
 def _part(after: Stand, before: Stand | None) -> Ratio | None:
-    """Work out which part was closed; None where the sizes do not tell one."""
+    """Return the part that was closed, or None if the sizes do not tell it."""
     if (
         before is None
         or before.side is not after.side
@@ -188,7 +196,9 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
         None,
     )
     if told is not None:
-        return Meaning(Action.REDUCE, word.side, parse_fraction(told.text, told.shown))
+        return Meaning(
+            action=Action.REDUCE, side=word.side, fraction=parse_fraction(told.text, told.shown)
+        )
     part = None if after is None else _part(after, before)
     if part is None or after is None:
         raise InvalidValue(
@@ -196,12 +206,12 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
             "which part to close: size.fraction, or position, size_before and size_after",
             None,
         )
-    return Meaning(Action.REDUCE, after.side, part)
+    return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
 
 
 def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    """Read an order that only reduces: a sell closes a long. What ``long`` and its siblings mean
-    there, nobody can say: it closes.
+    """Read an order that only reduces: a sell closes a long. A ``long`` or a similar word has no
+    clear meaning there, so it closes.
     """
     held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
     if after is not None and held is not None and after.side is not held:
@@ -210,8 +220,8 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
         )
     part = None if after is None else _part(after, before)
     if part is not None and after is not None:
-        return Meaning(Action.REDUCE, after.side, part)
-    return Meaning(Action.CLOSE, held, came_from=held)
+        return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
+    return Meaning(action=Action.CLOSE, side=held, came_from=held)
 
 
 def _bare_exit(closing: Field, word: Word) -> Meaning:
@@ -230,7 +240,7 @@ def _bare_exit(closing: Field, word: Word) -> Meaning:
         raise InvalidValue(
             closing.shown if closing.shown != "body" else "action", expected, closing.text
         )
-    return Meaning(Action.CLOSE, held or of_side, came_from=held or of_side)
+    return Meaning(action=Action.CLOSE, side=held or of_side, came_from=held or of_side)
 
 
 # What enters
@@ -247,12 +257,12 @@ def _entered(
     if after is None:
         return _untold(word, side, before, turns)
     if after.side is not side:
-        return _part_closed(fields, word, side, after, before)
-    return Meaning(_entry(word.verb, side, before), side)
+        return _part_closed(fields, word=word, side=side, after=after, before=before)
+    return Meaning(action=_entry(word.verb, side, before), side=side)
 
 
 def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
-    """Choose the action of an order that ends on its own side."""
+    """Return the action of an order that ends on its own side."""
     if before is None:
         by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD}
         return by_verb.get(verb, Action.REVERSE)
@@ -262,29 +272,27 @@ def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
 
 
 def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -> Meaning:
-    """Read an order that does not tell where it ends."""
+    """Read an order that does not tell the position after it."""
     by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD, Verb.REVERSE: Action.REVERSE}
     if word.verb in by_verb:
-        return Meaning(by_verb[word.verb], side)
+        return Meaning(action=by_verb[word.verb], side=side)
     if before is not None and before.side in (None, side):
-        return Meaning(_entry(word.verb, side, before), side)
+        return Meaning(action=_entry(word.verb, side, before), side=side)
     if turns:
-        return Meaning(Action.REVERSE, side, is_bare=True)
+        return Meaning(action=Action.REVERSE, side=side, is_bare=True)
     if word == Word(Verb.ORDER, SHORT):
-        return Meaning(Action.CLOSE, LONG, came_from=LONG, is_bare=before is None)
+        return Meaning(action=Action.CLOSE, side=LONG, came_from=LONG, is_bare=before is None)
     if before is not None and word.verb is Verb.ORDER:
-        return Meaning(Action.CLOSE, side.opposite, came_from=side.opposite)
+        return Meaning(action=Action.CLOSE, side=side.opposite, came_from=side.opposite)
     if before is not None:
-        return Meaning(Action.REVERSE, side)
-    return Meaning(Action.OPEN, side, is_bare=word.verb is Verb.ORDER)
+        return Meaning(action=Action.REVERSE, side=side)
+    return Meaning(action=Action.OPEN, side=side, is_bare=word.verb is Verb.ORDER)
 
 
 def _part_closed(
     fields: Fields, word: Word, side: PositionSide, after: Stand, before: Stand | None
 ) -> Meaning:
-    """Read an order that left a part of the other side: it is never taken for an entry of that
-    side.
-    """
+    """Read an order that leaves a part of the other side. It is never an entry of that side."""
     part = _part(after, before) if word.verb is Verb.ORDER else None
     if part is None:
         expected = (
@@ -292,18 +300,18 @@ def _part_closed(
             "size_after, or contracts"
         )
         raise InvalidValue(_where_told(fields), expected)
-    return Meaning(Action.REDUCE, after.side, part)
+    return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
 
 
 def _where_told(fields: Fields) -> str:
-    """Return the name under which the position after the order is told."""
+    """Return the name of the field that tells the position after the order."""
     return next(
         (each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position"
     )
 
 
 def _refuse_strange_quantities(fields: Fields) -> None:
-    """Refuse an entry whose own quantity is no number: followers have sizes of their own, but half
+    """Refuse an entry whose own quantity is not a number. Followers have their own sizes, but half
     a message is not read.
     """
     for each in fields.named(QUANTITIES):
@@ -323,8 +331,8 @@ def _refuse_strange_quantities(fields: Fields) -> None:
 
 
 def _word(fields: Fields) -> Word:
-    """Read the order: its action, with the side that stands beside it. Raises InvalidValue where
-    two of them differ.
+    """Read the order: its action, with the side beside it. Raise InvalidValue if two of them
+    differ.
     """
     word = None
     for each in fields.named((*ACTIONS, *SIDES, *SIGNALS)):
@@ -352,7 +360,7 @@ def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
 
 
 def _joined(word: Word, said: Word, field: Field) -> Word:
-    """Join what two fields say: an order (open, close ...) and its side, or one order twice."""
+    """Combine what two fields say: an order (open, close ...) and its side, or one order twice."""
     sides = (Verb.ORDER, Verb.BE)
     if word.verb in sides and said.verb not in sides:
         word, said = said, word
@@ -364,7 +372,7 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
     if word.verb in (Verb.CLOSE, Verb.REDUCE):
         named = (
             said.side if said.verb is Verb.BE else None
-        )  # a close that is a sell: of a long, or the close of what was sold?
+        )  # is a close with a sell the close of a long, or the close of a short?
         if word.side is not None and named not in (None, word.side):
             raise differs
         return Word(word.verb, word.side or named)
@@ -374,7 +382,7 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
 
 
 def _hedged(word: Word, field: Field) -> Word:
-    """Add the side of a hedged account's position, of which a buy and a sell are said."""
+    """Return the order with the position side of a hedged account, for a plain buy or sell."""
     said = squashed(field.text or "")
     if said == "both":
         return word

@@ -1,7 +1,7 @@
-"""Where an alert says that the strategy stands, after its order and before it. Pure.
+"""The position of the strategy that an alert states, after its order and before it. Pure.
 
-A size under a name that TradingView signs tells the side: 0 is flat, below 0 short, above 0 long,
-unless a word beside it says short, because then somebody put the unsigned size there.
+A size under a name that TradingView signs tells the side: 0 is flat, below 0 short, above 0 long.
+If a word beside it says short, the size is unsigned.
 """
 
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ from plugins.tradingview.words import (
 from rexalgo import InvalidValue, PositionSide, read_number
 
 NOISE: Final = Decimal("1e-10")
-"""Below it a size is what a float left of zero."""
+"""A smaller size is a rounding error of zero."""
 _EXPONENT_MAX: Final = 40
 _STAND: Final = "long, short or flat, as {{strategy.market_position}} tells it"
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Hold where the strategy stands: ``side`` is None when flat; ``size`` is above zero, None
-    where it is not told.
+    """A stated position: ``side`` is None when flat; ``size`` is above zero, or None if it is not
+    told.
     """
 
     side: PositionSide | None
@@ -45,9 +45,7 @@ FLAT: Final = Stand(None)
 
 
 def read_after(fields: Fields) -> Stand | None:
-    """Read where the strategy stands after the order; None where no field tells. Raises
-    InvalidValue.
-    """
+    """Read the position after the order; None if no field tells it. Raise InvalidValue."""
     told = fields.agreed(fields.present(AFTER), _stand)
     if told is not None and told.side is None:
         return FLAT
@@ -68,8 +66,9 @@ def read_after(fields: Fields) -> Stand | None:
 
 
 def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
-    """Read where the strategy stood before; ``ordered``: what was bought or sold. None where no
-    field tells. Raises InvalidValue.
+    """Read the position before the order; None if no field tells it. Raise InvalidValue.
+
+    ``ordered`` is what was bought or sold.
     """
     told = fields.agreed(fields.present(BEFORE), _stand)
     size = fields.agreed(fields.present(SIZES_BEFORE), read_size)
@@ -87,7 +86,7 @@ def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | Non
 
 
 def _by_order(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
-    """Work the position before out of the one after and what was ordered."""
+    """Compute the position before from the one after and the order."""
     contracts = fields.agreed(fields.named(CONTRACTS), read_size)
     if (
         after is None
@@ -104,12 +103,12 @@ def _by_order(fields: Fields, after: Stand | None, ordered: PositionSide | None)
 
 
 def only_reduces(fields: Fields) -> bool:
-    """Tell whether the alert says of itself that it only reduces or closes. Raises InvalidValue for
-    a mark that cannot be read.
+    """Return whether the alert says that it only reduces or closes. Raise InvalidValue for an
+    unreadable mark.
     """
     marks = [
         _flag(each) for each in fields.present(REDUCE_ONLY)
-    ]  # all of them: one that cannot be read is refused beside one that can
+    ]  # read all of them, so that an unreadable one is refused beside a readable one
     return any(marks)
 
 
@@ -135,8 +134,8 @@ def _by_sign(size: Decimal) -> Stand:
 
 
 def _signed(field: Field) -> Decimal:
-    """Read a size with as many digits as a float may have left: only its sign, and its part of
-    another one, are used.
+    """Read a size with as many digits as a float may leave. Only its sign, and its ratio to another
+    size, are used.
     """
     text = (field.text or "").strip()
     try:

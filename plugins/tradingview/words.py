@@ -1,8 +1,8 @@
-"""The vocabulary of alerts: what words and names of fields mean, in every spelling that is known.
-Data, and nothing else.
+"""The vocabulary of alerts: the meaning of words and field names in every known spelling. Data
+only.
 
-Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``; so ``EXIT-LONG``,
-``exit_long`` and ``exitLong`` are one.
+Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``. So ``EXIT-LONG``,
+``exit_long`` and ``exitLong`` are equal.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 class Verb(Enum):
-    """What a word asks for."""
+    """The request that a word stands for."""
 
     ORDER = "buy or sell, whatever it does to the position"
     BE = "be on that side"
@@ -30,8 +30,8 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Hold what a word means. ``side``: the side that it enters, buys or (``CLOSE``, ``REDUCE``)
-    closes; None where it says none.
+    """The meaning of a word. ``side`` is the side that it enters, buys or (``CLOSE``, ``REDUCE``)
+    closes; None if it names none.
     """
 
     verb: Verb
@@ -91,9 +91,9 @@ ACTION_EXPECTED: Final = (
 )
 
 STANDS: Final = {"long": LONG, "bullish": LONG, "short": SHORT, "bearish": SHORT, "flat": None}
-"""How a position is told; None is flat."""
+"""Words for a position; None is flat."""
 NOT_TOLD: Final = frozenset(("", "null", "none", "nan", "na", "n/a", "undefined"))
-"""Texts that say nothing; so does a placeholder in double braces that was not filled in."""
+"""Texts that count as empty. So does a placeholder in double braces that was not filled in."""
 TRUE: Final = frozenset(("true", "1", "yes"))
 FALSE: Final = frozenset(("false", "0", "no"))
 
@@ -175,6 +175,6 @@ _POSITIONS: Final = frozenset(
     (*AFTER, *BEFORE, *SIZES, *SIGNED_SIZES, *SIZES_BEFORE, *REDUCE_ONLY, *HEDGED, *POSITION_INDEX)
 )
 TELLS_POSITION: Final = frozenset(squashed(each) for each in _POSITIONS)
-"""Names that say where the strategy stands, or that an order only reduces."""
+"""Names that state the strategy's position, or that an order only reduces."""
 LOOKS_LIKE_POSITION: Final = ("position", "sentiment", "reduceonly", "closeonly")
-"""What an unknown name has in it that may be meant so."""
+"""Parts of unknown names that may be meant so."""

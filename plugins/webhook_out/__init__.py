@@ -1,8 +1,8 @@
-"""Notifier ``webhook_out``: one signed POST per alert, JSON, to an address of the operator's.
+"""Notifier ``webhook_out``: one signed POST with JSON per alert, to an address of the operator.
 
-Signed as Standard Webhooks (``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), so that
-any library of that standard verifies it; the id is the alert's number, so that a repeated delivery
-is known as one. Anything but a 2xx answer is tried again.
+It signs as Standard Webhooks (``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), so any
+library of that standard verifies it. The id is the alert's number, so a receiver recognises a
+repeated delivery. Any answer but a 2xx is tried again.
 """
 
 import json
@@ -27,16 +27,16 @@ rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
     "url": "",  # where alerts are posted; https, or http on this machine
     "secret_file": "",  # absolute path of a file with the secret: whsec_ and base64 of 32 bytes
-    "only_waking": False,  # true: only alerts that are worth waking somebody
+    "only_waking": False,  # true: only alerts that wake somebody
 }
 
 
 class NotDelivered(RexAlgoError):
-    """Say that the receiver did not take the alert."""
+    """Raised when the receiver did not take the alert."""
 
 
 class WebhookNotifier:
-    """Post each alert to one address."""
+    """A notifier that posts each alert to one address."""
 
     name = "webhook_out"
 
@@ -46,7 +46,7 @@ class WebhookNotifier:
         self._only_waking = only_waking
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
-        """Post the alert; raises NotDelivered unless the answer is 2xx."""
+        """Post the alert. Raise NotDelivered unless the answer is 2xx."""
         if self._only_waking and not alert.wakes:
             return
         body = json.dumps(document(alert)).encode()
@@ -64,7 +64,7 @@ class WebhookNotifier:
 
 
 def document(alert: Alert) -> dict[str, object]:
-    """Write an alert as a JSON object."""
+    """Return an alert as a JSON object."""
     return {
         "number": alert.number,
         "code": alert.code.value,
@@ -85,7 +85,7 @@ def document(alert: Alert) -> dict[str, object]:
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier; raises InvalidValue for settings that do not fit."""
+    """Register the notifier. Raise InvalidValue for invalid settings."""
     url, only_waking = settings["url"], settings["only_waking"]
     if not isinstance(url, str) or not (url.startswith("https://") or is_loopback(url)):
         raise InvalidValue(
@@ -96,5 +96,5 @@ def register_notifiers(
     secret = read_secret_file(settings["secret_file"], "plugin.webhook_out.secret_file")
     sign_b(
         secret, b"", "check", datetime.now(UTC)
-    )  # a secret of another form is refused now, not at the first alert
+    )  # refuse an invalid secret now, not at the first alert
     register(WebhookNotifier(url, secret, only_waking=only_waking))

@@ -1,9 +1,9 @@
 """The operator's command line: one file per command family, imported only when it is used.
 
-Exit codes are stable: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3
-refused because it would overwrite or is locked, 4 nothing is there. Answers go to stdout (with
-``--json`` one JSON value), errors to stderr. To add a command: write ``rexalgo/cli/FILE.py`` with a
-click command, and name it in ``_COMMANDS``.
+Exit codes are stable: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration
+error, 3 refused because a file exists or the folder is locked, 4 not found. Answers go to stdout
+(one JSON value with ``--json``), errors to stderr. To add a command, write ``rexalgo/cli/FILE.py``
+with a click command and name it in ``_COMMANDS``.
 """
 
 from importlib import import_module
@@ -15,8 +15,8 @@ import click
 
 _COMMANDS: Final = {
     # name: (file in this folder, attribute, line in --help)
-    "init": ("init", "init", "Write rexalgo.toml and .env for a new place."),
-    "config": ("config", "config", "Check the configuration and show where each value comes from."),
+    "init": ("init", "init", "Write rexalgo.toml and .env for a new installation."),
+    "config": ("config", "config", "Check the configuration and show the source of each value."),
     "plugin": ("plugin", "plugin", "List, show, enable and disable plugins."),
     "demo": ("demo", "demo", "Watch one signal become one order per follower, on paper."),
     "serve": ("serve", "serve", "Run RexAlgo."),
@@ -27,35 +27,38 @@ _COMMANDS: Final = {
     ),
     "secret": ("secret", "secret", "Renew a strategy's webhook secret."),
     "signal": ("signal", "signal", "Sign and send a signal."),
-    "why": ("why", "why", "Explain what became of a signal for a follower."),
+    "why": ("why", "why", "Explain the outcome of a signal for a follower."),
     "halt": ("halt", "halt", "Stop new entries; exits still go through."),
     "resume": ("halt", "resume", "Allow new entries again."),
-    "unknown": ("unknown", "unknown", "List orders whose fate is not known, and decide."),
+    "unknown": ("unknown", "unknown", "List orders with an unknown result, and decide about them."),
     "reconcile": (
         "reconcile",
         "reconcile",
-        "Compare an account with its exchange, and correct the ledger.",
+        "Compare accounts with their exchange, and correct the ledger.",
     ),
     "status": ("status", "status", "Show accounts, orders and switches."),
-    "account": ("account", "account", "List accounts, show one, end a quarantine."),
-    "books": ("books", "books", "Compare the books of accounts with their exchange."),
-    "operator": ("people", "operator", "Make operators."),
-    "user": ("people", "user", "List people, give roles, make one-time sign-in links."),
-    "invite": ("people", "invite", "Make, list and revoke invitations to join."),
-    "audit": ("people", "audit", "Read what people did, and verify the chain."),
+    "account": ("account", "account", "List accounts, show or check one, end a quarantine."),
+    "books": ("books", "books", "Compare the books of an account with its exchange."),
+    "operator": ("people", "operator", "Create operators."),
+    "user": ("people", "user", "List users, change roles, create one-time sign-in links."),
+    "invite": ("people", "invite", "Create, list and revoke invitations."),
+    "audit": ("people", "audit", "Read the audit log, and verify its chain."),
     "alert": ("alert", "alert", "List alerts, and test a channel."),
-    "key": ("key", "key", "Show, rotate and remove root keys, while everything runs."),
-    "backup": ("backup", "backup", "Copy the ledger, online and verified."),
-    "restore": ("restore", "restore", "Put a backup into place, and confirm it."),
+    "key": ("key", "key", "Show, rotate and remove root keys without downtime."),
+    "backup": ("backup", "backup", "Copy the ledger while the server runs, and verify the copy."),
+    "restore": ("restore", "restore", "Restore a backup, and confirm it."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
-    "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
-    "drill": ("drill", "drill", "Rehearse an incident with the simulated exchange."),
-    "doctor": ("doctor", "doctor", "Check this place and say what to do."),
+    "simulate": ("simulate", "simulate", "Run a simulated exchange for practice."),
+    "drill": ("drill", "drill", "Rehearse an incident against a simulated exchange."),
+    "doctor": ("doctor", "doctor", "Check this installation and say what to do."),
 }
 
 
 class _LazyGroup(click.Group):
-    """Import a command's file when it is called; a command whose file is absent is not listed."""
+    """A group that imports a command's file only when the command is called.
+
+    A command whose file is missing is not listed.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [
@@ -80,7 +83,7 @@ class _LazyGroup(click.Group):
 
         try:
             return super().invoke(ctx)
-        # the edge of the program: expected errors become one sentence and an exit code, others pass
+        # expected errors become one sentence and an exit code; any other error keeps its traceback
         except Exception as error:
             expected = as_click_error(error)
             if expected is None:
@@ -102,7 +105,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     "config_path",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="rexalgo.toml to use, or its folder. Default: the current folder.",
+    help="The rexalgo.toml to use, or its folder. Default: the current folder.",
 )
 @click.option(
     "--version",
@@ -114,10 +117,10 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.pass_context
 def main(ctx: click.Context, config_path: Path | None) -> None:
-    """Self-hosted copy trading: one signed signal becomes exactly one order per follower, and
-    everyone is told why.
+    """Self-hosted copy trading: one signed signal becomes one order per follower, with an explained
+    outcome for each.
 
-    Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3
-    refused because it would overwrite or is locked, 4 nothing is there.
+    Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration error, 3
+    refused because a file exists or the folder is locked, 4 not found.
     """
     ctx.obj = config_path or Path()

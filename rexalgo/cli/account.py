@@ -1,5 +1,5 @@
-"""``rexalgo account list|show|check|release|reset-drawdown``: what accounts hold, how they do, and
-decisions that let one go on.
+"""``rexalgo account list|show|check|release|reset-drawdown``: inspect accounts, and let one trade
+again.
 """
 
 from pathlib import Path
@@ -13,17 +13,17 @@ from rexalgo.cli.common import Exit, emit_json, json_option
 
 @click.group()
 def account() -> None:
-    """List accounts, show one, check one at its exchange, end a quarantine, let its highest equity
-    begin anew.
-    """
+    """List accounts, show one, check one at its exchange, end a quarantine, reset a drawdown."""
 
 
 @account.command("list")
-@click.option("--troubled", is_flag=True, help="Only accounts with a problem or an unproven order.")
+@click.option(
+    "--troubled", is_flag=True, help="Show only accounts with a problem or an unproven order."
+)
 @json_option
 @click.pass_obj
 def list_(where: Path, troubled: bool, as_json: bool) -> None:
-    """List every account: exchange, what it holds, what is unproven, and how its task does."""
+    """List every account: exchange, positions, unproven orders, and the state of its task."""
     rows = [
         each
         for each in ask(where, "accounts")["accounts"]
@@ -42,9 +42,9 @@ def list_(where: Path, troubled: bool, as_json: bool) -> None:
         )
     if not rows:
         click.echo(
-            "no account is troubled"
+            "no account has a problem"
             if troubled
-            else "no account is here yet: rexalgo provision FILE"
+            else "there is no account yet: rexalgo provision FILE"
         )
 
 
@@ -53,16 +53,19 @@ def list_(where: Path, troubled: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(where: Path, name: str, as_json: bool) -> None:
-    """Show one account: what strategies hold in it, what waits, and how its task does."""
-    seen = ask(where, "accounts", name=name)
-    each = seen["accounts"][0]
+    """Show one account: its positions by strategy, waiting orders, books, and the state of its
+    task.
+    """
+    answer = ask(where, "accounts", name=name)
+    each = answer["accounts"][0]
     if as_json:
         emit_json(each)
         return
     click.echo(f"{each['name']}  {each['exchange']} [{each['environment'].upper()}]")
-    for held in each["holdings"]:
+    for holding in each["holdings"]:
         click.echo(
-            f"  holds {held['side']} {held['share']} {held['symbol']}, strategy {held['strategy']}"
+            f"  holds {holding['side']} {holding['share']} {holding['symbol']}, strategy "
+            f"{holding['strategy']}"
         )
     click.echo(f"  {each['waiting']} orders to plan, {each['unproven']} unproven")
     if each["funding_paid"] != "0":
@@ -70,7 +73,7 @@ def show(where: Path, name: str, as_json: bool) -> None:
             f"  funding paid while the engine held: {each['funding_paid']} USDT (below 0: received)"
         )
     _show_books(each["books"])
-    state = _trouble(each) or ("reads well" if seen["engine"] else "the engine does not run")
+    state = _trouble(each) or ("reads well" if answer["engine"] else "the engine is not running")
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(
             f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account "
@@ -103,7 +106,7 @@ def _show_books(books: dict[str, Any]) -> None:
     )
     if books["fills_not_settled"]:
         click.echo(
-            f"  {books['fills_not_settled']} fills lack a price, a fee or a cause; the exchange "
+            f"  {books['fills_not_settled']} fills have no price, fee or cause yet; the exchange "
             "is asked again"
         )
     for row in books["rows"]:
@@ -121,22 +124,22 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}
 @json_option
 @click.pass_obj
 def check(where: Path, name: str, as_json: bool) -> None:
-    """Check an account at its exchange now: key, free money, positions, and the smallest entry of
-    each contract. Changes nothing.
+    """Check account NAME at its exchange now: key, available balance, positions, and the smallest
+    entry of each contract. Changes nothing.
 
-    Exit code 1 where something stops entries.
+    Ends with 1 when something stops entries.
     """
-    found = ask(where, "check", name=name)
+    answer = ask(where, "check", name=name)
     if as_json:
-        emit_json(found)
+        emit_json(answer)
     else:
-        click.echo(f"{found['account']}  {found['exchange']} [{found['environment'].upper()}]")
-        for each in found["items"]:
+        click.echo(f"{answer['account']}  {answer['exchange']} [{answer['environment'].upper()}]")
+        for each in answer["items"]:
             click.echo(
                 f"  {_MARKS[each['level']]}  {each['about']}: {each['sentence']}"
                 + (f" -> {each['do']}" if each["do"] else "")
             )
-    if found["level"] == "stops_entries":
+    if answer["level"] == "stops_entries":
         raise SystemExit(int(Exit.NO))
 
 
@@ -145,41 +148,38 @@ def check(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def release(where: Path, name: str, as_json: bool) -> None:
-    """End the quarantine of an account whose task kept failing: it takes entries again. Look at the
-    log first.
+    """End the quarantine of account NAME, so that it takes entries again. Read the log first.
+
+    An account is quarantined when its task keeps failing.
     """
-    told = ask(where, "release", name=name, by=who())
+    answer = ask(where, "release", name=name, by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
     else:
         click.echo(
             f"account {name} takes entries again"
-            if told["was_quarantined"]
+            if answer["was_quarantined"]
             else f"account {name} was not quarantined"
         )
 
 
 @account.command("reset-drawdown")
 @click.argument("name")
-@click.option("--note", required=True, help="Why it may go on; kept with your name.")
+@click.option("--note", required=True, help="The reason; recorded with your name.")
 @json_option
 @click.pass_obj
 def reset_drawdown(where: Path, name: str, note: str, as_json: bool) -> None:
-    """Let an account go on that is too far below its highest equity: that begins anew, at what the
-    account is worth now.
+    """Reset the highest equity of account NAME to its current equity.
 
-    The day's loss is counted on as before, and switches stay as they are.
+    Use it for an account that its drawdown limit has stopped. The daily loss and the switches do
+    not change.
     """
-    told = ask(where, "reset_drawdown", name=name, note=note, by=who())
+    answer = ask(where, "reset_drawdown", name=name, note=note, by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    now = (
-        f"begins anew at {told['now']}"
-        if told["now"] is not None
-        else "begins anew with its next reading"
-    )
-    click.echo(f"the highest equity of account {name} was {told['was']} and {now}")
+    now = answer["now"] if answer["now"] is not None else "the equity of the next reading"
+    click.echo(f"the highest equity of account {name} was {answer['was']}; it is now {now}")
 
 
 def _trouble(each: dict[str, Any]) -> str:

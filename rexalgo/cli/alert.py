@@ -1,6 +1,4 @@
-"""``rexalgo alert list|test``: what people were told, how far each channel is, and whether a
-channel works.
-"""
+"""``rexalgo alert list|test``: recent alerts, the state of each channel, and a test of one."""
 
 from pathlib import Path
 
@@ -17,27 +15,31 @@ def alert() -> None:
 
 @alert.command("list")
 @click.option(
-    "--hours", type=click.IntRange(1, 8784), default=24, show_default=True, help="How far back."
+    "--hours",
+    type=click.IntRange(1, 8784),
+    default=24,
+    show_default=True,
+    help="Alerts of the last so many hours.",
 )
 @json_option
 @click.pass_obj
 def list_(where: Path, hours: int, as_json: bool) -> None:
-    """List alerts, newest first: what happened, what was done, what to type, what follows
-    otherwise.
+    """List alerts, newest first: what happened, what was done, what to type, and what follows if
+    nobody acts.
     """
-    told = ask(where, "alerts", hours=hours)
+    answer = ask(where, "alerts", hours=hours)
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    for each in told["alerts"]:
+    for each in answer["alerts"]:
         click.echo(f"{each['at'][:19]}Z  {'WAKES ' if each['wakes'] else ''}{each['code']}")
         click.echo(
             f"  {each['sentence']}\n  done: {each['done']}\n  type: {each['do']}\n  else: "
             f"{each['otherwise']}"
         )
-    if not told["alerts"]:
+    if not answer["alerts"]:
         click.echo(f"no alert in the last {hours} h")
-    for name, state in told["channels"].items():
+    for name, state in answer["channels"].items():
         click.echo(
             f"channel {name}: "
             + (
@@ -46,8 +48,8 @@ def list_(where: Path, hours: int, as_json: bool) -> None:
                 else "everything delivered"
             )
         )
-    if not told["channels"]:
-        click.echo("no channel is set: nobody is told (operator.alerts)")
+    if not answer["channels"]:
+        click.echo("no channel is set, so no alert is sent: set operator.alerts")
 
 
 @alert.command()
@@ -55,13 +57,13 @@ def list_(where: Path, hours: int, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def test(where: Path, channel: str, as_json: bool) -> None:
-    """Send a test alert through CHANNEL now, and say what came of it."""
-    told = ask(where, "alert_test", channel=channel, by=who())
+    """Send a test alert through CHANNEL now, and show the result."""
+    answer = ask(where, "alert_test", channel=channel, by=who())
     if as_json:
-        emit_json(told)
-    elif told["delivered"]:
+        emit_json(answer)
+    elif answer["delivered"]:
         click.echo(f"channel {channel}: delivered")
     else:
-        click.echo(f"channel {channel}: NOT delivered: {told['problem']}")
-    if not told["delivered"]:
+        click.echo(f"channel {channel}: NOT delivered: {answer['problem']}")
+    if not answer["delivered"]:
         raise click.exceptions.Exit(Exit.NO)

@@ -1,4 +1,4 @@
-"""Ask this place something: through its server where one runs, else on the ledger itself."""
+"""Run a command in the server if one is running, else directly on the ledger."""
 
 import getpass
 import os
@@ -14,15 +14,15 @@ def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
     """Run one command and return its answer."""
     config = read_config(where)
 
-    async def asked() -> dict[str, Any]:
+    async def run() -> dict[str, Any]:
         return await call(config, method, params)
 
-    return run_trio(asked)
+    return run_trio(run)
 
 
 def who() -> str:
-    """Return who asks, for the record of switches."""
+    """Return the name of the operating system user, for the audit."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container user without a name
+    except (KeyError, OSError):  # a user of a container may have no name
         return f"user {os.getuid()}"

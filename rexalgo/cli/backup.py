@@ -1,4 +1,4 @@
-"""``rexalgo backup FILE``: a verified copy of the ledger, with the server running or not."""
+"""``rexalgo backup FILE``: make a verified copy of the ledger, with or without a running server."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,26 +14,26 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option, read_conf
 @json_option
 @click.pass_obj
 def backup(where: Path, file: Path | None, as_json: bool) -> None:
-    """Copy the ledger to FILE (mode 0600) and check the copy. Never overwrites. Default:
+    """Copy the ledger to FILE (mode 0600) and verify the copy. Never overwrites. Default:
     backup-TIME.sqlite3 beside the data folder.
 
-    The copy is whole as of one moment and needs .env to be of use: keep the two apart. A restored
-    copy is old: start it only where every order since then is accounted for.
+    The copy shows one moment in full. It needs the keys in .env: store the two apart. To put a
+    backup back, use `rexalgo restore FILE`.
     """
     config = read_config(where)
     if not config.ledger.path.exists():
-        raise CliError(f"nothing is here yet: {config.ledger.path} does not exist", Exit.NOTHING)
+        raise CliError(f"there is no ledger yet: {config.ledger.path} does not exist", Exit.NOTHING)
     target = file or config.folder / f"backup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sqlite3"
     try:
         size = back_up(config.ledger.path, target)
     except FileExistsError:
         raise CliError(
-            f"{target} is there already; nothing was written. Choose another name", Exit.REFUSED
+            f"{target} already exists; nothing was written. Choose another name", Exit.REFUSED
         ) from None
     if as_json:
         emit_json({"file": str(target), "bytes": size, "checked": True})
     else:
         click.echo(
-            f"wrote {target} ({size:,} bytes), checked. It needs the .env of this place: keep "
-            "that elsewhere."
+            f"wrote {target} ({size:,} bytes) and verified it. It needs the keys in .env: store "
+            "that file elsewhere."
         )

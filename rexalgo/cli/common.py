@@ -1,6 +1,4 @@
-"""What every command shares: exit codes, expected errors, JSON answers, and reading the
-configuration.
-"""
+"""Shared parts of the commands: exit codes, expected errors, JSON answers, the configuration."""
 
 import json
 import os
@@ -9,13 +7,19 @@ from pathlib import Path
 
 import click
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import (
+    InUse,
+    InvalidValue,
+    NothingThere,
+    RexAlgoError,
+    UnusableFile,
+)
 from engine.plugin.host import PluginError
 from engine.settings.config import FILE_NAME, Config, ConfigErrors, load_config
 
 
 class Exit(IntEnum):
-    """Every exit code of the command line."""
+    """The exit codes of the command line."""
 
     OK = 0
     NO = 1
@@ -25,8 +29,9 @@ class Exit(IntEnum):
 
 
 class CliError(click.ClickException):
-    """End the command with a sentence on stderr and an exit code; say what was expected, what was
-    found, what to do next.
+    """Raised to end the command with a message on stderr and an exit code.
+
+    The message says what was expected, what was found, and what to do next.
     """
 
     def __init__(self, message: str, code: Exit = Exit.NO) -> None:
@@ -39,29 +44,29 @@ class CliError(click.ClickException):
         return int(self.code)
 
 
-_CODES = {"ProvisionErrors": Exit.USAGE, "NothingThere": Exit.NOTHING, "FolderLocked": Exit.REFUSED}
-"""By name, so that `rexalgo init` and --help do not import the engine's actors."""
-
-
 def as_click_error(error: Exception) -> CliError | None:
-    """Turn an expected error into its sentence and exit code; None for anything else, which keeps
-    its traceback.
-    """
+    """Return an expected error as a message with an exit code, or None for any other error."""
     match error:
         case ConfigErrors():
             return CliError(
                 f"{len(error.errors)} problem(s) in the configuration\n{error}", Exit.USAGE
             )
-        case PluginError() | InvalidValue():
+        case PluginError() | InvalidValue() | UnusableFile():
             return CliError(str(error), Exit.USAGE)
+        case NothingThere():
+            return CliError(str(error), Exit.NOTHING)
+        case InUse():
+            return CliError(str(error), Exit.REFUSED)
         case RexAlgoError():
-            return CliError(str(error), _CODES.get(type(error).__name__, Exit.NO))
+            return CliError(str(error), Exit.NO)
         case _:
             return None
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON value.")
-"""Give a command its ``--json``; the parameter is called ``as_json``."""
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the answer as one JSON value."
+)
+"""The ``--json`` option of every command; its parameter is ``as_json``."""
 
 
 def emit_json(value: object) -> None:
@@ -70,12 +75,10 @@ def emit_json(value: object) -> None:
 
 
 def read_config(where: Path) -> Config:
-    """Read the configuration that ``--config`` names (``ctx.obj``), with the environment of this
-    process.
-    """
+    """Read the configuration that ``--config`` names, with the environment of this process."""
     return load_config(where, os.environ)
 
 
 def config_file(where: Path) -> Path:
-    """Return the rexalgo.toml that ``--config`` names, whether it exists or not."""
+    """Return the path of the rexalgo.toml that ``--config`` names; the file may not exist."""
     return where / FILE_NAME if where.is_dir() else where

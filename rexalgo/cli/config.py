@@ -1,4 +1,4 @@
-"""``rexalgo config check``: every effective value and its origin, or everything that is wrong."""
+"""``rexalgo config check``: show every effective value and its origin, or every error."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ _SENSITIVE: Final = re.compile(r"secret|token|password|passphrase|key", re.IGNOR
 
 @click.group()
 def config() -> None:
-    """Check the configuration and show where each value comes from."""
+    """Check the configuration and show the source of each value."""
 
 
 @config.command()
@@ -23,9 +23,10 @@ def config() -> None:
 @click.pass_obj
 @click.pass_context
 def check(ctx: click.Context, where: Path, as_json: bool) -> None:
-    """Show every effective value with its origin, plugins included; secrets only as set or missing.
+    """Show every effective value and its origin, including those of plugins. A secret is shown as
+    set or missing.
 
-    Ends with 2 and every error at once when something is wrong. Nothing is started or written.
+    Ends with 2 and lists every error when the configuration is wrong. Starts and writes nothing.
     """
     try:
         read = read_config(where)

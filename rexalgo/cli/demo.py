@@ -1,5 +1,6 @@
-"""``rexalgo demo``: the whole road in one process, on paper: a bot signs and posts over real HTTP,
-followers of different size copy.
+"""``rexalgo demo``: a complete paper installation in one process. A bot posts signed signals over
+real HTTP, and followers of different sizes copy them. Beside it an algorithm reads candles, and one
+account copies it.
 """
 
 import json
@@ -9,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -50,6 +51,16 @@ PEOPLE: Final = (
     ("operator", "operator"),
 )
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+ALGO: Final = "cross"
+_ALGO_SYMBOL: Final = "SOLUSDT"
+_ALGO_PARAMS: Final[dict[str, object]] = {
+    # candles of a second: what takes hours elsewhere is seen here within seconds
+    "symbol": _ALGO_SYMBOL,
+    "interval_s": 1,
+    "fast": 3,
+    "slow": 8,
+    "quantity": "2",
+}
 _COLOURS: Final = {
     "filled": "green",
     "skipped": "yellow",
@@ -58,8 +69,7 @@ _COLOURS: Final = {
     "unknown": "red",
 }
 _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
-    # (name, balance, terms): different size and limits, so that every answer is seen: filled,
-    # skipped, denied.
+    # (name, balance, terms): sizes and limits differ, so that copies are filled, skipped and denied
     ("small", "500", {"sizing": {"mode": "fixed_margin", "margin": "25"}}),
     ("medium", "5000", {"sizing": {"mode": "fixed_margin", "margin": "150"}, "leverage": "3"}),
     ("large", "100000", {"sizing": {"mode": "fixed_notional", "notional": "12000"}}),
@@ -104,30 +114,31 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
     help="Port of the page. Default: a free one.",
 )
 @click.option(
-    "--once", is_flag=True, help="End after the signals: 0 only if every copy has its outcome."
+    "--once",
+    is_flag=True,
+    help="End after the last signal, with 0 if every copy has an outcome, else 1.",
 )
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different size, on the paper exchange, in
-    a folder of its own.
+    """Watch signed webhooks become orders of followers of different sizes on the paper exchange.
 
-    Nothing here touches a real exchange or the current folder. With --json it prints one object
-    when the signals are done.
+    The demo runs in a temporary folder and reaches no real exchange. With --json it prints one
+    object after the last signal.
     """
     started = time.monotonic()
     start_logging(logging.ERROR)
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(
-            Path(folder),
-            followers,
-            signals,
-            seed,
-            port,
-            once,
-            Console(stderr=as_json, highlight=False),
-            as_json,
-            started,
+            folder=Path(folder),
+            followers=followers,
+            signals=signals,
+            seed=seed,
+            port=port,
+            once=once,
+            console=Console(stderr=as_json, highlight=False),
+            as_json=as_json,
+            started=started,
         )
         complete = run_trio(story.run)
     if not complete:
@@ -136,14 +147,14 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
 
 @dataclass(slots=True)
 class _Bot:
-    """Sign and post like a master's bot, over real HTTP."""
+    """A master's bot: signs signals and posts them over real HTTP."""
 
     url: str
     secret: Secret
     http: HttpClientFactory = field(default_factory=HttpClientFactory)
 
     async def post(self, body: Mapping[str, object]) -> tuple[int, dict[str, object], float]:
-        """Send one signal; returns status, answer and milliseconds."""
+        """Send one signal; return the status, the answer and the time taken in milliseconds."""
         content = json.dumps(body).encode()
         began = time.perf_counter()
         base, _, path = self.url.partition("/api/")
@@ -174,10 +185,11 @@ class _Story:
     open: int = 0
     sequence: int = 0
     bot: "_Bot | None" = None
+    algo: dict[str, OutcomeRow] = field(default_factory=dict)
 
     async def run(self) -> bool:
-        """Tell the story; returns whether every signal gave every follower its copy and every copy
-        its outcome.
+        """Run the demo; return whether every follower got a copy of every signal and every copy has
+        an outcome.
         """
         _write_place(self.folder, self.seed)
         config = with_port(load_config(self.folder, {}), self.port)
@@ -192,11 +204,11 @@ class _Story:
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(watch)
-                await self._tell(served)
+                await self._play(served)
                 complete = self._complete()
                 if not self.once and not self.as_json:
                     self.console.print(
-                        "\nThe pages stay up, and the bot goes on. Ctrl-C ends the demo and "
+                        "\nThe pages stay up, and the bot keeps sending. Ctrl-C ends the demo and "
                         "removes its folder."
                     )
                     await self._go_on()
@@ -204,18 +216,21 @@ class _Story:
             return stopped or complete
 
     async def _go_on(self) -> None:
-        """Keep sending, so that whoever looks at the pages sees them live."""
+        """Keep sending signals, so that the pages show live data."""
         assert self.bot is not None
         for number in count(self.signals):
             await trio.sleep(GO_ON_EVERY_S)
             await self.bot.post(_body(number))
 
     def _complete(self) -> bool:
-        return (
-            self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
-        )
+        is_whole = self.copies == self.signals * self.followers == self.outcomes.total()
+        return is_whole and self.open == 0 and self._algo_ended() > 0
 
-    async def _tell(self, served: Served) -> None:
+    def _algo_ended(self) -> int:
+        """Count the algorithm's signals whose copy has its outcome."""
+        return sum(OutcomeCode(row.code).is_final for row in self.algo.values())
+
+    async def _play(self, served: Served) -> None:
         answer = await served.engine.commands.run(
             "provision", {"table": _table(self.followers), "file": "the demo's own table"}
         )
@@ -228,13 +243,16 @@ class _Story:
             if number and not self.once and not self.as_json:
                 await trio.sleep(PAUSE_S)
             await self._signal(served, bot, number)
+        with trio.move_on_after(OUTCOMES_WITHIN_S):
+            while not self._algo_ended():
+                await self._next_rows(served)
         self._sum_up(served)
 
     def _greet(self, served: Served) -> None:
         say = self.console.print
         label = "[bold]RexAlgo demo[/]  [black on yellow] PAPER [/]"
         say(
-            f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no "
+            f"{label}  {self.followers} followers, simulated market with seed {self.seed}, no "
             "real money"
         )
         say(f"  be a trader, the master or the operator:  [bold]{served.url}/[/]")
@@ -242,13 +260,13 @@ class _Story:
         hint = tunnel_hint(served.url)
         if hint is not None:
             say(
-                f"  no screen here? On your own machine: {hint}  and open the same address there",
+                f"  no browser on this machine? Run on yours: {hint}  and open the same address",
                 soft_wrap=True,
             )
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
-        status, told, took_ms = await bot.post(body)
+        status, answer_body, took_ms = await bot.post(body)
         self.webhook_ms.append(took_ms)
         words = f"{body['action']} {body['symbol']}" + (
             f" {body['side']}" if "side" in body else ""
@@ -258,19 +276,18 @@ class _Story:
             f"{took_ms:.1f} ms"
         )
         if status not in (200, 202):
-            self.console.print(f"  [red]not taken: {told}[/]")
+            self.console.print(f"  [red]not taken: {answer_body}[/]")
             return
-        rows = await self._rows_of(served, str(told["signal_id"]))
+        rows = await self._rows_of(served, str(answer_body["signal_id"]))
         self._account(rows)
 
     async def _rows_of(self, served: Served, signal: str) -> dict[str, OutcomeRow]:
-        """Follow the stream of outcomes until every follower has a final one."""
+        """Read the stream of outcomes until every follower has a final one."""
         rows: dict[str, OutcomeRow] = {}
         shown: Counter[str] = Counter()
         with trio.move_on_after(OUTCOMES_WITHIN_S):
             while sum(OutcomeCode(row.code).is_final for row in rows.values()) < self.followers:
-                for row in await served.engine.monitor.wait_outcomes(self.sequence, 500):
-                    self.sequence = row.sequence
+                for row in await self._next_rows(served):
                     if row.signal_id == signal:
                         rows[row.account] = row
                         self._show(row, shown)
@@ -282,8 +299,23 @@ class _Story:
             )
         return rows
 
+    async def _next_rows(self, served: Served) -> Sequence[OutcomeRow]:
+        """Wait for further outcomes; those of the algorithm's signals are shown as they come."""
+        found = await served.engine.monitor.wait_outcomes(self.sequence, 500)
+        for row in found:
+            self.sequence = row.sequence
+            if row.strategy == ALGO:
+                if row.signal_id not in self.algo:
+                    self.console.print(
+                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  where two "
+                        "averages of candles crossed; no bot, no POST"
+                    )
+                self.algo[row.signal_id] = row
+                self._show(row, Counter())
+        return found
+
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
-        """Print a copy; of many followers the first few of each outcome."""
+        """Print a copy. With many followers, print only the first few of each outcome."""
         shown[row.code] += 1
         if self.followers > FOLLOWERS_SHOWN and shown[row.code] > SHOWN_OF_EACH:
             return
@@ -296,8 +328,8 @@ class _Story:
         )
         if family == "filled" and self.started:
             self.console.print(
-                f"  [dim]^ the first mirrored trade, {time.monotonic() - self.started:.1f} s "
-                "after this command began[/]"
+                f"  [dim]^ the first copied trade, {time.monotonic() - self.started:.1f} s "
+                "after this command started[/]"
             )
             self.started = 0
 
@@ -315,13 +347,19 @@ class _Story:
             self.last_order_ms.append(max(sent))
 
     def _sum_up(self, served: Served) -> None:
-        told = {
+        summary = {
             "signals": self.signals,
             "followers": self.followers,
             "copies": self.copies,
             "outcomes": dict(self.outcomes.most_common()),
             "webhook_ms_p50": _median(self.webhook_ms),
             "signal_to_last_order_ms_p50": _median(self.last_order_ms),
+            "algo": {
+                "strategy": ALGO,
+                "source": "crossover",
+                "signals": len(self.algo),
+                "outcomes": dict(Counter(row.code for row in self.algo.values())),
+            },
             "page_url": served.page_url,
             "environment": "paper",
             "complete": self._complete(),
@@ -333,12 +371,18 @@ class _Story:
             f"copies[/]: {counts}",
             soft_wrap=True,
         )
+        codes = Counter(row.code for row in self.algo.values())
         say(
-            f"  webhook answered in {told['webhook_ms_p50']} ms, last order after "
-            f"{told['signal_to_last_order_ms_p50']} ms (medians)"
+            f"  {ALGO}, an algorithm, sent {len(self.algo)} beside them: "
+            + ", ".join(f"{count} {code}" for code, count in codes.most_common()),
+            soft_wrap=True,
+        )
+        say(
+            f"  webhook answered in {summary['webhook_ms_p50']} ms, last order after "
+            f"{summary['signal_to_last_order_ms_p50']} ms (medians)"
         )
         if not self._complete():
-            say("  [red]that does not add up: not every copy has its outcome[/]")
+            say("  [red]incomplete: not every copy has an outcome[/]")
         if not self.once:
             say(
                 f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} "
@@ -346,15 +390,15 @@ class _Story:
                 soft_wrap=True,
             )
         say(
-            "\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and "
+            "\nNext: [bold]./bin/rexalgo init --dir my-place[/] for your own installation, and "
             "[bold]make test[/]"
         )
         if self.as_json:
-            emit_json(told)
+            emit_json(summary)
 
 
 async def _ready(served: Served) -> None:
-    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
+    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is polled, as by any probe; it has no event
         await trio.sleep(0.02)
 
 
@@ -363,7 +407,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _body(number: int) -> dict[str, object]:
-    """Open each symbol long, then close each, then again: every second round is short."""
+    """Return a signal: open every symbol, close every symbol, and repeat with the other side."""
     turn, place = divmod(number, 2 * len(_SYMBOLS))
     symbol = _SYMBOLS[place % len(_SYMBOLS)]
     common: dict[str, object] = {
@@ -393,14 +437,33 @@ def _table(followers: int) -> dict[str, object]:
                 "kind": "copy_trading",
                 "symbols": list(_SYMBOLS),
                 "leverage": "5",
-            }
+            },
+            {
+                "name": ALGO,
+                "master": "alpha",
+                "kind": "algo",
+                "source": "crossover",
+                "symbols": [_ALGO_SYMBOL],
+                "leverage": "5",
+                "params": _ALGO_PARAMS,
+            },
         ],
-        "follower": [_trader(), *(_follower(index) for index in range(1, followers))],
+        "follower": [
+            _trader(),
+            *(_follower(index) for index in range(1, followers)),
+            {
+                "name": f"{ALGO}-1",
+                "exchange": "paper",
+                "secret": f"paper:5000:{ALGO}-1",
+                "strategy": ALGO,
+                "sizing": {"mode": "multiplier", "factor": "1"},
+            },
+        ],
     }
 
 
 def _trader() -> dict[str, object]:
-    """Declare the trader whom a user may be: copies live, within limits that some signals meet."""
+    """Return the trader whom a visitor of the demo may be; some signals reach their limits."""
     terms: dict[str, object] = {
         "sizing": {"mode": "fixed_margin", "margin": "25"},
         "limits": {"open_positions": 1},
@@ -427,11 +490,11 @@ def _follower(index: int) -> dict[str, object]:
 
 
 def _write_place(folder: Path, seed: int) -> None:
-    """Write a configuration like that of any place, so that the other commands work on it with
-    --config.
-    """
-    enabled = '["paper", "signed_webhook", "tradingview", "gcra", "log"]'
-    (folder / "rexalgo.toml").write_text(
-        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8"
+    """Write an ordinary configuration, so that other commands work on the demo with --config."""
+    enabled = '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log"]'
+    create_file(
+        folder / "rexalgo.toml",
+        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n",
+        0o644,
     )
     create_file(folder / ".env", new_env_text(), 0o600)

@@ -1,6 +1,4 @@
-"""``rexalgo doctor``: look at everything that can be wrong with a place, and say for each what to
-do.
-"""
+"""``rexalgo doctor``: check every part of an installation, and say what to do."""
 
 import shutil
 import sys
@@ -26,9 +24,7 @@ DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Hold one thing that was looked at: ``level`` is ok, warn or wrong; ``do`` is the next step,
-    empty when there is none.
-    """
+    """The result of a check: ``level`` is ok, warn or wrong; ``do`` is the next step, or empty."""
 
     level: str
     what: str
@@ -43,9 +39,9 @@ def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
     """Check configuration, secrets, plugins, ledger, disk, server, accounts and orders. Changes
     nothing.
 
-    Ends with 1 when something is wrong; a warning alone ends with 0.
+    Ends with 1 when something is wrong. Warnings alone end with 0.
     """
-    findings = list(_look(where))
+    findings = list(_findings(where))
     if as_json:
         emit_json(
             {
@@ -54,14 +50,15 @@ def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
             }
         )
     else:
-        for each in findings:
-            mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[each.level]
-            click.echo(f"{mark} {each.what}" + (f"\n      do: {each.do}" if each.do else ""))
+        for finding in findings:
+            mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[finding.level]
+            do = f"\n      do: {finding.do}" if finding.do else ""
+            click.echo(f"{mark} {finding.what}{do}")
     if any(each.level == "wrong" for each in findings):
         ctx.exit(Exit.NO)
 
 
-def _look(where: Path) -> Iterator[Finding]:
+def _findings(where: Path) -> Iterator[Finding]:
     yield Finding("ok", f"Python {sys.version.split()[0]}")
     try:
         config = read_config(where)
@@ -76,8 +73,8 @@ def _look(where: Path) -> Iterator[Finding]:
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
-    for part in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _people):
-        yield from part(config)
+    for check in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _state):
+        yield from check(config)
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
@@ -89,7 +86,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "wrong",
                 f"{name} is not set",
-                "rexalgo init makes a .env; or set it in the environment, or NAME_FILE",
+                "rexalgo init writes a .env; or set it in the environment, or set NAME_FILE",
             )
         else:
             yield Finding("ok", f"{name} is set, from {config.origins[f'secrets.{name.lower()}']}")
@@ -97,7 +94,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
 def _exposure(config: Config) -> Iterator[Finding]:
     yield from (
-        Finding("wrong", each, "rexalgo serve refuses until then")
+        Finding("wrong", each, "correct it; rexalgo serve refuses to start until then")
         for each in check_exposure(config)
     )
 
@@ -124,8 +121,8 @@ def _plugins(config: Config) -> Iterator[Finding]:
     if not config.operator.name:
         yield Finding(
             "warn",
-            "nobody is named as operator",
-            "set operator.name: followers see it before they paste a key",
+            "no operator is named",
+            "set operator.name; followers see it before they paste a key",
         )
 
 
@@ -136,7 +133,7 @@ def _disk(config: Config) -> Iterator[Finding]:
     yield Finding(
         level,
         f"{free // 2**20} MiB free at {folder}",
-        "" if level == "ok" else "free some: signals are refused when it is full",
+        "" if level == "ok" else "free some space; signals are refused when the disk is full",
     )
 
 
@@ -145,15 +142,15 @@ def _ledger(config: Config) -> Iterator[Finding]:
         yield Finding(
             "wrong",
             unfit,
-            "rexalgo restore FILE with the newest backup; where there is none, ask for help "
-            "before you start it",
+            "rexalgo restore FILE with the newest backup; without a backup, ask for help before "
+            "you start it",
         )
         return
     if not config.ledger.path.exists():
         yield Finding(
             "warn",
             f"no ledger yet at {config.ledger.path}",
-            "rexalgo serve or rexalgo provision makes it",
+            "rexalgo serve or rexalgo provision creates it",
         )
         return
     mode = config.ledger.path.stat().st_mode & 0o777
@@ -181,28 +178,28 @@ def _ledger(config: Config) -> Iterator[Finding]:
         yield Finding(
             "wrong",
             old,
-            "rexalgo serve starts it still; then rexalgo reconcile --plan and rexalgo restore "
-            "confirm",
+            "rexalgo serve starts and sends no order; then rexalgo reconcile --plan and rexalgo "
+            "restore confirm",
         )
 
 
 def _server(config: Config) -> Iterator[Finding]:
     try:
-        told = run_trio(lambda: ask_server(config.data_dir, "ping", {}))
+        answer = run_trio(lambda: ask_server(config.data_dir, "ping", {}))
     except ServerSilent as error:
         yield Finding(
             "wrong",
             f"the server does not answer: {error}",
-            "rexalgo halt entries --all still works; then look at its log",
+            "rexalgo halt entries --all still works; then read the server's log",
         )
     except OSError:
         yield Finding(
             "warn",
             "no server runs in this folder",
-            "first what is said of the ledger" if why_unfit(config) else "rexalgo serve",
+            "repair the ledger first, as said above" if why_unfit(config) else "rexalgo serve",
         )
     else:
-        yield Finding("ok", f"server runs, version {told['version']}")
+        yield Finding("ok", f"server runs, version {answer['version']}")
 
 
 def _root_keys(config: Config) -> Iterator[Finding]:
@@ -213,55 +210,56 @@ def _root_keys(config: Config) -> Iterator[Finding]:
     ):
         return
     try:
-        told: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
+        answer: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
     except RexAlgoError as error:
         yield Finding(
             "wrong",
             f"the root keys cannot be read: {error}",
-            "put back the copy of the keys that you keep elsewhere",
+            "restore the keys from the copy that you keep elsewhere",
         )
         return
-    if told["in_use"] not in (None, told["active"]):
+    if answer["in_use"] not in (None, answer["active"]):
         yield Finding(
             "warn",
-            f"the server uses root key {told['in_use']}, and {told['active']} stands first now",
+            f"the server still uses root key {answer['in_use']}; the active one is now "
+            f"{answer['active']}",
             "rexalgo key rewrap",
         )
-    for each in told["keys"]:
-        if each["state"] == "active" and (each["age_days"] or 0) > ROOT_KEY_DAYS_MAX:
+    for key in answer["keys"]:
+        if key["state"] == "active" and (key["age_days"] or 0) > ROOT_KEY_DAYS_MAX:
             yield Finding(
                 "warn",
-                f"root key {each['kid']} is the active one for {each['age_days']} days",
+                f"root key {key['kid']} has been active for {key['age_days']} days",
                 "rexalgo key rotate",
             )
-        if each["state"] != "active" and each["lies_there"] and not each["under"]:
+        if key["state"] != "active" and key["lies_there"] and not key["under"]:
             yield Finding(
                 "ok",
-                f"root key {each['kid']} is needed by nothing here",
-                f"once no backup needs it: rexalgo key remove {each['kid']}",
+                f"nothing here needs root key {key['kid']}",
+                f"once no backup needs it: rexalgo key remove {key['kid']}",
             )
-        if each["state"] == "old" and not each["lies_there"]:
+        if key["state"] == "old" and not key["lies_there"]:
             yield Finding(
                 "wrong",
-                f"root key {each['kid']} is gone from {told['place']}, and this place needs it",
+                f"root key {key['kid']} is missing from {answer['place']}, and is still needed",
                 "put it back behind the others",
             )
-    if told["left"] or (told["rewrap"] is not None and told["rewrap"]["ended"] is None):
+    if answer["left"] or (answer["rewrap"] is not None and answer["rewrap"]["ended"] is None):
         yield Finding(
             "warn",
-            f"a rotation to root key {told['active']} is not finished: {told['left']} things lie "
-            "under others",
+            f"the rotation to root key {answer['active']} is not finished: {answer['left']} "
+            "secrets are still under another key",
             "rexalgo key rewrap",
         )
 
 
-def _people(config: Config) -> Iterator[Finding]:
+def _state(config: Config) -> Iterator[Finding]:
     if not config.ledger.path.exists() or why_unfit(config):
         return
     try:
         seen: dict[str, Any] = run_trio(lambda: call(config, "status", {}))
     except RexAlgoError as error:
-        yield Finding("wrong", f"the state cannot be read: {error}", "see above")
+        yield Finding("wrong", f"the state cannot be read: {error}", "see the lines above")
         return
     checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (
         _still,
@@ -279,14 +277,14 @@ def _still(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["still"][:20]:
         yield Finding(
             "wrong",
-            f"{each['account'] or 'this place'} stands still since {each['since']}, no order of "
-            f"any kind leaves: {each['cause']}",
+            f"{each['account'] or 'everything'} stands still since {each['since']}, no order of "
+            f"any kind is sent: {each['cause']}",
             "rexalgo reconcile --plan shows what differs; then rexalgo restore confirm",
         )
 
 
-_DO_QUARANTINED: Final = "look at the log; once the cause is gone: rexalgo account release NAME"
-_DO_TROUBLED: Final = "it is tried again by itself; rexalgo account check NAME says what stops it"
+_DO_QUARANTINED: Final = "read the log; once the cause is gone: rexalgo account release NAME"
+_DO_TROUBLED: Final = "the server retries; rexalgo account check NAME says what is wrong"
 
 
 def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
@@ -295,18 +293,18 @@ def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "wrong",
             "the server's last write to the ledger failed",
-            "look at disk space and the log; signals get 503 meanwhile",
+            "check disk space and the log; signals get 503 meanwhile",
         )
-    for name, each in list(engine["troubled"].items())[:20]:
+    for name, task in list(engine["troubled"].items())[:20]:
         what = (
             "is quarantined: no new entries"
-            if each["quarantined"]
-            else each["problem"] or each["last_error"] or "is starting"
+            if task["quarantined"]
+            else task["problem"] or task["last_error"] or "is starting"
         )
         yield Finding(
             "wrong",
             f"account {name}: {what}",
-            _DO_QUARANTINED if each["quarantined"] else _DO_TROUBLED,
+            _DO_QUARANTINED if task["quarantined"] else _DO_TROUBLED,
         )
     yield Finding(
         "ok",
@@ -351,20 +349,20 @@ def _books(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in books["differ"][:20]:
         yield Finding(
             "wrong",
-            f"the books of {each} have another quantity than its share",
+            f"the books of {each} differ in quantity from its share",
             "rexalgo books check NAME shows both sides",
         )
     if books["unsettled"]:
         yield Finding(
             "warn",
-            f"{books['unsettled']} fills lack a price, a fee or a cause",
+            f"{books['unsettled']} fills have no price, fee or cause yet",
             "the exchange is asked again; rexalgo books check NAME",
         )
     if books["unexplained"]:
         yield Finding(
             "warn",
-            f"{books['unexplained']} fills stayed unexplained",
+            f"{books['unexplained']} fills remain unexplained",
             "rexalgo books check NAME names them",
         )
     if not books["differ"]:
-        yield Finding("ok", "the books have what strategies hold")
+        yield Finding("ok", "the books match what strategies hold")

@@ -1,6 +1,4 @@
-"""``rexalgo drill [NAME]``: rehearse an incident with the real server and the simulated exchange,
-and learn whether it ends well.
-"""
+"""``rexalgo drill [NAME]``: rehearse an incident with the real server and a simulated exchange."""
 
 import tempfile
 import time
@@ -26,21 +24,21 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 )
 @json_option
 def drill(name: str | None, followers: int, seed: int, as_json: bool) -> None:
-    """Rehearse an incident; without NAME, list what can be rehearsed.
+    """Rehearse the incident NAME; without NAME, list the incidents.
 
-    Everything is SIMULATED and in a temporary folder: a real server process, a simulated exchange
-    that fails on purpose, signed signals. The exchange's own record judges. Ends with 0 when all
-    that must hold held, else with 1.
+    A drill runs a real server against a SIMULATED exchange that fails on purpose, in a temporary
+    folder. The result is checked against the exchange's own record. Ends with 0 when every check
+    passes, else with 1.
     """
     from rexalgo.drills.plays import PLAYS, Held
     from rexalgo.drills.stage import DrillFailed, staged
 
     if name is None:
         if as_json:
-            emit_json({"drills": {known: play.about for known, play in PLAYS.items()}})
+            emit_json({"drills": {drill_name: play.about for drill_name, play in PLAYS.items()}})
         else:
-            for known, play in PLAYS.items():
-                click.echo(f"{known:<14} {play.about}")
+            for drill_name, play in PLAYS.items():
+                click.echo(f"{drill_name:<14} {play.about}")
         return
     if name not in PLAYS:
         raise CliError(f"expected one of {', '.join(PLAYS)}, found {name!r}", Exit.USAGE)
@@ -50,15 +48,15 @@ def drill(name: str | None, followers: int, seed: int, as_json: bool) -> None:
         click.echo(f"{time.monotonic() - began:6.1f} s  {text}", err=as_json)
 
     say(f"SIMULATED drill {name}: {PLAYS[name].about}")
-    problem, held = "", list[Held]()
+    problem, checks = "", list[Held]()
     with tempfile.TemporaryDirectory(prefix="rexalgo-drill-") as folder:
         try:
             with staged(Path(folder), followers, seed, say) as stage:
-                held = PLAYS[name].run(stage)
+                checks = PLAYS[name].run(stage)
         except DrillFailed as error:
             problem = str(error)
-    passed = not problem and all(each.held for each in held)
-    for each in held:
+    passed = not problem and all(each.held for each in checks)
+    for each in checks:
         say(f"{'held  ' if each.held else 'BROKEN'}  {each.what}: {each.seen}")
     if problem:
         say(f"BROKEN  {problem}")
@@ -70,7 +68,7 @@ def drill(name: str | None, followers: int, seed: int, as_json: bool) -> None:
                 "environment": "simulated",
                 "passed": passed,
                 "problem": problem,
-                "held": [asdict(each) for each in held],
+                "held": [asdict(each) for each in checks],
             }
         )
     if not passed:

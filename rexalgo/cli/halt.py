@@ -1,6 +1,4 @@
-"""``rexalgo halt entries|reduce|flatten`` and ``rexalgo resume entries``: the switches, at every
-scope.
-"""
+"""``rexalgo halt entries|reduce|flatten`` and ``rexalgo resume entries``: the trading switches."""
 
 import sys
 import time
@@ -19,9 +17,7 @@ _SCOPES = ("account", "strategy", "exchange")
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for scope in reversed(_SCOPES):
         command = click.option(f"--{scope}", metavar="NAME", help=f"Only this {scope}.")(command)
-    return click.option("--all", "everything", is_flag=True, help="Everything in this place.")(
-        command
-    )
+    return click.option("--all", "everything", is_flag=True, help="All accounts.")(command)
 
 
 def _chosen(
@@ -49,7 +45,7 @@ LOOK_S = 0.5
 
 @click.group()
 def halt() -> None:
-    """Stop new entries (entries), take resting ones back too (reduce), or close everything as well
+    """Stop new entries (entries), also cancel resting entries (reduce), or also close all positions
     (flatten).
     """
 
@@ -62,25 +58,25 @@ def _flags(chosen: dict[str, str]) -> str:
     return "--all" if chosen["scope"] == "all" else f"--{chosen['scope']} {chosen['target']}"
 
 
-def _tell(answer: dict[str, Any], level: str, chosen: dict[str, str]) -> None:
+def _print(answer: dict[str, Any], level: str, chosen: dict[str, str]) -> None:
     before = (
-        f" (they were already, at level {answer['was']}; the note is renewed)"
+        f" (they were off already, at level {answer['was']}; the note is updated)"
         if answer["was"]
         else ""
     )
     click.echo(f"new entries are OFF for {_words(chosen)}{before}. Exits still go through.")
     if answer["level"] in ("reduce", "flatten"):
         click.echo(
-            "  resting entries are taken back"
+            "  resting entries are cancelled"
             + ("" if answer["engine"] else " as soon as a server runs here")
         )
     if answer["level"] != level:
-        click.echo(f"  the stronger level {answer['level']} stood there and stays")
-    click.echo(f"  to allow them again: rexalgo resume entries {_flags(chosen)}")
+        click.echo(f"  the stronger level {answer['level']} was set already and stays")
+    click.echo(f"  to allow entries again: rexalgo resume entries {_flags(chosen)}")
 
 
 _NOTE = click.option(
-    "--note", default="", help="Why; shown to followers with every entry that is skipped."
+    "--note", default="", help="The reason; followers see it with every skipped entry."
 )
 
 
@@ -90,15 +86,15 @@ _NOTE = click.option(
 @json_option
 @click.pass_obj
 def halt_entries(where: Path, /, as_json: bool, note: str, **scope: Any) -> None:
-    """Send no new entry until someone resumes. Holds at once, also for entries that are being
-    planned; exits still go through.
+    """Stop new entries until someone resumes them. Takes effect at once, also for entries in
+    planning. Exits still go through.
     """
     chosen = _chosen(**scope)
     answer = _halt(where, "entries", chosen, note)
     if as_json:
         emit_json(answer)
     else:
-        _tell(answer, "entries", chosen)
+        _print(answer, "entries", chosen)
 
 
 @halt.command("reduce")
@@ -107,15 +103,13 @@ def halt_entries(where: Path, /, as_json: bool, note: str, **scope: Any) -> None
 @json_option
 @click.pass_obj
 def halt_reduce(where: Path, /, as_json: bool, note: str, **scope: Any) -> None:
-    """Reduce only: no new entries, and resting ones are taken back. What is held stays; exits still
-    go through.
-    """
+    """Stop new entries and cancel resting ones. Open positions stay. Exits still go through."""
     chosen = _chosen(**scope)
     answer = _halt(where, "reduce", chosen, note)
     if as_json:
         emit_json(answer)
     else:
-        _tell(answer, "reduce", chosen)
+        _print(answer, "reduce", chosen)
 
 
 @halt.command("flatten")
@@ -135,23 +129,23 @@ def halt_reduce(where: Path, /, as_json: bool, note: str, **scope: Any) -> None:
 def halt_flatten(
     where: Path, /, as_json: bool, note: str, yes: bool, wait_s: int, **scope: Any
 ) -> None:
-    """Close everything that the engine opened, take resting entries back, and send no new ones.
+    """Stop new entries, cancel resting ones, and close every position that the engine opened.
 
-    What the owners opened themselves is left alone. Ends with 0 when all is flat, and with 1 and
-    the list of what is left, and why, when it is not after --wait seconds; closing goes on all the
-    same.
+    Positions that owners opened themselves stay open. Ends with 0 when everything is flat. If
+    positions are left after --wait seconds, ends with 1 and lists each with the reason; closing
+    continues.
     """
     chosen = _chosen(**scope)
-    found = ask(where, "still_open", **chosen)["open"]
+    positions = ask(where, "still_open", **chosen)["open"]
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(
-                "expected --yes: there is no terminal here to ask whether to close everything",
+                "expected --yes: there is no terminal to ask whether to close everything",
                 Exit.USAGE,
             )
-        accounts = len({each["account"] for each in found})
+        accounts = len({each["account"] for each in positions})
         if not click.confirm(
-            f"Close {len(found)} positions of {accounts} accounts ({_words(chosen)}) at market "
+            f"Close {len(positions)} positions of {accounts} accounts ({_words(chosen)}) at market "
             "price?"
         ):
             raise CliError("nothing was changed", Exit.NO)
@@ -160,11 +154,11 @@ def halt_flatten(
     if as_json:
         emit_json({**answer, "flat": not left, "left": left})
     else:
-        _tell(answer, "flatten", chosen)
+        _print(answer, "flatten", chosen)
         if not answer["engine"]:
-            click.echo("  no server runs here: closing begins when one starts (rexalgo serve)")
+            click.echo("  no server runs here; closing begins when one starts (rexalgo serve)")
         click.echo(
-            f"FLAT: nothing of the engine is open for {_words(chosen)}"
+            f"FLAT: the engine has nothing open for {_words(chosen)}"
             if not left
             else f"NOT FLAT, {len(left)} left:"
         )
@@ -197,7 +191,7 @@ def resume() -> None:
 @json_option
 @click.pass_obj
 def resume_entries(where: Path, /, as_json: bool, **scope: Any) -> None:
-    """Allow new entries again. What was skipped meanwhile stays skipped."""
+    """Allow new entries again. Entries that were skipped stay skipped."""
     chosen = _chosen(**scope)
     answer = ask(where, "resume", **chosen, by=who())
     if as_json:

@@ -1,6 +1,4 @@
-"""``rexalgo init``: write rexalgo.toml and .env for a new place, asking at most five things; never
-overwrite.
-"""
+"""``rexalgo init``: write rexalgo.toml and .env for a new installation; never overwrite."""
 
 import base64
 import json
@@ -22,13 +20,13 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _QUESTIONS: Final = {
     "public_url": (
-        "Public address of this place, such as https://copy.example.org (empty: this machine only)",
+        "Public address, such as https://copy.example.org (empty: this machine only)",
         "",
     ),
-    "exchange": ("Exchange plugin (paper to practise)", "paper"),
-    "operator": ("Who runs this place? Shown to people before they paste a key", ""),
+    "exchange": ("Exchange plugin (paper for practice)", "paper"),
+    "operator": ("Name of the operator, shown to people before they paste a key", ""),
     "zone": ("Time zone of the trading day", "UTC"),
-    "alerts": ("Where do alerts go? (name of a notifier plugin)", "log"),
+    "alerts": ("Notifier plugin for alerts", "log"),
 }
 
 
@@ -39,17 +37,17 @@ _QUESTIONS: Final = {
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write into. Default: the current one.",
 )
-@click.option("--public-url", help="Public address of this place.")
-@click.option("--exchange", help="paper, or the name of an exchange plugin.")
-@click.option("--operator", help="Who runs this place; shown to people before they paste a key.")
+@click.option("--public-url", help="Public address of this installation.")
+@click.option("--exchange", help="Name of an exchange plugin; paper for practice.")
+@click.option("--operator", help="Name of the operator, shown to people before they paste a key.")
 @click.option("--zone", help="Time zone of the trading day, such as Europe/Berlin.")
-@click.option("--alerts", help="Name of the notifier plugin that gets alerts.")
+@click.option("--alerts", help="Name of the notifier plugin that sends alerts.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One more setting, such as plugin.mudrex.base_url=URL.",
+    help="Another setting, such as plugin.mudrex.base_url=URL; may be repeated.",
 )
 @json_option
 @click.pass_obj
@@ -61,18 +59,18 @@ def init(
     as_json: bool,
     **flags: str | None,
 ) -> None:
-    """Write rexalgo.toml and .env (generated secrets, mode 0600) for a new place.
+    """Write rexalgo.toml and .env (generated secrets, mode 0600) for a new installation.
 
-    Asks only what no flag answers, and nothing without a terminal. Never overwrites: ends with 3
-    and says what stands there.
+    Asks only for what no option gives, and asks nothing without a terminal. Never overwrites: if a
+    file exists, ends with 3 and names it.
     """
     target = (folder or (where if where.is_dir() else where.parent)).absolute()
     files = (target / "rexalgo.toml", target / ".env")
     present = [str(file) for file in files if file.exists()]
     if present:
         raise CliError(
-            f"{' and '.join(present)} stand(s) here already; nothing was written. Move it away, "
-            "or use --dir",
+            f"{' and '.join(present)} already exist(s); nothing was written. Move the old files "
+            "away, or use --dir",
             Exit.REFUSED,
         )
     asks = sys.stdin.isatty() and not as_json
@@ -84,8 +82,7 @@ def init(
         return
     click.echo(f"wrote {files[0]}\nwrote {files[1]} (mode 0600)\n")
     click.echo(
-        "Keep a copy of .env in another place: without it every follower must connect "
-        "again.\n\nNext:"
+        "Keep a copy of .env elsewhere: without it every follower must connect again.\n\nNext:"
     )
     for command in _next_commands(target):
         click.echo(f"  {command}")
@@ -99,7 +96,7 @@ def _answer(key: str, flag: str | None, asks: bool) -> str:
 
 
 def _setting(text: str) -> tuple[list[str], object]:
-    """Read NAME=VALUE: a dotted name, and a TOML value, or a text where it is none."""
+    """Parse NAME=VALUE: a dotted name and a TOML value; anything that is not TOML is a text."""
     name, sign, value = text.partition("=")
     parts = [each.strip() for each in name.split(".")]
     if not sign or len(parts) < 2 or not all(parts):
@@ -121,8 +118,7 @@ def _with_settings(text: str, settings: list[tuple[list[str], object]]) -> str:
             table = table.setdefault(each, tomlkit.table())
             if not isinstance(table, MutableMapping):
                 raise CliError(
-                    f"--set: {'.'.join(parts)} is no setting: {each} has a value, and no settings "
-                    "below it",
+                    f"--set: {'.'.join(parts)} is not a setting: {each} is a value, not a table",
                     Exit.USAGE,
                 )
         table[parts[-1]] = value
@@ -132,9 +128,7 @@ def _with_settings(text: str, settings: list[tuple[list[str], object]]) -> str:
 def _write(
     files: tuple[Path, Path], answers: dict[str, str], settings: list[tuple[list[str], object]]
 ) -> None:
-    """Write both files, or none: what was written is checked by reading it, and removed again when
-    an answer does not fit.
-    """
+    """Write both files, read the configuration back, and remove both if it is invalid."""
     installed = {each.name for each in list_installed()}
     for key in ("exchange", "alerts"):
         if answers[key] not in installed:
@@ -155,7 +149,7 @@ def _write(
     except FileExistsError as error:
         _unlink(made)
         raise CliError(
-            f"{error.filename2} appeared meanwhile; nothing was written", Exit.REFUSED
+            f"{error.filename2} was created meanwhile; nothing was written", Exit.REFUSED
         ) from error
     except BaseException:
         _unlink(made)
@@ -172,7 +166,7 @@ def _toml_text(answers: dict[str, str]) -> str:
         dict.fromkeys([answers["exchange"], "signed_webhook", "gcra", "log", answers["alerts"]])
     )
     return f"""\
-# Settings of this place. What is not written here has its default: rexalgo config check shows every value and its origin.
+# Settings of this installation. Everything else has its default: rexalgo config check shows every value and its origin.
 # Secrets are in .env beside this file, never here.
 
 [web]
@@ -191,14 +185,14 @@ alerts = {_quoted(answers["alerts"])}
 
 
 def _quoted(text: str) -> str:
-    """Write a TOML basic string; JSON's escapes are TOML's, but for DEL."""
+    """Return a TOML basic string. The escapes of JSON are valid in TOML, except for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def new_env_text() -> str:
     """Return the text of a new ``.env`` with fresh secrets."""
     return f"""\
-# Secrets of this place. Keep a copy elsewhere: without ENCRYPTION_KEY every follower must connect again.
+# Secrets of this installation. Keep a copy elsewhere: without ENCRYPTION_KEY every follower must connect again.
 ENCRYPTION_KEY={new_root_key()}
 JWT_SECRET={base64.b64encode(secrets.token_bytes(32)).decode()}
 """

@@ -1,4 +1,4 @@
-"""Find an installed plugin by its name, for the commands that take one."""
+"""Look up an installed plugin by name."""
 
 from engine.commands.parameters import no_such
 from engine.plugin.host import InstalledPlugin, list_installed
@@ -6,13 +6,13 @@ from rexalgo.cli.common import CliError, Exit
 
 
 def installed(name: str) -> InstalledPlugin:
-    """Return the installed plugin of this name; a CliError that lists what is there otherwise."""
-    there = list_installed()
-    found = next((each for each in there if each.name == name), None)
-    if found is None:
+    """Return the installed plugin of this name; raise CliError with the names there are."""
+    plugins = list_installed()
+    plugin = next((each for each in plugins if each.name == name), None)
+    if plugin is None:
         raise CliError(
-            f"{no_such('installed plugin', name, [each.name for each in there])} (rexalgo plugin "
+            f"{no_such('installed plugin', name, [each.name for each in plugins])} (rexalgo plugin "
             "list)",
             Exit.NOTHING,
         )
-    return found
+    return plugin

@@ -1,6 +1,4 @@
-"""``rexalgo key``: the root keys under which every secret of this place lies; a new one while
-everything runs.
-"""
+"""``rexalgo key``: the root keys that encrypt every secret, and their rotation without downtime."""
 
 import sys
 from pathlib import Path
@@ -16,44 +14,42 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 @click.group()
 def key() -> None:
-    """Show root keys, rotate them while everything runs, remove old ones. No command shows a key of
-    this place.
-    """
+    """Show, rotate and remove root keys without downtime. No command shows a key in use."""
 
 
 @key.command()
 @json_option
 @click.pass_obj
 def status(where: Path, as_json: bool) -> None:
-    """Show which root keys there are, what needs each of them, and where a rewrap stands."""
-    told = ask(where, "key_status")
+    """Show every root key, what it encrypts, and the progress of a rewrap."""
+    answer = ask(where, "key_status")
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    click.echo(f"root keys in {told['place']}")
-    for each in told["keys"]:
-        lies = "" if each["lies_there"] or each["state"] == "removed" else ", not there"
-        since = f", since {each['added'][:10]}" if each["added"] else ""
+    click.echo(f"root keys in {answer['place']}")
+    for row in answer["keys"]:
+        missing = "" if row["lies_there"] or row["state"] == "removed" else ", missing"
+        since = f", since {row['added'][:10]}" if row["added"] else ""
         click.echo(
-            f"  {each['kid']}  {each['state']}{lies}{since}: "
-            f"{words_of(each['under']) or 'nothing needs it'}"
+            f"  {row['kid']}  {row['state']}{missing}{since}: "
+            f"{words_of(row['under']) or 'nothing needs it'}"
         )
-    if told["in_use"] not in (None, told["active"]):
+    if answer["in_use"] not in (None, answer["active"]):
         click.echo(
-            f"the server still uses {told['in_use']}: rexalgo key rewrap lets it take over the "
-            "keys that lie there now"
+            f"the server still uses {answer['in_use']}; rexalgo key rewrap makes it read the keys "
+            "again"
         )
-    if told["left"]:
+    if answer["left"]:
         click.echo(
-            f"{told['left']} things lie under an older key than {told['active']}: rexalgo key "
-            "rewrap"
+            f"{answer['left']} secrets are still under a key older than {answer['active']}: "
+            "rexalgo key rewrap"
         )
-    elif told["rewrap"] is not None and told["rewrap"]["ended"] is None:
-        click.echo(f"a rotation to {told['active']} is not finished: rexalgo key rewrap")
-    elif told["rewrap"] is not None:
+    elif answer["rewrap"] is not None and answer["rewrap"]["ended"] is None:
+        click.echo(f"the rotation to {answer['active']} is not finished: rexalgo key rewrap")
+    elif answer["rewrap"] is not None:
         click.echo(
-            f"everything lies under {told['active']}; {told['rewrap']['moved']} were moved, until "
-            f"{told['rewrap']['ended'][:19]}Z"
+            f"every secret is under {answer['active']}; the last rewrap moved "
+            f"{answer['rewrap']['moved']} and ended at {answer['rewrap']['ended'][:19]}Z"
         )
 
 
@@ -61,49 +57,50 @@ def status(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def new(where: Path, as_json: bool) -> None:
-    """Print a fresh root key, for a place whose keys are in the environment. It is not stored
-    anywhere.
+    """Print a new root key, for an installation with its keys in the environment, and store
+    nothing.
+
+    An installation with its keys in .env uses `rexalgo key rotate` instead.
     """
-    made = new_root_key()
-    emit_json({"key": made}) if as_json else click.echo(made)
+    new_key = new_root_key()
+    emit_json({"key": new_key}) if as_json else click.echo(new_key)
 
 
 @key.command()
 @json_option
 @click.pass_obj
 def rotate(where: Path, as_json: bool) -> None:
-    """Make a new root key, make it the active one, and move everything under it; with the server
-    running, or without one.
+    """Create a new root key, make it active, and move every secret under it, with or without a
+    running server.
 
-    Killed anywhere, it goes on where it was: run it again. The old key stays where the keys lie
-    until it is removed.
+    If the command is killed, run it again: it continues where it stopped. The old key stays until
+    you remove it.
     """
-    told = ask(where, "key_rotate", by=who())
+    answer = ask(where, "key_rotate", by=who())
     if not as_json:
-        _tell_made(told)
+        _print_made(answer)
     done = _rewrap(where, as_json)
     if as_json:
-        emit_json({**told, **done})
-    elif told["made"] and told["old"]:
-        click.echo(f"When no backup needs it: rexalgo key remove {told['old'][0]}")
+        emit_json({**answer, **done})
+    elif answer["made"] and answer["old"]:
+        click.echo(f"When no backup needs it: rexalgo key remove {answer['old'][0]}")
 
 
-def _tell_made(told: dict[str, Any]) -> None:
-    if not told["made"]:
+def _print_made(answer: dict[str, Any]) -> None:
+    if not answer["made"]:
         click.echo(
-            f"an earlier rotation to {told['active']} was not finished: going on with it, no "
-            "further key is made"
+            f"the rotation to {answer['active']} was not finished: continuing it; no new key is "
+            "created"
         )
         return
-    click.echo(f"root key {told['active']} is the active one from now on, in {told['place']}")
+    click.echo(f"root key {answer['active']} in {answer['place']} is now the active one")
     click.echo(
-        "  Copy that file to where you keep its copy, now: the copy you have does not open what "
-        "is written from now on."
+        "  Copy that file to your safe place now: your old copy cannot open what is written from "
+        "now on."
     )
     click.echo(
-        f"  Backups made until now need the older key ({', '.join(told['old'])}): keep the copy "
-        "you have beside them, or make a new backup"
-        " (rexalgo backup) once this is through."
+        f"  Existing backups need the older key ({', '.join(answer['old'])}): keep your old copy "
+        "with them, or make a new backup (rexalgo backup) when this is done."
     )
 
 
@@ -111,8 +108,8 @@ def _tell_made(told: dict[str, Any]) -> None:
 @json_option
 @click.pass_obj
 def rewrap(where: Path, as_json: bool) -> None:
-    """Move everything under the active root key, from where the last run ended; reads the keys
-    again where they lie.
+    """Read the keys again and move every secret under the active one, from where the last run
+    ended.
     """
     done = _rewrap(where, as_json)
     if as_json:
@@ -120,28 +117,26 @@ def rewrap(where: Path, as_json: bool) -> None:
 
 
 def _rewrap(where: Path, as_json: bool) -> dict[str, Any]:
-    """Ask for steps until nothing is left; ends with 1 where a whole round over everything that is
-    left moved nothing more.
-    """
+    """Run steps until nothing is left; raise CliError when a full round moves nothing."""
     moved, left_before = 0, None
     while True:
-        told = ask(where, "key_rewrap", by=who())
-        moved += told["moved"]
-        if told["done"]:
+        answer = ask(where, "key_rewrap", by=who())
+        moved += answer["moved"]
+        if answer["done"]:
             if not as_json:
                 click.echo(
-                    f"{moved} moved under {told['active']}, and nothing is left under another key"
+                    f"{moved} moved under {answer['active']}; nothing is left under another key"
                 )
-            return {"active": told["active"], "moved": moved, "left": {}, "done": True}
-        if told["is_through"] and told["left"] == left_before:
+            return {"active": answer["active"], "moved": moved, "left": {}, "done": True}
+        if answer["is_through"] and answer["left"] == left_before:
             words = "; ".join(
-                f"under {kid} {words_of(counts)}" for kid, counts in told["left"].items()
+                f"under {kid} {words_of(counts)}" for kid, counts in answer["left"].items()
             )
             raise CliError(
-                f"{moved} moved, and what does not open stays: {words}. The log names each; their "
-                "key must stay"
+                f"{moved} moved; some secrets do not open and stay: {words}. The log names each; "
+                "keep their key"
             )
-        left_before = told["left"] if told["is_through"] else left_before
+        left_before = answer["left"] if answer["is_through"] else left_before
 
 
 @key.command()
@@ -150,33 +145,33 @@ def _rewrap(where: Path, as_json: bool) -> dict[str, Any]:
 @json_option
 @click.pass_obj
 def remove(where: Path, kid: str, yes: bool, as_json: bool) -> None:
-    """Erase the old root key KID where the keys lie. Refuses while anything needs it, and for the
-    active one.
+    """Erase the old root key KID from its file. Refuses for the active key, and while anything
+    needs KID.
 
-    Backups made before the rotation cannot be opened without it: keep a copy of the key for as long
-    as you keep them.
+    Backups made before the rotation cannot be opened without it: keep a copy of the key as long as
+    you keep them.
     """
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(
-                "expected --yes: there is no terminal here to ask whether backups that need this "
-                "key may be lost",
+                "expected --yes: there is no terminal to ask whether backups that need this key "
+                "may be lost",
                 Exit.USAGE,
             )
         if not click.confirm(
             f"Erase root key {kid}? Backups made before its rotation cannot be opened without it."
         ):
             raise CliError("nothing was changed", Exit.NO)
-    told = ask(where, "key_remove", kid=kid, by=who())
+    answer = ask(where, "key_remove", kid=kid, by=who())
     if as_json:
-        emit_json(told)
-    elif told["erased"]:
+        emit_json(answer)
+    elif answer["erased"]:
         click.echo(
-            f"root key {kid} is erased from {told['place']}; backups made before its rotation "
+            f"root key {kid} is erased from {answer['place']}; backups made before its rotation "
             "need a copy of it"
         )
     else:
         click.echo(
-            f"root key {kid} is disabled: take it out of ENCRYPTION_KEY in the {told['place']} "
+            f"root key {kid} is disabled: remove it from ENCRYPTION_KEY in the {answer['place']} "
             "yourself"
         )

@@ -1,4 +1,4 @@
-"""Run the kits for what plugins register; the engine's part of ``rexalgo plugin test``."""
+"""Run the test kits for ``rexalgo plugin test``."""
 
 import os
 import secrets
@@ -41,9 +41,7 @@ from rexalgo.testing import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Say how the kit reaches an exchange: with which credentials (variables by field), reading
-    only or not, and with which file.
-    """
+    """How a kit reaches an exchange: credentials (environment variable by field), recordings."""
 
     credentials: Mapping[str, str]
     read_only: bool = False
@@ -51,7 +49,7 @@ class Line:
     recorded: Path | None = None
 
     def clients(self, hidden: list[str]) -> RecordedAnswers | RecordingClients | None:
-        """Return what makes HTTP clients, None for the engine's own."""
+        """Return the factory of HTTP clients, or None for the engine's own."""
         if self.recorded is not None:
             return RecordedAnswers(self.recorded)
         return (
@@ -61,10 +59,10 @@ class Line:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Say what is run: one plugin with its settings, all cases or one, to the end or to the first
-    failure, and who is told meanwhile.
+    """A request to run the kits of one plugin, with callbacks for the start of a kit and each
+    result.
     """
 
     name: str
@@ -76,19 +74,20 @@ class Run:
     tell: Callable[[CaseResult], None] = lambda result: None
 
     def load(self, **changes: object) -> Plugins:
-        """Load the plugin anew, with other settings where some are given."""
+        """Load the plugin again, with ``changes`` to its settings."""
         return load_plugins([self.name], {self.name: {**self.settings, **changes}})
 
 
 def run_kits(run: Run) -> tuple[list[KitReport], str, Plugins]:
-    """Run the kits for everything that the plugin registers; returns the reports and the
-    environment of the last exchange.
+    """Run the kits for everything that the plugin registers.
+
+    Return the reports, the environment of the last exchange, and the loaded plugin.
     """
     plugins = run.load()
     if run.only is not None and (run.only not in dict(exchange_cases()) or not plugins.exchanges):
         raise CliError(
-            "--case: expected a case of an exchange, such as E33, of a plugin that has one, "
-            f"found {run.only}",
+            "--case: expected a case number of an exchange kit, such as E33, for a plugin with an "
+            f"exchange, found {run.only}",
             Exit.USAGE,
         )
     reports, environment = [], ""
@@ -108,15 +107,15 @@ def run_kits(run: Run) -> tuple[list[KitReport], str, Plugins]:
     if run.only is None:
         for name in plugins.limiters:
             reports.append(
-                _told(run, check_rate_limiter(lambda name=name: run.load().limiters[name]))  # type: ignore[misc]
+                _report(run, check_rate_limiter(lambda name=name: run.load().limiters[name]))  # type: ignore[misc]
             )
-        reports += [_told(run, each) for each in _sources(plugins, run.name)]
+        reports += [_report(run, each) for each in _sources(plugins, run.name)]
     if not reports:
         raise CliError(_nothing(plugins, run.name), Exit.NOTHING)
     return reports, environment, plugins
 
 
-def _told(run: Run, report: KitReport) -> KitReport:
+def _report(run: Run, report: KitReport) -> KitReport:
     run.begin(report.kind, report.name, "")
     for each in report.results:
         run.tell(each)
@@ -127,9 +126,8 @@ def _nothing(plugins: Plugins, name: str) -> str:
     provides = ", ".join(plugins.loaded[0].provides)
     if plugins.webhook_sources or plugins.stream_sources:
         return (
-            f"plugin {name} provides {provides}, and its module tells neither how a sender signs "
-            "(sign_for_kit and body_for_kit, for a "
-            "webhook source) nor which parameters work (params_for_kit, for a stream source); see "
+            f"plugin {name} provides {provides}, but its module has neither sign_for_kit and "
+            "body_for_kit (for a webhook source) nor params_for_kit (for a stream source); see "
             "docs/plugin-source.md"
         )
     return f"plugin {name} provides {provides}: there is no kit for that"
@@ -145,9 +143,8 @@ def _exchange(
     if environment is Environment.LIVE and not run.line.read_only:
         raise CliError(
             f"{adapter.name} is LIVE with these settings: the kit would trade with real money. "
-            "Give --against URL of a simulator on this "
-            "machine, or --read-only with --credential for a look at a real account that places "
-            "no order",
+            "Give --against with the URL of a simulator on this machine, or give --read-only and "
+            "--credential to read a real account without placing an order",
             Exit.REFUSED,
         )
     given = _credentials(adapter, run.line, environment)
@@ -164,7 +161,14 @@ def _exchange(
         else {}
     )
     return ExchangeUnderTest(
-        adapter, given, settings, folder, wrong, run.line.read_only, clients, **there
+        adapter=adapter,
+        credentials=given,
+        settings=settings,
+        data_dir=folder,
+        wrong_credentials=wrong,
+        read_only=run.line.read_only,
+        http=clients,
+        **there,
     ), environment
 
 
@@ -180,25 +184,23 @@ def _adapter_at(run: Run, name: str, url: str) -> ExchangeAdapter:
 def _credentials(
     adapter: ExchangeAdapter, line: Line, environment: Environment
 ) -> Mapping[str, Secret]:
-    """Return the credentials: all of them from the environment, or all made up, as a simulator of
-    one's own takes them.
-    """
+    """Return the credentials: all from the environment, or all invented, for a simulator."""
     fields = [each.name for each in adapter.credential_fields]
     if not line.credentials and line.recorded is None and environment is Environment.LIVE:
         raise CliError(
             f"{adapter.name} is LIVE: expected {_usage(fields)}, found no credential", Exit.USAGE
         )
     if not line.credentials:
-        made_up = f"kit-{secrets.token_hex(8)}"
-        return {each: Secret(made_up) for each in fields}
-    unlike = [
+        invented = f"kit-{secrets.token_hex(8)}"
+        return {each: Secret(invented) for each in fields}
+    mismatched = [
         *(each for each in line.credentials if each not in fields),
         *(each for each in fields if each not in line.credentials),
     ]
-    if unlike:
+    if mismatched:
         raise CliError(
-            f"--credential: expected each field of {adapter.name} once: {_usage(fields)}; look at "
-            f"{', '.join(unlike)}",
+            f"--credential: expected each field of {adapter.name} once: {_usage(fields)}; missing "
+            f"or unknown: {', '.join(mismatched)}",
             Exit.USAGE,
         )
     empty = [variable for variable in line.credentials.values() if not os.environ.get(variable)]
@@ -216,9 +218,11 @@ def _usage(fields: list[str]) -> str:
 
 
 def _sources(plugins: Plugins, name: str) -> list[KitReport]:
-    """Check webhook sources whose module tells how a sender signs (``sign_for_kit(secret, body,
-    at)`` and ``body_for_kit``), and stream sources whose module gives parameters that work
-    (``params_for_kit``).
+    """Run the kits of signal sources.
+
+    A webhook source is checked if its module has ``sign_for_kit(secret, body, at)`` and
+    ``body_for_kit``; a stream source if its module has ``params_for_kit``, parameters that are
+    valid.
     """
     module = import_module(installed(name).module.partition(":")[0])
     sign, body = getattr(module, "sign_for_kit", None), getattr(module, "body_for_kit", None)
@@ -238,23 +242,23 @@ def _sources(plugins: Plugins, name: str) -> list[KitReport]:
 def record_of(
     plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool
 ) -> KitRecord:
-    """Make the record of a run."""
+    """Return the record of a run."""
     loaded = plugins.loaded[0]
     failed = tuple(each.number for report in reports for each in report.failures)
     cases = sum(
         1 for report in reports for each in report.results if each.verdict is not Verdict.SKIPPED
     )
     return KitRecord(
-        name,
-        loaded.distribution,
-        loaded.version,
-        loaded.code,
-        KIT_VERSION,
-        PLUGIN_API_VERSION,
-        datetime.now(UTC).isoformat(),
-        environment,
-        read_only,
-        all(each.passed for each in reports),
-        cases,
-        failed,
+        plugin=name,
+        distribution=loaded.distribution,
+        version=loaded.version,
+        code=loaded.code,
+        kit_version=KIT_VERSION,
+        api_version=PLUGIN_API_VERSION,
+        at=datetime.now(UTC).isoformat(),
+        environment=environment,
+        read_only=read_only,
+        passed=all(each.passed for each in reports),
+        cases=cases,
+        failed=failed,
     )

@@ -1,4 +1,4 @@
-"""``rexalgo operator|user|invite|audit``: who may come in, what they may do, and what people did."""
+"""``rexalgo operator|user|invite|audit``: users, their roles, invitations, and the audit."""
 
 from pathlib import Path
 
@@ -7,12 +7,14 @@ import click
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import Exit, emit_json, json_option
 
-_qr_option = click.option("--qr", is_flag=True, help="Show the link as a QR code too, for a phone.")
+_qr_option = click.option(
+    "--qr", is_flag=True, help="Also show the link as a QR code, for a phone."
+)
 
 
 @click.group()
 def operator() -> None:
-    """Make operators."""
+    """Create operators."""
 
 
 @operator.command("create")
@@ -21,28 +23,29 @@ def operator() -> None:
 @json_option
 @click.pass_obj
 def operator_create(where: Path, name: str, qr: bool, as_json: bool) -> None:
-    """Make NAME an operator and print a one-time link (10 minutes) to set a password and a second
-    factor.
+    """Make NAME an operator and print a one-time link to set a password and a second factor.
+
+    The link expires after 10 minutes.
     """
     _show_link(ask(where, "operator_create", name=name, by=who()), qr, as_json)
 
 
 @click.group()
 def user() -> None:
-    """List people, give and take roles, make one-time links."""
+    """List users, give and remove roles, create one-time sign-in links."""
 
 
 @user.command("list")
 @json_option
 @click.pass_obj
 def user_list(where: Path, as_json: bool) -> None:
-    """List everybody with their roles, and who asks to become a master."""
-    told = ask(where, "users")
+    """List all users with their roles, and the requests to become a master."""
+    answer = ask(where, "users")
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    width = max((len(each["name"]) for each in told["users"]), default=4)
-    for each in told["users"]:
+    width = max((len(each["name"]) for each in answer["users"]), default=4)
+    for each in answer["users"]:
         factors = (
             "second factor"
             if each["second_factor"]
@@ -54,15 +57,15 @@ def user_list(where: Path, as_json: bool) -> None:
             f"{each['name']:<{width}}  {', '.join(each['roles']) or 'no role'}  ({factors}, "
             f"{each['sessions']} sessions)"
         )
-    for each in told["asked_to_be_master"]:
+    for each in answer["asked_to_be_master"]:
         click.echo(
             f"{each['name']} asks to become a master: {each['note']}\n  rexalgo user role "
             f"{each['name']} master"
         )
-    if not told["users"]:
+    if not answer["users"]:
         click.echo(
-            "nobody is here yet: rexalgo operator create NAME, rexalgo provision FILE, rexalgo "
-            "invite create"
+            "there is no user yet: rexalgo operator create NAME, rexalgo provision FILE, or "
+            "rexalgo invite create"
         )
 
 
@@ -72,8 +75,9 @@ def user_list(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def link(where: Path, name: str, qr: bool, as_json: bool) -> None:
-    """Print a one-time sign-in link (10 minutes) for somebody who is known here; hand it over on a
-    way that only they read.
+    """Print a one-time sign-in link for the existing user NAME. It expires after 10 minutes.
+
+    Send it over a channel that only this user reads.
     """
     _show_link(ask(where, "user_link", name=name, by=who()), qr, as_json)
 
@@ -81,58 +85,62 @@ def link(where: Path, name: str, qr: bool, as_json: bool) -> None:
 @user.command()
 @click.argument("name")
 @click.argument("role", type=click.Choice(["follower", "master", "operator"]))
-@click.option("--take", is_flag=True, help="Take the role away instead.")
+@click.option("--take", is_flag=True, help="Remove the role instead.")
 @json_option
 @click.pass_obj
 def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
-    """Give somebody a role, or take it; it signs them out everywhere."""
-    told = ask(where, "user_role", name=name, role=role, take=take, by=who())
+    """Give user NAME a role, or remove one. All their sessions end."""
+    answer = ask(where, "user_role", name=name, role=role, take=take, by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    changed = "now has" if told["changed"] else "unchanged, has"
-    click.echo(f"{told['name']} {changed}: {', '.join(told['roles']) or 'no role'}")
+    changed = "now has" if answer["changed"] else "unchanged, has"
+    click.echo(f"{answer['name']} {changed}: {', '.join(answer['roles']) or 'no role'}")
 
 
-def _show_link(told: dict[str, object], qr: bool, as_json: bool) -> None:
+def _show_link(answer: dict[str, object], qr: bool, as_json: bool) -> None:
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
     click.echo(
-        f"{told['name']} signs in here, once, within {told['holds_minutes']} "
-        f"minutes:\n{told['link']}"
+        f"one-time sign-in link for {answer['name']}, valid for {answer['holds_minutes']} "
+        f"minutes:\n{answer['link']}"
     )
-    _show_qr(told, qr)
+    _show_qr(answer, qr)
 
 
-def _show_qr(told: dict[str, object], qr: bool) -> None:
+def _show_qr(answer: dict[str, object], qr: bool) -> None:
     if qr:
         from engine.identity.second_factor import (
             qr_terminal,
         )  # here, so that --help imports no engine
 
-        click.echo(qr_terminal(str(told["link"])))
+        click.echo(qr_terminal(str(answer["link"])))
 
 
 @click.group()
 def invite() -> None:
-    """Make, list and revoke invitations to join."""
+    """Create, list and revoke invitations."""
 
 
 @invite.command("create")
 @click.option(
     "--role", type=click.Choice(["follower", "master"]), default="follower", show_default=True
 )
-@click.option("--strategy", default="", help="Bring the person to this strategy.")
+@click.option("--strategy", default="", help="Show this strategy to the person who joins.")
 @click.option(
     "--uses",
     type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
-    help="How many people may join with it.",
+    help="How many people may use it.",
 )
 @click.option(
-    "--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long it holds."
+    "--days",
+    type=click.IntRange(1, 365),
+    default=7,
+    show_default=True,
+    help="Days until it expires.",
 )
 @_qr_option
 @json_option
@@ -140,16 +148,18 @@ def invite() -> None:
 def invite_create(
     where: Path, role: str, strategy: str, uses: int, days: int, qr: bool, as_json: bool
 ) -> None:
-    """Make an invitation and print its link."""
-    told = ask(where, "invite", role=role, strategy=strategy, uses=uses, days=days, by=who())
+    """Create an invitation and print its link."""
+    answer = ask(where, "invite", role=role, strategy=strategy, uses=uses, days=days, by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    click.echo(f"{told['uses']} may join as {told['role']} until {told['until']}:\n{told['link']}")
-    _show_qr(told, qr)
-    if told["sign_up"] == "closed":
+    click.echo(
+        f"{answer['uses']} may join as {answer['role']} until {answer['until']}:\n{answer['link']}"
+    )
+    _show_qr(answer, qr)
+    if answer["sign_up"] == "closed":
         click.echo(
-            'web.sign_up is "closed": nobody joins until it is "invite" or "open".', err=True
+            'web.sign_up is "closed": nobody can join until it is "invite" or "open".', err=True
         )
 
 
@@ -157,18 +167,18 @@ def invite_create(
 @json_option
 @click.pass_obj
 def invite_list(where: Path, as_json: bool) -> None:
-    """List the invitations that still hold. Their links are not stored."""
-    told = ask(where, "invitations")
+    """List valid invitations. Their links are not stored."""
+    answer = ask(where, "invitations")
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    for each in told["invitations"]:
+    for each in answer["invitations"]:
         click.echo(
             f"{each['id']}  {each['role']}, {each['uses_left']} left, until {each['expires_at']}, "
             f"by {each['created_by']}"
         )
-    if not told["invitations"]:
-        click.echo("no invitation holds now: rexalgo invite create")
+    if not answer["invitations"]:
+        click.echo("no invitation is valid now: rexalgo invite create")
 
 
 @invite.command()
@@ -176,64 +186,66 @@ def invite_list(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def revoke(where: Path, identifier: str, as_json: bool) -> None:
-    """End an invitation."""
-    told = ask(where, "invitation_revoke", id=identifier, by=who())
-    emit_json(told) if as_json else click.echo(f"invitation {identifier} is ended")
+    """Revoke the invitation ID."""
+    answer = ask(where, "invitation_revoke", id=identifier, by=who())
+    emit_json(answer) if as_json else click.echo(f"invitation {identifier} is revoked")
 
 
 @click.group()
 def audit() -> None:
-    """Read what people did, and prove that no row was changed."""
+    """Read the audit log, and verify that no row was changed."""
 
 
 @audit.command("list")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-@click.option("--search", default="", help="Only rows with this text in who, what or whom.")
+@click.option(
+    "--search", default="", help="Show only rows with this text in the actor, action or subject."
+)
 @json_option
 @click.pass_obj
 def audit_list(where: Path, limit: int, search: str, as_json: bool) -> None:
-    """List the newest rows, newest first."""
-    told = ask(where, "audit", limit=limit, search=search)
+    """List audit rows, newest first."""
+    answer = ask(where, "audit", limit=limit, search=search)
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    for each in told["audit"]:
+    for each in answer["audit"]:
         click.echo(
             f"{each['number']:>6}  {each['at']}  {each['by']}  {each['act']}  {each['subject']}  "
             f"{each['data']}"
-            f"  from {each['address'] or 'somewhere: not noted'}"
+            f"  from {each['address'] or 'an unrecorded address'}"
         )
-    if not told["audit"]:
-        click.echo("nothing is in the audit yet")
+    if not answer["audit"]:
+        click.echo("the audit is empty")
 
 
 @audit.command()
 @click.option(
     "--known",
     default="",
-    help="A former end of the chain, NUMBER:SEAL, as the server's log told it at a start or stop.",
+    help="An earlier end of the chain, NUMBER:SEAL, from the server's log at a start or stop.",
 )
 @json_option
 @click.pass_obj
 def verify(where: Path, known: str, as_json: bool) -> None:
-    """Walk the chain of seals. A chain cannot prove that nothing was cut off behind it: give a
-    former end that was kept elsewhere.
+    """Verify the chain of seals.
 
-    Exit code 1 where a row does not fit, or rows are missing.
+    The chain alone does not show rows removed at its end: give an earlier end with --known. Ends
+    with 1 when a row does not fit or rows are missing.
     """
-    told = ask(where, "audit_verify", known=known)
+    answer = ask(where, "audit_verify", known=known)
     if as_json:
-        emit_json(told)
-    elif told["broken_at"] is None:
+        emit_json(answer)
+    elif answer["broken_at"] is None:
         click.echo(
-            f"{told['rows']} rows, each follows from the one before. It ends at "
-            f"{told['rows']}:{told['last_seal']}"
+            f"{answer['rows']} rows, each follows from the one before. The chain ends at "
+            f"{answer['rows']}:{answer['last_seal']}"
         )
     else:
         click.echo(
-            f"row {told['broken_at']} is missing or does not follow from the one before: the "
-            "ledger's file was changed from outside",
+            f"row {answer['broken_at']} is missing or does not follow from the one before: "
+            "something other than RexAlgo changed the ledger file",
             err=True,
         )
-    if told["broken_at"] is not None:
+    if answer["broken_at"] is not None:
         raise SystemExit(int(Exit.NO))

@@ -1,6 +1,4 @@
-"""``rexalgo plugin list|show|enable|disable|test|new``: what is installed, what is enabled, what is
-proven, and a package to start from.
-"""
+"""``rexalgo plugin list|show|enable|disable|test|new``: manage, test and create plugins."""
 
 import tomllib
 from collections.abc import Callable
@@ -23,8 +21,8 @@ from rexalgo.cli.plugin_test import test
 
 @click.group()
 def plugin() -> None:
-    """List, show, enable and disable plugins. Installed is not enabled: only what rexalgo.toml
-    names is loaded.
+    """List, show, enable, disable, test and create plugins. RexAlgo loads only the plugins that
+    rexalgo.toml enables.
     """
 
 
@@ -36,7 +34,7 @@ plugin.add_command(new)
 @json_option
 @click.pass_obj
 def list_(where: Path, as_json: bool) -> None:
-    """List the installed plugins and which of them are enabled. Imports none of them."""
+    """List installed plugins and whether each is enabled. Imports none of them."""
     enabled = read_config(where).plugins.enabled
     installed = list_installed()
     rows = [_row(each, each.name in enabled) for each in installed]
@@ -51,7 +49,7 @@ def list_(where: Path, as_json: bool) -> None:
         )
     for name in missing:
         click.echo(
-            f"missing   {name:<20}  enabled and not installed: install it, or run: rexalgo plugin "
+            f"missing   {name:<20}  enabled but not installed: install it, or run: rexalgo plugin "
             f"disable {name}"
         )
 
@@ -71,7 +69,7 @@ def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
 @json_option
 @click.pass_obj
 def show(where: Path, name: str, as_json: bool) -> None:
-    """Load one installed plugin and show what it provides and its settings."""
+    """Load plugin NAME and show what it provides, its settings and its kit results."""
     read = read_config(where)
     source = installed(name)
     plugins = load_plugins([name], read.plugin_settings)
@@ -79,7 +77,7 @@ def show(where: Path, name: str, as_json: bool) -> None:
         plugins.loaded[0],
         [row for each in plugins.exchanges.values() for row in _login(each)],
     )
-    record, looked = (
+    record, read_only = (
         read_record(read.data_dir, name),
         read_record(read.data_dir, name, read_only=True),
     )
@@ -89,7 +87,7 @@ def show(where: Path, name: str, as_json: bool) -> None:
         "settings": dict(loaded.defaults),
         "login": logins,
         "kit": None if record is None else asdict(record),
-        "kit_read_only": None if looked is None else asdict(looked),
+        "kit_read_only": None if read_only is None else asdict(read_only),
         "proven": not why,
     }
     if as_json:
@@ -101,30 +99,26 @@ def show(where: Path, name: str, as_json: bool) -> None:
     )
     click.echo("provides: " + ", ".join(loaded.provides))
     click.echo("kit: " + _kit_words(record, why))
-    if looked is not None:
-        click.echo("kit, reading only: " + _kit_words(looked, ""))
+    if read_only is not None:
+        click.echo("kit, read-only: " + _kit_words(read_only, ""))
     click.echo(
-        f"settings of [plugin.{name}] and their defaults:"
-        if loaded.defaults
-        else "it has no settings"
+        f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "no settings"
     )
     for key, value in loaded.defaults.items():
         click.echo(f"  {key} = {value!r}")
     for field in logins:
-        told = ". ".join(
+        text = ". ".join(
             part.rstrip(".")
             for part in (field["help"], field["where"] and f"From {field['where']}", field["lasts"])
             if part
         )
-        click.echo(f"a login needs {field['name']} ({field['label']}): {told}.")
+        click.echo(f"credential {field['name']} ({field['label']}): {text}.")
 
 
 def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
-    """Say what a person must paste to connect an account, where it comes from, and how long it
-    lasts.
-    """
+    """Return what a person pastes to connect an account, its source, and how long it is valid."""
     days = adapter.traits.credentials_last_days
-    lasts = "" if days is None else f"It lasts {days} days"
+    lasts = "" if days is None else f"Valid for {days} days"
     return [
         {
             "name": each.name,
@@ -140,13 +134,13 @@ def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
 def _kit_words(record: KitRecord | None, why_unproven: str) -> str:
     if record is None:
         return "never run here (rexalgo plugin test)"
-    told = (
+    text = (
         f"{'passed' if record.passed else 'failed ' + ', '.join(record.failed)}, {record.cases} "
         f"cases, {record.at[:10]}"
     )
     where = f"version {record.version}, {record.environment or 'no exchange'}"
-    return f"{told} ({where})" + (
-        f"; not a proof for real money: {why_unproven}" if why_unproven else ""
+    return f"{text} ({where})" + (
+        f"; not valid for real money: {why_unproven}" if why_unproven else ""
     )
 
 
@@ -155,12 +149,16 @@ def _kit_words(record: KitRecord | None, why_unproven: str) -> str:
 @json_option
 @click.pass_obj
 def enable(where: Path, name: str, as_json: bool) -> None:
-    """Enable an installed plugin in rexalgo.toml, after loading it once to see that it works."""
+    """Load the installed plugin NAME once as a check, then enable it in rexalgo.toml."""
     installed(name)
     read = read_config(where)
     load_plugins([name], read.plugin_settings)
     _change(
-        where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json
+        where,
+        read=read,
+        name=name,
+        change=lambda enabled: enabled if name in enabled else [*enabled, name],
+        as_json=as_json,
     )
 
 
@@ -169,11 +167,15 @@ def enable(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def disable(where: Path, name: str, as_json: bool) -> None:
-    """Disable a plugin in rexalgo.toml. The plugin is not loaded for that, so a broken one can be
-    disabled.
-    """
+    """Disable plugin NAME in rexalgo.toml. Does not load it, so a broken plugin can be disabled."""
     read = read_config(where)
-    _change(where, read, name, lambda enabled: [each for each in enabled if each != name], as_json)
+    _change(
+        where,
+        read=read,
+        name=name,
+        change=lambda enabled: [each for each in enabled if each != name],
+        as_json=as_json,
+    )
 
 
 def _change(
@@ -195,8 +197,8 @@ def _change(
 
 
 def _write_enabled(file: Path, enabled: list[str]) -> None:
-    """Rewrite the one array, keep every other byte that can be kept, and prove that nothing else
-    changed before replacing.
+    """Rewrite the array ``plugins.enabled``, and check that no other setting changed before
+    replacing the file.
     """
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     document = tomlkit.parse(text)
@@ -209,7 +211,7 @@ def _write_enabled(file: Path, enabled: list[str]) -> None:
     expected["plugins"] = {**expected.get("plugins", {}), "enabled": enabled}
     if tomllib.loads(written) != expected:
         raise CliError(
-            f"{file}: could not be rewritten safely; set [plugins] enabled = {enabled!r} by hand",
+            f"{file} cannot be rewritten safely; set [plugins] enabled = {enabled!r} by hand",
             Exit.REFUSED,
         )
     replace_file(file, written)

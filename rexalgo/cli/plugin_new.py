@@ -1,6 +1,4 @@
-"""``rexalgo plugin new NAME --kind KIND``: write a package that installs, and fails the right cases
-of its kit first.
-"""
+"""``rexalgo plugin new NAME --kind KIND``: write a plugin package to start from."""
 
 import re
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from typing import Final
 import click
 
 from engine.plugin.host import list_installed
+from engine.settings.files import create_file
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
@@ -20,8 +19,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Say of one kind of package what it adds, which guide there is, how it is tested, and what it
-    fails as it is written.
+    """A kind of package: what it adds, its guide, the kit cases it fails at first, and test
+    options.
     """
 
     what: str
@@ -50,49 +49,48 @@ KINDS: Final[Mapping[str, Kind]] = {
     type=click.Choice(list(KINDS)),
     required=True,
     help=(
-        "What the plugin adds: an exchange, a source (webhook), a stream (a source that runs by "
-        "itself), a limiter."
+        "What the plugin adds: an exchange, a source (webhook), a stream (a source that runs as a "
+        "task), a limiter."
     ),
 )
 @click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder that gets the package.",
+    help="Folder for the package. Default: the current folder.",
 )
 @json_option
 def new(name: str, kind: str, into: Path, as_json: bool) -> None:
-    """Write a plugin package NAME to start from. It installs at once; its kit tells case by case
-    what is missing.
+    """Write a plugin package NAME to start from. It can be installed at once; its test kit shows
+    case by case what is missing.
     """
     if not _NAME.fullmatch(name):
         raise CliError(
-            f"expected a name of 2 to 31 of a-z, 0-9 and _, beginning with a letter, found {name}",
+            f"expected a name of 2 to 31 of a-z, 0-9 and _, starting with a letter, found {name}",
             Exit.USAGE,
         )
     taken = next((each for each in list_installed() if each.name == name), None)
     if taken is not None:
         raise CliError(
-            f"{name} is the name of a plugin that {taken.distribution} has already; give yours "
-            "another",
+            f"{taken.distribution} already has a plugin named {name}; choose another name",
             Exit.REFUSED,
         )
     folder = into / f"rexalgo-{name.replace('_', '-')}"
     if folder.exists():
-        raise CliError(f"{folder} is there already; nothing was written", Exit.REFUSED)
+        raise CliError(f"{folder} already exists; nothing was written", Exit.REFUSED)
     package = f"rexalgo_{name}"
     class_name = "".join(part.capitalize() for part in name.split("_"))
-    told = KINDS[kind]
-    test = f"rexalgo plugin test {name}{told.options}"
+    chosen = KINDS[kind]
+    test = f"rexalgo plugin test {name}{chosen.options}"
     values = {
         "name": name,
         "package": package,
         "class_name": class_name,
         "kind": kind,
         "title": name.replace("_", " ").capitalize(),
-        "what": told.what,
-        "guide": told.guide,
-        "fails": told.fails,
+        "what": chosen.what,
+        "guide": chosen.guide,
+        "fails": chosen.fails,
         "test": test,
     }
     written = []
@@ -105,15 +103,15 @@ def new(name: str, kind: str, into: Path, as_json: bool) -> None:
         file = folder / target
         file.parent.mkdir(parents=True, exist_ok=True)
         text = (files("rexalgo") / "templates" / f"{template}.template").read_text(encoding="utf-8")
-        file.write_text(Template(text).substitute(values), encoding="utf-8")
+        create_file(file, Template(text).substitute(values), 0o644)
         written.append(str(file))
     if as_json:
         emit_json({"name": name, "kind": kind, "folder": str(folder), "files": written})
         return
-    where = " (the address of a simulator of yours)" if told.options else ""
+    where = " (use the address of your simulator)" if chosen.options else ""
     click.echo(f"wrote {folder}: {len(written)} files. Next:")
     click.echo(f"  pip install -e {folder}\n  {test}{where}")
     click.echo(
-        f"As it stands it fails {told.fails}; the first failing case says what to do. Guide: "
-        f"docs/{told.guide}"
+        f"At first it fails {chosen.fails}; the first failing case says what to do. Guide: "
+        f"docs/{chosen.guide}"
     )

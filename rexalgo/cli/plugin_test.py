@@ -2,6 +2,7 @@
 result.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def _pair(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
 @click.option(
     "--against",
     metavar="URL",
-    help="Use this address as the plugin's base_url, such as a simulator's.",
+    help="Use this address as the plugin's base_url, such as the address of a simulator.",
 )
 @click.option(
     "--credential",
@@ -36,24 +37,22 @@ def _pair(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
     multiple=True,
     callback=_pair,
     help=(
-        "Environment variable with one of the account's credentials; once for each. Default: "
-        "made-up ones."
+        "Take a credential FIELD from an environment variable; once per field. Default: "
+        "invented credentials."
     ),
 )
 @click.option(
     "--read-only",
     is_flag=True,
-    help="Place no order: for a look at a real account. It proves nothing about orders.",
+    help="Place no order, for example on a real account. This proves nothing about orders.",
 )
 @click.option(
     "--case",
     "only",
     metavar="NUMBER",
-    help="Only this case of an exchange, such as E33; nothing is recorded.",
+    help="Run only this exchange case, such as E33; records nothing.",
 )
-@click.option(
-    "--stop-at-first", is_flag=True, help="End with the first case of an exchange that fails."
-)
+@click.option("--stop-at-first", is_flag=True, help="Stop at the first failing exchange case.")
 @click.option(
     "--record",
     "record",
@@ -63,7 +62,7 @@ def _pair(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
 @click.option(
     "--recorded",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Answer from such a file instead of the network; places no order, records no pass.",
+    help="Take answers from such a file, not the network; places no order, records no pass.",
 )
 @json_option
 @click.pass_obj
@@ -79,18 +78,16 @@ def test(
     recorded: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the kits for what plugin NAME registers: numbered promises, pass or fail, what to do, and
-    what it can do.
+    """Run the test kits for everything that plugin NAME registers: numbered cases that pass or
+    fail, with what to do.
 
-    An exchange is traded on with smallest orders, on an account made for it: run this against a
-    simulator or paper, never on an account that somebody uses. A pass is recorded for this version
-    and code of the plugin; accounts with real money ask for it.
+    The exchange kit places the smallest possible orders. Run it against a simulator or paper, never
+    on an account in use. A pass is recorded for this version and code of the plugin; accounts with
+    real money require one.
     """
+    # imported here because the kits import the engine, which --help does not need
     from engine.plugin.kit_record import write_record
-    from rexalgo.cli import (
-        kit_words,
-        kits,
-    )  # here, because the kits import the engine, and --help needs neither
+    from rexalgo.cli import kit_output, kits
     from rexalgo.cli.installed import installed
 
     if record and recorded:
@@ -102,36 +99,43 @@ def test(
         **({"base_url": against} if against else {}),
     }
     line = kits.Line(credentials, read_only or recorded is not None, record, recorded)
-    words = kit_words.Telling()
-    shown = {} if as_json else {"begin": words.begin, "tell": words.tell}
+    printer = kit_output.CasePrinter()
+    wanted = kits.Run(
+        name=name, settings=settings, line=line, only=only, stop_at_first=stop_at_first
+    )
     reports, environment, plugins = kits.run_kits(
-        kits.Run(name, settings, line, only, stop_at_first, **shown)  # type: ignore[arg-type]
+        wanted if as_json else replace(wanted, begin=printer.begin, tell=printer.print)
     )
+    file = None
+    if not (only or recorded):
+        result = kits.record_of(
+            plugins,
+            name=name,
+            environment=environment,
+            reports=reports,
+            read_only=line.read_only,
+        )
+        file = str(write_record(config.data_dir, result))
     passed = all(each.passed for each in reports)
-    file = (
-        None
-        if only or recorded
-        else write_record(
-            config.data_dir, kits.record_of(plugins, name, environment, reports, line.read_only)
-        )
-    )
     if as_json:
-        emit_json(
-            kit_words.as_json(reports, environment, passed, None if file is None else str(file))
-        )
+        emit_json(kit_output.as_json(reports, environment, passed, file))
     else:
-        kit_words.tell_end(
-            reports, " ".join(_again(name, against, credentials, read_only, only, recorded))
+        command = _command(
+            name,
+            against=against,
+            credentials=credentials,
+            read_only=read_only,
+            only=only,
+            recorded=recorded,
         )
-        click.echo(
-            ("PASSED" if passed else "FAILED")
-            + (f"; recorded in {file}" if file is not None else "; nothing was recorded")
-        )
+        kit_output.print_summary(reports, " ".join(command))
+        verdict = "PASSED" if passed else "FAILED"
+        click.echo(f"{verdict}; " + (f"recorded in {file}" if file else "nothing was recorded"))
     if not passed:
         raise click.exceptions.Exit(Exit.NO)
 
 
-def _again(
+def _command(
     name: str,
     against: str | None,
     credentials: dict[str, str],
@@ -139,7 +143,7 @@ def _again(
     only: str | None,
     recorded: Path | None,
 ) -> list[str]:
-    """Return the command to type again."""
+    """Return the words of this command line, without --case unless it was given."""
     words = ["rexalgo plugin test", name, *(["--against", against] if against else [])]
     for field, variable in credentials.items():
         words += ["--credential", f"{field}={variable}"]

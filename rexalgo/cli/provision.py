@@ -1,4 +1,4 @@
-"""``rexalgo provision FILE``: declare masters, strategies and followers; safe to run again."""
+"""``rexalgo provision FILE``: declare masters, strategies and followers; safe to repeat."""
 
 import os
 import tomllib
@@ -17,7 +17,7 @@ WARNINGS_SHOWN: Final = 20
 
 
 def named(names: Sequence[str]) -> str:
-    """Name the first few, and how many more there are."""
+    """Return the first three names and the number of further ones."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -26,12 +26,12 @@ def named(names: Sequence[str]) -> str:
 @json_option
 @click.pass_obj
 def provision(where: Path, file: Path, as_json: bool) -> None:
-    """Declare masters, strategies and followers from a TOML file, with the server running or not.
+    """Declare masters, strategies and followers from a TOML file, with or without a running server.
 
-    All or nothing, and nothing is deleted. Run it again after editing the file: what the file
-    changed is changed here, what a person changed here since is left alone and printed. A webhook
-    secret is shown once, in the run that makes it. What is absurd about leverage, sizes and limits
-    is printed as a warning; it stops nothing.
+    Applies the whole file or nothing, and deletes nothing. Run it again after you edit the file: it
+    applies the changes of the file, and leaves alone and prints what a person changed here
+    meanwhile. A webhook secret is shown only in the run that creates it. Unreasonable leverage,
+    sizes and limits are printed as warnings; they stop nothing.
     """
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -59,7 +59,7 @@ def _print(answer: dict[str, Any]) -> None:
         click.echo(f"updated: {each}")
     for each in answer["differences"]:
         click.echo(
-            f"left alone: {each['what']}: {each['field']} was changed here since: {each['here']}; "
+            f"left alone: {each['what']}: {each['field']} was changed here to {each['here']}; "
             f"the file says {each['file']}"
         )
     for each in answer["strategies"]:
@@ -68,7 +68,7 @@ def _print(answer: dict[str, Any]) -> None:
         click.echo(f"\nstrategy {each['name']}\n  webhook  {each['webhook_url']}")
         if each["secret"]:
             click.echo(
-                f"  secret   {each['secret']}\n  Keep the secret now: it is not shown again."
+                f"  secret   {each['secret']}\n  Store the secret now: it is not shown again."
             )
     for each in answer["warnings"][:WARNINGS_SHOWN]:
         whose = f"{named(each['followers'])}: " if each["followers"] else ""
@@ -79,6 +79,6 @@ def _print(answer: dict[str, Any]) -> None:
         )
     if unread := answer["not_read"]:
         click.echo(
-            f"not compared with the money of {named(unread)}: not read yet; with the server "
-            f"running: rexalgo account check {unread[0]}"
+            f"not compared with the balance of {named(unread)}: not read yet; start the server and "
+            f"run: rexalgo account check {unread[0]}"
         )

@@ -1,6 +1,4 @@
-"""``rexalgo reconcile [NAME]``: compare accounts with their exchange, as a plan that can be read,
-and apply it.
-"""
+"""``rexalgo reconcile [NAME]``: compare accounts with their exchange and correct the ledger."""
 
 from pathlib import Path
 from typing import Any
@@ -13,78 +11,80 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--plan", is_flag=True, help="Only show what differs (the default).")
+@click.option("--plan", is_flag=True, help="Only show the differences (the default).")
 @click.option(
     "--apply",
     "applies",
     is_flag=True,
-    help="Correct the ledger as the plan says. No order is ever sent.",
+    help="Correct the ledger by the plan. Never sends an order.",
 )
 @json_option
 @click.pass_obj
 def reconcile(where: Path, name: str | None, plan: bool, applies: bool, as_json: bool) -> None:
-    """Compare account NAME with its exchange, now; without NAME all accounts, or those that stand
-    still where some do.
+    """Compare account NAME with its exchange now. Without NAME, compare the accounts that stand
+    still, or all accounts if none does.
 
-    A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and
-    running it again changes nothing. Exit code 1 where something differs and is not applied, or
-    could not be compared; what the owner holds beside us is no difference.
+    A step only lowers our share, or accepts orders as the owner's. It sends no order, and a second
+    run changes nothing. Ends with 1 when a difference is left, or something could not be compared.
+    The owner's own positions are not a difference.
     """
     if plan and applies:
         raise CliError("expected one of --plan and --apply", Exit.USAGE)
     if name is None:
         if applies:
             raise CliError(
-                "expected NAME with --apply: one account at a time is corrected", Exit.USAGE
+                "expected NAME with --apply: it corrects one account at a time", Exit.USAGE
             )
         _show_all(ask(where, "reconcile_all", by=who()), as_json)
         return
-    told = ask(where, "reconcile", name=name, apply=applies, by=who())
+    answer = ask(where, "reconcile", name=name, apply=applies, by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
     else:
-        _show(told, applies)
-    if told["not_compared"] or (told["differs"] and not applies):
+        _show(answer, applies)
+    if answer["not_compared"] or (answer["differs"] and not applies):
         raise SystemExit(int(Exit.NO))
 
 
-def _show(told: dict[str, Any], applies: bool) -> None:
-    click.echo(f"{told['account']} [{told['environment'].upper()}]")
-    for each in told["steps"]:
-        found = {"own": "beside ", "stays": "ours   ", "sends": "waits  ", "open": "open   "}.get(
+def _show(answer: dict[str, Any], applies: bool) -> None:
+    click.echo(f"{answer['account']} [{answer['environment'].upper()}]")
+    for each in answer["steps"]:
+        label = {"own": "beside ", "stays": "ours   ", "sends": "waits  ", "open": "open   "}.get(
             each["kind"], "differs"
         )
         click.echo(
-            f"  {found}: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}"
+            f"  {label}: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}"
         )
-    if told["not_compared"]:
-        where = ", ".join(told["not_compared"])
+    if answer["not_compared"]:
+        where = ", ".join(answer["not_compared"])
         click.echo(
-            f"  not compared: {where}, where an order of ours is on its way or a row cannot be "
-            "read; ask again"
+            f"  not compared: {where}: an order of ours is in flight, or a row cannot be read; "
+            "run this again"
         )
-    elif not told["steps"]:
+    elif not answer["steps"]:
         click.echo("  the ledger and the exchange agree")
-    if told["still"]:
+    if answer["still"]:
         click.echo(
-            f"  nothing is sent: {told['still']}. To write the steps down and let orders out "
-            "again: rexalgo restore confirm"
+            f"  nothing is sent: {answer['still']}. To apply the steps and send orders again: "
+            "rexalgo restore confirm"
         )
-    elif told["differs"] and not applies:
-        click.echo(f"  to apply: rexalgo reconcile {told['account']} --apply")
+    elif answer["differs"] and not applies:
+        click.echo(f"  to apply: rexalgo reconcile {answer['account']} --apply")
 
 
-def _show_all(told: dict[str, Any], as_json: bool) -> None:
+def _show_all(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        emit_json(told)
+        emit_json(answer)
     else:
-        for each in told["accounts"]:
+        for each in answer["accounts"]:
             if each["problem"]:
                 click.echo(
-                    f"{each['account']} [{each['environment'].upper()}]\n  it could not be read: "
+                    f"{each['account']} [{each['environment'].upper()}]\n  could not be read: "
                     f"{each['problem']}"
                 )
             else:
                 _show(each, applies=False)
-    if any(each["problem"] or each["not_compared"] or each["differs"] for each in told["accounts"]):
+    if any(
+        each["problem"] or each["not_compared"] or each["differs"] for each in answer["accounts"]
+    ):
         raise SystemExit(int(Exit.NO))

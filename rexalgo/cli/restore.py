@@ -1,6 +1,4 @@
-"""``rexalgo restore FILE`` puts a backup into place, ``rexalgo restore confirm`` lets orders out
-again.
-"""
+"""``rexalgo restore FILE`` restores a backup, ``rexalgo restore confirm`` allows orders again."""
 
 from pathlib import Path
 
@@ -20,11 +18,11 @@ from rexalgo.cli.serving import run_trio
 @json_option
 @click.pass_obj
 def restore(where: Path, what: str, as_json: bool) -> None:
-    """Put the backup FILE into the place of the ledger, or confirm that orders may be sent from it.
+    """Replace the ledger with the backup FILE, or confirm that orders may be sent again.
 
-    FILE is verified first, and the former ledger is kept. No server may run. The place then stands
-    still, no order of any kind leaves: start it, read `rexalgo reconcile --plan`, and run `rexalgo
-    restore confirm`. (A backup called confirm: ./confirm.)
+    Verifies FILE first, and keeps the former ledger. No server may be running. Afterwards RexAlgo
+    sends no order of any kind: start the server, read `rexalgo reconcile --plan`, then run `rexalgo
+    restore confirm`. (For a file named confirm, type ./confirm.)
     """
     if what == "confirm":
         _confirm(where, as_json)
@@ -42,24 +40,26 @@ def _restore(where: Path, file: Path, as_json: bool) -> None:
             {"restored": str(file), "former": None if done.former is None else str(done.former)}
         )
         return
-    lone = "" if done.lone_log is None else f", but for its log, kept as {done.lone_log}"
+    click.echo(f"{file} is the ledger now")
+    if done.former is not None:
+        click.echo(f"the former ledger is {done.former}")
+    elif done.lone_log is not None:
+        click.echo(f"there was no former ledger, only its log, kept as {done.lone_log}")
+    else:
+        click.echo("there was no former ledger")
     click.echo(
-        f"{file} is the ledger now; the former one is "
-        f"{done.former or f'nowhere: there was none{lone}'}"
-    )
-    click.echo(
-        "no order of any kind leaves until you say so. Next: rexalgo serve, rexalgo reconcile "
+        "no order of any kind is sent until you confirm. Next: rexalgo serve, rexalgo reconcile "
         "--plan, rexalgo restore confirm"
     )
 
 
 def _confirm(where: Path, as_json: bool) -> None:
-    told = ask(where, "restore_confirm", by=who())
+    answer = ask(where, "restore_confirm", by=who())
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
-    click.echo(f"confirmed: orders of {told['confirmed']} account(s) leave again")
-    if told["entries_ended"]:
-        click.echo(f"{told['entries_ended']} entries that came meanwhile were ended unsent")
-    for name, cause in told["still"].items():
-        click.echo(f"{name} goes on standing still: {cause}")
+    click.echo(f"confirmed: {answer['confirmed']} account(s) send orders again")
+    if answer["entries_ended"]:
+        click.echo(f"{answer['entries_ended']} entries that arrived meanwhile ended unsent")
+    for name, cause in answer["still"].items():
+        click.echo(f"{name} still sends no order: {cause}")

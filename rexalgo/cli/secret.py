@@ -1,6 +1,4 @@
-"""``rexalgo secret rotate``: a new webhook secret, with an overlap in which the old one still
-holds.
-"""
+"""``rexalgo secret rotate``: a new webhook secret, with an overlap for the old one."""
 
 from pathlib import Path
 
@@ -16,24 +14,26 @@ def secret() -> None:
 
 
 @secret.command()
-@click.option("--strategy", required=True, metavar="NAME", help="Whose webhook.")
+@click.option(
+    "--strategy", required=True, metavar="NAME", help="The strategy whose secret to renew."
+)
 @click.option(
     "--overlap-hours",
     type=click.IntRange(0, 720),
     default=24,
     show_default=True,
-    help="How long the old secret still holds.",
+    help="How long the old secret stays valid.",
 )
 @click.option(
     "--revoke-now",
     is_flag=True,
-    help="Refuse the old secret from this moment; the same as --overlap-hours 0.",
+    help="Refuse the old secret at once, as --overlap-hours 0 does.",
 )
 @json_option
 @click.pass_obj
 def rotate(where: Path, strategy: str, overlap_hours: int, revoke_now: bool, as_json: bool) -> None:
-    """Make a new secret and show it once. The address stays the same."""
-    told = ask(
+    """Create a new secret and show it once. The address does not change."""
+    answer = ask(
         where,
         "rotate",
         strategy=strategy,
@@ -41,19 +41,19 @@ def rotate(where: Path, strategy: str, overlap_hours: int, revoke_now: bool, as_
         by=who(),
     )
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
     click.echo(
-        f"strategy {told['strategy']}\n  webhook  {told['webhook_url']}\n  secret   "
-        f"{told['secret']}"
+        f"strategy {answer['strategy']}\n  webhook  {answer['webhook_url']}\n  secret   "
+        f"{answer['secret']}"
     )
-    click.echo("  Keep the secret now: it is not shown again.")
+    click.echo("  Store the secret now: it is not shown again.")
     click.echo(
         "The old secret is refused from now on."
         if revoke_now or not overlap_hours
-        else f"The old one holds until {told['old_secrets_valid_until']}."
+        else f"The old secret is valid until {answer['old_secrets_valid_until']}."
     )
-    for each in told["old_secrets"]:
+    for each in answer["old_secrets"]:
         if each["last_used"]:
             click.echo(
                 f"  an older secret was last used {each['last_used']} from {each['last_used_from']}"

@@ -31,8 +31,8 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
     """Run RexAlgo until SIGTERM or Ctrl-C.
 
     Refuses an address beyond this machine without TLS or a declared trusted proxy, and a folder
-    that another process works on. Stops within 10 s: no new orders at once; what is being sent gets
-    its answer, or is looked up at the next start.
+    that another process uses. Stops within 10 s: it sends no new order, and waits for answers; an
+    order without an answer is looked up at the next start.
     """
     config = with_port(read_config(where), port)
     refuse_exposure(config)
@@ -50,7 +50,7 @@ async def _serve(config: Config, as_json: bool) -> None:
         else:
             _greet(config, served.url, served.page_url)
         await wait_for_signal()
-        click.echo("stopping: no new orders; waiting for the answers that are still out", err=True)
+        click.echo("stopping: no new orders; waiting for outstanding answers", err=True)
 
 
 def _greet(config: Config, url: str, page_url: str) -> None:
@@ -58,7 +58,7 @@ def _greet(config: Config, url: str, page_url: str) -> None:
     click.echo(f"RexAlgo serves at {url}" + (f"  (live page: {page_url})" if has_live_page else ""))
     hint = tunnel_hint(url)
     if hint is not None and has_live_page:
-        click.echo(f"  to see the page on another machine: {hint}")
+        click.echo(f"  to open the page on another machine: {hint}")
     click.echo(
         f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries "
         "--all --note WHY"

@@ -1,4 +1,4 @@
-"""Run engine and web side by side in one process: the only place where the two are wired together."""
+"""Run engine and web in one process. Only this module wires the two together."""
 
 import ctypes
 import logging
@@ -33,7 +33,7 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Hold what runs: the engine, and the address people open."""
+    """A running server: the engine, and the address that people open."""
 
     engine: Engine
     url: str
@@ -45,8 +45,8 @@ class Served:
 
 
 def with_port(config: Config, port: int | None) -> Config:
-    """Return the configuration with a chosen port; port 0 becomes a free one now, so that
-    everything tells the same address.
+    """Return the configuration with this port. Port 0 becomes a free port now, so that every
+    message names the same address.
     """
     chosen = config.web.port if port is None else port
     if chosen == 0:
@@ -58,17 +58,16 @@ def with_port(config: Config, port: int | None) -> Config:
 
 
 def refuse_exposure(config: Config) -> None:
-    """Raise CliError where serving this configuration would show people's sessions and keys to the
-    network.
-    """
+    """Raise CliError if this configuration would expose sessions and keys to the network."""
     reasons = check_exposure(config)
     if reasons:
         raise CliError("\n".join(reasons), Exit.USAGE)
 
 
 def trusts_here(config: Config) -> bool:
-    """Tell whether who asks from this machine is a person on it: not where ``public_url`` says that
-    the world comes in, by a proxy.
+    """Return whether a request from this machine comes from a person on it.
+
+    It does not if ``public_url`` names another host: then a proxy forwards strangers.
     """
     host = urlsplit(config.web.public_url).hostname or "localhost"
     return (
@@ -82,11 +81,11 @@ def trusts_here(config: Config) -> bool:
 async def serving(
     config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()
 ) -> AsyncIterator[Served]:
-    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the
+    """Serve while the block runs. At its end the engine stops claiming, the web drains, and the
     engine ends within 8.5 s.
 
-    ``demo_people``: whom a user on this machine may be, without any factor; for ``rexalgo demo``
-    alone.
+    ``demo_people`` are the users that anybody on this machine may be without signing in; only
+    ``rexalgo demo`` passes them.
     """
     web, stop = config.web, trio.Event()
     https = web.tls_certificate is not None or web.public_url.startswith("https://")
@@ -97,10 +96,16 @@ async def serving(
         trusted_proxies=web.trusted_proxies,
         demo_people=demo_people,
     )
-    limits = ConnectionLimits(
-        uncapped=web.trusted_proxies
-    )  # everybody comes from the proxy's address
-    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
+    # behind a proxy all connections share its address, so that address has no cap
+    limits = ConnectionLimits(uncapped=web.trusted_proxies)
+    server = ServerConfig(
+        host=web.host,
+        port=web.port,
+        certfile=web.tls_certificate,
+        keyfile=web.tls_key,
+        https=https,
+        limits=limits,
+    )
     async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
@@ -119,7 +124,7 @@ async def serving(
 
 
 async def wait_for_signal() -> signal.Signals:
-    """Wait for SIGTERM or SIGINT."""
+    """Wait for SIGTERM or SIGINT, and return it."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         async for number in received:
             return signal.Signals(number)
@@ -127,8 +132,8 @@ async def wait_for_signal() -> signal.Signals:
 
 
 def run_trio(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a loop; an error that comes out alone of nested groups is raised as itself, so that it
-    becomes its one sentence.
+    """Run ``work`` in a trio loop. Raise the only error of nested groups by itself, so that it
+    becomes one message.
     """
     try:
         return trio.run(work)
@@ -146,23 +151,23 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def keep_memory_private() -> None:
-    """Have no image of this process's memory written, nor read by others of its user, and no new
-    file readable by anybody else.
+    """Forbid core dumps and access to this process's memory, and make new files private to the
+    user.
 
-    A core dump would hold the root keys. On Linux the process also says itself that it is not to be
-    dumped, because a dump that is piped to a handler does not ask for the limit.
+    A core dump would contain the root keys. On Linux the process also marks itself as not dumpable,
+    because a dump piped to a handler ignores the limit.
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        log.warning(
-            "this process could not be kept from being dumped; the limit of core files stands at 0"
-        )
+        log.warning("this process could not be marked as not dumpable; the core file limit is 0")
 
 
 class _OneLine(logging.Formatter):
-    """Write what others sent (names, notes, an exchange's words) so that it can begin no line of
-    its own and move no cursor.
+    """A formatter that escapes unprintable characters.
+
+    Text from outside (names, notes, an exchange's messages) can neither start a line nor move a
+    cursor.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -173,7 +178,7 @@ class _OneLine(logging.Formatter):
 
 
 def start_logging(level: int = logging.INFO) -> None:
-    """Log to stderr, one line each, times in UTC."""
+    """Log to stderr, one line per record, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
     form = _OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     form.converter = time.gmtime
@@ -184,8 +189,8 @@ def start_logging(level: int = logging.INFO) -> None:
 
 
 def tunnel_hint(url: str) -> str | None:
-    """Return the line that brings the page to another machine, or None where this one seems to have
-    a screen.
+    """Return the ssh command that forwards the page to another machine, or None if this one seems
+    to have a screen.
     """
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return None

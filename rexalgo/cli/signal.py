@@ -27,7 +27,7 @@ def signal() -> None:
 @click.option(
     "--secret",
     help=(
-        "The webhook secret. Others on this machine can see it; better: --secret-file, or "
+        "The webhook secret. Other users of this machine can see it; prefer --secret-file or "
         f"{ENVIRONMENT}."
     ),
 )
@@ -52,17 +52,17 @@ def send(
     as_json: bool,
     file: IO[bytes],
 ) -> None:
-    """Sign FILE (a JSON body; - is standard input) with this moment's time and post it once.
+    """Sign FILE (a JSON body; - for standard input) with the current time and post it once.
 
-    The bytes are sent as they are. Only where the body has no idempotency_key, one is added,
-    because without it nothing is accepted; send the same key again to repeat a signal safely. Ends
-    with 0 when the signal is safe (202, or 200 for a repeated one), else 1.
+    Sends the bytes unchanged. If the body has no idempotency_key, adds one, because the server
+    requires it; to repeat a signal safely, send the same key again. Ends with 0 when the signal is
+    recorded (202, or 200 for a repeat), else with 1.
     """
     body, key = _with_key(file.read())
     now, chosen = datetime.now(UTC), Secret(_secret(secret, secret_file))
     headers = sign_a(chosen, body, now) if dialect == "a" else sign_b(chosen, body, key, now)
     try:
-        answer = httpx.post(
+        response = httpx.post(
             url,
             content=body,
             headers={**headers, "Content-Type": "application/json"},
@@ -71,32 +71,37 @@ def send(
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CliError(
-            f"no answer from {url}: {type(error).__name__}: {error}. It is safe to send the same "
+            f"no answer from {url}: {type(error).__name__}: {error}. You may safely send the same "
             f"idempotency_key again ({key})"
         ) from None
     try:
-        told = answer.json()
+        answer = response.json()
     except ValueError:
-        told = {"ok": False, "message": answer.text[:200]}
+        answer = {"ok": False, "message": response.text[:200]}
     if as_json:
-        emit_json({"status": answer.status_code, "idempotency_key": key, **told})
+        emit_json({"status": response.status_code, "idempotency_key": key, **answer})
     else:
-        _print(answer.status_code, key, told)
-    sys.exit(Exit.OK if answer.status_code in (200, 202) else Exit.NO)
+        _print(response.status_code, key, answer)
+    sys.exit(Exit.OK if response.status_code in (200, 202) else Exit.NO)
 
 
-def _print(status: int, key: str, told: dict[str, object]) -> None:
+def _print(status: int, key: str, answer: dict[str, object]) -> None:
     if status in (200, 202):
-        repeated = "  (a repeat: it was recorded before)" if told.get("duplicate") else ""
-        held = f"  NOT MIRRORED: {told.get('reason')}" if told.get("mirrored") is False else ""
-        click.echo(
-            f"{status} recorded{repeated}{held}\n  signal   {told.get('signal_id')}\n  receipt  "
-            f"{told.get('receipt')}\n  key      {key}"
+        repeated = "  (a repeat: recorded before)" if answer.get("duplicate") else ""
+        not_mirrored = (
+            f"  NOT MIRRORED: {answer.get('reason')}" if answer.get("mirrored") is False else ""
         )
-        click.echo(f"  next: rexalgo why {told.get('signal_id')} FOLLOWER")
+        click.echo(
+            f"{status} recorded{repeated}{not_mirrored}\n  signal   {answer.get('signal_id')}\n  "
+            "receipt  "
+            f"{answer.get('receipt')}\n  key      {key}"
+        )
+        click.echo(f"  next: rexalgo why {answer.get('signal_id')} FOLLOWER")
         return
-    hint = "  Look at the secret, the address, and this machine's clock." if status == 401 else ""
-    click.echo(f"{status} not taken: {told.get('message') or told.get('error')}{hint}", err=True)
+    hint = "  Check the secret, the address, and this machine's clock." if status == 401 else ""
+    click.echo(
+        f"{status} not taken: {answer.get('message') or answer.get('error')}{hint}", err=True
+    )
 
 
 def _with_key(body: bytes) -> tuple[bytes, str]:
@@ -114,17 +119,17 @@ def _with_key(body: bytes) -> tuple[bytes, str]:
 
 
 def _secret(given: str | None, file: Path | None) -> str:
-    found = [
+    secrets_given = [
         each
         for each in (given, None if file is None else file.read_text(encoding="utf-8").strip())
         if each
     ]
-    if not found and os.environ.get(ENVIRONMENT):
-        found = [os.environ[ENVIRONMENT]]
-    if len(found) != 1:
+    if not secrets_given and os.environ.get(ENVIRONMENT):
+        secrets_given = [os.environ[ENVIRONMENT]]
+    if len(secrets_given) != 1:
         raise CliError(
             f"expected the webhook secret once: --secret-file FILE, --secret S, or {ENVIRONMENT} "
             "in the environment",
             Exit.USAGE,
         )
-    return found[0]
+    return secrets_given[0]

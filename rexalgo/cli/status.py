@@ -1,4 +1,4 @@
-"""``rexalgo status``: is it running, is money in question, what happened last."""
+"""``rexalgo status``: what runs, what needs attention, and the last signal."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from rexalgo.cli.common import emit_json, json_option
 @json_option
 @click.pass_obj
 def status(where: Path, as_json: bool) -> None:
-    """Show whether the engine runs, what needs somebody, and what became of the last signal. Counts
-    are of the last 24 hours.
+    """Show whether the engine runs, what needs attention, and the outcomes of the last signal.
+    Counts cover the last 24 hours.
     """
     seen = ask(where, "status")
     if as_json:
@@ -36,7 +36,8 @@ def _lines(seen: dict[str, Any]) -> list[str]:
         else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in seen["needs"]]
     )
     lines += [
-        f"engine      {'running, version ' + engine['version'] if engine['running'] else 'NOT RUNNING (start it: rexalgo serve)'}",
+        "engine      "
+        f"{'running, version ' + engine['version'] if engine['running'] else 'NOT RUNNING (start it: rexalgo serve)'}",
         f"accounts    {kinds}"
         + (f"; {engine['accounts_read']} of {accounts} read" if engine["running"] else ""),
         f"positions   {seen['positions']} held by strategies",
@@ -65,10 +66,10 @@ def _lines(seen: dict[str, Any]) -> list[str]:
         )
     last = seen["last_signal"]
     if last is not None:
-        told = ", ".join(f"{count} {code}" for code, count in last["outcomes"].items())
+        outcomes = ", ".join(f"{count} {code}" for code, count in last["outcomes"].items())
         lines.append(
             f"last signal {last['action']} {last['symbol']} at {last['received_at']}: "
-            f"{told or 'no follower'}"
+            f"{outcomes or 'no follower'}"
         )
     worse = [
         f"{count} {name.replace('_', ' ')}"

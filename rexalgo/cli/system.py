@@ -1,4 +1,4 @@
-"""``rexalgo system``: versions, disk, clock, backups, and the newest deliveries that were refused."""
+"""``rexalgo system``: versions, disk, clock, backups, and the newest refused deliveries."""
 
 from pathlib import Path
 
@@ -10,28 +10,28 @@ from rexalgo.cli.common import emit_json, json_option
 
 @click.command()
 @click.option(
-    "--refusals", is_flag=True, help="The newest webhook deliveries that were not taken, instead."
+    "--refusals", is_flag=True, help="Show the newest refused webhook deliveries instead."
 )
 @json_option
 @click.pass_obj
 def system(where: Path, refusals: bool, as_json: bool) -> None:
     """Show versions, disk, ledger, clock and the newest backup."""
-    told = ask(where, "refusals" if refusals else "system")
+    answer = ask(where, "refusals" if refusals else "system")
     if as_json:
-        emit_json(told)
+        emit_json(answer)
     elif refusals:
-        for each in told["refusals"]:
+        for each in answer["refusals"]:
             why = f"{each['field']}: expected {each['expected']}" if each["field"] else ""
             click.echo(
                 f"{each['at']}  {each['strategy']}  {each['kind']}  from {each['peer']}  {why}"
             )
-        if not told["refusals"]:
-            click.echo("every delivery so far was taken")
+        if not answer["refusals"]:
+            click.echo("no delivery was refused so far")
     else:
-        for name, value in told.items():
+        for name, value in answer.items():
             if not isinstance(value, dict):
                 click.echo(f"{name.replace('_', ' '):<18} {value}")
         click.echo(
             "versions           "
-            + ", ".join(f"{name} {value}" for name, value in told["versions"].items())
+            + ", ".join(f"{name} {value}" for name, value in answer["versions"].items())
         )

@@ -1,4 +1,4 @@
-"""``rexalgo unknown list``: orders whose fate is not proven."""
+"""``rexalgo unknown list|decide``: orders whose result is not proven."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 @click.group()
 def unknown() -> None:
-    """List orders whose fate is not known, and decide about them."""
+    """List orders with an unknown result, and decide about them."""
 
 
 @unknown.command("list")
 @json_option
 @click.pass_obj
 def list_(where: Path, as_json: bool) -> None:
-    """List orders that were sent without proof of what became of them, oldest first. They are
-    looked up, never repeated.
+    """List orders that were sent and have no proven result, oldest first. RexAlgo looks them up and
+    never repeats them.
     """
     rows = ask(where, "unknown")["unknown"]
     if as_json:
@@ -29,7 +29,7 @@ def list_(where: Path, as_json: bool) -> None:
         return
     for each in rows:
         state = (
-            "looked up long enough, no trace: check the account"
+            "looked up, no trace: check the account at the exchange"
             if each["state"] == "not_confirmed"
             else "being looked up"
         )
@@ -48,20 +48,20 @@ def list_(where: Path, as_json: bool) -> None:
 @click.argument("signal")
 @click.argument("follower")
 @click.option(
-    "--none", "none", is_flag=True, help="You looked at the exchange, and the order is not there."
+    "--none", "none", is_flag=True, help="The order is not at the exchange; you looked there."
 )
 @click.option(
     "--done",
     is_flag=True,
-    help="A closing order: you looked at the account, and what it was to close is closed.",
+    help="A closing order did its work; you looked at the account.",
 )
 @click.option(
     "--order",
     metavar="ID",
     default="",
-    help="The exchange's own id of the order: you found it there.",
+    help="The exchange's own id of the order; you found it there.",
 )
-@click.option("--note", required=True, help="What you looked at; kept with your name.")
+@click.option("--note", required=True, help="What you looked at; recorded with your name.")
 @json_option
 @click.pass_obj
 def decide(
@@ -75,17 +75,17 @@ def decide(
     as_json: bool,
 ) -> None:
     """Decide about FOLLOWER's unproven order of SIGNAL: it does not exist (--none), it is this one
-    (--order ID), or it closed (--done).
+    (--order ID), or it closed the position (--done).
 
-    With --none nothing is sent in its place, and its symbol takes entries again. Look at the
-    account at the exchange first: an order that is there after all would from now on be taken for
-    the owner's own. With --order the exchange is asked for that order, and its fill counts. --done
-    is for an exchange that shows no order of a close: the share is lowered, and the price stays
-    unknown until it is told.
+    With --none, RexAlgo sends nothing in its place, and its symbol takes entries again. Look at the
+    account at the exchange first: if the order exists after all, it counts as the owner's own from
+    then on. With --order, RexAlgo reads that order from the exchange and counts its fill. Use
+    --done at an exchange that shows no order for a close: it lowers the share, and the price stays
+    unknown until the exchange reports it.
     """
     if none + done + bool(order) != 1:
         raise CliError("expected exactly one of --none, --done and --order ID", Exit.USAGE)
-    told = ask(
+    answer = ask(
         where,
         "decide",
         signal=signal,
@@ -96,18 +96,18 @@ def decide(
         by=who(),
     )
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
     if order:
         click.echo(f"decided: the order of {follower} is {order}; its fill counts")
         return
     if done:
         click.echo(
-            f"decided: {told['decided']} closing order(s) of {follower} are done; their price is "
+            f"decided: {answer['decided']} closing order(s) of {follower} are done; the price is "
             "not known yet"
         )
         return
     click.echo(
-        f"decided: {told['decided']} order(s) of {follower} are not at the exchange. Nothing was "
+        f"decided: {answer['decided']} order(s) of {follower} are not at the exchange. Nothing was "
         "sent."
     )

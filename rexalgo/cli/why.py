@@ -1,6 +1,4 @@
-"""``rexalgo why SIGNAL FOLLOWER``: what happened to one copy, with numbers, the setting behind it,
-and whose move it is.
-"""
+"""``rexalgo why SIGNAL FOLLOWER``: the outcome of one copy, its numbers, and whose move it is."""
 
 from pathlib import Path
 
@@ -23,30 +21,32 @@ _MOVES = {
 @json_option
 @click.pass_obj
 def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
-    """Explain what became of SIGNAL for FOLLOWER.
+    """Explain the outcome of SIGNAL for FOLLOWER.
 
-    SIGNAL is the signal's id, its receipt, the bot's own idempotency id, or the word "last".
+    SIGNAL is a signal id, a receipt, the bot's own idempotency key, or the word "last".
     """
-    told = ask(where, "why", signal=signal.removeprefix("/api/receipts/"), follower=follower)
+    answer = ask(where, "why", signal=signal.removeprefix("/api/receipts/"), follower=follower)
     if as_json:
-        emit_json(told)
+        emit_json(answer)
         return
     click.echo(
-        f"{told['account']} [{told['environment'].upper()}]  {told['action']} {told['symbol']}  "
-        f"strategy {told['strategy']}"
+        f"{answer['account']} [{answer['environment'].upper()}]  {answer['action']} "
+        f"{answer['symbol']}  "
+        f"strategy {answer['strategy']}"
     )
-    click.echo(f"  {told['code'] or 'waiting'}: {told['sentence']}")
-    if told["now"]:
-        click.echo(f"  now:      {told['now']}")
-    if told["setting"]:
-        click.echo(f"  setting:  {told['setting']}")
-    click.echo(f"  move:     {_MOVES[told['move']]}")
-    if told["numbers"]:
+    click.echo(f"  {answer['code'] or 'waiting'}: {answer['sentence']}")
+    if answer["now"]:
+        click.echo(f"  now:      {answer['now']}")
+    if answer["setting"]:
+        click.echo(f"  setting:  {answer['setting']}")
+    click.echo(f"  move:     {_MOVES[answer['move']]}")
+    if answer["numbers"]:
         click.echo(
-            "  numbers:  " + ", ".join(f"{name} {value}" for name, value in told["numbers"].items())
+            "  numbers:  "
+            + ", ".join(f"{name} {value}" for name, value in answer["numbers"].items())
         )
-    click.echo(f"  signal:   {told['signal_id']}, received {told['received_at']}")
-    for each in told["attempts"]:
+    click.echo(f"  signal:   {answer['signal_id']}, received {answer['received_at']}")
+    for each in answer["attempts"]:
         order = each["exchange_order_id"] or "no id"
         cause = f" ({each['cause']})" if each["cause"] else ""
         label = f"{each['kind']} attempt {each['number']}"
@@ -57,6 +57,6 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
         if each["filled"] != "0":
             price, fee = each["price"] or "not known yet", each["fee"] or "not known yet"
             click.echo(f"    filled {each['filled']}, price {price}, fee {fee}")
-    if len(told["history"]) > 1:
-        for each in told["history"]:
+    if len(answer["history"]) > 1:
+        for each in answer["history"]:
             click.echo(f"  {each['at']}  {each['code']}")

@@ -1,3 +1,3 @@
-"""Drills: incidents rehearsed on this machine with the real server and the simulated exchange, in
-processes and a folder of their own.
+"""Drills: rehearsals of incidents with the real server and a simulated exchange, in a temporary
+folder.
 """

@@ -1,6 +1,4 @@
-"""What is rehearsed: each play says what it does as it goes, and returns what must hold with
-whether it held.
-"""
+"""The plays: each rehearses one incident, prints its steps, and returns its checks."""
 
 import json
 from collections import Counter
@@ -22,7 +20,7 @@ STORM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Hold one thing that must hold at the end of a play."""
+    """A check at the end of a play: what must hold, whether it held, and what was seen."""
 
     what: str
     held: bool
@@ -31,14 +29,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Hold one drill: what it rehearses, and how it is played."""
+    """One drill: a description, and the function that plays it."""
 
     about: str
     run: Callable[[Stage], list[Held]]
 
 
 def _open_all(stage: Stage) -> int:
-    stage.say(f"a signed open over {stage.followers} followers")
+    stage.say(f"a signed open for {stage.followers} followers")
     stage.send(action="open", side="LONG")
     stage.wait(
         "every follower's order to be filled",
@@ -49,14 +47,14 @@ def _open_all(stage: Stage) -> int:
 
 
 def flatten(stage: Stage) -> list[Held]:
-    """Flatten while the exchange storms, fills in parts, one key has died, and the server is killed
-    in the middle.
+    """Flatten while the exchange limits requests and fills in parts, one key is dead, and the
+    server is killed halfway.
     """
     _open_all(stage)
     dead = f"sim-{stage.followers:04}"
     stage.say(
-        "the exchange answers one request in three with 429 and fills closes in parts; the key of "
-        "one account dies"
+        "the exchange answers one request in three with 429 and fills closes in parts; one "
+        "account's key stops working"
     )
     stage.rules(*STORM)
     stage.rotate(dead)
@@ -66,48 +64,50 @@ def flatten(stage: Stage) -> list[Held]:
         "the first positions to be closed", lambda: len(stage.positions()) < stage.followers, 60
     )
     stage.say(
-        f"SIGKILL: every account's task dies with the server; {len(stage.positions())} accounts "
-        "are still open at the exchange"
+        f"SIGKILL: the server and all account tasks end; {len(stage.positions())} accounts still "
+        "have an open position at the exchange"
     )
     stage.kill()
-    stage.say("the server is started again; the switch stands, and closing goes on")
+    stage.say("the server starts again; the switch is still set, and closing continues")
     stage.serve()
-    told = json.loads(
+    answer = json.loads(
         stage.cli("halt", "flatten", "--all", "--yes", "--wait", "120", "--json", may_fail=True)
     )
+    for position in answer["left"]:
+        stage.say(
+            f"left: {position['account']} {position['side']} {position['share']} "
+            f"{position['symbol']}: {position['why']}"
+        )
+    return _checks_of_flatten(stage, dead, answer["left"])
+
+
+def _checks_of_flatten(stage: Stage, dead: str, left: list[dict[str, str]]) -> list[Held]:
     at_exchange = {
         (name, _quantity(each)) for name, rows in stage.positions().items() for each in rows
     }
-    named = {
-        (each["account"].replace("f", "sim-"), Decimal(each["share"])) for each in told["left"]
-    }
-    for each in told["left"]:
-        stage.say(
-            f"left: {each['account']} {each['side']} {each['share']} {each['symbol']}: "
-            f"{each['why']}"
-        )
+    named = {(each["account"].replace("f", "sim-"), Decimal(each["share"])) for each in left}
     closed = sum(
         1 for each in stage.orders() if each.get("reduce_only") or each.get("kind") == "close"
     )
     stage.say(f"left at the exchange: {_words(at_exchange)}; named by the engine: {_words(named)}")
     return [
         Held(
-            "the account whose key died is named, for nobody here can close it",
+            "the account with the dead key is named, because RexAlgo cannot close it",
             dead in {name for name, _ in named},
             _words(named),
         ),
         Held(
-            "flat, or what is left is named exactly, by the exchange's own count",
+            "flat, or exactly the positions left at the exchange are named",
             at_exchange == named,
             _words(at_exchange),
         ),
         Held(
-            "each that is left has its reason",
-            all(each["why"] for each in told["left"]),
-            f"{len(told['left'])} left",
+            "every position left has a reason",
+            all(each["why"] for each in left),
+            f"{len(left)} left",
         ),
         Held(
-            "nothing was closed twice: no position turned to the other side",
+            "nothing was closed twice: no position changed to the other side",
             _no_shorts(stage),
             f"{closed} closing orders",
         ),
@@ -115,8 +115,9 @@ def flatten(stage: Stage) -> list[Held]:
 
 
 def storm(stage: Stage) -> list[Held]:
-    """Close while the exchange answers one request in three with 429; a try that met one pauses,
-    longer each time, up to a minute.
+    """Close while the exchange answers one request in three with 429.
+
+    A try that gets a 429 pauses before the next, longer each time, up to a minute.
     """
     _open_all(stage)
     stage.say("the exchange answers one request in three with 429")
@@ -142,7 +143,7 @@ def storm(stage: Stage) -> list[Held]:
 
 
 def lost_answers(stage: Stage) -> list[Held]:
-    """Accept every order, and lose every answer."""
+    """Open while the exchange accepts every order and loses every answer."""
     stage.say("the exchange accepts the next orders and answers 503, or drops the connection")
     half = stage.followers // 2
     stage.rules(
@@ -155,12 +156,12 @@ def lost_answers(stage: Stage) -> list[Held]:
         },
     )
     stage.say(
-        f"a signed open over {stage.followers} followers: every answer is lost, and every order "
-        "is looked up, not repeated"
+        f"a signed open for {stage.followers} followers: every answer is lost; the engine looks up "
+        "every order and repeats none"
     )
     stage.send(action="open", side="LONG")
     took = stage.wait(
-        "every order's fate to be proven",
+        "every order's result to be proven",
         lambda: len(stage.orders()) >= stage.followers and stage.settled(),
         120,
     )
@@ -171,7 +172,7 @@ def lost_answers(stage: Stage) -> list[Held]:
             f"{len(stage.orders())} orders",
         ),
         Held(
-            "nothing is in question any more",
+            "no order is unproven any more",
             not stage.status()["open_orders"],
             f"proven after {took:.0f} s",
         ),
@@ -179,7 +180,7 @@ def lost_answers(stage: Stage) -> list[Held]:
 
 
 def restart(stage: Stage) -> list[Held]:
-    """Stop the server while orders are out, and start it again."""
+    """Stop the server while orders are in flight, and start it again."""
     stage.say("the exchange takes four seconds to answer")
     stage.rules(
         {
@@ -192,8 +193,8 @@ def restart(stage: Stage) -> list[Held]:
         }
     )
     stage.say(
-        f"a signed open over {stage.followers} followers, and SIGTERM as soon as the first order "
-        "is out"
+        f"a signed open for {stage.followers} followers, and SIGTERM as soon as the exchange has "
+        "an order"
     )
     stage.send(action="open", side="LONG")
     stage.wait("the first order to reach the exchange", lambda: bool(stage.orders()), 30)
@@ -202,18 +203,18 @@ def restart(stage: Stage) -> list[Held]:
     stage.say(f"the server ended after {took:.1f} s; the exchange has accepted {accepted} orders")
     stage.rules()
     stage.serve()
-    stage.wait("what was out to be looked up", stage.settled, 120)
+    stage.wait("the orders in flight to be looked up", stage.settled, 120)
     seen = stage.status()
     filled, positions = seen["copies"].get("filled", 0), len(stage.positions())
     return [
-        Held("it ended within 10 s", took <= 10, f"{took:.1f} s"),
+        Held("the server ended within 10 s", took <= 10, f"{took:.1f} s"),
         Held(
             "no follower has two orders",
             max(_per_account(stage).values(), default=0) <= 1,
             f"{len(stage.orders())} orders",
         ),
         Held(
-            "what the engine calls filled is what the exchange holds",
+            "the engine's filled copies match the positions at the exchange",
             filled == positions,
             f"{filled} filled, {positions} positions",
         ),
@@ -251,11 +252,11 @@ def _words(left: set[tuple[str, Decimal]]) -> str:
 
 PLAYS: Final[Mapping[str, Play]] = {
     "flatten": Play(
-        "close everything while the exchange storms, fills in parts, a key has died and the "
-        "server is killed",
+        "close everything while the exchange limits requests and fills in parts, a key is dead, "
+        "and the server is killed",
         flatten,
     ),
-    "storm": Play("close while one request in three is answered with 429", storm),
-    "lost-answers": Play("every order is accepted and every answer lost", lost_answers),
-    "restart": Play("stop the server while orders are out, and start it again", restart),
+    "storm": Play("close while the exchange answers one request in three with 429", storm),
+    "lost-answers": Play("open while the exchange loses every answer", lost_answers),
+    "restart": Play("stop the server while orders are in flight, and start it again", restart),
 }

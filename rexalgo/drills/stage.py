@@ -1,8 +1,8 @@
-"""The stage of a drill: a simulated exchange and a real server as processes, a bot that signs, and
-a temporary place. SIMULATED throughout.
+"""The stage of a drill: a simulated exchange, a real server, and a signing bot in a temporary
+folder.
 
-Nothing of the operator's own place is touched. What happened is read from the exchange's own
-record, and compared with what the engine says.
+A drill touches nothing of the operator's own installation. It reads what happened from the
+exchange's own record and compares that with what the engine says.
 """
 
 import json
@@ -21,6 +21,7 @@ from typing import Any, Final
 import httpx
 
 from engine.domain.errors import RexAlgoError
+from engine.settings.files import create_file
 from rexalgo import Secret, sign_a
 
 REXALGO: Final = (sys.executable, "-m", "rexalgo")
@@ -45,12 +46,12 @@ sizing = {{ mode = "fixed_margin", margin = "100" }}
 
 
 class DrillFailed(RexAlgoError):
-    """Say that a drill could not be played; that is a failure, too."""
+    """Raised when a drill cannot be played to its end; the drill has failed then."""
 
 
 @dataclass
 class Stage:
-    """Hold the two processes. ``say`` tells the operator what happens."""
+    """The two processes of a drill. ``say`` prints a line for the operator."""
 
     folder: Path
     followers: int
@@ -66,7 +67,7 @@ class Stage:
     # Processes
 
     def build(self) -> None:
-        """Start the exchange, make the place and its people, start the server."""
+        """Start the exchange, create the installation and its accounts, and start the server."""
         command = (
             "simulate",
             "mudrex",
@@ -77,26 +78,24 @@ class Stage:
             str(self.followers),
         )
         self.exchange = self._start(*command, "--state", str(self.folder / "orders.jsonl"))
-        told = _head(self.exchange)
-        self.control = told["control"]
+        answer = _head(self.exchange)
+        self.control = answer["control"]
         self.cli("init", "--dir", "place", where=self.folder)
         with (self.place / "rexalgo.toml").open("a", encoding="utf-8") as file:
-            file.write(f'\n[plugin.mudrex]\nbase_url = "{told["base_url"]}"\n')
+            file.write(f'\n[plugin.mudrex]\nbase_url = "{answer["base_url"]}"\n')
         self.cli("plugin", "enable", "mudrex")
-        (self.place / "people.toml").write_text(
-            _PEOPLE.format(followers=self.followers), encoding="utf-8"
-        )
+        create_file(self.place / "people.toml", _PEOPLE.format(followers=self.followers), 0o644)
         made = json.loads(self.cli("provision", "people.toml", "--json"))["strategies"][0]
         self.bot = (made["webhook_url"].partition("/api/")[2], Secret(made["secret"]))
         self.serve()
 
     @property
     def place(self) -> Path:
-        """Return the folder of the drill's place."""
+        """Return the folder of the drill's installation."""
         return self.folder / "place"
 
     def serve(self) -> None:
-        """Start the server and wait until every account was read, or visibly cannot be."""
+        """Start the server and wait until it is ready: each account was read or has a problem."""
         self.server = self._start("serve", "--port", "0", "--json", cwd=self.place)
         self.url = _head(self.server)["url"]
         self.wait(
@@ -106,13 +105,13 @@ class Stage:
         )
 
     def kill(self) -> None:
-        """End the server's process without any warning."""
+        """Kill the server's process with SIGKILL."""
         assert self.server is not None
         self.server.send_signal(signal.SIGKILL)
         self.server.wait(10)
 
     def stop(self) -> float:
-        """End the server as a system would; returns how many seconds it took."""
+        """Stop the server with SIGTERM; return the seconds it took."""
         assert self.server is not None
         began = time.monotonic()
         self.server.send_signal(signal.SIGTERM)
@@ -131,8 +130,8 @@ class Stage:
             )
 
     def cli(self, *args: str, where: Path | None = None, may_fail: bool = False) -> str:
-        """Run a command as the operator would; returns what it printed."""
-        told = subprocess.run(  # noqa: S603 - our own command line
+        """Run a rexalgo command; return its output. Raise DrillFailed if it fails and may not."""
+        answer = subprocess.run(  # noqa: S603 - our own command line
             [*REXALGO, *args],
             cwd=where or self.place,
             capture_output=True,
@@ -141,12 +140,12 @@ class Stage:
             env=_environment(),
             check=False,
         )
-        if told.returncode and not may_fail:
+        if answer.returncode and not may_fail:
             raise DrillFailed(
-                f"rexalgo {' '.join(args)} ended with {told.returncode}: "
-                f"{told.stderr.strip()[-400:]}"
+                f"rexalgo {' '.join(args)} ended with {answer.returncode}: "
+                f"{answer.stderr.strip()[-400:]}"
             )
-        return told.stdout
+        return answer.stdout
 
     def close(self) -> None:
         """End both processes."""
@@ -159,10 +158,10 @@ class Stage:
                     process.stdout.close()
         self.http.close()
 
-    # What the bot does, what the exchange says, what the engine says
+    # The bot, the exchange's record, the engine's answers
 
     def send(self, **body: object) -> str:
-        """Send one signed signal; returns its id."""
+        """Send one signed signal; return its id."""
         content = json.dumps(
             {"idempotency_key": f"drill-{time.monotonic_ns()}", "symbol": "BTCUSDT", **body}
         ).encode()
@@ -174,11 +173,11 @@ class Stage:
         return str(answer.json()["signal_id"])
 
     def rules(self, *rules: Mapping[str, object]) -> None:
-        """Say what goes wrong at the exchange from now on; nothing ends it."""
+        """Replace the fault rules of the exchange; without rules, end all faults."""
         self.http.post(f"{self.control}/faults", json={"rules": list(rules)}).raise_for_status()
 
     def rotate(self, account: str) -> None:
-        """Let an account's key die at the exchange."""
+        """Replace an account's key at the exchange, so that the old key stops working."""
         self.http.post(
             f"{self.control}/rotate", json={"account": account, "key": "another-key"}
         ).raise_for_status()
@@ -188,21 +187,23 @@ class Stage:
         return list(self.http.get(f"{self.control}/orders").json())
 
     def positions(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the open positions at the exchange by account, accounts without any left out."""
+        """Return the open positions at the exchange by account, without accounts that have none."""
         seen = self.http.get(f"{self.control}/accounts").json()
         return {name: each["positions"] for name, each in seen.items() if each["positions"]}
 
     def status(self) -> dict[str, Any]:
-        """Return what ``rexalgo status`` says."""
+        """Return the answer of ``rexalgo status``."""
         return dict(json.loads(self.cli("status", "--json")))
 
     def settled(self) -> bool:
-        """Tell whether every copy has its final outcome and nothing is in question."""
+        """Return whether no order is open and no copy waits for planning."""
         seen = self.status()
         return not seen["open_orders"] and not seen["waiting"]
 
     def wait(self, what: str, holds: Callable[[], bool], within_s: float) -> float:
-        """Wait until something holds; returns how long it took. Raises DrillFailed."""
+        """Wait until ``holds`` is true; return the seconds it took. Raise DrillFailed at the
+        timeout.
+        """
         began = time.monotonic()
         while not holds():
             if time.monotonic() - began > within_s:
@@ -213,7 +214,7 @@ class Stage:
 
 @contextmanager
 def staged(folder: Path, followers: int, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
-    """Build a stage, and take it down whatever happens."""
+    """Build a stage, and end its processes afterwards, also after an error."""
     stage = Stage(folder, followers, seed, say)
     try:
         stage.build()
@@ -223,7 +224,7 @@ def staged(folder: Path, followers: int, seed: int, say: Callable[[str], None]) 
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without this place's own keys: the drill's place has its own."""
+    """Return the environment without the operator's own keys; the drill has keys of its own."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -232,7 +233,7 @@ def _environment() -> dict[str, str]:
 
 
 def _head(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Read the JSON value that a command prints when it is ready."""
+    """Read the JSON value that a process prints when it is ready."""
     assert process.stdout is not None
     head = ""
     while not head.endswith("}\n"):

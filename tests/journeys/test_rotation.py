@@ -167,7 +167,7 @@ def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(
     assert (status["rewrap"]["part"], status["rewrap"]["moved"]) == ("data_keys", 100)
     assert status["rewrap"]["cursor"]
     found = [each["what"] for each in cli(place, "doctor", code=None)["findings"]]
-    assert any("is not finished: 291 things lie under others" in each for each in found)
+    assert any("is not finished: 291 secrets are still under another key" in each for each in found)
     assert (
         "31 wrapped data keys, 130 fingerprints of exchange logins, 130 fingerprints of declared "
         "logins" in refusal(place.folder, "key", "remove", old, "--yes")

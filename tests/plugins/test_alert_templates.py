@@ -89,15 +89,15 @@ class Follower:
             return
         name = f"{next(_numbers)}"
         new = NewSignal(
-            SignalId(f"sig-{name}"),
-            ReceiptId(f"rcp-{name}"),
-            lambda: CopyId(f"cp-{name}"),
-            StrategyId("s"),
-            "endpoint:tv",
-            draft,
-            body[:32].ljust(32),
-            min(draft.sent_at or at, at),
-            at,
+            id=SignalId(f"sig-{name}"),
+            receipt=ReceiptId(f"rcp-{name}"),
+            new_copy_id=lambda: CopyId(f"cp-{name}"),
+            strategy=StrategyId("s"),
+            origin="endpoint:tv",
+            draft=draft,
+            body_hash=body[:32].ljust(32),
+            decided_at=min(draft.sent_at or at, at),
+            received_at=at,
             is_told=draft.sent_at is not None,
         )
         recorded = record_signal(self.db, new)
@@ -356,7 +356,7 @@ def page() -> str:
             "|---|---|---|---|",
             *told_words,
             "",
-            "## What else is refused, and with which words",
+            "## Other refused messages",
             "",
             "| message | field | expected |",
             "|---|---|---|",
@@ -368,26 +368,26 @@ def page() -> str:
     )
 
 
-HEAD = """# What becomes of alerts
+HEAD = """# Results of TradingView alerts
 
-Made by `python tests/plugins/test_alert_templates.py` from the alerts that the tests walk; a test holds it to that. Each row is how
-a service has its alerts written; each column is one order of a strategy, of half a coin, from one position to another. `reverse` closes
-what is held on the other side, and enters once that is closed. The rules are the tables at the top of `plugins/tradingview/meaning.py`
-and `forms.py`.
+Made by `python tests/plugins/test_alert_templates.py` from the alerts of the tests; a test keeps it current. Each row is the alert of
+a service. Each column is one order of a strategy, of half a coin, from one position to another. `reverse` closes what is held on the
+other side, and enters once that is closed. The rules are the tables at the top of `plugins/tradingview/meaning.py` and `forms.py`.
 
-The last column: two orders of one moment whose alerts come swapped, for flat-long-flat, long-flat-short and flat-short-flat, and how a
-follower stands then. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not, except where the cell
-says `not told apart`: a bare `buy` and then a bare `sell` are the same bytes as a long round trip, so the follower opens a long and
-closes it at once, and ends flat. `flat` beside a strategy that is short is an entry that was not taken: the answer, the signal and the
-outcome say so.""".splitlines()
-MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long where the address closes, and turns where it turns. That is
-right for a strategy that holds longs only, or is always in the market; for any other paste the studio's message. An exit that names
-neither side nor position (`exit`, `EXIT-ALL`) fits either side: when it arrives before the turn whose position it was to close, in the
-same moment, the turn is taken and stands until the next exit. Empty cells: the service has no such alert.
+The last column shows two orders of one moment whose alerts arrive swapped, for flat-long-flat, long-flat-short and flat-short-flat,
+and the follower's position afterwards. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not,
+except where the cell says `not told apart`: a bare `buy` and then a bare `sell` are the same bytes as a long round trip, so the
+follower opens a long, closes it at once, and ends flat. `flat` for a strategy that is short is an entry that was not accepted: the
+answer, the signal and the outcome say so.""".splitlines()
+MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long if its address is set to close, and turns if its address is
+set to turn. That is right for a strategy that holds longs only, or is always in the market; for any other strategy paste the
+studio's message. An exit that names neither side nor position (`exit`, `EXIT-ALL`) fits either side: if it arrives before the
+turn whose position it was to close, in the same moment, the turn is accepted and stays open until the next exit. Empty cells: the
+service has no such alert.
 
-## What is refused in these""".splitlines()
-TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and whatever says that the strategy ends flat, is taken without a look at
-what else cannot be read. An address that may only close takes the closing half of a turn.""".splitlines()
+## Refused alerts""".splitlines()
+TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and every message that says that the strategy ends flat, is accepted whatever
+else in it is unreadable. An address that may only close accepts the closing half of a turn.""".splitlines()
 FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT",}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"say "go" now"}',

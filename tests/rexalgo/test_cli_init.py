@@ -160,7 +160,7 @@ def test_config_check_hides_what_a_plugin_setting_calls_a_token(
     info = tmp_path / "wakeup-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wakeup\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[rexalgo.plugins]\nbell = wakeup_mod\n")
+    (info / "entry_points.txt").write_text("[rexalgo.plugins]\nwakeup = wakeup_mod\n")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "rexalgo.toml").write_text(
         "[plugins]\nenabled = ['wakeup']\n[plugin.wakeup]\napi_token = 'hunter2'\n"

@@ -50,8 +50,8 @@ def test_a_rotation_says_what_to_copy_and_what_backups_need_and_shows_no_key(pla
     old = only_kid(place)
     assert f"{old}  active, since" in run(place, "key", "status")
     told = run(place, "key", "rotate")
-    assert "Copy that file to where you keep its copy, now" in told
-    assert f"Backups made until now need the older key ({old})" in told
+    assert "Copy that file to your safe place now" in told
+    assert f"Existing backups need the older key ({old})" in told
     assert f"rexalgo key remove {old}" in told
     told += (
         run(place, "key", "status")
@@ -78,9 +78,9 @@ def test_what_does_not_open_ends_the_rotation_with_no_and_is_counted(place: Path
     old = only_kid(place)
     change(place, "UPDATE person SET key_wrapped = zeroblob(72)")
     told = run(place, "key", "rotate", code=1)
-    assert f"what does not open stays: under {old} 1 wrapped data keys" in told
-    assert "going on with it, no further key is made" in run(place, "key", "rotate", code=1)
-    assert f"1 things lie under an older key than {only_active(place)}" in run(
+    assert f"some secrets do not open and stay: under {old} 1 wrapped data keys" in told
+    assert "continuing it; no new key is created" in run(place, "key", "rotate", code=1)
+    assert f"1 secrets are still under a key older than {only_active(place)}" in run(
         place, "key", "status"
     )
 
@@ -95,17 +95,17 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
     assert "root key" not in run(place, "doctor")
     change(place, "UPDATE canary SET added_us = ?", to_us(datetime.now(UTC) - timedelta(days=400)))
     assert (
-        f"WARN  root key {old} is the active one for 400 days\n      do: rexalgo key rotate"
+        f"WARN  root key {old} has been active for 400 days\n      do: rexalgo key rotate"
         in run(place, "doctor")
     )
     run(place, "key", "rotate")
-    assert f"root key {old} is needed by nothing here" in run(place, "doctor")
+    assert f"nothing here needs root key {old}" in run(place, "doctor")
     text = (place / ".env").read_text()
     keys = next(each for each in text.splitlines() if each.startswith("ENCRYPTION_KEY=")).partition(
         "="
     )[2]
     (place / ".env").write_text(text.replace(keys, keys.split(",")[1]))
-    assert "is gone from" in run(place, "doctor", code=1)
+    assert "is missing from" in run(place, "doctor", code=1)
     (place / ".env").write_text("JWT_SECRET=" + "x" * 40)
     os.chmod(place / ".env", 0o600)
     assert "ENCRYPTION_KEY is not set" in run(place, "doctor", code=1)

@@ -61,9 +61,9 @@ def test_show_says_what_a_login_needs_where_it_comes_from_and_how_long_it_lasts(
     place: Path,
 ) -> None:
     shown = json.loads(run("--config", place, "plugin", "show", "mudrex", "--json"))["login"]
-    assert [(each["name"], each["lasts"]) for each in shown] == [("secret", "It lasts 90 days")]
+    assert [(each["name"], each["lasts"]) for each in shown] == [("secret", "Valid for 90 days")]
     told = run("--config", place, "plugin", "show", "mudrex")
-    assert "a login needs secret (API secret): " in told
+    assert "credential secret (API secret): " in told
     assert "it cannot withdraw. Shown once. From mudrex.com/pro-trading" in told
     assert json.loads(run("--config", place, "plugin", "show", "gcra", "--json"))["login"] == []
 

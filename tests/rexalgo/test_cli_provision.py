@@ -69,7 +69,7 @@ def test_absurd_declarations_are_applied_and_told(place: Path) -> None:
         in told
     )
     assert "The smallest that trades now is 13." in told
-    assert "not compared with the money of f1, f2, f3 and 2 more" in told
+    assert "not compared with the balance of f1, f2, f3 and 2 more" in told
     assert "rexalgo account check f1" in told
     again = provision(place, leverage="500", margin="0.0000001").output
     assert "created: nothing new" in again

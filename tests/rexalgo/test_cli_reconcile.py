@@ -22,11 +22,11 @@ from rexalgo.cli import main
 
 BTC = Symbol("BTCUSDT")
 GONE = ShareShrunk(
-    BTC,
-    StrategyId("s"),
-    Quantity(Decimal(2)),
-    Quantity(Decimal(0)),
-    "it was closed by hand",
+    symbol=BTC,
+    strategy=StrategyId("s"),
+    share_from=Quantity(Decimal(2)),
+    share_to=Quantity(Decimal(0)),
+    cause="it was closed by hand",
     detached=True,
 )
 FOREIGN = ForeignOrders(("x1",))
@@ -41,7 +41,7 @@ OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
         ((GONE,), (), ("--plan",), 1, "to apply: rexalgo reconcile alice --apply"),
         ((GONE, OWN), (), (), 1, "differs: BTCUSDT: it was closed by hand"),
         ((FOREIGN,), (), ("--plan",), 1, "differs: orders x1 carry our mark"),
-        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT, where an order of ours is on its way"),
+        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT: an order of ours is in flight"),
         ((GONE,), (), ("--apply",), 0, "done:    BTCUSDT: our share goes from 2 to 0"),
     ],
 )

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from quart import Response
 
-from engine.context import NothingThere
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.services.user import FormErrors
 from web.visit import Visit
 

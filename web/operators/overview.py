@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from quart import Response
 
-from engine.context import NothingThere
+from engine.domain.errors import NothingThere
 from web.operators.commands import operator_page, run, search_text
 from web.routes import Route, Who, get, post
 from web.visit import Visit

@@ -5,7 +5,7 @@ from typing import Final
 
 from quart import Response
 
-from engine.context import NothingThere
+from engine.domain.errors import NothingThere
 from web.again import Again
 from web.routes import Route, Who, get, post
 from web.studio.senders import python_sender, shell_sender

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from quart import Response
 
-from engine.context import NothingThere
-from engine.domain.subscription import CopyPolicy, Mode
+from engine.domain.errors import NothingThere
+from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors
 from web.again import Again
@@ -166,7 +166,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
     wanted = visit.form.get("account", visit.query.get("account", ""))
     row = next((account for account in accounts if account.name == wanted), accounts[0])
     agreed = service.agreement(row, strategy.id)
-    if agreed is not None and agreed.state.value == "left":
+    if agreed is not None and agreed.state is SubscriptionState.LEFT:
         agreed = None
     previewed: CopyPolicy | None = visit.kept().get("terms")
     policy = previewed or (first_terms(strategy) if agreed is None else agreed.policy)

@@ -1,3 +1,3 @@
-"""SIMULATED: a Mudrex-like exchange in a process of its own, for drills, tests and benchmarks. No
+"""SIMULATED: a Mudrex-like exchange for drills, tests and benchmarks, in a process of its own. No
 real money, no real prices.
 """

@@ -1,4 +1,4 @@
-"""What the SIMULATED exchange refuses, in its own words. Pure."""
+"""The refusals of the SIMULATED exchange, in its own words. Pure."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,8 +10,8 @@ from plugins.mudrex.simulator.values import STOP, Position, Refusal, contract_of
 def price_of(
     contract: Contract, body: Mapping[str, object], market: Decimal, *, needed: bool
 ) -> Decimal:
-    """Return an order's price: what a limit order asks for, else the market's; what is sent must be
-    in range all the same.
+    """Return an order's price: a limit order's own, else the market's. A sent price must be in
+    range in any case.
     """
     price = number(body, "order_price", None if needed else market)
     if not contract.price_step <= price <= contract.price_max or price % contract.price_step:
@@ -20,7 +20,7 @@ def price_of(
 
 
 def quantity(contract: Contract, asked: Decimal) -> None:
-    """Refuse a quantity that the contract does not take."""
+    """Refuse a quantity that the contract does not allow."""
     if asked % contract.quantity_step:
         raise Refusal(400, "quantity not a multiple of the quantity step")
     if not contract.quantity_step <= asked <= contract.quantity_max:
@@ -30,8 +30,8 @@ def quantity(contract: Contract, asked: Decimal) -> None:
 def reduces(
     held: Position | None, side: str, asked: Decimal, *, is_capped: bool, reduce_only: bool
 ) -> bool:
-    """Tell whether an order makes a position smaller; refuses a reduce-only one that would not, or
-    by more than there is.
+    """Return whether an order makes a position smaller. Refuse a reduce-only order that would not,
+    or that is too large.
     """
     opposite = held is not None and held.side != side
     if reduce_only and not opposite:
@@ -42,7 +42,7 @@ def reduces(
 
 
 def leg(held: Position, kind: str, price: Decimal, market: Decimal) -> None:
-    """Refuse a stop or target on the wrong side of the market, a stop behind the liquidation, and a
+    """Refuse a stop or target on the wrong side of the market, a stop beyond the liquidation, and a
     price off its step.
     """
     wrong_side = (price - market) * held.sign * (1 if kind == STOP else -1) >= 0

@@ -1,5 +1,5 @@
-"""The simulator's contracts: a heavy one, a middle one, a cheap one, and one with low leverage, in
-the exchange's own shape.
+"""The simulator's contracts, in the exchange's own form: an expensive one, a medium one, a cheap
+one, and one with low leverage.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 _NAMES = UUID("6f0a1f62-8a0c-4f6e-9a6d-1d3b6d0b6a11")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """Hold one contract's rules; ``quantity_step`` is its smallest quantity too."""
+    """One contract's rules. ``quantity_step`` is also its smallest quantity."""
 
     symbol: str
     name: str
@@ -29,11 +29,11 @@ class Contract:
 
     @property
     def price_max(self) -> Decimal:
-        """Return the highest price that is accepted."""
+        """Return the highest accepted price."""
         return self.price * 20
 
     def row(self) -> dict[str, object]:
-        """Write it as ``GET /futures`` does: strings throughout."""
+        """Return the row of ``GET /futures``: strings throughout."""
         return {
             "id": self.id,
             "name": self.name,
@@ -63,7 +63,15 @@ class Contract:
 
 def _contract(symbol: str, name: str, *texts: str) -> Contract:
     price, price_step, quantity_step, quantity_max, leverage_max = map(Decimal, texts)
-    return Contract(symbol, name, price, price_step, quantity_step, quantity_max, leverage_max)
+    return Contract(
+        symbol=symbol,
+        name=name,
+        price=price,
+        price_step=price_step,
+        quantity_step=quantity_step,
+        quantity_max=quantity_max,
+        leverage_max=leverage_max,
+    )
 
 
 CONTRACTS = {

@@ -1,14 +1,13 @@
-"""``/__control`` of the SIMULATED exchange: look at what it holds, and make things happen. For
-drills and tests.
+"""``/__control`` of the SIMULATED exchange: inspect and change its state, for drills and tests.
 
-``GET`` orders (everything it ever accepted), accounts, wallets (each change of a wallet, exact,
-with what made it: the record that no client sees), counts, faults, switches. ``POST`` faults
-``{"rules": [...]}``, switches ``{...}``, price ``{"symbol", "price"}`` (null lets it go), liquidate
+``GET`` orders (everything it ever accepted), accounts, wallets (each exact change of a wallet with
+its cause: a record that no client sees), counts, faults, switches. ``POST`` faults ``{"rules":
+[...]}``, switches ``{...}``, price ``{"symbol", "price"}`` (null releases it), liquidate
 ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``, funds ``{"account",
-"balance", "spot", "inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it),
-owner ``{"account", "act": "open"|"add"|"close"|"reverse", "symbol", "side", "quantity"}`` (by hand,
-filled at once), transfer ``{"account", "amount"}`` (below 0: out), rows ``{"account", "list",
-"rows"}`` (puts rows of any form at the head of orders, history, positions, closed or fees).
+"balance", "spot", "inr"}``, funding ``{"symbol", "rate"}`` (a share of the notional, paid by
+longs), owner ``{"account", "act": "open"|"add"|"close"|"reverse", "symbol", "side", "quantity"}``
+(by hand, filled at once), transfer ``{"account", "amount"}`` (below 0: out), rows ``{"account",
+"list", "rows"}`` (puts rows of any form at the head of orders, history, positions, closed or fees).
 """
 
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.faults import KINDS, read_rule
 from plugins.mudrex.simulator.messages import Request
 from plugins.mudrex.simulator.owner import act, transfer
@@ -44,7 +44,7 @@ LISTS = ("orders", "history", "positions", "closed", "fees")
 
 
 def control(simulator: Simulator, request: Request) -> object:
-    """Answer one control request; raises Refusal for what cannot be done."""
+    """Answer one control request. Raise Refusal for an invalid one."""
     what = request.path.removeprefix("/__control").strip("/")
     try:
         return (
@@ -130,31 +130,31 @@ def _act(simulator: Simulator, what: str, body: Mapping[str, Any]) -> object:
         case "funding":
             return {"accounts": exchange.fund(body["symbol"], number(dict(body), "rate"), now)}
         case "funds":
-            account = exchange.settled(exchange.name_of(body["account"]), now)
-            if "balance" in body:
-                transfer(
-                    exchange, body["account"], number(dict(body), "balance") - account.balance, now
-                )
-            for name in ("spot", "inr"):
-                if name in body:
-                    setattr(account, name, Decimal(str(body[name])))
-            return {
-                "balance": str(account.balance),
-                "spot": str(account.spot),
-                "inr": str(account.inr),
-            }
+            return _set_funds(exchange, body, now)
         case "owner":
             return act(exchange, body, now)
         case "transfer":
             return transfer(exchange, body["account"], number(dict(body), "amount"), now)
         case "rows":
-            name = exchange.name_of(body["account"])
-            if body["list"] not in LISTS:
-                raise ValueError(
-                    f"expected a list among {', '.join(LISTS)}, found {body['list']!r}"
-                )
-            exchange.settled(name, now).strange[body["list"]] = list(body["rows"])
-            exchange.keep(name, exchange.accounts[name])
-            return {"list": body["list"], "rows": len(body["rows"])}
+            return _put_rows(exchange, body, now)
         case _:
             raise Refusal(404, f"expected one of {', '.join(PATHS)}, found {what!r}")
+
+
+def _set_funds(exchange: Exchange, body: Mapping[str, Any], now: float) -> object:
+    account = exchange.settled(exchange.name_of(body["account"]), now)
+    if "balance" in body:
+        transfer(exchange, body["account"], number(dict(body), "balance") - account.balance, now)
+    for name in ("spot", "inr"):
+        if name in body:
+            setattr(account, name, Decimal(str(body[name])))
+    return {"balance": str(account.balance), "spot": str(account.spot), "inr": str(account.inr)}
+
+
+def _put_rows(exchange: Exchange, body: Mapping[str, Any], now: float) -> object:
+    name = exchange.name_of(body["account"])
+    if body["list"] not in LISTS:
+        raise ValueError(f"expected a list among {', '.join(LISTS)}, found {body['list']!r}")
+    exchange.settled(name, now).strange[body["list"]] = list(body["rows"])
+    exchange.keep(name, exchange.accounts[name])
+    return {"list": body["list"], "rows": len(body["rows"])}

@@ -1,9 +1,9 @@
 """SIMULATED exchange: accounts, orders that fill a little later, one netted isolated position per
 contract. Time is passed in.
 
-It knows nothing of HTTP. Source of every rule: the exchange's public documentation and published
-captures of it; what neither says is a switch (``switches.py``). ``saved`` is called with every
-order at its acceptance, before anything is answered, and after every change.
+It knows nothing of HTTP. Every rule comes from the exchange's public documentation and published
+captures of it; a question that neither answers is a switch (``switches.py``). ``saved`` is called
+with every order at its acceptance, before any answer, and after every change.
 """
 
 import random
@@ -33,7 +33,7 @@ from plugins.mudrex.simulator.values import (
 
 LATE_S = 6.0
 MINTED_BEFORE_S = 0.0025
-"""A position that an order may open gets its id so much before the order gets its own."""
+"""A position gets its id this much earlier than the order that opens it."""
 FATES: Final = ("reject_later", "fill_partly", "fill_part_only", "late", "drop_protection")
 Saved = Callable[[str, Account, Sequence[Order], bool], None]
 
@@ -43,8 +43,8 @@ def _nothing(_name: str, _account: Account, _orders: Sequence[Order], _accepted:
 
 
 class Exchange:
-    """Hold the whole simulated exchange. ``saved(account name, account, orders, accepted)`` keeps
-    what must survive.
+    """The whole simulated exchange. ``saved(account name, account, orders, accepted)`` stores what
+    must survive a restart.
     """
 
     def __init__(
@@ -67,35 +67,35 @@ class Exchange:
         )
         self.accounts: dict[str, Account] = {}
         self.keys: dict[str, str] = {}
-        """Key in force -> account, for accounts whose key was rotated."""
+        """Current key -> account, for accounts with a rotated key."""
         self.dead_keys: set[str] = set()
 
     @property
     def switches(self) -> Switches:
-        """Return the switches as they stand."""
+        """Return the current switches."""
         return self.world.switches
 
     def switch(self, **changes: object) -> None:
-        """Change switches; raises ValueError for a wrong one."""
+        """Change switches. Raise ValueError for a wrong one."""
         self.world.books.switches = self.switches.changed(changes)
         self.world.prices.moves = self.world.switches.prices_move
 
     # Accounts
 
     def name_of(self, key: str) -> str:
-        """Return the account that a key opens; refuses a key that is too short, begins with bad, or
-        was rotated away.
+        """Return the account of a key. Refuse a key that is too short, starts with bad, or was
+        rotated away.
         """
         if len(key) < 3 or key.startswith("bad") or key in self.dead_keys:
             raise Refusal(401, "Invalid Authentication", 3100)
         return self.keys.get(key, key)
 
     def account(self, key: str, now: float) -> Account:
-        """Return an account with everything that is due done; an unknown key is a new account."""
+        """Return a key's account with everything due applied. An unknown key opens an account."""
         return self.settled(self.name_of(key), now)
 
     def settled(self, name: str, now: float) -> Account:
-        """Return an account by its name, with everything that is due done."""
+        """Return an account by its name after applying everything due."""
         account = self.accounts.get(name)
         if account is None:
             account = self.accounts[name] = Account(self._balance)
@@ -106,14 +106,14 @@ class Exchange:
         return account
 
     def rotate(self, key: str, new_key: str) -> None:
-        """Give an account a new key; the old one is refused from now on."""
+        """Give an account a new key. The old one is refused from now on."""
         name = self.name_of(key)
         self.dead_keys.add(key)
         self.keys[new_key] = name
 
     def set_price(self, symbol: str, price: Decimal | None, now: float) -> None:
-        """Set a contract's price for everybody (None lets it follow its path again); what it
-        triggers happens at once.
+        """Set a contract's price for all accounts (None: it follows its path again) and apply at
+        once what that triggers.
         """
         contract_of(symbol)
         for name in list(self.accounts):
@@ -123,7 +123,7 @@ class Exchange:
             self.settled(name, now)
 
     def liquidate(self, key: str, symbol: str, now: float) -> None:
-        """Liquidate a position whatever the price is."""
+        """Liquidate a position at any price."""
         name = self.name_of(key)
         account = self.settled(name, now)
         held = account.positions.get(symbol)
@@ -133,21 +133,23 @@ class Exchange:
         self._saved(name, account, [*legs, liquidate(account, held, now, self.world)], False)
 
     def fund(self, symbol: str, rate: Decimal, now: float) -> int:
-        """Charge funding: whoever is long pays ``rate`` of the position's worth, whoever is short
-        receives it; returns how many did.
+        """Charge funding: longs pay ``rate`` of the position's notional, shorts receive it. Return
+        the number of accounts.
         """
         price, paid = self.world.prices.at(contract_of(symbol).symbol, now), 0
         for name in list(self.accounts):
             account = self.settled(name, now)
             held = account.positions.get(symbol)
             if held is not None:
-                pay_funding(account, held, rate, price, now, self.world.books)
+                pay_funding(
+                    account, held=held, rate=rate, price=price, at=now, books=self.world.books
+                )
                 self._saved(name, account, [], False)
                 paid += 1
         return paid
 
     def new_id(self, now: float) -> str:
-        """Make a UUID of version 7: its first 48 bits are milliseconds since 1970."""
+        """Return a UUID of version 7: its first 48 bits are milliseconds since 1970."""
         self._count += 1
         bits = (
             (int(now * 1000) << 80)
@@ -170,8 +172,8 @@ class Exchange:
         version: int,
         fate: str = "",
     ) -> dict[str, object]:
-        """Take an order; checks in the exchange's order: parameters, types, price, step, range,
-        leverage, notional, balance.
+        """Accept an order. The checks follow the exchange's order: parameters, types, price, step,
+        range, leverage, notional, balance.
         """
         account, contract = self.account(key, now), contract_of(symbol)
         cid = body.get("client_order_id") if version == 2 else None
@@ -204,7 +206,15 @@ class Exchange:
         if not reduces and quantity * price / leverage + quantity * price * FEE > account.balance:
             raise Refusal(400, "insufficient balance")
         order = self.new_order(
-            account, contract, str(side), str(trigger), quantity, price, leverage, now, fate
+            account,
+            contract=contract,
+            side=str(side),
+            trigger=str(trigger),
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.client_order_id = reduce_only, None if cid is None else str(cid)
         order.stop = number(body, "stoploss_price") if body.get("is_stoploss") else None
@@ -212,18 +222,7 @@ class Exchange:
         if cid is not None:
             account.client_order_ids.add(str(cid))
         self._saved(self.name_of(key), account, [order], True)
-        told: dict[str, object] = {"order_id": order.id, "status": "CREATED"}
-        if version == 2:
-            return {**told, "client_order_id": order.client_order_id}
-        amount = quantity * price
-        return {
-            **told,
-            "leverage": str(leverage),
-            "amount": str(amount),
-            "quantity": str(quantity),
-            "price": str(price),
-            "message": "OK",
-        }
+        return _acceptance(order, price, version)
 
     def _leverage(
         self, account: Account, contract: Contract, body: Mapping[str, object], version: int
@@ -246,9 +245,17 @@ class Exchange:
         now: float,
         fate: str = "",
     ) -> Order:
-        """Make an order that fills a little later; a position that it may open has its id already."""
+        """Add an order that fills a little later. A position that it opens has its id already."""
         order = Order(
-            self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER
+            id=self.new_id(now),
+            symbol=contract.symbol,
+            side=side,
+            trigger=trigger,
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            created=now,
+            due=NEVER,
         )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
@@ -260,7 +267,7 @@ class Exchange:
         return order
 
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
-        """Find an order by its id."""
+        """Return an order by its id."""
         account = self.account(key, now)
         found = next(
             (each for each in account.orders if each.id == order_id and each.visible_from <= now),
@@ -271,7 +278,7 @@ class Exchange:
         return account, found
 
     def cancel(self, key: str, order_id: str, now: float) -> None:
-        """Cancel a resting order, or take a stop or a target away; what was filled stays."""
+        """Cancel a resting order, or remove a stop or a target. A filled part stays."""
         account, order = self.order(key, order_id, now)
         if order.status not in WORKING:
             raise Refusal(400, "order already " + order.status.lower())
@@ -279,7 +286,7 @@ class Exchange:
         self._saved(self.name_of(key), account, [order], False)
 
     def amend(self, key: str, order_id: str, body: Mapping[str, object], now: float) -> None:
-        """Change a resting order's price and quantity; both are needed."""
+        """Change a resting order's price and quantity. Both are required."""
         account, order = self.order(key, order_id, now)
         if "quantity" not in body:
             raise Refusal(400, "order quantity out of permissible range")
@@ -305,14 +312,14 @@ class Exchange:
     def close(
         self, key: str, position_id: str, quantity: Decimal | None, now: float, fate: str = ""
     ) -> Order:
-        """Close a position, or a part of it; the order that does it shows up in the history without
-        a client order id.
+        """Close a position, or part of it. Its order appears in the history without a client order
+        id.
         """
         try:
             account, held = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
-        order = self.closing_order(account, held, quantity, now, fate)
+        order = self.closing_order(account, held=held, quantity=quantity, now=now, fate=fate)
         self._saved(self.name_of(key), account, [order], True)
         return order
 
@@ -325,7 +332,7 @@ class Exchange:
         fate: str = "",
         by: str = "close",
     ) -> Order:
-        """Make the order that closes a position or a part of it; when its row shows is a switch."""
+        """Add the order that closes a position or part of it. A switch delays its row."""
         contract = contract_of(held.symbol)
         closing = held.quantity if quantity is None else quantity
         checks.quantity(contract, closing)
@@ -333,7 +340,15 @@ class Exchange:
             raise Refusal(400, "order quantity out of permissible range")
         price = self.world.prices.at(held.symbol, now)
         order = self.new_order(
-            account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate
+            account,
+            contract=contract,
+            side=held.closing_side,
+            trigger="MARKET",
+            quantity=closing,
+            price=price,
+            leverage=held.leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.position_id, order.by = True, held.id, by
         late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
@@ -345,7 +360,7 @@ class Exchange:
     def protect(
         self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool
     ) -> None:
-        """Set (or, with the ids of the legs, move) stop and target of a whole position."""
+        """Set the stop and target of a whole position, or move them (with the ids of the legs)."""
         account, held = self._position(key, position_id, now)
         legs, wanted = account.legs(held.id), {}
         for kind, flag, name in (
@@ -361,12 +376,13 @@ class Exchange:
         if not wanted:
             raise Refusal(400, "Invalid request")
         made = [
-            set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()
+            set_leg(account, held=held, kind=kind, price=price, at=now, world=self.world)
+            for kind, price in wanted.items()
         ]
         self._saved(self.name_of(key), account, made, False)
 
     def add_margin(self, key: str, position_id: str, margin: Decimal, now: float) -> Position:
-        """Add margin to a position; a negative amount takes it out."""
+        """Add margin to a position; a negative amount removes margin."""
         account, held = self._position(key, position_id, now)
         if margin > account.balance or held.margin + margin <= 0:
             raise Refusal(400, "Insufficient funds")
@@ -378,7 +394,7 @@ class Exchange:
     def keep(
         self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False
     ) -> None:
-        """Have an account kept as it stands, with orders that changed or were accepted."""
+        """Store an account, with orders that changed or were accepted."""
         self._saved(name, account, orders, accepted)
 
     # Settings
@@ -400,5 +416,19 @@ class Exchange:
         account.leverage[contract.symbol] = leverage
 
     def asset_row(self, contract: Contract, now: float) -> dict[str, object]:
-        """Return a contract's row with the price that stands now."""
+        """Return a contract's row with its current price."""
         return {**contract.row(), "price": str(self.world.prices.at(contract.symbol, now))}
+
+
+def _acceptance(order: Order, price: Decimal, version: int) -> dict[str, object]:
+    answer: dict[str, object] = {"order_id": order.id, "status": "CREATED"}
+    if version == 2:
+        return {**answer, "client_order_id": order.client_order_id}
+    return {
+        **answer,
+        "leverage": str(order.leverage),
+        "amount": str(order.quantity * price),
+        "quantity": str(order.quantity),
+        "price": str(price),
+        "message": "OK",
+    }

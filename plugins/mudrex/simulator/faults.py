@@ -1,9 +1,9 @@
-"""Faults of the SIMULATED exchange: rules that say what goes wrong with which requests, how often,
-seeded; and presets as data.
+"""Faults of the SIMULATED exchange: seeded rules for what goes wrong with which requests, and
+presets as data.
 
-A rule applies to requests whose path contains ``path`` (and whose method is ``method``, where
-given), ``times`` times (0: without end), within ``for_s`` seconds from when it was set (0: for
-good), each time with ``probability``. The first rule that applies is the one.
+A rule applies to requests whose path contains ``path`` (and whose method is ``method``, if given),
+``times`` times (0: without end), within ``for_s`` seconds from when it was set (0: for good), each
+time with ``probability``. The first rule that applies is used.
 """
 
 import json
@@ -32,7 +32,7 @@ KINDS: Final[Mapping[str, str]] = {
     # it happens, later
     "slow": "the answer takes `seconds` (5)",
     "reorder": "the request waits up to `seconds` (1), so that requests overtake each other",
-    # it happens, and the answer suffers
+    # it happens, and the answer fails
     "accept_then_503": "503 with HTML",
     "accept_then_500": "500 with an error",
     "accept_then_drop": "the connection closes",
@@ -66,7 +66,7 @@ PRESETS: Final = Path(__file__).with_name("presets.toml")
 
 @dataclass(slots=True)
 class Rule:
-    """Hold one rule; ``since`` is when it was set."""
+    """One rule. ``since`` is when it was set."""
 
     fault: str
     path: str = ""
@@ -79,7 +79,7 @@ class Rule:
     done: int = 0
 
     def applies(self, method: str, path: str, now: float) -> bool:
-        """Tell whether this rule may act on a request."""
+        """Return whether this rule may act on a request."""
         in_time = not self.for_s or now - self.since <= self.for_s
         return (
             in_time
@@ -90,7 +90,7 @@ class Rule:
 
 
 def read_rule(table: Mapping[str, Any], now: float) -> Rule:
-    """Read one rule; raises ValueError for an unknown fault or key."""
+    """Return the rule of a table. Raise ValueError for an unknown fault or key."""
     known = {each.name for each in fields(Rule)} - {"since", "done"}
     if not set(table) <= known:
         raise ValueError(
@@ -106,16 +106,14 @@ def read_rule(table: Mapping[str, Any], now: float) -> Rule:
 
 
 class Faults:
-    """Choose what goes wrong with each request; the same seed and the same requests give the same
-    faults.
-    """
+    """The faults of each request. The same seed and the same requests give the same faults."""
 
     def __init__(self, seed: int, rules: Iterable[Rule] = ()) -> None:
         self._random = random.Random(seed)  # noqa: S311 - it makes drills repeatable and guards nothing
         self.rules = list(rules)
 
     def choose(self, method: str, path: str, now: float) -> Rule | None:
-        """Return the rule that acts on a request, counted, or None."""
+        """Return the rule that acts on a request and count it, or None."""
         for rule in self.rules:
             if rule.applies(method, path, now) and self._random.random() < rule.probability:
                 rule.done += 1
@@ -123,7 +121,7 @@ class Faults:
         return None
 
     def delay_s(self, rule: Rule | None) -> float:
-        """Return how long a request waits before it is looked at."""
+        """Return how long a request waits before its processing."""
         if rule is None or rule.fault not in ("slow", "reorder"):
             return 0.0
         return (
@@ -134,13 +132,13 @@ class Faults:
 
 
 def fate_of(rule: Rule | None) -> str:
-    """Return what a rule makes of an order."""
+    """Return the effect of a rule on an order."""
     return rule.fault if rule is not None and rule.fault in FATES else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """Hold what a preset or a file says: rules, switches, and the clock's skew in seconds."""
+    """The content of a preset or a file: rules, switches, and the clock's skew in seconds."""
 
     rules: tuple[Mapping[str, Any], ...] = ()
     switches: Mapping[str, object] | None = None
@@ -148,13 +146,13 @@ class Drill:
 
 
 def presets() -> Mapping[str, Mapping[str, Any]]:
-    """Read the presets that come with the simulator."""
+    """Read the built-in presets."""
     return tomllib.loads(PRESETS.read_text(encoding="utf-8"))
 
 
 def read_drill(name_or_file: str) -> Drill:
-    """Read a preset by its name, or a TOML or JSON file of the same form; raises ValueError that
-    says what was expected.
+    """Read a preset by its name, or a TOML or JSON file of the same form. Raise ValueError with
+    what was expected.
     """
     known = presets()
     if name_or_file in known:
@@ -169,7 +167,7 @@ def read_drill(name_or_file: str) -> Drill:
 
 
 def drill_of(table: Mapping[str, Any]) -> Drill:
-    """Read a drill's table; raises ValueError."""
+    """Return the drill of a table. Raise ValueError."""
     if not set(table) <= {"about", "rules", "switches", "clock_skew_s"}:
         raise ValueError(
             "a drill: expected about, rules, switches and clock_skew_s, found "

@@ -1,4 +1,4 @@
-"""A request and an answer of the SIMULATED exchange, and how errors look on the wire."""
+"""Requests and answers of the SIMULATED exchange, and the forms of errors."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 
 class Dropped(Exception):
-    """Close the connection without an answer."""
+    """Raised to close the connection without an answer."""
 
 
 @dataclass(slots=True)
 class Request:
-    """Hold one request."""
+    """One request."""
 
     method: str
     path: str
@@ -26,8 +26,8 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """Hold one answer, and how it goes wrong on the wire: cut after so many bytes, dripped over so
-    many seconds, sent twice.
+    """One answer, and how it fails on the wire: cut after so many bytes, sent slowly over so many
+    seconds, sent twice.
     """
 
     status: int
@@ -43,28 +43,28 @@ class Answer:
 
 
 def data(value: object, status: int = 200) -> Answer:
-    """Write a success."""
+    """Return a success."""
     return Answer(status, json.dumps({"success": True, "data": value}).encode())
 
 
 def error(status: int, code: int, text: str) -> Answer:
-    """Write an error in the listed shape."""
+    """Return an error in the listed form."""
     return Answer(
         status, json.dumps({"success": False, "errors": [{"code": code, "text": text}]}).encode()
     )
 
 
 def bare_error(code: int, text: str) -> Answer:
-    """Write an error as paths do that are no part of the exchange."""
+    """Return an error in the form of paths outside the exchange."""
     return Answer(code, json.dumps({"code": code, "text": text}).encode())
 
 
 def nested_error(status: int, code: int, text: str) -> Answer:
-    """Write an error in the doubly encoded shape that was seen for 429."""
+    """Return an error in the doubly encoded form that was recorded for 429."""
     inner = json.dumps({"errors": [{"code": code, "text": text}]})
     return Answer(status, json.dumps({"success": False, "message": inner}).encode())
 
 
 def page(status: int, title: str) -> Answer:
-    """Write what the gateway before the exchange writes."""
+    """Return an answer in the form of the gateway before the exchange."""
     return Answer(status, f"<html><body><h1>{title}</h1></body></html>".encode())

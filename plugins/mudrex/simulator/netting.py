@@ -1,8 +1,8 @@
-"""What a fill does to a SIMULATED account: one position per contract is opened, averaged, shrunk,
-closed, or turned by a switch.
+"""The effect of a fill on a SIMULATED account: one position per contract is opened, averaged,
+reduced, closed, or turned by a switch.
 
-Money is exact: every change of the wallet is in ``Account.wallet`` with what made it. The rows that
-tell of it are born later.
+Money is exact: every change of the wallet is in ``Account.wallet`` with its cause. The rows about
+it appear later.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import ZERO, Account, Order, Position, digits, stamp, text
 
 FEE: Final = Decimal("0.00059")
-"""The taker fee with its tax, as a share of the value."""
+"""The taker fee including its tax, as a share of the notional."""
 TAX_OF_FEE: Final = Decimal("0.18") / Decimal("1.18")
 REBATE_OF_FEE: Final = Decimal("0.4")
 FINEST: Final = Decimal("1e-8")
@@ -28,31 +28,39 @@ REBATE_AFTER_S: Final = 0.004
 
 @dataclass(slots=True)
 class Books:
-    """Hold what writing rows needs: the switches, new ids, and how late each row is born."""
+    """What writing rows needs: the switches, new ids, and the delay of each row."""
 
     switches: Switches
     new_id: Callable[[float], str]
     random: Random
 
     def born(self, at: float, within: tuple[float, float], late_s: float) -> float:
-        """Return when a row about ``at`` is born."""
+        """Return when a row about ``at`` appears."""
         return at + self.random.uniform(*within) + late_s
 
 
 def apply_fill(
     account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books
 ) -> Decimal:
-    """Fill a part of an order into its account; returns how much was filled, which is less where a
+    """Fill a part of an order in its account. Return the filled quantity, which is less if a
     position ends before the order.
     """
     held = account.positions.get(order.symbol)
     if held is None or held.side == order.side:
-        _grow(account, held, order, quantity, price, at, books)
+        _grow(account, held=held, order=order, quantity=quantity, price=price, at=at, books=books)
         return quantity
     filled = min(quantity, held.quantity)
-    shrink(account, held, order, filled, price, at, books)
+    shrink(account, held=held, order=order, quantity=filled, price=price, at=at, books=books)
     if quantity > filled and books.switches.opposite_larger_flips and not order.reduce_only:
-        _grow(account, None, order, quantity - filled, price, at, books)
+        _grow(
+            account,
+            held=None,
+            order=order,
+            quantity=quantity - filled,
+            price=price,
+            at=at,
+            books=books,
+        )
         return quantity
     return filled
 
@@ -74,7 +82,14 @@ def _grow(
             else books.new_id(at)
         )
         held = account.positions[order.symbol] = Position(
-            identifier, order.symbol, order.side, quantity, price, order.leverage, at, at
+            id=identifier,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=quantity,
+            entry_price=price,
+            leverage=order.leverage,
+            created=at,
+            checked=at,
         )
         account.balance -= held.margin
     else:
@@ -85,8 +100,19 @@ def _grow(
         held.quantity += quantity
         account.balance -= held.margin
     order.position_id = held.id
-    _note_fill(account, order, order.side, quantity, price, at, ZERO, order.by)
-    fee = _charge(account, order, quantity * price, at, books, account.balance)
+    _note_fill(
+        account,
+        order=order,
+        side=order.side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=ZERO,
+        by=order.by,
+    )
+    fee = _charge(
+        account, order=order, worth=quantity * price, at=at, books=books, most=account.balance
+    )
     account.balance -= fee
 
 
@@ -99,17 +125,35 @@ def shrink(
     at: float,
     books: Books,
 ) -> None:
-    """Close a part or the whole of a position by an order; ``order.by`` says what made it."""
+    """Close part or all of a position by an order. ``order.by`` is the cause."""
     profit = (price - held.entry_price) * quantity * held.sign
     back = held.margin * quantity / held.quantity + profit
     order.position_id = held.id
-    _note_fill(account, order, held.closing_side, quantity, price, at, profit, order.by)
-    fee = _charge(account, order, quantity * price, at, books, back + max(account.balance, ZERO))
+    _note_fill(
+        account,
+        order=order,
+        side=held.closing_side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=profit,
+        by=order.by,
+    )
+    fee = _charge(
+        account,
+        order=order,
+        worth=quantity * price,
+        at=at,
+        books=books,
+        most=back + max(account.balance, ZERO),
+    )
     account.freed.append((at + books.switches.margin_freed_after_s, back - min(fee, back)))
     account.balance -= fee - min(fee, back)
     if quantity < held.quantity:
         if books.switches.partial_closes == "parts":
-            _write_closed(account, held, order, quantity, price, at, books)
+            _write_closed(
+                account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+            )
         held.added -= held.added * quantity / held.quantity
         held.quantity -= quantity
         held.closed += quantity
@@ -122,7 +166,9 @@ def shrink(
     if books.switches.partial_closes == "whole" and held.closed:
         price = (held.closed_worth + quantity * price) / (held.closed + quantity)
         quantity += held.closed
-    _write_closed(account, held, order, quantity, price, at, books)
+    _write_closed(
+        account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+    )
 
 
 def _note_fill(
@@ -153,8 +199,8 @@ def _note_fill(
 def _charge(
     account: Account, order: Order, worth: Decimal, at: float, books: Books, most: Decimal
 ) -> Decimal:
-    """Write the fee of a fill and give its rebate; returns the fee, which the caller takes. Its
-    rows name no order and are born later.
+    """Add the fee row of a fill and its rebate. Return the fee, which the caller deducts. The rows
+    name no order and appear later.
     """
     fee = min((worth * FEE).quantize(FINEST, ROUND_UP), max(most, ZERO))
     born = books.born(at, FEE_BORN_S, books.switches.fee_rows_late_s)
@@ -192,7 +238,7 @@ def _charge(
 def pay_funding(
     account: Account, held: Position, rate: Decimal, price: Decimal, at: float, books: Books
 ) -> None:
-    """Take funding (below 0: give it) and write its row, which has no fields of an order."""
+    """Deduct funding (below 0: add it) and write its row, which has no fields of an order."""
     worth = held.quantity * price
     amount = (worth * rate * held.sign).quantize(FINEST)
     account.balance -= amount
@@ -221,8 +267,8 @@ def _write_closed(
     at: float,
     books: Books,
 ) -> None:
-    """Write a row of the positions' history: it names the position that was open and the order that
-    closed it, and comes later.
+    """Add a row of the positions' history. It names the position and the order that closed it, and
+    appears later.
     """
     born = max(at, books.born(order.created, CLOSED_BORN_S, 0)) + books.switches.closed_rows_late_s
     pnl = ((price - held.entry_price) * quantity * held.sign).quantize(FINEST, ROUND_DOWN)

@@ -1,5 +1,5 @@
-"""What the owner of a SIMULATED account does by hand, beside every program: open, add to, close,
-turn a position, move money.
+"""Manual acts of the owner of a SIMULATED account: open, add to, close or turn a position, and move
+money.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from plugins.mudrex.simulator.values import (
 
 
 def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, object]:
-    """Do one act, filled at once; raises Refusal. Without a ``quantity`` a close closes the whole."""
+    """Do one act, filled at once. Raise Refusal. A close without ``quantity`` closes everything."""
     name, symbol, what = (
         exchange.name_of(body["account"]),
         contract_of(body["symbol"]).symbol,
@@ -32,20 +32,41 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
     if what != "open" and held is None:
         raise Refusal(404, "Position not found")
     if what == "open":
-        _order(exchange, name, symbol, body["side"], number(dict(body), "quantity"), now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=body["side"],
+            quantity=number(dict(body), "quantity"),
+            now=now,
+        )
     elif what == "add" and held is not None:
-        _order(exchange, name, symbol, held.side, number(dict(body), "quantity"), now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=held.side,
+            quantity=number(dict(body), "quantity"),
+            now=now,
+        )
     elif what == "close" and held is not None:
         _close(
             exchange,
-            name,
-            held,
-            None if body.get("quantity") is None else number(dict(body), "quantity"),
-            now,
+            name=name,
+            held=held,
+            quantity=None if body.get("quantity") is None else number(dict(body), "quantity"),
+            now=now,
         )
     elif what == "reverse" and held is not None:
-        _close(exchange, name, held, None, now)
-        _order(exchange, name, symbol, held.closing_side, held.quantity, now)
+        _close(exchange, name=name, held=held, quantity=None, now=now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=held.closing_side,
+            quantity=held.quantity,
+            now=now,
+        )
     else:
         raise Refusal(400, f"act: expected open, add, close or reverse, found {what!r}")
     left = account.positions.get(symbol)
@@ -66,9 +87,18 @@ def _order(
         (amount for _, amount in account.freed), ZERO
     ):
         raise Refusal(400, "insufficient balance")
-    order = exchange.new_order(account, contract, side, "MARKET", quantity, price, leverage, now)
+    order = exchange.new_order(
+        account,
+        contract=contract,
+        side=side,
+        trigger="MARKET",
+        quantity=quantity,
+        price=price,
+        leverage=leverage,
+        now=now,
+    )
     order.by = "owner"
-    _fill(exchange, name, account, order, now)
+    _fill(exchange, name=name, account=account, order=order, now=now)
 
 
 def _close(
@@ -77,10 +107,10 @@ def _close(
     account = exchange.settled(name, now)
     _fill(
         exchange,
-        name,
-        account,
-        exchange.closing_order(account, held, quantity, now, by="owner"),
-        now,
+        name=name,
+        account=account,
+        order=exchange.closing_order(account, held, quantity, now, by="owner"),
+        now=now,
     )
 
 

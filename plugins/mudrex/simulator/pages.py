@@ -1,5 +1,5 @@
-"""Lists of the SIMULATED exchange: what is born, newest first, page by page, and rows that nobody
-has ever seen.
+"""Lists of the SIMULATED exchange: the rows that have appeared, newest first, by page, and invented
+rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from plugins.mudrex.simulator.values import Account, number
 
 Rows = Sequence[Mapping[str, object]]
 SHORT_PAGE: Final = 10
-"""What contracts and fees give where no limit is asked for; the other lists give 20."""
+"""The default page length of contracts and fees; the other lists give 20 rows."""
 PAGE: Final = 20
 LONG_AGO: Final = "2026-01-05T08:00:00Z"
 NEVER_SEEN: Final[Mapping[str, tuple[Mapping[str, object], ...]]] = {
@@ -53,7 +53,7 @@ NEVER_SEEN: Final[Mapping[str, tuple[Mapping[str, object], ...]]] = {
 def born(
     rows: Iterable[Mapping[str, object]], now: float, *, by_opening: bool = False
 ) -> list[dict[str, object]]:
-    """Return rows that are born, newest first (or newest opened first), without what is not shown."""
+    """Return the rows that have appeared, newest (or newest opened) first, without hidden ones."""
     there = [each for each in rows if float(str(each.get("_born", 0))) <= now]
     there.sort(key=lambda each: float(str(each.get("_opened" if by_opening else "_born", 0))))
     return [
@@ -65,15 +65,13 @@ def born(
 def with_strange(
     name: str, rows: Rows, account: Account, switches: Switches
 ) -> list[Mapping[str, object]]:
-    """Return a list that begins with the rows that were put into it by hand, and with those that
-    nobody has ever seen.
-    """
+    """Return a list with the rows added by hand, and the rows with unknown words, at its head."""
     unseen = NEVER_SEEN.get(name, ()) if switches.strange_rows else ()
     return [*account.strange.get(name, ()), *unseen, *rows]
 
 
 def decoys_of(row: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """Return rows that only look like the one of a closing call."""
+    """Return rows that only resemble the row of a closing call."""
     short, other = str(row["id"])[:-4], str(row["position_id"])[:-4] + "dec0"
     half = float(str(row["quantity"])) / 2
     other_side = "LONG" if row["order_type"] == "SHORT" else "SHORT"
@@ -92,7 +90,7 @@ def decoys_of(row: Mapping[str, object]) -> list[Mapping[str, object]]:
 def paged(
     rows: Rows, request: Request, switches: Switches, default: int = PAGE, meaning: str = "rows"
 ) -> list[Mapping[str, object]]:
-    """Return a page; ``meaning`` says what its offset is: a number of rows, the newest time in
+    """Return a page. ``meaning`` is the meaning of its offset: a number of rows, the newest time in
     milliseconds, or nothing.
     """
     limit = int(number({"n": request.first("limit", str(default))}, "n", Decimal(default)))

@@ -1,9 +1,8 @@
-"""SIMULATED prices: a pure function of seed, contract and second, unless somebody set a price by
-hand.
+"""SIMULATED prices: a pure function of seed, contract and second, unless a price is set by hand.
 
-A contract's price swings around its base in three seeded sine waves (one minute to six hours, 1 %
-in all) and stands still for one second. A price that was set holds from then on, until it is let
-go; candles agree with the prices that stood.
+A contract's price moves around its base in three seeded sine waves (one minute to six hours, 1 % in
+all) and is constant for one second. A price set by hand is valid until it is released. Candles
+agree with the prices.
 """
 
 import hashlib
@@ -19,8 +18,8 @@ _SAMPLES = 12
 
 
 class Prices:
-    """Know every contract's price at every second. ``moves`` False: every contract stands at its
-    own price.
+    """Every contract's price at every second. With ``moves`` False every contract stays at its own
+    price.
     """
 
     def __init__(self, seed: int, *, moves: bool = True) -> None:
@@ -29,11 +28,11 @@ class Prices:
         self._set: dict[str, list[tuple[float, Decimal | None]]] = {}
 
     def set(self, symbol: str, price: Decimal | None, now: float) -> None:
-        """Set a contract's price from now on; None lets it go again."""
+        """Set a contract's price from now on; None releases it."""
         self._set.setdefault(symbol, []).append((now, price))
 
     def at(self, symbol: str, second: float) -> Decimal:
-        """Return the price that stands at a time, on the contract's price step."""
+        """Return the price at a time, on the contract's price step."""
         chosen = self._chosen(symbol, second)
         contract = CONTRACTS[symbol]
         if chosen is not None or not self.moves:
@@ -60,8 +59,8 @@ class Prices:
     def candles(
         self, symbol: str, step_s: int, start: int, end: int, now: float, limit: int
     ) -> Iterator[list[float]]:
-        """Write the closed candles that begin from ``start`` to ``end``, both included: time, open,
-        high, low, close, volume.
+        """Return the closed candles that begin from ``start`` to ``end``, both included: time,
+        open, high, low, close, volume.
         """
         opened = -(-start // step_s) * step_s
         last = min(end, int(now) - step_s)

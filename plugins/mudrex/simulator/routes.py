@@ -1,5 +1,5 @@
-"""Routes of the SIMULATED exchange: path and verb to what the exchange does, in the order of the
-reference. No HTTP here.
+"""Routes of the SIMULATED exchange: from path and method to a call of the exchange, in the order of
+its reference. No HTTP here.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ CANDLES_MAX: Final = 1_440
 
 
 def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[int, Any]:
-    """Answer one request of a key, or of nobody where the path is public; raises Refusal."""
+    """Answer one request of a key, or of nobody if the path is public. Raise Refusal."""
     if request.path in ("/fapi/v1/price/kline", "/fapi/v1/price/mark-kline"):
         return 200, _klines(exchange, request, now)
     account = exchange.account(request.key, now)
@@ -51,11 +51,15 @@ def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[
     parts = rest.strip("/").split("/")
     match parts[0]:
         case "orders":
-            return _orders(exchange, request, account, parts[1:], now)
+            return _orders(exchange, request=request, account=account, parts=parts[1:], now=now)
         case "positions":
-            return _positions(exchange, request, account, parts[1:], now, fate)
+            return _positions(
+                exchange, request=request, account=account, parts=parts[1:], now=now, fate=fate
+            )
         case _:
-            return _futures(exchange, request, account, parts, now, fate)
+            return _futures(
+                exchange, request=request, account=account, parts=parts, now=now, fate=fate
+            )
 
 
 def _futures(
@@ -87,7 +91,7 @@ def _futures(
         case "GET", [asset]:
             return 200, exchange.asset_row(_asset(asset, request), now)
         case _, [asset, "leverage"]:
-            return 200, _leverage(exchange, request, account, asset, now)
+            return 200, _leverage(exchange, request=request, account=account, asset=asset, now=now)
         case "POST", [asset, "order"]:
             symbol = _asset(asset, request).symbol
             return 202, exchange.place(request.key, request.body, now, symbol, version=1, fate=fate)

@@ -1,6 +1,4 @@
-"""The wire of the SIMULATED exchange: HTTP/1.1 on this machine only, and what a line can do to an
-answer.
-"""
+"""The server of the SIMULATED exchange: HTTP/1.1 on this machine only, with faults on the wire."""
 
 import json
 import socket
@@ -21,9 +19,7 @@ BODY_BYTES_MAX = 64 * 1024
 
 
 async def answer(simulator: Simulator, request: Request) -> Answer:
-    """Answer one request, of a client or of ``/__control``; raises Dropped where the connection is
-    to be closed.
-    """
+    """Answer a request, of a client or of ``/__control``. Raise Dropped to close the connection."""
     if not request.path.startswith("/__control"):
         return await simulator.answer(request)
     try:
@@ -33,7 +29,7 @@ async def answer(simulator: Simulator, request: Request) -> Answer:
 
 
 async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> None:
-    """Answer one client's requests, one after another, until it closes or sends nonsense."""
+    """Answer one client's requests, one after another, until it closes or sends invalid bytes."""
     wire = h11.Connection(h11.SERVER)
     try:
         while True:
@@ -107,11 +103,11 @@ async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | No
             parsed = json.loads(body) if body else {}
             query = parse_qs(target.query, keep_blank_values=True)
             return Request(
-                head.method.decode(),
-                target.path,
-                query,
-                key,
-                parsed if isinstance(parsed, dict) else {},
+                method=head.method.decode(),
+                path=target.path,
+                query=query,
+                key=key,
+                body=parsed if isinstance(parsed, dict) else {},
             )
         else:
             return None
@@ -120,7 +116,7 @@ async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | No
 async def serve(
     simulator: Simulator, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve on this machine only until cancelled; reports the port."""
+    """Serve on this machine only until cancelled. Report the port."""
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1", backlog=4096)
     task_status.started(listeners[0].socket.getsockname()[1])
 

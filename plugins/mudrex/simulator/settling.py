@@ -1,8 +1,8 @@
-"""Do what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations,
+"""Apply what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations,
 freed margin. Time is passed in.
 
-Stops, targets and liquidations are judged by the price at the moment somebody looks: an account
-that nobody asks for stands still.
+Stops, targets and liquidations are evaluated at the price of the moment when somebody asks for the
+account; until then it does not change.
 """
 
 from collections.abc import Callable
@@ -30,26 +30,24 @@ REST_AFTER_S = 2.0
 
 @dataclass(slots=True)
 class World:
-    """Hold what every account shares."""
+    """The parts that every account shares."""
 
     prices: Prices
     books: Books
 
     @property
     def switches(self) -> Switches:
-        """Return the switches as they stand."""
+        """Return the current switches."""
         return self.books.switches
 
     @property
     def new_id(self) -> Callable[[float], str]:
-        """Return what makes ids."""
+        """Return the source of ids."""
         return self.books.new_id
 
 
 def settle(account: Account, now: float, world: World) -> list[Order] | None:
-    """Do everything that is due; returns the orders that changed, or None where nothing changed at
-    all.
-    """
+    """Apply everything due. Return the orders that changed, or None if nothing changed at all."""
     touched: list[Order] = []
     for order in sorted(
         (each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due
@@ -58,7 +56,7 @@ def settle(account: Account, now: float, world: World) -> list[Order] | None:
         held = account.positions.get(order.symbol)
         touched += (
             [] if held is None else _trigger(account, held, at, world)
-        )  # what the price hits comes before what is filled then
+        )  # triggers of the price come before fills of the same moment
         _advance(account, order, at, world)
         touched.append(order)
     for held in tuple(account.positions.values()):
@@ -81,7 +79,7 @@ def _is_due(order: Order, now: float, world: World) -> bool:
 
 
 def crosses(order: Order, price: Decimal) -> bool:
-    """Tell whether a limit order executes at this price."""
+    """Return whether a limit order executes at this price."""
     return price <= order.price if order.side == "LONG" else price >= order.price
 
 
@@ -105,7 +103,7 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
             price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3
         )
     asked = _part(order)
-    filled = apply_fill(account, order, asked, price, at, world.books)
+    filled = apply_fill(account, order=order, quantity=asked, price=price, at=at, books=world.books)
     order.filled_price = (order.filled_price * order.filled + price * filled) / (
         order.filled + filled
     )
@@ -113,7 +111,7 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
     if order.reduce_only and order.trigger == "MARKET":
         order.price = (
             order.filled_price
-        )  # as recorded: only an entry's row keeps the price that it was asked for
+        )  # as recorded: only an entry's row keeps the requested price
     _after_fill(order, at, whole=filled == asked)
     _protect(account, order, at, world)
 
@@ -139,7 +137,7 @@ def _after_fill(order: Order, at: float, *, whole: bool) -> None:
 
 def _protect(account: Account, order: Order, at: float, world: World) -> None:
     """Set the stop and target that came with an entry, unless a switch or a fault drops them
-    without a word.
+    silently.
     """
     held = account.positions.get(order.symbol)
     if (
@@ -151,25 +149,25 @@ def _protect(account: Account, order: Order, at: float, world: World) -> None:
         return
     for kind, price in ((STOP, order.stop), (TARGET, order.target)):
         if price is not None:
-            set_leg(account, held, kind, price, at, world)
+            set_leg(account, held=held, kind=kind, price=price, at=at, world=world)
 
 
 def set_leg(
     account: Account, held: Position, kind: str, price: Decimal, at: float, world: World
 ) -> Order:
-    """Make or move one leg of a position."""
+    """Add or move one leg of a position."""
     leg = account.legs(held.id).get(kind)
     if leg is None:
         leg = Order(
-            world.new_id(at),
-            held.symbol,
-            kind,
-            "MARKET",
-            ZERO,
-            price,
-            ZERO,
-            at,
-            NEVER,
+            id=world.new_id(at),
+            symbol=held.symbol,
+            side=kind,
+            trigger="MARKET",
+            quantity=ZERO,
+            price=price,
+            leverage=ZERO,
+            created=at,
+            due=NEVER,
             reduce_only=True,
             position_id=held.id,
         )
@@ -186,32 +184,41 @@ def _trigger(account: Account, held: Position, now: float, world: World) -> list
     for kind, leg in legs.items():
         beyond = (price - leg.price) * held.sign
         if (beyond <= 0) if kind == STOP else (beyond >= 0):
-            return [*legs.values(), *_hit(account, held, leg, price, now, world)]
+            return [
+                *legs.values(),
+                *_hit(account, held=held, leg=leg, price=price, now=now, world=world),
+            ]
     return []
 
 
 def liquidate(account: Account, held: Position, now: float, world: World) -> Order:
-    """Liquidate a position at the price that its row shows: an ordinary order of the closing side
-    does it.
-    """
+    """Liquidate a position at the price of its row, by an ordinary order of the closing side."""
     price, market = held.liquidation_price, world.prices.at(held.symbol, now)
     asked = (
         market if market != price else price + contract_of(held.symbol).price_step
     )  # as recorded: two prices
     order = Order(
-        world.new_id(now),
-        held.symbol,
-        held.closing_side,
-        "MARKET",
-        held.quantity,
-        asked,
-        held.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=held.symbol,
+        side=held.closing_side,
+        trigger="MARKET",
+        quantity=held.quantity,
+        price=asked,
+        leverage=held.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         by="liquidation",
     )
-    shrink(account, held, order, held.quantity, price, now, world.books)
+    shrink(
+        account,
+        held=held,
+        order=order,
+        quantity=held.quantity,
+        price=price,
+        at=now,
+        books=world.books,
+    )
     order.status, order.filled, order.filled_price, order.updated = (
         "FILLED",
         order.quantity,
@@ -225,7 +232,7 @@ def liquidate(account: Account, held: Position, now: float, world: World) -> Ord
 def _hit(
     account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World
 ) -> list[Order]:
-    """Close a position by its stop or target; what row that leaves is a switch."""
+    """Close a position by its stop or target. A switch says which row that leaves."""
     quantity = held.quantity
     leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = (
         "stop" if leg.side == STOP else "target",
@@ -235,19 +242,19 @@ def _hit(
         now,
     )
     leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
-    shrink(account, held, leg, quantity, price, now, world.books)
+    shrink(account, held=held, order=leg, quantity=quantity, price=price, at=now, books=world.books)
     if world.switches.stop_row != "order":
         return []
     shown = Order(
-        world.new_id(now),
-        held.symbol,
-        held.closing_side,
-        "MARKET",
-        quantity,
-        price,
-        held.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=held.symbol,
+        side=held.closing_side,
+        trigger="MARKET",
+        quantity=quantity,
+        price=price,
+        leverage=held.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         status="FILLED",
         filled=quantity,

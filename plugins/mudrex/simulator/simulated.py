@@ -1,4 +1,4 @@
-"""SIMULATED exchange: rate limits, faults, a durable record of every order it ever accepted."""
+"""SIMULATED exchange: rate limits, faults, and a durable record of every order it ever accepted."""
 
 import json
 import re
@@ -21,18 +21,20 @@ from plugins.mudrex.simulator.values import Account, Order, Refusal
 
 DRIP_S = 5.0
 KEYS = "sim-{:04}"
-"""How the keys of pre-made accounts read, counted from 1."""
+"""The form of the keys of prepared accounts, counted from 1."""
 
 
 @dataclass(slots=True)
 class Limits:
-    """Count requests per key in sliding windows of (seconds, requests); none: no limit."""
+    """Request counts per key in sliding windows of (seconds, requests). Without windows there is no
+    limit.
+    """
 
     windows: Sequence[tuple[float, int]]
     seen: dict[str, deque[float]] = field(default_factory=dict)
 
     def take(self, key: str, now: float) -> bool:
-        """Count one request; False when one of the key's windows is used up."""
+        """Count one request. Return False if one of the key's windows is full."""
         if not self.windows:
             return True
         times = self.seen.setdefault(key, deque())
@@ -49,9 +51,7 @@ class Limits:
 
 
 class Simulator:
-    """Answer requests against one exchange; with a ``state`` file it goes on where an earlier one
-    ended.
-    """
+    """A server of one exchange. With a ``state`` file it continues from an earlier run."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Simulator:
         self.faults = Faults(seed, [read_rule(each, self.now()) for each in drill.rules])
 
     def now(self) -> float:
-        """Return the exchange's clock, which may be wrong on purpose."""
+        """Return the exchange's clock, which may be skewed on purpose."""
         return self._clock() + self.skew_s
 
     def _save(self, name: str, account: Account, orders: Sequence[Order], accepted: bool) -> None:
@@ -96,7 +96,7 @@ class Simulator:
         self._record.write(name, account, orders, row)
 
     async def answer(self, request: Request) -> Answer:
-        """Answer one request; raises Dropped where the connection is to be closed."""
+        """Answer one request. Raise Dropped to close the connection."""
         await trio.sleep(self._latency_s)
         rule = self.faults.choose(request.method, request.path, self._clock())
         fault = "" if rule is None else rule.fault
@@ -129,7 +129,7 @@ class Simulator:
 
 
 def _spoiled(told: Answer, rule: Rule | None) -> Answer:
-    """Return the answer as a fault leaves it."""
+    """Return the answer with a fault applied."""
     match "" if rule is None else rule.fault:
         case "accept_then_503":
             return messages.page(503, "upstream timed out")

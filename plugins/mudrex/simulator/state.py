@@ -1,9 +1,9 @@
 """The SIMULATED exchange's durable record: a file of one JSON object per line, replayed at the next
 start.
 
-``event`` is ``accepted`` (an order, on the disk before anything is answered: what tests ask), or
-``changed`` (orders as they stand now, and the account without them). The last line about an order
-or an account counts. An incomplete last line is what a kill leaves, and is passed over.
+``event`` is ``accepted`` (an order, on the disk before any answer; tests read it) or ``changed``
+(the current orders, and the account without them). The last line about an order or an account is
+valid. A kill may leave an incomplete last line, which is ignored.
 """
 
 import json
@@ -20,8 +20,8 @@ _LISTS = ("closed", "fees", "wallet")
 
 
 def accepted_row(name: str, order: Order) -> dict[str, object]:
-    """Write an accepted order for the record: the wire's row, with its exact quantity and whether
-    it only reduces.
+    """Return an accepted order for the record: its wire row, with the exact quantity and whether it
+    only reduces.
     """
     return {
         "account": name,
@@ -32,7 +32,7 @@ def accepted_row(name: str, order: Order) -> dict[str, object]:
 
 
 class Record:
-    """Append to the file, where there is one."""
+    """An append-only file, or nothing if there is no file."""
 
     def __init__(self, file: Path | None) -> None:
         self._handle = (
@@ -41,7 +41,7 @@ class Record:
         self._written: dict[str, dict[str, int]] = {}
 
     def knows(self, name: str, account: Account) -> None:
-        """Say that this account's closed positions, fees and changes of the wallet are in the file
+        """Record that this account's closed positions, fees and wallet changes are in the file
         already.
         """
         self._written[name] = {each: len(getattr(account, each)) for each in _LISTS}
@@ -49,9 +49,7 @@ class Record:
     def write(
         self, name: str, account: Account, orders: Sequence[Order], row: Mapping[str, object] | None
     ) -> None:
-        """Write a change; ``row`` is given for an order's acceptance, which is on the disk when
-        this returns.
-        """
+        """Write a change. ``row`` is an accepted order, which is on the disk when this returns."""
         if self._handle is None:
             return
         seen = self._written.setdefault(name, dict.fromkeys(_LISTS, 0))
@@ -83,8 +81,8 @@ def _plain(value: object) -> object:
 
 
 def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
-    """Read accounts and the accepted orders back; nothing where the file is not there. Raises
-    ValueError for a file of an older form.
+    """Return the accounts and the accepted orders of the file, or nothing without a file. Raise
+    ValueError for an older form.
     """
     accounts: dict[str, Account] = {}
     accepted: list[dict[str, object]] = []
@@ -106,14 +104,16 @@ def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
             for each in _LISTS
         }
         accounts[line["name"]] = Account(
-            Decimal(state["balance"]),
-            Decimal(state["spot"]),
-            Decimal(state["inr"]),
-            {symbol: Decimal(each) for symbol, each in state["leverage"].items()},
-            list(orders.values()),
-            {symbol: _made(Position, each) for symbol, each in state["positions"].items()},
-            set(state["client_order_ids"]),
-            [(when, Decimal(amount)) for when, amount in state["freed"]],
+            balance=Decimal(state["balance"]),
+            spot=Decimal(state["spot"]),
+            inr=Decimal(state["inr"]),
+            leverage={symbol: Decimal(each) for symbol, each in state["leverage"].items()},
+            orders=list(orders.values()),
+            positions={
+                symbol: _made(Position, each) for symbol, each in state["positions"].items()
+            },
+            client_order_ids=set(state["client_order_ids"]),
+            freed=[(when, Decimal(amount)) for when, amount in state["freed"]],
             strange=state.get("strange", {}),
             **lists,
         )

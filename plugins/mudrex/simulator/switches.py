@@ -1,8 +1,8 @@
-"""Switches for what nobody outside knows about the exchange: each can be set in a faults file, or
+"""Switches for behaviour of the exchange that is not known: each can be set in a faults file, or
 while the simulator runs.
 
-What was recorded of the real exchange is no switch. The defaults are what the recordings suggest,
-or, where nothing does, what is the least kind to a client.
+Recorded behaviour of the real exchange has no switch. The defaults follow the recordings, or else
+are the worst case for a client.
 """
 
 from collections.abc import Mapping
@@ -17,85 +17,79 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """Hold the answers to the open questions."""
+    """The chosen answers to the open questions."""
 
     legs_vanish_with_position: bool = True
     """Stop and target of a position are cancelled when it closes; else they stay as working rows.
     """
     leverage_changes_with_position: bool = True
-    """Leverage can be set while a position is open (it then counts for what is opened later); else
-    400.
-    """
+    """Leverage can be set while a position is open (for what is opened later); else 400."""
     opposite_larger_flips: bool = False
     """A larger opposite order turns the position; else it closes the position and no more."""
     reduce_only_larger_is_capped: bool = True
-    """A reduce-only order above the position fills with what is there; else 400."""
+    """A reduce-only order larger than the position fills up to the position; else 400."""
     rows_carry_client_order_id: bool = True
     """Order rows show the client order id of v2 entries."""
     detail_finds_client_order_id: bool = False
     """``orders/detail`` finds by client order id (it answered 404 when that was tried)."""
     v2_orders: bool = True
-    """The v2 order call is there; else 404."""
+    """The v2 order call exists; else 404."""
     v1_market_needs_price: bool = True
     """A v1 market order without a price is refused."""
     attached_protection_is_kept: bool = True
-    """Stop and target that came with an entry are set on the position; else they are dropped
-    without a word.
-    """
+    """Stop and target of an entry are set on the position; else they are dropped silently."""
     closed_position_has_new_id: bool = True
-    """The row in the positions' history has another id than the open position had."""
+    """The row of the positions' history has another id than the open position."""
     prices_move: bool = True
-    """Prices follow the seeded path; else they stand at the contract's own price."""
+    """Prices follow the seeded path; else they stay at the contract's own price."""
     margin_freed_after_s: float = 1.0
-    """How long freed margin takes to become free balance."""
+    """Seconds until freed margin becomes available balance."""
     closing_row: str = "at_once"
-    """When the order row of a closing call shows: at once, ``late`` (after ``closing_row_late_s``),
-    or never.
+    """When the order row of a closing call appears: at once, ``late`` (after
+    ``closing_row_late_s``), or never.
     """
     closing_row_late_s: float = 20.0
-    """How late the closing row is where it is late."""
+    """The delay of a late closing row."""
     closed_rows_late_s: float = 0.0
-    """How much later than the recorded 0.25 to 0.8 s a row of the positions' history is born (25
-    and 135 s were seen).
+    """Delay of a row of the positions' history beyond the recorded 0.25 to 0.8 s (25 and 135 s
+    were recorded too).
     """
     fee_rows_late_s: float = 0.0
-    """How much later than the recorded 0.5 to 1.1 s a fee row is born."""
+    """Delay of a fee row beyond the recorded 0.5 to 1.1 s."""
     stop_row: str = "none"
-    """What a stop or target that was hit leaves among the orders: nothing, its own ``leg`` as
-    FILLED, or an ordinary ``order``.
+    """The row of a triggered stop or target among the orders: none, its own ``leg`` as FILLED, or
+    an ordinary ``order``.
     """
     partial_closes: str = "none"
-    """What partial closes leave in the positions' history: nothing, ``parts`` (a row each), or a
-    last row about the ``whole`` of it.
+    """The rows of partial closes in the positions' history: none, ``parts`` (one each), or one
+    last row about the ``whole``.
     """
     page_rows_max: int = 0
-    """No list gives more rows than this, whatever limit is asked for; 0: as many as asked."""
+    """The most rows of any page, whatever limit is requested; 0: no maximum."""
     history_offset: str = "rows"
-    """What ``offset`` means for the order history: rows, the newest time in milliseconds, or
+    """The meaning of ``offset`` for the order history: rows, the newest time in milliseconds, or
     nothing.
     """
     history_shows_working: bool = True
-    """Orders that still rest are in the order history, too."""
+    """Resting orders are in the order history too."""
     numbers_as_text: bool = False
     """Order rows write their numbers as text."""
     fills_at_levels: bool = False
-    """Orders fill at several levels: their average price has sixteen digits."""
+    """Orders fill at several levels, so their average price has sixteen digits."""
     strange_rows: bool = False
-    """Orders, fees and closed positions begin with rows of another contract, with words and times
-    that were never seen.
+    """Orders, fees and closed positions begin with rows of another contract, with unknown words
+    and times.
     """
 
     decoys: bool = False
-    """Before the row of a closing call stand rows that only look like it: of another position,
+    """Rows that only resemble the row of a closing call come before it: of another position,
     another quantity, the opening side.
     """
 
     def changed(self, table: Mapping[str, object]) -> "Switches":
-        """Return these with some changed; raises ValueError for a name, a type or a word that is
-        not one of theirs.
-        """
+        """Return a copy with changes. Raise ValueError for an unknown name, type or word."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in table.items():
             if name not in known:

@@ -1,5 +1,5 @@
-"""What the SIMULATED exchange keeps, each with the wire row that the exchange shows of it: mixed
-numbers, nulls, keys as recorded.
+"""The values of the SIMULATED exchange, each with its wire row: mixed numbers, nulls, keys as
+recorded.
 
 Times are seconds since 1970. A stop or a target is an order of its own (``side`` STOPLOSS or
 TAKEPROFIT, quantity and leverage 0).
@@ -19,7 +19,9 @@ SHOWN = Context(prec=16)
 
 
 class Refusal(Exception):
-    """Say no: an HTTP status, the envelope's code and its text; ``bare``: without the envelope."""
+    """Raised to refuse a request: an HTTP status, the envelope's code and its text; ``bare``:
+    without the envelope.
+    """
 
     def __init__(
         self, status: int, text: str, code: int | None = None, *, bare: bool = False
@@ -33,11 +35,11 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Order:
-    """Hold one order. ``due``: when it fills next; ``fate``: what a fault made of it; ``by``: what
-    made the order itself.
+    """One order. ``due`` is when it fills next, ``fate`` the effect of a fault, ``by`` the origin
+    of the order.
 
-    That is an order of a client (``order``), a closing call (``close``), the ``owner``, or a
-    ``stop``, ``target`` or ``liquidation``.
+    The origin is a client (``order``), a closing call (``close``), the ``owner``, or a ``stop``,
+    ``target`` or ``liquidation``.
     """
 
     id: str
@@ -65,19 +67,19 @@ class Order:
 
     @property
     def is_leg(self) -> bool:
-        """Tell whether this is a stop or a target of a position."""
+        """Return whether this is a stop or a target of a position."""
         return self.side in (STOP, TARGET)
 
     @property
     def left(self) -> Decimal:
-        """Return what is not filled yet."""
+        """Return the unfilled quantity."""
         return self.quantity - self.filled
 
     def row(
         self, *, shows_client_order_id: bool = True, as_text: bool = False
     ) -> dict[str, object]:
-        """Write it as the order lists do, keys as recorded: an entry has the reason OK, a close and
-        a leg have none.
+        """Return the row of the order lists, keys as recorded: an entry has the reason OK, a close
+        and a leg have none.
         """
         write = str if as_text else float
         reason = self.reason or (None if self.reduce_only else "OK")
@@ -107,10 +109,10 @@ class Order:
 
 @dataclass(slots=True)
 class Position:
-    """Hold one open position; ``checked`` is until when its stop and target were compared with the
-    price.
+    """One open position. ``checked`` is the time until which its stop and target were compared with
+    the price.
 
-    ``closed`` and ``closed_worth``: how much of it was closed in parts, and what that was worth.
+    ``closed`` and ``closed_worth`` are the quantity and the notional of its partial closes.
     """
 
     id: str
@@ -137,13 +139,13 @@ class Position:
 
     @property
     def margin(self) -> Decimal:
-        """Return the margin: quantity x entry price / leverage, and what was added."""
+        """Return the margin: quantity x entry price / leverage, plus added margin."""
         return self.quantity * self.entry_price / self.leverage + self.added
 
     @property
     def liquidation_price(self) -> Decimal:
-        """Return where the margin is used up (no maintenance rate), on the price step that still
-        leaves something of it.
+        """Return the price that uses up the margin (no maintenance rate), on the price step that
+        still leaves some of it.
         """
         step = CONTRACTS[self.symbol].price_step
         steps = (self.entry_price - self.sign * self.margin / self.quantity) / step
@@ -153,7 +155,7 @@ class Position:
         )
 
     def row(self, legs: dict[str, Order]) -> dict[str, object]:
-        """Write it as ``GET /futures/positions`` does: strings; a missing stop or target is an
+        """Return the row of ``GET /futures/positions``: strings; a missing stop or target is an
         object without price and order.
         """
         return {
@@ -185,12 +187,12 @@ class Position:
 
 @dataclass(slots=True)
 class Account:
-    """Hold one account. ``freed``: margin on its way back, as (when, how much).
+    """One account. ``freed`` is margin on its way back, as (when, how much).
 
-    ``closed`` and ``fees``: rows as they are shown from their birth on; keys that begin with ``_``
-    are not shown. ``wallet``: every change of the wallet with what made it, nothing rounded: the
-    simulator's own record, which no client sees. ``strange``: rows put into lists by hand, by the
-    list's name.
+    ``closed`` and ``fees`` are rows that clients see once they have appeared; keys that begin with
+    ``_`` are hidden. ``wallet`` is every unrounded change of the wallet with its cause: the
+    simulator's own record, which no client sees. ``strange`` are rows added to lists by hand, by
+    the list's name.
     """
 
     balance: Decimal
@@ -208,11 +210,11 @@ class Account:
 
     @property
     def total(self) -> Decimal:
-        """Return the wallet: what is free, and what is in use."""
+        """Return the wallet: available and in use."""
         return self.balance + self.locked
 
     def change(self, at: float, event: str, amount: Decimal, **more: object) -> None:
-        """Write a change of the wallet down; whoever calls makes it."""
+        """Record a change of the wallet. The caller makes the change."""
         self.wallet.append(
             {
                 "at": at,
@@ -224,7 +226,7 @@ class Account:
 
     @property
     def locked(self) -> Decimal:
-        """Return the margin in use, and what of it is on its way back."""
+        """Return the margin in use, and freed margin on its way back."""
         return sum((each.margin for each in self.positions.values()), ZERO) + sum(
             (amount for _, amount in self.freed), ZERO
         )
@@ -239,7 +241,7 @@ class Account:
 
 
 def contract_of(symbol: str) -> Contract:
-    """Find a contract."""
+    """Return a contract by its symbol."""
     found = CONTRACTS.get(symbol)
     if found is None:
         raise Refusal(404, "Asset not found")
@@ -266,11 +268,11 @@ def digits(price: Decimal) -> Decimal:
 
 
 def text(amount: Decimal) -> str:
-    """Write an amount without idle zeros."""
+    """Return an amount without trailing zeros."""
     written = f"{amount:f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 def stamp(seconds: float) -> str:
-    """Write a time as the exchange does: UTC, rounded to the nearest second."""
+    """Return a time as the exchange writes it: UTC, rounded to the nearest second."""
     return datetime.fromtimestamp(int(seconds + 0.5), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -99,7 +99,7 @@ async def test_an_exit_that_nothing_names_in_time_is_doubt_and_costs_few_request
     async with mudrex_world(tmp_path, drill=late) as world:
         await opened(world)
         before = requests_of(world)
-        with pytest.raises(OutcomeUnknown, match="nothing names the position"):
+        with pytest.raises(OutcomeUnknown, match="nothing named the position"):
             await world.connection.place_order(leave())
         assert requests_of(world) - before <= 2 + 2 * len(LOOKS_S) - 1
         assert (await world.connection.fetch_account()).positions == ()

@@ -1,6 +1,4 @@
-"""What ``rexalgo plugin test`` prints: each case as it ends, then what the plugin can do, and what
-to do next.
-"""
+"""The output of ``rexalgo plugin test``: each case as it ends, then the traits and a summary."""
 
 from typing import Any
 
@@ -12,8 +10,8 @@ from rexalgo.testing import CaseResult, KitReport, Verdict
 INDENT = " " * 14
 
 
-class Telling:
-    """Print results as they come; a reason to skip that repeats is printed once."""
+class CasePrinter:
+    """A printer of case results. It prints a skip reason once when consecutive cases share it."""
 
     def __init__(self) -> None:
         self._skipped = ""
@@ -22,27 +20,28 @@ class Telling:
         """Print the heading of one kit's run."""
         click.echo(f"{kind} {name}" + (f" [{environment}]" if environment else ""))
 
-    def tell(self, result: CaseResult) -> None:
-        """Print one result: a failure with what was expected, what was found, and what to do."""
+    def print(self, result: CaseResult) -> None:
+        """Print one result; a failure with what was expected, what was found, and what to do."""
         word = {Verdict.PASS: "pass", Verdict.SKIPPED: "skipped", Verdict.FAIL: "FAIL"}[
             result.verdict
         ]
         click.echo(f"  {word:<8}{result.number} {result.promise}")
-        is_told_already = result.verdict is Verdict.SKIPPED and result.detail == self._skipped
+        is_repeated = result.verdict is Verdict.SKIPPED and result.detail == self._skipped
         self._skipped = result.detail if result.verdict is Verdict.SKIPPED else ""
-        if result.detail and not is_told_already:
+        if result.detail and not is_repeated:
             click.echo(f"{INDENT}{result.detail}")
         if result.do:
             click.echo(f"{INDENT}to do: {result.do}")
 
 
-def tell_end(reports: list[KitReport], again: str) -> None:
-    """Print what the plugin says it can do, the count, and where to begin; ``again`` is the command
-    that was typed.
+def print_summary(reports: list[KitReport], command: str) -> None:
+    """Print the plugin's traits, the counts, and the case to start with.
+
+    ``command`` is the command line of this run.
     """
     for report in reports:
         if report.capabilities:
-            click.echo(f"what {report.name} says that it can (traits):")
+            click.echo(f"traits that {report.name} declares:")
             width = max(map(len, report.capabilities))
             for name, value in report.capabilities.items():
                 click.echo(f"  {name:<{width}}  {value}")
@@ -54,11 +53,11 @@ def tell_end(reports: list[KitReport], again: str) -> None:
         if report.failures:
             first = report.failures[0].number
             alone = (
-                f"; that case alone: {again} --case {first}"
-                if report.kind == "exchange" and "--case" not in again
+                f"; to run only that case: {command} --case {first}"
+                if report.kind == "exchange" and "--case" not in command
                 else ""
             )
-            click.echo(f"begin with {first}{alone}")
+            click.echo(f"start with {first}{alone}")
 
 
 def as_json(
