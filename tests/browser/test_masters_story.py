@@ -126,7 +126,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
             15,
         )  # noted off the sender's way
         assert re.search(
-            r"Old secret, holds until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
+            r"Old secret, valid until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
         )
         shown.press("Revoke the old one now")
         assert "401" in run(sender).stderr
