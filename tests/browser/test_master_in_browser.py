@@ -25,8 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def come_in(place: Place, shown: Window) -> None:
     """Come in as the provisioned master by a one-time link."""
-    told = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    made = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
+    shown.open("/" + str(made["link"]).split("/", 3)[3])
     shown.press("Sign in")
     if shown.path == "/security/password":
         shown.fill(password=PASSWORD, again=PASSWORD)

@@ -91,11 +91,11 @@ async def test_what_can_be_misread_is_refused_at_its_field_with_what_to_type(
             leverage=text,
         )
         await master.get(f"/studio/strategies/{strategy}/addresses/tradingview")
-        told = await master.post(
+        answer = await master.post(
             f"/studio/strategies/{strategy}/addresses/tradingview",
             422,
             days=text,
             pace=text,
             symbols="",
         )
-        assert told.count('class="field-error"') == 2
+        assert answer.count('class="field-error"') == 2

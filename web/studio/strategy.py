@@ -108,7 +108,7 @@ def _strategy(
     errors: dict[str, str] | None = None,
     unconfirmed: LookFirst | None = None,
 ) -> Response:
-    """Show the strategy; ``unconfirmed`` are warnings to confirm before its description is stored."""
+    """Show the strategy; ``unconfirmed``: warnings to confirm before anything is stored."""
     studio = visit.services.studio
     row = studio.strategy(visit.who, identifier)
     webhook = studio.webhook(row)
