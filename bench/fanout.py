@@ -41,7 +41,7 @@ LATENCY_MS = 20
 
 @dataclass
 class Round:
-    """Hold one signal's times in milliseconds since its POST began."""
+    """One signal's times in milliseconds since its POST began."""
 
     answered: float
     last_order: float
@@ -121,7 +121,7 @@ async def one(
 async def place(
     port: int, followers: int, *, beside: int = 0, past: Callable[[Path], None] | None = None
 ) -> AsyncIterator[tuple[Engine, str, Secret]]:
-    """Run a fresh place with that many followers; yields engine, webhook address and secret.
+    """Run a fresh place with that many followers; yield engine, webhook address and secret.
 
     ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine
     runs.

@@ -168,7 +168,7 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
 
 
 class Place:
-    """Hold the two processes of one place."""
+    """The two processes of one place."""
 
     def __init__(self, followers: int, outcomes: int) -> None:
         server = [sys.executable, "-m", "bench.exchange_server", "--latency-ms", str(LATENCY_MS)]

@@ -211,7 +211,7 @@ class BenchMarketData:
         ]
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Have none."""
+        """Return nothing."""
         return ()
 
     async def aclose(self) -> None:

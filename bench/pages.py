@@ -147,7 +147,7 @@ async def prepare(config: Config, followers: int, signals: int) -> None:
 
 
 async def timed(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
-    """Ask once; returns milliseconds and bytes."""
+    """Ask once; return milliseconds and bytes."""
     began = perf_counter()
     answer = await client.get(path)
     took = (perf_counter() - began) * 1000
@@ -156,7 +156,7 @@ async def timed(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
 
 
 async def measure(url: str, rounds: int) -> bool:
-    """Measure every page beside the health route; returns whether all are within the aims."""
+    """Measure every page beside the health route; return whether all are within the aims."""
     within = True
     print(f"{'page':<46} {'p50 ms':>8} {'health':>8} {'ratio':>6} {'KiB':>6}")
     for person, paths in PAGES.items():

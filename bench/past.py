@@ -28,8 +28,8 @@ BETWEEN_US: Final = 600_000_000
 
 
 def write_past(db: Database, outcomes: int, until: datetime) -> int:
-    """Write about that many outcomes for the people of this ledger; returns how many. The
-    connection is in no transaction.
+    """Write about that many outcomes for the people of this ledger; return how many. The connection
+    is in no transaction.
     """
     row = fetch_one(
         db, "SELECT count(DISTINCT strategy_id), count(*) FROM subscription WHERE state = 'active'"

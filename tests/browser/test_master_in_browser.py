@@ -1,5 +1,5 @@
 """A master in real Chromium: every page of the studio, light and dark, phone and desktop, and the
-studio from the top navigation.
+top navigation.
 """
 
 import json
@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def come_in(place: Place, shown: Window) -> None:
-    """Come in as the provisioned master by a one-time link."""
+    """Sign in as the provisioned master by a one-time link."""
     told = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
     shown.open("/" + str(told["link"]).split("/", 3)[3])
     shown.press("Sign in")

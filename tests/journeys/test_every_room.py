@@ -1,6 +1,4 @@
-"""Every route of the site, by every kind of user: who may come in is declared, and nobody else
-does.
-"""
+"""Every route of the site, by every kind of user: only the declared users may come in."""
 
 import re
 import stat
@@ -24,7 +22,7 @@ from web.settings import WebSettings
 
 
 class _Anything(SimpleNamespace):
-    """Stand where services are asked for while routes are declared; nothing is called."""
+    """A stand-in for the services while routes are declared; nothing is called."""
 
     def __getattr__(self, name: str) -> "_Anything":
         return _Anything()
@@ -78,7 +76,7 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
 
 @pytest.fixture(scope="module")
 def users(place: Place) -> Iterator[dict[str, User]]:
-    """Have one user of each kind, each with exactly one role."""
+    """Return one user of each kind, each with exactly one role."""
     operator = operator_of(place)[0]
     yield {
         "nobody": User(place.url),
@@ -91,7 +89,7 @@ def users(place: Place) -> Iterator[dict[str, User]]:
 
 
 def address_of(room: Room) -> str:
-    """Put names of nothing into the places of an address."""
+    """Fill the placeholders of an address with names that do not exist."""
     return re.sub(r"<[^>]+>", "nothing-here", room.address)
 
 

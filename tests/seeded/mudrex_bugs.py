@@ -1,5 +1,5 @@
-"""Bugs for a copy of the mudrex adapter: each an edit of one of its files, and each would lose
-money or tell an untruth about it.
+"""Bugs for a copy of the mudrex adapter: each edits one of its files, and each would lose money or
+report something false about it.
 """
 
 from pathlib import Path

@@ -18,7 +18,7 @@ BTC, GONE = Symbol("BTCUSDT"), Symbol("NOTLISTEDUSDT")
 
 
 class Market:
-    """List one contract, and fail for any other, as exchanges do."""
+    """A market that lists one contract and fails for any other, as exchanges do."""
 
     async def instruments(self) -> Sequence[Instrument]:
         one = Decimal(1)
