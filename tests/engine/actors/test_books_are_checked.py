@@ -1,4 +1,4 @@
-"""``books check`` shows both sides, names the trade that differs, and says what could not be read."""
+"""``books check`` shows both sides, names a trade that differs, and says what was not read."""
 
 from dataclasses import replace
 from decimal import Decimal

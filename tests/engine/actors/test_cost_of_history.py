@@ -68,7 +68,7 @@ def counted(db: Database) -> Iterator[dict[str, int]]:
 
 
 async def told(folder: Path, past: int) -> dict[str, int]:
-    """Run one story after a history of that many outcomes; return the most steps of each statement."""
+    """Run one story after a history of that many outcomes; return each statement's most steps."""
     async with world(folder, followers=2) as house, trio.open_nursery() as nursery:
         for each in (
             house.followers

@@ -96,7 +96,7 @@ def test_recovery_codes_differ_and_are_read_as_people_type_them() -> None:
 
 
 def written(**claims: object) -> str:
-    """Return a token as the server would write it, with some claims changed; None leaves one out."""
+    """Return a token as the server would write it, with changed claims; None leaves one out."""
     at = NOW.timestamp()
     told = {
         "iss": "rexalgo",

@@ -163,7 +163,7 @@ class _Source:
         return found
 
     def _needed(self, wanted: ast.expr, function: _Function) -> list[str]:
-        """Return the parameters of a function that an expression needs, also through local names."""
+        """Return the parameters of a function that an expression needs, through local names too."""
         seen: set[str] = set()
         names = _free(wanted)
         while names - seen:

@@ -1,4 +1,4 @@
-"""Recorded deliveries of an endpoint are bounded, and a stranger's deliveries push out no real row."""
+"""Recorded deliveries of an endpoint are bounded; a stranger's push out no real row."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
