@@ -82,12 +82,12 @@ class Book:
                 {
                     "symbol": symbol,
                     "side": side,
-                    "quantity": f"{held:.6f}",
+                    "quantity": f"{position:.6f}",
                     "price": SYMBOLS.get(str(symbol), "1"),
                     "leverage": "5",
                 }
-                for (symbol, side), held in positions.items()
-                if held > 1e-9
+                for (symbol, side), position in positions.items()
+                if position > 1e-9
             ],
         }
 

@@ -100,9 +100,9 @@ async def one(
     answered = (monotonic_ns() - began) / 1e6
     if answer.status_code != 202:
         raise RuntimeError(f"expected 202, found {answer.status_code}: {answer.text}")
-    told = answer.json()
+    answer_body = answer.json()
     while True:
-        receipt = await engine.monitor.receipt(told["receipt"].rpartition("/")[2])
+        receipt = await engine.monitor.receipt(answer_body["receipt"].rpartition("/")[2])
         if receipt is not None and receipt.open == 0:
             break
         await trio.sleep(

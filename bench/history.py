@@ -124,9 +124,9 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
             partial(client.post, f"http://127.0.0.1:{port}/__reset"),
             0,
         )
-        told: dict[str, Any] = {"ready": True}
+        reply: dict[str, Any] = {"ready": True}
         while True:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(reply), flush=True)
             asked = (await trio.to_thread.run_sync(sys.stdin.readline)).strip()
             loop, writer = time.thread_time(), time.clock_gettime(clock)
             if asked in ("open", "close"):
@@ -149,12 +149,12 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
                 await trio.sleep(IDLE_S)
             elif asked == "ticks":
                 db = open_reader(str(files[0]))
-                told = {name: tick_us(look) for name, look in ticks(db).items()}
+                reply = {name: tick_us(look) for name, look in ticks(db).items()}
                 db.close()
                 continue
             else:
                 return
-            told = {
+            reply = {
                 "loop": (time.thread_time() - loop) * 1e6,
                 "writer": (time.clock_gettime(clock) - writer) * 1e6,
             }
@@ -202,8 +202,8 @@ class Place:
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"{process.args!r} ended; its output is above")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def end(self) -> None:
         """End both processes."""
@@ -218,8 +218,8 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
     for number in range(rounds + 1):
         for action in ("open", "close"):
             for index in (0, 1) if number % 2 else (1, 0):
-                told = places[index].ask(action)
-                for thread, us in told.items() if number else ():  # the first round warms up
+                replies = places[index].ask(action)
+                for thread, us in replies.items() if number else ():  # the first round warms up
                     seen.setdefault((action, thread), ([], []))[index].append(us / followers)
     within = True
     print(
@@ -242,7 +242,9 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
     idle = [[each.ask("idle") for each in places] for _ in range(rounds)]
     for thread in ("loop", "writer"):
         for index, row in enumerate(rows):
-            row[f"idle, {thread} (ms)"] = min(told[index][thread] for told in idle) / 1000 / IDLE_S
+            row[f"idle, {thread} (ms)"] = (
+                min(replies[index][thread] for replies in idle) / 1000 / IDLE_S
+            )
     for name, empty_us in rows[0].items():
         print(
             f"{name:<24} {empty_us:10.1f} {rows[1][name]:10.1f} "

@@ -44,8 +44,8 @@ def write_past(db: Database, outcomes: int, until: datetime) -> int:
         _write_orders(db)
         _write_books(db)
         _write_beside(db, ended_us)
-    told = fetch_one(db, "SELECT count(*) FROM copy WHERE code IS NOT NULL")
-    return 0 if told is None else int(told[0])
+    counted = fetch_one(db, "SELECT count(*) FROM copy WHERE code IS NOT NULL")
+    return 0 if counted is None else int(counted[0])
 
 
 def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -> None:
@@ -83,7 +83,7 @@ def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -
 
 def _write_copies(db: Database) -> None:
     """Write a copy and a leg for every follower; an open and its close share one random draw."""
-    told = {
+    events = {
         "entry": [
             Outcome(
                 OutcomeCode.FILLED,
@@ -106,7 +106,7 @@ def _write_copies(db: Database) -> None:
     }
     said = {
         kind: [[each.code.value, dump(dict(each.numbers))] for each in outcomes]
-        for kind, outcomes in told.items()
+        for kind, outcomes in events.items()
     }
     db.execute(
         "WITH thrown AS (SELECT signal.number, signal.received_us, subscription.account_id, "

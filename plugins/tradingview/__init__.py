@@ -53,12 +53,12 @@ class TradingView:
         """Compare the token's hash with every key in constant time, then check the sender's
         address. Raise NotAuthentic.
         """
-        told = delivery.header(TOKEN_HEADER)
+        tokens = delivery.header(TOKEN_HEADER)
         digest = hashlib.sha256(
-            (told[0] if told else "").encode(errors="surrogatepass")
+            (tokens[0] if tokens else "").encode(errors="surrogatepass")
         ).hexdigest()
         fits = [hmac.compare_digest(digest.encode(), key.reveal().encode()) for key in keys]
-        if len(told) != 1 or not any(fits) or delivery.peer not in self._addresses:
+        if len(tokens) != 1 or not any(fits) or delivery.peer not in self._addresses:
             raise NotAuthentic
         return Authenticated(key_index=fits.index(True), signed_at=None)
 

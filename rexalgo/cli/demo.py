@@ -248,7 +248,7 @@ class _Story:
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
-        status, answer_body, took_ms = await bot.post(body)
+        status, answer, took_ms = await bot.post(body)
         self.webhook_ms.append(took_ms)
         words = f"{body['action']} {body['symbol']}" + (
             f" {body['side']}" if "side" in body else ""
@@ -258,9 +258,9 @@ class _Story:
             f"{took_ms:.1f} ms"
         )
         if status not in (200, 202):
-            self.console.print(f"  [red]not taken: {answer_body}[/]")
+            self.console.print(f"  [red]not taken: {answer}[/]")
             return
-        rows = await self._rows_of(served, str(answer_body["signal_id"]))
+        rows = await self._rows_of(served, str(answer["signal_id"]))
         self._account(rows)
 
     async def _rows_of(self, served: Served, signal: str) -> dict[str, OutcomeRow]:

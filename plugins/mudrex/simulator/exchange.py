@@ -126,11 +126,11 @@ class Exchange:
         """Liquidate a position at any price."""
         name = self.name_of(key)
         account = self.settled(name, now)
-        held = account.positions.get(symbol)
-        if held is None:
+        position = account.positions.get(symbol)
+        if position is None:
             raise Refusal(404, "Position not found")
-        legs = list(account.legs(held.id).values())
-        self._saved(name, account, [*legs, liquidate(account, held, now, self.world)], False)
+        legs = list(account.legs(position.id).values())
+        self._saved(name, account, [*legs, liquidate(account, position, now, self.world)], False)
 
     def fund(self, symbol: str, rate: Decimal, now: float) -> int:
         """Charge funding: longs pay ``rate`` of the position's notional, shorts receive it. Return
@@ -139,9 +139,9 @@ class Exchange:
         price, paid = self.world.prices.at(contract_of(symbol).symbol, now), 0
         for name in list(self.accounts):
             account = self.settled(name, now)
-            held = account.positions.get(symbol)
-            if held is not None:
-                pay_funding(account, held, rate, price, now, self.world.books)
+            position = account.positions.get(symbol)
+            if position is not None:
+                pay_funding(account, position, rate, price, now, self.world.books)
                 self._saved(name, account, [], False)
                 paid += 1
         return paid
@@ -193,9 +193,9 @@ class Exchange:
         if quantity * price < contract.notional_min:
             raise Refusal(400, "order value less than minimum required value")
         reduce_only = body.get("reduce_only") is True
-        held = account.positions.get(symbol)
+        position = account.positions.get(symbol)
         reduces = checks.reduces(
-            held,
+            position,
             str(side),
             quantity,
             is_capped=self.switches.reduce_only_larger_is_capped,
@@ -241,8 +241,8 @@ class Exchange:
         )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
-        held = account.positions.get(contract.symbol)
-        order.position_id = self.new_id(now - MINTED_BEFORE_S) if held is None else held.id
+        position = account.positions.get(contract.symbol)
+        order.position_id = self.new_id(now - MINTED_BEFORE_S) if position is None else position.id
         order.visible_from = now + LATE_S if fate == "late" else now
         order.fate = "" if fate == "late" else fate
         account.orders.append(order)
@@ -251,13 +251,13 @@ class Exchange:
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
         """Return an order by its id."""
         account = self.account(key, now)
-        found = next(
+        order = next(
             (each for each in account.orders if each.id == order_id and each.visible_from <= now),
             None,
         )
-        if found is None:
+        if order is None:
             raise Refusal(404, "order not found")
-        return account, found
+        return account, order
 
     def cancel(self, key: str, order_id: str, now: float) -> None:
         """Cancel a resting order, or remove a stop or a target. A filled part stays."""
@@ -286,10 +286,12 @@ class Exchange:
 
     def _position(self, key: str, position_id: str, now: float) -> tuple[Account, Position]:
         account = self.account(key, now)
-        held = next((each for each in account.positions.values() if each.id == position_id), None)
-        if held is None:
+        position = next(
+            (each for each in account.positions.values() if each.id == position_id), None
+        )
+        if position is None:
             raise Refusal(404, "Position not found")
-        return account, held
+        return account, position
 
     def close(
         self, key: str, position_id: str, quantity: Decimal | None, now: float, fate: str = ""
@@ -298,33 +300,41 @@ class Exchange:
         id.
         """
         try:
-            account, held = self._position(key, position_id, now)
+            account, position = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
-        order = self.closing_order(account, held, quantity, now, fate)
+        order = self.closing_order(account, position, quantity, now, fate)
         self._saved(self.name_of(key), account, [order], True)
         return order
 
     def closing_order(
         self,
         account: Account,
-        held: Position,
+        position: Position,
         quantity: Decimal | None,
         now: float,
         fate: str = "",
         by: str = "close",
     ) -> Order:
         """Add the order that closes a position or part of it. A switch delays its row."""
-        contract = contract_of(held.symbol)
-        closing = held.quantity if quantity is None else quantity
+        contract = contract_of(position.symbol)
+        closing = position.quantity if quantity is None else quantity
         checks.quantity(contract, closing)
-        if closing > held.quantity:
+        if closing > position.quantity:
             raise Refusal(400, "order quantity out of permissible range")
-        price = self.world.prices.at(held.symbol, now)
+        price = self.world.prices.at(position.symbol, now)
         order = self.new_order(
-            account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate
+            account,
+            contract,
+            position.closing_side,
+            "MARKET",
+            closing,
+            price,
+            position.leverage,
+            now,
+            fate,
         )
-        order.reduce_only, order.position_id, order.by = True, held.id, by
+        order.reduce_only, order.position_id, order.by = True, position.id, by
         late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
             self.switches.closing_row
         ]
@@ -335,8 +345,8 @@ class Exchange:
         self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool
     ) -> None:
         """Set the stop and target of a whole position, or move them (with the ids of the legs)."""
-        account, held = self._position(key, position_id, now)
-        legs, wanted = account.legs(held.id), {}
+        account, position = self._position(key, position_id, now)
+        legs, wanted = account.legs(position.id), {}
         for kind, flag, name in (
             (STOP, "is_stoploss", "stoploss"),
             (TARGET, "is_takeprofit", "takeprofit"),
@@ -346,23 +356,24 @@ class Exchange:
             if amends and (kind not in legs or body.get(f"{name}_order_id") != legs[kind].id):
                 raise Refusal(400, "risk order id missing")
             wanted[kind] = number(body, f"{name}_price")
-            checks.leg(held, kind, wanted[kind], self.world.prices.at(held.symbol, now))
+            checks.leg(position, kind, wanted[kind], self.world.prices.at(position.symbol, now))
         if not wanted:
             raise Refusal(400, "Invalid request")
-        made = [
-            set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()
+        placed = [
+            set_leg(account, position, kind, price, now, self.world)
+            for kind, price in wanted.items()
         ]
-        self._saved(self.name_of(key), account, made, False)
+        self._saved(self.name_of(key), account, placed, False)
 
     def add_margin(self, key: str, position_id: str, margin: Decimal, now: float) -> Position:
         """Add margin to a position; a negative amount removes margin."""
-        account, held = self._position(key, position_id, now)
-        if margin > account.balance or held.margin + margin <= 0:
+        account, position = self._position(key, position_id, now)
+        if margin > account.balance or position.margin + margin <= 0:
             raise Refusal(400, "Insufficient funds")
         account.balance -= margin
-        held.added += margin
+        position.added += margin
         self._saved(self.name_of(key), account, [], False)
-        return held
+        return position
 
     def keep(
         self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False

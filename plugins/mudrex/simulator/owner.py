@@ -28,24 +28,24 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
         body["act"],
     )
     account = exchange.settled(name, now)
-    held = account.positions.get(symbol)
-    if what != "open" and held is None:
+    position = account.positions.get(symbol)
+    if what != "open" and position is None:
         raise Refusal(404, "Position not found")
     if what == "open":
         _order(exchange, name, symbol, body["side"], number(dict(body), "quantity"), now)
-    elif what == "add" and held is not None:
-        _order(exchange, name, symbol, held.side, number(dict(body), "quantity"), now)
-    elif what == "close" and held is not None:
+    elif what == "add" and position is not None:
+        _order(exchange, name, symbol, position.side, number(dict(body), "quantity"), now)
+    elif what == "close" and position is not None:
         _close(
             exchange,
             name,
-            held,
+            position,
             None if body.get("quantity") is None else number(dict(body), "quantity"),
             now,
         )
-    elif what == "reverse" and held is not None:
-        _close(exchange, name, held, None, now)
-        _order(exchange, name, symbol, held.closing_side, held.quantity, now)
+    elif what == "reverse" and position is not None:
+        _close(exchange, name, position, None, now)
+        _order(exchange, name, symbol, position.closing_side, position.quantity, now)
     else:
         raise Refusal(400, f"act: expected open, add, close or reverse, found {what!r}")
     left = account.positions.get(symbol)
@@ -58,8 +58,8 @@ def _order(
     """Fill a market order at the leverage of the position, or of the contract."""
     account, contract = exchange.settled(name, now), contract_of(symbol)
     checks.quantity(contract, quantity)
-    held, price = account.positions.get(symbol), exchange.world.prices.at(symbol, now)
-    leverage = account.leverage.get(symbol, Decimal(1)) if held is None else held.leverage
+    position, price = account.positions.get(symbol), exchange.world.prices.at(symbol, now)
+    leverage = account.leverage.get(symbol, Decimal(1)) if position is None else position.leverage
     if side not in ("LONG", "SHORT"):
         raise Refusal(400, "invalid order type")
     if quantity * price / leverage + quantity * price * FEE > account.balance + sum(
@@ -72,14 +72,14 @@ def _order(
 
 
 def _close(
-    exchange: Exchange, name: str, held: Position, quantity: Decimal | None, now: float
+    exchange: Exchange, name: str, position: Position, quantity: Decimal | None, now: float
 ) -> None:
     account = exchange.settled(name, now)
     _fill(
         exchange,
         name,
         account,
-        exchange.closing_order(account, held, quantity, now, by="owner"),
+        exchange.closing_order(account, position, quantity, now, by="owner"),
         now,
     )
 
