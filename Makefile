@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash seeded serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -15,6 +15,9 @@ ARGS ?=
 PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
+# The tests start hundreds of processes: compiled code is kept beside the environment, whatever the shell says, and the source stays clean.
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input install --no-deps --no-compile
 LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements/build.in pyproject.toml
@@ -31,6 +34,7 @@ help:
 	echo "make bench     measure speed                  make lint   format, types and imports only"
 	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    format the source               make lock   renew requirements/*.txt"
+	echo "make pictures  take the pictures of README.md again"
 
 demo: install
 	@exec ./bin/rexalgo demo $(ARGS)
@@ -45,7 +49,10 @@ install-dev: $(VENV)/.stamp-dev bin/rexalgo
 test: install-dev lint
 	@echo "== tests"
 	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
-	echo "all checks passed. Next: make demo"
+	skipped=""
+	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
+	command -v caddy >/dev/null || skipped="$$skipped the journey behind the proxy (no Caddy: apt-get install caddy)"
+	echo "all checks passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 
 quick: install-dev lint
 	@echo "== tests that only compute"
@@ -73,6 +80,9 @@ bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
 	$(PY) -m bench.pages
 	$(PY) -m bench.history
+
+pictures: install-dev
+	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)

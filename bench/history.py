@@ -34,7 +34,7 @@ from engine.ledger.attempts import accepted_foreign, bound_order_ids, unsettled_
 from engine.ledger.breakers import busy_strategies, refused_accounts
 from engine.ledger.copies import accounts_with_waiting_legs, is_exiting, waiting_legs
 from engine.ledger.database import open_database, open_reader
-from engine.ledger.folding import has_unfolded
+from engine.ledger.folding import unfolded_episodes
 from engine.ledger.holdings import read_holdings
 from engine.ledger.open_shares import held_shares, still_open
 from engine.ledger.people import accounts
@@ -81,7 +81,7 @@ def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
         "breakers": breakers,
         "reading an account": reading,
         "the queue": lambda: (accounts_with_waiting_legs(db), waiting_legs(db, account.id)),
-        "bookkeeping": lambda: has_unfolded(db),
+        "bookkeeping": lambda: unfolded_episodes(db, 20),
         "flattening": lambda: (held_shares(db), still_open(db)),
         "alerts to send": lambda: undelivered_alerts(db, "log", 20),
         "a live page": lambda: concerns_person(db, person, sequence - 50),

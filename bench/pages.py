@@ -105,15 +105,15 @@ def fill(db: Database, number: int, at: datetime) -> None:
     strategy = StrategyId(strategies(db)[0].id)
     draft = SignalDraft(f"bench-{number}", Action.OPEN, "BTCUSDT", PositionSide.LONG)  # type: ignore[arg-type]  # a contract's name
     new = NewSignal(
-        SignalId(f"sig_{secrets.token_hex(16)}"),
-        ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        lambda: copy_id(at, secrets.token_bytes(9)),
-        strategy,
-        "endpoint:bench",
-        draft,
-        secrets.token_bytes(32),
-        at,
-        at,
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(at, secrets.token_bytes(9)),
+        strategy=strategy,
+        origin="endpoint:bench",
+        draft=draft,
+        body_hash=secrets.token_bytes(32),
+        decided_at=at,
+        received_at=at,
     )
     record_signal(db, new)
     filled = Outcome(

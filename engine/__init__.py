@@ -1,6 +1,7 @@
 """The engine: one signed signal in, exactly one truthful outcome per subscribed account out.
 
-Rooms, from the inside out: ``domain`` (values), ``decisions`` (pure functions), ``ports`` (what a
+Folders, from the inside out: ``domain`` (values), ``decisions`` (pure functions), ``ports`` (what a
 plugin implements), then the record (``ledger``), the tasks (``actors``), and what bots, pages and
-commands may ask (``ingress``, ``services``, ``commands``). ``docs/architecture.md`` has the picture.
+commands may ask (``ingress``, ``services``, ``commands``). ``docs/architecture.md`` has the
+picture.
 """

@@ -1,8 +1,8 @@
 """What everything that acts for a person works with: the ledger, the vault, the clock, the plugins,
 and the running accounts.
 
-Commands (the operator's shell) and services (the pages) hold one each; it is made with an engine, or
-without one on the opened ledger.
+Commands (the operator's shell) and services (the pages) hold one each; it is created with an
+engine, or without one on the opened ledger.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from engine.domain.account import AccountReport
-from engine.domain.errors import RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
@@ -28,28 +27,24 @@ from engine.settings.config import Config
 from engine.views import Reception
 
 TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]
-"""Read an account with credentials that are not stored yet; raises what the exchange's adapter
+"""Reads an account with credentials that are not stored yet; raises what the exchange's adapter
 raises.
 """
 
 Receive = Callable[[str, Delivery], Awaitable[Reception]]
-"""Take one delivery of an endpoint, exactly as the web does."""
+"""Takes one delivery of an endpoint, exactly as the web does."""
 
 
 OWN_PAGE: Final = "this page"
-"""The peer of a test that a master sends from the studio: its answer stands before their eyes."""
-
-
-class NothingThere(RexAlgoError):
-    """Say that what was asked for is not here; the message names what is."""
+"""The peer of a test that a master sends from the studio: its answer is shown on that page."""
 
 
 @dataclass(slots=True)
 class EngineContext:
-    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
+    """What commands work with. ``live`` are the accounts' tasks, None if no engine runs.
 
-    ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine
-    runs. ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps
+    If an engine runs, ``mark`` records where the ledger ends, and ``feeds`` read each exchange's
+    market. ``keyring`` is set wherever root keys can be changed; ``one_at_a_time`` keeps
     provisioning and changes of root keys apart.
     """
 
@@ -69,8 +64,8 @@ class EngineContext:
 
     @property
     def webhook_address(self) -> str:
-        """Return how bots reach this place: the configured public address, else where the web
-        listens.
+        """Return the base address for bots: the configured public address, else where the web
+        server listens.
         """
         web = self.config.web
         scheme = "http" if web.tls_certificate is None else "https"
@@ -78,6 +73,6 @@ class EngineContext:
         return web.public_url or f"{scheme}://{host}:{web.port}"
 
     async def audit_key(self) -> AuditKey:
-        """Return the key that seals rows of the audit."""
+        """Return the key that seals audit rows."""
         vault = await self.open_vault()
         return AuditKey(vault.active_kid, vault.derive("audit"))

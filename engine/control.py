@@ -1,9 +1,9 @@
-"""The command line's way in: the folder's lock, and a Unix socket of mode 0600 beside the ledger.
+"""The command line's access: the folder's lock, and a Unix socket of mode 0600 beside the ledger.
 
 What always holds: at most one process works on a folder (``flock``, so that a killed one leaves
-nothing to clean up); a command goes to the server where one runs, else it takes the lock and opens
-the ledger itself; a server that holds the lock and does not answer keeps nobody from reading, from
-halting entries and from allowing them again, because those need no more than the ledger.
+nothing to clean up); a command goes to the server if one runs, else it takes the lock and opens the
+ledger itself; a server that holds the lock and does not answer keeps nobody from reading, from
+halting entries and from allowing them again, because those need only the ledger.
 
 The wire: one JSON object per line each way, one exchange per connection: ``{"method", "params"}``
 and ``{"result"}`` or ``{"error"}``.
@@ -27,8 +27,8 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands import Commands
 from engine.commands.keys import KEYS
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InUse, InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger.stillness import EVERYBODY, stand_still
@@ -55,20 +55,20 @@ WITHOUT_LOCK: Final = frozenset(
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class FolderLocked(RexAlgoError):
-    """Say that another process works on this folder, and which."""
+class FolderLocked(InUse):
+    """Raised when another process works on this folder; names it."""
 
 
 class ServerSilent(RexAlgoError):
-    """Say that a server holds the folder and does not answer."""
+    """Raised when a server holds the folder and does not answer."""
 
 
 # The lock
 
 
 class FolderLock:
-    """Hold a folder for one process, as a context manager; raises FolderLocked, naming who holds
-    it.
+    """The lock that reserves a folder for one process, as a context manager; raises FolderLocked,
+    naming the holder.
     """
 
     def __init__(self, folder: Path, what: str, now: datetime) -> None:
@@ -112,8 +112,8 @@ def _holder(text: bytes) -> str:
 
 @contextmanager
 def _short_path(folder: Path) -> Iterator[str]:
-    """Yield the socket's path in a form that fits the 108 bytes of a socket address, however deep
-    the folder lies.
+    """Yield the socket's path in a form that fits the 108 bytes of a socket address, however long
+    the folder's path is.
     """
     full = str(folder / SOCKET_NAME)
     if len(os.fsencode(full)) < 100 or not Path("/proc/self/fd").is_dir():
@@ -132,8 +132,8 @@ def _short_path(folder: Path) -> Iterator[str]:
 async def serve_control(
     folder: Path, run: RunCommand, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Answer commands until cancelled. The caller holds the folder's lock: what lies at the
-    socket's place is a dead one's.
+    """Answer commands until cancelled. The caller holds the folder's lock, so an existing socket
+    file belongs to a dead process.
     """
     file = folder / SOCKET_NAME
     file.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ async def _answer(stream: trio.SocketStream, run: RunCommand) -> None:
             }
         except (
             Exception
-        ) as error:  # the boundary to people: told in one line, with the details in the log
+        ) as error:  # the boundary to people: one line for them, with the details in the log
             _LOG.exception("a command failed")
             answer = {
                 "error": {
@@ -234,11 +234,11 @@ def _read(written: dict[str, Any]) -> RexAlgoError:
 
 
 async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Run a command: by the server of this folder where one runs, else here. Raises what the
-    command raised, or FolderLocked.
+    """Run a command: by the server of this folder if one runs, else here. Raises what the command
+    raised, or FolderLocked.
 
-    Where a server holds the folder and is silent for 5 s, what needs no more than the ledger is
-    done here all the same.
+    If a server holds the folder and is silent for 5 s, a command that needs only the ledger runs
+    here all the same.
     """
     try:
         return await ask_server(config.data_dir, method, params)
@@ -267,8 +267,8 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
 
 
 async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the
-    command raised.
+    """Ask the folder's server; raises OSError if there is none, ServerSilent, or what the command
+    raised.
     """
     within = {
         "provision": PROVISION_WITHIN_S,
@@ -303,27 +303,29 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
 async def _directly(
     config: Config, method: str, params: dict[str, Any], *, holds: bool = False
 ) -> dict[str, Any]:
-    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the
-    ledger ends.
+    """Run a command on the opened ledger; if it ``holds`` the folder's lock, it also records where
+    the ledger ends.
 
-    A ledger that may be old stands still from then on: what is written to it may reach the numbers
-    that it was known to be old by.
+    A ledger that may be old is frozen from then on: what is written to it may reach the numbers
+    that showed it to be old.
     """
     ledger, clock = open_place(config, inline=True), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
             await ledger.write(
-                lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
+                lambda db, old=mark.old: stand_still(
+                    db, account=EVERYBODY, name="", cause=old, at=clock.now()
+                )  # type: ignore[misc]
             )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         context = EngineContext(
-            config,
-            ledger,
-            clock,
-            partial(_plugins, config),
-            keyring.open,
-            trio.lowlevel.checkpoint,
+            config=config,
+            ledger=ledger,
+            clock=clock,
+            plugins=partial(_plugins, config),
+            open_vault=keyring.open,
+            changed=trio.lowlevel.checkpoint,
             keyring=keyring,
         )
         told = await Commands(context).run(method, params)

@@ -1,14 +1,12 @@
-"""Ingress: take a delivery of a bot or the signal of a stream, verify it, record it, and wake the
-accounts that copy it.
+"""Ingress: take a bot's delivery or a stream's signal, verify it, record it, and wake the accounts
+that copy it.
 
 What always holds: a delivery is answered 202 only after its signal and copies are durable;
 recording runs in the engine's own nursery, so a sender that hangs up loses nothing; every failure
 to authenticate is one and the same answer.
 """
 
-import hashlib
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +26,7 @@ from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
@@ -37,7 +35,14 @@ from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+    turns,
+)
 from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
@@ -47,23 +52,23 @@ from engine.views import Reception, ReceptionKind
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
-"""Headers that only we may set: what a sender wrote under these names is dropped."""
+"""Headers that only the engine may set: a sender's headers with these names are dropped."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 ANSWER_FIRST: Final = 10
-"""Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and
-then it waits behind nobody.
+"""Loop iterations between recording a signal and waking its accounts, so that the sender's answer
+goes out first.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
+    """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
-    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order
-    of the other side does: close or reverse.
+    ``token_hash`` is set if the address itself is the capability; ``sell`` says what an order of
+    the other side does: close or reverse.
     """
 
     id: str
@@ -78,7 +83,9 @@ class Endpoint:
 
 
 class Ingress:
-    """Take signals. Made by ``run``; all methods may be called from any task of the loop."""
+    """The entrance for signals. Created by ``run``; all methods may be called from any task of the
+    loop.
+    """
 
     def __init__(
         self,
@@ -105,7 +112,7 @@ class Ingress:
         self._closing = False
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Replace the endpoints, after provisioning changed them."""
+        """Replace the endpoints after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
         self._tokens = {
             each.token_hash: each.id
@@ -114,11 +121,11 @@ class Ingress:
         }
 
     def close(self) -> None:
-        """Note no more deliveries for the owners of endpoints: the engine is stopping."""
+        """Record no more deliveries for the owners of endpoints: the engine is stopping."""
         self._closing = True
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
-        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
+        """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
         """
         own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
@@ -129,12 +136,18 @@ class Ingress:
     async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
         began = trio.current_time()
         reception, said_at = await self._receive(endpoint, delivery)
-        self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
+        self._note(
+            endpoint,
+            delivery=delivery,
+            reception=reception,
+            said_at=said_at,
+            took_s=trio.current_time() - began,
+        )
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
-        """Take a delivery whose address is its capability, as ``receive``; the token is handed to
-        the source, and kept nowhere.
+        """Take a delivery whose address is its capability, as ``receive`` does; the token is passed
+        to the source and not kept.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
         known = self._endpoints.get(endpoint)
@@ -155,10 +168,10 @@ class Ingress:
         said_at: datetime | None,
         took_s: float,
     ) -> None:
-        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves
-        nothing at most one in a second.
+        """Record a delivery for the endpoint's owner without delaying the sender; of unverified
+        deliveries at most one per second.
 
-        What was proven and refused is told to people as well.
+        A delivery that was verified and refused also raises an alert.
         """
         known = self._endpoints.get(endpoint)
         if known is None or self._closing:
@@ -171,20 +184,20 @@ class Ingress:
             self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
         )
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
-            reads_exit = None  # entries are held back by their pace
+            reads_exit = None  # entries are held back by their rate
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
-            EndpointId(endpoint),
-            delivery.received_at,
-            reception.kind.value,
-            reception.field,
-            reception.expected,
-            reception.signal_id,
-            dialect_of(delivery),
-            None if offset is None else round(offset * 1000),
-            delivery.peer,
-            round(took_s * 1_000_000),
-            reads_exit,
+            endpoint=EndpointId(endpoint),
+            at=delivery.received_at,
+            kind=reception.kind.value,
+            field=reception.field,
+            expected=reception.expected,
+            signal_id=reception.signal_id,
+            dialect=dialect_of(delivery),
+            offset_ms=None if offset is None else round(offset * 1000),
+            peer=delivery.peer,
+            took_us=round(took_s * 1_000_000),
+            reads_exit=reads_exit,
         )
         self._nursery.start_soon(self._write_delivery, row)
 
@@ -201,8 +214,8 @@ class Ingress:
     async def _receive(
         self, endpoint: str, delivery: Delivery
     ) -> tuple[Reception, datetime | None]:
-        """Answer a delivery; the time is that of the sender's clock, None where nothing proved it
-        or none was told.
+        """Answer a delivery; the time returned is the sender's, None if nothing proved it or none
+        was sent.
         """
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
@@ -210,22 +223,22 @@ class Ingress:
         valid = () if known is None else tuple(each for each in known.keys if each.is_valid(now))
         keys = (
             tuple(each.secret for each in valid) or self._dummy
-        )  # a key of nobody, so that the work done is the same
+        )  # a random key, so that the work done is the same
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if known is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(
                 self._note_old_key, valid[proof.key_index].id, now, delivery.peer
             )
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE), proof.signed_at
+            return Reception(kind=ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
-            return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+            return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
         said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)
@@ -233,29 +246,27 @@ class Ingress:
             will_turn = partial(turns, self._ledger.db, known.strategy, draft)
             draft = admit(
                 draft,
-                known.scope,
-                partial(is_held, self._ledger.db, known.strategy, draft.symbol),
-                now,
-                will_turn,
+                scope=known.scope,
+                is_held=partial(is_held, self._ledger.db, known.strategy, draft.symbol),
+                now=now,
+                turns=will_turn,
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected), said_at
+            return Reception(kind=kind, field=error.field, expected=error.expected), said_at
         pace = known.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
-                return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+                return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
         return await self._record_delivery(known, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
-        """Count one delivery; None where it may be taken, else after how many seconds it may come
-        again.
-        """
+        """Count one delivery; return None if it may be taken, else the seconds to wait."""
         now = self._clock.now()
         try:
             answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
-        # a plugin's fault must keep no exit out; what follows counts entries again, and fails
+        # a plugin's fault must keep no exit out; the steps below count entries again, and fail
         # closed
         except Exception as error:
             _LOG.error(
@@ -270,7 +281,7 @@ class Ingress:
         return max(1, round((answer.retry_at - now).total_seconds()))
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
-        """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
+        """Record who still signs with an expiring secret, so that ending its overlap is safe."""
         try:
             await self._ledger.write(lambda db: secret_used(db, key_id, at, peer))
         except LedgerError as error:
@@ -279,28 +290,29 @@ class Ingress:
     async def _record_delivery(
         self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
-        new = self._new_signal(
+        new = new_signal(
             known.strategy,
-            f"endpoint:{known.id}",
-            draft,
-            delivery.body,
-            draft.sent_at or proof.signed_at,
-            delivery.received_at,
+            origin=f"endpoint:{known.id}",
+            draft=draft,
+            content=delivery.body,
+            told=draft.sent_at or proof.signed_at,
+            received=delivery.received_at,
+            circumstances=self._circumstances(known.strategy),
         )
         try:
             recorded = await self.record(new)
         except DedupeConflict:
-            return Reception(ReceptionKind.CONFLICT)
+            return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
             _LOG.error("a signal could not be recorded: %s", error)
-            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
-            kind,
-            recorded.id,
-            recorded.receipt,
-            recorded.not_mirrored is None,
-            recorded.not_mirrored,
+            kind=kind,
+            signal_id=recorded.id,
+            receipt_id=recorded.receipt,
+            mirrored=recorded.not_mirrored is None,
+            reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
 
@@ -316,31 +328,8 @@ class Ingress:
             off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held
         )
 
-    def _new_signal(
-        self,
-        strategy: StrategyId,
-        origin: str,
-        draft: SignalDraft,
-        content: bytes,
-        told: datetime | None,
-        received: datetime,
-    ) -> NewSignal:
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"),
-            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
-            strategy=strategy,
-            origin=origin,
-            draft=draft,
-            body_hash=hashlib.sha256(content).digest(),
-            decided_at=received if told is None else min(told, received),
-            received_at=received,
-            is_told=told is not None,
-            circumstances=self._circumstances(strategy),
-        )
-
     async def record(self, new: NewSignal) -> Recorded:
-        """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or
+        """Record a signal in the engine's nursery and wake its followers; raises DedupeConflict or
         LedgerError.
         """
         done = trio.Event()
@@ -368,33 +357,40 @@ class Ingress:
     async def emit(
         self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft
     ) -> SignalId:
-        """Record a stream source's signal; raises InvalidValue where it may not be sent."""
+        """Record a stream source's signal; raises InvalidValue if it may not be sent."""
         now = self._clock.now()
         draft = admit(
-            draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
+            draft,
+            Scope(symbols=symbols),
+            partial(is_held, self._ledger.db, strategy, draft.symbol),
+            now,
         )
-        content = repr(draft).encode()
+        new = new_signal(
+            strategy,
+            origin=f"stream:{source}:{strategy}",
+            draft=draft,
+            content=None,
+            told=draft.sent_at,
+            received=now,
+            circumstances=self._circumstances(strategy),
+        )
         try:
-            recorded = await self.record(
-                self._new_signal(
-                    strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now
-                )
-            )
+            recorded = await self.record(new)
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent
-    again after a 429 or 503 either.
+    """Return whether a delivery was verified and refused for good; alerts that cannot sign are not
+    sent again after a 429 or 503 either.
     """
     is_once = reception.kind in NOT_NOW and known.token_hash is not None
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:
-    """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
+    """Return how a delivery was signed, by the headers that it carries: A, B, both, or none."""
     of_a, of_b = (
         bool(delivery.header(SIGNATURE_HEADER.lower())),
         bool(delivery.header(SIGNATURES_HEADER)),

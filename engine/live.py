@@ -1,5 +1,5 @@
-"""What pages and commands may read and ask of running accounts. The tasks that answer are the
-actors'; who asks does not know them.
+"""What pages and commands may read and ask of running accounts. The actors' tasks answer; callers
+do not know them.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -12,11 +12,12 @@ from engine.decisions.reconciliation import Correction, Plan
 from engine.domain.account import AccountReport, UnreadableRow
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.preflight import Preflight
+from engine.domain.readiness import Readiness
 from engine.ledger import Database
 
 
 class KnownAccount(Protocol):
-    """What is known of an account now; see ``actors/account.py``."""
+    """What is currently known of an account; see ``actors/account.py``."""
 
     @property
     def id(self) -> AccountId:
@@ -36,11 +37,11 @@ class KnownAccount(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why the account cannot be read; empty where it can."""
+        """Why the account cannot be read; empty if it can."""
 
     @property
-    def key_refused(self) -> bool:
-        """Whether the exchange refused its key the last time."""
+    def readiness(self) -> Readiness:
+        """What the newest reading of it came to."""
 
     @property
     def foreign(self) -> frozenset[str]:
@@ -56,27 +57,27 @@ class KnownAccount(Protocol):
 
     @property
     def read_at(self) -> datetime | None:
-        """When the newest report came, UTC."""
+        """When the newest report arrived, UTC."""
 
     @property
     def clock_offset_s(self) -> float | None:
-        """How far the exchange's clock is ahead of ours; None where it was not told."""
+        """How far the exchange's clock is ahead of ours; None if not known."""
 
     @property
     def why_held(self) -> str:
-        """Why nothing may leave the account; empty where it may."""
+        """Why no order may leave the account; empty if one may."""
 
     async def wait_read(self) -> None:
-        """Wait until the first reading has come or has failed."""
+        """Wait until the first reading has arrived or has failed."""
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
-        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+        """Return a row of the newest reading that may concern a symbol and cannot be read."""
 
     def exits_wait(self, strategy: StrategyId) -> bool:
-        """Tell whether closing orders wait for a person."""
+        """Return whether closing orders wait for a person."""
 
     def not_compared(self) -> frozenset[Symbol]:
-        """Return the contracts that a reading of now cannot judge."""
+        """Return the contracts that a reading made now cannot judge."""
 
 
 class LiveAccount(Protocol):
@@ -96,38 +97,40 @@ class LiveAccount(Protocol):
 
     @property
     def shown_plan(self) -> str:
-        """The digest of the plan that a person was shown the last time; empty where none was since
-        the start.
+        """The digest of the plan that was last shown to a person; empty if none was shown since the
+        start.
         """
 
     def note_shown(self, digest: str) -> None:
-        """Remember which plan a person was shown."""
+        """Remember which plan was shown to a person."""
 
     def in_lane(self, copy: CopyId) -> LaneNow:
         """Return what the task knows of a copy that the ledger does not."""
 
     async def examine(self, since: datetime) -> Examined:
-        """Read at the exchange what the books are compared with; nothing is changed."""
+        """Read at the exchange what the books are compared with; changes nothing."""
 
     async def plan_corrections(self) -> Plan:
-        """Read the account and return what differs from the ledger; nothing is changed."""
+        """Read the account and return what differs from the ledger; changes nothing."""
 
     async def apply_corrections(
         self, by: str, also: Callable[[Database, tuple[Correction, ...]], None]
     ) -> Plan:
-        """Read the account and correct the ledger; returns what differed."""
+        """Read the account and correct the ledger; return what differed."""
 
     def write_plan(self, plan: Plan, by: str, at: datetime, db: Database) -> None:
-        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+        """Write a confirmed plan to the ledger; raises Changed if the ledger moved since it was
+        made.
+        """
 
     def go_on(self) -> None:
-        """Say that a person let orders out again."""
+        """Record that a person let orders out again."""
 
     async def bind(
         self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
     ) -> None:
-        """Prove an attempt by the order that a person names; raises LookupError where the exchange
-        has no such order.
+        """Prove an attempt by the order that a person names; raises LookupError if the exchange has
+        no such order.
         """
 
 
@@ -145,13 +148,13 @@ class LiveAccounts(Protocol):
         """Return the task of the account with this name."""
 
     async def check(self, name: str) -> Preflight:
-        """Check an account at its exchange now; raises LookupError where no task has it."""
+        """Check an account at its exchange now; raises LookupError if no task has it."""
 
     async def plans(self, accounts: Collection[LiveAccount]) -> dict[LiveAccount, Plan | str]:
         """Return what differs from the ledger in each account, or why it cannot be read."""
 
     def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
-        """Tell by account name how each task is doing."""
+        """Return by account name how each task is doing."""
 
     def checks(self) -> dict[str, int]:
         """Count accounts by the level of their last check."""
@@ -160,16 +163,16 @@ class LiveAccounts(Protocol):
         """Return the names of accounts that need somebody."""
 
     def failing(self) -> dict[str, str]:
-        """Tell which tasks that serve every account failed lately, and why."""
+        """Return which tasks that serve every account failed lately, and why."""
 
     def exchange_problems(self) -> dict[str, str]:
-        """Tell by exchange why its market data cannot be read, where that is so."""
+        """Return by exchange why its market data cannot be read, if so."""
 
     def wake(self) -> None:
-        """Say that a signal was recorded."""
+        """Wake the accounts: a signal was recorded."""
 
     def unquarantine(self, name: str) -> None:
         """End an account's quarantine."""
 
     def released(self, account: AccountId, copy: CopyId) -> None:
-        """Say that a copy's order is out of question: a person decided that it does not exist."""
+        """Release a copy's order: a person decided that it does not exist."""

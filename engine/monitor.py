@@ -20,8 +20,8 @@ NEWS_PAUSE_S: Final = 0.05
 
 
 class Monitor:
-    """Answer what a probe, a page or a script asks. Made by ``run``; all methods may be called from
-    any task of the loop.
+    """The answers that probes, pages and scripts ask for. Created by ``run``; all methods may be
+    called from any task of the loop.
     """
 
     def __init__(self, shared: Shared, account_tasks: AccountTasks, version: str) -> None:
@@ -45,11 +45,11 @@ class Monitor:
             self._news = trio.Event()
 
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
-        """Return what became of a signal, or None where there is no such receipt."""
+        """Return what became of a signal, or None if there is no such receipt."""
         return receipt(self._ledger.db, receipt_id)
 
     def health(self) -> HealthView:
-        """Say whether the process works; cheap, never waits."""
+        """Return whether the process works; cheap, never waits."""
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
         problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
         still = [
@@ -64,8 +64,8 @@ class Monitor:
         )
 
     def readiness(self) -> ReadinessView:
-        """Say whether orders can flow: each account's first reading is done or has visibly failed,
-        at most 30 s after the start.
+        """Return whether orders can flow: each account's first reading is done or has visibly
+        failed, at most 30 s after the start.
         """
         accounts = self._account_tasks.accounts
         late = trio.current_time() - self._started > READY_WITHIN_S
@@ -77,7 +77,13 @@ class Monitor:
         ready = (
             self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
         )
-        return ReadinessView(ready, self._ledger.healthy, len(accounts), read, failed)
+        return ReadinessView(
+            ready=ready,
+            ledger=self._ledger.healthy,
+            accounts=len(accounts),
+            accounts_reconciled=read,
+            accounts_failed=failed,
+        )
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
         """Return the newest ``limit`` rows, newest first."""
@@ -95,7 +101,7 @@ class Monitor:
             await news.wait()
             await trio.sleep(
                 NEWS_PAUSE_S
-            )  # a fan-out commits hundreds of times a second: read it in gulps
+            )  # a fan-out commits hundreds of times a second: read it in batches
         return ()
 
     async def wait_news(self, after: int) -> int:

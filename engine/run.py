@@ -1,10 +1,10 @@
-"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back its
-doors.
+"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; return its
+interfaces.
 
 What always holds: one engine per folder (the lock); nothing is claimed before the claims of an
 earlier run are owned as UNKNOWN; the engine runs in its own nursery beside the web server, never
-inside it. Stopping means: no new claims at once; the orders that are out get their answers, at most
-8.5 s, and what has none by then is recorded UNKNOWN; then everything ends.
+inside it. Stopping means: no new claims at once; the orders in flight get their answers, for at
+most 8.5 s, and those without one by then are recorded UNKNOWN; then everything ends.
 """
 
 import logging
@@ -84,10 +84,10 @@ STOP_WITHIN_S: Final = 8.5
 SWITCHES_EVERY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and
-    operators ask.
+    """The interfaces of a running engine: for bots, for probes and pages, for people at pages, and
+    for operators.
     """
 
     ingress: Ingress
@@ -95,7 +95,7 @@ class Engine:
     services: Services | None
     commands: Commands
     stop_claiming: Callable[[], None]
-    """Begin no new order from now on: the first step of stopping. Signals are still recorded, for
+    """Claim no new order from now on: the first step of stopping. Signals are still recorded, for
     the next start.
     """
 
@@ -108,8 +108,8 @@ async def run_engine(
     extra_modules: Mapping[str, Any] | None = None,
     what: str = "rexalgo serve",
 ) -> AsyncIterator[Engine]:
-    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be
-    mended before it can start.
+    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be fixed
+    before it can start.
 
     ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
     """
@@ -129,7 +129,9 @@ async def run_engine(
             keyring = Keyring(ledger, clock, config.key_place, key)
             await keyring.open()
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
-            engine = await _Engine.begin(config, plugins, ledger, keyring, clock)
+            engine = await _Engine.begin(
+                config, plugins=plugins, ledger=ledger, keyring=keyring, clock=clock
+            )
             async with engine.running() as doors:
                 yield doors
             engine.mark.keep(clock.now())
@@ -139,7 +141,7 @@ async def run_engine(
 
 
 class _Engine:
-    """Hold what was wired, so that provisioning can add to it while it runs."""
+    """The wired parts, so that provisioning can add to them while the engine runs."""
 
     def __init__(
         self,
@@ -171,14 +173,14 @@ class _Engine:
         self._account_tasks = AccountTasks(seed=epoch)
         self.mark = mark
         self._shared = Shared(
-            ledger,
-            clock,
-            _pace(config),
-            config.limits,
-            epoch,
-            self._feeds,
-            trio.Semaphore(config.engine.claims_unsent_max),
-            partial(subscription, ledger.db),
+            ledger=ledger,
+            clock=clock,
+            pace=_pace(config),
+            limits=config.limits,
+            epoch=epoch,
+            feeds=self._feeds,
+            unsent=trio.Semaphore(config.engine.claims_unsent_max),
+            read_subscription=partial(subscription, ledger.db),
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
         self._breakers = Breakers(
@@ -190,7 +192,7 @@ class _Engine:
         cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock
     ) -> "_Engine":
         """Start a new ownership epoch and own what an earlier run left behind; a ledger that may be
-        old starts still.
+        old starts frozen.
         """
         now, mark = clock.now(), MarkKeeper(config, ledger.db)
         mark.keep(
@@ -201,7 +203,7 @@ class _Engine:
 
         def start(db: Database) -> tuple[int, int]:
             if mark.old:
-                stand_still(db, EVERYBODY, "", mark.old, now)
+                stand_still(db, account=EVERYBODY, name="", cause=mark.old, at=now)
             if is_copy(db):
                 take_into_use(db)
             epoch = begin_run(db, to_us(now))
@@ -221,7 +223,15 @@ class _Engine:
                 "looked up",
                 orphans,
             )
-        return cls(config, plugins, ledger, keyring, clock, epoch, mark)
+        return cls(
+            config,
+            plugins=plugins,
+            ledger=ledger,
+            keyring=keyring,
+            clock=clock,
+            epoch=epoch,
+            mark=mark,
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
@@ -256,7 +266,11 @@ class _Engine:
                 await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
                     yield Engine(
-                        ingress, monitor, open_services(context), commands, self._shared.stop
+                        ingress=ingress,
+                        monitor=monitor,
+                        services=open_services(context),
+                        commands=commands,
+                        stop_claiming=self._shared.stop,
                     )
                 finally:
                     self._shared.stop()
@@ -277,18 +291,18 @@ class _Engine:
 
     def _context(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> EngineContext:
         return EngineContext(
-            self._config,
-            self._ledger,
-            self._clock,
-            lambda: self._plugins,
-            self._keyring.open,
-            reload,
-            self._account_tasks,
-            self._try_login,
-            receive,
-            self._keyring,
-            self.mark,
-            self._feeds,
+            config=self._config,
+            ledger=self._ledger,
+            clock=self._clock,
+            plugins=lambda: self._plugins,
+            open_vault=self._keyring.open,
+            changed=reload,
+            live=self._account_tasks,
+            try_login=self._try_login,
+            receive=receive,
+            keyring=self._keyring,
+            mark=self.mark,
+            feeds=self._feeds,
         )
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
@@ -298,10 +312,10 @@ class _Engine:
         login = AccountLogin(AccountId("trying"), credentials)
         session = ExchangeSession(
             self._plugins.exchanges[exchange],
-            login,
-            self._contexts[exchange],
-            self._limiter,
-            self._shared.pace.send_deadline_s,
+            login=login,
+            context=self._contexts[exchange],
+            limiter=self._limiter,
+            send_deadline_s=self._shared.pace.send_deadline_s,
             why_held=lambda: "an account that is only tried sends nothing",
         )
         try:
@@ -319,21 +333,28 @@ class _Engine:
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(
             1, 60.0 / per_minute, max(1, per_minute // 4)
-        )  # a period of one delivery: nobody waits, what is above is refused
+        )  # a period of one delivery: nobody waits, what exceeds it is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
-        return Ingress(self._shared, self._account_tasks, nursery, self._limiter, limit, default)
+        return Ingress(
+            self._shared,
+            account_tasks=self._account_tasks,
+            nursery=nursery,
+            limiter=self._limiter,
+            webhook_limit=limit,
+            default_source=default,
+        )
 
     async def _cut_sends(self) -> None:
-        """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up
-        at the next start.
+        """Cut off what is in flight 8.5 s after the stop began: each order is recorded UNKNOWN and
+        looked up at the next start.
         """
         await trio.sleep_until((self._shared.stopping_since or trio.current_time()) + STOP_WITHIN_S)
         for scope in tuple(self._shared.sends):
             scope.cancel()
 
     async def _watch_switches(self) -> None:
-        """Take over switches that another process wrote: the last way in when the control socket
-        does not answer.
+        """Adopt switches that another process wrote: the last way in if the control socket does not
+        answer.
         """
         while True:
             self._use_switches()
@@ -350,7 +371,7 @@ class _Engine:
     # What provisioning and commands change
 
     async def _reload(self, nursery: trio.Nursery, ingress: Ingress) -> None:
-        """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts
+        """Adopt what the ledger says: switches, strategies, endpoints, subscriptions, new accounts
         and streams.
         """
         db = self._ledger.db
@@ -399,22 +420,22 @@ class _Engine:
             keys = self._keys(row.id, now) if row.enabled else ()
             made.append(
                 Endpoint(
-                    row.id,
-                    strategy.id,
-                    strategy.name,
-                    read_scope(strategy.symbols, row.settings),
-                    source,
-                    keys,
-                    row.is_deleted,
-                    row.token_hash,
-                    str(row.settings.get("sell", "close")),
+                    id=row.id,
+                    strategy=strategy.id,
+                    strategy_name=strategy.name,
+                    scope=read_scope(strategy.symbols, row.settings),
+                    source=source,
+                    keys=keys,
+                    is_deleted=row.is_deleted,
+                    token_hash=row.token_hash,
+                    sell=str(row.settings.get("sell", "close")),
                 )
             )
         return made
 
     def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
-        """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and
-        every other account goes on.
+        """Open an endpoint's secrets; return none if one does not open: its deliveries are refused,
+        and everything else goes on.
         """
         try:
             return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, now)
@@ -447,11 +468,11 @@ class _Engine:
             raise RexAlgoError(f"account {row.name}: expected {refused}")
         state = Account(
             row.id,
-            row.name,
-            row.exchange,
-            environment.value,
-            self._shared,
-            partial(self._new_session, row.id, row.exchange),
+            name=row.name,
+            exchange=row.exchange,
+            environment=environment.value,
+            shared=self._shared,
+            new_session=partial(self._new_session, row.id, row.exchange),
         )
         self._account_tasks.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version
@@ -470,12 +491,12 @@ class _Engine:
         )
         return ExchangeSession(
             self._plugins.exchanges[exchange],
-            login,
-            self._contexts[exchange],
-            self._limiter,
-            self._shared.pace.send_deadline_s,
-            self._shared.sends,
-            self._breakers.circuits[exchange],
+            login=login,
+            context=self._contexts[exchange],
+            limiter=self._limiter,
+            send_deadline_s=self._shared.pace.send_deadline_s,
+            sends=self._shared.sends,
+            circuit=self._breakers.circuits[exchange],
             why_held=partial(self._shared.why_held, identifier),
         )
 
@@ -496,13 +517,13 @@ class _Engine:
         http = HttpClientFactory()
         record = partial(ingress.emit, row.id, row.source, row.symbols)
         context = StrategyStream(
-            row.name,
-            row.symbols,
-            row.params,
-            self._clock,
-            http,
-            tuple(self._feeds.values()),
-            record,
+            strategy=row.name,
+            symbols=row.symbols,
+            params=row.params,
+            clock=self._clock,
+            http=http,
+            feeds=tuple(self._feeds.values()),
+            record=record,
         )
         nursery.start_soon(
             run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http
@@ -523,14 +544,14 @@ def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
 def _pace(config: Config) -> Pace:
     engine = config.engine
     return Pace(
-        engine.entry_age_s,
-        engine.price_age_s,
-        engine.send_deadline_s,
-        engine.claims_unsent_max,
-        engine.reconcile_active_s,
-        engine.reconcile_idle_s,
-        engine.not_confirmed_after_s,
-        engine.resting_entry_s,
-        engine.unprotected_s,
-        engine.trading_day_zone,
+        entry_age_s=engine.entry_age_s,
+        price_age_s=engine.price_age_s,
+        send_deadline_s=engine.send_deadline_s,
+        claims_unsent_max=engine.claims_unsent_max,
+        reconcile_active_s=engine.reconcile_active_s,
+        reconcile_idle_s=engine.reconcile_idle_s,
+        not_confirmed_after_s=engine.not_confirmed_after_s,
+        resting_entry_s=engine.resting_entry_s,
+        unprotected_s=engine.unprotected_s,
+        trading_day_zone=engine.trading_day_zone,
     )

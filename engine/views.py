@@ -1,5 +1,5 @@
-"""What the engine hands to the web and the command line: plain frozen values that list what may be
-shown, nothing else.
+"""What the engine returns to the web and the command line: plain frozen values that list what may
+be shown, nothing else.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class ReceptionKind(Enum):
-    """How a delivery was received; the web maps each to one HTTP status."""
+    """How a delivery was received; the web maps each value to one HTTP status."""
 
     ACCEPTED = "accepted"  # 202
     DUPLICATE = "duplicate"  # 200
@@ -22,14 +22,13 @@ class ReceptionKind(Enum):
     UNAVAILABLE = "unavailable"  # 503 + Retry-After
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
-    """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of
-    the input is repeated.
+    """The answer to one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID;
+    nothing of the input is repeated.
 
-    ``ignored_fields`` counts the fields of the body that nobody here knows. ``mirrored`` is False
-    with a ``reason`` when no order of the signal will reach any exchange: its copies exist and end
-    so.
+    ``ignored_fields`` counts the unknown fields of the body. ``mirrored`` is False with a
+    ``reason`` if no order of the signal will reach any exchange: its copies exist and end so.
     """
 
     kind: ReceptionKind
@@ -43,10 +42,10 @@ class Reception:
     ignored_fields: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptView:
-    """Tell a sender what became of a signal, never who the followers are. ``open`` counts copies
-    without a final outcome.
+    """What became of a signal, as its sender may see it: never who the followers are. ``open``
+    counts copies without a final outcome.
     """
 
     signal_id: str
@@ -61,9 +60,9 @@ class ReceiptView:
     environments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
-    """Show one change of one copy's outcome; ``sequence`` is the ledger's event number (the live
+    """One change of one copy's outcome; ``sequence`` is the ledger's event number (the live
     stream's event id).
     """
 
@@ -85,8 +84,8 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """Say whether the process works and takes signals: cheap. ``problems`` also tell that nothing
-    is sent, though signals are taken.
+    """Whether the process works and takes signals; cheap. ``problems`` also include that nothing is
+    sent, though signals are taken.
     """
 
     ok: bool
@@ -95,10 +94,10 @@ class HealthView:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessView:
-    """Say whether orders can flow: ledger open, actors started, each account's first reconcile done
-    or visibly failed.
+    """Whether orders can flow: ledger open, actors started, each account's first reconcile done or
+    visibly failed.
     """
 
     ready: bool
@@ -108,13 +107,13 @@ class ReadinessView:
     accounts_failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
-    """Show one order attempt of a copy.
+    """One order attempt of a copy.
 
-    ``kind``: the leg that it was for, ``entry`` or ``exit``. ``price`` and ``fee`` (net of what was
-    paid back) are what is known by now, from the books, which may be told later than the order
-    ended; None is not known yet, or nothing filled.
+    ``kind``: the leg that it was for, ``entry`` or ``exit``. ``price`` and ``fee`` (net of rebates)
+    are what the books know by now, which may be reported after the order ended; None is not known
+    yet, or nothing filled.
     """
 
     number: int
@@ -133,20 +132,20 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class WhyEvent:
-    """Show one step of a copy's story."""
+    """One step in a copy's history."""
 
     at: datetime
     code: str
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhyView:
-    """Explain one copy: what became of it with numbers, sentence, the setting that would change it,
-    and whose move it is.
+    """The explanation of one copy: what became of it with numbers, sentence, the setting that would
+    change it, and whose move it is.
 
-    ``code`` is None while the copy waits. ``now`` says what of its strategy stands at the moment,
-    empty where nothing more is to be said.
+    ``code`` is None while the copy waits. ``now`` is what its strategy still has open at the
+    moment, empty if there is nothing more to say.
     """
 
     signal_id: str
@@ -166,10 +165,10 @@ class WhyView:
     now: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownView:
-    """Show one order whose fate is not proven: ``state`` is unknown (being looked up) or
-    not_confirmed (no trace was found).
+    """One order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed
+    (no trace was found).
     """
 
     signal_id: str
@@ -184,9 +183,9 @@ class UnknownView:
     claimed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchView:
-    """Show one switch that is on; ``level`` is entries, reduce or flatten."""
+    """One switch that is on; ``level`` is entries, reduce or flatten."""
 
     scope: str
     target: str
@@ -198,8 +197,8 @@ class SwitchView:
 
 @dataclass(frozen=True, slots=True)
 class StillOpenView:
-    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence,
-    ``is_asked`` whether an exit was asked for.
+    """One share, or entry in flight, that is still open; ``why`` is a plain sentence, ``is_asked``
+    whether an exit was requested.
     """
 
     account_id: str
@@ -216,9 +215,9 @@ class StillOpenView:
     is_asked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
-    """Show one alert."""
+    """One alert."""
 
     at: datetime
     code: str
@@ -231,9 +230,7 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class HoldingView:
-    """Show what a strategy holds in one symbol of an account; ``share`` is in units of the base
-    asset.
-    """
+    """What a strategy holds in one symbol of an account; ``share`` is in units of the base asset."""
 
     symbol: str
     side: str
@@ -241,10 +238,10 @@ class HoldingView:
     strategy: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRowView:
-    """Show one account: how many symbols strategies hold, how many orders wait to be planned, how
-    many are unproven.
+    """One account: how many symbols strategies hold, how many orders wait to be planned, how many
+    are unproven.
     """
 
     name: str
@@ -256,9 +253,9 @@ class AccountRowView:
     holdings: tuple[HoldingView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the
+    """The status of this installation, from the ledger alone. Counts of copies and alerts cover the
     last 24 hours.
     """
 

@@ -1,3 +1,1 @@
-"""The web: signed webhooks in, receipts, health and the live page out. It shows and asks through
-one object; it holds no trading rule.
-"""
+"""The web: webhooks, receipts and probes for bots, pages for people. It holds no trading rule."""

@@ -1,63 +1,68 @@
-"""Put the rooms together into one Quart-Trio app: routes, error answers, headers. No engine is
-started here.
+"""The Quart-Trio app: every route, the answers to errors, and the headers of every answer.
+
+Nothing of the engine is started here.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from quart import Response, request
+from quart import Response, current_app, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from web.asgi import SteadyHTTPConnection
-from web.bots import error_answer, register_bots
-from web.door.security import register_security
-from web.door.sign_in import register_sign_in
+from web.bots import Bots, error_answer
+from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import NO_STORE, security_headers
-from web.live import register_live
-from web.operators.pages import register_operators
-from web.operators.switching import register_switches
-from web.pages import error_page, register_static
-from web.pulse import register_pulse
-from web.rooms import Room, Rooms, Who
+from web.identity import join, security, sign_in
+from web.live import LivePage
+from web.operators import overview, people, records, switches, unknowns
+from web.pages import error_page, static_file
+from web.pulse import PulseStreams
+from web.routes import Route, Who, get
 from web.settings import WebSettings
-from web.studio.pages import register_studio
-from web.traders.accounts import register_accounts
-from web.traders.follow import register_follow
-from web.traders.home import register_home
-from web.traders.signals import register_signals
-from web.traders.strategies import register_strategies
+from web.studio import debugger, strategy, tradingview, webhook
+from web.studio import overview as studio
+from web.traders import accounts, follow, home, performance, signals, strategies
 
-_WORDS = {
+PAGES: Final[tuple[Route, ...]] = (
+    *sign_in.ROUTES,
+    *join.ROUTES,
+    *security.ROUTES,
+    *home.ROUTES,
+    *signals.ROUTES,
+    *follow.ROUTES,
+    *strategies.ROUTES,
+    *performance.ROUTES,
+    *accounts.ROUTES,
+    *studio.ROUTES,
+    *strategy.ROUTES,
+    *webhook.ROUTES,
+    *tradingview.ROUTES,
+    *debugger.ROUTES,
+    *overview.ROUTES,
+    *unknowns.ROUTES,
+    *people.ROUTES,
+    *records.ROUTES,
+    *switches.ROUTES,
+)
+_ERRORS: Final = {
     400: ("bad_request", "The request could not be read."),
     403: (
         "forbidden",
-        "This was not sent from a page of this place, or the page was old. Load it again and "
+        "This was not sent from a page of this place, or the page was too old. Load it again and "
         "repeat.",
     ),
     404: ("not_found", "There is nothing here."),
-    405: ("method_not_allowed", "This address does not take that method."),
+    405: ("method_not_allowed", "This address does not support that method."),
     408: ("too_slow", "The body did not arrive in time."),
-    429: ("too_many", "Too many pages of yours are open. Close some."),
-    413: ("too_large", "The body is larger than is taken here."),
+    413: ("too_large", "The body is larger than the limit."),
+    429: ("too_many", "You have too many pages open. Close some."),
 }
-OTHER_ROOMS: Final = (
-    Room("/api/webhooks/copy-trading/<path:endpoint>", ("POST",), Who.BOT),
-    Room("/hooks/tv/<path:token>", ("POST",), Who.BOT),
-    Room("/api/receipts/<path:receipt_id>", ("GET",), Who.BOT),
-    Room("/api/health", ("GET",), Who.ANYONE),
-    Room("/api/ready", ("GET",), Who.ANYONE),
-    Room("/static/<name>", ("GET",), Who.ANYONE),
-    Room("/live", ("GET",), Who.HERE),
-    Room("/events", ("GET",), Who.HERE),
-)
-"""The routes that are no pages with sessions, with who may come in; a test holds that there is no
-other.
-"""
+_OWN_FAULT: Final = ("failed", "Something here failed, and it was logged. Try again shortly.")
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")
-_OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
 
 
 def _utc_now() -> datetime:
@@ -67,66 +72,61 @@ def _utc_now() -> datetime:
 def create_app(
     engine: Engine, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now
 ) -> QuartTrio:
-    """Make the app over an engine. ``now`` is the clock for the time of receipt (UTC).
+    """Return the app over an engine. ``now`` is the clock (UTC).
 
-    Without services it takes signals and shows the live page only.
+    Without services it takes signals and shows the live page only. ``app.config["ROUTES"]`` lists
+    every route with who may use it.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.asgi_http_class = SteadyHTTPConnection
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
-    register_bots(app, engine.ingress, engine.monitor, settings, now)
-    register_live(app, engine.monitor, settings)
-    register_static(app)
+    routes: list[Route] = [
+        *Bots(engine.ingress, engine.monitor, settings, now).routes(),
+        *LivePage(engine.monitor, settings).routes(),
+        get("/static/<name>", Who.ANYONE, static_file),
+    ]
+    for route in routes:
+        app.add_url_rule(route.address, route.endpoint, route.handler, methods=[route.method])
     if engine.services is not None:
-        rooms = Rooms(app, engine.services, settings, now)
-        register_sign_in(rooms)
-        register_security(rooms)
-        register_pulse(rooms, engine.monitor)
-        register_home(rooms)
-        register_signals(rooms)
-        register_follow(rooms)
-        register_strategies(rooms)
-        register_accounts(rooms)
-        register_studio(rooms)
-        register_switches(rooms, register_operators(rooms, engine.commands))
-        app.config["ROOMS"] = (*rooms.declared, *OTHER_ROOMS)
-    _register_errors(app)
-    _register_headers(app, settings)
+        dispatcher = Dispatcher(app, engine.services, engine.commands, settings, now)
+        pages = (*PAGES, *PulseStreams(engine.monitor).routes())
+        dispatcher.add(pages)
+        routes += (*dispatcher.own_routes, *pages)
+    app.config["ROUTES"] = tuple(routes)
+    app.register_error_handler(HTTPException, _answer_refusal)
+    app.register_error_handler(Exception, _answer_failure)
+    _add_headers(app, settings)
     return app
 
 
-def _register_errors(app: QuartTrio) -> None:
-    @app.errorhandler(HTTPException)
-    async def refused(error: HTTPException) -> Response:
-        answer = _error(error.code or 500)
-        allowed = getattr(error, "valid_methods", None)
-        if allowed:
-            answer.headers["Allow"] = ", ".join(sorted(allowed))
-        return answer
+async def _answer_refusal(error: HTTPException) -> Response:
+    answer = _error(error.code or 500)
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        answer.headers["Allow"] = ", ".join(sorted(allowed))
+    return answer
 
-    @app.errorhandler(Exception)
-    async def failed(error: Exception) -> Response:
-        app.logger.error("a page failed", exc_info=error)
-        return _error(503)
+
+async def _answer_failure(error: Exception) -> Response:
+    current_app.logger.error("a page failed", exc_info=error)
+    return _error(503)
 
 
 def _error(status: int) -> Response:
-    code, message = _WORDS.get(status, _OWN_FAULT if status >= 500 else _WORDS[400])
+    code, message = _ERRORS.get(status, _OWN_FAULT if status >= 500 else _ERRORS[400])
     is_api = request.path == "/api" or request.path.startswith("/api/")
     answer = error_answer(status, code, message) if is_api else error_page(status, message)
     if status == 503:
         answer.headers["Retry-After"] = "5"
     if request.method not in _BODILESS:
-        answer.headers["Connection"] = (
-            # the body may not have been read: then the connection ends, and the client must know
-            "close"
-        )
+        # the body may not have been read: then the connection ends, and the client must know
+        answer.headers["Connection"] = "close"
     return answer
 
 
-def _register_headers(app: QuartTrio, settings: WebSettings) -> None:
+def _add_headers(app: QuartTrio, settings: WebSettings) -> None:
     fixed = security_headers(https=settings.https)
 
     @app.after_request

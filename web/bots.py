@@ -1,9 +1,9 @@
-"""The bots' room: signed webhooks in, receipts out, and whether this place is well.
+"""The routes for bots and probes: signed webhooks, TradingView alerts, receipts, health, readiness.
 
-What must hold: verification, parsing and recording are the engine's; this file caps size and time,
-hands over the raw delivery, and turns the answer into one status. Nothing of the input is repeated,
-no input gives a 5xx but 503, and nothing that must happen stands after ``ingress.receive``: a
-sender that hangs up cancels its handler.
+The engine verifies, parses and records a delivery. This module caps its size and time, hands it
+over raw, and turns the result into one status. An answer repeats nothing of the input, and no input
+gives a 5xx but 503. Nothing that must happen comes after ``ingress.receive``: a sender that hangs
+up cancels its handler.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Final
 
 from quart import Response
 from quart import request as http
-from quart_trio import QuartTrio
 
 from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
 from web.engine_port import Ingress, Monitor
 from web.requests import asks_locally, client, header_pairs
+from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
@@ -28,8 +28,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
-UNAVAILABLE: Final = Reception(ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
-_NOT_AUTHENTIC: Final = Reception(ReceptionKind.NOT_AUTHENTIC)
+UNAVAILABLE: Final = Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
+_NOT_AUTHENTIC: Final = Reception(kind=ReceptionKind.NOT_AUTHENTIC)
 
 _STATUS: Final[Mapping[ReceptionKind, int]] = {
     ReceptionKind.ACCEPTED: 202,
@@ -49,10 +49,10 @@ _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
     ),
     ReceptionKind.NOT_AUTHENTIC: (
         "not_authentic",
-        "The signature, the endpoint or the time does not fit. Check all three.",
+        "The signature, the endpoint or the time is wrong. Check all three.",
     ),
     ReceptionKind.MALFORMED: ("malformed", "The body is not the JSON that was expected."),
-    ReceptionKind.INVALID: ("invalid", "A field of the body does not fit."),
+    ReceptionKind.INVALID: ("invalid", "A field of the body is wrong."),
     ReceptionKind.GONE: ("gone", "This endpoint was deleted. Stop sending to it."),
     ReceptionKind.LIMITED: (
         "limited",
@@ -65,74 +65,88 @@ _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
 }
 
 
-def register_bots(
-    app: QuartTrio,
-    ingress: Ingress,
-    monitor: Monitor,
-    settings: WebSettings,
-    now: Callable[[], datetime],
-) -> None:
-    """Add the rooms under /api to the app."""
+class Bots:
+    """The routes for bots and probes of one app."""
 
-    @app.post("/api/webhooks/copy-trading/<path:endpoint>")
-    async def receive(endpoint: str) -> Response:
-        body = await http.get_data(
-            cache=False, as_text=False, parse_form_data=False
-        )  # 413 and 408 come from here
-        if not _ID.fullmatch(endpoint):
-            return reception_answer(_NOT_AUTHENTIC)
-        delivery = Delivery(body, header_pairs(), client(settings), now())
-        return reception_answer(await _receive(ingress.receive, endpoint, delivery))
+    def __init__(
+        self,
+        ingress: Ingress,
+        monitor: Monitor,
+        settings: WebSettings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ingress = ingress
+        self._monitor = monitor
+        self._settings = settings
+        self._now = now
 
-    @app.post("/hooks/tv/<path:token>")
-    async def receive_alert(token: str) -> Response:
-        body = await http.get_data(cache=False, as_text=False, parse_form_data=False)
-        if not _TOKEN.fullmatch(token):
-            return reception_answer(_NOT_AUTHENTIC)
-        delivery = Delivery(body, header_pairs(), client(settings), now())
-        return reception_answer(await _receive(ingress.receive_by_token, token, delivery))
-
-    @app.get("/api/receipts/<path:receipt_id>")
-    async def receipt(receipt_id: str) -> Response:
-        view = await monitor.receipt(receipt_id) if _ID.fullmatch(receipt_id) else None
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes, all without a session."""
         return (
-            error_answer(404, "not_found", "There is no such receipt.")
-            if view is None
-            else json_answer(200, _receipt(view))
+            post("/api/webhooks/copy-trading/<path:endpoint>", Who.BOT, self.receive),
+            post("/hooks/tv/<path:token>", Who.BOT, self.receive_alert),
+            get("/api/receipts/<path:receipt_id>", Who.BOT, self.receipt),
+            get("/api/health", Who.ANYONE, self.health),
+            get("/api/ready", Who.ANYONE, self.ready),
         )
 
-    @app.get("/api/health")
-    async def health() -> Response:
-        view = monitor.health()
-        told = {
+    async def receive(self, endpoint: str) -> Response:
+        """Take a signed delivery."""
+        delivery = await self._delivery()
+        if not _ID.fullmatch(endpoint):
+            return reception_answer(_NOT_AUTHENTIC)
+        return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
+
+    async def receive_alert(self, token: str) -> Response:
+        """Take a delivery whose address carries a secret token instead of a signature."""
+        delivery = await self._delivery()
+        if not _TOKEN.fullmatch(token):
+            return reception_answer(_NOT_AUTHENTIC)
+        return reception_answer(await _receive(self._ingress.receive_by_token, token, delivery))
+
+    async def receipt(self, receipt_id: str) -> Response:
+        """Answer what became of a signal."""
+        view = await self._monitor.receipt(receipt_id) if _ID.fullmatch(receipt_id) else None
+        if view is None:
+            return error_answer(404, "not_found", "There is no such receipt.")
+        return json_answer(200, _receipt(view))
+
+    async def health(self) -> Response:
+        """Answer whether the process works."""
+        view = self._monitor.health()
+        fields = {
             "ok": view.ok,
             "version": view.version,
             "uptime_s": round(view.uptime_s, 1),
             "problems": list(view.problems),
         }
-        return json_answer(200 if view.ok else 503, told)
+        return json_answer(200 if view.ok else 503, fields)
 
-    @app.get("/api/ready")
-    async def ready() -> Response:
-        view = monitor.readiness()
-        return json_answer(
-            200 if view.ready else 503, _readiness(view, names=asks_locally(settings))
-        )
+    async def ready(self) -> Response:
+        """Answer whether orders can flow."""
+        view = self._monitor.readiness()
+        fields = _readiness(view, names=asks_locally(self._settings))
+        return json_answer(200 if view.ready else 503, fields)
+
+    async def _delivery(self) -> Delivery:
+        # 413 and 408 come from reading the body
+        body = await http.get_data(cache=False, as_text=False, parse_form_data=False)
+        return Delivery(body, header_pairs(), client(self._settings), self._now())
 
 
 def reception_answer(reception: Reception) -> Response:
-    """Turn a reception into its one HTTP answer."""
+    """Return the HTTP answer for a reception."""
     status = _STATUS[reception.kind]
     if reception.kind in (ReceptionKind.ACCEPTED, ReceptionKind.DUPLICATE):
         return json_answer(status, _taken(reception))
     code, message = _WORDS[reception.kind]
-    told: dict[str, object] = {"ok": False, "error": code, "message": message}
+    fields: dict[str, object] = {"ok": False, "error": code, "message": message}
     if reception.kind in (ReceptionKind.MALFORMED, ReceptionKind.INVALID):
-        told |= {
+        fields |= {
             "field": _safe_field(reception.field),
             "expected": reception.expected or "JSON as the webhook guide shows it",
         }
-    answer = json_answer(status, told)
+    answer = json_answer(status, fields)
     if reception.kind in (ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE):
         answer.headers["Retry-After"] = str(max(1, reception.retry_after_s or _RETRY_AFTER_S))
     return answer
@@ -143,45 +157,44 @@ def error_answer(status: int, code: str, message: str) -> Response:
     return json_answer(status, {"ok": False, "error": code, "message": message})
 
 
-def json_answer(status: int, told: Mapping[str, object]) -> Response:
+def json_answer(status: int, fields: Mapping[str, object]) -> Response:
     """Answer with compact JSON."""
     return Response(
-        json.dumps(told, separators=(",", ":")), status=status, content_type="application/json"
+        json.dumps(fields, separators=(",", ":")), status=status, content_type="application/json"
     )
 
 
 async def _receive(
     take: Callable[[str, Delivery], Awaitable[Reception]], endpoint: str, delivery: Delivery
 ) -> Reception:
-    """Ask the engine; an unexpected failure is told as "not now", because a signal may safely be
-    sent again.
+    """Hand a delivery to the engine; an unexpected failure becomes UNAVAILABLE (503).
+
+    The sender may safely send the signal again.
     """
     reception = UNAVAILABLE
     try:
         reception = await take(endpoint, delivery)
-    except* Exception as group:  # the web boundary; a cancellation beside the error goes on upwards
+    except* Exception as group:  # a cancellation beside the error propagates
         log.error("a delivery could not be taken and was answered with 503", exc_info=group)
     return reception
 
 
 def _taken(reception: Reception) -> dict[str, object]:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "ok": True,
         "signal_id": reception.signal_id,
         "duplicate": reception.kind is ReceptionKind.DUPLICATE,
         "receipt": f"/api/receipts/{reception.receipt_id}",
     }
     if reception.ignored_fields:
-        told |= {"ignored_fields": reception.ignored_fields}
+        fields |= {"ignored_fields": reception.ignored_fields}
     if not reception.mirrored:
-        told |= {"mirrored": False, "reason": reception.reason}
-    return told
+        fields |= {"mirrored": False, "reason": reception.reason}
+    return fields
 
 
 def _safe_field(field: str | None) -> str:
-    """Return the field's path, or "body" where it carries more than a name: an unknown key is the
-    sender's own text.
-    """
+    """Return the field's path, or "body" where it is no plain name: it may be the sender's text."""
     return field if field is not None and _FIELD.fullmatch(field) else "body"
 
 
@@ -202,12 +215,14 @@ def _receipt(view: ReceiptView) -> dict[str, object]:
 
 
 def _readiness(view: ReadinessView, *, names: bool) -> dict[str, object]:
-    """List what may be shown; the names of failed accounts only to a person on this machine."""
-    told: dict[str, object] = {
+    """Return the fields of readiness; ``names`` adds the names of failed accounts."""
+    fields: dict[str, object] = {
         "ready": view.ready,
         "ledger": view.ledger,
         "accounts": view.accounts,
         "accounts_reconciled": view.accounts_reconciled,
         "accounts_failed": len(view.accounts_failed),
     }
-    return told | {"failures": dict(view.accounts_failed)} if names else told
+    if names:
+        fields["failures"] = dict(view.accounts_failed)
+    return fields

@@ -1,11 +1,8 @@
-"""Charts as SVG from the server: a running result, a worth, its falls, and bars. Pure; styled by
-classes, readable in both themes.
+"""Charts as SVG, drawn on the server: a running result, equity, drawdown, and bars. Pure.
 
-A pixel is a pixel at every width: heights are fixed, places along the width are percent, and only
-the path is stretched, so text and strokes keep their size on a phone and on a wide screen. Each
-chart has a title and a description for whoever does not see it, and its points as data for the
-small module that tells values on hover and by arrow keys. The page keeps what is to the left of the
-plot free.
+Only the path of a line is stretched to the width of the page; text and strokes keep their size on a
+phone and on a wide screen. Each chart has a title and a description for whoever does not see it.
+Its colours are classes of the style sheet, readable in both themes.
 """
 
 from bisect import bisect_right
@@ -19,35 +16,46 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from web.scales import Scale, falls, scale_of, thinned, tick_text, time_ticks
+from web.chart_parts import (
+    HEIGHT,
+    Spot,
+    axis_text,
+    element_name,
+    frame,
+    time_axis,
+    time_text,
+    value_axis,
+    value_text,
+    y_of,
+)
+from web.scales import Scale, drawdowns, scale_of, thinned
 
-HEIGHT: Final = 220
-TOP: Final = 24
-BOTTOM: Final = 194
-_POINTS_MAX: Final = 240
-_ACROSS: Final = 1000
-"""The width in which paths are written before they are stretched."""
-_BAR_LABELS: Final = 5
 GAP: Final = timedelta(hours=3)
-"""Longer than between two points of an account that is read: one is written an hour at least."""
-_BAR_WIDEST: Final = 8.0
+"""Longer than between two readings of an account that is read: at least one an hour is kept."""
+_POINTS_MAX: Final = 240
+_PATH_WIDTH: Final = 1000
+"""The width in which a path is written before it is stretched."""
+_BAR_LABELS: Final = 5
+_BAR_WIDTH_MAX: Final = 8.0
 Points = Sequence[tuple[datetime, Decimal]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
-    """Hold a point that is drawn: how far along in percent, how far down in pixels, and what is
-    told of it.
+class _Style:
+    """What a chart over time shows, and how its line is drawn.
+
+    ``zero``: the scale includes 0, and the area down to it is shaded. ``jumps_since``: after it the
+    value stood still between points; None where it never did. ``signed``: a gain has a plus sign.
+    ``drawdown``: the values are drawdowns. ``gaps``: the line is broken where nothing was read.
     """
 
-    x: float
-    y: float
-    value: str
-    label: str
-    jumps: bool = False
-    """The value stood still until here, and then changed at once."""
-    begins: bool = False
-    """Nothing is known of the time before it: the line begins anew."""
+    title: str
+    unit: str
+    zero: bool = False
+    jumps_since: datetime | None = None
+    signed: bool = False
+    drawdown: bool = False
+    gaps: bool = False
 
 
 def result_chart(
@@ -58,140 +66,150 @@ def result_chart(
     until: datetime,
     exact_since: datetime | None = None,
 ) -> Markup:
-    """Draw a running result up to a moment, shaded to its zero line. Begin with a point of 0; needs
-    two.
+    """Draw a running result up to ``until``, shaded to its zero line.
 
-    Since ``exact_since`` it jumps at each point, a close; before (None: everywhere) points are ends
-    of days, and it goes straight between.
+    The points begin with one of 0; fewer than two draw nothing. Since ``exact_since`` each point is
+    a close, where the line jumps. Before it (None: everywhere) points are the ends of days, with
+    straight lines between them.
     """
-    points = (
-        [*points, (until, points[-1][1])] if len(points) > 1 and until > points[-1][0] else points
-    )
-    jumps = until if exact_since is None else exact_since
-    return _timeline(
-        points,
-        [float(value) for _, value in points],
-        _Kind(title, unit, zero=True, jumps_since=jumps, signed=True),
-        zone,
-    )
+    if len(points) > 1 and until > points[-1][0]:
+        points = [*points, (until, points[-1][1])]
+    style = _Style(title, unit, zero=True, jumps_since=exact_since or until, signed=True)
+    return _timeline(points, _floats(points), style, zone)
 
 
-def worth_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
-    """Draw what something was worth over time, close up: the scale need not include 0, so nothing
-    is shaded. Needs two points.
+def equity_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
+    """Draw equity over time; fewer than two points draw nothing.
+
+    The scale need not include 0, so nothing is shaded. The line is broken where nothing was read
+    for longer than ``GAP``.
+    """
+    return _timeline(points, _floats(points), _Style(title, unit, gaps=True), zone)
+
+
+def drawdown_chart(points: Points, title: str, zone: str) -> Markup:
+    """Draw the drawdown of an equity in percent, downward from 0; fewer than two points draw nothing.
 
     The line is broken where nothing was read for longer than ``GAP``.
     """
-    return _timeline(
-        points, [float(value) for _, value in points], _Kind(title, unit, gaps=True), zone
-    )
+    style = _Style(title, "%", zero=True, drawdown=True, gaps=True)
+    return _timeline(points, drawdowns(_floats(points)), style, zone)
 
 
-def falls_chart(points: Points, title: str, zone: str) -> Markup:
-    """Draw how far a worth lay below its highest so far, in percent, downward from 0, broken as the
-    worth is. Needs two points.
+def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -> Markup:
+    """Draw a bar for each (name, short name, value): up for a gain, down and hatched for a loss.
+
+    No bars draw nothing.
     """
-    return _timeline(
-        points,
-        falls([float(value) for _, value in points]),
-        _Kind(title, "%", zero=True, falls=True, gaps=True),
-        zone,
-    )
+    if not bars:
+        return Markup("")
+    values = [float(value) for _, _, value in bars]
+    scale = scale_of(values, zero=True)
+    slot = 100 / len(bars)
+    width = min(_BAR_WIDTH_MAX, slot * 0.72)
+    label_every = -(-len(bars) // _BAR_LABELS)
+    drawing, spots = _hatching(title), []
+    for index, ((name, short, _), value) in enumerate(zip(bars, values, strict=True)):
+        middle = (index + 0.5) * slot
+        drawing += _bar(title, value, scale, middle, width)
+        labels_after, rest = divmod(len(bars) - 1 - index, label_every)
+        if rest == 0:
+            drawing += axis_text(middle, short, is_minor=labels_after % 2 == 1)
+        text = value_text(value, unit, scale, signed=True)
+        spots.append(Spot(middle, y_of(value, scale), text, name))
+    description = _bars_description([name for name, _, _ in bars], values, unit, scale)
+    return frame(title, description, spots, value_axis(scale, unit) + drawing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """Hold what a chart over time is of. ``jumps_since``: between points after it the value stood
-    still; None where it never did.
-    """
-
-    title: str
-    unit: str
-    zero: bool = False
-    jumps_since: datetime | None = None
-    signed: bool = False
-    falls: bool = False
-    gaps: bool = False
+def short_period(label: str) -> str:
+    """Return the short name of a day, week or month (2026-11-25, 2026 week 48 or 2026-11)."""
+    if "week" in label:
+        return f"W{label[-2:]}"
+    day = datetime.fromisoformat(label if len(label) == 10 else f"{label}-01")
+    return f"{day.day} {day:%b}" if len(label) == 10 else f"{day:%b %Y}"
 
 
-def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -> Markup:
+def _floats(points: Points) -> list[float]:
+    return [float(value) for _, value in points]
+
+
+def _timeline(points: Points, values: Sequence[float], style: _Style, zone_name: str) -> Markup:
     if len(points) < 2:
         return Markup("")
-    place = ZoneInfo(zone)
+    zone = ZoneInfo(zone_name)
     times = [at for at, _ in points]
-    scale = scale_of(values, zero=kind.zero)
+    scale = scale_of(values, zero=style.zero)
+    spots = _spots(times, values, style, scale, zone)
+    tone = "drawdown" if style.drawdown else "line"
+    drawing = Markup('<path class="{}" d="{}"/>').format(tone, _line(spots))
+    if style.zero:
+        area = _area(spots, y_of(0, scale))
+        drawing = Markup('<path class="{}-area" d="{}"/>').format(tone, area) + drawing
+    stretched = Markup(
+        '<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" width="100%" '
+        'height="{height}" aria-hidden="true">{drawing}</svg>'
+    ).format(width=_PATH_WIDTH, height=HEIGHT, drawing=drawing)
+    description = _description(points, values, style, scale, zone)
+    axes = value_axis(scale, style.unit) + time_axis(times, zone)
+    return frame(style.title, description, spots, axes + stretched)
+
+
+def _spots(
+    times: Sequence[datetime],
+    values: Sequence[float],
+    style: _Style,
+    scale: Scale,
+    zone: ZoneInfo,
+) -> list[Spot]:
+    """Return the points that are drawn: all ends of gaps and of days, of the others a selection."""
     span = max((times[-1] - times[0]).total_seconds(), 1e-6)
-    anew = [at for at in range(1, len(times)) if kind.gaps and times[at] - times[at - 1] > GAP]
-    must = {*_until(times, kind.jumps_since), *anew, *(at - 1 for at in anew)}
-    spots = [
-        _Spot(
+    begins = [at for at in range(1, len(times)) if style.gaps and times[at] - times[at - 1] > GAP]
+    needed = {*_straight(times, style.jumps_since), *begins, *(at - 1 for at in begins)}
+    return [
+        Spot(
             (times[index] - times[0]).total_seconds() / span * 100,
-            _y(values[index], scale),
-            _told(values[index], kind.unit, scale, signed=kind.signed),
-            _moment(times[index], place),
-            kind.jumps_since is not None and times[index] > kind.jumps_since,
-            index in anew,
+            y_of(values[index], scale),
+            value_text(values[index], style.unit, scale, signed=style.signed),
+            time_text(times[index], zone),
+            style.jumps_since is not None and times[index] > style.jumps_since,
+            index in begins,
         )
-        for index in sorted(must.union(thinned(values, _POINTS_MAX)))
+        for index in sorted(needed.union(thinned(values, _POINTS_MAX)))
     ]
-    line = _path(spots)
-    tone = "fall" if kind.falls else "line"
-    drawn = Markup('<path class="{}" d="{}"/>').format(tone, line)
-    if kind.zero:
-        drawn = (
-            Markup('<path class="{}-area" d="{}"/>').format(tone, _area(spots, _y(0, scale)))
-            + drawn
-        )
-    inner = Markup(
-        '<svg viewBox="0 0 {a} {h}" preserveAspectRatio="none" width="100%" height="{h}" '
-        'aria-hidden="true">{d}</svg>'
-    )
-    told = _words(points, values, kind, scale, place)
-    return _frame(
-        kind.title,
-        told,
-        spots,
-        _grid(scale, kind.unit) + _times(times, place) + inner.format(a=_ACROSS, h=HEIGHT, d=drawn),
-    )
 
 
-def _until(times: Sequence[datetime], until: datetime | None) -> range:
-    """Name the points up to a moment, which must be drawn: between them it goes straight. Of too
-    many the last alone, where jumps begin.
+def _straight(times: Sequence[datetime], until: datetime | None) -> range:
+    """Return the points up to a time, between which the line is straight: all of them are drawn.
+
+    Of more than can be drawn, only the last one, from which the line jumps.
     """
-    found = 0 if until is None else bisect_right(times, until)
-    return range(max(0, found - 1) if found > _POINTS_MAX else 0, found)
+    count = 0 if until is None else bisect_right(times, until)
+    return range(max(0, count - 1) if count > _POINTS_MAX else 0, count)
 
 
-def _words(
-    points: Points, values: Sequence[float], kind: _Kind, scale: Scale, zone: ZoneInfo
+def _description(
+    points: Points, values: Sequence[float], style: _Style, scale: Scale, zone: ZoneInfo
 ) -> str:
-    """Say what a chart over time shows: first, last, lowest, highest."""
+    """Return what a chart over time shows: first, last, lowest and highest."""
     first, last, low, high = (
-        _told(each, kind.unit, scale, signed=kind.signed)
-        for each in (values[0], values[-1], min(values), max(values))
+        value_text(value, style.unit, scale, signed=style.signed)
+        for value in (values[0], values[-1], min(values), max(values))
     )
-    broken = (
-        " Broken where nothing was read for more than 3 h."
-        if kind.gaps and _is_broken(points)
-        else ""
-    )
-    if kind.falls:
-        deepest = points[min(range(len(values)), key=values.__getitem__)][0]
-        return (
-            f"Deepest {low}, on {_moment(deepest, zone)}; now {last}.{broken}"
-            if min(values) < 0
-            else f"Never below its highest so far.{broken}"
-        )
-    days = kind.jumps_since is not None and kind.jumps_since > points[0][0]
-    apart = (
-        f" Until {_moment(min(kind.jumps_since, points[-1][0]), zone)} by the ends of days."
-        if kind.jumps_since and days
-        else ""
-    )
+    broken = ""
+    if style.gaps and _is_broken(points):
+        broken = " Broken where nothing was read for more than 3 h."
+    if style.drawdown:
+        if min(values) >= 0:
+            return f"Never below its highest so far.{broken}"
+        lowest_at = points[min(range(len(values)), key=values.__getitem__)][0]
+        return f"Maximum {low}, on {time_text(lowest_at, zone)}; now {last}.{broken}"
+    days = ""
+    if style.jumps_since is not None and style.jumps_since > points[0][0]:
+        end_of_days = min(style.jumps_since, points[-1][0])
+        days = f" Until {time_text(end_of_days, zone)} by the ends of days."
     return (
         f"From {first} to {last}; lowest {low}, highest {high}. Since "
-        f"{_moment(points[0][0], zone)}.{apart}{broken}"
+        f"{time_text(points[0][0], zone)}.{days}{broken}"
     )
 
 
@@ -199,168 +217,63 @@ def _is_broken(points: Points) -> bool:
     return any(after - before > GAP for (before, _), (after, _) in pairwise(points))
 
 
-def _path(spots: Sequence[_Spot]) -> str:
-    """Write the line, begun anew at each spot before which nothing is known."""
-    written = []
-    for index, each in enumerate(spots):
-        x = each.x * _ACROSS / 100
-        if index == 0 or each.begins:
-            written.append(f"M{x:.1f} {each.y:.1f}")
+def _line(spots: Sequence[Spot]) -> str:
+    """Return the path through the spots, begun anew where nothing is known of the time before."""
+    steps = []
+    for index, spot in enumerate(spots):
+        x = spot.x * _PATH_WIDTH / 100
+        if index == 0 or spot.begins:
+            steps.append(f"M{x:.1f} {spot.y:.1f}")
         else:
-            written.append(f"H{x:.1f}V{each.y:.1f}" if each.jumps else f"L{x:.1f} {each.y:.1f}")
-    return "".join(written)
+            steps.append(f"H{x:.1f}V{spot.y:.1f}" if spot.jumps else f"L{x:.1f} {spot.y:.1f}")
+    return "".join(steps)
 
 
-def _area(spots: Sequence[_Spot], zero: float) -> str:
-    """Write what lies between the line and its zero, each unbroken part by itself."""
-    begins = [index for index, each in enumerate(spots) if index == 0 or each.begins]
+def _area(spots: Sequence[Spot], zero: float) -> str:
+    """Return the path of the area between the line and 0, each unbroken part by itself."""
+    begins = [index for index, spot in enumerate(spots) if index == 0 or spot.begins]
     parts = [spots[begin:end] for begin, end in pairwise([*begins, len(spots)])]
     return "".join(
-        f"{_path(part)} V{zero:.1f} H{part[0].x * _ACROSS / 100:.1f} Z" for part in parts
+        f"{_line(part)} V{zero:.1f} H{part[0].x * _PATH_WIDTH / 100:.1f} Z" for part in parts
     )
 
 
-def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -> Markup:
-    """Draw a bar for each (name, short name, value): up for a gain, down and hatched for a loss.
-    Nothing without bars.
-    """
-    if not bars:
-        return Markup("")
-    values = [float(value) for _, _, value in bars]
-    scale = scale_of(values, zero=True)
-    room = 100 / len(bars)
-    wide = min(_BAR_WIDEST, room * 0.72)
-    mark = _mark(title)
-    each_th = -(-len(bars) // _BAR_LABELS)
-    drawn, spots = _hatching(mark), []
-    for index, ((name, short, _), value) in enumerate(zip(bars, values, strict=True)):
-        middle, zero, end = (index + 0.5) * room, _y(0, scale), _y(value, scale)
-        fill = Markup(' fill="url(#{}-h)"').format(mark) if value < 0 else ""
-        drawn += Markup(
-            '<rect class="{}"{} x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>'
-        ).format(
-            "bar-down" if value < 0 else "bar-up",
-            fill,
-            middle - wide / 2,
-            min(zero, end),
-            wide,
-            max(1.0, abs(end - zero)),
-        )
-        if (len(bars) - 1 - index) % each_th == 0:
-            drawn += _under(middle, short, is_minor=(len(bars) - 1 - index) // each_th % 2 == 1)
-        spots.append(_Spot(middle, end, _told(value, unit, scale, signed=True), name))
-    ups, downs = sum(1 for each in values if each > 0), sum(1 for each in values if each < 0)
-    counted = (
-        f"{bars[0][0]} to {bars[-1][0]}: {ups} with a gain, {downs} with a loss"
-        if len(bars) > 1
-        else bars[0][0]
-    )
-    both = (
-        f"; lowest {spots[values.index(min(values))].value}, highest "
-        f"{spots[values.index(max(values))].value}"
-        if len(bars) > 1
-        else ""
-    )
-    return _frame(
-        title,
-        f"{counted}; together {_told(sum(values), unit, scale, signed=True)}{both}.",
-        spots,
-        _grid(scale, unit) + drawn,
+def _bar(title: str, value: float, scale: Scale, middle: float, width: float) -> Markup:
+    zero, end = y_of(0, scale), y_of(value, scale)
+    is_loss = value < 0
+    fill = Markup(' fill="url(#{}-h)"').format(element_name(title)) if is_loss else ""
+    return Markup(
+        '<rect class="{}"{} x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>'
+    ).format(
+        "bar-down" if is_loss else "bar-up",
+        fill,
+        middle - width / 2,
+        min(zero, end),
+        width,
+        max(1.0, abs(end - zero)),
     )
 
 
-def _hatching(mark: str) -> Markup:
-    """Draw the pattern of bars that are a loss, so that they differ by more than their colour."""
+def _bars_description(
+    names: Sequence[str], values: Sequence[float], unit: str, scale: Scale
+) -> str:
+    total, low, high = (
+        value_text(value, unit, scale, signed=True)
+        for value in (sum(values), min(values), max(values))
+    )
+    if len(names) == 1:
+        return f"{names[0]}; together {total}."
+    gains, losses = sum(value > 0 for value in values), sum(value < 0 for value in values)
+    return (
+        f"{names[0]} to {names[-1]}: {gains} with a gain, {losses} with a loss; together {total}; "
+        f"lowest {low}, highest {high}."
+    )
+
+
+def _hatching(title: str) -> Markup:
+    """Draw the pattern of a loss, so that it differs from a gain by more than its colour."""
     return Markup(
         '<defs><pattern id="{}-h" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)">'
         '<path class="hatch" d="M0 3H6"/></pattern></defs>'
-    ).format(mark)
-
-
-def short_period(label: str) -> str:
-    """Write the name of a day, week or month for under a bar: 2026-11-25, 2026 week 48 or 2026-11."""
-    if "week" in label:
-        return f"W{label[-2:]}"
-    day = datetime.fromisoformat(label if len(label) == 10 else f"{label}-01")
-    return f"{day.day} {day:%b}" if len(label) == 10 else f"{day:%b %Y}"
-
-
-def _frame(title: str, told: str, spots: Sequence[_Spot], inner: Markup) -> Markup:
-    data = "|".join(f"{each.x:.2f};{each.y:.1f};{each.value};{each.label}" for each in spots)
-    return Markup(
-        '<figure class="chart-figure"><p class="chart-value" '
-        'aria-live="polite"><strong>{value}</strong> <span>{label}</span></p>'
-        '<div class="chart-room"><svg class="chart" height="{h}" role="img" '
-        'aria-labelledby="{n}-t" aria-describedby="{n}-d" tabindex="0"'
-        ' data-points="{data}"><title id="{n}-t">{title}</title><desc '
-        'id="{n}-d">{told}</desc>{inner}'
-        '<line class="cursor" y1="{top}" y2="{bottom}" visibility="hidden"/><circle '
-        'class="cursor-dot" r="4" visibility="hidden"/>'
-        '</svg></div><figcaption class="chart-told">{told}</figcaption></figure>'
-    ).format(
-        value=spots[-1].value,
-        label=spots[-1].label,
-        h=HEIGHT,
-        n=_mark(title),
-        data=data,
-        title=title,
-        told=told,
-        inner=inner,
-        top=TOP,
-        bottom=BOTTOM,
-    )
-
-
-def _mark(title: str) -> str:
-    return "".join(each for each in title.lower() if each.isalnum())
-
-
-def _y(value: float, scale: Scale) -> float:
-    return TOP + scale.share(value) * (BOTTOM - TOP)
-
-
-def _grid(scale: Scale, unit: str) -> Markup:
-    drawn = (
-        Markup("")
-        if unit == "%"
-        else Markup('<text class="axis" x="-8" y="10" text-anchor="end">{}</text>').format(unit)
-    )
-    for tick in scale.ticks:
-        at = _y(tick, scale)
-        drawn += Markup(
-            '<line class="{}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/><text class="axis" '
-            'x="-8" y="{:.1f}" text-anchor="end">{}</text>'
-        ).format(
-            "zero-line" if tick == 0 else "grid-line", at + 4, tick_text(tick, scale, unit), y=at
-        )
-    return drawn
-
-
-def _times(times: Sequence[datetime], zone: ZoneInfo) -> Markup:
-    drawn = Markup("")
-    for index, (share, text) in enumerate(time_ticks(times[0], times[-1], zone)):
-        drawn += Markup('<line class="tick" x1="{x:.2f}%" x2="{x:.2f}%" y1="{}" y2="{}"/>').format(
-            BOTTOM, BOTTOM + 4, x=share * 100
-        )
-        drawn += _under(share * 100, text, is_minor=index % 2 == 1)
-    return drawn
-
-
-def _under(x: float, text: str, *, is_minor: bool) -> Markup:
-    """Write below the plot; what is minor is left out where there is little room."""
-    anchor = "start" if x < 3 else "end" if x > 96 else "middle"
-    form = Markup('<text class="axis{}" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>')
-    return form.format(" minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
-
-
-def _told(value: float, unit: str, scale: Scale, *, signed: bool) -> str:
-    text = f"{value:,.{max(2, scale.places)}f}"
-    if not text.strip("-0.,"):
-        return f"{text.lstrip('-')} {unit}"
-    return f"{'+' if signed and value > 0 else ''}{text} {unit}".replace("-", "−")
-
-
-def _moment(at: datetime, zone: ZoneInfo) -> str:
-    here = at.astimezone(zone)
-    return f"{here.day} {here:%b %Y %H:%M:%S %Z}"
+    ).format(element_name(title))

@@ -1,8 +1,8 @@
-"""The doors of the engine as the web sees them: exactly what handlers call, nothing else.
+"""The engine as the web sees it: exactly what handlers call.
 
-A running engine satisfies these by shape. Every method returns values of ``engine.views`` or plain
-JSON types; none of them may be called with anything but what a request carried. A raised exception
-means "not now": the web answers 503 and logs it.
+A running engine satisfies these Protocols by shape. Every method takes what a request carried and
+returns values of ``engine.views`` or plain JSON types. The web answers an exception with 503 and
+logs it.
 """
 
 from collections.abc import Sequence
@@ -14,32 +14,33 @@ from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Rec
 
 
 class Ingress(Protocol):
-    """Take deliveries of bots."""
+    """Where deliveries of bots are taken."""
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
-        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
-        record survives.
+        """Verify, parse and record one delivery; return after it is durable.
+
+        It may be cancelled: the record survives.
         """
         ...
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
-        """Take one delivery whose address is its capability; otherwise as ``receive``."""
+        """Take one delivery whose address carries a secret token; otherwise as ``receive``."""
         ...
 
 
 class Monitor(Protocol):
-    """Say whether the engine works, and what became of signals."""
+    """Whether the engine works, and what became of signals."""
 
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
-        """Return what became of a signal, or None where there is no such receipt."""
+        """Return what became of a signal, None where there is no such receipt."""
         ...
 
     def health(self) -> HealthView:
-        """Say whether the process works; cheap, never waits."""
+        """Return whether the process works; cheap, never waits."""
         ...
 
     def readiness(self) -> ReadinessView:
-        """Say whether orders can flow; cheap, never waits."""
+        """Return whether orders can flow; cheap, never waits."""
         ...
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
@@ -47,22 +48,22 @@ class Monitor(Protocol):
         ...
 
     async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
-        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until
-        there is one.
+        """Wait for rows with a sequence above ``after``; return at most ``limit``, oldest first.
 
-        An empty answer means that the engine is closing. Cancelling loses nothing.
+        Nothing is returned when the engine is closing. Cancelling loses nothing.
         """
         ...
 
     async def wait_news(self, after: int) -> int:
-        """Wait until the ledger has an event above ``after`` and return the newest one's sequence;
-        0 when the engine is closing.
+        """Wait for an event of the ledger above ``after``; return the newest one's sequence.
+
+        0 is returned when the engine is closing.
         """
         ...
 
 
 class Commands(Protocol):
-    """Run the operator's commands, the same that the command line runs."""
+    """The operator's commands, the same that the command line runs."""
 
     async def run(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run one command; raises RexAlgoError."""
@@ -70,7 +71,7 @@ class Commands(Protocol):
 
 
 class Engine(Protocol):
-    """Hold the engine's doors; without ``services`` there are no pages of people."""
+    """A running engine; without ``services`` there are no pages for people."""
 
     @property
     def ingress(self) -> Ingress: ...

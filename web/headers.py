@@ -1,4 +1,4 @@
-"""The headers that every answer carries, error answers and refusals of the server included."""
+"""The headers of every answer, error answers and refusals of the server included."""
 
 from typing import Final
 
@@ -38,7 +38,5 @@ _HSTS: Final = ("strict-transport-security", "max-age=31536000")
 
 
 def security_headers(*, https: bool) -> tuple[tuple[str, str], ...]:
-    """Return the headers for every answer; HSTS only where people arrive over TLS, because it
-    cannot be taken back.
-    """
+    """Return the headers of every answer; HSTS only over TLS, because it cannot be taken back."""
     return (*SECURITY_HEADERS, _HSTS) if https else SECURITY_HEADERS

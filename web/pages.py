@@ -1,8 +1,7 @@
-"""Render pages and hand out the few static files: everything read once at start, nothing from
-elsewhere, autoescaped.
+"""Rendering of pages, and the static files. Templates escape every value.
 
-Styles and scripts are files of this package, named with a hash of their content, so that a browser
-may keep them.
+Everything is a file of this package, read once at start; nothing is loaded from another host. The
+address of a static file carries a hash of its content, so that a browser may keep the file.
 """
 
 import hashlib
@@ -12,7 +11,6 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
-from quart_trio import QuartTrio
 
 from web import words
 from web.rows import copy_look, state_look
@@ -62,7 +60,7 @@ _TEMPLATES.filters.update(
 
 
 def render(template: str, **values: object) -> str:
-    """Fill a template; an absent value is an error, every value is escaped."""
+    """Fill a template; a missing value is an error."""
     return _TEMPLATES.get_template(template).render(**values)
 
 
@@ -74,17 +72,14 @@ def page(template: str, status: int = 200, **values: object) -> Response:
 
 
 def error_page(status: int, message: str) -> Response:
-    """Answer a failure as a plain page."""
+    """Answer a failure with a plain page."""
     return page("error.html", status, code=status, message=message)
 
 
-def register_static(app: QuartTrio) -> None:
-    """Add the static files to the app."""
-
-    @app.get("/static/<name>")
-    async def static_file(name: str) -> Response:
-        if name not in _FILES:
-            abort(404)
-        answer = Response(_FILES[name], content_type=_TYPES[Path(name).suffix])
-        answer.headers["Cache-Control"] = "public, max-age=86400"
-        return answer
+async def static_file(name: str) -> Response:
+    """Answer with a static file."""
+    if name not in _FILES:
+        abort(404)
+    answer = Response(_FILES[name], content_type=_TYPES[Path(name).suffix])
+    answer.headers["Cache-Control"] = "public, max-age=86400"
+    return answer

@@ -1,9 +1,9 @@
-"""Who is asking: the address behind a request, whether somebody on this very machine asks, and from
-which site a form comes. Pure.
+"""The origin of a request: the client's address, whether it is on this machine, and the site of a
+form. Pure.
 
-A forwarded address is believed only from a configured proxy, walking from the right: each hop
-vouches for the one before it, and the first hop that is not a trusted proxy is the answer. What
-stands further left, anybody may have written.
+A forwarded address is believed only from a trusted proxy. The header is read from the right: each
+hop vouches for the one before it, and the first hop that is no trusted proxy is the client. Anybody
+may have written what is further left.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,10 @@ _HOPS_MAX = 32
 def client_address(
     socket_peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]
 ) -> str:
-    """Return the client's address. ``forwarded_for`` holds every X-Forwarded-For header value, in
-    order of arrival.
+    """Return the client's address.
 
-    A hop that is no address ends the walk: the last proxy that could be trusted is returned instead
-    of a guess.
+    ``forwarded_for``: every value of X-Forwarded-For in order of arrival. Where a hop is no address,
+    the last trusted proxy before it is returned instead of a guess.
     """
     peer = read_address(socket_peer)
     if peer is None or not _is_in(peer, trusted):
@@ -50,11 +49,10 @@ def client_address(
 
 
 def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
-    """Tell whether a person on this machine asks directly: loopback peer, no proxy in between, and
-    a loopback Host.
+    """Return whether a person on this machine asks directly: loopback peer, no proxy, loopback Host.
 
-    The Host check stops DNS rebinding: a foreign page whose name was pointed at 127.0.0.1 still
-    sends its own name.
+    The check of Host stops DNS rebinding: a foreign page whose name points at 127.0.0.1 still sends
+    its own name.
     """
     peer = read_address(socket_peer)
     if peer is None or not peer.is_loopback or any(name in _FORWARDING for name, _ in headers):
@@ -64,11 +62,11 @@ def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
 
 
 def is_from_here(fetch_site: str | None, origin: str | None, host: str, *, https: bool) -> bool:
-    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it,
-    else by an equal Origin.
+    """Return whether a form comes from a page of this site.
 
-    Compared as text, scheme and port included: a place on ``https`` takes nothing from its own name
-    on plain http, where anybody between may write the page.
+    Sec-Fetch-Site decides where the browser sends it, else an equal Origin, scheme and port
+    included: a site on ``https`` accepts nothing from its own name on plain http, where anybody in
+    between may write the page.
     """
     if fetch_site is not None:
         return fetch_site == "same-origin"
@@ -77,8 +75,9 @@ def is_from_here(fetch_site: str | None, origin: str | None, host: str, *, https
 
 
 def read_address(text: str) -> Address | None:
-    """Read an address, with or without brackets and port; IPv4 inside IPv6 reads as IPv4. None
-    where it is none.
+    """Return the address in a text with or without brackets and port, None where there is none.
+
+    IPv4 inside IPv6 is returned as IPv4.
     """
     text = text.strip()
     if text.startswith("["):

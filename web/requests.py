@@ -1,6 +1,4 @@
-"""What a handler may know about the request at hand: raw header pairs, who asks, and the connection
-it came on.
-"""
+"""What a handler may read of the current request: raw headers, the client, and the connection."""
 
 import trio
 from quart import request
@@ -11,7 +9,7 @@ from web.settings import WebSettings
 
 
 def header_pairs() -> tuple[tuple[str, str], ...]:
-    """Return every header as it came: lower-case names, in order, duplicates kept."""
+    """Return every header in order of arrival: names in lower case, duplicates kept."""
     return tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1"))
         for name, value in request.scope["headers"]
@@ -19,23 +17,23 @@ def header_pairs() -> tuple[tuple[str, str], ...]:
 
 
 def socket_peer() -> str:
-    """Return the address at the other end of the socket; empty where there is none."""
+    """Return the address of the socket's peer; empty where there is none."""
     client = request.scope.get("client")
     return str(client[0]) if client else ""
 
 
 def client(settings: WebSettings) -> str:
-    """Return the client's address, looking through trusted proxies."""
+    """Return the client's address, behind trusted proxies."""
     forwarded = [value for name, value in header_pairs() if name == "x-forwarded-for"]
     return client_address(socket_peer(), forwarded, settings.trusted_proxies)
 
 
 def asks_locally(settings: WebSettings) -> bool:
-    """Tell whether a person on this machine asks directly, and is trusted for it."""
+    """Return whether a person on this machine asks directly and is trusted for it."""
     return settings.trusts_here and is_local(socket_peer(), header_pairs())
 
 
-def connection() -> Connection:
-    """Return the connection's handle; under a server that gives none, one that never closes."""
-    found = dict[str, object](request.scope.get("state") or {}).get(CONNECTION_KEY)
-    return found if isinstance(found, Connection) else Connection(trio.Event())
+def current_connection() -> Connection:
+    """Return the connection of the request; under a server that gives none, one that never closes."""
+    connection = dict[str, object](request.scope.get("state") or {}).get(CONNECTION_KEY)
+    return connection if isinstance(connection, Connection) else Connection(trio.Event())

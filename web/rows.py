@@ -1,7 +1,6 @@
-"""Turn an outcome row into what a person reads: words, a shape, a tone. Pure; presentation only, no
-decision about orders.
+"""Outcomes and states as a person reads them: a word, a shape, a tone. Pure.
 
-Meaning never hangs on colour: each family has its own word and its own shape.
+Meaning never depends on colour: each family of outcomes has its own word and its own shape.
 """
 
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ from engine.views import OutcomeRow
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Hold how a family of outcomes is shown; ``tone`` and ``shape`` name a style class and a
-    drawing of the page.
-    """
+    """How a family is shown; ``tone`` names a class of the style sheet, ``shape`` a drawing."""
 
     word: str
     tone: str
@@ -40,15 +37,26 @@ _LOOKS: Final = {
     "applied": Look("Done", "good", "disc"),
     "nothing_to_do": Look("Nothing to do", "quiet", "dash"),
 }
+_WAITING: Final = Look("Waiting", "calm", "ring")
+_STATES: Final = {
+    "copying": Look("Copying", "good", "disc"),
+    "entries paused": Look("Entries paused", "care", "square"),
+    "reduce only": Look("Reduce only", "care", "square"),
+    "needs you": Look("Needs you", "bad", "triangle"),
+    "nothing yet": Look("Not copying yet", "quiet", "dash"),
+}
+FAMILIES: Final = tuple((name, look.word) for name, look in _LOOKS.items())
+"""The families to filter by: value and word."""
 _ALWAYS_COUNTED: Final = ("filled", "placed", "skipped", "denied", "rejected", "unknown")
 _MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator": "Operator"}
 _ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Hold one row as text. ``copy`` is one follower's copy of one signal; its newest row tells its
-    outcome.
+    """One row of the live page as text.
+
+    ``copy`` is one account's copy of one signal; the newest row of a copy is its outcome.
     """
 
     sequence: int
@@ -76,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Hold one number on top of the page."""
+    """One number at the top of the live page: copies by family."""
 
     family: str
     look: Look
@@ -84,7 +92,7 @@ class Counter:
 
 
 def present(row: OutcomeRow) -> Row:
-    """Return a row as a person reads it; times in UTC."""
+    """Return an outcome row as a person reads it; times in UTC."""
     at = row.at.astimezone(UTC)
     family, _, detail = row.code.partition(".")
     environment = row.environment.lower()
@@ -114,14 +122,15 @@ def present(row: OutcomeRow) -> Row:
 
 
 def look_of(family: str) -> Look:
-    """Return how a family is shown; a family that is not known here is shown by its own name, never
-    hidden.
-    """
+    """Return how a family is shown; one that is not listed here is shown by its own name."""
     return _LOOKS.get(family) or Look(family.replace("_", " ").capitalize(), "care", "diamond")
 
 
 def count_families(newest_first: Sequence[Row]) -> list[Counter]:
-    """Count copies by the family of their newest row; six families always, others where they occur."""
+    """Count copies by the family of their newest row.
+
+    Six families are always counted, others where they occur.
+    """
     newest: dict[str, str] = {}
     for row in newest_first:
         newest.setdefault(row.copy, row.family)
@@ -138,20 +147,8 @@ def _latency(ms: float | None) -> str:
     return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.1f} s"
 
 
-_WAITING: Final = Look("Waiting", "calm", "ring")
-_STATES: Final = {
-    "copying": Look("Copying", "good", "disc"),
-    "entries paused": Look("Entries paused", "care", "square"),
-    "reduce only": Look("Reduce only", "care", "square"),
-    "needs you": Look("Needs you", "bad", "triangle"),
-    "nothing yet": Look("Not copying yet", "quiet", "dash"),
-}
-FAMILIES: Final = tuple((name, look.word) for name, look in _LOOKS.items())
-"""Families of outcomes to filter by: the value and its word."""
-
-
 def copy_look(code: str | None) -> Look:
-    """Return how a copy's outcome is shown; None is a copy that waits to be planned."""
+    """Return how a copy's outcome is shown; None for a copy that waits to be planned."""
     return _WAITING if code is None else look_of(code.partition(".")[0])
 
 

@@ -1,5 +1,4 @@
-"""The arithmetic of charts: round ticks for values and for times, and fewer points where there are
-too many. Pure; it draws nothing.
+"""The arithmetic of charts: round ticks for values and times, drawdowns, and fewer points. Pure.
 
 Values are floats here: they become pixels, not money.
 """
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 TIME_TICKS_MAX: Final = 5
 _VALUE_STEPS_MAX: Final = 5
-_ROOM: Final = 0.08
+_MARGIN: Final = 0.08
 _DAY_S: Final = 86_400
 _STEPS_S: Final = (
     1,
@@ -41,9 +40,7 @@ _STEPS_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Hold the ends of a value axis and the round ticks between them, lowest first. ``places``:
-    decimals that a tick needs.
-    """
+    """A value axis: its ends, the round ticks between them (lowest first), and a tick's decimals."""
 
     low: float
     high: float
@@ -51,35 +48,32 @@ class Scale:
     places: int
 
     def share(self, value: float) -> float:
-        """Return how far below the upper end a value lies, as a part of the axis: 0 is the top, 1
-        the bottom.
-        """
+        """Return where a value lies on the axis: 0 is the top, 1 the bottom."""
         return (self.high - value) / (self.high - self.low)
 
 
 def scale_of(values: Sequence[float], *, zero: bool) -> Scale:
-    """Choose an axis with a few round ticks (1, 2 or 5 times a power of ten) and a little room
-    around values; ``zero``: it includes 0.
+    """Return an axis with a few round ticks (1, 2 or 5 times a power of ten) and a small margin.
 
-    An axis that has nothing on one side of 0 ends there. Values that are all the same get an axis
-    around them, so that a flat line is drawn flat, away from both ends.
+    ``zero``: the axis includes 0, and ends there where it has nothing on one side. Equal values get
+    an axis around them, so that a flat line is drawn away from both ends.
     """
     low, high = min(values), max(values)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     if high == low:
-        room = max(abs(high) * 0.001, 0.01) if high else 1.0
-        low, high = (0.0, room) if zero else (low - room, high + room)
+        margin = max(abs(high) * 0.001, 0.01) if high else 1.0
+        low, high = (0.0, margin) if zero else (low - margin, high + margin)
     step, places = _step((high - low) / _VALUE_STEPS_MAX)
-    room = (high - low) * _ROOM
-    bottom = low if zero and low == 0 else max(math.floor(low / step + 1e-9) * step, low - room)
-    top = high if zero and high == 0 else min(math.ceil(high / step - 1e-9) * step, high + room)
+    margin = (high - low) * _MARGIN
+    bottom = low if zero and low == 0 else max(math.floor(low / step + 1e-9) * step, low - margin)
+    top = high if zero and high == 0 else min(math.ceil(high / step - 1e-9) * step, high + margin)
     ticks = range(math.ceil(bottom / step - 1e-9), math.floor(top / step + 1e-9) + 1)
-    return Scale(bottom, top, tuple(round(each * step, places) for each in ticks), places)
+    return Scale(bottom, top, tuple(round(tick * step, places) for tick in ticks), places)
 
 
 def _step(least: float) -> tuple[float, int]:
-    """Return the smallest round step that is at least so big, and the decimals it has."""
+    """Return the smallest round step of at least ``least``, and its decimals."""
     power = math.floor(math.log10(least))
     for factor in (1, 2, 5, 10):
         if factor * 10.0**power >= least * (1 - 1e-9):
@@ -89,9 +83,7 @@ def _step(least: float) -> tuple[float, int]:
 
 
 def tick_text(value: float, scale: Scale, unit: str) -> str:
-    """Write a tick short enough for the margin: hundreds of thousands and millions by their
-    letters, percent with its sign.
-    """
+    """Return a tick short enough for the margin: large values with k or M, percent with its sign."""
     if value == 0:
         return "0 %" if unit == "%" else "0"
     size = max(abs(scale.low), abs(scale.high))
@@ -104,27 +96,31 @@ def tick_text(value: float, scale: Scale, unit: str) -> str:
 
 
 def time_ticks(first: datetime, last: datetime, zone: ZoneInfo) -> list[tuple[float, str]]:
-    """Choose at most five round times of a zone between two moments, each with its part of the way;
-    midnights are named by their day.
+    """Return at most five round times of a zone between two times, each with its place (0 to 1).
+
+    A midnight is written as its day.
     """
     span = max((last - first).total_seconds(), 1e-6)
     for walk, form in _walks(span):
-        found = [each for each in walk(first.astimezone(zone), last) if first <= each <= last]
-        if len(found) <= TIME_TICKS_MAX:
+        ticks = [tick for tick in walk(first.astimezone(zone), last) if first <= tick <= last]
+        if len(ticks) <= TIME_TICKS_MAX:
             return [
-                ((each - first).total_seconds() / span, _time_text(each.astimezone(zone), form))
-                for each in found
+                ((tick - first).total_seconds() / span, _time_text(tick.astimezone(zone), form))
+                for tick in ticks
             ]
     return []
 
 
-def _time_text(here: datetime, form: str) -> str:
-    is_day = form.startswith("%H") and (here.hour, here.minute, here.second) == (0, 0, 0)
-    return f"{here.day} {here:%b}" if is_day or form == "day" else f"{here:{form}}"
+def _time_text(local: datetime, form: str) -> str:
+    is_day = form.startswith("%H") and (local.hour, local.minute, local.second) == (0, 0, 0)
+    return f"{local.day} {local:%b}" if is_day or form == "day" else f"{local:{form}}"
 
 
 def _walks(span: float) -> Iterator[tuple["_Walk", str]]:
-    """Yield ever coarser ways to walk through time; those that are far too fine are left out."""
+    """Yield the steps through time, from fine to coarse, each with the form of its texts.
+
+    Steps that are far too fine are left out.
+    """
     for seconds in _STEPS_S:
         if span / seconds <= TIME_TICKS_MAX + 1:
             yield _Walk(seconds=seconds), "%H:%M:%S" if seconds < 60 else "%H:%M"
@@ -143,35 +139,34 @@ class _Walk:
     months: int = 0
 
     def __call__(self, first: datetime, last: datetime) -> Iterator[datetime]:
-        """Yield the round wall-clock times of the zone of ``first``, from its day, month or year to
-        ``last``.
-        """
+        """Yield the round wall-clock times in the zone of ``first``, from its day or month on."""
         midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
         if self.months:
             month = (first.year * 12 + first.month - 1) // self.months * self.months
-            while (here := midnight.replace(year=month // 12, month=month % 12 + 1, day=1)) <= last:
-                yield here
+            while (tick := midnight.replace(year=month // 12, month=month % 12 + 1, day=1)) <= last:
+                yield tick
                 month += self.months
             return
         step = timedelta(seconds=self.seconds, days=self.days)
-        here = (
-            midnight - timedelta(days=midnight.toordinal() % self.days) if self.days else midnight
-        )
+        tick = midnight
+        if self.days:
+            tick -= timedelta(days=midnight.toordinal() % self.days)
         if self.seconds:
-            here += (first - midnight) // step * step
-        while here <= last:
-            yield here
-            here += step
+            tick += (first - midnight) // step * step
+        while tick <= last:
+            yield tick
+            tick += step
 
 
 def thinned(values: Sequence[float], most: int) -> list[int]:
-    """Choose which points to draw: first and last, and of each stretch between its lowest and its
-    highest, so that no spike is lost.
+    """Return which points to draw: first, last, and the lowest and highest of each stretch.
+
+    So no spike is lost.
     """
     count = len(values)
     if count <= most:
         return list(range(count))
-    edges = [1 + each * (count - 2) // (most // 2 - 1) for each in range(most // 2)]
+    edges = [1 + edge * (count - 2) // (most // 2 - 1) for edge in range(most // 2)]
     kept = {0, count - 1}
     for begin, end in pairwise(edges):
         stretch = range(begin, end)
@@ -179,12 +174,13 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     return sorted(kept)
 
 
-def falls(values: Sequence[float]) -> list[float]:
-    """Return how far each value lies below the highest so far, in percent of that: 0 or below. What
-    is not above zero has no percent: 0.
+def drawdowns(values: Sequence[float]) -> list[float]:
+    """Return each value's distance to the highest so far, in percent of it: 0 or below.
+
+    It is 0 while the highest is not above 0.
     """
-    highest, told = 0.0, []
+    highest, percents = 0.0, []
     for value in values:
         highest = max(highest, value)
-        told.append(min(0.0, (value - highest) / highest * 100) if highest > 0 else 0.0)
-    return told
+        percents.append(min(0.0, (value - highest) / highest * 100) if highest > 0 else 0.0)
+    return percents

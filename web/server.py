@@ -1,9 +1,8 @@
-"""Serve an app: own listening socket, hypercorn's trio worker in this process, guarded connections,
-a prompt end.
+"""The HTTP server: hypercorn's trio worker in this process, on our socket, with bounded connections.
 
-What must hold: ``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It
-installs no signal handler, starts no process, and knows nothing of what the app does. Cancelling it
-from outside is not a shutdown: use the trigger.
+``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It installs no
+signal handler, starts no process, and knows nothing of what the app does. Cancelling it is no
+shutdown: use the trigger.
 """
 
 import logging
@@ -20,7 +19,8 @@ from hypercorn.trio import serve
 from hypercorn.typing import ASGIFramework
 from quart_trio import QuartTrio
 
-from web.connections import ConnectionLimits, Guard, GuardedConfig, GuardedServer
+from web.connections import ConnectionLimits, Guard, GuardedConfig
+from web.guarded_server import GuardedServer
 from web.headers import security_headers
 
 log = logging.getLogger("rexalgo.web")
@@ -28,13 +28,12 @@ _TCP_USER_TIMEOUT_MS = 10_000
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """Say where and how to listen. Port 0 takes a free one. ``certfile`` and ``keyfile`` (PEM)
-    together switch TLS on.
+    """Where and how to listen. Port 0 takes a free one.
 
-    ``https`` adds HSTS to the server's own refusals where a proxy speaks TLS for us; with a
-    certificate it is always added.
+    ``certfile`` and ``keyfile`` (PEM) together switch TLS on. ``https``: a proxy speaks TLS for us,
+    so the server's own refusals carry HSTS; with a certificate they always do.
     """
 
     host: str = "127.0.0.1"
@@ -51,9 +50,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Tell where the server listens, and lend its counters (``guard.open``, ``.refused``,
-    ``.contained``).
-    """
+    """Where the server listens, with its counters (``guard.open``, ``.refused``, ``.contained``)."""
 
     host: str
     port: int
@@ -68,11 +65,10 @@ async def serve_web(
     shutdown_trigger: Callable[[], Awaitable[object]],
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until ``shutdown_trigger`` returns, then end within about ``limits.drain_s``; reports
-    ``Bound`` when listening.
+    """Serve until ``shutdown_trigger`` returns, then end within about ``limits.drain_s``.
 
-    Raises OSError when the address cannot be had. The engine runs beside this in the caller's
-    nursery, never in the app's.
+    Reports ``Bound`` when it listens; raises OSError where it cannot. The engine runs beside it in
+    the caller's nursery, never in the app's.
     """
     is_tls = config.certfile is not None
     guard = Guard(config.limits, security_headers(https=config.https or is_tls))
@@ -80,8 +76,7 @@ async def serve_web(
     host, port = listener.getsockname()[:2]
     settings = _hypercorn_config(config, guard)
     settings.bind = [f"fd://{listener.detach()}"]
-    # hypercorn 0.18.0 has no way to name the connection class: worker_serve looks it up in its own
-    # module.
+    # hypercorn 0.18.0 has no setting for the connection class: worker_serve reads it from its module
     cast(Any, hypercorn_worker).TCPServer = GuardedServer
 
     async def closing() -> None:
@@ -96,8 +91,9 @@ async def serve_web(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket ourselves: accepted sockets inherit TCP_USER_TIMEOUT, so the kernel drops a
-    peer that stops reading.
+    """Open the listening socket.
+
+    Accepted sockets inherit its TCP_USER_TIMEOUT: the kernel drops a peer that stops reading.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""What the web may be told: one frozen value, made by the command line from the configuration."""
+"""The settings of the web: one frozen value, made by the command line from the configuration."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -6,16 +6,16 @@ from ipaddress import IPv4Network, IPv6Network
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Hold the choices of the operator.
+    """The operator's choices for the web.
 
-    ``trusts_here``: somebody who asks from this machine may see what needs no signing in; never
-    where a proxy may stand on it and bring strangers, for one that adds no header cannot be told
-    from a person. ``https``: people reach this place over TLS (own certificate or proxy), so HSTS
-    may be promised. ``live_page``: serve the live page to people on this machine. ``demo_people``:
-    (name, title) of whom a user on this machine may be; the demo's alone. ``trusted_proxies``:
-    whose X-Forwarded-For is believed; empty means nobody's.
+    ``https``: people reach this place over TLS (own certificate or proxy), so HSTS is sent.
+    ``trusts_here``: a person who asks from this machine may see what needs no signing in. Never set
+    it where a proxy may run on this machine: one that adds no header looks like a person.
+    ``live_page``: serve the live page to people on this machine. ``trusted_proxies``: the networks
+    whose X-Forwarded-For is believed; empty means none. ``demo_people``: (name, title) of the
+    people of a demo, as whom a person on this machine may sign in.
     """
 
     https: bool = False

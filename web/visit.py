@@ -1,4 +1,4 @@
-"""One visit of one browser: who it is, what its form said, and the answers it can get."""
+"""One request of one browser: who sent it, its form, and the answers it can get."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,29 +14,29 @@ from engine.services import Services
 from engine.services.identity import Caller, SignedIn
 from engine.services.user import User
 from web.again import Offer
+from web.engine_port import Commands
 from web.once import ShownOnce
-from web.pages import page, render
+from web.pages import page
 from web.settings import WebSettings
 from web.words import CARE, NOTICES
 
 COOKIE: Final = "__Host-rexalgo"
-_NEXT_MAX: Final = 2_000
 COOKIE_PLAIN: Final = "rexalgo"
-"""On plain http (this machine only) a ``__Host-`` cookie is refused by browsers, because it must be
-Secure.
-"""
+"""On plain http (this machine only) a browser refuses a ``__Host-`` cookie: it must be Secure."""
+_NEXT_MAX: Final = 2_000
 
 
 @dataclass(slots=True)
 class Visit:
-    """Hold what a handler needs.
+    """What a handler works with: the user, the request and the services.
 
-    ``form`` keeps what was typed, so that a page which refuses it can show it again; ``notice`` is
-    the code of what is told above the page. ``offers`` are deeds of this person that were not done,
-    and are not declined.
+    ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
+    code of the notice above the page. ``offers`` are forms of this person that were not done and
+    are offered again.
     """
 
     services: Services
+    commands: Commands
     settings: WebSettings
     caller: Caller
     path: str
@@ -55,75 +55,58 @@ class Visit:
         return self.user
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a field of the form without blanks around it."""
+        """Return a field of the form without surrounding blanks."""
         return self.form.get(name, default).strip()
+
+    def before(self) -> int | None:
+        """Return the row before which an older page begins, None for the newest page."""
+        text = self.query.get("before", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    def newest(self) -> int:
+        """Return the ledger's newest sequence: a live page asks for what follows it."""
+        return self.services.pulse.newest()
 
     def page(
         self,
         template: str,
-        status: int = 200,
+        status: int | None = None,
         *,
         errors: Mapping[str, str] | None = None,
         **values: object,
     ) -> Response:
-        """Answer with a whole page; ``errors`` are shown beside their fields, what was typed stays."""
+        """Answer with a whole page; with errors its status is 422, else 200, unless given.
+
+        ``errors`` are shown beside their fields, and the fields keep what was typed.
+        """
+        if status is None:
+            status = 422 if errors else 200
         return page(template, status, **self._common(errors), **values)
 
-    def refuse(self, template: str, errors: Mapping[str, str], **values: object) -> Response:
-        """Answer a form with everything that is wrong with it."""
-        return self.page(template, 422, errors=errors, **values)
-
-    def fragment(self, template: str, **values: object) -> str:
-        """Render a part of a page."""
-        return render(template, **self._common(None), **values)
-
-    def _common(self, errors: Mapping[str, str] | None) -> dict[str, object]:
-        user = self.user
-        return {
-            "visit": self,
-            "person": None if user is None else user.person,
-            "roles": frozenset()
-            if user is None
-            else frozenset(each.value for each in user.person.roles),
-            "zone": "UTC" if user is None else user.person.zone,
-            "csrf": "" if user is None else self.services.identity.csrf_token(user),
-            "fresh": user is not None and user.is_fresh(self.now),
-            "nothing_sent": "" if user is None else self.services.pulse.held(user),
-            "errors": dict(errors or {}),
-            "form": self.form,
-            "offers": self.offers,
-            "notice": NOTICES.get(self.notice, ""),
-            "is_care": self.notice in CARE,
-            "place": self.services.identity.place,
-            "now": self.now,
-            "path": self.path,
-        }
-
     def require_fresh(self) -> None:
-        """Ask for a factor, unless one was shown within the last minutes; raises NeedsConfirmation."""
+        """Raise NeedsConfirmation unless the user showed a factor within the last minutes."""
         self.who.require_fresh(self.now)
 
     def go(self, address: str, done: str = "") -> Response:
-        """Answer a form that was taken: go on to a page of this site, which may say what was done."""
+        """Redirect to a page of this site; ``done`` is the code of the notice that it shows."""
         assert address.startswith("/"), "only pages of this site"
         mark = "&" if "?" in address else "?"
         return _see_other(f"{address}{mark}done={quote(done)}" if done else address)
 
     def show(self, address: str, **values: object) -> Response:
-        """Go on to a page that may show these values for ten minutes, to this session: they are
-        read there with ``kept``.
+        """Redirect to a page that may show these values to this session for ten minutes.
+
+        The page reads them with ``kept``.
         """
         key = self.shown.keep(self.who.session.id, values, self.now)
         return self.go(f"{address}{'&' if '?' in address else '?'}shown={key}")
 
     def kept(self) -> Mapping[str, Any]:
-        """Return what a form before left for this page to show, nothing where it left nothing or
-        the ten minutes are over.
-        """
+        """Return the values that a form kept for this page; empty where none are kept any more."""
         return self.shown.find(self.who.session.id, self.query.get("shown", ""), self.now) or {}
 
     def enter(self, signed_in: SignedIn, address: str) -> Response:
-        """Begin a session in this browser and go on."""
+        """Begin a session in this browser and redirect."""
         answer = self.go(address)
         answer.set_cookie(
             self.cookie_name,
@@ -148,10 +131,10 @@ class Visit:
     @property
     def cookie_name(self) -> str:
         """Return the name of the session's cookie."""
-        return COOKIE if self.settings.https else COOKIE_PLAIN
+        return cookie_name(self.settings)
 
     def home(self) -> str:
-        """Return where this person's day begins."""
+        """Return the first page of a person with these roles."""
         person = self.who.person
         if person.is_a(Role.FOLLOWER):
             return "/home"
@@ -160,8 +143,10 @@ class Visit:
         return "/operate" if person.is_a(Role.OPERATOR) else "/home"
 
     def next(self) -> str:
-        """Return the page of this site that the person wanted before signing in, else what was not
-        done yet, else their home.
+        """Return the page to go on to after signing in.
+
+        That is the page of this site that the person wanted, else their newest offer, else their
+        home.
         """
         wanted = self.form.get("next", self.query.get("next", ""))
         is_ours = (
@@ -172,7 +157,36 @@ class Visit:
         )
         if is_ours and wanted != "/":
             return wanted
-        return self.offers[-1].page if self.offers else "/" if self.user is None else self.home()
+        if self.offers:
+            return self.offers[-1].page
+        return "/" if self.user is None else self.home()
+
+    def _common(self, errors: Mapping[str, str] | None) -> dict[str, object]:
+        """Return the values that every template may use."""
+        user = self.user
+        roles = () if user is None else user.person.roles
+        return {
+            "visit": self,
+            "person": None if user is None else user.person,
+            "roles": frozenset(role.value for role in roles),
+            "zone": "UTC" if user is None else user.person.zone,
+            "csrf": "" if user is None else self.services.identity.csrf_token(user),
+            "fresh": user is not None and user.is_fresh(self.now),
+            "nothing_sent": "" if user is None else self.services.pulse.held(user),
+            "errors": dict(errors or {}),
+            "form": self.form,
+            "offers": self.offers,
+            "notice": NOTICES.get(self.notice, ""),
+            "is_care": self.notice in CARE,
+            "place": self.services.identity.place,
+            "now": self.now,
+            "path": self.path,
+        }
+
+
+def cookie_name(settings: WebSettings) -> str:
+    """Return the name of the session's cookie."""
+    return COOKIE if settings.https else COOKIE_PLAIN
 
 
 def _see_other(address: str) -> Response:

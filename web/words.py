@@ -1,6 +1,4 @@
-"""How values are written on pages: money, times, outcomes, environments; and what a page says after
-something was done.
-"""
+"""How pages write values (money, times, environments), and the notices that they show."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,25 +12,26 @@ from markupsafe import Markup, escape
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import own_name
+from engine.services.identity import NotSignedIn
 
 NOTICES: Final[Mapping[str, str]] = {
-    "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
+    "ended": "Your session had ended: what you sent was not done. Sign in and do it again.",
     "ended-offered": (
         "Your session had ended: what you pressed was not done. Sign in, and it is offered to you "
         "again."
     ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
-    "declined": "It was not done, and is not offered any longer.",
+    "declined": "It was not done, and is no longer offered.",
     "again": (
-        "This came a second time. It was done once, and nothing was repeated; to do it again, "
-        "open its page anew."
+        "This was sent a second time. It was done once, and nothing was repeated; to do it again, "
+        "open its page again."
     ),
-    "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
-    "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
-    "unrepeated": "It was not done: what waits for your factor waits ten minutes. Do it again.",
+    "unconfirmed": "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are below.",
+    "unflattened": "Nothing was flattened: confirm a flatten within ten minutes. Choose it again.",
+    "unrepeated": "It was not done: confirm with your factor within ten minutes. Do it again.",
     "gone": (
-        "What was shown there is gone: it is kept for ten minutes only. Make another where you "
-        "need one."
+        "It can no longer be shown: it is kept for ten minutes only. Make another one if you "
+        "need it."
     ),
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
@@ -41,13 +40,13 @@ NOTICES: Final[Mapping[str, str]] = {
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
-    "resumed": "Resumed. Where anything else holds entries back, the account says so.",
-    "flat": "Nothing that the engine opened was open. No new trades until you resume.",
+    "resumed": "Resumed. If anything else stops entries, the account says so.",
+    "flat": "The engine held no position. No new trades until you resume.",
     "flattening": (
-        "You asked to close what the engine opened. How far that is stands below; this page "
-        "follows."
+        "You asked to close what the engine opened. Progress is shown below; this page updates "
+        "itself."
     ),
-    "subscribed": "Agreed: these terms hold from the next entry signal on.",
+    "subscribed": "Agreed: these terms apply from the next entry signal on.",
     "watching": "You are watching: signals are planned under these terms, and no order is sent.",
     "changed": "Changed.",
     "left": "You left this strategy.",
@@ -68,21 +67,21 @@ NOTICES: Final[Mapping[str, str]] = {
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
     ),
-    "revoked": "Revoked: only the newest secret holds now.",
+    "revoked": "Revoked: only the newest secret is valid now.",
     "tested": (
-        "The test signal went through the same door as any other, and reached no exchange. It "
-        "stands first below."
+        "The test signal took the same path as any other, and reached no exchange. It is the "
+        "first one below."
     ),
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
     "resumed-entries": (
-        "Resumed. What is still switched off stands below; trades that are open already are not "
-        "joined."
+        "Resumed. What is still switched off is listed below. Trades that the master opened "
+        "meanwhile are not entered."
     ),
-    "decided": "Decided, and written into the audit.",
-    "released": "The quarantine is ended.",
+    "decided": "Decided, and recorded in the audit.",
+    "released": "The quarantine has ended.",
     "invited": "The invitation was made.",
-    "revoked-invitation": "The invitation is ended.",
+    "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed.",
 }
 CARE: Final = (
@@ -96,15 +95,16 @@ CARE: Final = (
     "unrepeated",
     "gone",
 )
-"""The notices that tell of something that was not done."""
+"""The notices of something that was not done."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, "
-    "what its wallet changed by, how its"
-    " task does, and what its checks found: whether the key is accepted, free and whole money,"
-    " positions, what the smallest entries need. Never the key."
+    "its name, exchange and environment, the positions of strategies in it, its orders and "
+    "outcomes, changes of its wallet, the state of its task, and the results of its checks: "
+    "whether the key is accepted, available and total balance, positions, the margin of the "
+    "smallest entries. Never the key."
 )
-"""What an operator may see of somebody's account, in the same words for both: a page that shows
-more must say so here first.
+"""What an operator sees of an account, in the same words for its owner and for the operator.
+
+Add here what a page is to show besides.
 """
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
@@ -121,28 +121,25 @@ ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
 
 @pass_context
 def when(context: Context, moment: datetime | None, form: str = "full") -> Markup:
-    """Write a time in the person's zone with UTC beside it; ``form`` is full, time or day."""
+    """Return a time in the person's zone, with UTC beside it; ``form`` is full, time or day."""
     if moment is None:
         return Markup('<span class="soft">never</span>')
     zone = context.get("zone", "UTC")
-    here, utc = moment.astimezone(ZoneInfo(str(zone))), moment.astimezone(UTC)
+    local, utc = moment.astimezone(ZoneInfo(str(zone))), moment.astimezone(UTC)
     iso = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    day = (
-        f"{here.day} {here:%b}"
-        if here.year == datetime.now(UTC).year
-        else f"{here.day} {here:%b %Y}"
-    )
+    is_this_year = local.year == datetime.now(UTC).year
+    day = f"{local.day} {local:%b}" if is_this_year else f"{local.day} {local:%b %Y}"
     if form == "day":
         return Markup('<time datetime="{}">{}</time>').format(iso, day)
-    shown = f"{here:%H:%M:%S}" if form == "time" else f"{day} {here:%H:%M:%S}"
-    beside = "UTC" if zone == "UTC" else f"{here:%Z} · {utc:%H:%M} UTC"
+    shown = f"{local:%H:%M:%S}" if form == "time" else f"{day} {local:%H:%M:%S}"
+    beside = "UTC" if zone == "UTC" else f"{local:%Z} · {utc:%H:%M} UTC"
     return Markup('<time datetime="{}">{} <span class="utc">{}</span></time>').format(
         iso, shown, beside
     )
 
 
 def money(value: Decimal | str | None, places: int = 2) -> str:
-    """Write an amount with thousands and a fixed number of places; a dash where there is none."""
+    """Return an amount with thousands and a fixed number of places; a dash for None."""
     if value is None:
         return "–"
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
@@ -152,9 +149,7 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
 
 
 def signed(value: Decimal | str | None, places: int = 2) -> Markup:
-    """Write a result with its sign, so that the colour beside it says nothing that the text does
-    not.
-    """
+    """Return a result with its sign: its colour says nothing that the text does not say."""
     if value is None:
         return Markup('<span class="soft">–</span>')
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
@@ -165,9 +160,7 @@ def signed(value: Decimal | str | None, places: int = 2) -> Markup:
 
 
 def plain_number(value: Decimal | str | None) -> str:
-    """Write a quantity or price as it is, without trailing zeros; of an average, twelve places:
-    nobody reads the rest.
-    """
+    """Return a quantity or price without trailing zeros; an average has at most twelve places."""
     if value is None:
         return "–"
     number = Decimal(value)
@@ -192,12 +185,12 @@ _STATES: Final[Mapping[str, str]] = {
     "open": "not known yet",
     "unexplained": "unexplained",
     "old": "before 0.2",
-    "settled": "not told",
+    "settled": "not reported",
 }
 
 
 def ended_by(trade: Any) -> str:
-    """Say how a trade ended, and where it is not reconciled why."""
+    """Return what ended a trade, or why that is not known."""
     cause = "" if trade.cause is None else _CAUSES[trade.cause.value]
     if trade.state.value == "old":
         return "before 0.2, not reconciled"
@@ -205,7 +198,7 @@ def ended_by(trade: Any) -> str:
 
 
 def unknown(trade: Any, value: object) -> Markup | None:
-    """Say why a number of a trade is not there; None where it is."""
+    """Return why a number of a trade is missing, None where it is there."""
     return (
         Markup('<span class="soft">{}</span>').format(_STATES[trade.state.value])
         if value is None
@@ -214,12 +207,12 @@ def unknown(trade: Any, value: object) -> Markup | None:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Read a time as commands write it, so that it is shown like any other."""
+    """Return the time in a command's answer (ISO 8601)."""
     return None if text is None else datetime.fromisoformat(text)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """Say roughly how long ago a time was."""
+    """Return roughly how long ago a time was."""
     if moment is None:
         return "never"
     seconds = max(0, int((now - moment).total_seconds()))
@@ -230,18 +223,23 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 
 def account_name(name: str) -> str:
-    """Write an account's name; one that was disconnected says so."""
+    """Return an account's name; a disconnected account is marked."""
     return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
 
 
 def order_words(environment: str) -> str:
-    """Say what kind of order an account sends, so that nobody takes paper for money or money for
-    paper.
-    """
+    """Return what kind of order an account of this environment sends."""
     return ORDER_WORDS.get(environment, ORDER_WORDS["live"])
 
 
 def environment_badge(environment: str) -> Markup:
-    """Write an environment so that nobody overlooks it."""
+    """Return the badge of an environment."""
     word = ENVIRONMENT_WORDS.get(environment, environment.upper())
     return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
+
+
+def wait_words(error: NotSignedIn) -> str:
+    """Return that a try failed, and when the next one may be made."""
+    if error.wait_s:
+        return f"That was wrong, and there were several tries. Try again in {error.wait_s} s."
+    return "That was wrong. Check it and try again."

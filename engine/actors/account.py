@@ -21,6 +21,8 @@ from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.moves import require_move
+from engine.domain.readiness import READINESS_MOVES, Readiness
 from engine.ledger.attempts import last_exits, met_foreign, open_entries, unsettled_symbols
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.holdings import read_holding, read_holdings
@@ -32,7 +34,7 @@ _LOG: Final = logging.getLogger("rexalgo.account")
 
 @dataclass(slots=True)
 class Reserved:
-    """Hold an own entry that the newest report may not show; ``ended_at`` is when its fate was
+    """An entry of ours that the newest report may not show; ``ended_at`` is when its fate was
     proven.
     """
 
@@ -41,8 +43,8 @@ class Reserved:
 
 
 class Account:
-    """Hold one account. The wake-ups wake its parts: ``legs`` who plans, ``protection`` and
-    ``check`` who watches.
+    """One account. The wake-ups wake its parts: ``legs`` the planner, ``protection`` and ``check``
+    the watches.
     """
 
     def __init__(
@@ -67,10 +69,9 @@ class Account:
         """The newest report, for people only: kept while the account cannot be read, when
         ``report`` is None and entries fail closed.
         """
+        self.readiness = Readiness.UNREAD
         self.problem = ""
-        """Why the account cannot be read; empty where it can."""
-        self.problem_may_pass = False
-        self.key_refused = False
+        """Why the account cannot be read; empty if it can."""
         self.foreign = met_foreign(shared.ledger.db, identifier)
         """Orders with our mark that the ledger lacks: entries stop until a person accepts them,
         whatever is read meanwhile.
@@ -89,33 +90,31 @@ class Account:
         self._looks_up_all = False
 
     def wake(self) -> None:
-        """Say that the ledger may have something new for this account."""
+        """Wake the planner: the ledger may have something new for this account."""
         self.legs.wake()
 
     def read_soon(self) -> None:
-        """Ask for a new reading of the account."""
+        """Request a new reading of the account."""
         self.reading.wake()
 
     def watch_open_attempts(self) -> None:
-        """Say that an attempt's fate became open."""
+        """Wake the resolver: an attempt's fate became open."""
         self.attempts.wake()
 
     def look_now(self, attempt_id: int) -> None:
-        """Have one open attempt looked up as soon as possible."""
+        """Request that one open attempt be looked up as soon as possible."""
         self._to_look_up.add(attempt_id)
         self.attempts.wake()
 
     def look_at_all(self) -> None:
-        """Have every open attempt looked up as soon as possible: a switch may have taken its place
-        away.
+        """Request that every open attempt be looked up as soon as possible: a switch may require
+        its cancellation.
         """
         self._looks_up_all = True
         self.attempts.wake()
 
     def take_to_look_up(self, open_ids: Iterable[int]) -> set[int]:
-        """Return which of the open attempts are to be looked up at once, and ask for no other from
-        now on.
-        """
+        """Return which of the open attempts are to be looked up at once, and clear the request."""
         wanted = set(open_ids) if self._looks_up_all else self._to_look_up.intersection(open_ids)
         self._to_look_up.clear()
         self._looks_up_all = False
@@ -134,11 +133,11 @@ class Account:
 
     @property
     def can_protect(self) -> bool:
-        """Tell whether the exchange can move stop and target of a position."""
+        """Return whether the exchange can move stop and target of a position."""
         return self.session is not None and self.session.can_protect
 
     def level_for(self, strategy: StrategyId) -> int:
-        """Return the rank of the highest switch that concerns a strategy here: 0 for none, see
+        """Return the rank of the highest switch that applies to a strategy here: 0 for none, see
         SwitchLevel.
         """
         concerned = self.shared.switches_for(self.id, self.name, strategy, self.exchange)
@@ -150,7 +149,7 @@ class Account:
         return read_equity_marks(self.shared.ledger.db, self.id, self.shared.pace.trading_day_zone)
 
     def was_read(self, report: AccountReport, began: datetime) -> None:
-        """Take over a report that a reading brought which began then, and wake who looks at
+        """Adopt the report of a reading that began at ``began``, and wake the tasks that use
         reports.
         """
         check_is_due, self.has_new_key = self.has_new_key or self.report is None, False
@@ -162,8 +161,7 @@ class Account:
         self.report = self.last_report = report
         self.read_began = began
         self.read_at = self.shared.clock.now()
-        self.problem = ""
-        self.problem_may_pass = self.key_refused = False
+        self._became(Readiness.READY, "")
         self.first_reading.set()
         if check_is_due:
             self.check.wake()
@@ -171,24 +169,26 @@ class Account:
         self.wake()
 
     def could_not_be_read(self, error: Exception) -> None:
-        """Note why the newest reading failed: until one succeeds, entries fail closed."""
+        """Record why the newest reading failed: until one succeeds, entries fail closed."""
         if not self.problem:
             self.note("cannot be read", error)
-        self.problem = f"{type(error).__name__}: {error}"[:200]
-        self.problem_may_pass = not isinstance(error, Rejected)
-        self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
+        self._became(_readiness_after(error), f"{type(error).__name__}: {error}"[:200])
         self.first_reading.set()
         self.report = None
         self.wake()
 
+    def _became(self, readiness: Readiness, problem: str) -> None:
+        require_move(READINESS_MOVES, self.readiness, readiness, "an account")
+        self.readiness, self.problem = readiness, problem
+
     def is_overtaken(self, began: datetime) -> bool:
-        """Tell whether a reading that began then is older than the newest known one, so that it
+        """Return whether a reading that began at ``began`` is older than the newest one, so that it
         changes nothing.
         """
         return self.report is not None and self.read_began is not None and began < self.read_began
 
     def renew_session(self) -> None:
-        """Use the account's new key from now on. What is being sent with the old one gets its
+        """Use the account's new key from now on. What is being sent with the old key gets its
         answer on the old connection.
         """
         if self.session is not None:
@@ -198,7 +198,7 @@ class Account:
         self.read_soon()
 
     async def connected(self) -> ExchangeSession:
-        """Return the open session, connecting where needed; raises what connecting raised."""
+        """Return the open session, connecting if needed; raises what connecting raised."""
         if self.session is None:
             session = self._new_session()
             try:
@@ -210,7 +210,7 @@ class Account:
         return self.session
 
     async def aclose(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         for session in (*self._retired, *([] if self.session is None else [self.session])):
             await session.aclose()
         self._retired.clear()
@@ -218,27 +218,27 @@ class Account:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Return how far the exchange's clock is ahead of ours; None without a connection, or where
-        it told none.
+        """Return how far the exchange's clock is ahead of ours; None without a connection, or if it
+        is not known.
         """
         return None if self.session is None else self.session.clock_offset_s
 
     async def wait_read(self) -> None:
-        """Wait until the first reading has come or has failed."""
+        """Wait until the first reading has arrived or has failed."""
         await self.first_reading.wait()
 
     @property
     def settled(self) -> bool:
-        """Tell whether the first reading is done or has visibly failed."""
-        return self.first_reading.is_set() or bool(self.problem)
+        """Return whether the first reading is done or has visibly failed."""
+        return self.readiness is not Readiness.UNREAD
 
     @property
     def why_held(self) -> str:
-        """Say why nothing may leave this account, empty where it may."""
+        """Return why no order may leave this account, empty if one may."""
         return self.shared.why_held(self.id)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
-        """Tell whether closing orders wait for a person because conservation is broken; to flatten
+        """Return whether closing orders wait for a person because conservation is broken; a flatten
         is that person's decision.
         """
         concerned = self.shared.switches_for(self.id, self.name, strategy, self.exchange)
@@ -248,8 +248,8 @@ class Account:
 
     @property
     def trouble(self) -> str:
-        """Say why the account takes no entries though nobody switched them off, nothing where it
-        does: the worse of two reasons first.
+        """Return why the account takes no entries though nobody switched them off, empty if it
+        does; the worse of two reasons first.
         """
         if not self.foreign:
             return self.problem
@@ -260,12 +260,12 @@ class Account:
         return f"{told}; {self.problem}" if self.problem else told
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
-        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+        """Return a row of the newest reading that may concern a symbol and cannot be read."""
         return None if self.report is None else unread_row(self.report, symbol)
 
     def view(self) -> AccountView | None:
-        """Return the account as known now: the newest report, our holdings, and own entries that
-        the report may not show.
+        """Return the account as known now: the newest report, our holdings, and entries of ours
+        that the report may not show.
         """
         if self.report is None:
             return None
@@ -273,22 +273,24 @@ class Account:
         return AccountView(self.report, read_holdings(self.shared.ledger.db, self.id), pending)
 
     async def tell_pages(self, kind: str, data: dict[str, object]) -> None:
-        """Have open pages renew themselves: how an account is read and checked changes nothing else
-        that they look at.
+        """Refresh open pages: how an account is read and checked changes nothing else that they
+        watch.
         """
         at = self.shared.clock.now()
-        await self.shared.ledger.write(lambda db: write_pulse(db, kind, self.name, data, at))
+        await self.shared.ledger.write(
+            lambda db: write_pulse(db, kind=kind, subject=self.name, data=data, at=at)
+        )
 
     @property
     def visible_within_s(self) -> float:
-        """Return how long the exchange may take to show what it did, as its adapter says; 0 without
-        a connection.
+        """Return how long the exchange may take to show what it did, as its adapter states; 0
+        without a connection.
         """
         return self.session.visible_within_s if self.session is not None else 0.0
 
     def reading_after_exits(self, symbol: Symbol) -> tuple[Reading, Reading]:
-        """Compare the newest reading with the exits of ours that closed something: in one symbol,
-        and in any.
+        """Compare the newest reading with our exits that closed something: in one symbol, and in
+        any.
         """
         began = self.read_began
         if began is None:
@@ -313,15 +315,15 @@ class Account:
         )
 
     def unsettled(self, began: datetime) -> frozenset[Symbol]:
-        """Return the symbols that a reading which began then cannot judge: something of ours is
-        under way, or ended too short before.
+        """Return the symbols that a reading which began at ``began`` cannot judge: something of
+        ours is under way, or ended too shortly before.
         """
         return unsettled_symbols(
             self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
         )
 
     def not_compared(self) -> frozenset[Symbol]:
-        """Return the contracts that a reading of now cannot judge: something of ours is under way
+        """Return the contracts that a reading made now cannot judge: something of ours is under way
         there, or a row cannot be read.
         """
         report, held = self.report, read_holdings(self.shared.ledger.db, self.id)
@@ -335,20 +337,20 @@ class Account:
         )
 
     def reserve_open_entries(self) -> None:
-        """Count what an earlier process or task sent and nobody has proven: its reservations ended
-        with it, and caps must hold.
+        """Reserve the entries that an earlier process or task sent and nobody has proven: its
+        reservations ended with it, and caps must hold.
         """
         for each in open_entries(self.shared.ledger.db, self.id):
             intent = each.intent
             self.reserve(
                 PendingEntry(
-                    each.copy,
-                    intent.symbol,
-                    each.strategy,
-                    intent.position_side,
-                    intent.quantity,
-                    each.notional,
-                    each.margin,
+                    copy=each.copy,
+                    symbol=intent.symbol,
+                    strategy=each.strategy,
+                    side=intent.position_side,
+                    quantity=intent.quantity,
+                    notional=each.notional,
+                    margin=each.margin,
                 )
             )
 
@@ -357,8 +359,8 @@ class Account:
         self.reserved[entry.copy] = Reserved(entry)
 
     def forget_settled(self, symbol: Symbol) -> None:
-        """Stop reserving entries whose fate is proven where the ledger says that nothing of ours is
-        left in the symbol.
+        """Stop reserving entries whose fate is proven if the ledger has nothing of ours left in the
+        symbol.
         """
         if read_holding(self.shared.ledger.db, self.id, symbol) is None:
             self.reserved = {
@@ -368,8 +370,8 @@ class Account:
             }
 
     def release(self, copy: CopyId, *, proven: bool) -> None:
-        """Stop reserving an entry: at once when nothing was executed, else once a reading that
-        began later shows it.
+        """Stop reserving an entry: at once if nothing was executed, else once a reading that began
+        later shows it.
         """
         held = self.reserved.get(copy)
         if held is None:
@@ -378,3 +380,10 @@ class Account:
             held.ended_at = self.shared.clock.now()
         else:
             del self.reserved[copy]
+
+
+def _readiness_after(error: Exception) -> Readiness:
+    if not isinstance(error, Rejected):
+        return Readiness.FAILED
+    is_key = error.kind is RejectionKind.CREDENTIALS
+    return Readiness.KEY_REFUSED if is_key else Readiness.REFUSED

@@ -1,5 +1,5 @@
-"""Read one account again and again, and on demand; each reading corrects the ledger, completes the
-books and wakes who waits for it.
+"""Read one account periodically, and on demand; each reading corrects the ledger, completes the
+books and wakes the tasks that wait for it.
 """
 
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
 class AccountReader:
-    """Read one account."""
+    """The reader of one account."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class AccountReader:
         )
 
     async def try_to_read(self) -> bool:
-        """Read the account now; a failure is noted on the account, and False is returned."""
+        """Read the account now; on failure, record it on the account and return False."""
         try:
             await self.read_account()
         except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
@@ -84,8 +84,8 @@ class AccountReader:
         return True
 
     async def read_after_exits(self, symbol: Symbol) -> None:
-        """Have a reading that began after our exits in a symbol: the one that is under way, if it
-        did, else a new one.
+        """Obtain a reading that began after our exits in a symbol: the one under way if it
+        qualifies, else a new one.
         """
         if self._under_way is not None and symbol not in last_exits(
             self._account.shared.ledger.db, self._account.id, self._under_way[0]
@@ -95,10 +95,10 @@ class AccountReader:
             await self.try_to_read()
 
     async def read_account(self) -> None:
-        """Read the account from the exchange and correct the ledger where the exchange proves it
+        """Read the account from the exchange and correct the ledger if the exchange proves it
         wrong.
 
-        Readings may overlap; one that began before the newest known one changes nothing.
+        Readings may overlap; one that began before the newest one changes nothing.
         """
         session = await self._account.connected()
         began, done = self._account.shared.clock.now(), trio.Event()
@@ -123,7 +123,7 @@ class AccountReader:
     async def _judge(
         self, session: ExchangeSession, report: AccountReport, began: datetime
     ) -> frozenset[Symbol] | None:
-        """Correct the ledger by a reading and return what it does not decide; None where the ledger
+        """Correct the ledger by a reading and return what it does not decide; None if the ledger
         may be old, so nothing is corrected.
         """
         account = self._account
@@ -148,8 +148,8 @@ class AccountReader:
             await self._books.account_was_read(report, began, undecided)
 
     async def _mark_equity(self, report: AccountReport) -> None:
-        """Renew what loss limits compare with: at the first reading of a trading day, and at a new
-        highest equity.
+        """Update what loss limits compare with: at the first reading of a trading day, and at a new
+        peak of equity.
         """
         now, worth, marks = (
             self._account.shared.clock.now(),
@@ -169,7 +169,7 @@ class AccountReader:
         now = self._account.shared.clock.now()
         since = (
             self._unread_since or now
-        )  # kept here: another reading may succeed while this one is told
+        )  # kept here: another reading may succeed while this one is reported
         if self._unread_since is None:
             self._unread_since = now
             await self._account.tell_pages("reading", {"problem": self._account.problem})

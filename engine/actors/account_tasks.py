@@ -1,5 +1,5 @@
-"""All followers of one process: start one supervised task per account, ring them, and sweep for
-what nobody rang about.
+"""All followers of one process: start one supervised task per account, wake them, and sweep for
+work that no wake-up announced.
 """
 
 import random
@@ -24,7 +24,7 @@ PLANS_AT_ONCE: Final = 16
 
 
 class AccountTasks:
-    """Keep the followers. New accounts may join while running."""
+    """The tasks of all followers. New accounts may join while they run."""
 
     def __init__(self, seed: int = 0) -> None:
         self.followers: dict[AccountId, Follower] = {}
@@ -45,14 +45,14 @@ class AccountTasks:
     def keep_running(
         self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]
     ) -> None:
-        """Run one task that serves every account; its failure ends neither the place nor its own
-        work, and is told.
+        """Run one task that serves every account; its failure is reported and ends neither the
+        engine nor its own work.
         """
         self._serving.append(Vitals(name))
         nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
 
     def failing(self) -> dict[str, str]:
-        """Tell of the tasks that serve every account which failed within the last minute, and why."""
+        """Return the tasks serving every account that failed within the last minute, and why."""
         now = trio.current_time()
         return {
             each.name: each.last_error
@@ -61,17 +61,17 @@ class AccountTasks:
         }
 
     def wake(self) -> None:
-        """Say that a signal was recorded."""
+        """Wake the accounts: a signal was recorded."""
         self._wakeup.wake()
 
     def join(self, nursery: trio.Nursery, follower: Follower) -> None:
-        """Start a follower's task; an account that is here already is left alone."""
+        """Start a follower's task; leave an account alone that has one already."""
         if follower.account.id not in self.followers:
             self.followers[follower.account.id] = follower
             nursery.start_soon(self._keep, follower)
 
     def part(self, account: AccountId) -> None:
-        """End the task of an account that was disconnected; what it was sending is answered for
+        """End the task of an account that was disconnected; what it is sending is answered for
         first.
         """
         self.followers.pop(account, None)
@@ -80,7 +80,7 @@ class AccountTasks:
             scope.cancel()
 
     def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
-        """Tell by account name how each task is doing, or only those of ``names``; for commands."""
+        """Return by account name how each task is doing, or only those of ``names``; for commands."""
         return {
             each.account.name: {
                 "running": each.vitals.running,
@@ -115,7 +115,7 @@ class AccountTasks:
         ]
 
     def exchange_problems(self) -> dict[str, str]:
-        """Tell by exchange why its market data cannot be read, where that is so."""
+        """Return by exchange why its market data cannot be read, if so."""
         feeds = {each.exchange: each.shared.feeds[each.exchange].problem for each in self.accounts}
         return {exchange: problem for exchange, problem in feeds.items() if problem}
 
@@ -124,15 +124,15 @@ class AccountTasks:
         return next((each for each in self.followers.values() if each.account.name == name), None)
 
     async def check(self, name: str) -> Preflight:
-        """Check the account with this name now; raises LookupError where no task has it."""
+        """Check the account with this name now; raises LookupError if no task has it."""
         for each in self.followers.values():
             if each.account.name == name:
                 return await each.preflight.check(fresh=True)
         raise LookupError(name)
 
     async def plans(self, accounts: Collection[LiveAccount]) -> dict[LiveAccount, Plan | str]:
-        """Read accounts, some at a time, and return what differs from the ledger in each; where one
-        cannot be read, say why.
+        """Read accounts, some at a time, and return what differs from the ledger in each, or why it
+        cannot be read.
         """
         made: dict[LiveAccount, Plan | str] = {}
         limit = trio.CapacityLimiter(PLANS_AT_ONCE)
@@ -143,7 +143,7 @@ class AccountTasks:
                     made[account] = await account.plan_corrections()
                 except (
                     Exception
-                ) as error:  # one account's exchange: the others are told all the same
+                ) as error:  # one account's exchange: the others are reported all the same
                     made[account] = f"{type(error).__name__}: {error}"[:200]
 
         async with trio.open_nursery() as nursery:
@@ -160,7 +160,7 @@ class AccountTasks:
             follower.account.wake()
 
     def released(self, account: AccountId, copy: CopyId) -> None:
-        """Say that a copy's order is out of question: a person decided that it does not exist."""
+        """Release a copy's order: a person decided that it does not exist."""
         follower = self.followers.get(account)
         if follower is not None:
             follower.account.release(copy, proven=False)
@@ -172,7 +172,7 @@ class AccountTasks:
             await supervise(follower.vitals, follower.run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
-        """Ring every account that has something to plan, in slices, so that nothing else waits
+        """Wake every account that has something to plan, in slices, so that nothing else waits
         behind a fan-out.
         """
         while True:

@@ -1,5 +1,5 @@
-"""Tell people: deliver the ledger's alerts to each notifier, at least once each and in order, from
-a cursor kept in the ledger.
+"""Deliver the ledger's alerts to each notifier, at least once each and in order, from a cursor kept
+in the ledger.
 """
 
 import logging
@@ -18,10 +18,11 @@ RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
 async def tell(shared: Shared, notifier: Notifier) -> None:
-    """Run until cancelled; one task for each notifier, so that one that fails holds up nobody
+    """Deliver until cancelled; one task for each notifier, so that a failing one delays nobody
     else's alerts.
 
-    A delivery that fails is tried again, growing to once a minute; the next ones wait behind it.
+    A failed delivery is tried again, with pauses that grow to a minute; the next ones wait behind
+    it.
     """
     failures = 0
     while True:

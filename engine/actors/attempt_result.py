@@ -44,7 +44,7 @@ _OF_FAMILY = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Hold the write that closes an attempt, and what the lane must know: its new state, how much
+    """The write that closes an attempt, and what the lane must know: its new state, how much
     filled, and what stays as residue.
     """
 
@@ -55,7 +55,7 @@ class AttemptResult:
 
 
 def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
-    """Say in an outcome what a report proves."""
+    """Return the outcome that a report proves."""
     price = UNTOLD_PRICE if report.average_price is None else plain(report.average_price)
     numbers = {
         "side": intent.side.value,
@@ -71,7 +71,7 @@ def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
 
 
 def refused_outcome(refused: Refused) -> Outcome:
-    """Say that the exchange refused for good."""
+    """Return the outcome of an order that the exchange refused for good."""
     return Outcome(_OF_KIND.get(refused.kind, OutcomeCode.REJECTED), {"reason": refused.text})
 
 
@@ -83,8 +83,8 @@ def attempt_result(
     at: datetime,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult:
-    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not
-    done is planned anew.
+    """Choose the write that an answer requires; ``retry_s`` is the pause before an unfinished leg
+    is planned again.
 
     ``residue_kinds`` are the refusals that prove that the exchange does not close what this order
     was to close.
@@ -100,7 +100,9 @@ def attempt_result(
             )
             again = at if report.filled_quantity > 0 else later
             return AttemptResult(
-                lambda db: complete(db, attempt_id, report, outcome, at, again),
+                lambda db: complete(
+                    db, attempt_id=attempt_id, report=report, outcome=outcome, at=at, retry_at=again
+                ),
                 state,
                 report.filled_quantity > 0,
             )
@@ -114,7 +116,13 @@ def attempt_result(
             told, again_at = residue or refused_outcome(answer), None if residue else later
             return AttemptResult(
                 lambda db: end(
-                    db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at
+                    db,
+                    attempt_id=attempt_id,
+                    state=AttemptState.REJECTED,
+                    outcome=told,
+                    cause=answer.text,
+                    at=at,
+                    retry_at=again_at,
                 ),
                 AttemptState.REJECTED,
                 False,
@@ -123,19 +131,37 @@ def attempt_result(
         case NothingSent():
             asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
             return AttemptResult(
-                lambda db: back_to_new(db, attempt_id, answer.text, asked, at),
+                lambda db: back_to_new(
+                    db, attempt_id=attempt_id, cause=answer.text, retry_at=asked, at=at
+                ),
                 AttemptState.NEW,
                 False,
             )
         case NoProof(cause):
             unknown = unknown_outcome(intent, cause)
             return AttemptResult(
-                lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at),
+                lambda db: end(
+                    db,
+                    attempt_id=attempt_id,
+                    state=AttemptState.UNKNOWN,
+                    outcome=unknown,
+                    cause=cause,
+                    at=at,
+                ),
                 AttemptState.UNKNOWN,
                 False,
             )
         case Outcome():
             stopped = _OF_FAMILY[answer.code.family]
             return AttemptResult(
-                lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False
+                lambda db: end(
+                    db,
+                    attempt_id=attempt_id,
+                    state=stopped,
+                    outcome=answer,
+                    cause="the last line",
+                    at=at,
+                ),
+                stopped,
+                False,
             )

@@ -1,10 +1,10 @@
-"""Keep the books: fold what was executed into trades, and write down what each account is worth.
+"""Keep the books: fold what was executed into trades, and record the equity of each account.
 
-That is at its first reading, once an hour, and at the first reading after something of it was
-executed: what was read, never a guess.
+Equity is recorded at the first reading, once an hour, and at the first reading after something was
+executed: as read, never guessed.
 
-It follows the ledger at its own pace and decides nothing; when it fails, it is tried again, and
-nothing but figures waits for it.
+It follows the ledger at its own pace and decides nothing; if it fails, it is tried again, and only
+figures wait for it.
 """
 
 import logging
@@ -33,7 +33,7 @@ _APART: Final = timedelta(microseconds=FINE_US)
 
 
 class Bookkeeping:
-    """Write trades and equity points."""
+    """The writer of trades and equity points."""
 
     def __init__(self, shared: Shared, account_tasks: AccountTasks) -> None:
         self._shared = shared
@@ -41,8 +41,8 @@ class Bookkeeping:
         self._moved: dict[AccountId, datetime] = {}
         self._written: dict[AccountId, datetime] = {}
         self._refused: set[int] = set()
-        """Episodes that the ledger did not let be folded: tried again every five minutes, and
-        nobody else's wait for them.
+        """Episodes that the ledger refused to fold: tried again every five minutes, and no other
+        episode waits for them.
         """
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class Bookkeeping:
             await trio.sleep(EVERY_S)
 
     async def _fold(self, episodes: Sequence[int]) -> None:
-        """Fold episodes together; where the ledger refuses that, each alone."""
+        """Fold episodes together; if the ledger refuses that, each alone."""
         try:
             self._moved |= await self._shared.ledger.write(lambda db: fold_episodes(db, episodes))
         except WriteRefused as error:
@@ -77,8 +77,8 @@ class Bookkeeping:
             _LOG.error("the trades of episode %d could not be written: %s", episodes[0], error)
 
     def _new_or_moved(self) -> Sequence[Account]:
-        """Return the accounts that were read for the first time, or after something of them was
-        executed; not too often for one.
+        """Return the accounts that were read for the first time, or after something was executed;
+        not too often for one.
         """
         found = []
         for each in self._account_tasks.accounts:
@@ -108,7 +108,7 @@ class Bookkeeping:
                 ],
             ) -> None:
                 for account, worth, at in some:
-                    mark_equity_point(db, account, worth, at, apart_us)
+                    mark_equity_point(db, account=account, equity=worth, at=at, apart_us=apart_us)
                     if apart_us == HOUR_US:
                         thin_equity_points(db, account, now)
 

@@ -1,10 +1,10 @@
 """Keep one account's books true: ask the exchange for what they lack, until both sides agree.
 
-It asks only while something lacks: a price, a fee, what closed a position; for funding each hour.
-Pauses grow from 2 s to 2 minutes, so an account costs a bounded number of requests. Rows may come
-minutes late: a fill is called unexplained after 15 minutes of complete readings, is asked for
-hourly for a day after that, and is corrected by whatever is told. Only figures depend on it: a
-reading that fails is a log line and is made again.
+It asks only while something is missing: a price, a fee, what closed a position; for funding each
+hour. Pauses grow from 2 s to 2 minutes, so an account costs a bounded number of requests. Rows may
+arrive minutes late: a fill is marked unexplained after 15 minutes of complete readings, is asked
+for hourly for a day after that, and is corrected by whatever is reported. Only figures depend on
+it: a failed reading is a log line and is repeated.
 """
 
 import logging
@@ -77,15 +77,15 @@ GIVE_UP_AFTER: Final = timedelta(minutes=15)
 GIVE_UP_INCOMPLETE: Final = timedelta(hours=1)
 """For an exchange whose pages never reach back far enough."""
 SURE_AFTER: Final = timedelta(minutes=2)
-"""How long a change of the wallet stands without a reason before it is a row: margin and rows of an
-exchange come seconds late.
+"""How long a change of the wallet stays unexplained before it becomes a row: margin and rows of an
+exchange arrive seconds late.
 """
 
 
 @dataclass(slots=True)
 class _Strange:
-    """Hold a change of the wallet that nothing explains, since when, and when the exchange was
-    asked about it.
+    """A change of the wallet that nothing explains, since when, and when the exchange was asked
+    about it.
     """
 
     amount: Decimal
@@ -94,7 +94,7 @@ class _Strange:
 
 
 class BooksWatch:
-    """Keep one account's books."""
+    """The keeper of one account's books."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -104,8 +104,8 @@ class BooksWatch:
         self._fees_read_at: datetime | None = None
         self._strange: _Strange | None = None
         self._is_complete = True
-        """Whether the newest readings of orders and closed positions reached back as far as they
-        were asked to.
+        """Whether the newest readings of orders and closed positions reached back as far as
+        requested.
         """
         self._read_at: datetime | None = None
         self._differing: dict[Symbol, datetime | None] = {}
@@ -113,13 +113,13 @@ class BooksWatch:
     async def account_was_read(
         self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]
     ) -> None:
-        """Book what the owner's own did, begin the wallet at the first reading, and look whether
+        """Book the owner's changes, begin the wallet at the first reading, and wake the watch if
         there is something to ask for.
         """
         try:
             await self._take(report, began, undecided)
-        # figures are no reason why a reading fails, and entries with it; the next reading is
-        # compared again
+        # figures are no reason to fail a reading, and entries with it; the next reading is compared
+        # again
         except Exception as error:
             self._account.note("the books cannot be compared with a reading", error)
 
@@ -139,7 +139,13 @@ class BooksWatch:
                 now = own_changes(
                     report, read_holdings(db, account_id), own_books(db, account_id), undecided
                 )
-                book_own(db, account_id, now, began, None if wallet is None else self.seen_at)
+                book_own(
+                    db,
+                    account=account_id,
+                    changes=now,
+                    at=began,
+                    seen_at=None if wallet is None else self.seen_at,
+                )
                 if wallet is None and is_quiet and all(each.is_entry for each in now):
                     self._begin(db, report, began)
 
@@ -157,20 +163,20 @@ class BooksWatch:
             self._wakeup.wake()
 
     def seen_at(self, symbol: Symbol) -> datetime | None:
-        """Return when a reading last showed in a contract what the books have open: what a new one
-        shows to be otherwise happened since.
+        """Return when a reading last showed what the books have open in a contract: a difference in
+        a new one happened since.
         """
         if symbol in self._differing or self._read_at is not None:
             return self._differing.get(symbol, self._read_at)
         return last_agreed(self._account.shared.ledger.db, self._account.id, symbol)
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
-        """Begin the wallet where the books have what is there: what they lack happened before, and
-        would be told after.
+        """Begin the wallet if the books have what is there: what they lack happened before, and
+        would be reported after.
         """
         account_id = self._account.id
         fold_account(db, account_id)
-        # What stands at this moment stands at the books' prices; where those are not known, at the
+        # What is open now is valued at the books' prices; if those are not known, at the
         # exchange's.
         costs = [at_entry_price(report, each) for each in open_costs(db, account_id)]
         if differing(report, costs):
@@ -178,16 +184,16 @@ class BooksWatch:
         baseline = at_cost(report, costs)
         begin_wallet(
             db,
-            account_id,
-            report.balance.total if baseline is None else baseline,
-            report.balance.total,
-            equity(report),
-            at,
+            account=account_id,
+            baseline=report.balance.total if baseline is None else baseline,
+            cash=report.balance.total,
+            worth=equity(report),
+            at=at,
         )
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
-        """Compare the wallet with the books where both stand still; what nothing explains twice,
-        some time apart, becomes a visible row.
+        """Compare the wallet with the books while neither moves; what nothing explains twice, some
+        time apart, becomes a visible row.
         """
         ledger, account_id = self._account.shared.ledger, self._account.id
         if is_busy(ledger.db, account_id):
@@ -202,7 +208,7 @@ class BooksWatch:
         if abs(rest) > rounding:
             if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
                 self._strange = _Strange(rest, began)
-                self._wakeup.wake()  # fees, funding or a position of the owner's may tell
+                self._wakeup.wake()  # fees, funding or a position of the owner's may explain it
                 return
             if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
                 return
@@ -215,14 +221,23 @@ class BooksWatch:
 
         def write(db: Database) -> None:
             if amount is not None:
-                note_unexplained(db, account_id, amount, wallet.quiet_at, began)
+                note_unexplained(
+                    db, account=account_id, amount=amount, since=wallet.quiet_at, until=began
+                )
             left = wallet.rounding if amount is not None else wallet.rounding + rest
-            compared(db, account_id, report.balance.total, equity(report), left, began)
+            compared(
+                db,
+                account=account_id,
+                cash=report.balance.total,
+                worth=equity(report),
+                rounding=left,
+                at=began,
+            )
 
         await ledger.write(write)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Ask the exchange for what is missing until cancelled."""
         await self._account.first_reading.wait()
         while True:
             await self._account.shared.calm()
@@ -241,15 +256,16 @@ class BooksWatch:
                 )  # an exchange writes the rows of a fill about a second after it
 
     async def look(self) -> bool:
-        """Ask once for everything that lacks; returns whether something still does and is asked for
-        again soon.
+        """Ask once for everything that is missing; return whether something still is and will be
+        asked for again soon.
         """
         account, ledger = self._account, self._account.shared.ledger
         session, now = account.session, account.shared.clock.now()
         if session is None:
             return is_asked_for(ledger.db, account.id)
         fills = unsettled_fills(ledger.db, account.id, now)
-        # Each source apart: one that cannot be read keeps back nothing that another one tells.
+        # Each source separately: one that cannot be read keeps back nothing that another one
+        # reports.
         failed = await self._failed(self._read_fees(session, fills, now))
         failed |= await self._failed(self._look_for_unseen(session, now))
         fills = unsettled_fills(ledger.db, account.id, now)
@@ -261,7 +277,7 @@ class BooksWatch:
         return failed or is_asked_for(ledger.db, account.id)
 
     async def _failed(self, reading: Awaitable[None]) -> bool:
-        """Read one source; returns whether that failed."""
+        """Read one source; return whether that failed."""
         try:
             await reading
         except Exception as error:  # figures are no reason to stop an account
@@ -272,7 +288,7 @@ class BooksWatch:
     async def _read_fees(
         self, session: ExchangeSession, fills: list[UnsettledFill], now: datetime
     ) -> None:
-        """Read fees and funding where something lacks a fee, and once an hour."""
+        """Read fees and funding if a fee is missing, and once an hour."""
         if not session.reports_fees:
             return
         lacking = [each.since for each in fills if each.fee is None or each.cause is None]
@@ -298,8 +314,8 @@ class BooksWatch:
             self._fees_read_at = now
 
     async def _look_for_unseen(self, session: ExchangeSession, now: datetime) -> None:
-        """Look for positions that the owner opened and closed before anybody looked, where the
-        wallet changed without a reason.
+        """Look for positions that the owner opened and closed between two readings, if the wallet
+        changed without a reason.
         """
         ledger, account_id = self._account.shared.ledger, self._account.id
         strange, wallet = self._strange, read_wallet(ledger.db, account_id)
@@ -339,7 +355,7 @@ class BooksWatch:
         tie_fees(db, account_id, now)
 
     async def _explain(self, session: ExchangeSession, fills: list[UnsettledFill]) -> None:
-        """Read what may explain these fills, and write what it tells."""
+        """Read what may explain these fills, and record what it reports."""
         offset, since = _offset(session), min(each.since for each in fills) - LOOK_BACK
         closed: list[ClosedPosition] = []
         self._is_complete = True

@@ -1,10 +1,10 @@
 """Breakers: what comes or is refused too often switches new entries off, in the narrowest scope
-that explains it, and tells people.
+that explains it, and raises an alert.
 
 A strategy that sends too many entries is stopped as a strategy, an account whose entries the
 exchange keeps refusing as an account; an exchange that does not answer several accounts makes
-entries wait by itself (its circuit). A breaker sets an ordinary switch, so it is seen, explained
-and taken away like one. Exits are never stopped.
+entries wait by its circuit. A breaker sets an ordinary switch, which is shown, explained and
+removed like any other. Exits are never stopped.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ REFUSED_WINDOW: Final = timedelta(minutes=10)
 
 
 class Breakers:
-    """Watch rates and refusals; hold the circuits of the exchanges."""
+    """The watch over rates and refusals, with the circuits of the exchanges."""
 
     def __init__(
         self, shared: Shared, circuits: Mapping[str, Circuit], config: EngineConfig
@@ -47,7 +47,7 @@ class Breakers:
             await trio.sleep(EVERY_S)
 
     async def look(self) -> None:
-        """Look once."""
+        """Check rates and refusals once."""
         db, now = self._shared.ledger.db, self._shared.clock.now()
         for name, count, newest in busy_strategies(db, now - RATE_WINDOW, self._entries_per_minute):
             cause = f"{count} entries within a minute, {self._entries_per_minute} are allowed"
@@ -80,12 +80,25 @@ class Breakers:
 
     async def _trip(self, scope: SwitchScope, target: str, cause: str) -> None:
         shared = self._shared
-        switch = Switch(scope, target, cause[:200], "breaker", shared.clock.now())
+        switch = Switch(
+            scope=scope,
+            target=target,
+            note=cause[:200],
+            set_by="breaker",
+            set_at=shared.clock.now(),
+        )
         details = {"scope": switch.label, "cause": cause, "flags": f"--{scope.value} {target}"}
 
         def trip(db: Database) -> None:
             set_switch(db, switch)
-            raise_alert(db, AlertCode.BREAKER_TRIPPED, target, details, switch.set_at, scope.value)
+            raise_alert(
+                db,
+                code=AlertCode.BREAKER_TRIPPED,
+                subject=target,
+                details=details,
+                at=switch.set_at,
+                sameness=scope.value,
+            )
 
         await shared.ledger.write(trip)
         shared.switches = switches(shared.ledger.db)

@@ -1,4 +1,4 @@
-"""Where the engine gets the time from."""
+"""The engine's clocks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,20 +6,20 @@ import trio
 
 
 class SystemClock:
-    """Tell the machine's time in UTC."""
+    """The machine's clock, in UTC."""
 
     def now(self) -> datetime:
-        """Return the present moment, zone UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
 
 class TrioClock:
-    """Tell trio's time from a fixed beginning, so that a virtual clock decides what time it is."""
+    """Trio's clock from a fixed beginning, so that a virtual clock decides the time."""
 
     def __init__(self, beginning: datetime) -> None:
         self._beginning = beginning
         self._started = trio.current_time()
 
     def now(self) -> datetime:
-        """Return the present moment, zone UTC."""
+        """Return the current time in UTC."""
         return self._beginning + timedelta(seconds=trio.current_time() - self._started)

@@ -1,16 +1,18 @@
-"""The entry lane: plan an entry, reserve it, have what must stand before it, send it; try again
-only with proof that nothing left.
+"""The entry lane: plan an entry, reserve it, do what must be set before it, send it; try again only
+with proof that nothing was sent.
 
-An entry waits for the first reading of its account and fails closed without one; it is tried while
-it is young, and no longer.
+An entry waits for the first reading of its account and fails closed without one; it is tried only
+within its entry age.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.attempt_result import refused_outcome
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import what_stops_entry
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import (
@@ -19,14 +21,13 @@ from engine.decisions.planning import (
     Reading,
     Wait,
     age_limit_s,
-    last_line_entry,
     plan_entry,
-    takes_entries,
 )
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
 from engine.ledger.claims import Claim
@@ -47,7 +48,7 @@ _NEVER_SENT: Final = (
 
 
 async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take one entry through its steps, or have it wait."""
+    """Take one entry through its steps, or let it wait."""
     account, shared = lanes.account, lanes.account.shared
     if not account.settled:
         await account.first_reading.wait()
@@ -75,7 +76,9 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
         kept = False
         try:
             with shared.entering():
-                kept = await _send(lanes, leg, signal, subscription, plan)
+                kept = await _send(
+                    lanes, leg=leg, signal=signal, subscription=subscription, plan=plan
+                )
         finally:
             if not kept:
                 account.release(leg.copy, proven=False)
@@ -90,7 +93,11 @@ async def _context(
     # Before the holdings are read: an exit that ends between the two statements is seen in one of
     # them.
     exiting = is_exiting_before(
-        shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key
+        shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        before=signal.entry_key,
     )
     here, anywhere = account.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
@@ -122,8 +129,8 @@ async def _context(
 
 
 def _unread(account: Account, symbol: Symbol) -> str:
-    """Say which row about the symbol the exchange's reading could not tell, empty where there is
-    none: what stands there is not known.
+    """Return which row about the symbol could not be read, empty if there is none: what is open
+    there is then not known.
     """
     row = account.unread(symbol)
     return (
@@ -137,13 +144,13 @@ def _unread(account: Account, symbol: Symbol) -> str:
 
 
 def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
-    """Tell whether an account that could not be read (not: whose key was refused) may be ready
-    before the entry is too old.
+    """Return whether an unreadable account (unless its key was refused) may be ready before the
+    entry is too old.
     """
     shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
     return (
-        lanes.account.problem_may_pass
+        lanes.account.readiness is Readiness.FAILED
         and not lanes.account.foreign
         and shared.clock.now() < young_until
     )
@@ -152,13 +159,13 @@ def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
 def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
     intent = plan.intent
     entry = PendingEntry(
-        leg.copy,
-        leg.symbol,
-        leg.strategy,
-        intent.position_side,
-        intent.quantity,
-        plan.notional,
-        plan.margin,
+        copy=leg.copy,
+        symbol=leg.symbol,
+        strategy=leg.strategy,
+        side=intent.position_side,
+        quantity=intent.quantity,
+        notional=plan.notional,
+        margin=plan.margin,
     )
     lanes.account.reserve(entry)
 
@@ -166,7 +173,7 @@ def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
 async def _send(
     lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan
 ) -> bool:
-    """Send one planned entry; returns whether something of it may stand at the exchange."""
+    """Send one planned entry; return whether something of it may be at the exchange."""
     account, shared = lanes.account, lanes.account.shared
     try:
         session = await account.connected()
@@ -189,18 +196,6 @@ async def _send(
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
     entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
-
-    def last_line() -> Outcome | None:
-        switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
-        goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
-        stands = takes_entries(shared.subscription(leg.subscription))
-        return (
-            last_line_entry(
-                signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)
-            )
-            or stands
-        )
-
     wanted = Claim(
         copy=leg.copy,
         leg=leg.number,
@@ -217,11 +212,18 @@ async def _send(
         at=shared.clock.now(),
         adds=signal.draft.action is Action.ADD,
     )
-    done = await send(lanes, leg, session, wanted, last_line, ENTRY_RETRY_S)
+    done = await send(
+        lanes,
+        leg=leg,
+        session=session,
+        wanted=wanted,
+        what_stops=partial(what_stops_entry, lanes, leg, signal, entry_age_s),
+        retry_s=ENTRY_RETRY_S,
+    )
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):
         return False
     if done.state.is_terminal:
         account.release(leg.copy, proven=True)
-        # the pause that the reader is in may have begun when nothing was open: it is the long one
+        # the reader's current pause may have begun when nothing was open: it is the long one
         account.read_soon()
     return True

@@ -1,5 +1,5 @@
-"""Read at the exchange what the books of an account are compared with. Everything that cannot be
-read is named; nothing is changed.
+"""Read at the exchange what the books of an account are compared with. Everything unreadable is
+named; nothing is changed.
 """
 
 from dataclasses import replace
@@ -20,13 +20,13 @@ async def examine(account: Account, since: datetime) -> Examined:
         session = await account.connected()
         report = await session.fetch_account()
         unreadable += report.unreadable
-    except Exception as error:  # whatever it is, the check tells it
+    except Exception as error:  # whatever it is, the check reports it
         return Examined(None, None, (), (f"the account: {type(error).__name__}: {error}"[:200],))
     if session.reports_closed_positions:
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         try:
             told = await session.closed_positions(since)
-        except Exception as error:  # the other side of the check is told all the same
+        except Exception as error:  # the other side of the check is reported all the same
             problems.append(f"closed positions: {type(error).__name__}: {error}"[:200])
         else:
             closed = tuple(replace(each, closed_at=each.closed_at - offset) for each in told.rows)

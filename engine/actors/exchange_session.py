@@ -1,10 +1,10 @@
-"""One account's line to its exchange: deadline, rate limiter, error table. The only caller of
+"""One account's connection to its exchange: deadline, rate limiter, error table. The only caller of
 exchange adapters.
 
-What always holds: every call stands under one total deadline; an order is written at most once per
-claim, right after the last line with no await between; whatever the adapter does, the result is one
-of the answers of ``decisions.order_lifecycle``. Everything that changes something at the exchange
-asks the one guard first: where that says why nothing may leave, or cannot tell, nothing does.
+What always holds: every call has one total deadline; an order is written at most once per claim,
+right after the last check with no await between; whatever the adapter does, the result is one of
+the answers of ``decisions.order_lifecycle``. Everything that changes something at the exchange asks
+the one guard first: if that gives a reason to hold orders, or cannot answer, nothing leaves.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -49,12 +49,8 @@ RETRY_WAIT_S: Final = 2.0
 HELD_WAIT_S: Final = 5.0
 
 
-class _Stopped(Exception):
-    """Carry nothing; the outcome is kept by the session."""
-
-
 class ExchangeSession:
-    """Hold one connection of one account."""
+    """One connection of one account."""
 
     def __init__(
         self,
@@ -68,8 +64,8 @@ class ExchangeSession:
         *,
         why_held: Callable[[], str],
     ) -> None:
-        """``why_held`` is the guard: it says why nothing may leave this account, and is empty where
-        it may.
+        """``why_held`` is the guard: it returns why nothing may leave this account, empty if
+        something may.
         """
         self._adapter = adapter
         self._login = login
@@ -93,15 +89,15 @@ class ExchangeSession:
         return self._http(base_url, headers)
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
-        """Tell whether this order, read back, carries our client order id."""
+        """Return whether this order, read back, carries our client order id."""
         return self.tells_our_ids and (
             self._adapter.traits.exits_carry_client_order_id or not intent.reduce_only
         )
 
     @property
     def tells_our_ids(self) -> bool:
-        """Tell whether entries of this account, read back, carry our client order id; the session
-        is open.
+        """Return whether entries of this account, read back, carry our client order id; the session
+        must be open.
         """
         traits = self._adapter.traits
         if traits.client_order_id_per_account:
@@ -141,13 +137,13 @@ class ExchangeSession:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Return what must be added to our time to get the exchange's: measured, None before an
-        answer told; 0 without HTTP.
+        """Return what must be added to our time to get the exchange's: measured, None before the
+        first answer; 0 without HTTP.
         """
         return self._peer_clock.offset_s if self._uses_http else 0.0
 
     def _exchange_time(self, moment: datetime) -> datetime:
-        """Return our time on the exchange's clock; where that is not known, a time before it."""
+        """Return our time on the exchange's clock; if that is not known, a time before it."""
         offset_s = self.clock_offset_s
         return moment + timedelta(seconds=-UNKNOWN_OFFSET_S if offset_s is None else offset_s)
 
@@ -165,12 +161,12 @@ class ExchangeSession:
         history = replace(
             history, orders=tuple(self._without_second_fee(each) for each in history.orders)
         )
-        # This answer may have been the first to tell how far the two clocks are apart.
+        # This answer may have been the first to show how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
         return history if reaches_back else replace(history, complete=False)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Read money that the engine cannot trade with; none where the exchange does not report it."""
+        """Read money that the engine cannot trade with; none if the exchange does not report it."""
         if not self._adapter.traits.reports_funds:
             return ()
         await self.permit(Priority.READ)
@@ -180,12 +176,12 @@ class ExchangeSession:
 
     @property
     def reports_fees(self) -> bool:
-        """Tell whether the exchange tells what was paid: fees and funding."""
+        """Return whether the exchange reports what was paid: fees and funding."""
         return self._adapter.traits.reports_fees
 
     async def fees(self, since: datetime) -> FeeHistory:
-        """Read what was paid since a time of our clock, newest first, with times of the exchange's;
-        only where ``reports_fees``.
+        """Read what was paid since a time of our clock, newest first, with times of the exchange's
+        clock; only if ``reports_fees``.
         """
         await self.permit(Priority.READ)
         told = cast(FeesConnection, self._open).fees(self._exchange_time(since))
@@ -193,21 +189,21 @@ class ExchangeSession:
 
     @property
     def names_positions(self) -> bool:
-        """Tell whether positions have ids here, and orders name the position they opened, grew or
+        """Return whether positions have ids here, and orders name the position they opened, grew or
         closed.
         """
         return self._adapter.traits.names_positions
 
     @property
     def reports_closed_positions(self) -> bool:
-        """Tell whether the exchange has a history of closed positions."""
+        """Return whether the exchange has a history of closed positions."""
         return self._adapter.traits.reports_closed_positions
 
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = (), *, for_books: bool = False
     ) -> ClosedPositions:
-        """Read positions closed since a time of our clock, with times of the exchange's; only where
-        ``reports_closed_positions``.
+        """Read positions closed since a time of our clock, with times of the exchange's clock; only
+        if ``reports_closed_positions``.
         """
         await self.permit(Priority.READ)
         connection = cast(ClosedPositionsConnection, self._open)
@@ -215,21 +211,21 @@ class ExchangeSession:
         return await self._within(READ_DEADLINE_S, told, counts=not for_books)
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that the adapter met and does not know; none where it does not
-        count them.
+        """Return the error texts that the adapter met and does not know; none if it does not count
+        them.
         """
         counts = self._adapter.traits.counts_unmapped_errors
         return cast(ErrorCountingAdapter, self._adapter).unmapped_errors() if counts else {}
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Ask to cancel a resting order."""
+        """Ask the exchange to cancel a resting order."""
         await self.permit(Priority.EXIT)
         self._refuse_where_held()
         await self._within(READ_DEADLINE_S, self._open.cancel_order(symbol, exchange_order_id))
 
     @property
     def can_protect(self) -> bool:
-        """Tell whether stop and target of a position can be moved here."""
+        """Return whether stop and target of a position can be moved here."""
         return self._adapter.traits.sets_protection
 
     async def set_protection(self, wanted: ProtectionOrder) -> None:
@@ -242,7 +238,7 @@ class ExchangeSession:
 
     def check_circuit(self, *, is_retry: bool) -> None:
         """Let an entry go on, or raise NotExecuted while the exchange fails for several accounts,
-        or retries have used their share up.
+        or the retry budget is used up.
         """
         wait_s = self._circuit.wait_s(self._clock.now())
         if wait_s > 0:
@@ -257,31 +253,29 @@ class ExchangeSession:
             raise NotExecuted("too many entries are tried again; this one waits", RETRY_WAIT_S)
 
     async def prepare_entry(self, intent: OrderIntent) -> None:
-        """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for
+        """Do what must be set before an entry; raises NotExecuted or Rejected, and NotExecuted for
         anything else that went wrong.
         """
         self._refuse_where_held()
         await self._within(READ_DEADLINE_S, self._open.prepare_entry(intent))
 
     async def warm(self) -> None:
-        """Have a live connection before the claim; raises NotExecuted when there is none to be had."""
+        """Make sure of a live connection before the claim; raises NotExecuted if there is none."""
         if self._uses_http:
             try:
                 await self._http.warm()
-            except (
-                Exception
-            ) as error:  # nothing of an order was written: whatever failed, it is proof of that
+            except Exception as error:  # nothing of an order was written: whatever failed proves it
                 raise NotExecuted(
                     f"no connection to the exchange: {type(error).__name__}"
                 ) from error
 
     async def permit_exit(self) -> None:
-        """Wait until the rate limiter lets one exit through, with every request that it takes."""
+        """Wait until the rate limiter permits one exit, with every request that it takes."""
         await self.permit(Priority.EXIT, self._adapter.traits.exit_requests)
 
     async def permit(self, priority: Priority, requests: int = 1) -> None:
-        """Wait until the rate limiter lets requests through; a broken limiter refuses entries and
-        halves exits.
+        """Wait until the rate limiter permits requests; if the limiter is broken, entries are
+        refused and exits get half the rate.
         """
         limit = (
             self._adapter.traits.read_limit
@@ -313,26 +307,19 @@ class ExchangeSession:
         last_line: Callable[[], Outcome | NothingSent | None],
         written: Callable[[], None],
     ) -> Answer | Outcome:
-        """Send one order once. ``last_line`` runs right before the write; what it returns but None
-        is proof that nothing left.
+        """Send one order once. ``last_line`` runs right before the write; any result but None
+        proves that nothing left.
 
-        ``written`` is called once, when the request is out or the call has ended. It ends at its
-        own deadline; nothing but a stopping engine, through the ``sends`` given at the beginning,
-        ends it earlier, and that too is no proof of anything.
+        ``written`` is called once, when the request is out or the call has ended. The call ends at
+        its own deadline; only a stopping engine, through the ``sends`` given at the beginning, ends
+        it earlier, and that too proves nothing.
         """
-        stopped: list[Outcome | NothingSent] = []
 
         def line() -> Outcome | NothingSent | None:
             held = self._why_held()
             return NothingSent(held, HELD_WAIT_S) if held else last_line()
 
-        def check() -> None:
-            outcome = line()
-            if outcome is not None:
-                stopped.append(outcome)
-                raise _Stopped
-
-        permit = SendPermit(check, written)
+        permit = SendPermit[Outcome | NothingSent](line, written)
         first = line()
         if first is not None:
             permit.mark_written()
@@ -354,8 +341,8 @@ class ExchangeSession:
             self._sends.discard(scope)
             send_permit.reset(token)
             permit.mark_written()
-        if stopped and not permit.taken:
-            return stopped[0]
+        if permit.stopped_by is not None:
+            return permit.stopped_by
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
         answer = classify(intent, result, permit.taken if self._uses_http else None)
@@ -367,7 +354,7 @@ class ExchangeSession:
     def _why_held(self) -> str:
         try:
             return self._guard()
-        except Exception as error:  # whatever it is: what cannot be asked lets nothing out
+        except Exception as error:  # whatever it is: if the guard cannot be asked, nothing leaves
             return f"whether anything may be sent cannot be told ({type(error).__name__})"
 
     def _refuse_where_held(self) -> None:
@@ -375,14 +362,14 @@ class ExchangeSession:
             raise NotExecuted(held, HELD_WAIT_S)
 
     def _without_second_fee(self, report: OrderReport) -> OrderReport:
-        """Leave a fee out where the exchange has a history of fees: what both tell would be counted
-        twice.
+        """Drop a report's fee if the exchange has a history of fees: what both report would be
+        counted twice.
         """
         return replace(report, fee=None) if self.reports_fees and report.fee is not None else report
 
     async def _within(self, deadline_s: float, call: Awaitable[T], *, counts: bool = True) -> T:
-        """Wait for a call of the adapter. ``counts``: what is read for the books alone says nothing
-        to the circuit.
+        """Wait for a call of the adapter. ``counts``: a call made for the books alone does not
+        count in the circuit.
         """
         try:
             with trio.fail_after(deadline_s):
@@ -396,8 +383,8 @@ class ExchangeSession:
         return result
 
     def _note(self, error: BaseException | None) -> None:
-        """Tell the exchange's circuit; whatever the exchange itself answered, a refusal or a rate
-        limit, shows that it works.
+        """Record a call in the exchange's circuit; any answer of the exchange, a refusal or a rate
+        limit included, shows that it works.
         """
         if error is None or isinstance(error, Rejected | NotExecuted):
             self._circuit.worked()

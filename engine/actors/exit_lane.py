@@ -1,8 +1,8 @@
 """The exit lane: close what is ours, or a part of it, again and again until a reading shows that it
 is done.
 
-No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that
-grow to a minute.
+No guard of entries stops an exit, it has no maximum age, and it is tried without limit, with pauses
+that grow to a minute.
 """
 
 from datetime import timedelta
@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import nothing_stops
 from engine.actors.resting_lane import take_back_resting
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState
@@ -41,7 +42,7 @@ EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
 WITNESS_AGE: Final = timedelta(seconds=5)
-"""How old a reading may be for its quantity to be evidence where positions have no ids."""
+"""How old a reading may be for its quantity to be evidence if positions have no ids."""
 _NOTHING_LEFT: Final = (
     OutcomeCode.SKIPPED_NOTHING_TO_CLOSE,
     OutcomeCode.NOTHING_TO_DO,
@@ -50,7 +51,7 @@ _NOTHING_LEFT: Final = (
 
 
 async def close(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take one exit through its steps, or have it wait."""
+    """Take one exit through its steps, or let it wait."""
     account = lanes.account
     signal = account.shared.signal(leg.signal_number)
     context = _context(account, leg, signal)
@@ -60,8 +61,8 @@ async def close(lanes: Lanes, leg: WaitingLeg) -> None:
     if isinstance(plan, ExitPlan) and (
         _may_be_refused(context, plan) or _needs_witness(account, context, plan)
     ):
-        # Whether it is a part or the whole of the position decides what the exchange says, and how
-        # the exit is proven.
+        # Whether it is a part or the whole of the position decides what the exchange reports, and
+        # how the exit is proven.
         await lanes.reader.try_to_read()
         context = _context(account, leg, signal)
         plan = plan_exit(context)
@@ -82,7 +83,7 @@ async def close(lanes: Lanes, leg: WaitingLeg) -> None:
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
         case ExitPlan():
-            await _send(lanes, leg, signal, plan, context)
+            await _send(lanes, leg=leg, signal=signal, plan=plan, context=context)
 
 
 def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
@@ -90,8 +91,8 @@ def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
 
 
 def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bool:
-    """Tell whether only the size of the position before and after can prove a part, and the last
-    reading is too old to tell it.
+    """Return whether only the position's size before and after can prove a part, and the last
+    reading is too old for that.
     """
     position = context.position
     held = context.holding
@@ -106,7 +107,7 @@ def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bo
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
-    """Tell which refusals prove that the exchange does not close this; none while a reading or an
+    """Return which refusals prove that the exchange does not close this; none while a reading or an
     entry may still change what it is.
     """
     if context.position is None or context.holding is None or context.holding.entries_open > 0:
@@ -120,7 +121,9 @@ def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
     db = shared.ledger.db
     # Before the holding is read: an entry that ends between the two statements is seen in one of
     # them.
-    entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
+    entering = is_entering(
+        db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, before=signal.order_key
+    )
     exits = [
         each
         for each in open_attempts(db, leg.account)
@@ -154,8 +157,8 @@ def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
 
 
 def _may_leave_no_trace(account: Account, attempt: Attempt) -> bool:
-    """Tell whether an exit may have executed though no order of it was found: only an order that
-    carries our id is missed for sure.
+    """Return whether an exit may have executed although no order of it was found: only an order
+    that carries our id is surely absent.
     """
     return account.session is None or not account.session.reads_client_order_id(attempt.intent)
 
@@ -166,8 +169,8 @@ def _holding(account: Account, leg: WaitingLeg) -> Holding | None:
 
 
 async def _conclude(lanes: Lanes, leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
-    """End an exit: with the sum of its fills where it had any, and with the symbol free again where
-    it was detached.
+    """End an exit: with the sum of its fills if it had any, and with the symbol free again if it
+    was detached.
     """
     await lanes.conclude(
         leg,
@@ -177,7 +180,7 @@ async def _conclude(lanes: Lanes, leg: WaitingLeg, outcome: Outcome, *, is_flat:
 
 
 def _held_before(account: Account, plan: ExitPlan) -> Quantity | None:
-    """Return how large the position was at the last reading, if that reading can tell what the exit
+    """Return the position's size at the last reading, if that reading can show what the exit
     changes.
     """
     position = None if account.report is None else position_of(account.report, plan.intent.symbol)
@@ -214,7 +217,7 @@ def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
 
 
 def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
-    """Return what an exit did where an earlier try of it closed something, else ``outcome``."""
+    """Return what an exit did if an earlier try of it closed something, else ``outcome``."""
     filled = [
         each
         for each in attempts_of(lanes.account.shared.ledger.db, leg.copy)
@@ -235,7 +238,7 @@ def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
 async def _tell_failing(
     lanes: Lanes, leg: WaitingLeg, side: PositionSide, quantity: Quantity
 ) -> None:
-    """Alert about an exit that has failed often, before it is tried once more: equal ones within an
+    """Alert about an exit that has failed often, before it is tried again: equal alerts within an
     hour are counted.
     """
     tries, cause, _ = failed_tries(lanes.account.shared.ledger.db, leg.copy, leg.number)
@@ -290,7 +293,13 @@ async def _send(
         held_before=_held_before(account, plan),
     )
     done = await send(
-        lanes, leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan)
+        lanes,
+        leg=leg,
+        session=session,
+        wanted=wanted,
+        what_stops=nothing_stops,
+        retry_s=retry_s,
+        residue_kinds=_residue_kinds(context, plan),
     )
     if done is not None and done.state.is_terminal and done.residue is None:
         await (

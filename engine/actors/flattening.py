@@ -1,10 +1,10 @@
-"""Keep flat what is to be flat: while a *flatten* switch is on, have everything closed that the
-engine opened within its scope.
+"""Keep flat what is to be flat: while a *flatten* switch is on, close everything that the engine
+opened within its scope.
 
-Closing again is asked for until the exchange shows nothing: also for what an unproven entry brings
+Closing is requested again until the exchange shows nothing, also for what an unproven entry brings
 later. Each round is a recorded signal like any close, so it is planned, claimed, looked up and
 explained the same way. What cannot be closed is named, not retried in a loop; what is not flat
-within its time is told to people, share by share.
+within its time raises an alert, share by share.
 """
 
 import logging
@@ -42,7 +42,7 @@ NAMED_MAX: Final = 10
 
 
 class Flattening:
-    """Watch the switches, and have closed what they say."""
+    """The watch over flatten switches, which requests the closes."""
 
     def __init__(self, shared: Shared, wake: Callable[[], None]) -> None:
         self._shared = shared
@@ -52,7 +52,7 @@ class Flattening:
         self._told: dict[tuple[SwitchScope, str], datetime] = {}
 
     def wake(self) -> None:
-        """Say that switches changed."""
+        """Wake the watch: switches changed."""
         self._wakeup.wake()
 
     async def run(self) -> None:
@@ -75,13 +75,17 @@ class Flattening:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
             new = forced_close(
-                "flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now()
+                "flatten",
+                strategy=strategy,
+                symbol=symbol,
+                accounts=frozenset(accounts),
+                now=self._shared.clock.now(),
             )
             try:
                 await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
             except (
                 WriteRefused
-            ) as error:  # the fault of one close: every other one is asked for, and this one again
+            ) as error:  # the fault of one close: every other one is requested, and this one again
                 _LOG.error(
                     "the close of %s for strategy %s could not be recorded: %s",
                     symbol,
@@ -92,7 +96,7 @@ class Flattening:
             self._wake_followers()
 
     async def tell_what_is_left(self) -> None:
-        """Alert about each flatten switch whose scope has not been flat for its time: what is left,
+        """Alert about each flatten switch whose scope is not flat within its time: what is left,
         share by share, and why.
         """
         shared, now = self._shared, self._shared.clock.now()

@@ -1,7 +1,7 @@
 """One follower account, one task: it plans what waits in the ledger, lets lanes send it, and owns
 the account's reader and watches.
 
-What always holds: a leg is planned only from the ledger (the wakeup carries nothing); per symbol
+What always holds: a leg is planned only from the ledger (the wake-up carries nothing); per symbol
 at most one entry and one exit run at a time, and an exit never waits for an entry's answer; entries
 wait for the first reading of the account and fail closed without it, exits do not; what is claimed
 is answered for, whatever is cancelled.
@@ -34,7 +34,7 @@ from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.books_check import Examined
-from engine.decisions.dispatching import LegState, choose_legs
+from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.reconciliation import Correction, ForeignOrders, Plan
@@ -51,7 +51,7 @@ _RUN: Final = {ENTRY: enter, EXIT: close, CANCEL: cancel, PROTECTION: protect}
 
 
 class Follower:
-    """Act for one account."""
+    """The task of one account."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -61,7 +61,11 @@ class Follower:
         self.books = BooksWatch(account)
         self._reconciler = Reconciler(account, self.books)
         self.reader = AccountReader(
-            account, self.position_ids, self.unreadable, self.books, self._reconciler
+            account,
+            position_ids=self.position_ids,
+            unreadable=self.unreadable,
+            books=self.books,
+            reconciler=self._reconciler,
         )
         self.resolver = Resolver(account, self.reader, self.unreadable)
         self.guard = ProtectionGuard(account)
@@ -72,15 +76,15 @@ class Follower:
         self._jitter = random.Random(account.id)  # noqa: S311 - spreads restarts, guards nothing
 
     async def run(self) -> None:
-        """Run until cancelled; raises when something is wrong with this account's own code or
+        """Run until cancelled; raises if something is wrong with this account's own code or
         adapter.
         """
         await self._own_stray_claims()
         self.account.reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
-                # Apart from each other and from the lanes: whatever fails for good beside an exit,
-                # the exit goes out.
+                # Apart from each other and from the lanes: if any of them fails for good beside an
+                # exit, the exit is still sent.
                 parts = (
                     self.old_ledger.run,
                     self.reader.run,
@@ -125,11 +129,11 @@ class Follower:
             for attempt in stray:
                 end(
                     db,
-                    attempt.id,
-                    AttemptState.UNKNOWN,
-                    unknown_outcome(attempt.intent, cause),
-                    cause,
-                    at,
+                    attempt_id=attempt.id,
+                    state=AttemptState.UNKNOWN,
+                    outcome=unknown_outcome(attempt.intent, cause),
+                    cause=cause,
+                    at=at,
                 )
 
         await self.account.shared.ledger.write(own)
@@ -144,7 +148,7 @@ class Follower:
                 else waiting_legs(shared.ledger.db, account.id)
             )
             chosen = choose_legs(
-                [self._state(leg) for leg in legs],
+                [self._queued(leg) for leg in legs],
                 self._lanes.busy,
                 now,
                 is_quarantined=self.vitals.quarantined,
@@ -155,9 +159,9 @@ class Follower:
                 None if chosen.again_at is None else (chosen.again_at - now).total_seconds()
             )
 
-    def _state(self, leg: WaitingLeg) -> LegState:
+    def _queued(self, leg: WaitingLeg) -> QueuedLeg:
         due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
-        return LegState(
+        return QueuedLeg(
             leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy)
         )
 
@@ -174,7 +178,7 @@ class Follower:
 
     @property
     def is_quarantined(self) -> bool:
-        """Tell whether the task failed so often that the account takes no entries."""
+        """Return whether the task failed so often that the account takes no entries."""
         return self.vitals.quarantined
 
     @property
@@ -184,21 +188,23 @@ class Follower:
 
     @property
     def shown_plan(self) -> str:
-        """Return the digest of the plan that a person was shown the last time; empty where none was
+        """Return the digest of the plan that was last shown to a person; empty if none was shown
         since the start.
         """
         return self.old_ledger.shown
 
     def note_shown(self, digest: str) -> None:
-        """Remember which plan a person was shown."""
+        """Remember which plan was shown to a person."""
         self.old_ledger.shown = digest
 
     def write_plan(self, plan: Plan, by: str, at: datetime, db: Database) -> None:
-        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+        """Write a confirmed plan to the ledger; raises Changed if the ledger moved since it was
+        made.
+        """
         self.old_ledger.write(plan, by, at, db)
 
     async def examine(self, since: datetime) -> Examined:
-        """Read at the exchange what the books are compared with; nothing is changed."""
+        """Read at the exchange what the books are compared with; changes nothing."""
         return await examine(self.account, since)
 
     def in_lane(self, copy: CopyId) -> LaneNow:
@@ -211,7 +217,7 @@ class Follower:
         )
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
-        """Read the account and return what differs from the ledger; nothing is changed."""
+        """Read the account and return what differs from the ledger; changes nothing."""
         if self.account.why_held:
             return await self.old_ledger.plan()
         session = await self.account.connected()
@@ -222,8 +228,8 @@ class Follower:
         )
 
     def go_on(self) -> None:
-        """Say that a person let orders out again: the account is read anew, and what waits is
-        planned.
+        """Continue after a person let orders out again: the account is read again, and what waits
+        is planned.
         """
         self.account.foreign = met_foreign(self.account.shared.ledger.db, self.account.id)
         self.account.read_soon()
@@ -235,10 +241,10 @@ class Follower:
         also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None,
     ) -> tuple[Correction, ...]:
         """Read the account, correct the ledger, and accept orders that it does not know as the
-        owner's; returns what differed.
+        owner's; return what differed.
 
         ``also`` is written with the decision, before anything is corrected: whoever reads the
-        ledger later sees who asked for it.
+        ledger later sees who requested it.
         """
         found = await self.plan_corrections()
         at = self.account.shared.clock.now()
@@ -251,7 +257,14 @@ class Follower:
 
         def decide(db: Database) -> None:
             if foreign:
-                accept_foreign(db, self.account.id, self.account.name, foreign, by, at)
+                accept_foreign(
+                    db,
+                    account=self.account.id,
+                    name=self.account.name,
+                    exchange_order_ids=foreign,
+                    by=by,
+                    at=at,
+                )
             also(db, found)
 
         if found:
@@ -269,6 +282,6 @@ class Follower:
         """Prove an attempt by the exchange order that a person names, with what ``also`` writes in
         the same transaction.
 
-        Raises LookupError where the exchange has no such order of it.
+        Raises LookupError if the exchange has no such order of it.
         """
         await self.resolver.bind(attempt_id, exchange_order_id, also)

@@ -1,8 +1,8 @@
-"""Tell somebody outside that this place works: fetch an address every minute, and stop when it does
-not, so that silence wakes them.
+"""Report outside that the engine works: fetch an address every minute, and stop if it does not, so
+that silence raises an alarm.
 
-The beat goes out only while the ledger's last write succeeded. A beat that fails is logged once,
-and again when it works: it says something about the way out, and nothing about orders.
+The beat is sent only while the ledger's last write succeeded. A failed beat is logged once, and
+again when it works: it concerns the outbound connection, not orders.
 """
 
 import logging
@@ -20,7 +20,9 @@ DEADLINE_S: Final = 10.0
 
 
 async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_S) -> None:
-    """Fetch ``url`` every ``every_s`` seconds while ``is_healthy`` says so; runs until cancelled."""
+    """Fetch ``url`` every ``every_s`` seconds while ``is_healthy`` returns True; runs until
+    cancelled.
+    """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     http = HttpClientFactory()
@@ -35,7 +37,8 @@ async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_
                         answer = await client.get(path)
                     if answer.status_code >= 400:
                         problem = f"it answered {answer.status_code}"
-                # whatever is wrong with the way out: the engine's work does not depend on it
+                # whatever is wrong with the outbound connection: the engine's work does not depend
+                # on it
                 except Exception as error:
                     problem = type(error).__name__
                 if problem and worked:

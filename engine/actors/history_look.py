@@ -1,5 +1,5 @@
-"""How far an account's own history was asked for orders of ours that the ledger lacks; until it
-was, the ledger may be an old one.
+"""Whether an account's own history was asked for orders of ours that the ledger lacks; until then,
+the ledger may be an old one.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ LOOK_WITHIN: Final = timedelta(seconds=8)
 
 
 class HistoryLook:
-    """Hold how far the first look of a start has come, for whoever must wait for it."""
+    """The progress of the first look at the history after a start, for tasks that must wait for it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,23 +28,23 @@ class HistoryLook:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the history may still say that the ledger is old: until then no reading
+        """Return whether the history may still show that the ledger is old: until then no reading
         corrects it.
         """
         return not self._tried and self._clock.now() < self.until
 
     @property
     def send_from(self) -> datetime:
-        """Return from when something of the account may start: a time that has passed, once its
-        history was asked.
+        """Return from when something of the account may start; a time in the past once its history
+        was asked.
         """
         return self._began if self.looked.is_set() else self.until
 
     @property
     def may_send(self) -> bool:
-        """Tell whether something of the account may start, as far as its history goes."""
+        """Return whether something of the account may start, as far as its history is concerned."""
         return self.send_from <= self._clock.now()
 
     def was_tried(self) -> None:
-        """Note that the first look has ended: readings may correct the ledger from now on."""
+        """Record that the first look has ended: readings may correct the ledger from now on."""
         self._tried = True

@@ -1,7 +1,7 @@
-"""The lanes of one account: per symbol and kind of leg one at a time. Here is what they keep: what
-is busy, what waits and why.
+"""The lanes of one account: one leg at a time per symbol and kind. This file keeps their state:
+what is busy, what waits and why.
 
-``entry_lane``, ``exit_lane``, ``resting_lane`` and ``protection_lane`` say what each kind of leg
+``entry_lane``, ``exit_lane``, ``resting_lane`` and ``protection_lane`` define what each kind of leg
 does; ``sending`` sends orders.
 """
 
@@ -23,9 +23,7 @@ _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lanes:
-    """Keep what an account's legs are at. What is kept here is gone with the process; the ledger
-    has what must last.
-    """
+    """The state of an account's legs. It is gone with the process; the ledger has what must last."""
 
     def __init__(self, account: Account, reader: AccountReader) -> None:
         self.account = account
@@ -41,21 +39,21 @@ class Lanes:
         return self._not_before.get(leg.copy, _BEGINNING)
 
     def waits(self, leg: WaitingLeg) -> int:
-        """Return how often this task had the leg wait."""
+        """Return how often this task made the leg wait."""
         return self._waits.get(leg.copy, 0)
 
     def waited_for(self, leg: WaitingLeg) -> str:
-        """Return why this task had the leg wait the last time, empty where that was not told."""
+        """Return why this task last made the leg wait, empty if no cause was given."""
         return self.now(leg.copy).waits_for
 
     def wait(self, leg: WaitingLeg, seconds: float, cause: str = "") -> None:
-        """Plan the leg again in so many seconds; ``cause`` says what it waits for."""
+        """Plan the leg again in so many seconds; ``cause`` is what it waits for."""
         self._now[leg.copy] = replace(self.now(leg.copy), waits_for=cause)
         self._not_before[leg.copy] = self.account.shared.clock.now() + timedelta(seconds=seconds)
         self._waits[leg.copy] = self.waits(leg) + 1
 
     def now(self, copy: CopyId) -> LaneNow:
-        """Return how often a copy failed before anything of it was claimed, the last time why, and
+        """Return how often a copy failed before anything of it was claimed, the latest reason, and
         what it waits for.
         """
         return self._now.get(copy, LaneNow())
@@ -68,7 +66,7 @@ class Lanes:
         )
 
     def claimed(self, copy: CopyId) -> None:
-        """Say that a copy waits for nothing any more: it is claimed."""
+        """Record that a copy waits for nothing any more: it is claimed."""
         self._now[copy] = LaneNow(self.now(copy).failed)
 
     async def conclude(
@@ -82,6 +80,6 @@ class Lanes:
 
         def write(db: Database) -> None:
             also(db)
-            conclude(db, leg.copy, leg.number, outcome, at)
+            conclude(db, copy=leg.copy, leg=leg.number, outcome=outcome, at=at)
 
         await self.account.shared.ledger.write(write)

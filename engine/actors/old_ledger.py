@@ -1,10 +1,10 @@
-"""See that a ledger is older than what was done in its name, and plan what a person's confirmation
-would change for one account.
+"""Detect that a ledger is older than what was done in its name, and plan what a person's
+confirmation would change for one account.
 
 At the start the account's own history is asked, once, for orders that carry our mark and are not in
-the ledger: filled orders never show among open ones. Until the first try has ended, at most 8 s,
-nothing of the account leaves and no reading corrects it; where it finds one, the account stands
-still. While it does, readings correct nothing either, so that the plan shows all that differs.
+the ledger: filled orders never show among open ones. Until the first try has ended, at most 8 s, no
+order of the account leaves and no reading corrects it; if it finds one, the account is frozen.
+While it is frozen, readings correct nothing either, so that the plan shows everything that differs.
 """
 
 from datetime import datetime, timedelta
@@ -49,7 +49,7 @@ SHOWN: Final = 5
 
 
 class OldLedger:
-    """Look after one account whose ledger may be old."""
+    """The watch over one account whose ledger may be old."""
 
     def __init__(
         self,
@@ -63,12 +63,14 @@ class OldLedger:
         self._reconciler = reconciler
         self._reader = reader
         self.shown = ""
-        """The digest of the plan that a person was shown the last time; empty where none was since
-        the start.
+        """The digest of the plan that was last shown to a person; empty if none was shown since the
+        start.
         """
 
     async def run(self) -> None:
-        """Ask the account's history until it has told, once; the account's own reading connects it."""
+        """Ask the account's history until it has answered, once; the account's own reading connects
+        it.
+        """
         account, history = self._account, self._account.history
         await account.first_reading.wait()
         looked, pause_s = False, 0.0
@@ -82,8 +84,8 @@ class OldLedger:
             looked, pause_s = await self._look(), AGAIN_S
 
     async def _look(self) -> bool:
-        """Ask once, and let the account stand still where its history has what the ledger lacks;
-        False where it could not be asked.
+        """Ask once, and freeze the account if its history has what the ledger lacks; return False
+        if it could not be asked.
         """
         account = self._account
         if account.session is None:
@@ -100,7 +102,9 @@ class OldLedger:
             )
             at = account.shared.clock.now()
             await account.shared.ledger.write(
-                lambda db: stand_still(db, account.id, account.name, cause, at)
+                lambda db: stand_still(
+                    db, account=account.id, name=account.name, cause=cause, at=at
+                )
             )
         return True
 
@@ -113,8 +117,8 @@ class OldLedger:
         self._account.wake()
 
     async def lost_orders(self) -> list[OrderReport]:
-        """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody
-        as not this ledger's.
+        """Read the orders that carry our mark, are not in the ledger, and were not accepted by
+        anybody as another ledger's.
         """
         account, db = self._account, self._account.shared.ledger.db
         session = await account.connected()
@@ -137,8 +141,8 @@ class OldLedger:
     # What a confirmation would change
 
     async def plan(self) -> tuple[Correction, ...]:
-        """Read the account and return all that differs, what stays, and what would be sent; nothing
-        is changed.
+        """Read the account and return everything that differs, what stays, and what would be sent;
+        changes nothing.
         """
         account, db = self._account, self._account.shared.ledger.db
         session = await account.connected()
@@ -183,7 +187,9 @@ class OldLedger:
         return [Told("sends", each, "it is planned once confirmed") for each in words]
 
     def write(self, found: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:
-        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+        """Write a confirmed plan to the ledger; raises Changed if the ledger moved since it was
+        made.
+        """
         account = self._account
         held = {each.symbol: each.share for each in read_holdings(db, account.id)}
         for each in found:
@@ -192,7 +198,14 @@ class OldLedger:
                     raise Changed(f"{account.name}: {each.symbol} changed since its plan was made")
                 self._reconciler.shrink(each, at, db)
             elif isinstance(each, ForeignOrders | LostOrders):
-                accept_foreign(db, account.id, account.name, each.exchange_order_ids, by, at)
+                accept_foreign(
+                    db,
+                    account=account.id,
+                    name=account.name,
+                    exchange_order_ids=each.exchange_order_ids,
+                    by=by,
+                    at=at,
+                )
 
 
 def _orders(count: int) -> str:

@@ -1,9 +1,9 @@
-"""Watch the files of the ledger while they are in use: note where it ends every second, and end the
-engine where they are gone.
+"""Watch the files of the ledger while they are in use: record where it ends every second, and end
+the engine if they are gone.
 
-A ledger that was removed or replaced takes nothing any more: senders get 503, no order leaves,
-people are told past the ledger (their alerts would lie in it), and the engine ends with an error,
-so that whoever keeps it running sees it.
+A ledger that was removed or replaced accepts nothing any more: senders get 503, no order leaves,
+people are alerted directly (an alert recorded in it would be lost), and the engine ends with an
+error, so that its supervisor sees it.
 """
 
 import logging
@@ -25,13 +25,13 @@ LOOK_S: Final = 1.0
 
 
 class LedgerGone(LedgerError):
-    """Say that the ledger's files were removed or replaced while they were in use: find out who
-    did, then restore.
+    """Raised when the ledger's files were removed or replaced while in use: find out who did it,
+    then restore.
     """
 
 
 async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[Notifier]) -> None:
-    """Run until the ledger's files are gone; raises LedgerGone then."""
+    """Run until the ledger's files are gone; then raises LedgerGone."""
     noted = True
     while True:
         if problem := shared.ledger.misplaced:
@@ -55,7 +55,13 @@ async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[No
 
 
 async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> None:
-    alert = Alert(0, AlertCode.LEDGER_GONE, "this place", shared.clock.now(), {"problem": problem})
+    alert = Alert(
+        number=0,
+        code=AlertCode.LEDGER_GONE,
+        subject="this place",
+        at=shared.clock.now(),
+        details={"problem": problem},
+    )
     async with trio.open_nursery() as nursery:
         for each in notifiers:
             nursery.start_soon(partial(_deliver, each, alert))

@@ -1,10 +1,10 @@
-"""Keep which of the exchange's positions each share of an account is in, where positions have ids.
+"""Track which of the exchange's positions contains each share of an account, if positions have ids.
 
-A position with another id than the one that held our share is the owner's, once the exchange says
-that ours was closed. Until it says so nothing is judged in that symbol. An exchange that was asked
-and lists no such close for a quarter of an hour has given our position a new id: it is followed,
-because otherwise no exit would ever leave. A record that cannot be read says nothing, however long
-that lasts.
+A position with another id than the one that held our share is the owner's, once the exchange
+reports that ours was closed. Until then nothing is judged in that symbol. If an exchange was asked
+and lists no such close for a quarter of an hour, it has given our position a new id: the new id is
+adopted, because otherwise no exit would ever leave. A record that cannot be read proves nothing,
+however long that lasts.
 """
 
 from collections.abc import Collection
@@ -34,11 +34,11 @@ FOLLOWED_AFTER: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Say of one reading: the positions of ours that were ``closed``, and the symbols where that is
-    ``undecided``.
+    """The result for one reading: the positions of ours that were ``closed``, and the symbols where
+    that is ``undecided``.
 
-    ``unnamed``: symbols where it is known of a share whose position has no id here, by when the one
-    that stands there was opened.
+    ``unnamed``: symbols where a share without a position id here is known to be closed, from when
+    the position now open there was opened.
     """
 
     closed: frozenset[str] = frozenset()
@@ -47,15 +47,15 @@ class Replaced:
 
 
 class PositionIds:
-    """Follow the position ids of one account."""
+    """The position ids of one account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._since: dict[Symbol, datetime] = {}
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
-        """Tell of positions that have another id than the one that held our share whether ours was
-        closed.
+        """Decide whether our position was closed, for positions with another id than the one that
+        held our share.
         """
         moved, unnamed = self._moved(report), self._opened_later(session, report)
         if not moved:
@@ -73,17 +73,15 @@ class PositionIds:
         return Replaced(closed, frozenset(open_still - followed), unnamed)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
-        """Tell the same where the ledger may be old: a position of another id is never taken for
-        ours, whatever the history tells.
+        """Decide the same if the ledger may be old: a position with another id is never taken as
+        ours, whatever the history shows.
         """
         return Replaced(
             frozenset(self._moved(report).values()), unnamed=self._opened_later(session, report)
         )
 
     def _moved(self, report: AccountReport) -> dict[Symbol, str]:
-        """Return by symbol the id that held our share, where the position that stands there has
-        another one.
-        """
+        """Return by symbol the id that held our share, if the position open there has another one."""
         moved = {
             each.symbol: each.position_id
             for each in self._holdings()
@@ -92,8 +90,8 @@ class PositionIds:
         return {symbol: held for symbol, held in moved.items() if held}
 
     def _opened_later(self, session: ExchangeSession, report: AccountReport) -> frozenset[Symbol]:
-        """Return where a share without a position id cannot be in the position that stands there:
-        it was opened after our last entry.
+        """Return where a share without a position id cannot be in the position open there: it was
+        opened after our last entry.
         """
         slack_s = session.visible_within_s + (
             UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
@@ -117,8 +115,8 @@ class PositionIds:
         return frozenset(later)
 
     async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
-        """Return which of these positions are closed; None where the exchange cannot be asked,
-        which is no word about any of them.
+        """Return which of these positions are closed; None if the exchange cannot be asked, which
+        proves nothing about any of them.
         """
         if not session.reports_closed_positions:
             return ids  # an id lasts from flat to flat: another one is another position
@@ -132,7 +130,7 @@ class PositionIds:
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however
-        long nobody looked.
+        long ago the last reading was.
         """
         since = held_since(self._account.shared.ledger.db, self._account.id)
         return [] if since is None else [since]
@@ -145,8 +143,8 @@ class PositionIds:
         ]
 
     async def note(self, report: AccountReport, unsettled: Collection[Symbol]) -> None:
-        """Write down the ids of the positions that our shares are in, where a reading shows new
-        ones and nothing is under way.
+        """Record the ids of the positions that contain our shares, if a reading shows new ones and
+        nothing is under way.
         """
         named = {
             each.symbol: shown
@@ -165,7 +163,7 @@ class PositionIds:
 
 
 def _shown_id(holding: Holding, report: AccountReport) -> str:
-    """Return the id of the position that a report shows on a holding's side; empty where there is
+    """Return the id of the position that a report shows on a holding's side; empty if there is
     none.
     """
     position = position_of(report, holding.symbol)

@@ -1,11 +1,11 @@
-"""Check one account: when it is read for the first time or again, every day, and when somebody
-asks. It stops nothing itself.
+"""Check one account: when it is read for the first time or again, every day, and on request. It
+stops nothing itself.
 
-The newest result is kept for status and pages. That a key comes to its end is told once for each
-warning, whether or not the account can be read. Reading is the account's own task's work: a check
-that nobody asked for waits for its readings and makes none, for two at once would meet the
-exchange's rate limit. A check that fails is a log line and is made again the next day or at the
-next first reading.
+The newest result is kept for status and pages. The expiry of a key is reported once for each
+warning, whether or not the account can be read. Reading is the work of the account's own task: a
+check that nobody requested waits for its readings and makes none, because two at once would meet
+the exchange's rate limit. A failed check is a log line and is repeated the next day or at the next
+first reading.
 """
 
 import logging
@@ -33,7 +33,7 @@ AGAIN_S: Final = 60.0
 
 
 class PreflightWatch:
-    """Keep one account's newest check."""
+    """The newest check of one account."""
 
     def __init__(self, account: Account, unreadable: UnreadableRows) -> None:
         self._account = account
@@ -48,7 +48,7 @@ class PreflightWatch:
             await self._account.shared.calm()
             await self._account.check.wait(
                 0
-            )  # what rang until now is answered by the check that comes
+            )  # wake-ups up to now are answered by the check that follows
             try:
                 await self._tell_key_end()
                 await self.check(fresh=False)
@@ -69,7 +69,7 @@ class PreflightWatch:
         return credentials_since(self._account.shared.ledger.db, self._account.id)
 
     def _pause_s(self) -> float:
-        """Return how long to wait: a day; less where the key's next warning comes before, or the
+        """Return how long to wait: a day; less if the key's next warning comes before, or the
         market could not be read.
         """
         lasts = self._key_lasts_days
@@ -82,7 +82,9 @@ class PreflightWatch:
         return often if until is None else min(often, until.total_seconds())
 
     async def _tell_key_end(self) -> None:
-        """Tell that the key comes to its end, or has come to it: once for each warning of each key."""
+        """Report that the key is about to expire, or has expired: once for each warning of each
+        key.
+        """
         account, shared, lasts = self._account, self._account.shared, self._key_lasts_days
         if lasts is None:
             return
@@ -107,12 +109,17 @@ class PreflightWatch:
         same = f"{since.isoformat()} {warning}"
         await shared.ledger.write(
             lambda db: raise_alert_once(
-                db, AlertCode.KEY_EXPIRES_SOON, account.name, details, now, same
+                db,
+                code=AlertCode.KEY_EXPIRES_SOON,
+                subject=account.name,
+                details=details,
+                at=now,
+                sameness=same,
             )
         )
 
     async def check(self, *, fresh: bool) -> Preflight:
-        """Check now; ``fresh`` reads the account again, else its last reading counts where there is
+        """Check now; ``fresh`` reads the account again, else its last reading counts if there is
         one.
         """
         account, shared = self._account, self._account.shared
@@ -121,37 +128,41 @@ class PreflightWatch:
         db = shared.ledger.db
         items = check_items(
             Facts(
-                report,
-                problem,
-                refused,
-                self._key_since(),
-                self._key_lasts_days,
-                await self._elsewhere(session),
-                {each.symbol: each.share for each in read_holdings(db, account.id)},
-                await self._needs(is_read=report is not None),
-                {} if session is None else session.unmapped_errors(),
-                Ratio(TAKER_FEE_BPS),
-                tuple(
+                report=report,
+                problem=problem,
+                key_refused=refused,
+                key_since=self._key_since(),
+                key_lasts_days=self._key_lasts_days,
+                elsewhere=await self._elsewhere(session),
+                ours={each.symbol: each.share for each in read_holdings(db, account.id)},
+                needs=await self._needs(is_read=report is not None),
+                unmapped={} if session is None else session.unmapped_errors(),
+                fee_bps=Ratio(TAKER_FEE_BPS),
+                unreadable=tuple(
                     dict.fromkeys(
                         (*(() if report is None else report.unreadable), *self._unreadable.rows)
                     )
                 ),
-                len(account.foreign),
+                foreign=len(account.foreign),
             ),
             shared.clock.now(),
         )
         before, found = (
             self.newest,
             Preflight(
-                account.name, account.exchange, account.environment, items, shared.clock.now()
+                account=account.name,
+                exchange=account.exchange,
+                environment=account.environment,
+                items=items,
+                at=shared.clock.now(),
             ),
         )
         self.newest = found
         if before is not None and before.level is not found.level:
             await account.tell_pages("check", {"level": found.level.value})
         if fresh and report is None and not refused and account.report is not None:
-            # asked in a bad moment: the account's own readings say more, and nobody waits a day for
-            # that
+            # asked at a bad moment: the account's own readings will show more, and nobody waits a
+            # day for that
             account.check.wake()
         return found
 
@@ -163,12 +174,12 @@ class PreflightWatch:
             return (
                 None,
                 account.problem or "it is not read yet",
-                bool(account.problem) and not account.problem_may_pass,
+                account.readiness.is_refused,
             )
         try:
             session = await account.connected()
             return await session.fetch_account(), "", False
-        except Exception as error:  # whatever it is, the check tells it
+        except Exception as error:  # whatever it is, the check reports it
             refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
             return None, f"{type(error).__name__}: {error}"[:200], refused
 
@@ -191,7 +202,7 @@ class PreflightWatch:
             for symbol in sorted(each.policy.symbols) if is_read else ():
                 await feed.trades(
                     symbol
-                    # some exchanges tell their contracts only once an account is connected, and
+                    # some exchanges report their contracts only once an account is connected, and
                     # this one is
                 )
             found += await needs_now(feed, each.strategy, each.policy, shared.pace.price_age_s)

@@ -1,8 +1,8 @@
 """Guard what is held: compare the stop and target that a strategy wants with what the exchange
-shows, set what is missing, measure.
+shows, set what is missing, measure the gap.
 
-A level that the owner moved by hand stays as he moved it; only one that is missing altogether is
-set. The time without a wanted level is measured from the reading that first showed it missing, told
+A level that the owner moved by hand stays as moved; only one that is missing altogether is set. The
+time without a wanted level is measured from the reading that first showed it missing, reported
 beyond a limit, and recorded when it ends.
 """
 
@@ -31,7 +31,7 @@ class _Gap:
 
 
 class ProtectionGuard:
-    """Look after the stops and targets of one account."""
+    """The guard of the stops and targets of one account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -109,12 +109,12 @@ class ProtectionGuard:
             "unprotected_s": round((now - gap.since).total_seconds(), 1),
         }
         await account.shared.ledger.write(
-            lambda db: write_event(db, "protected", account.name, data, now)
+            lambda db: write_event(db, kind="protected", subject=account.name, data=data, at=now)
         )
 
 
 def missing_levels(held: Holding, position: Position) -> str:
-    """Name the levels that the strategy wants and the position does not have at all: stop, target,
+    """Return the levels that the strategy wants and the position lacks altogether: stop, target,
     both or nothing.
     """
     missing = [

@@ -1,5 +1,5 @@
 """Move the stop and target of what is held. It raises no exposure, and setting the same levels
-twice does no harm, so it is asked again.
+twice does no harm, so it is repeated.
 """
 
 from functools import partial
@@ -28,7 +28,9 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     """Move the stop and target of what the strategy holds."""
     account, shared = lanes.account, lanes.account.shared
     signal, db = shared.signal(leg.signal_number), lanes.account.shared.ledger.db
-    entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
+    entering = is_entering(
+        db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, before=signal.order_key
+    )
     held = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
@@ -41,7 +43,7 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
             can_protect=account.can_protect,
             is_entering=entering,
             is_replaced=is_protected_later(
-                db, leg.account, leg.strategy, leg.symbol, leg.order_key
+                db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, key=leg.order_key
             ),
         )
     )

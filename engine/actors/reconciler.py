@@ -1,5 +1,5 @@
-"""Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and
-orders of ours that it lacks.
+"""Correct the ledger of one account if the exchange proves it wrong: shares that shrank, and orders
+of ours that it lacks.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from engine.ledger.outcomes import write_event
 
 
 class Reconciler:
-    """Compare one account's ledger with its readings."""
+    """The comparison of one account's ledger with its readings."""
 
     def __init__(self, account: Account, books: BooksWatch) -> None:
         self._account = account
@@ -44,7 +44,7 @@ class Reconciler:
         replaced: Replaced,
         lost: Sequence[OrderReport] = (),
     ) -> tuple[Correction, ...]:
-        """Compare the ledger with a reading that began then; nothing is changed."""
+        """Compare the ledger with a reading that began at ``began``; changes nothing."""
         db = self._account.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as
         # unsettled.
@@ -68,7 +68,7 @@ class Reconciler:
         )
 
     async def correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
-        """Write down what a reading that began then proves."""
+        """Record what a reading that began at ``began`` proves."""
         for correction in self.corrections(report, began, replaced):
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
@@ -86,9 +86,9 @@ class Reconciler:
         if held is None or held.share != correction.share_from:
             return
         closed = Change(
-            False,
-            EXACT.subtract(correction.share_from, correction.share_to),
-            at,
+            is_entry=False,
+            quantity=EXACT.subtract(correction.share_from, correction.share_to),
+            at=at,
             since=self._books.seen_at(held.symbol),
             position_id=held.position_id,
             ends_position=correction.share_to == 0,
@@ -100,7 +100,7 @@ class Reconciler:
             "to": plain(correction.share_to),
             "cause": correction.cause,
         }
-        write_event(db, "correction", self._account.name, data, at)
+        write_event(db, kind="correction", subject=self._account.name, data=data, at=at)
         if correction.detached:
             numbers = {
                 "from_quantity": plain(correction.share_from),
@@ -110,15 +110,15 @@ class Reconciler:
             same = f"{correction.symbol} {plain(correction.share_to)}"
             raise_alert(
                 db,
-                AlertCode.CLOSED_OUTSIDE,
-                self._account.name,
-                {"symbol": correction.symbol, **numbers},
-                at,
-                same,
+                code=AlertCode.CLOSED_OUTSIDE,
+                subject=self._account.name,
+                details={"symbol": correction.symbol, **numbers},
+                at=at,
+                sameness=same,
             )
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
-        """Stop entries durably, and tell people; orders that were met before are no news."""
+        """Stop entries durably, and raise an alert; orders that were found before are no news."""
         met = frozenset(correction.exchange_order_ids)
         if met <= self._account.foreign:
             return
@@ -126,7 +126,13 @@ class Reconciler:
 
         def write(db: Database) -> None:
             meet_foreign(db, self._account.id, met)
-            raise_alert(db, AlertCode.FOREIGN_ORDERS, self._account.name, details, at)
+            raise_alert(
+                db,
+                code=AlertCode.FOREIGN_ORDERS,
+                subject=self._account.name,
+                details=details,
+                at=at,
+            )
 
         await self._account.shared.ledger.write(write)
         self._account.foreign = met_foreign(self._account.shared.ledger.db, self._account.id)

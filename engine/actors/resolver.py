@@ -2,9 +2,9 @@
 confirmed.
 
 An unknown order is never sent again. An entry that is absent in three complete readings over the
-configured window is NOT_CONFIRMED and people are told; late proof still flips it, and 15 minutes of
-complete absence free the symbol. An exit is proven by what happened to the position that it was to
-close, so one look reads the orders, then the closed positions, then the account.
+configured window is NOT_CONFIRMED and raises an alert; late proof still changes it, and 15 minutes
+of complete absence free the symbol. An exit is proven by what happened to the position that it was
+to close, so one look reads the orders, then the closed positions, then the account.
 """
 
 import logging
@@ -83,7 +83,7 @@ class _Look:
 
 
 class Resolver:
-    """Look up the open attempts of one account."""
+    """The resolver of the open attempts of one account."""
 
     def __init__(self, account: Account, reader: AccountReader, unreadable: UnreadableRows) -> None:
         self._account = account
@@ -149,15 +149,15 @@ class Resolver:
             found = None if isinstance(found, Absent) and not history.complete else found
         is_named = (
             attempt.exchange_order_id is not None
-        )  # the exchange took the order: only its own row tells what it did
+        )  # the exchange took the order: only its own row shows what it did
         if (
             isinstance(found, Found)
             and sent.intent.reduce_only
             and not is_named
             and not says_who_closed(found.report)
         ):
-            # A liquidation leaves the same row: only the record of the closed position tells the
-            # two apart.
+            # A liquidation leaves the same row: only the record of the closed position
+            # distinguishes the two.
             by_record = await self._by_record(sent, session)
             found = by_record if isinstance(by_record, ClosedOtherwise) else found
         share = (
@@ -171,7 +171,7 @@ class Resolver:
             )
             if is_named and isinstance(by_position, ClosedOtherwise):
                 by_position = None
-            # Asked again after reading: what another order of ours did meanwhile is not this exit's
+            # Read again after the look: what another order of ours did meanwhile is not this exit's
             # work.
             found = (
                 by_position
@@ -225,8 +225,8 @@ class Resolver:
 
     def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
-            attempt.intent,
-            attempt.claimed_at,
+            intent=attempt.intent,
+            at=attempt.claimed_at,
             bound_ids=BoundElsewhere(
                 self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id
             ),
@@ -251,8 +251,8 @@ class Resolver:
         )
 
     def _share_before(self, attempt: Attempt) -> Quantity | None:
-        """Return the share that an exit was to close from; None where that is gone, or a later
-        order of ours may have changed it.
+        """Return the share that an exit was to close from; None if that is gone, or a later order
+        of ours may have changed it.
         """
         db = self._account.shared.ledger.db
         held = read_holding(db, attempt.account, attempt.intent.symbol)
@@ -268,9 +268,7 @@ class Resolver:
     async def _by_record(
         self, sent: Sent, session: ExchangeSession
     ) -> Found | ClosedOtherwise | None:
-        """Look an exit up in the exchange's record of closed positions; None where that tells
-        nothing.
-        """
+        """Look an exit up in the exchange's record of closed positions; None if that shows nothing."""
         if not session.reports_closed_positions or not sent.intent.position_id:
             return None
         try:
@@ -286,9 +284,7 @@ class Resolver:
     async def _by_reading(
         self, sent: Sent, session: ExchangeSession, share: Quantity
     ) -> Found | None:
-        """Prove an exit by a reading of the account that begins now; None where that proves
-        nothing.
-        """
+        """Prove an exit by a reading of the account that begins now; None if that proves nothing."""
         account = self._account
         if account.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
             # a reading may still show the account as it was before the exit, even before its entry
@@ -357,11 +353,18 @@ class Resolver:
         }
 
         def prove(db: Database) -> None:
-            complete(db, attempt.id, report, outcome, at, again)
+            complete(
+                db, attempt_id=attempt.id, report=report, outcome=outcome, at=at, retry_at=again
+            )
             also(db)
             if found_late:
                 raise_alert(
-                    db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id)
+                    db,
+                    code=AlertCode.ORDER_FOUND_LATE,
+                    subject=account.name,
+                    details=numbers,
+                    at=at,
+                    sameness=str(attempt.id),
                 )
 
         await shared.ledger.write(prove)
@@ -389,13 +392,21 @@ class Resolver:
         outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
         again = at + timedelta(seconds=CLOSE_AGAIN_S)
         await self._account.shared.ledger.write(
-            lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again)
+            lambda db: end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.REJECTED,
+                outcome=outcome,
+                cause=cause,
+                at=at,
+                retry_at=again,
+            )
         )
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
         self._account.wake()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
-        """Tell whether a resting entry has rested long enough, or stands where exposure may only
+        """Return whether a resting entry has rested long enough, or is open where exposure may only
         shrink.
         """
         shared = self._account.shared
@@ -440,9 +451,23 @@ class Resolver:
         told = {**numbers, "exposed": plain(attempt.notional)}
 
         def give_up(db: Database) -> None:
-            # One transaction: whoever ends this task between the two would leave nobody told.
-            end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at)
-            raise_alert(db, AlertCode.ORDER_NOT_CONFIRMED, account.name, told, at, str(attempt.id))
+            # One transaction: if this task ended between the two, no alert would be raised.
+            end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.NOT_CONFIRMED,
+                outcome=outcome,
+                cause=attempt.cause,
+                at=at,
+            )
+            raise_alert(
+                db,
+                code=AlertCode.ORDER_NOT_CONFIRMED,
+                subject=account.name,
+                details=told,
+                at=at,
+                sameness=str(attempt.id),
+            )
 
         await shared.ledger.write(give_up)
         if not attempt.is_entry:
@@ -450,11 +475,11 @@ class Resolver:
         account.wake()
 
     async def _close_again(self, attempt: Attempt) -> None:
-        """Repeat an exit without trace, but only where everything in the position is ours: else it
+        """Repeat an exit without trace, but only if everything in the position is ours: else it
         could close the owner's own part.
 
-        Asked at every look, because a reading may fail, or the task end, at the one moment when the
-        exit is given up.
+        Checked at every look, because a reading may fail, or the task end, at the one moment when
+        the exit is given up.
         """
         account = self._account
         if not is_left_without_trace(account.shared.ledger.db, attempt.copy, attempt.leg):

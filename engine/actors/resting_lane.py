@@ -1,5 +1,5 @@
-"""Take back entries that rest at the exchange. It raises no exposure, so it is asked again until
-the exchange has done it or refused.
+"""Cancel entries that rest at the exchange. It raises no exposure, so it is repeated until the
+exchange has done it or refused.
 """
 
 from datetime import timedelta
@@ -18,8 +18,8 @@ LOOK_S: Final = 0.5
 
 
 async def cancel(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take back the strategy's resting entries in the symbol that are older than the signal, and
-    wait until each has ended.
+    """Cancel the strategy's resting entries in the symbol that are older than the signal, and wait
+    until each has ended.
     """
     account, signal = lanes.account, lanes.account.shared.signal(leg.signal_number)
     if signal.draft.is_test:
@@ -35,7 +35,11 @@ async def cancel(lanes: Lanes, leg: WaitingLeg) -> None:
         lanes.wait(leg, LOOK_S)
         return
     count = taken_back_since(
-        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.received_at
+        account.shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        since=signal.received_at,
     )
     if count:
         outcome = Outcome(
@@ -50,13 +54,17 @@ async def cancel(lanes: Lanes, leg: WaitingLeg) -> None:
 
 
 async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
-    """Ask the exchange to cancel resting entries older than the leg; tells whether an entry is
+    """Ask the exchange to cancel resting entries older than the leg; return whether an entry is
     still open.
 
     A market entry is only waited for: by the time a cancellation arrives it has filled.
     """
     entries = entries_before(
-        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, leg.order_key
+        account.shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        before=leg.order_key,
     )
     for attempt in entries:
         await take_back(account, attempt)
@@ -85,6 +93,6 @@ async def take_back(account: Account, attempt: Attempt) -> None:
         await session.cancel_order(attempt.intent.symbol, attempt.exchange_order_id)
     except (
         Exception
-    ) as error:  # asked again after 5 s; reading tells what became of the order either way
+    ) as error:  # asked again after 5 s; reading shows what became of the order either way
         account.note(f"order {attempt.exchange_order_id} could not be cancelled", error)
     account.look_now(attempt.id)

@@ -1,4 +1,4 @@
-"""The one way in which an order goes out: claim, last line, write once, classify, record.
+"""The one way in which an order is sent: claim, last check, write once, classify, record.
 
 From the claim to the record it cannot be cancelled; its own deadlines end it.
 """
@@ -11,9 +11,9 @@ import trio
 
 from engine.actors.account import Account
 from engine.actors.attempt_result import AttemptResult, attempt_result
-from engine.actors.conserving import LastLine
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
+from engine.actors.last_line import LastLine
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.alert import AlertCode
 from engine.domain.outcome import Outcome
@@ -29,12 +29,12 @@ async def send(
     leg: WaitingLeg,
     session: ExchangeSession,
     wanted: Claim,
-    last_line: Callable[[], Outcome | None],
+    what_stops: Callable[[], Outcome | None],
     retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult | None:
-    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see
-    ``attempt_result``.
+    """Claim, send once, record; None if the leg could not be claimed. ``what_stops``: see
+    ``last_line``; ``residue_kinds``: see ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
     await shared.unsent.acquire()
@@ -49,7 +49,7 @@ async def send(
     try:
         if shared.stopping:
             return None
-        # From here to the record nothing may cancel us: a claim is answered for.
+        # From here to the record nothing may cancel us: a claim must be answered for.
         with trio.CancelScope(shield=True):
             made: int | NotClaimed = await shared.ledger.write(lambda db: claim(db, wanted))
             if not isinstance(made, int):
@@ -57,10 +57,15 @@ async def send(
                     await lanes.conclude(leg, made.outcome)
                 return None
             lanes.claimed(leg.copy)
-            line = LastLine(account, wanted, made, last_line)
-            answer = await session.place(wanted.intent, line.check, written)
+            line = LastLine(account, wanted, made, what_stops)
+            answer = await session.place(wanted.intent, line.ask, written)
             result = attempt_result(
-                made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds
+                made,
+                intent=wanted.intent,
+                answer=answer,
+                retry_s=retry_s,
+                at=shared.clock.now(),
+                residue_kinds=residue_kinds,
             )
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
     finally:
@@ -75,7 +80,14 @@ def _record(
 ) -> None:
     result.write(db)
     if result.residue is not None:
-        raise_alert(db, AlertCode.RESIDUE, account.name, result.residue.numbers, at, leg.symbol)
+        raise_alert(
+            db,
+            code=AlertCode.RESIDUE,
+            subject=account.name,
+            details=result.residue.numbers,
+            at=at,
+            sameness=leg.symbol,
+        )
 
 
 def witness(account: Account, leg: WaitingLeg) -> tuple[str, ...]:

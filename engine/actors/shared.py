@@ -1,8 +1,8 @@
-"""What every account's task is given: the ledger, the market, the switches, and the cap on claims
-that stand unsent.
+"""What every account's task shares: the ledger, the market, the switches, and the cap on unsent
+claims.
 
-Built once by ``run``; it holds no trading rule. Caches here are only of what the ledger has, and
-are dropped when it changes.
+Built once by ``run``; it holds no trading rule. Caches here hold only what the ledger has, and are
+dropped when it changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +28,9 @@ from engine.ports.clock import Clock
 CALM_WITHIN_S: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Hold the engine's own durations, in seconds, and its cap on unsent claims."""
+    """The engine's own durations, in seconds, and its cap on unsent claims."""
 
     entry_age_s: int
     price_age_s: int
@@ -46,7 +46,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Shared:
-    """Hold what accounts share in one process."""
+    """What the accounts of one process share."""
 
     ledger: Ledger
     clock: Clock
@@ -67,17 +67,17 @@ class Shared:
 
     @property
     def stopping(self) -> bool:
-        """Tell whether no new order may begin."""
+        """Return whether no new order may begin."""
         return self.stopping_since is not None
 
     def stop(self) -> None:
-        """Begin no new order from now on; the first call starts the clock of what is still out."""
+        """Begin no new order from now on; the first call starts the deadline of what is in flight."""
         if self.stopping_since is None:
             self.stopping_since = trio.current_time()
 
     @contextmanager
     def entering(self) -> Iterator[None]:
-        """Count an entry on its way to the exchange while the block runs."""
+        """Count an entry in flight to the exchange while the block runs."""
         self._entering += 1
         try:
             yield
@@ -88,15 +88,15 @@ class Shared:
                 self._calm = trio.Event()
 
     async def calm(self) -> None:
-        """Let entries on their way go first, for at most 3 s: what only looks can wait, and in a
-        fan-out it costs what they need.
+        """Wait for entries in flight, for at most 3 s: reading can wait, and in a fan-out it costs
+        what they need.
         """
         if self._entering:
             with trio.move_on_after(CALM_WITHIN_S):
                 await self._calm.wait()
 
     def signal(self, number: int) -> Signal:
-        """Return a recorded signal; the newest ones are kept, because every follower asks for the
+        """Return a recorded signal; the newest ones are cached, because every follower asks for the
         same.
         """
         known = self._signals.get(number)
@@ -114,13 +114,13 @@ class Shared:
         return known
 
     def forget_subscriptions(self) -> None:
-        """Drop cached agreements after they were changed."""
+        """Drop cached subscriptions after they were changed."""
         self._subscriptions.clear()
 
     def switches_for(
         self, account_id: str, account_name: str, strategy: StrategyId, exchange: str
     ) -> tuple[Switch, ...]:
-        """Return the switches that are on and concern this account, strategy or exchange."""
+        """Return the switches that are on and apply to this account, strategy or exchange."""
         if not self.switches:
             return ()
         name = self.strategy_names.get(strategy, "")
@@ -136,7 +136,7 @@ class Shared:
         )
 
     def why_held(self, account: AccountId) -> str:
-        """Say why nothing may leave an account, empty where it may: the one guard that every
+        """Return why no order may leave an account, empty if one may: the one guard that every
         exchange session asks (see ``stillness``).
         """
         return self.ledger.misplaced or why_still(self.ledger.db, account)
@@ -148,4 +148,8 @@ class Shared:
         ``raise_alert``.
         """
         at = self.clock.now()
-        await self.ledger.write(lambda db: raise_alert(db, code, subject, details, at, sameness))
+        await self.ledger.write(
+            lambda db: raise_alert(
+                db, code=code, subject=subject, details=details, at=at, sameness=sameness
+            )
+        )

@@ -1,9 +1,9 @@
-"""Run stream sources: one supervised task per strategy of kind algo, emitting signals through the
-same door as a webhook's.
+"""Run stream sources: one supervised task per strategy of kind algo, whose signals are recorded
+like a webhook's.
 
-A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s is
-told about, and goes on being restarted, for its next signal may be an exit. Candles come from the
-first enabled exchange that trades the contract.
+A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s
+raises an alert, and is still restarted, because its next signal may be an exit. Candles come from
+the first enabled exchange that trades the contract.
 """
 
 import logging
@@ -30,9 +30,9 @@ _LOG = logging.getLogger("rexalgo.streams")
 LOOK_AGAIN_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyStream:
-    """Be the StreamContext of one strategy."""
+    """The StreamContext of one strategy."""
 
     strategy: str
     symbols: frozenset[Symbol]
@@ -42,15 +42,25 @@ class StrategyStream:
     feeds: Sequence[MarketFeed]
     record: Callable[[SignalDraft], Awaitable[SignalId]]
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return the newest closed candles, oldest first, at most ``count``."""
+        feed = await self._feed(symbol)
+        return await feed.history(symbol, interval_s, count)
+
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each candle once after it closed, oldest first, starting with the newest closed
         one.
         """
+        feed = await self._feed(symbol)
+        async for candle in feed.candles(symbol, interval_s):
+            yield candle
+
+    async def _feed(self, symbol: Symbol) -> MarketFeed:
+        """Wait for an exchange that trades the contract."""
         while True:
             for feed in self.feeds:
                 if await feed.trades(symbol):
-                    async for candle in feed.candles(symbol, interval_s):
-                        yield candle
+                    return feed
             _LOG.warning(
                 "no enabled exchange trades %s now: strategy %s waits for its candles",
                 symbol,
@@ -59,7 +69,7 @@ class StrategyStream:
             await trio.sleep(LOOK_AGAIN_S)
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Record a signal durably; returns its id once it is safe."""
+        """Record a signal durably; return its id once it is safe."""
         return await self.record(draft)
 
 

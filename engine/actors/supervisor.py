@@ -20,7 +20,7 @@ WINDOW_S: Final = 60.0
 
 @dataclass(slots=True)
 class Vitals:
-    """Hold how a supervised task is doing, for pages and commands."""
+    """The state of a supervised task, for pages and commands."""
 
     name: str
     running: bool = False

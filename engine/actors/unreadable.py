@@ -1,9 +1,9 @@
-"""Rows of the exchange that its adapter could not read: kept with the newest reading, shown when
-asked, and told once when they come up.
+"""Rows of the exchange that its adapter could not read: kept with the newest reading, shown on
+request, and reported once when they appear.
 
-They stop nothing but what they are about: see ``decisions.risk.unread_row``. An account's reading
-and the orders of each symbol are kept apart, so that one reading does not make another one's rows
-look read.
+They stop only what they concern: see ``decisions.risk.unread_row``. An account's reading and the
+orders of each symbol are kept apart, so that one reading does not make another one's rows look
+read.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ KEPT_MAX: Final = 200
 
 
 class UnreadableRows:
-    """Keep one account's rows that cannot be read."""
+    """The unreadable rows of one account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -32,8 +32,8 @@ class UnreadableRows:
         ]
 
     async def note(self, source: str, rows: tuple[UnreadableRow, ...]) -> None:
-        """Keep what one reading could not read in place of what it could not read before; tell
-        people where there is more than before.
+        """Replace what a source could not read before by what it could not read now; raise an alert
+        if there is more.
         """
         before = self.rows
         self._by_source[source] = rows

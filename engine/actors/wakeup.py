@@ -1,12 +1,12 @@
 """A wake-up of one waiting task. Losing one loses no work, because the work is in the ledger; many
-wake-ups before the task looks count as one.
+wake-ups before the task runs count as one.
 """
 
 import trio
 
 
 class WakeUp:
-    """Let one task wait until somebody woke it since it last looked."""
+    """A wake-up on which one task waits until it is woken again."""
 
     def __init__(self) -> None:
         self._awake = trio.Event()

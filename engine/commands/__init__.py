@@ -1,5 +1,5 @@
-"""What can be asked by the command line, and by the operator's pages: each command takes and
-returns plain JSON types.
+"""What the command line, and the operator's pages, can ask for: each command takes and returns
+plain JSON types.
 
 The same commands work whether a server runs (over the control socket) or not (on the opened
 ledger).
@@ -17,10 +17,10 @@ from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 
-__all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
+__all__ = ["Command", "Commands", "chosen_notifiers"]
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
@@ -36,7 +36,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
 
 
 class Commands:
-    """Run commands by name, for the control socket and for the operator's pages."""
+    """The commands by name, for the control socket and for the operator's pages."""
 
     def __init__(self, context: EngineContext) -> None:
         self._commands: Mapping[str, Command] = {

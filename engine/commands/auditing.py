@@ -1,8 +1,8 @@
-"""Write what an operator did into the audit, beside the change itself.
+"""Write what an operator did into the audit, with the change itself.
 
-A switch must work while the keys cannot be had (a server that hangs, an environment without them):
-then it is done all the same, its event says who did it, and the log says that the audit lacks the
-row.
+A switch must work even if the keys are not available (a server that hangs, an environment without
+them): then it is set all the same, its event says who did it, and the log says that the audit lacks
+the row.
 """
 
 import logging
@@ -17,11 +17,11 @@ from engine.ledger.audit import append_audit
 
 _LOG = logging.getLogger("rexalgo.audit")
 Record = Callable[[Database, str, str, str, Mapping[str, object]], None]
-"""Append (who, act, subject, data) within the caller's transaction."""
+"""Appends (who, act, subject, data) within the caller's transaction."""
 
 
 async def recorder(context: EngineContext, params: dict[str, Any]) -> Record:
-    """Return what appends to the audit now, from where the command was asked."""
+    """Return a function that appends to the audit, with the command's origin."""
     now, address = context.clock.now(), asked_from(params)
     try:
         key = await context.audit_key()
@@ -29,5 +29,5 @@ async def recorder(context: EngineContext, params: dict[str, Any]) -> Record:
         _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
         return lambda db, by, act, subject, data: None
     return lambda db, by, act, subject, data: append_audit(
-        db, key, by, act, subject, data, now, address
+        db, key=key, by=by, act=act, subject=subject, data=data, at=now, address=address
     )

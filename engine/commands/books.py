@@ -1,5 +1,5 @@
-"""``rexalgo books check``: for an account both sides of the books: quantities, wallet, trades, and
-what is not known.
+"""``rexalgo books check``: both sides of an account's books: quantities, wallet, trades, and what
+is not known.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, no_such, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.books_check import (
     LOOK_BACK,
     Examined,
@@ -23,6 +23,7 @@ from engine.decisions.books_check import (
 )
 from engine.decisions.wallet import Line, at_cost, change_told, unexplained
 from engine.domain.amounts import EXACT, plain
+from engine.domain.errors import NothingThere
 from engine.ledger.books_view import closed_parts, count_unfolded, quantities, unsettled_rows
 from engine.ledger.people import AccountRow, accounts
 from engine.ledger.wallet import fills_since, is_busy, open_costs, read_wallet, sums, wallet_rows
@@ -51,16 +52,22 @@ async def _books_check(context: EngineContext, params: dict[str, Any]) -> dict[s
     fills = 0 if wallet is None else fills_since(db, row.id, wallet.quiet_at)
     do = "look whether the exchange is up, then ask again"
     problems = [
-        Problem("not read", "an answer of the exchange", each, do, Verdict.NOT_READ)
+        Problem(
+            what="not read",
+            expected="an answer of the exchange",
+            found=each,
+            do=do,
+            verdict=Verdict.NOT_READ,
+        )
         for each in seen.problems
     ]
     problems += [
         Problem(
-            f"{each.what} {each.id or '?'}",
-            "a row that can be read",
-            each.problem,
-            "compare it with the exchange's own page",
-            Verdict.NOT_READ,
+            what=f"{each.what} {each.id or '?'}",
+            expected="a row that can be read",
+            found=each.problem,
+            do="compare it with the exchange's own page",
+            verdict=Verdict.NOT_READ,
         )
         for each in seen.unreadable
     ]
@@ -74,11 +81,11 @@ async def _books_check(context: EngineContext, params: dict[str, Any]) -> dict[s
         found, do = f"{len(open_now)} without", "wait: the exchange is asked again"
         problems.append(
             Problem(
-                "not settled",
-                "a price, a fee and a cause of every fill",
-                found,
-                do,
-                Verdict.NOT_SETTLED,
+                what="not settled",
+                expected="a price, a fee and a cause of every fill",
+                found=found,
+                do=do,
+                verdict=Verdict.NOT_SETTLED,
             )
         )
     unfolded = count_unfolded(db, row.id)
@@ -86,11 +93,11 @@ async def _books_check(context: EngineContext, params: dict[str, Any]) -> dict[s
         found, do = f"{unfolded} that trades do not show yet", "ask again in a moment"
         problems.append(
             Problem(
-                "not settled",
-                "the newest facts of every fill in its trade",
-                found,
-                do,
-                Verdict.NOT_SETTLED,
+                what="not settled",
+                expected="the newest facts of every fill in its trade",
+                found=found,
+                do=do,
+                verdict=Verdict.NOT_SETTLED,
             )
         )
     verdict = verdict_of(problems)

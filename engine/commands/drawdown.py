@@ -1,5 +1,5 @@
-"""The command by which a person lets an account go on that its drawdown stopped: its highest equity
-begins anew.
+"""The command by which a person lets an account continue after its drawdown stopped it: its equity
+peak is reset.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import Any, Final
 from engine.commands.auditing import recorder
 from engine.commands.operating import NOTE_CHARACTERS_MAX
 from engine.commands.parameters import Run, no_such, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.risk import equity
 from engine.domain.amounts import ZERO, Money, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.ledger import Database
 from engine.ledger.equity import begin_peak_anew
 from engine.ledger.outcomes import write_event
@@ -19,7 +19,7 @@ from engine.ledger.people import accounts
 
 
 async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Let the highest equity of an account begin anew, as a person's decision with its reason."""
+    """Reset the equity peak of an account, as a person's decision with its reason."""
     name, note, by = text(params, "name"), text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue(
@@ -32,7 +32,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     if account is None:
         raise NothingThere(no_such("account", name, [each.name for each in known]))
     task = None if context.live is None else context.live.named(name)
-    # Without a reading the next one gives the peak: until then entries are denied, because the
+    # Without a reading the next one sets the peak: until then entries are denied, because the
     # account is not ready.
     worth = (
         Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)
@@ -43,7 +43,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
         was = begin_peak_anew(db, account.id, worth)
         if was is not None:
             data = {"drawdown": "reset", "was": plain(was), "note": note, "by": by}
-            write_event(db, "decision", name, dict(data), at)
+            write_event(db, kind="decision", subject=name, data=dict(data), at=at)
             record(db, by, "drawdown_reset", name, data)
         return was
 

@@ -1,18 +1,18 @@
-"""Commands about root keys: what lies under which, a new one, moving everything under it, taking an
-old one away.
+"""Commands about root keys: what is sealed under which, adding one, moving everything under it,
+removing an old one.
 
-They run in whoever holds the folder's lock: the server where one runs, which thereby knows the new
-key at once, else the command itself. Each is one step that may be killed anywhere and asked for
-again: a key is in its file before anything needs it, and is counted as unused and disabled before
-it leaves the file.
+They run in the process that holds the folder's lock: the server if one runs, which thereby knows
+the new key at once, else the command itself. Each is one step that may be killed anywhere and
+repeated: a key is in its file before anything needs it, and is counted as unused and disabled
+before it leaves the file.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
 from engine.keys.vault import new_root_key
@@ -45,12 +45,14 @@ def _keyring(context: EngineContext) -> Keyring:
 
 
 def words_of(counts: Mapping[str, int]) -> str:
-    """Say counts by kind in words."""
+    """Return counts by kind in words."""
     return ", ".join(f"{count} {_WORDS[kind]}" for kind, count in counts.items())
 
 
 async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell which root keys there are, what needs each, and where a rewrap stands; never a key."""
+    """Return which root keys there are, what needs each, and how far a rewrap has come; never a
+    key.
+    """
     keyring, db, now = _keyring(context), context.ledger.db, context.clock.now()
     lying, known, counts = keyring.kids(), root_keys(db), counts_under(db)
     active = lying[0]
@@ -114,8 +116,8 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 
 async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make a new root key and make it the active one; where something still lies under an older
-    one, go on with that rewrap instead.
+    """Create a root key and make it the active one; if something is still sealed under an older
+    one, continue that rewrap instead.
     """
     by, keyring, db = text(params, "by", "operator"), _keyring(context), context.ledger.db
     async with context.one_at_a_time:
@@ -141,20 +143,20 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 
 async def _begin(context: EngineContext, by: str) -> None:
-    """Begin the rewrap to the active root key, or go on with it."""
+    """Begin the rewrap to the active root key, or continue it."""
     vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
     def write(db: Database) -> None:
         if begin(db, vault, now):
             append_audit(
                 db,
-                key,
-                by,
-                "root_key_activated",
-                vault.active_kid,
-                {"others": sorted(vault.kids - {vault.active_kid})},
-                now,
-                SHELL,
+                key=key,
+                by=by,
+                act="root_key_activated",
+                subject=vault.active_kid,
+                data={"others": sorted(vault.kids - {vault.active_kid})},
+                at=now,
+                address=SHELL,
             )
 
     await context.ledger.write(write)
@@ -162,9 +164,9 @@ async def _begin(context: EngineContext, by: str) -> None:
 
 async def _key_rewrap(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Move some batches under the active root key, from where the last call ended; ``done`` once
-    nothing lies under another.
+    nothing is sealed under another.
 
-    ``is_through``: every row was looked at once, so that what is ``left`` does not open, or came in
+    ``is_through``: every row was read once, so what is ``left`` does not open, or arrived
     meanwhile.
     """
     batches, by = params.get("batches", BATCHES), text(params, "by", "operator")
@@ -209,8 +211,8 @@ def _is_under_way(context: EngineContext, kid: str) -> bool:
 
 
 async def _one_batch(context: EngineContext) -> tuple[int, bool]:
-    """Move one batch in one transaction; returns how many were moved, and whether that was the last
-    of the last part.
+    """Move one batch in one transaction; return how many rows were moved, and whether that was the
+    last of the last part.
     """
     vault = await context.open_vault()
 
@@ -226,7 +228,7 @@ async def _one_batch(context: EngineContext) -> tuple[int, bool]:
 
 
 async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, int]]:
-    """Count what is left within one transaction, and note the end where nothing is."""
+    """Count what is left within one transaction, and record the end if nothing is."""
     vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
     active = vault.active_kid
 
@@ -236,13 +238,13 @@ async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, 
             end_rewrap(db, active, now)
             append_audit(
                 db,
-                key,
-                by,
-                "root_key_rewrapped",
-                active,
-                {"moved": at.moved, "left": 0},
-                now,
-                SHELL,
+                key=key,
+                by=by,
+                act="root_key_rewrapped",
+                subject=active,
+                data={"moved": at.moved, "left": 0},
+                at=now,
+                address=SHELL,
             )
         return left
 
@@ -250,7 +252,7 @@ async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, 
 
 
 async def _key_remove(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Disable a root key that nothing needs, then erase it where it lies; refuses while anything
+    """Disable a root key that nothing needs, then erase it from its store; refuse while anything
     needs it.
     """
     kid, by, keyring = text(params, "kid"), text(params, "by", "operator"), _keyring(context)
@@ -291,14 +293,16 @@ async def _disable(context: EngineContext, kid: str, by: str) -> None:
                 "First: rexalgo key rewrap"
             )
         disable_root_key(db, kid, now)
-        append_audit(db, key, by, "root_key_disabled", kid, {}, now, SHELL)
+        append_audit(
+            db, key=key, by=by, act="root_key_disabled", subject=kid, data={}, at=now, address=SHELL
+        )
 
     await context.ledger.write(write)
     await _keyring(context).renew()
 
 
 async def _erase(context: EngineContext, kid: str, by: str) -> bool:
-    """Erase a disabled root key where it lies; False where that is for a person to do."""
+    """Erase a disabled root key from its store; return False if only a person can do that."""
     keyring, key, now = _keyring(context), await context.audit_key(), context.clock.now()
     if kid in keyring.kids():
         if keyring.place is None or keyring.place.file is None:
@@ -308,7 +312,16 @@ async def _erase(context: EngineContext, kid: str, by: str) -> bool:
 
     def write(db: Database) -> None:
         if note_removed(db, kid, now):
-            append_audit(db, key, by, "root_key_removed", kid, {}, now, SHELL)
+            append_audit(
+                db,
+                key=key,
+                by=by,
+                act="root_key_removed",
+                subject=kid,
+                data={},
+                at=now,
+                address=SHELL,
+            )
 
     await context.ledger.write(write)
     return True

@@ -1,10 +1,10 @@
-"""Say in one sentence whether all is well, or what needs a person: for the top of the operator's
+"""State in one sentence that all is well, or what needs a person: for the top of the operator's
 page and of ``rexalgo status``. Pure.
 
-What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every
+What always holds: "all is well" is said only if the engine runs, the ledger takes writes, every
 account and exchange can be read, no order waits for a person, nothing is late, and nothing that was
-proven was refused; each need names how many, and has a code by which a page finds where it is acted
-upon.
+verified was refused; each need names how many, and has a code by which a page finds where to act on
+it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 _CALM: Final = ("switches", "wishes")
-"""What somebody decided, or may decide in their own time: nothing is wrong."""
+"""Needs that somebody decided, or may decide in their own time: nothing is wrong."""
 _REFUSED_FOR: Final = {
     "conflict": "its id was used before",
     "limited": "too many came, and it is not sent again",
@@ -25,20 +25,20 @@ _SEVERAL: Final = {
     "protection": "protections",
 }
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
-"""Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows
-here for as long as it lasts.
+"""Alerts cannot be ticked off: an older one is on its own page, and its subject shows here for as
+long as it lasts.
 """
 
 
 def how_it_is(
     seen: Mapping[str, Any], wishes: int, now: datetime
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Return a sentence that says that all is well (empty where it is not), and everything that
-    needs a person, the worst first.
+    """Return a sentence that all is well (empty if it is not), and everything that needs a person,
+    the worst first.
 
-    ``is_wrong`` tells of each whether something does not do what it should; else somebody decided,
-    or may decide in their own time. ``seen`` is the answer of the command ``status``; ``wishes``
-    counts people who ask to become masters.
+    ``is_wrong`` is whether something does not do what it should; else somebody decided it, or may
+    decide in their own time. ``seen`` is the answer of the command ``status``; ``wishes`` counts
+    people who ask to become masters.
     """
     needs = [
         {"code": code, "what": what, "do": do, "is_wrong": code not in _CALM}
@@ -133,7 +133,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
 
 
 def _late(late: list[dict[str, Any]]) -> str:
-    """Say which orders wait to be sent, and since when."""
+    """Return which orders wait to be sent, and since when."""
     kinds = ", ".join(
         f"{each['count']} {each['kind'] if each['count'] == 1 else _SEVERAL[each['kind']]}"
         for each in late
@@ -145,7 +145,7 @@ def _late(late: list[dict[str, Any]]) -> str:
 
 
 def _missed(missed: Mapping[str, Any]) -> str:
-    """Say how many entries were not sent because they waited too long, and since when."""
+    """Return how many entries were not sent because they waited too long, and since when."""
     what = _number(missed["late"], "entry of the last hour", "entries of the last hour")
     return (
         f"{what} waited too long and {'was' if missed['late'] == 1 else 'were'} not sent, since "
@@ -154,7 +154,7 @@ def _missed(missed: Mapping[str, Any]) -> str:
 
 
 def _refused(each: Mapping[str, Any]) -> str:
-    """Say what came to a strategy, was proven and refused, and is not settled."""
+    """Return what was delivered to a strategy, verified and refused, and is not settled."""
     what = "an exit" if each["reads_exit"] else "a message"
     often = f"{each['count']} times, last" if each["count"] > 1 else "once,"
     why = _REFUSED_FOR.get(
@@ -197,7 +197,7 @@ def _count(count: int, noun: str) -> str:
 
 
 def _resume(switches: list[Any]) -> str:
-    """Give the command that resumes; ``doctor`` has one for each where there are several."""
+    """Return the command that resumes; if there are several, ``doctor`` has one for each."""
     if len(switches) > 1:
         return "rexalgo doctor"
     (only,) = switches

@@ -1,9 +1,9 @@
-"""What the operator can ask: the same commands whether a server runs (over the control socket) or
-not (on the opened ledger).
+"""The operator's commands: the same whether a server runs (over the control socket) or not (on the
+opened ledger).
 
-Every command takes and returns plain JSON types. A switch and the event that tells about it are one
-transaction, and they hold from the moment it is durable: a running engine looks at its switches at
-the last line before each entry.
+Every command takes and returns plain JSON types. A switch and the event that reports it are one
+transaction, and they hold from the moment it is durable: a running engine checks its switches right
+before each entry is written.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database
@@ -68,7 +68,7 @@ async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell how this place is doing; counts of copies and alerts are of the last ``hours``."""
+    """Return the status of this installation; counts of copies and alerts cover the last ``hours``."""
     hours, live = params.get("hours", 24), context.live
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
@@ -144,8 +144,8 @@ async def _unknown(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
 
 async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``,
-    ``after`` and ``limit`` leave.
+    """List accounts with their tasks: one by ``name``, or those selected by ``search``,
+    ``troubled``, ``after`` and ``limit``.
     """
     db, name, limit = context.ledger.db, text(params, "name", ""), params.get("limit", -1)
     only = None
@@ -171,8 +171,8 @@ async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str,
 
 
 def _books(db: Database, account: AccountId) -> dict[str, Any]:
-    """Tell each line that an account's wallet changed by, and how its trades stand, as numbers
-    written in full.
+    """Return each line by which an account's wallet changed, and the state of its trades, as
+    numbers written in full.
     """
     books, days = books_summary(db, account), account_days(db, account)
     return {
@@ -214,8 +214,8 @@ async def _check(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """End an account's quarantine: its task may take entries again, and a new series of failures is
-    counted from now.
+    """End an account's quarantine: its task may take entries again, and failures are counted
+    afresh.
     """
     name, by = text(params, "name"), text(params, "by", "operator")
     tasks = {} if context.live is None else context.live.vitals()
@@ -230,7 +230,9 @@ async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         at, record = context.clock.now(), await recorder(context, params)
 
         def write(db: Database) -> None:
-            write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
+            write_event(
+                db, kind="decision", subject=name, data={"quarantine": "ended", "by": by}, at=at
+            )
             record(db, by, "quarantine_ended", name, {})
 
         await context.ledger.write(write)
@@ -267,15 +269,15 @@ async def _decide(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     record = await recorder(context, params)
 
     def write_down(db: Database) -> None:
-        write_event(db, "decision", follower, data, at)
+        write_event(db, kind="decision", subject=follower, data=data, at=at)
         record(db, by, "unknown_decided", follower, data)
 
     if order:
-        await _bind(context, follower, attempts, order, write_down)
+        await _bind(context, follower=follower, attempts=attempts, order=order, also=write_down)
     elif is_done:
         await _decide_done(context, attempts, at, write_down)
     else:
-        await _decide_none(context, attempts, note, by, at, write_down)
+        await _decide_none(context, attempts=attempts, note=note, by=by, at=at, also=write_down)
     await context.changed()
     return {"decided": len(attempts), "follower": follower, "order": decided}
 
@@ -331,7 +333,7 @@ async def _decide_none(
 
     def write(db: Database) -> None:
         for each in attempts:
-            decide_none(db, each, note, by, at)
+            decide_none(db, attempt_id=each, note=note, by=by, at=at)
         also(db)
 
     await context.ledger.write(write)
@@ -388,7 +390,9 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         raise InvalidValue(
             "level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")
         ) from None
-    switch = Switch(scope, target, note, by, context.clock.now(), level)
+    switch = Switch(
+        scope=scope, target=target, note=note, set_by=by, set_at=context.clock.now(), level=level
+    )
     record = await recorder(context, params)
 
     def write(db: Database) -> SwitchLevel | None:
@@ -409,11 +413,11 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell what of the engine is still open within a scope, and why; with ``known`` only of a
+    """Return what the engine still has open within a scope, and why; with ``known`` only for a
     target that exists.
     """
     scope, target = _scope(context, params, known_only=params.get("known") is True)
-    switch = Switch(scope, target, "", "", context.clock.now())
+    switch = Switch(scope=scope, target=target, note="", set_by="", set_at=context.clock.now())
     rows = [
         each
         for each in still_open(context.ledger.db)
@@ -439,9 +443,15 @@ async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     record = await recorder(context, params)
 
     def write(db: Database) -> bool:
-        changed = clear_switch(db, scope, target, by, at)
+        changed = clear_switch(db, scope=scope, target=target, by=by, at=at)
         if changed:
-            record(db, by, "switched_off", Switch(scope, target, "", by, at).label, {})
+            record(
+                db,
+                by,
+                "switched_off",
+                Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label,
+                {},
+            )
         return changed
 
     was = await context.ledger.write(write)
@@ -488,8 +498,8 @@ def _targets(context: EngineContext, scope: SwitchScope) -> list[str]:
 
 
 async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now
-    on they are refused).
+    """Give a strategy's webhook a new secret; the old ones are valid until the overlap ends (0:
+    they are refused from now on).
     """
     name, overlap_h = text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
     if (
@@ -520,7 +530,13 @@ async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
     secret = await rotate_secret(
-        context, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params)
+        context,
+        endpoint=endpoint,
+        strategy=name,
+        source=source,
+        until=until,
+        by=text(params, "by", "operator"),
+        address=asked_from(params),
     )
     still = [
         {"last_used": jsonable(used), "last_used_from": where}
@@ -572,14 +588,21 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 
 async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Send a test through one channel now, past the outbox, and say what came of it."""
+    """Send a test through one channel now, past the outbox, and return the result."""
     channel, by = text(params, "channel"), text(params, "by", "operator")
     notifiers = context.plugins().notifiers
     if channel not in notifiers:
         raise NothingThere(no_such("channel", channel, sorted(notifiers)))
     try:
         await deliver(
-            notifiers[channel], Alert(0, AlertCode.TEST, channel, context.clock.now(), {"by": by})
+            notifiers[channel],
+            Alert(
+                number=0,
+                code=AlertCode.TEST,
+                subject=channel,
+                at=context.clock.now(),
+                details={"by": by},
+            ),
         )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
         return {
@@ -607,4 +630,4 @@ OPERATING: Final[Mapping[str, Run]] = {
     "alerts": _alerts,
     "alert_test": _alert_test,
 }
-"""Every command about running this place."""
+"""Every command about operating this installation."""

@@ -17,8 +17,8 @@ Run = Callable[[EngineContext, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @cache
 def installed_version(distribution: str) -> str:
-    """Return the version of an installed distribution; looked up once, for it takes a millisecond
-    and does not change while we run.
+    """Return the version of an installed distribution; looked up once, because it takes a
+    millisecond and does not change while we run.
     """
     return version(distribution)
 
@@ -32,14 +32,14 @@ def text(params: dict[str, Any], name: str, default: str | None = None) -> str:
 
 
 def asked_from(params: dict[str, Any]) -> str:
-    """Read from where a command was asked: the client's address of a page, else the shell. A page
-    tells it, and nobody else.
+    """Read the origin of a command: the client's address of a page, else the shell. Only a page
+    states it.
     """
     return text(params, "address", SHELL)
 
 
 def no_such(kind: str, name: str, known: list[str]) -> str:
-    """Say that nothing has this name, and what is near."""
+    """Return that nothing has this name, and which names are near."""
     near = get_close_matches(name, known, 3)
     hint = (
         f"did you mean {' or '.join(near)}?"

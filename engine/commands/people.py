@@ -6,8 +6,8 @@ from functools import cache, partial
 from typing import Any, Final
 
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person
@@ -67,8 +67,8 @@ def _person(context: EngineContext, name: str) -> Person:
 
 
 async def _operator_create(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make an operator, or make a person one, and give a one-time link to set password and second
-    factor.
+    """Create an operator, or make a person one, and return a one-time link to set password and
+    second factor.
     """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
     db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
@@ -80,10 +80,17 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
     def write(writing: Database) -> None:
         if new is not None:
             insert_person(writing, name, new.key, now)
-        give_role(writing, identifier, Role.OPERATOR, by, now)
+        give_role(writing, identifier=identifier, role=Role.OPERATOR, by=by, at=now)
         revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
         append_audit(
-            writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params)
+            writing,
+            key=key,
+            by=by,
+            act="role_given",
+            subject=name,
+            data={"role": "operator"},
+            at=now,
+            address=asked_from(params),
         )
 
     await context.ledger.write(write)
@@ -91,7 +98,7 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
 
 
 async def _link(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make a one-time sign-in link for somebody."""
+    """Create a one-time sign-in link for somebody."""
     return await _linked(
         context,
         _person(context, text(params, "name")),
@@ -123,20 +130,20 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         if taking:
             changed = take_role(db, who.id, role)
         else:
-            changed = give_role(db, who.id, role, by, now)
+            changed = give_role(db, identifier=who.id, role=role, by=by, at=now)
             if changed and role is Role.MASTER:
                 become_master(db, who)
         if changed:
             revoke_sessions(db, who.id, now)
             append_audit(
                 db,
-                key,
-                by,
-                "role_taken" if taking else "role_given",
-                who.name,
-                {"role": role.value},
-                now,
-                asked_from(params),
+                key=key,
+                by=by,
+                act="role_taken" if taking else "role_given",
+                subject=who.name,
+                data={"role": role.value},
+                at=now,
+                address=asked_from(params),
             )
         return changed
 
@@ -151,7 +158,7 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Decide about somebody's wish to publish strategies."""
+    """Decide about somebody's request to publish strategies."""
     who, by, grant = (
         _person(context, text(params, "name")),
         text(params, "by", "operator"),
@@ -160,20 +167,20 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
     now, key = context.clock.now(), await context.audit_key()
 
     def write(db: Database) -> bool:
-        if not decide_master_request(db, who.id, grant, by, now):
+        if not decide_master_request(db, identifier=who.id, granted=grant, by=by, at=now):
             return False
-        if grant and give_role(db, who.id, Role.MASTER, by, now):
+        if grant and give_role(db, identifier=who.id, role=Role.MASTER, by=by, at=now):
             become_master(db, who)
             revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
         append_audit(
             db,
-            key,
-            by,
-            "master_granted" if grant else "master_refused",
-            who.name,
-            {},
-            now,
-            asked_from(params),
+            key=key,
+            by=by,
+            act="master_granted" if grant else "master_refused",
+            subject=who.name,
+            data={},
+            at=now,
+            address=asked_from(params),
         )
         return True
 
@@ -184,7 +191,7 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
 
 
 async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make an invitation."""
+    """Create an invitation."""
     role, by = parse_role(params.get("role", "follower")), text(params, "by", "operator")
     named, uses, days = text(params, "strategy", ""), params.get("uses", 1), params.get("days", 7)
     if (
@@ -200,7 +207,13 @@ async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, A
             no_such("strategy", named, [each.name for each in strategies(context.ledger.db)])
         )
     token, row = await make_invitation(
-        context, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params)
+        context,
+        role=role,
+        strategy=None if strategy is None else strategy.id,
+        uses=uses,
+        days=days,
+        by=by,
+        address=asked_from(params),
     )
     return {
         "link": f"{context.webhook_address}/join?invite={token}",
@@ -228,7 +241,16 @@ async def _revoke_invitation(context: EngineContext, params: dict[str, Any]) -> 
     def write(db: Database) -> bool:
         if not revoke_ticket(db, identifier):
             return False
-        append_audit(db, key, by, "invitation_revoked", identifier, {}, now, asked_from(params))
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="invitation_revoked",
+            subject=identifier,
+            data={},
+            at=now,
+            address=asked_from(params),
+        )
         return True
 
     if not await context.ledger.write(write):
@@ -252,7 +274,7 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Walk the whole chain of seals, and through a former end where one is known."""
+    """Verify the whole chain of seals, passing through a former end if one is known."""
     known, vault = text(params, "known", ""), await context.open_vault()
     key_of = cache(partial(audit_key_of, context.ledger.db, vault))
     return asdict(

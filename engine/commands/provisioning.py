@@ -1,9 +1,9 @@
-"""``provision``: apply a file of declarations, then say what is absurd about what now stands, as
-the pages do before somebody agrees.
+"""``provision``: apply a file of declarations, then warn of what is absurd about the result, as the
+pages do before somebody agrees.
 
-What always holds: a warning stops nothing and is told after the file was applied. Each contract is
+What always holds: a warning stops nothing and is given after the file was applied. Each contract is
 read once, all of it within a deadline, with the server running or not; an account's money is
-compared only where an engine reads it, and who was not read is told.
+compared only if an engine reads it, and accounts that were not read are named.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -83,7 +83,7 @@ async def _provision(context: EngineContext, params: dict[str, Any]) -> dict[str
 
 @asynccontextmanager
 async def _feeds(context: EngineContext) -> AsyncIterator[Mapping[str, MarketFeed]]:
-    """Give the feeds of the running engine, else feeds that end with the block."""
+    """Yield the feeds of the running engine, else feeds that are closed with the block."""
     if context.live is not None:
         yield context.feeds
         return
@@ -105,7 +105,7 @@ Agreed = tuple[AccountRow, StrategyRow, CopyPolicy]
 
 
 def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
-    """Read the agreements that a file names, as they stand now."""
+    """Read the subscriptions that a file names, as they are now."""
     plans = {name: strategy_named(db, name) for _, name in made.subscriptions}
     found = []
     for follower, name in made.subscriptions:
@@ -122,8 +122,8 @@ def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
 async def _compare(
     context: EngineContext, feeds: Mapping[str, MarketFeed], made: ProvisionResult
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what is absurd about the strategies and agreements that a file names, and whose money
-    was not read.
+    """Return what is absurd about the strategies and subscriptions that a file names, and whose
+    money was not read.
     """
     db = context.ledger.db
     plans = [row for each in made.strategies if (row := strategy_named(db, each.name)) is not None]
@@ -152,13 +152,13 @@ async def _compare(
         )
     for account, plan, policy in agreed:
         facts = TermsFacts(
-            policy,
-            plan.leverage,
-            market.needs(account, plan, policy),
-            reports.get(account.name),
-            context.config.limits,
-            Ratio(TAKER_FEE_BPS),
-            context.config.engine.entry_age_s,
+            policy=policy,
+            asked=plan.leverage,
+            needs=market.needs(account, plan, policy),
+            report=reports.get(account.name),
+            operator=context.config.limits,
+            fee_bps=Ratio(TAKER_FEE_BPS),
+            entry_age_s=context.config.engine.entry_age_s,
         )
         found.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
         await trio.lowlevel.checkpoint()
@@ -169,7 +169,7 @@ async def _compare(
 async def _reports(
     context: EngineContext, accounts: Sequence[AccountRow]
 ) -> dict[str, AccountReport]:
-    """Return the newest reading of each account, waiting a little for those that just came."""
+    """Return the newest reading of each account, waiting briefly for accounts that just joined."""
     if context.live is None:
         return {}
     wanted = {each.id for each in accounts}
@@ -185,7 +185,7 @@ async def _reports(
 
 
 class _Market:
-    """Hold what exchanges say about contracts, each read once."""
+    """What exchanges report about contracts, each read once."""
 
     def __init__(self, feeds: Mapping[str, MarketFeed], price_age_s: float) -> None:
         self.feeds = feeds
@@ -193,7 +193,7 @@ class _Market:
         self._known: dict[tuple[str, Symbol], tuple[Instrument | None, Quote | None]] = {}
 
     async def read(self, traded: set[tuple[str, Symbol]], named: Sequence[Symbol]) -> None:
-        """Read contracts and prices; of an exchange that does not tell its contracts nothing more
+        """Read contracts and prices; of an exchange that does not report its contracts nothing more
         is asked.
         """
         if named:
@@ -207,7 +207,7 @@ class _Market:
                 )
 
     def needs(self, account: AccountRow, plan: StrategyRow, policy: CopyPolicy) -> list[SymbolNeed]:
-        """Return what an agreement is compared with."""
+        """Return what a subscription is compared with."""
         is_known = self.feeds[account.exchange].knows_contracts
         return [
             SymbolNeed(
@@ -222,13 +222,13 @@ class _Market:
 
 
 class _Found:
-    """Gather warnings, those of many followers that say the same as one."""
+    """A collector of warnings; the same warning for many followers is one."""
 
     def __init__(self) -> None:
         self._followers: dict[tuple[str, TermsWarning], list[str]] = {}
 
     def add(self, what: str, follower: str, warnings: Sequence[TermsWarning]) -> None:
-        """Add what is said about something, of a follower where it is one's terms."""
+        """Add what is said about something, with the follower if it is about one's terms."""
         for each in warnings:
             self._followers.setdefault((what, each), []).extend([follower] if follower else [])
 

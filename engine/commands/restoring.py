@@ -1,7 +1,7 @@
-"""Commands about a place that stands still: show what a confirmation would change, and confirm.
+"""Commands about a frozen installation: show what a confirmation would change, and confirm.
 
 A plan is shown by the server that will let orders out, and counts until that server ends. It is
-confirmed only as it was shown: what each account decides is compared with a plan made anew.
+confirmed only as it was shown: what each account decides is compared with a freshly made plan.
 """
 
 import logging
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import NothingThere, RexAlgoError
 from engine.ledger import Database
 from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
 from engine.live import LiveAccount, LiveAccounts
@@ -23,11 +23,11 @@ UNREADABLE: Final = "unreadable"
 
 
 class NotConfirmed(RexAlgoError):
-    """Say everything that keeps a confirmation from being done: nothing was changed."""
+    """Raised with everything that prevents a confirmation: nothing was changed."""
 
 
 def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
-    """Return the accounts that stand still, by name."""
+    """Return the frozen accounts, by name."""
     all_of_them = any(each.account == EVERYBODY for each in still)
     ids = {each.account for each in still}
     return sorted(
@@ -37,9 +37,7 @@ def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
 
 
 async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Show the plan of every account, or of those that stand still where some do; nothing is
-    changed.
-    """
+    """Show the plan of every account, or of the frozen ones if there are any; changes nothing."""
     if context.live is None:
         raise NothingThere(
             "the exchange must be read for that, and no server runs here: rexalgo serve"
@@ -67,8 +65,8 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
 
 
 def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
-    """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the
-    owner holds beside us is none.
+    """Return the plan of an account; ``differs``: a step of it changes what the ledger says; what
+    the owner holds beside us is no such step.
     """
     return {
         "account": task.account.name,
@@ -81,7 +79,7 @@ def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
 
 
 def note_shown(task: LiveAccount, plan: Plan | str) -> None:
-    """Remember that a person was shown this plan of an account."""
+    """Remember that this plan of an account was shown to a person."""
     task.note_shown(_digest(plan))
 
 
@@ -90,8 +88,8 @@ def _digest(plan: Plan | str) -> str:
 
 
 async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Let orders out again, with every shown plan written down; an account that could not be read
-    goes on standing still.
+    """Let orders out again, with every shown plan recorded; an account that could not be read stays
+    frozen.
     """
     by, at = text(params, "by", "operator"), context.clock.now()
     still = read_still(context.ledger.db)
@@ -122,7 +120,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         for task, plan in found.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
-        ended = end_stillness(db, still, unread, by, at)
+        ended = end_stillness(db, was=still, keep=unread, by=by, at=at)
         record(
             db,
             by,
@@ -162,9 +160,9 @@ def _note_end(context: EngineContext) -> None:
         return
     try:
         context.mark.confirm(context.clock.now())
-    except OSError as error:  # the next start stands still once more, which does no harm
+    except OSError as error:  # the next start freezes everything once more, which does no harm
         _LOG.error("where the confirmed ledger ends could not be noted beside it: %s", error)
 
 
 RESTORING: Final[Mapping[str, Run]] = {"reconcile_all": _reconcile_all, "restore_confirm": _confirm}
-"""Every command about a place that stands still."""
+"""Every command about a frozen installation."""

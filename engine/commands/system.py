@@ -35,7 +35,7 @@ LIBRARIES: Final = (
 
 
 async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell versions, disk, ledger, clock and the newest backup in this place's folder."""
+    """Return versions, disk, ledger, clock and the newest backup in this installation's folder."""
     config, now = context.config, context.clock.now()
     disk = shutil.disk_usage(config.data_dir)
     backups = sorted(config.folder.glob("backup-*.sqlite3"), key=lambda each: each.stat().st_mtime)
@@ -68,8 +68,8 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 
 def _feeds(context: EngineContext) -> dict[str, Any]:
-    """Tell for each exchange how its market data does, and how far its clock is ahead of ours
-    (seconds; None: it told none).
+    """Return for each exchange the state of its market data, and how far its clock is ahead of ours
+    (seconds; None: not known).
     """
     assert context.live is not None
     told: dict[str, Any] = {}

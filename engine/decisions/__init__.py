@@ -1,3 +1,3 @@
-"""Verbs: pure functions. Same input, same answer; time is an argument; no clock, no network, no
+"""Decisions: pure functions. Same input, same answer; time is an argument; no clock, no network, no
 database, no logging.
 """

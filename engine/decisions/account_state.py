@@ -1,5 +1,5 @@
-"""How an account stands, in one word and one sentence: what a trader sees first. Pure; it decides
-about words, never about orders.
+"""The state of an account in one word and one sentence: what a trader sees first. Pure; it chooses
+words, never orders.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from engine.domain.preflight import CheckItem, Level
 
 
 class AccountState(Enum):
-    """From safe to serious; the worst one of several accounts is told first."""
+    """Account states from safe to serious; of several accounts the worst is shown first."""
 
     NOTHING_YET = "nothing yet"
     COPYING = "copying"
@@ -21,18 +21,20 @@ class AccountState(Enum):
 
     @property
     def rank(self) -> int:
-        """Return its place from safe to serious."""
+        """Return the rank of the state, from safe to serious."""
         return list(AccountState).index(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
-    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be
-    read, ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without
-    trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts
-    strategies whose entries it copies now, ``stopped`` those whose entries it does not,
-    ``open_shares`` what the engine opened and has not closed; ``waiting`` says which orders are late,
-    and since when.
+    """What is known about an account.
+
+    ``switches`` apply to the whole account. ``problem`` is why it cannot be read. ``foreign``
+    counts orders with our mark that the ledger lacks. ``unproven`` counts orders without trace that
+    a person must look at. ``check`` is its last check. ``live_agreements`` counts the strategies
+    whose entries it copies now, ``stopped`` those whose entries it does not. ``open_shares`` counts
+    what the engine opened and has not closed. ``waiting`` names the late orders, and since when
+    they are late.
     """
 
     connected: bool
@@ -51,7 +53,7 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True)
 class StateTold:
-    """Hold the state, why it is so, and what to do (empty where nothing is to be done)."""
+    """A state, its reason, and what to do (empty if nothing is to be done)."""
 
     state: AccountState
     why: str
@@ -59,13 +61,15 @@ class StateTold:
 
 
 def account_state(facts: AccountFacts) -> StateTold:
-    """Tell how an account stands, and what of it is late."""
+    """Return the state of an account, with what is late about it."""
     told = _state(facts)
     return replace(told, why=f"{told.why} {facts.waiting}.") if facts.waiting else told
 
 
 def _state(facts: AccountFacts) -> StateTold:
-    """Tell the first that applies of: what needs its owner, what a person switched, what is agreed."""
+    """Return the first state that applies of: what needs the owner, what a person switched, what is
+    agreed.
+    """
     if facts.problem:
         return StateTold(
             AccountState.NEEDS_YOU,

@@ -1,10 +1,10 @@
-"""What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives
-deliveries asks it after they are proven.
+"""What an endpoint may send: its contracts, actions, pace and expiry. Pure; the receiver asks it
+once a delivery is verified.
 
-What always holds: what leaves risk as it is or lowers it is never refused because a master took a
-contract out of the strategy while followers still hold it, and never because of the pace of
-entries. Of a reverse whose entry may not be sent, and of an open that would turn, the closing half
-is taken.
+What always holds: a signal that keeps or lowers risk is never refused because a master removed a
+contract from the strategy while followers still hold it, and never because of the pace of entries.
+If the entry of a reverse may not be sent, or that of an open that turns the position, the closing
+half is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ from engine.domain.signal import Action, SignalDraft
 ENTRIES_PER_MINUTE_MAX: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Hold what an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address,
-    and what is empty or None does not.
+    """What an endpoint may send: ``symbols`` are the strategy's; the other fields narrow one
+    address, and do not if empty or None.
 
-    ``only`` are the contracts and ``actions`` the actions of this address, ``expires_at`` is when
-    it runs out.
+    ``only`` are the contracts and ``actions`` the actions of this address; ``expires_at`` is when
+    it expires.
     """
 
     symbols: frozenset[Symbol]
@@ -36,16 +36,14 @@ class Scope:
 
 
 def read_scope(symbols: frozenset[Symbol], settings: Mapping[str, object]) -> Scope:
-    """Read the scope of an endpoint of a strategy with these ``symbols`` from the endpoint's own
-    settings.
-    """
+    """Read the scope of an endpoint from its own settings, for a strategy with these ``symbols``."""
     end, pace = settings.get("expires_at"), settings.get("entries_per_minute")
     return Scope(
-        symbols,
-        frozenset(Symbol(each) for each in _words(settings, "symbols")),
-        frozenset(_words(settings, "actions")),
-        datetime.fromisoformat(end) if isinstance(end, str) else None,
-        pace if isinstance(pace, int) else None,
+        symbols=symbols,
+        only=frozenset(Symbol(each) for each in _words(settings, "symbols")),
+        actions=frozenset(_words(settings, "actions")),
+        expires_at=datetime.fromisoformat(end) if isinstance(end, str) else None,
+        entries_per_minute=pace if isinstance(pace, int) else None,
     )
 
 
@@ -61,8 +59,8 @@ def admit(
     now: datetime,
     turns: Callable[[], bool] = lambda: False,
 ) -> SignalDraft:
-    """Return what may be sent here of a signal: itself, or a reverse's closing half; raises
-    InvalidValue where nothing of it may.
+    """Return the part of a signal that may be sent here: the signal, or a reverse's closing half;
+    raises InvalidValue if no part may.
 
     ``is_held``: followers hold, or are about to enter, this contract. ``turns``: this open will be
     taken for a reverse.
@@ -80,7 +78,7 @@ def admit(
 def check_scope(
     draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime
 ) -> None:
-    """Raise InvalidValue for what may not be sent here as it is."""
+    """Raise InvalidValue if the signal may not be sent here as it is."""
     if scope.expires_at is not None and now >= scope.expires_at:
         raise InvalidValue(
             "address", "an address that has not run out; the master makes another in the studio"

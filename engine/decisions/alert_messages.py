@@ -1,10 +1,10 @@
 """Messages that a master pastes into TradingView, for three kinds of strategy, and what each order
 of such a strategy will do. Pure.
 
-One message serves every strategy script, because it tells the position before and after each order:
-whatever the script does, followers do, and none is left flat while the master is short. An
+One message serves every strategy script, because it carries the position before and after each
+order: followers do what the script does, and none is left flat while the master is short. An
 indicator knows no position; it has one alert for each event, with its own text. ``what_orders_do``
-asks the very reader that the door uses, so that what is shown is what happens.
+calls the same reader as the webhook, so what is shown is what happens.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,11 @@ STRATEGY_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "
  "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
  "size_after": "{{strategy.market_position_size}}", "size_before": "{{strategy.prev_market_position_size}}",
  "order_id": "{{strategy.order.id}}", "timenow": "{{timenow}}"}"""
-"""What the alert of a strategy script is to say; TradingView fills in what stands in double braces.
-"""
+"""The text of a strategy script's alert; TradingView fills in the double braces."""
 
 
 class Kind(Enum):
-    """What a strategy holds."""
+    """The positions that a kind of strategy holds."""
 
     LONG_ONLY = "long_only"
     LONG_AND_SHORT = "long_and_short"
@@ -35,21 +34,21 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one order of a strategy: the signed position before and after it."""
+    """One order of a strategy: the signed position before and after it."""
 
     before: Decimal
     after: Decimal
 
     @property
     def words(self) -> str:
-        """Say what the order does to the strategy, such as ``long 1 to flat``."""
+        """Return what the order does to the strategy, such as ``long 1 to flat``."""
         return f"{_stand(self.before)} to {_stand(self.after)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
-    """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events``
-    for an indicator's, event by event.
+    """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
+    an indicator's, one for each event.
     """
 
     kind: Kind
@@ -61,9 +60,7 @@ class ReadyMessage:
 
 @dataclass(frozen=True, slots=True)
 class StepTaken:
-    """Say what one order becomes: ``does`` is the signal in words, or what is refused;
-    ``is_refused`` tells which.
-    """
+    """What one order becomes: ``does`` is the signal in words, or the refusal if ``is_refused``."""
 
     order: str
     does: str
@@ -83,30 +80,32 @@ def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 
 READY_MESSAGES: Final = (
     ReadyMessage(
-        Kind.LONG_ONLY,
-        "Long only: it holds a long, or nothing",
-        STRATEGY_MESSAGE,
-        _events(("it goes long", "enter long"), ("it leaves", "close long")),
-        _steps("0", "1", "2", "1", "0"),
+        kind=Kind.LONG_ONLY,
+        title="Long only: it holds a long, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(("it goes long", "enter long"), ("it leaves", "close long")),
+        steps=_steps("0", "1", "2", "1", "0"),
     ),
     ReadyMessage(
-        Kind.LONG_AND_SHORT,
-        "Long and short: it holds either, or nothing",
-        STRATEGY_MESSAGE,
-        _events(
+        kind=Kind.LONG_AND_SHORT,
+        title="Long and short: it holds either, or nothing",
+        text=STRATEGY_MESSAGE,
+        events=_events(
             ("it goes long", "reverse to long"),
             ("it leaves a long", "close long"),
             ("it goes short", "reverse to short"),
             ("it leaves a short", "close short"),
         ),
-        _steps("0", "1", "0", "-1", "0", "1", "-1"),
+        steps=_steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
     ReadyMessage(
-        Kind.ALWAYS_IN_MARKET,
-        "Always in the market: it turns from one side to the other",
-        STRATEGY_MESSAGE,
-        _events(("it turns long", "reverse to long"), ("it turns short", "reverse to short")),
-        _steps("0", "1", "-1", "1"),
+        kind=Kind.ALWAYS_IN_MARKET,
+        title="Always in the market: it turns from one side to the other",
+        text=STRATEGY_MESSAGE,
+        events=_events(
+            ("it turns long", "reverse to long"), ("it turns short", "reverse to short")
+        ),
+        steps=_steps("0", "1", "-1", "1"),
     ),
 )
 
@@ -114,7 +113,7 @@ READY_MESSAGES: Final = (
 def what_orders_do(
     ready: ReadyMessage, symbol: str, read: Callable[[bytes], SignalDraft]
 ) -> Sequence[StepTaken]:
-    """Tell for each order of a kind of strategy what its alert becomes; ``read`` is the door's
+    """Return what the alert of each order of a kind of strategy becomes; ``read`` is the webhook's
     reader and may raise InvalidValue.
     """
     return [_taken(each, _filled(ready.text, each, symbol), read) for each in ready.steps]
@@ -130,7 +129,7 @@ def _taken(step: Step, text: str, read: Callable[[bytes], SignalDraft]) -> StepT
 
 
 def what_it_does(draft: SignalDraft) -> str:
-    """Say in words what a signal asks every follower's account to do."""
+    """Return in words what a signal asks every follower's account to do."""
     side = "" if draft.side is None else draft.side.value.lower()
     if draft.action is Action.REDUCE and draft.size.fraction is not None:
         return f"closes {draft.size.fraction:.0%} of the {side or 'position'}"
@@ -147,7 +146,7 @@ def what_it_does(draft: SignalDraft) -> str:
 
 
 def _filled(text: str, step: Step, symbol: str) -> str:
-    """Fill in the placeholders as TradingView does for one order."""
+    """Fill in the placeholders for one order as TradingView does."""
     values = {
         "strategy.order.action": "buy" if step.after > step.before else "sell",
         "strategy.order.contracts": str(abs(step.after - step.before)),

@@ -1,5 +1,5 @@
-"""Decide where books and exchange disagree about an account: every problem at once, with what was
-expected, found, and what to do.
+"""Find where books and exchange disagree about an account: every problem at once, with what was
+expected, what was found, and what to do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
 from engine.domain.amounts import EXACT, ZERO, plain
 
 PRICE_ROUNDING: Final = Decimal("0.00001")
-"""An exchange writes an average of several levels with as many digits as it likes."""
+"""An exchange may write an average over several levels with any number of digits."""
 
 LOOK_BACK: Final = timedelta(days=7)
 """How far back closed positions are compared."""
@@ -23,8 +23,8 @@ LOOK_BACK: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it
-    has no such history.
+    """What the exchange reported; ``problems`` lists what it did not report. ``closed`` is None if
+    it has no such history.
     """
 
     report: AccountReport | None
@@ -34,19 +34,19 @@ class Examined:
 
 
 class Verdict(Enum):
-    """Say what a check came to, the best first: one account has the worst verdict of its problems."""
+    """The verdict of a check, the best first; an account has the worst verdict of its problems."""
 
     AGREES = "agrees"
     NOT_SETTLED = "not_settled"
-    """The exchange has not told everything yet, and is asked again."""
+    """The exchange has not reported everything yet, and is asked again."""
     NOT_READ = "not_read"
-    """Something could not be read, so it is not known whether the books agree."""
+    """Something could not be read, so it is unknown whether the books agree."""
     DIFFERS = "differs"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Hold one thing that is not as it should be."""
+    """One thing that is wrong."""
 
     what: str
     expected: str
@@ -56,15 +56,15 @@ class Problem:
 
 
 def verdict_of(problems: Iterable[Problem]) -> Verdict:
-    """Return what a check came to."""
+    """Return the verdict of a check."""
     order = list(Verdict)
     return max((each.verdict for each in problems), key=order.index, default=Verdict.AGREES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantities:
-    """Hold one contract's quantity on each side; ``owner`` is what the books have of the owner's
-    own, ``exchange`` None where not read.
+    """One contract's quantity on each side; ``owner`` is what the books hold of the owner's own,
+    ``exchange`` is None if it was not read.
     """
 
     symbol: str
@@ -76,12 +76,12 @@ class Quantities:
     exchange: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedParts:
-    """Hold what the books have closed of one of the exchange's positions; ``gross`` is None where a
-    price is not known.
+    """What the books have closed of one of the exchange's positions; ``gross`` is None if a price
+    is not known.
 
-    ``trades`` are the ids of its trades, ``whole`` tells whether everything in it was a strategy's.
+    ``trades`` are the ids of its trades; ``whole`` is whether all of it was a strategy's.
     """
 
     position_id: str
@@ -92,9 +92,9 @@ class ClosedParts:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeCheck:
-    """Hold one closed position on both sides: ``agrees`` is None where the exchange's row cannot be
+    """One closed position on both sides: ``agrees`` is None if the exchange's row cannot be
     compared with our trades.
     """
 
@@ -109,7 +109,7 @@ class TradeCheck:
 
 
 def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
-    """Compare books, shares and the exchange's positions."""
+    """Compare books, shares and the exchange's positions; return what differs."""
     problems = []
     for each in rows:
         about = f"{each.side} {each.symbol} of {each.strategy or 'the owner'}"
@@ -117,10 +117,10 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             do = "this is a fault of the engine: keep the ledger, and tell the developers"
             problems.append(
                 Problem(
-                    f"quantity of {about}",
-                    f"{plain(each.share)} (the share)",
-                    f"{plain(each.books)} in the books",
-                    do,
+                    what=f"quantity of {about}",
+                    expected=f"{plain(each.share)} (the share)",
+                    found=f"{plain(each.books)} in the books",
+                    do=do,
                 )
             )
         if each.exchange is not None and each.exchange != EXACT.add(each.share, each.owner):
@@ -131,7 +131,10 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             do = "wait for the next reading, then ask again; rexalgo reconcile NAME shows the step"
             problems.append(
                 Problem(
-                    f"position {about}", expected, f"{plain(each.exchange)} at the exchange", do
+                    what=f"position {about}",
+                    expected=expected,
+                    found=f"{plain(each.exchange)} at the exchange",
+                    do=do,
                 )
             )
     return problems
@@ -177,19 +180,19 @@ def _check(ours: ClosedParts, row: ClosedPosition) -> TradeCheck:
             or abs(EXACT.subtract(row.result, ours.gross)) <= TOLERANCE * len(ours.trades)
         )
     return TradeCheck(
-        row.position_id,
-        row.symbol,
-        ours.trades,
-        price,
-        row.exit_price,
-        ours.gross,
-        row.result,
-        agrees,
+        position_id=row.position_id,
+        symbol=row.symbol,
+        trades=ours.trades,
+        exit_price=price,
+        exit_price_there=row.exit_price,
+        result=ours.gross,
+        result_there=row.result,
+        agrees=agrees,
     )
 
 
 def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
-    """Name the trades that the exchange has otherwise."""
+    """Return a problem for each position whose trades the exchange records differently."""
     problems = []
     for each in checks:
         if each.agrees is False:
@@ -203,18 +206,19 @@ def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
             )
             problems.append(
                 Problem(
-                    f"trade {named} ({each.symbol})",
-                    theirs,
-                    ours,
-                    "compare the trade with the exchange's own page",
+                    what=f"trade {named} ({each.symbol})",
+                    expected=theirs,
+                    found=ours,
+                    do="compare the trade with the exchange's own page",
                 )
             )
     return problems
 
 
 def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -> list[Problem]:
-    """Say that the wallet changed otherwise than the books explain; ``difference`` None is not
-    known, and told elsewhere.
+    """Return a problem if the wallet changed by another amount than the books explain.
+
+    ``difference`` is None if it is not known; that is reported elsewhere.
     """
     if difference is None or abs(difference) <= TOLERANCE * max(1, fills):
         return []
@@ -222,10 +226,10 @@ def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -
     changed = EXACT.add(explained, difference)
     return [
         Problem(
-            "wallet",
-            f"a change of {plain(explained)} USDT, as the books explain it",
-            f"{plain(changed)} USDT at the exchange",
-            do,
+            what="wallet",
+            expected=f"a change of {plain(explained)} USDT, as the books explain it",
+            found=f"{plain(changed)} USDT at the exchange",
+            do=do,
         )
     ]
 
@@ -235,7 +239,7 @@ def _or_not(number: Decimal | None) -> str:
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
-    """Add exactly."""
+    """Add amounts exactly."""
     whole = ZERO
     for each in amounts:
         whole = EXACT.add(whole, each)

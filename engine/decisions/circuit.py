@@ -1,8 +1,8 @@
-"""One exchange's circuit: when it fails for several accounts in a row, entries wait, and retries
-are kept to a share of what is new.
+"""One exchange's circuit breaker: when it fails for several accounts in a row, entries wait, and
+retries are limited to a share of new entries.
 
-Pure arithmetic on times that are passed in. Only entries ask; exits never do. Any call that works
-closes the circuit again.
+Pure arithmetic on times that are passed in. Only entries ask it; exits never do. Any call that
+works closes the circuit again.
 """
 
 from collections import deque
@@ -21,11 +21,11 @@ RETRIES_SAVED_MAX: Final = 50.0
 
 @dataclass(slots=True)
 class Circuit:
-    """Count what fails and what works; all times UTC.
+    """Counts of failed and successful calls; all times are UTC.
 
-    It opens at 6 failures in 20 s with nothing that worked between them, of at least 2 accounts
-    (one account may have a bad line of its own). Open it stays for 2 s, then twice as long with
-    every further opening, at most 60 s, until something works.
+    It opens at 6 failures of at least 2 accounts within 20 s, with no success between them (a
+    single account may have a bad line of its own). It stays open for 2 s, then twice as long with
+    each further opening, at most 60 s, until a call succeeds.
     """
 
     _failures: deque[tuple[datetime, str]] = field(default_factory=deque)
@@ -36,13 +36,13 @@ class Circuit:
     last_problem: str = ""
 
     def worked(self) -> None:
-        """Note a call that the exchange answered, a refusal included."""
+        """Record a call that the exchange answered; a refusal is an answer."""
         self._failures.clear()
         self._open_until = None
         self._pause = PAUSE_MIN
 
     def failed(self, account: str, problem: str, now: datetime) -> None:
-        """Note a call that the exchange did not answer, or answered with a failure of its own."""
+        """Record a call that the exchange did not answer, or answered with a failure of its own."""
         self._failures.append((now, account))
         self.last_problem = problem
         while self._failures and now - self._failures[0][0] > WITHIN:
@@ -55,16 +55,16 @@ class Circuit:
 
     @property
     def accounts(self) -> int:
-        """Return how many accounts the counted failures are of."""
+        """Return the number of accounts with counted failures."""
         return len({account for _, account in self._failures})
 
     @property
     def failures(self) -> int:
-        """Return how many failures are counted."""
+        """Return the number of counted failures."""
         return len(self._failures)
 
     def wait_s(self, now: datetime) -> float:
-        """Return the seconds that an entry has to wait; 0 where the circuit is closed."""
+        """Return the seconds that an entry has to wait; 0 if the circuit is closed."""
         return (
             0.0
             if self._open_until is None
@@ -72,8 +72,8 @@ class Circuit:
         )
 
     def may_retry(self) -> bool:
-        """Take one retry out of the budget; False where it is used up. Each new entry pays a fifth
-        of a retry in.
+        """Take one retry out of the budget; return False if it is used up. Each new entry adds a
+        fifth of a retry.
         """
         if self._retries < 1.0:
             return False
@@ -81,5 +81,5 @@ class Circuit:
         return True
 
     def began(self) -> None:
-        """Note an entry's first try."""
+        """Record the first try of an entry."""
         self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)

@@ -1,14 +1,14 @@
-"""The last line's question about quantities: does what is about to be sent agree with everything
-that the ledger proves about it?
+"""The last check of quantities: does the order about to be sent agree with everything that the
+ledger proves about it?
 
-What always holds: an order goes out only as it was claimed, once for each leg; an exit closes at
-most the strategy's share, less what other exits on their way close already; a share is never more
-than the fills recorded since the contract was last entered. An answer other than None is proof that
-nothing left: ``Changed`` is planned again, ``Broken`` is a fault of ours, so the account is
+What always holds: an order is sent only as it was claimed, once for each leg. An exit closes at
+most the strategy's share, less what other exits in flight already close. A share is never more than
+the fills recorded since the contract was last entered. Any answer but None proves that nothing was
+sent: after ``Changed`` the order is planned again; ``Broken`` is a fault of ours, so the account is
 stopped.
 
-Why shares are compared with ``opened - closed`` and not with their exact sum: what an owner, a stop
-or a liquidation closes lowers a share without an order of ours. It never raises one.
+Shares are compared with ``opened - closed`` as an upper bound, not as an exact sum: a close by an
+owner, a stop or a liquidation lowers a share without an order of ours. It never raises one.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from engine.domain.order import OrderIntent
 from engine.domain.signal import PositionSide
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnRecord:
-    """Hold what the ledger has about one claimed attempt and its (account, symbol).
+    """What the ledger records about one claimed attempt and its (account, symbol).
 
-    ``claimed`` and ``state`` are the attempt's, ``orders_out`` counts the orders of its leg that
+    ``claimed`` and ``state`` are the attempt's. ``orders_out`` counts the orders of its leg that
     may be at the exchange, this one included. ``share`` is what ``strategy`` holds on ``side``
     (None: nobody holds the symbol). ``closing`` is what other exits may still close. ``opened`` and
-    ``closed`` are the fills since the contract was entered, None where the share is zero or no
-    entry explains it.
+    ``closed`` are the fills since the contract was entered, None if the share is zero or no entry
+    explains it.
     """
 
     claimed: OrderIntent
@@ -44,7 +44,7 @@ class OnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Say that what is held changed since the order was planned: nothing is wrong, it is planned
+    """The holding changed since the order was planned: nothing is wrong, and the order is planned
     again.
     """
 
@@ -53,7 +53,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Say what contradicts what; ``cause`` has the numbers."""
+    """A contradiction between the order and the ledger; ``cause`` has the numbers."""
 
     cause: str
 
@@ -66,11 +66,11 @@ def conserved(
     *,
     is_flattening: bool = False,
 ) -> Changed | Broken | None:
-    """Judge one order right before it is sent; None lets it go.
+    """Check one order right before it is sent; None permits it.
 
     ``planned_from`` is the share that an exit was planned from, None for an entry.
-    ``is_flattening``: a person had everything closed, and a share that its fills do not explain may
-    be closed too, still never more than the share.
+    ``is_flattening``: a person had everything closed; then a share that its fills do not explain
+    may be closed too, but never more than the share.
     """
     broken = _not_as_claimed(intent, record) or (None if is_flattening else _unexplained(record))
     if broken is not None:

@@ -1,4 +1,4 @@
-"""Dispatching: which waiting legs of an account may start now, and when to look again."""
+"""Dispatching: which waiting legs of an account may start now, and when to check again."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from engine.decisions.routing import ENTRY
 
 
 @dataclass(frozen=True, slots=True)
-class LegState:
-    """Hold what decides whether a leg may start: its lane (symbol and kind), when it is due (UTC),
-    and whether a person holds it back.
+class QueuedLeg:
+    """What decides whether a leg may start: its lane (symbol and kind), when it is due (UTC), and
+    whether a person holds it back.
     """
 
     symbol: str
@@ -21,26 +21,24 @@ class LegState:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Hold the positions of the legs that start, in order, and when the next one falls due; None
-    where none does.
-    """
+    """The indexes of the legs that start, in order, and when the next one is due; None if none is."""
 
     start: tuple[int, ...]
     again_at: datetime | None
 
 
 def choose_legs(
-    legs: Sequence[LegState],
+    legs: Sequence[QueuedLeg],
     busy: Collection[tuple[str, str]],
     now: datetime,
     *,
     is_quarantined: bool,
 ) -> Chosen:
-    """Choose among an account's waiting legs, which come in the order of their signals.
+    """Choose among an account's waiting legs, given in the order of their signals.
 
-    Per symbol and kind one leg runs at a time; ``busy`` are the lanes that have one. A quarantined
-    account starts no entry. What is due and may not start is looked at again when something wakes
-    the account, not at a time.
+    One leg at a time runs per symbol and kind; ``busy`` are the lanes that already run one. A
+    quarantined account starts no entry. A leg that is due but may not start is checked again when
+    something wakes the account, not at a time.
     """
     taken = set(busy)
     start: list[int] = []

@@ -1,10 +1,10 @@
 """Guess from the raw body of a delivery whether its sender meant an exit. Pure; it decides who is
-woken, never what is traded.
+alerted, never what is traded.
 
-What was refused could not be read, so this looks at words only, and rather says yes: a person who
-is woken for an entry loses some minutes, one who sleeps through a lost exit loses money. Names of
-fields say nothing (``"close": 65000`` is a price), except those that switch a close on or tell a
-position of zero. A ``buy`` is an exit only for who is short.
+A refused delivery could not be parsed, so this looks at words only, and prefers a false yes: a
+person woken for an entry loses minutes, one who sleeps through a lost exit loses money. Field names
+mean nothing (``"close": 65000`` is a price), except those that switch a close on or state a
+position of zero. A ``buy`` is an exit only if the strategy is short.
 """
 
 import re
@@ -29,8 +29,8 @@ _BUY: Final = re.compile(r"(?<![a-z])(?:buy|bought|bull)")
 
 
 def reads_like_exit(body: bytes, *, is_short: bool = False) -> bool:
-    """Tell whether a body has words of an exit; ``is_short``: something of its strategy is short,
-    so that a ``buy`` may close it.
+    """Return whether a body contains words of an exit; ``is_short``: the strategy is short
+    somewhere, so a ``buy`` may close it.
     """
     text = body.decode("utf-8", "replace").replace("\0", "").lower()
     if "%" in text:

@@ -1,9 +1,9 @@
-"""Say what a copy waits for, what of its strategy still stands, and whose move it is, as things are
+"""Explain what a copy waits for, what its strategy still holds, and whose move it is, as things are
 now.
 
-An outcome says what became of one copy then. Whether somebody has to do anything depends on what
-stands now, so *nobody* is said only where nothing of ours stands that its master has left, no key
-is dead, and no exit keeps failing. Nothing here reads or decides an order.
+An outcome records what became of one copy at the time. Whether somebody has to act depends on what
+is open now, so the answer is *nobody* only if we hold nothing that the master has left, no key is
+dead, and no exit keeps failing. Nothing here reads or decides an order.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ _UNDER_WAY: Final = (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIA
 
 @dataclass(frozen=True, slots=True)
 class LaneNow:
-    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the
-    last time why, and what it waits for.
+    """What only the running task knows about a copy: how often nothing of it could be sent, the
+    latest reason, and what it waits for.
     """
 
     failed: int = 0
@@ -29,13 +29,12 @@ class LaneNow:
     waits_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitNow:
-    """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time
-    why.
+    """An exit that has not ended: its signal, how often it failed, and the latest reason.
 
     ``is_refused``: the exchange itself refused the last try. ``is_sent``: an order of it is out, or
-    its fate is looked up.
+    is being looked up.
     """
 
     signal: str
@@ -48,22 +47,22 @@ class ExitNow:
 
 @dataclass(frozen=True, slots=True)
 class UnprovenNow:
-    """Hold an order of ours in the symbol without proof: its kind, and whether it was given up
-    without trace.
+    """An order of ours in the symbol without proof: its kind, and whether it was given up without
+    trace.
     """
 
     kind: str
     is_given_up: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveNow:
-    """Hold what only the running engine knows about the account. ``problem`` says why it cannot be
-    read, ``key_refused``: for its key.
+    """What only the running engine knows about the account.
 
-    ``exits_wait``: broken conservation stopped them. ``unreadable``: the exchange's row of the
-    symbol cannot be read. ``own`` is what the exchange shows in the symbol where no strategy holds
-    anything, such as ``LONG 2``.
+    ``problem`` is why it cannot be read; ``key_refused``: because of its key. ``exits_wait``:
+    broken conservation stopped exits. ``unreadable``: the exchange's row of the symbol cannot be
+    read. ``own`` is what the exchange shows in a symbol where no strategy holds anything, such as
+    ``LONG 2``.
     """
 
     problem: str = ""
@@ -74,14 +73,15 @@ class LiveNow:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyNow:
-    """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the
-    symbol, ``entries_open`` what may come.
+    """The current circumstances of one copy.
 
-    ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the
-    strategy's newest order there is an exit. ``live`` is None where no engine runs. ``waits_for``
-    is what its own lane waits for. ``is_part``: the signal closes a part only.
+    ``share`` and ``side`` are what its strategy holds in the symbol; ``entries_open`` counts
+    entries that may still fill. ``kind`` is that of the leg that has not ended, else of the last
+    one. ``master_left``: the strategy's newest order there is an exit. ``live`` is None if no
+    engine runs. ``waits_for`` is what its own lane waits for. ``is_part``: the signal closes a part
+    only.
     """
 
     symbol: Symbol
@@ -100,8 +100,8 @@ class CopyNow:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Hold what is said: ``sentence`` about the copy, ``now`` about what stands (empty where
-    nothing more is to be said).
+    """An explanation: ``sentence`` about the copy, ``now`` about what is still open (empty if there
+    is nothing more to say).
     """
 
     sentence: str
@@ -126,8 +126,8 @@ def explain(outcome: Outcome | None, copy: CopyNow) -> Explained:
 
 
 def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
-    """Say how the exit under way does, the worst first: what a person must do comes before what
-    passes by itself.
+    """Return how the exit under way is doing; what a person must do comes before what passes by
+    itself.
     """
     tries, live = copy.exit, copy.live
     if live is None:
@@ -201,7 +201,7 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
 
 
 def _stands(copy: CopyNow, outcome: Outcome) -> tuple[str, WhoseMove]:
-    """Say what stands though the master has left, or while it is being closed."""
+    """Describe what is still open though the master has left, or while it is being closed."""
     what = f"{_what(copy)} of this strategy still stands"
     if copy.exit is not None:
         how, move = _exit_waits(copy)
@@ -221,7 +221,7 @@ def _stands(copy: CopyNow, outcome: Outcome) -> tuple[str, WhoseMove]:
 
 
 def _mover(outcome: Outcome, copy: CopyNow) -> WhoseMove:
-    """Return whose move an outcome leaves, where the code alone does not say it."""
+    """Return whose move an outcome leaves, if the code alone does not decide it."""
     if outcome.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _is_refused(copy):
         return _Y
     if (
@@ -237,7 +237,7 @@ def _mover(outcome: Outcome, copy: CopyNow) -> WhoseMove:
 
 
 def _beside(outcome: Outcome, copy: CopyNow) -> str:
-    """Say what stands beside an exit that closed nothing, or why proof does not come."""
+    """Return what else is open beside an exit that closed nothing, or why proof does not come."""
     if outcome.code in _UNDER_WAY and copy.live is None:
         return "No engine runs here, so nothing is looked up until rexalgo serve runs."
     if outcome.code in _UNDER_WAY and _is_refused(copy):

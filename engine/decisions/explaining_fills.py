@@ -1,11 +1,11 @@
-"""Decide which rows of an exchange explain which fills: what something was closed at, by what, and
-what the owner traded beside us.
+"""Decide which exchange rows explain which fills: the closing price, the cause, and what the owner
+traded beside us.
 
-A fill that we did not send is known by a reading only: it happened between the last reading that
-showed the position as before and the one that did not. Rows of orders explain it where they are
-nobody else's, of its side and time, and their quantities are exactly the fill's (or those of all
-fills of that time together, as when a stop closes our part and the owner's). A closed position
-explains it by its id. What may be one thing or another explains nothing: it is asked again, or
+A fill that we did not send is known only from a reading: it happened between the last reading that
+showed the position as before and the first that did not. Order rows explain it if they belong to
+nobody else, match its side and time, and their quantities sum exactly to the fill's (or to those of
+all fills of that time together, as when a stop closes our part and the owner's). A closed position
+explains it by its id. An ambiguous row explains nothing: the exchange is asked again, or the fill
 stays unexplained.
 """
 
@@ -33,10 +33,10 @@ than its answer.
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsettledFill:
-    """Hold a fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send
-    it, or nobody named its order.
+    """A fill with something missing. ``order_id`` and ``attempt`` are None if we did not send it,
+    or nobody named its order.
     """
 
     id: int
@@ -56,17 +56,17 @@ class UnsettledFill:
 
     @property
     def order_side(self) -> OrderSide:
-        """Return the side of the order behind it."""
+        """Return the side of the order behind the fill."""
         return OrderSide.opening(self.side) if self.is_entry else OrderSide.closing(self.side)
 
     def may_be_at(self, moment: datetime) -> bool:
-        """Tell whether it may have happened then."""
+        """Return whether the fill may have happened at ``moment``."""
         return self.since - SLACK <= moment <= self.seen_at + SLACK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Say what was told about a fill; None is not told. ``at`` is when it happened."""
+    """What was reported about a fill; None means not reported. ``at`` is when it happened."""
 
     fill: int
     price: Decimal | None = None
@@ -83,8 +83,8 @@ def explain_by_orders(
     *,
     waits_for_position: bool,
 ) -> list[Told]:
-    """Explain fills without price by rows of orders, whose times are on our clock; ``taken`` are
-    order ids that are known as others.
+    """Explain fills without a price by order rows, whose times are on our clock; ``taken`` are
+    order ids that belong to other fills.
 
     ``waits_for_position``: only the exchange's record of closed positions says for certain what
     closed a whole position.
@@ -105,7 +105,7 @@ def explain_by_orders(
 
 
 def _groups(fills: Iterable[UnsettledFill]) -> list[list[UnsettledFill]]:
-    """Put fills together that one order may have made: of one contract, side and time."""
+    """Group fills that one order may have made: same contract, side and time."""
     groups: list[list[UnsettledFill]] = []
     for each in sorted(fills, key=lambda fill: (fill.symbol, fill.order_side.value, fill.since)):
         last = groups[-1][-1] if groups else None
@@ -137,11 +137,11 @@ def _may_be(row: OrderReport, group: Sequence[UnsettledFill]) -> bool:
 
 
 def _names_it(row: OrderReport, fill: UnsettledFill) -> bool:
-    """Tell whether a row names the very position, and may be older than the window: a stop's order
-    is made long before it executes.
+    """Return whether a row names this very position, though it may be older than the window: a
+    stop's order is placed long before it executes.
 
-    So may the end of a position be: an exchange that is looked at seldom may date a close back, and
-    a position ends once.
+    The row that ends a position may be older too: an exchange that is read seldom may date a close
+    back, and a position ends only once.
     """
     is_told = row.closed_by in (ClosedBy.STOP_LOSS, ClosedBy.TAKE_PROFIT) or fill.ends_position
     return (
@@ -152,7 +152,7 @@ def _names_it(row: OrderReport, fill: UnsettledFill) -> bool:
 
 
 def _adding_up(rows: Sequence[OrderReport], quantity: Decimal) -> Sequence[OrderReport]:
-    """Return the rows that are exactly the quantity together, where only one choice is, or every
+    """Return the rows whose quantities sum exactly to ``quantity``, if there is one choice or every
     choice costs the same.
     """
     if not rows or len(rows) > ROWS_TRIED:
@@ -192,18 +192,18 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
     return Told(
-        fill.id,
-        _average(rows),
-        fee,
-        cause,
-        rows[0].exchange_order_id if len(rows) == 1 else None,
-        _within(fill, newest.created_at),
+        fill=fill.id,
+        price=_average(rows),
+        fee=fee,
+        cause=cause,
+        order_id=rows[0].exchange_order_id if len(rows) == 1 else None,
+        at=_within(fill, newest.created_at),
     )
 
 
 def _are_ours(rows: Sequence[OrderReport]) -> bool:
-    """Tell whether orders of ours did it, of which the ledger knows nothing: one that was put back
-    is older than they are.
+    """Return whether orders of ours did it that the ledger does not know: a ledger restored from
+    backup is older than they are.
     """
     return all(each.has_our_mark for each in rows)
 
@@ -214,8 +214,8 @@ def explain_by_positions(
     """Explain closing fills by the exchange's record of closed positions, whose times are on our
     clock.
 
-    Its exit price may be the average of everything that left, so it is a fill's own only where the
-    position left as a whole.
+    Its exit price may be the average of everything that left, so it is a fill's own price only if
+    the position was closed as a whole.
     """
     told = []
     exits = [each for each in fills if not each.is_entry]
@@ -243,13 +243,22 @@ def explain_by_positions(
         if each.cause is None and cause is None and each.fee is not None:
             cause = (
                 Cause.OWNER
-            )  # neither its order, nor its fee row, nor its position has another word for it
+            )  # neither its order, nor its fee row, nor its position names another cause
         order = (
             each.order_id
             or (row.order_id if each.price is None and price is not None else None)
             or None
         )
-        told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
+        told.append(
+            Told(
+                fill=each.id,
+                price=price,
+                fee=None,
+                cause=cause,
+                order_id=order,
+                at=_within(each, row.closed_at),
+            )
+        )
     return told
 
 
@@ -269,8 +278,8 @@ def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) ->
 def explain_by_entry(
     fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]
 ) -> list[Told]:
-    """Take the average entry price of an open position for an entry that is all of it, where
-    nothing else tells its price.
+    """Use the average entry price of an open position for an entry that is all of it, if nothing
+    else gives its price.
     """
     told = []
     for each in fills:
@@ -289,7 +298,7 @@ def explain_by_entry(
             and position.quantity == booked[0].quantity == each.quantity
         )
         if each.is_entry and each.price is None and whole and position is not None:
-            told.append(Told(each.id, position.entry_price))
+            told.append(Told(fill=each.id, price=position.entry_price))
     return told
 
 
@@ -302,17 +311,17 @@ def _within(fill: UnsettledFill, at: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OwnBook:
-    """Hold what the books have open of the owner's own in one contract."""
+    """The owner's own open position in one contract, by the books."""
 
     symbol: Symbol
     side: PositionSide
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChange:
-    """Say how the owner's own part of a position changed; ``entry_price`` is the whole position's
-    average, None where it is gone.
+    """A change of the owner's own part of a position; ``entry_price`` is the whole position's
+    average, None if it is gone.
     """
 
     symbol: Symbol
@@ -352,20 +361,28 @@ def own_changes(
         now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))
         if before is not None and (position is None or position.side is not before.side):
             changes.append(
-                OwnChange(symbol, before.side, False, before.quantity, None, "", position is None)
+                OwnChange(
+                    symbol=symbol,
+                    side=before.side,
+                    is_entry=False,
+                    quantity=before.quantity,
+                    entry_price=None,
+                    position_id="",
+                    ends_position=position is None,
+                )
             )
             before = None
         more = EXACT.subtract(now, ZERO if before is None else before.quantity)
         if position is not None and more:
             changes.append(
                 OwnChange(
-                    symbol,
-                    position.side,
-                    more > 0,
-                    abs(more),
-                    position.entry_price,
-                    position.id,
-                    False,
+                    symbol=symbol,
+                    side=position.side,
+                    is_entry=more > 0,
+                    quantity=abs(more),
+                    entry_price=position.entry_price,
+                    position_id=position.id,
+                    ends_position=False,
                 )
             )
     return changes

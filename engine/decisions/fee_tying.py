@@ -1,9 +1,9 @@
 """Decide which rows of an exchange's fee history belong to which fills: the history names no order.
 
-A row and a fill may belong together where contract, side and time fit. They do belong together
-where the traded value of the row, or of several rows, is that of the fill, or of several fills that
-cannot be told apart: then what was paid is split by traded value. What fits in more than one way at
-different amounts waits for more rows.
+A row and a fill may belong together if contract, side and time fit. They do belong together if the
+traded value of one or more rows equals that of the fill, or of several fills that cannot be told
+apart; then the fee is split by traded value. A combination that fits in several ways with different
+amounts waits for more rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +23,10 @@ ROUNDING: Final = Decimal("0.00001")
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeRow:
-    """Hold one row that is not tied to anything: a fee, or a part of one that was paid back (below
-    0). ``at`` is on our clock.
+    """One fee row that is not tied to a fill yet: a fee, or a rebate (below 0). ``at`` is on our
+    clock.
     """
 
     id: str
@@ -38,9 +38,9 @@ class FeeRow:
     closed_by: ClosedBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargedFill:
-    """Hold a fill whose fee is not known: its value, and between which times it happened."""
+    """A fill whose fee is not known: its value, and the times between which it happened."""
 
     id: int
     symbol: str
@@ -52,7 +52,7 @@ class ChargedFill:
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """Say what a fill paid, and which word the rows have for what closed the position."""
+    """The fee of a fill, and the rows' cause of the close."""
 
     fill: int
     amount: Decimal
@@ -60,8 +60,8 @@ class Tied:
 
 
 def tie(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> tuple[list[Tied], frozenset[str]]:
-    """Tie rows of one kind to fills; returns what each tied fill paid, and the ids of the rows that
-    are used up.
+    """Tie rows of one kind to fills; return what each tied fill paid, and the ids of the rows used
+    up.
     """
     left, open_rows, tied = list(fills), list(rows), []
     for step in (_alike, _alone, _together):
@@ -91,8 +91,8 @@ def _is_worth(rows: Iterable[FeeRow], value: Decimal) -> bool:
 
 
 def _alike(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:
-    """Match fills with rows of the very value: as many as there are fills alike, the earliest where
-    all of them cost the same.
+    """Match fills with rows of exactly their value: as many rows as there are like fills, the
+    earliest if all cost the same.
     """
     left, open_rows = list(fills), list(rows)
     for fill in fills:
@@ -123,7 +123,7 @@ def _are_alike(one: ChargedFill, other: ChargedFill) -> bool:
 
 
 def _alone(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:
-    """Match a fill with several rows that are exactly its value together, where there is one such
+    """Match a fill with several rows that sum exactly to its value, if there is only one such
     choice.
     """
     open_rows = list(rows)
@@ -148,7 +148,7 @@ def _alone(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Mat
 
 
 def _together(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:
-    """Match fills that share rows with all of these rows, where the values add up."""
+    """Match fills that share rows with all of these rows, if the values add up."""
     left, open_rows = list(fills), list(rows)
     while left:
         some, theirs = [left.pop(0)], []
@@ -170,7 +170,7 @@ def _together(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[
 
 
 def _split(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> list[Tied]:
-    """Split what was paid by traded value, the rounding on the last one."""
+    """Split a fee by traded value; the last fill takes the rounding."""
     whole, value = (
         sum((each.amount for each in rows), ZERO),
         sum((each.value for each in fills), ZERO),

@@ -1,9 +1,9 @@
-"""Whether a signal that is taken will reach anybody's exchange, and if not, why: what its sender is
-told at once. Pure.
+"""Whether an accepted signal will reach anybody's exchange, and if not, why: the sender is told at
+once. Pure.
 
 It is asked once, in the transaction that records the signal, so that the answer, a repeated answer
-and the master's pages say the same. It speaks of all followers together; what becomes of each copy
-is its outcome's to say, and may be "no" for reasons of one account.
+and the master's pages agree. It covers all followers together; each copy's own outcome may still be
+a refusal for reasons of one account.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,11 @@ _NOBODY: Final = "nobody follows the strategy"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Hold what stands when a signal comes in: whether entries are switched off for all its
-    followers, and how old one may be for any.
+    """The state when a signal arrives: whether entries are switched off for all its followers, and
+    the greatest entry age that any allows.
 
-    ``held``: nothing of any kind is sent now; entries that come meanwhile never are, exits wait.
+    ``held``: nothing of any kind is sent now; entries that arrive meanwhile are never sent, exits
+    wait.
     """
 
     entries_off: bool
@@ -27,15 +28,15 @@ class Circumstances:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Hold whom a signal meets.
+    """The followers that a signal reaches.
 
-    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement
-    copies live entries in this contract now; ``takes_at_age``: some of those takes one as old as
-    this. ``holds``: somewhere something of the strategy is held in the contract, or about to be;
-    ``is_before``: all of that stands behind this signal in the order. ``is_late``: an exit that
-    stands behind its entry is recorded.
+    ``copies`` counts its copies. ``is_on``: the strategy takes entries. ``takes_entries``: some
+    subscription copies live entries in this contract now; ``takes_at_age``: one of those takes an
+    entry of this age. ``holds``: an account holds something of the strategy in the contract, or is
+    about to; ``is_before``: all of that comes after this signal in the order. ``is_late``: an exit
+    ordered after its entry is recorded.
     """
 
     copies: int
@@ -50,7 +51,7 @@ class Reach:
 def why_not_mirrored(
     draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach
 ) -> str | None:
-    """Say why nobody's exchange will see an order of this signal, None where somebody's may."""
+    """Return why no exchange will see an order of this signal; None if one may."""
     if draft.is_test:
         return "it is a test: it is planned and told, and never sent"
     if draft.action.is_only_entry:

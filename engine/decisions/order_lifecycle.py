@@ -1,26 +1,30 @@
-"""What state an attempt to send one order is in, which moves exist, and how an answer of the
-exchange becomes a move.
+"""The states of an attempt to send one order, the moves between them, and how an exchange's answer
+becomes a move.
 
 Theory. An exchange is a remote machine that may act without telling us. An attempt is our half of
 what happened there, so its states are about *proof*, not about hope:
 
-- NEW: nothing left this process. It may be planned again, or end without ever having been sent (skipped, denied, expired,
-  killed; rejected, when the exchange refuses what must stand before the order).
-- CLAIMED: the ledger says that we are about to send. Written before the first byte, so that a crash can only leave "maybe sent",
-  never "sent and forgotten". Only proof that nothing was executed leads back to NEW.
+- NEW: nothing left this process. It may be planned again, or end without ever having been sent
+  (skipped, denied, expired, killed; rejected, if the exchange refuses what must be set before the
+  order).
+- CLAIMED: the ledger says that we are about to send. Written before the first byte, so that a crash
+  can only leave "maybe sent", never "sent and forgotten". Only proof that nothing was executed
+  leads back to NEW.
 - PLACED, PARTIALLY_FILLED: the exchange said that it has the order.
-- FILLED, CANCELLED, REJECTED: the exchange will not touch the order again. CANCELLED may have filled a part; an exchange may
-  accept an order and reject it a moment later, hence PLACED -> REJECTED.
-- UNKNOWN: sent or perhaps sent, and no proof either way: a timeout, a reset, a 5xx, an answer that cannot be read or describes
-  another order, a CLAIMED row found at start. A timeout is not a no: treating one as a no sends the order twice. So an unknown
-  order is looked up by reading and never sent again; there is deliberately no move from UNKNOWN to NEW.
-- NOT_CONFIRMED: looked up completely, several times, for long enough, and no trace. People are told. It still holds its symbol,
-  and late proof still moves it.
+- FILLED, CANCELLED, REJECTED: the exchange will not touch the order again. A CANCELLED order may be
+  partly filled. An exchange may accept an order and reject it a moment later, hence PLACED ->
+  REJECTED.
+- UNKNOWN: sent or perhaps sent, and no proof either way: a timeout, a reset, a 5xx, an answer that
+  cannot be read or describes another order, a CLAIMED row found at start. A timeout is not a no:
+  treating one as a no sends the order twice. So an unknown order is looked up by reading and never
+  sent again; there is deliberately no move from UNKNOWN to NEW.
+- NOT_CONFIRMED: looked up completely, several times, for long enough, without a trace. An alert is
+  raised. It still holds its symbol, and late proof still moves it.
 - KILLED, EXPIRED, SKIPPED, DENIED: a last check right before the write proved that nothing left.
 
-The exchange may tell two steps in one answer (accepted and already filled). Such an answer is the
+The exchange may report two steps in one answer (accepted and already filled). Such an answer is the
 two moves in a row, through PLACED; the table stays as small as the picture. A move outside the
-table is a programming error of one account.
+table is a programming error that concerns one account.
 
 How an order is found by reading back is decided in ``proving``.
 
@@ -32,13 +36,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from engine.domain.errors import InvalidMove
+from engine.domain.moves import require_move
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.ports.exchange import ExchangeError, NotExecuted, Rejected, RejectionKind
 
 
 class AttemptState(Enum):
-    """Where one attempt to send an order stands."""
+    """The state of one attempt to send an order."""
 
     NEW = "new"
     CLAIMED = "claimed"
@@ -56,12 +60,12 @@ class AttemptState(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether nothing can move this attempt any more."""
+        """Return whether no move leads out of this state."""
         return not MOVES[self]
 
     @property
     def is_open(self) -> bool:
-        """Tell whether an order may be working at the exchange: claimed, unknown, placed or
+        """Return whether an order may be working at the exchange: claimed, unknown, placed or
         partially filled.
         """
         return self in _OPEN
@@ -91,20 +95,16 @@ MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
 
 
 def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
-    """Return the states that a change passes, ``new`` last: one move of the table, or two through
-    PLACED.
+    """Return the states that a change passes through, ``new`` last: one move of the table, or two
+    through PLACED.
 
-    Raises InvalidMove for everything else, a state that stays as it is included (PARTIALLY_FILLED
-    may grow).
+    Raises InvalidMove for everything else, including an unchanged state (PARTIALLY_FILLED may
+    grow).
     """
-    if new in MOVES[old]:
-        return (new,)
-    if _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
+    if new not in MOVES[old] and _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
         return (_S.PLACED, new)
-    allowed = ", ".join(sorted(each.value for each in MOVES[old])) or "no move at all"
-    raise InvalidMove(
-        f"an attempt that is {old.value} cannot become {new.value}; allowed from there: {allowed}"
-    )
+    require_move(MOVES, old, new, "an attempt")
+    return (new,)
 
 
 def check_move(old: AttemptState, new: AttemptState) -> None:
@@ -113,8 +113,8 @@ def check_move(old: AttemptState, new: AttemptState) -> None:
 
 
 def state_of(report: OrderReport) -> AttemptState:
-    """Read which state the exchange's report proves; a rejection after a fill is a cancellation,
-    because the fill counts.
+    """Return the state that the exchange's report proves; a rejection after a fill is a
+    cancellation, because the fill counts.
     """
     match report.status:
         case OrderStatus.OPEN:
@@ -133,14 +133,14 @@ def state_of(report: OrderReport) -> AttemptState:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Say that the exchange has (or had) the order; ``state_of(report)`` is the state it proves."""
+    """The exchange has (or had) the order; ``state_of(report)`` is the state it proves."""
 
     report: OrderReport
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Say that the exchange said no for good: the attempt is REJECTED."""
+    """The exchange refused the order for good: the attempt is REJECTED."""
 
     kind: RejectionKind
     text: str
@@ -148,8 +148,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NothingSent:
-    """Say with proof that nothing was executed: back to NEW, again after ``retry_after_s`` (None:
-    the engine's own pause).
+    """Proof that nothing was executed: back to NEW, to try again after ``retry_after_s`` (None: the
+    engine's own pause).
     """
 
     text: str
@@ -158,7 +158,7 @@ class NothingSent:
 
 @dataclass(frozen=True, slots=True)
 class NoProof:
-    """Say that nobody knows: the attempt is UNKNOWN. ``cause`` is a few words for people, never a
+    """No proof either way: the attempt is UNKNOWN. ``cause`` is a few words for people, never a
     secret.
     """
 
@@ -171,11 +171,11 @@ Answer = Accepted | Refused | NothingSent | NoProof
 def classify(
     intent: OrderIntent, result: OrderReport | BaseException, written: bool | None
 ) -> Answer:
-    """Judge what came back for an order: what ``place_order`` returned, or what it raised.
-    Everything in doubt is NoProof.
+    """Classify what came back for an order: what ``place_order`` returned or raised. Everything
+    doubtful is NoProof.
 
     ``written`` is what the transport knows about the order's request: False if provably no byte of
-    it left, True if one may have, None where the adapter does not use the engine's transport.
+    it left, True if one may have, None if the adapter does not use the engine's transport.
     """
     match result:
         case NotExecuted():
@@ -196,11 +196,11 @@ _BEFORE_ANY_BYTE: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTime
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Recognise the three httpx errors that are raised before a request is written.
+    """Return whether an error is one of the three httpx errors raised before a request is written.
 
-    By name along the class's ancestors, because decisions stay importable without httpx; the module
-    keeps a stranger's class of the same name from passing as proof. A read timeout, a reset or a
-    protocol error is not among them: bytes had left.
+    It is recognised by name along the class's ancestors, because decisions stay importable without
+    httpx; the module check keeps another library's class of the same name from passing as proof. A
+    read timeout, a reset or a protocol error is not among them: bytes had left.
     """
     ancestors = type(error).__mro__
     return any(
@@ -210,7 +210,7 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _name(error: BaseException) -> str:
-    # Only the adapter's own texts are made for people; a foreign error's text may carry a URL with
+    # Only the adapter's own texts are written for people; another error's text may carry a URL with
     # a key in it.
     return error.text if isinstance(error, ExchangeError) and error.text else type(error).__name__
 
@@ -229,7 +229,7 @@ def _judge(intent: OrderIntent, report: OrderReport) -> Answer:
 
 
 def describes(report: OrderReport, intent: OrderIntent) -> bool:
-    """Tell whether a report fits the order: same symbol, side and quantity.
+    """Return whether a report fits the order: same symbol, side and quantity.
 
     The exchange's close-position call closes what it finds, so the quantity of a ``whole_position``
     exit is not compared.

@@ -1,25 +1,26 @@
-"""The order of a strategy's signals: which of two counts as the later one, and what key a new
-signal is given. Pure.
+"""The order of a strategy's signals: which of two is the later one, and which key a new signal
+gets. Pure.
 
-The theory. A sender tells up to two things about order: a number (``seq``) and a time (``sent_at``,
-else that of the signature). Both may be missing, rough or wrong, and signals may overtake each
-other on their way. So order is decided once, when a signal is recorded, against what is recorded
-already, and kept as a text (``OrderKey``): whatever is compared later is compared by that text
-alone, which is total and transitive, as pairwise rules would not be. A new signal stands behind
-everything recorded of its strategy and contract, unless it is *late*, which only the sender's own
-word can say:
+The theory. A sender may state two things about order: a number (``seq``) and a time (``sent_at``,
+else that of the signature). Both may be missing, coarse or wrong, and signals may overtake each
+other in transit. So order is decided once, when a signal is recorded, against what is already
+recorded, and kept as a text (``OrderKey``). Every later comparison uses that text alone, which is
+total and transitive, as pairwise rules would not be. A new signal comes behind everything recorded
+of its strategy and contract, unless it is *late*, which only the sender's own statement can show:
 
-- Numbers are compared within one unbroken numbering of one sender (an endpoint, a stream). One that falls back while time goes on begins
-  anew: a restart (see ``numbered``).
-- Times are compared where both were told, at the coarser precision of the two; on a tie the order
-  of receipt holds.
-- An **entry** is late behind an exit by its number, where both have one of the same numbering, else by its time. A late entry is sent
-  nowhere: it would undo a close.
-- An **exit** is late behind an entry by its number only. It then stands right before that entry. By its time an exit is never late: one
-  that was recorded after an entry was recorded closes it, so that no position stays because a clock is wrong, or rough, or was not told.
+- Numbers are compared within one unbroken numbering of one sender (an endpoint, a stream). A number
+  that falls back while time goes on begins a new numbering: a restart (see ``numbered``).
+- Times are compared if both were stated, at the coarser precision of the two; on a tie the order of
+  receipt holds.
+- An **entry** is late behind an exit by its number, if both have one of the same numbering, else by
+  its time. A late entry is not sent anywhere: it would undo a close.
+- An **exit** is late behind an entry by its number only. It then comes right before that entry. By
+  its time an exit is never late: an exit recorded after an entry closes it, so that no position
+  stays open because a clock is wrong or coarse, or no time was stated.
 - Protection is late behind an entry like an exit, and behind other protection like an entry.
 
-In doubt an exit counts as the later one and closes, an entry as the earlier one and is not sent.
+In doubt an exit counts as the later one and closes; an entry counts as the earlier one and is not
+sent.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 RESENT_WITHIN: Final = timedelta(seconds=60)
-"""For how long a delivery may be signed anew: a signature's time that is so much later than another
-is no proof of the order.
+"""How long a delivery may be signed again: a signature's time that is later by up to this much
+proves nothing about the order.
 """
 _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -37,15 +38,15 @@ _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def precision(at: datetime) -> timedelta:
-    """Return how exactly a time was told: to the second, the millisecond or the microsecond."""
+    """Return the precision of a time: a second, a millisecond or a microsecond."""
     if at.microsecond == 0:
         return _SECOND
     return _MILLISECOND if at.microsecond % 1000 == 0 else _MICROSECOND
 
 
 def compare_times(one: datetime, other: datetime) -> int:
-    """Compare two times at the coarser precision of the two: below 0 where ``one`` is earlier, 0
-    for a tie, above 0 where later.
+    """Compare two times at the coarser precision of the two: below 0 if ``one`` is earlier, 0 for a
+    tie, above 0 if it is later.
     """
     step = max(precision(one), precision(other))
     first, second = _floored(one, step), _floored(other, step)
@@ -59,13 +60,13 @@ def _floored(at: datetime, step: timedelta) -> datetime:
 # Numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
-    """Hold one numbering of a sender, the newest, as far as it is recorded.
+    """The newest numbering of one sender, as far as it is recorded.
 
     ``number`` counts the sender's numberings from 0. ``at`` is the time of the signal with the
-    ``greatest`` seq, ``is_sent`` whether it was in the body (a time of signing changes when a
-    delivery is sent again). ``began_at`` is the time of its first signal.
+    ``greatest`` seq; ``is_sent`` is whether that time was in the body (the time of signing changes
+    when a delivery is sent again). ``began_at`` is the time of its first signal.
     """
 
     number: int
@@ -78,8 +79,8 @@ class Numbering:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Say where a seq belongs: to numbering ``number`` (None where that is in doubt), which
-    ``began`` with it or was there before.
+    """The place of a seq: numbering ``number`` (None if in doubt), which ``began`` with it or
+    existed before.
     """
 
     number: int | None
@@ -89,20 +90,20 @@ class Placed:
 def numbered(
     seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, known: Numbering | None
 ) -> Placed:
-    """Decide to which numbering of its sender a seq belongs. ``is_used``: another signal of the
-    known numbering has the same.
+    """Decide which numbering of its sender a seq belongs to. ``is_used``: another signal of the known
+    numbering has the same seq.
 
     | the seq is                 | its time                          | then                                        |
     |----------------------------|-----------------------------------|---------------------------------------------|
     | the greatest so far        | before the numbering began        | it belongs to the numbering before          |
     | the greatest so far        | any other                         | the numbering goes on                       |
     | smaller                    | earlier                           | it is late                                  |
-    | smaller                    | later, both times in the body     | the sender began anew                       |
-    | smaller, and was used      | not earlier                       | the sender began anew                       |
-    | smaller, where one lacks   | not earlier, signed within 60 s   | it is late                                  |
-    | smaller, where one lacks   | signed later                      | doubt                                       |
+    | smaller                    | later, both times in the body     | a new numbering began                       |
+    | smaller, and was used      | not earlier                       | a new numbering began                       |
+    | smaller, a time not sent   | not earlier, signed within 60 s   | it is late                                  |
+    | smaller, a time not sent   | signed later                      | doubt                                       |
     | below the first one        | not earlier, signed within 60 s   | doubt                                       |
-    | below the first one        | signed later                      | the sender began anew                       |
+    | below the first one        | signed later                      | a new numbering began                       |
 
     In doubt an exit begins a new numbering, and an entry belongs to none.
     """
@@ -133,11 +134,10 @@ def numbered(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Hold what the sender of a new signal told about order.
+    """What the sender of a new signal stated about order.
 
-    ``number`` is the numbering that its ``seq`` belongs to, None where it has no seq or where the
-    numbering is in doubt. ``at`` is the sender's time, never after receipt, and None where none was
-    told.
+    ``number`` is the numbering that its ``seq`` belongs to, None if it has no seq or the numbering
+    is in doubt. ``at`` is the sender's time, never after receipt, None if none was stated.
     """
 
     sender: str
@@ -147,14 +147,14 @@ class Told:
 
     @property
     def is_doubtful(self) -> bool:
-        """Tell whether a seq was sent and nobody can say what it counts."""
+        """Return whether a seq was sent and its numbering is in doubt."""
         return self.seq is not None and self.number is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by
-    number, by time with a number, and by time without one; None where there is none.
+    """The newest that one sender stated in exits (or protection) of a strategy and contract: by
+    number, by time with a number, and by time without one; None if there is none.
     """
 
     sender: str
@@ -165,7 +165,7 @@ class Newest:
 
 
 def is_late(new: Told, recorded: tuple[Newest, ...]) -> bool:
-    """Tell whether a new signal is, by its sender's own word, older than one of those that are
+    """Return whether a new signal is, by its sender's own statement, older than one that is
     recorded.
     """
     return any(_is_behind(new, each) for each in recorded)

@@ -1,22 +1,22 @@
-"""Alerts that overtake each other, and alerts that come again, of senders that number nothing.
-Pure.
+"""Alerts that overtake each other, and alerts that repeat, from senders without numbers. Pure.
 
-Two alerts of one moment are sent side by side and come in either order, with one time to the second
-or none. Then only what they say about the position tells which was first. The rules, in doubt for
-closing and against entering:
+Two alerts of one moment are sent side by side and arrive in either order, with equal times to the
+second or none. Then only what they say about the position shows which was first. The rules, in
+doubt for closing and against entering:
 
-- A close for which nothing was entered came before its entry. An entry of that side which follows within seconds, at no later time, is that
-  entry: it is late.
-- A bare ``sell`` that found nothing to close says that the strategy may be short: the bare ``buy`` behind it may be its cover, however much
-  later it comes. It is not taken for an entry.
-- An entry while the other side is recorded as entered, and no close of it, ends on its own side all
-  the same: it turns. A bare one closes.
-- The close of the other side that follows within seconds came before that entry, where it says from
-  which side it came.
-- Of two entries of one moment to two sides, that one was first at whose end the other begins. Where
-  nobody can say, the second only closes.
-- The same bytes again within their time are a repetition. A close or a reduce is one only while nothing that it would close was entered
-  since: else it may be meant for that. Of a reverse that comes again so only the closing half is certain.
+- A close for which nothing was entered came before its entry. An entry of that side that follows
+  within seconds, at no later time, is that entry: it is late.
+- A bare ``sell`` that found nothing to close suggests that the strategy may be short: the bare
+  ``buy`` behind it may be its cover, however much later it comes. It is not taken as an entry.
+- An entry while the other side is recorded as entered and not closed still ends on its own side: it
+  turns the position. A bare one closes.
+- The close of the other side that follows within seconds came before that entry, if the entry says
+  which side it came from.
+- Of two entries of one moment to two sides, the first is the one at whose end the other begins. If
+  that cannot be decided, the second only closes.
+- The same bytes again within their time are a repetition. A close or a reduce is a repetition only
+  while nothing that it would close was entered since; otherwise it may be meant for that. Of a
+  repeated reverse, therefore, only the closing half is certain.
 """
 
 from collections.abc import Iterable
@@ -28,15 +28,15 @@ from engine.decisions.ordering import compare_times
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, PositionSide, SignalDraft
 
 SIDE_BY_SIDE: Final = timedelta(seconds=3)
-"""How far apart two alerts of one moment come in."""
+"""How far apart two alerts of one moment arrive."""
 _OF_ONE_EXIT: Final = timedelta(seconds=60)
-"""Closes that came so shortly before another one closed parts of the same position."""
+"""Closes that precede another close by at most this long closed parts of the same position."""
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """Hold an alert, when it came in, and its place in the order, empty while it has none.
-    ``is_late``: its entry was not sent.
+    """An alert, when it arrived, and its place in the order, empty while it has none. ``is_late``:
+    its entry was not sent.
     """
 
     draft: SignalDraft
@@ -46,15 +46,15 @@ class Came:
 
 
 def may_matter(new: SignalDraft, at: datetime, newest_at: datetime) -> bool:
-    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the
-    newest came at ``newest_at``.
+    """Return whether the alerts before it may decide the place of an alert that arrived at ``at``;
+    the newest of them arrived at ``newest_at``.
     """
     return _is_bare(new) or at - newest_at <= SIDE_BY_SIDE
 
 
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's
-    for the contract, the newest first.
+    """Return whether an entry belongs, or may belong, behind what arrived after it. ``before``: the
+    same sender's alerts for the contract, the newest first.
     """
     if not before:
         return False
@@ -71,8 +71,8 @@ def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
 
 
 def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an alert surely came before the newest one that is recorded, an entry of the
-    other side of the same moment.
+    """Return whether an alert surely comes before the newest recorded one, an entry of the other
+    side of the same moment.
     """
     if not before or not before[0].draft.action.is_entry:
         return False
@@ -87,12 +87,12 @@ def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
 
 
 def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
-    """Return which came first: ``entry``, or the newest before it, an entry too. None where nobody
-    can say.
+    """Return which came first: ``entry``, or the newest before it, also an entry. None if it cannot
+    be decided.
 
-    Two entries of one side, or of two moments, came as they came. Else each is asked whether it
-    begins where the other one ended; where both do, which of the two begins where the strategy
-    stood before them.
+    Two entries of one side, or of two moments, keep their order of arrival. Otherwise the first is
+    the one at whose end the other begins; if both fit, the one that begins where the strategy was
+    before them.
     """
     newest = before[0]
     if newest.draft.side is entry.draft.side or not _is_of_one_moment(entry, newest):
@@ -112,14 +112,14 @@ def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
 
 
 def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:
-    """Tell whether an entry says that the strategy stood there before it; None is flat."""
+    """Return whether an entry says that the strategy was on ``side`` before it; None is flat."""
     facts = entry.alert
     return facts is not None and (facts.was_flat if side is None else facts.came_from is side)
 
 
 def _is_of_one_moment(new: Came, recorded: Came) -> bool:
-    """Tell whether two alerts may have been sent at once: they came within seconds, and the later
-    one does not tell a later time.
+    """Return whether two alerts may have been sent at once: they arrived within seconds, and the
+    second does not state a later time.
     """
     told, other = new.draft.sent_at, recorded.draft.sent_at
     is_later = told is not None and other is not None and compare_times(told, other) > 0
@@ -139,11 +139,11 @@ def _is_bare(draft: SignalDraft) -> bool:
 
 
 def _closed_nothing(before: tuple[Came, ...]) -> bool:
-    """Tell whether nothing is recorded that the newest alert, a close, could have closed.
+    """Return whether nothing is recorded that the newest alert, a close, could have closed.
 
-    Closes shortly before it may have closed parts of the same position; bare ones may as well have
-    opened one on the other side. An entry that was late was none, and a late reverse closed what
-    there was; a bare one counts, so that a strategy which was taken for another one is followed
+    Closes shortly before it may have closed parts of the same position; bare ones may also have
+    opened one on the other side. A late entry was not entered, and a late reverse closed what there
+    was. A late bare entry counts, so that a strategy that was mistaken for another kind is followed
     again.
     """
     close, *older = before
@@ -161,7 +161,7 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
 
 
 def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:
-    """Return an alert as it is meant where the other side is held. ``before``: what is recorded for
+    """Return an alert as it is meant while the other side is held. ``before``: what is recorded for
     the contract, the newest first.
     """
     if alert.action is not Action.OPEN or held(before) in (None, alert.side):
@@ -170,7 +170,7 @@ def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDra
 
 
 def held(before: Iterable[SignalDraft]) -> PositionSide | None:
-    """Return the side that was entered last and not closed since, None where there is none."""
+    """Return the side that was entered last and not closed since; None if there is none."""
     closed: set[PositionSide | None] = set()
     for each in before:
         if each.action.is_entry:
@@ -181,7 +181,7 @@ def held(before: Iterable[SignalDraft]) -> PositionSide | None:
 
 
 def would_close(again: SignalDraft, entered: SignalDraft) -> bool:
-    """Tell whether what comes again would close what was entered since it came first."""
+    """Return whether a repeated alert would close something that was entered since it first came."""
     if again.action in (Action.CLOSE, Action.REDUCE):
         return _came_from(again) in (None, entered.side)
     return again.action is Action.REVERSE and entered.side is not again.side

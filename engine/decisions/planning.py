@@ -6,14 +6,14 @@ deterministic; an entry that comes out keeps every cap, ceiling and minimum, its
 number of steps and is the quantity to send; every refusal is an outcome with its numbers. Nothing
 is written, sent or remembered here. Exits are planned in ``planning_exits``.
 
-An entry is checked in this order, and the first that applies is told:
+An entry is checked in this order; the first check that applies decides:
 
 | check                                                              | outcome                                        |
 |--------------------------------------------------------------------|------------------------------------------------|
 | an exit with the same or a later order key is recorded             | skipped.superseded                             |
 | older than the strictest entry age                                 | expired, expired.waiting                       |
 | entries are switched off                                           | skipped.entries_off                            |
-| the agreement takes no entries now                                 | skipped.paused, left, consent, strategy_off    |
+| the subscription takes no entries now                              | skipped.paused, left, consent, strategy_off    |
 | the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
 | the account has not been read                                      | denied.account_not_ready                       |
 | an earlier exit of this strategy there has not ended, or the       |                                                |
@@ -36,9 +36,9 @@ An entry is checked in this order, and the first that applies is told:
 | margin and fee above what is free                                  | denied.balance                                 |
 | a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
 
-Test and watch come last on purpose: they tell what would really have happened, a refusal included.
+Test and watch come last on purpose: they report what would really have happened, refusals included.
 What a reading shows soon after an exit of ours (a position, margin in use) may be what that exit
-closed: then an entry waits for a later reading instead of being refused.
+closed: the entry then waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -115,10 +115,10 @@ _LACKING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """Hold the newest report of the exchange plus what we know ourselves.
+    """The newest report of the exchange plus what we know ourselves.
 
-    ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that
-    the report does not show as a position yet, each with its whole quantity: claimed, unknown,
+    ``holdings`` are the account's, of every strategy. ``pending`` is every entry attempt of ours
+    that the report does not show as a position yet, each with its whole quantity: claimed, unknown,
     placed, resting, and those that filled after ``report.as_of``.
     """
 
@@ -128,32 +128,32 @@ class AccountView:
 
 
 class Reading(Enum):
-    """How the newest reading of an account stands to the last exit of ours: an older one shows as
-    the owner's what we closed.
+    """How the newest reading of an account relates to our last exit: an older reading shows what we
+    closed as the owner's.
     """
 
     BEFORE = "before"
-    """It began before the exit ended."""
+    """The reading began before the exit ended."""
     SOON_AFTER = "soon_after"
-    """It began after the exit ended, and within the time in which the exchange may still show what
-    was closed.
+    """The reading began after the exit ended, within the time in which the exchange may still show
+    what was closed.
     """
     AFTER = "after"
-    """It shows what the exit left, or there was none."""
+    """The reading shows what the exit left, or there was no exit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryContext:
-    """Hold everything that decides about one entry of one account.
+    """Everything that decides one entry of one account.
 
     ``limits`` are already the strictest of operator, master and follower. ``switches`` are those
-    that are on and concern this account, strategy or exchange. ``goal_key`` is the order key of the
-    newest *exit* recorded for (account, strategy, symbol). ``account_problem`` says why ``account``
-    is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds. ``day`` are the
-    equities that loss limits compare with, None where none is recorded yet. ``is_exiting``: an
-    earlier exit or cancel of this strategy in the symbol has not ended. ``here`` and ``anywhere``
-    compare the reading with our exits in the symbol and in any. ``waited_for`` is why the entry had
-    to wait when it was planned the last time, empty where it had not.
+    that are on and apply to this account, strategy or exchange. ``goal_key`` is the order key of
+    the newest *exit* recorded for (account, strategy, symbol). ``account_problem`` is why
+    ``account`` is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds. ``day``
+    holds the equities that loss limits compare with, None if none is recorded yet. ``is_exiting``:
+    an earlier exit or cancel of this strategy in the symbol has not ended. ``here`` and
+    ``anywhere`` relate the reading to our exits in the symbol and in any symbol. ``waited_for`` is
+    why the entry had to wait when it was last planned, empty if it did not.
     """
 
     signal: Signal
@@ -181,7 +181,7 @@ class EntryContext:
 
     @property
     def adds(self) -> bool:
-        """Tell whether the entry grows a position that the strategy holds."""
+        """Return whether the entry grows a position that the strategy holds."""
         return self.signal.draft.action is Action.ADD
 
     @property
@@ -194,8 +194,8 @@ class EntryContext:
 
 @dataclass(frozen=True, slots=True)
 class EntryPlan:
-    """Hold an order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no
-    fee) what it reserves.
+    """An order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no fee)
+    what it reserves.
     """
 
     intent: OrderIntent
@@ -206,8 +206,7 @@ class EntryPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is
-    settled.
+    """Nothing can be decided now, and that may change: plan again when ``cause`` is settled.
 
     ``cause`` is a clause that follows "because". ``reads``: only a new reading of the account can
     settle it.
@@ -220,9 +219,9 @@ class Wait:
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
-    """Hold an entry between sizing and the last checks."""
+    """An entry between sizing and the last checks."""
 
     instrument: Instrument
     leverage: Ratio
@@ -241,12 +240,12 @@ class _Order:
 
 
 def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
-    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see
-    the table above.
+    """Decide one entry: return the order to send, or the outcome that says why there is none.
+    Total; see the table above.
 
-    An entry waits for the exits of its strategy that came before it in the symbol, an ``add`` also
-    until the entry before it is settled (one at a time is under way in a symbol). It waits while it
-    is young, and no longer.
+    An entry waits for the exits of its strategy that came before it in the symbol; an ``add`` also
+    waits until the entry before it is settled (one at a time is under way in a symbol). It waits
+    only within its entry age.
     """
     refused = next(
         (outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None
@@ -282,8 +281,8 @@ def last_line_entry(
     now: datetime,
     waited_for: str = "",
 ) -> Outcome | None:
-    """Check once more, right before the write, what may have changed since planning; an outcome is
-    proof that nothing left.
+    """Check again, right before the write, what may have changed since planning; an outcome proves
+    that nothing was sent.
 
     ``entry_age_s`` is the strictest of configuration and limits.
     """
@@ -322,7 +321,7 @@ def _entries_off(switches: tuple[Switch, ...]) -> Outcome | None:
 
 
 def age_limit_s(place_s: int, limits: RiskLimits) -> int:
-    """Return how old an entry may be, in seconds: the strictest of the place's setting and the
+    """Return how old an entry may be, in seconds: the stricter of the engine's setting and the
     limits.
     """
     return place_s if limits.entry_age_s is None else min(limits.entry_age_s, place_s)
@@ -332,11 +331,11 @@ def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
     return last_line_entry(
         context.signal,
-        context.goal_key,
-        context.switches,
-        age_limit_s(context.entry_age_s, context.limits),
-        context.now,
-        waited_for,
+        goal_key=context.goal_key,
+        switches=context.switches,
+        entry_age_s=age_limit_s(context.entry_age_s, context.limits),
+        now=context.now,
+        waited_for=waited_for,
     )
 
 
@@ -349,8 +348,8 @@ _OF_STATE: Final = {
 
 
 def takes_entries(subscription: Subscription) -> Outcome | None:
-    """Say why an agreement takes no entries now, or None where it does; looked at again at the last
-    line.
+    """Return why a subscription takes no entries now, None if it does; checked again right before
+    the write.
     """
     code = _OF_STATE.get(subscription.state)
     return None if code is None else Outcome(code)
@@ -398,7 +397,7 @@ def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | Wa
     side, quantity = held
     if side is not context.side:
         if context.signal.draft.action is Action.REVERSE:
-            # Nothing is closed for a test, and it is to tell what would have been entered.
+            # A test closes nothing, and it reports what would have been entered.
             return (
                 None
                 if context.signal.draft.is_test
@@ -428,7 +427,7 @@ def _is_unsettled(context: EntryContext, account: AccountView) -> bool:
 def _held_by(
     strategy: StrategyId, context: EntryContext, account: AccountView
 ) -> tuple[PositionSide, Quantity] | None:
-    """Find what a strategy holds in the signal's symbol; an entry on its way counts, with the
+    """Return what a strategy holds in the signal's symbol; an entry in flight counts, with the
     quantity it may bring.
     """
     symbol = context.signal.draft.symbol
@@ -456,8 +455,8 @@ def _another_holds(context: EntryContext, account: AccountView) -> Outcome | Non
 
 
 def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
-    """Leave the owner's own alone: whatever stands in the symbol beyond our share (none, but for an
-    ``add``) is his.
+    """Protect the owner's position: whatever is open in the symbol beyond our share (for an entry
+    other than ``add``, everything) is the owner's.
     """
     symbol = context.signal.draft.symbol
     if context.subscription.policy.allow_own_position:
@@ -489,7 +488,7 @@ _WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | Wait | N
 
 
 def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
-    """Go from the instrument to an order with a quantity and its protection, or say what stands in
+    """Size the order from the instrument, with quantity and protection, or return what stands in
     the way.
     """
     draft, policy, instrument = (
@@ -533,18 +532,26 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     if slipped is not None:
         return slipped
     price = sizing_price(context.side, limit, quote.last)
-    quantity = _quantity(context, account, instrument, leverage, price)
+    quantity = _quantity(
+        context, account=account, instrument=instrument, leverage=leverage, price=price
+    )
     if isinstance(quantity, Outcome):
         return quantity
     return _protected(
         context,
-        _Order(instrument, leverage, price, limit, quantity),
+        _Order(
+            instrument=instrument,
+            leverage=leverage,
+            price=price,
+            limit_price=limit,
+            quantity=quantity,
+        ),
         execution_price(context.side, limit, quote.last),
     )
 
 
 def _leverage(context: EntryContext, account: AccountView) -> Ratio:
-    """Choose the leverage: an ``add`` keeps the position's own, because leverage belongs to the
+    """Return the leverage; an ``add`` keeps the position's own, because leverage belongs to the
     whole position.
     """
     draft, policy = context.signal.draft, context.subscription.policy
@@ -557,8 +564,8 @@ def _leverage(context: EntryContext, account: AccountView) -> Ratio:
 
 
 def _slipped(context: EntryContext, quote: Quote) -> Outcome | None:
-    """Refuse a market entry where the price went against it by more than was agreed since the
-    master saw it.
+    """Refuse a market entry if the price moved against it by more than was agreed since the master
+    saw it.
     """
     draft, cap = context.signal.draft, context.limits.slippage_bps
     if cap is None or draft.price is None or draft.order_type is not OrderType.MARKET:
@@ -605,7 +612,11 @@ def _quantity(
 ) -> Quantity | Outcome:
     draft, policy = context.signal.draft, context.subscription.policy
     basis = SizingBasis(
-        leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss
+        leverage=leverage,
+        price=price,
+        master_quantity=draft.size.quantity,
+        equity=equity(account.report),
+        stop=draft.stop_loss,
     )
     raw = raw_quantity(policy.sizing, basis)
     if isinstance(raw, Missing):
@@ -636,8 +647,8 @@ def _below_minimum(context: EntryContext, raw: Quantity, price: Price, least: Qu
 
 
 def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Order | Outcome:
-    """Put stop and target on the price step, towards the price, and refuse one that is not beyond
-    the price it protects.
+    """Round stop and target to the price step, towards the price; refuse one that is not beyond the
+    price it protects.
     """
     draft, is_long = context.signal.draft, context.side is PositionSide.LONG
     step = order.instrument.price_step
@@ -660,13 +671,13 @@ def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Ord
     ):
         return _wrong_side("take profit", draft.take_profit, executes_at)
     return _Order(
-        order.instrument,
-        order.leverage,
-        order.price,
-        order.limit_price,
-        order.quantity,
-        stop,
-        target,
+        instrument=order.instrument,
+        leverage=order.leverage,
+        price=order.price,
+        limit_price=order.limit_price,
+        quantity=order.quantity,
+        stop_loss=stop,
+        take_profit=target,
     )
 
 
@@ -684,12 +695,12 @@ def _over_limits(
     symbol, entry = context.signal.draft.symbol, order.carried
     over = broken_cap(
         context.limits,
-        symbol,
-        entry,
-        account.holdings,
-        account.report,
-        account.pending,
-        context.currency,
+        symbol=symbol,
+        entry=entry,
+        holdings=account.holdings,
+        report=account.report,
+        pending=account.pending,
+        currency=context.currency,
     )
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
     refused = (
@@ -700,7 +711,7 @@ def _over_limits(
         and refused.code in _COUNTS_WHAT_IS_HELD
         and context.anywhere is not Reading.AFTER
     ):
-        # what our last exit closed may still count, and its margin may be on its way back
+        # what our last exit closed may still count, and its margin may not be released yet
         return _MAY_BE_OURS
     return refused
 
@@ -736,8 +747,8 @@ def _entry_plan(context: EntryContext, order: _Order) -> EntryPlan:
 
 
 def _rounded(amount: Decimal) -> str:
-    """Write an "about": rounded down to cents, or to the last stored decimal where cents would read
-    as nothing.
+    """Format an approximate amount: rounded down to cents, or to the last stored decimal if cents
+    would read as zero.
     """
     cents = floor_to_step(amount, Decimal("0.01"))
     return plain(cents if cents > 0 else floor_to_step(amount, _FINEST))

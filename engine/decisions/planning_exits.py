@@ -2,13 +2,13 @@
 values alone.
 
 Total and deterministic like the planner of entries. An exit never closes more than our share, never
-looks at switches, age, caps, balance, price or the subscription's mode, and waits only where proof
-is missing. A close and the exit of a reverse leave nothing; a reduce leaves a fixed rest, decided
+looks at switches, age, caps, balance, price or the subscription's mode, and waits only while proof
+is missing. A close and the exit of a reverse leave nothing. A reduce leaves a fixed rest, decided
 once: what rounding to the step leaves over is carried to the next reduction, and a close takes it.
 
 The exchange's minimums are for opening. Everything that we hold is closed whatever it is worth:
-whether something is too small to be closed, the exchange alone says. Only a part that a reduce
-takes out is carried where it is below them.
+only the exchange decides whether something is too small to close. Only a part that a reduce takes
+out is carried if it is below the minimums.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ from engine.domain.subscription import Subscription
 
 NONE: Final = Quantity(ZERO)
 NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
-"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it
-counts as a failed try.
+"""What a reduce waits for while the contract's step is unknown: nothing on our side ends this, so
+it counts as a failed try.
 """
 
 
@@ -42,16 +42,16 @@ NO_TRACE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitContext:
-    """Hold everything that decides about one exit of one account.
+    """Everything that decides one exit of one account.
 
     ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the
     exchange, None if there is none or it is unknown. ``outstanding`` is the quantity of exit
     attempts that are not resolved. ``attempt`` counts from 1. ``leave`` is the share to leave
     behind as an earlier attempt of this exit fixed it, None before. ``is_entering``: an earlier
     entry of this strategy has not ended. ``without_trace`` is the quantity of exits that were given
-    up without trace, at an exchange where an exit may leave none though it closed something.
+    up without trace, at an exchange where an exit may leave none although it closed something.
     """
 
     signal: Signal
@@ -70,14 +70,14 @@ class ExitContext:
 
     @property
     def is_flat_after(self) -> bool:
-        """Tell whether the exit is to leave nothing."""
+        """Return whether the exit is to leave nothing."""
         return self.signal.draft.action is not Action.REDUCE
 
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """Hold a reduce-only order to send; ``leave`` is the share left behind, ``carried`` what
-    rounding leaves for the next reduction.
+    """A reduce-only order to send; ``leave`` is the share left behind, ``carried`` what rounding
+    leaves for the next reduction.
     """
 
     intent: OrderIntent
@@ -87,7 +87,7 @@ class ExitPlan:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """Say that the part to close is too small for the exchange: it ends in ``outcome``, and
+    """The part to close is too small for the exchange: the exit ends in ``outcome``, and
     ``carried`` is kept for the next one.
     """
 
@@ -96,12 +96,12 @@ class Carry:
 
 
 def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
-    """Decide one exit: close our share or a part of it, wait for proof, or say why there is nothing
-    to do. Total.
+    """Decide one exit: close our share or a part of it, wait for proof, or return why there is
+    nothing to do. Total.
 
-    What was opened for real is closed for real, also after the follower went to watching. Without
-    an instrument the share itself is sent: it is a sum of fills. A reduce waits for the instrument,
-    because only whole steps can be closed.
+    What was opened live is closed live, even if the follower has since switched to watching.
+    Without an instrument the share itself is sent: it is a sum of fills. A reduce waits for the
+    instrument, because only whole steps can be closed.
     """
     holding, draft = context.holding, context.signal.draft
     if holding is None or not is_held(holding) or not _is_meant(context, holding):
@@ -129,10 +129,10 @@ def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
 
 
 def _surely_ours(context: ExitContext, holding: Holding) -> Quantity:
-    """Return what of the share can be closed without closing what the owner holds beside it.
+    """Return how much of the share can be closed without closing what the owner holds beside it.
 
-    An exit without trace may have closed its part of the share already. Where the position is no
-    larger than the share, all of it is ours all the same, whatever became of that exit.
+    An exit without trace may already have closed its part of the share. If the position is no
+    larger than the share, all of it is ours, whatever became of that exit.
     """
     position = context.position
     is_all_ours = position is not None and position.quantity <= holding.share
@@ -144,7 +144,7 @@ def _surely_ours(context: ExitContext, holding: Holding) -> Quantity:
 
 
 def _is_meant(context: ExitContext, holding: Holding) -> bool:
-    """Tell whether the signal's side allows to close this holding: a reverse names the side to
+    """Return whether the signal's side permits closing this holding: a reverse names the side to
     enter, so it closes the other one.
     """
     side = context.signal.draft.side
@@ -181,7 +181,7 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _close_share(context, holding)
     if context.instrument is None:
         # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it,
-        # or leaves what nobody can close.
+        # or leaves a rest that nobody can close.
         return NO_CONTRACT
     quantity = floored(Quantity(wanted), context.instrument)
     if is_below_minimum(context, quantity):
@@ -193,7 +193,7 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
 def _reduce_on(
     context: ExitContext, holding: Holding, leave: Quantity
 ) -> ExitPlan | Carry | Outcome:
-    """Go on towards the share that the first attempt fixed: an attempt may have closed a part of
+    """Continue towards the share that the first attempt fixed: an attempt may have closed a part of
     it, the owner another.
     """
     rest = Quantity(EXACT.subtract(holding.share, leave))
@@ -229,7 +229,7 @@ def _carried(context: ExitContext, instrument: Instrument, wanted: Quantity) -> 
 
 
 def is_below_minimum(context: ExitContext, quantity: Quantity) -> bool:
-    """Tell whether an entry of ``quantity`` would be refused as too small, as far as we know."""
+    """Return whether an entry of ``quantity`` would be refused as too small, as far as we know."""
     instrument, position = context.instrument, context.position
     if instrument is None:
         return False
@@ -255,7 +255,7 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
     whole = same and position is not None and position.quantity == quantity == holding.share
     if not whole and context.instrument is not None:
         quantity = _orderable(quantity, context.instrument)
-    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is
+    # An exit changes no leverage; the field repeats the current one, or the neutral 1 if it is
     # unknown.
     leverage = (
         position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
@@ -275,10 +275,10 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
 
 
 def _orderable(quantity: Quantity, instrument: Instrument) -> Quantity:
-    """Return what of ``quantity`` one order can close: whole steps, at most the exchange's maximum;
-    the rest is closed by the next.
+    """Return how much of ``quantity`` one order can close: whole steps, at most the exchange's
+    maximum; the next order closes the rest.
 
-    Less than one step is asked for as it is: the exchange says what becomes of it.
+    Less than one step is sent as it is: the exchange decides what becomes of it.
     """
     most = floored(min(quantity, instrument.quantity_max), instrument)
     return most if most > 0 else quantity

@@ -1,7 +1,7 @@
-"""The planner of protection: which stop and target a held position is to have after a signal,
-decided from values alone.
+"""The planner of protection: the stop and target a held position is to have after a signal, decided
+from values alone.
 
-What a signal does not name stays as the strategy wanted it before; levels are put on the price step
+What a signal does not name stays as the strategy last set it. Levels are rounded to the price step
 towards the price, and one that is not beyond the price it protects is refused, because the exchange
 would close at once.
 """
@@ -18,11 +18,11 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import PositionSide, Signal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionContext:
-    """Hold everything that decides about one ``set_protection`` of one account.
+    """Everything that decides one ``set_protection`` of one account.
 
-    ``holding`` is this strategy's. ``price`` is the last one, None where there is no fresh one: the
+    ``holding`` is this strategy's. ``price`` is the last one, None if there is no fresh one: the
     exchange then judges the levels. ``can_protect``: the exchange can move levels. ``is_entering``:
     an earlier entry has not ended. ``is_replaced``: a later signal of this kind is recorded.
     """
@@ -37,8 +37,8 @@ class ProtectionContext:
 
 
 def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | Wait:
-    """Decide which stop and target the position is to have, wait for an entry, or say why nothing
-    is done. Total.
+    """Decide the stop and target of the position, wait for an entry, or return why nothing is done.
+    Total.
     """
     draft, holding = context.signal.draft, context.holding
     if context.is_replaced:
@@ -114,7 +114,7 @@ def _wrong_side(
 
 
 def protection_words(wanted: ProtectionOrder) -> str:
-    """Say in words which levels a position has now."""
+    """Return in words the levels that a position has now."""
     stop = "no stop" if wanted.stop_loss is None else f"stop {plain(wanted.stop_loss)}"
     target = "no target" if wanted.take_profit is None else f"target {plain(wanted.take_profit)}"
     return f"{wanted.symbol} {wanted.position_side.value} has {stop} and {target}"

@@ -1,8 +1,8 @@
-"""Turn what is known about an account into check items, before an entry is ever tried: key, money,
+"""Turn what is known about an account into check items before an entry is tried: key, money,
 positions, and what each contract needs.
 
-What always holds: an item stops entries only where the planner, or the exchange, would refuse them
-as things stand; nothing here sends, decides an order, or knows a ledger. Sizes are computed by
+What always holds: an item stops entries only if the planner, or the exchange, would refuse them as
+things are; nothing here sends, decides an order, or knows a ledger. Sizes are computed by
 ``decisions.sizing``, the same functions that plan.
 """
 
@@ -44,10 +44,9 @@ _OK, _WARNING, _STOPS = Level.OK, Level.WARNING, Level.STOPS_ENTRIES
 
 @dataclass(frozen=True, slots=True)
 class SymbolNeed:
-    """Hold one contract that an account agreed to copy, with what the market says about it (None:
-    it says nothing).
+    """One contract that an account agreed to copy, with its market data (None: there is none).
 
-    ``contracts_known``: the exchange's list was read, so that what is not in it is not traded
+    ``contracts_known``: the exchange's list was read, so a contract that is not in it is not traded
     there.
     """
 
@@ -59,14 +58,14 @@ class SymbolNeed:
     contracts_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Hold all that a check looks at.
+    """Everything that a check looks at.
 
-    ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``:
-    because of the key. ``key_since`` is when the credentials were given to us, ``key_lasts_days``
-    what the exchange says. ``ours``: our share by symbol. ``foreign`` counts orders with our mark
-    that the ledger lacks.
+    ``report`` is None if the account cannot be read, and ``problem`` says why; ``key_refused``:
+    because of the key. ``key_since`` is when we were given the credentials; ``key_lasts_days`` is
+    the exchange's rule. ``ours``: our share by symbol. ``foreign`` counts orders with our mark that
+    the ledger lacks.
     """
 
     report: AccountReport | None
@@ -84,7 +83,7 @@ class Facts:
 
 
 def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
-    """Check an account; the order is the one in which people mend things."""
+    """Check an account; the items come in the order in which people fix things."""
     items = [*_key(facts, now)]
     if facts.report is not None:
         items += [
@@ -126,14 +125,14 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
 
 
 def key_days_left(since: datetime, lasts_days: int, now: datetime) -> int:
-    """Return how many days are at most left of a key that was given at ``since``, rounded up; 0 or
-    below once it is over.
+    """Return the most days that may be left of a key given at ``since``, rounded up; 0 or below
+    once it has expired.
     """
     return -((now - since - timedelta(days=lasts_days)) // timedelta(days=1))
 
 
 def key_warning(since: datetime, lasts_days: int, now: datetime) -> int | None:
-    """Return the smallest of KEY_WARNINGS_DAYS that a key has come to, 0 once it is over, None
+    """Return the smallest of KEY_WARNINGS_DAYS that a key has reached, 0 once it has expired, None
     while it has longer.
     """
     left = key_days_left(since, lasts_days, now)
@@ -143,7 +142,7 @@ def key_warning(since: datetime, lasts_days: int, now: datetime) -> int | None:
 
 
 def next_key_warning(since: datetime, lasts_days: int, now: datetime) -> timedelta | None:
-    """Return how long it is until ``key_warning`` changes, None once the key is over."""
+    """Return how long it is until ``key_warning`` changes, None once the key has expired."""
     over = since + timedelta(days=lasts_days)
     return min(
         (
@@ -282,7 +281,7 @@ def _unread(row: UnreadableRow) -> CheckItem:
 
 
 def words_of_row(row: UnreadableRow) -> str:
-    """Say in one line which row it is and what is wrong with it."""
+    """Return one line that says which row it is and what is wrong with it."""
     where = f" in {row.symbol}" if row.symbol else ""
     return f"{row.what} {row.id or 'without id'}{where}: {row.problem}"
 
@@ -331,13 +330,19 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     told = (
         f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     )
-    return _sized(need, about, told, smallest, facts)
+    return _sized(need, about=about, told=told, smallest=smallest, facts=facts)
 
 
 def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: Facts) -> CheckItem:
     assert need.instrument is not None and need.quote is not None, "checked by the caller"  # noqa: PT018 - one condition for the reader
     worth = Money(ZERO) if facts.report is None else equity(facts.report)
-    basis = SizingBasis(leverage_of(need.policy.leverage, None), need.quote.last, None, worth, None)
+    basis = SizingBasis(
+        leverage=leverage_of(need.policy.leverage, None),
+        price=need.quote.last,
+        master_quantity=None,
+        equity=worth,
+        stop=None,
+    )
     found = raw_quantity(need.policy.sizing, basis)
     raw = (
         None if isinstance(found, Missing) else found
@@ -374,12 +379,12 @@ def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: F
 
 
 def _cents(amount: Money) -> str:
-    """Write what something costs, rounded up."""
+    """Format a cost, rounded up to cents."""
     return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_CEILING"))
 
 
 def _free(amount: Money) -> str:
-    """Write what is there, rounded down."""
+    """Format what is free, rounded down to cents."""
     return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_FLOOR"))
 
 

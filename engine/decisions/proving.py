@@ -1,25 +1,25 @@
-"""What became of an order that was sent, told by reading alone.
+"""What became of an order that was sent, established by reading alone.
 
 Theory. An entry is an order: it is proven by its row. An exit is a change of a position: it is
 proven by what happened to the position that it was to close, because an exchange may write no row
 for a close, write it late, or write rows that look alike. The proofs of an exit, the strongest
 first:
 
-1. the row with our client order id, where exits carry one;
+1. the row with our client order id, if exits carry one;
 2. the one row of the closing side and quantity that names the held position, was not there before,
    and has the time of our call;
 3. the exchange's record of the closed position: it names the order that closed it and its price, or
    says that it was liquidated;
-4. a later reading of the account without the position, or with exactly the part less. It proves that the exit is done; the price is
-   not told yet.
+4. a later reading of the account without the position, or with exactly that part less. It proves
+   that the exit is done; the price is not reported yet.
 
-Whether a strange row opened or closed a position is told by its position id, never by the lack of a
-client order id: anybody's row lacks ours. A row that says neither is believed for no exit. Absence
-of a row proves nothing about an exit.
+Whether an unknown row opened or closed a position is decided by its position id, never by the lack
+of a client order id: anybody's row lacks ours. A row that shows neither is accepted for no exit.
+The absence of a row proves nothing about an exit.
 
-Where an exchange keeps no client order id, an entry is the one row that nobody else accounts for:
-not bound to another attempt, not there before we sent, same symbol, side and quantity, created in
-the narrow time in which ours must have been. Two such rows are a question for a person.
+If an exchange keeps no client order id, an entry is the one row that nobody else accounts for: not
+bound to another attempt, not there before we sent, same symbol, side and quantity, created in the
+narrow window in which ours must have been. Two such rows are a question for a person.
 """
 
 from collections.abc import Collection, Container, Iterable
@@ -39,14 +39,14 @@ SLACK_S: Final = 5.0
 UNKNOWN_OFFSET_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """Hold what is known about one order whose fate is open.
+    """What is known about one order whose fate is open.
 
     ``at`` is when it was claimed, on our clock. ``clock_offset_s`` is what must be added to get the
-    exchange's time; None where it is not known: the window widens by 60 s and a match is not sure.
+    exchange's time; if it is None (not known), the window widens by 60 s and a match is not sure.
     ``bound_ids`` are exchange order ids of other attempts, ``witness_ids`` those seen before the
-    send. ``held_before`` is the whole position before an exit, None where that is not known.
+    send. ``held_before`` is the whole position before an exit, None if it is not known.
     """
 
     intent: OrderIntent
@@ -60,12 +60,12 @@ class Sent:
 
     @property
     def earliest(self) -> datetime:
-        """Return the first time, on the exchange's clock, that a row of this order can have."""
+        """Return the earliest time, on the exchange's clock, that a row of this order can have."""
         return self._there - timedelta(seconds=BEFORE_SEND_S + self._widened_s)
 
     @property
     def latest(self) -> datetime:
-        """Return the last time, on the exchange's clock, that a row of this order can have unless
+        """Return the latest time, on the exchange's clock, that a row of this order can have unless
         it carries our id.
         """
         return self._there + timedelta(seconds=self.deadline_s + self.slack_s + self._widened_s)
@@ -81,7 +81,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hold what proves our order; ``is_sure`` is False where the exchange's clock was not known."""
+    """The proof of our order; ``is_sure`` is False if the exchange's clock was not known."""
 
     report: OrderReport
     is_sure: bool = True
@@ -89,15 +89,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Say that nothing read can be ours; proves something only for an entry, a complete reading,
-    several times.
-    """
+    """Nothing that was read can be ours; proof only for an entry, after several complete readings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id
-    and do not fit.
+    """A person must decide: these rows (exchange order ids) may be ours, or carry our id and do not
+    fit.
     """
 
     exchange_order_ids: tuple[str, ...]
@@ -105,9 +103,7 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True)
 class ClosedOtherwise:
-    """Say that something else closed the position that an exit was to close: the exit executed
-    nothing.
-    """
+    """Something else closed the position that an exit was to close: the exit executed nothing."""
 
     closed: ClosedPosition
 
@@ -119,8 +115,8 @@ def match_order(
     rows = {each.exchange_order_id: each for each in reports}
     own = [each for each in rows.values() if each.client_order_id == sent.intent.client_order_id]
     if own:
-        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may
-        # date it late.
+        # No upper bound on the time here: the id proves who sent it, and a slow exchange may date
+        # it late.
         fits = (
             len(own) == 1 and describes(own[0], sent.intent) and own[0].created_at >= sent.earliest
         )
@@ -144,7 +140,9 @@ def match_order(
 
 
 def _is_strange(sent: Sent, row: OrderReport) -> bool:
-    """Tell whether a row fits the order, has its time, and is nobody else's as far as we know."""
+    """Return whether a row fits the order in content and time, and belongs to nobody else as far as
+    we know.
+    """
     return (
         row.client_order_id is None
         and row.exchange_order_id not in sent.bound_ids
@@ -156,7 +154,7 @@ def _is_strange(sent: Sent, row: OrderReport) -> bool:
 
 
 def _closes_ours(intent: OrderIntent, row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row of the closing side closed the position that the exit was to close."""
+    """Return whether a row of the closing side closed the position that the exit was to close."""
     if row.closed_by not in (None, ClosedBy.ORDER):
         return False
     if intent.position_id:
@@ -169,8 +167,8 @@ def _may_open(row: OrderReport, rows: Collection[OrderReport]) -> bool:
 
 
 def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row names a position that rows of the other side open: by a row that says what
-    it did, else by the oldest one.
+    """Return whether a row closes a position that rows of the other side open, judged by a row that
+    says what it did, else by the oldest one.
     """
     same = [each for each in rows if row.position_id and each.position_id == row.position_id]
     told = [
@@ -189,15 +187,15 @@ def _says_what_it_did(row: OrderReport) -> bool:
 
 
 def says_who_closed(row: OrderReport) -> bool:
-    """Tell whether an exit's row is surely an order's: it carries a client order id, or names what
-    closed the position.
+    """Return whether an exit's row surely belongs to an order: it carries a client order id, or
+    names what closed the position.
     """
     return row.client_order_id is not None or row.closed_by is not None
 
 
 def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | ClosedOtherwise | Absent:
-    """Find an exit in the exchange's record of closed positions, with its price where the position
-    left as a whole.
+    """Find an exit in the exchange's record of closed positions, with its price if the position was
+    closed as a whole.
     """
     intent = sent.intent
     named = [
@@ -207,7 +205,7 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
     if row is not None and row.closed_at < sent.earliest:
         return ClosedOtherwise(
             row
-        )  # it was over before the exit was sent, whatever stands there now
+        )  # it was over before the exit was sent, whatever is open there now
     if row is None or not (intent.whole_position or row.quantity == intent.quantity):
         return Absent()  # a part may have been closed by us before something else closed the rest
     if (
@@ -216,8 +214,8 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
         or row.closed_at > sent.latest
     ):
         return ClosedOtherwise(row)
-    # A position that left in parts tells the average of them: the order's own row tells the price
-    # of this one.
+    # A position closed in parts shows the average of them: the order's own row has the price of
+    # this one.
     price = row.exit_price if row.quantity == intent.quantity else None
     return Found(
         _done(intent, row.order_id, price, row.closed_at), is_sure=sent.clock_offset_s is not None
@@ -227,13 +225,13 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
 def match_position(
     sent: Sent, report: AccountReport, share: Decimal, owned: Decimal = ZERO
 ) -> Found | Absent:
-    """Find an exit in a reading that shows the account as it was after the send: its position is
-    gone, or smaller by exactly the part.
+    """Find an exit in a reading taken after the send: its position is gone, or smaller by exactly
+    the part.
 
-    What stands is compared with the whole position before, as the last reading showed it, and as
+    What is open is compared with the whole position before, as the last reading showed it, and as
     the books have it: ``share`` is ours before the exit, ``owned`` the owner's part; and with
-    ``share`` alone, for he may have closed his. A position with another id is not the one that was
-    held. A row that cannot be read may be the position, so it proves nothing.
+    ``share`` alone, because the owner may have closed their part. A position with another id is not
+    the one that was held. A row that cannot be read may be the position, so it proves nothing.
     """
     intent = sent.intent
     if may_have_position(report, intent.symbol):
@@ -259,25 +257,25 @@ def _may_be(held_id: str, shown_id: str) -> bool:
 
 
 def _done(intent: OrderIntent, order_id: str, price: Price | None, at: datetime) -> OrderReport:
-    """Write an exit that a position proves as the report that its order would have had; fee and
-    sometimes price are not told.
+    """Build the report of an exit that a position proves, as its order would have had it; fee and
+    sometimes price are missing.
     """
     side = OrderSide.closing(intent.position_side)
     return OrderReport(
-        order_id,
-        None,
-        intent.symbol,
-        side,
-        intent.quantity,
-        OrderStatus.FILLED,
-        intent.quantity,
-        price,
-        None,
-        at,
-        True,
-        "",
-        intent.position_id,
-        ClosedBy.ORDER,
+        exchange_order_id=order_id,
+        client_order_id=None,
+        symbol=intent.symbol,
+        side=side,
+        quantity=intent.quantity,
+        status=OrderStatus.FILLED,
+        filled_quantity=intent.quantity,
+        average_price=price,
+        fee=None,
+        created_at=at,
+        reduce_only=True,
+        reason="",
+        position_id=intent.position_id,
+        closed_by=ClosedBy.ORDER,
     )
 
 
@@ -298,7 +296,7 @@ ABSENCES_NEEDED: Final = 3
 def may_stop_looking(
     complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0
 ) -> bool:
-    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
+    """Return whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
     ``window_s`` seconds.
 
     ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.

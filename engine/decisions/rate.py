@@ -1,5 +1,5 @@
-"""Count what may be sent, as arithmetic on explicit time: GCRA (the leaky bucket as a meter) in
-whole microseconds.
+"""Rate limiting as arithmetic on explicit time: GCRA (the leaky bucket as a meter) in whole
+microseconds.
 
 A pool's whole memory is its *theoretical arrival time* (TAT): each unit moves it one interval
 (period / count, rounded up) into the future; the further it lies ahead of now, the less may be
@@ -7,9 +7,9 @@ sent. A reservation is permitted at the moment when the TAT lies at most the usa
 
 What must always hold: all permits together, in the order of their times, never exceed ``burst`` at
 once plus ``count`` per period, whatever the priorities. Entries and reads leave a fifth of the
-burst (at least one unit, where there are two) to exits. Permits may lie ahead in time, so an exit
-would otherwise queue behind entries that have not been sent yet: it may instead overtake them for
-as long as that fifth (``slack``) lasts, which is exactly what their permits have room for.
+burst (at least one unit, if there are two) to exits. Permits may lie ahead in time, so an exit
+would otherwise queue behind entries that have not been sent yet. It may instead overtake them for
+as long as that fifth (``slack``) lasts, which is exactly the room that their permits leave.
 
 Nothing here sleeps, reads a clock or keeps more than the pools that are not idle.
 """
@@ -26,7 +26,7 @@ _SWEEP_AT_LEAST: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Hold one pool's memory; times are microseconds since 1970.
+    """One pool's memory; times are microseconds since 1970.
 
     ``waiting_until_us`` is the latest permit given ahead of time, ``slack`` how many units may
     still overtake such permits, and ``sent_tat_us`` the TAT of what could be sent before the first
@@ -41,9 +41,7 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """Hold a limit in whole microseconds; the interval is rounded up, so that rounding never sends
-    more.
-    """
+    """A limit in whole microseconds; the interval is rounded up, so that rounding never sends more."""
 
     interval_us: int
     period_us: int
@@ -68,9 +66,9 @@ def reserve(
     """Count ``cost`` units against ``share`` units of the burst; None is a pool that was never
     used.
 
-    Grants a time at most one period ahead, else refuses and counts nothing. A cost above ``share``
-    needs the bucket that much fuller; above the burst itself it could never be sent: ValueError, as
-    for a cost below 1.
+    Grants a time at most one period ahead, otherwise refuses and counts nothing. A cost above
+    ``share`` needs the bucket that much fuller. A cost above the burst could never be sent and
+    raises ValueError, as does a cost below 1.
     """
     if not 1 <= cost <= limit.burst:
         raise ValueError(f"cost must be from 1 to the burst of {limit.burst} units, was {cost}")
@@ -93,8 +91,8 @@ def reserve(
 
 
 def _overtake(before: PoolState, pace: _Pace, cost: int, at: int) -> PoolState | None:
-    """Send now, ahead of permits that still wait, where their slack and what was sent already leave
-    room; None otherwise.
+    """Send now, ahead of waiting permits, if their slack and what was already sent leave room; None
+    otherwise.
     """
     sent_tat = before.sent_tat_us + cost * pace.interval_us
     if (
@@ -112,11 +110,11 @@ def _overtake(before: PoolState, pace: _Pace, cost: int, at: int) -> PoolState |
 
 
 def _as_of(state: PoolState | None, pace: _Pace, at: int) -> PoolState:
-    """Bring a pool to ``at``: time already passed is forgotten; with nobody waiting all is sent and
-    the whole burst is slack.
+    """Bring a pool to ``at``: forget time already passed; with nobody waiting, everything is sent
+    and the whole burst is slack.
 
-    A TAT further ahead than any permit can put it comes from a clock that was set back: it is
-    brought into reach, so that such a clock delays exits by a period, not by the whole step.
+    A TAT further ahead than any permit can put it comes from a clock that was set back. It is
+    brought into reach, so that such a clock delays exits by one period, not by the whole step.
     """
     if state is None:
         return PoolState(at, at, at, pace.burst)
@@ -134,10 +132,10 @@ def _moment(us: int) -> datetime:
 
 
 class RatePools:
-    """Remember many pools by name, and forget the idle ones: a pool whose TAT has passed is the
-    same as one never used.
+    """Many pools by name, without the idle ones: a pool whose TAT has passed is the same as one
+    never used.
 
-    Memory is bounded by the pools used within the last period or so: a sweep runs whenever their
+    Memory is bounded by the pools used within about the last period: a sweep runs whenever their
     number has doubled.
     """
 
@@ -154,7 +152,13 @@ class RatePools:
         """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and
         errors.
         """
-        answer = reserve(self._pools.get(pool), limit, cost, burst_share(limit, priority), now)
+        answer = reserve(
+            self._pools.get(pool),
+            limit=limit,
+            cost=cost,
+            share=burst_share(limit, priority),
+            now=now,
+        )
         if isinstance(answer, Refused):
             return answer
         self._pools[pool], granted = answer
@@ -169,10 +173,10 @@ class RatePools:
 
 
 class HalfRateLimiter:
-    """Stand in for a limiter plugin that raised: the same arithmetic at half the rate and half the
-    burst.
+    """The substitute for a limiter plugin that raised: the same arithmetic at half the rate and
+    half the burst.
 
-    It does not know what the plugin had already counted, which is why it takes only half.
+    It takes only half because it does not know what the plugin had already counted.
     """
 
     name = "half_rate"

@@ -1,9 +1,9 @@
-"""What the exchange has beside what the ledger says: the differences as values, for others to act
-on and to show.
+"""Compare the exchange with the ledger: the differences as values, for others to act on and to
+show.
 
-What always holds: a correction only ever makes our share smaller, because the exchange cannot owe
-us what is not there; nothing here raises exposure, sends or cancels. Running again after applying
-the corrections changes nothing. A symbol that is not settled is left alone: the report may be older
+What always holds: a correction only ever lowers our share, because the exchange cannot owe us what
+is not there; nothing here raises exposure, sends or cancels. A second run after applying the
+corrections changes nothing. A symbol that is not settled is left alone: the report may be older
 than what is under way there.
 """
 
@@ -37,10 +37,10 @@ _NONE: Final = Quantity(ZERO)
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShareShrunk:
-    """Say that a strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry
-    until the master is flat.
+    """A strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the
+    master is flat.
     """
 
     symbol: Symbol
@@ -53,10 +53,10 @@ class ShareShrunk:
 
 @dataclass(frozen=True, slots=True)
 class ForeignOrders:
-    """Name orders with our prefix that the ledger lacks: an old ledger, so the account takes no
+    """Orders with our prefix that the ledger lacks: the ledger is old, so the account takes no
     entries until somebody accepts them.
 
-    An order that was met stays named though it rests no more: filled, it is as foreign as before.
+    An order once found stays listed even if it no longer rests: filled, it is as foreign as before.
     """
 
     exchange_order_ids: tuple[str, ...]
@@ -64,10 +64,10 @@ class ForeignOrders:
 
 @dataclass(frozen=True, slots=True)
 class OwnPosition:
-    """Tell what the owner holds beyond our share; information, nothing to correct.
+    """What the owner holds beyond our share; information, nothing to correct.
 
-    ``by_lost``: how much of it orders of ours opened that the ledger lacks. Nobody follows it, so
-    it counts as the owner's.
+    ``by_lost``: how much of it was opened by orders of ours that the ledger lacks. No strategy
+    holds it, so it counts as the owner's.
     """
 
     symbol: Symbol
@@ -78,8 +78,8 @@ class OwnPosition:
 
 @dataclass(frozen=True, slots=True)
 class LostOrders:
-    """Name orders of ours in an account's history that the ledger lacks, each also in words: the
-    ledger is older than they are.
+    """Orders of ours in an account's history that the ledger lacks, each also in words: the ledger
+    is older than they are.
     """
 
     exchange_order_ids: tuple[str, ...]
@@ -88,7 +88,7 @@ class LostOrders:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Tell what stays as it is, is not decided, or will be sent; information, nothing to correct.
+    """What stays as it is, is not decided, or will be sent; information, nothing to correct.
     ``kind``: stays, open or sends.
     """
 
@@ -113,17 +113,18 @@ def reconcile(
     met_ids: Collection[str] = (),
     lost: Sequence[OrderReport] = (),
 ) -> tuple[Correction, ...]:
-    """Compare one account's ledger with a report of the exchange.
+    """Compare one account's ledger with a report of the exchange; return the corrections.
 
     ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or
     that ended after the reading of ``report`` began. ``exiting``: symbols where an exit of ours
-    still runs; there a vanished position is no act of the owner. ``bound_ids``: exchange order ids
-    that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
-    positions that held a share of ours and are known to be closed, though another one of the same
-    side stands there. ``replaced``: symbols where the same is known of a share whose position has
-    no id here. ``met_ids``: orders with our prefix that an earlier reading met, and nobody has
-    accepted. ``lost``: orders of ours in the account's history that the ledger lacks. Such an order
-    is told once: as lost, which says what it did, though it rests or was met as well.
+    still runs; a position that vanished there was not closed by the owner. ``bound_ids``: exchange
+    order ids that the ledger knows; ``client_id_known`` does the same for client order ids.
+    ``closed_ids``: positions that held a share of ours and are known to be closed, although another
+    one of the same side is open there. ``replaced``: symbols where the same is known of a share
+    whose position has no id here. ``met_ids``: orders with our prefix that an earlier reading
+    found, and nobody has accepted. ``lost``: orders of ours in the account's history that the
+    ledger lacks. Such an order is reported once: as lost, which says what it did, even if it rests
+    or was found before as well.
     """
     settled = {
         each.symbol: each
@@ -137,7 +138,17 @@ def reconcile(
     shrunk = [
         found
         for each, exits in settled_now
-        if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
+        if (
+            found := _shrunk(
+                each,
+                report=report,
+                is_exiting=exits,
+                closed_ids=closed_ids,
+                replaced=replaced,
+                lost=lost,
+            )
+        )
+        is not None
     ]
     resting = {
         each.exchange_order_id
@@ -148,7 +159,9 @@ def reconcile(
     return (
         *shrunk,
         *([ForeignOrders(tuple(foreign))] if foreign else []),
-        *_own_positions(settled, report, busy, closed_ids, replaced, lost),
+        *_own_positions(
+            settled, report=report, busy=busy, closed_ids=closed_ids, replaced=replaced, lost=lost
+        ),
         *(
             [
                 LostOrders(
@@ -209,14 +222,21 @@ def _shrunk(
             if min(steps) < holding.share
             else ""
         )
-    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, detached)
+    return ShareShrunk(
+        symbol=holding.symbol,
+        strategy=holding.strategy,
+        share_from=holding.share,
+        share_to=there,
+        cause=cause,
+        detached=detached,
+    )
 
 
 def _through(
     lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, share: Decimal
 ) -> list[Decimal]:
-    """Return a share as it was before, between and after the lost orders of its symbol; below zero
-    it is turned.
+    """Return a share as it was before, between and after the lost orders of its symbol; a share
+    below zero changes side.
     """
     steps = [share]
     for each in sorted(lost, key=lambda order: order.created_at):
@@ -229,7 +249,7 @@ def _through(
 def is_lacking(
     order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]
 ) -> bool:
-    """Tell whether an order carries our mark and the ledger does not know it."""
+    """Return whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
     return (
         own is not None
@@ -270,7 +290,7 @@ def _own_positions(
 
 
 def apply(holdings: Iterable[Holding], corrections: Iterable[Correction]) -> tuple[Holding, ...]:
-    """Return the holdings as they are once the corrections are written down."""
+    """Return the holdings as they are once the corrections are recorded."""
     shrunk = {each.symbol: each for each in corrections if isinstance(each, ShareShrunk)}
     return tuple(_applied(each, shrunk.get(each.symbol)) for each in holdings)
 
@@ -282,7 +302,7 @@ def _applied(holding: Holding, change: ShareShrunk | None) -> Holding:
 
 
 def words_of(correction: Correction) -> dict[str, str]:
-    """Say a correction in words: what differs, and what applying it does."""
+    """Return a correction in words: what differs, and what applying it does."""
     match correction:
         case ShareShrunk():
             step = (
@@ -343,16 +363,16 @@ def _words_of_order(order: OrderReport) -> str:
 
 
 Plan = tuple[Correction, ...]
-"""What differs between the ledger and a reading of one account."""
+"""The differences between the ledger and a reading of one account."""
 
 
 class Changed(Exception):
-    """Say that an account is not as its plan was shown."""
+    """Raised when an account is no longer as its plan was shown."""
 
 
 def digest(found: tuple[Correction, ...]) -> str:
-    """Return what a plan decides as a short text; what is only told (the owner's positions, what
-    waits) is left out.
+    """Return a short digest of what a plan decides; what is only reported (the owner's positions,
+    what waits) is left out.
     """
     lines = [
         f"{words}"

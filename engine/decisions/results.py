@@ -1,10 +1,10 @@
-"""What trades came to: the fills of one episode, from flat to flat, folded into closed trades by
+"""The results of trades: the fills of one episode, from flat to flat, folded into closed trades by
 average entry price.
 
 What always holds: money is conserved (the results of all trades plus what is still open equal what
-the fills cost and brought); splitting a fill in two changes nothing; a result is net of the fees of
-both its entry and its exit. What is not known is never taken as zero: a trade with an unknown price
-or fee has no result. Nothing here knows an exchange's own figures.
+the fills cost and brought in); splitting a fill in two changes nothing; a result is net of the fees
+of both its entry and its exit. An unknown value is never taken as zero: a trade with an unknown
+price or fee has no result. Nothing here knows an exchange's own figures.
 """
 
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ FINEST: Final = Decimal("0.000000000001")
 _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookState.OLD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Hold what is open: what it cost and the entry fees that no trade has carried yet, None where
+    """The open position: what it cost, and the entry fees that no trade has carried yet; None if
     one of them is not known.
     """
 
@@ -36,19 +36,19 @@ class Open:
 
     @property
     def price(self) -> Decimal | None:
-        """Return the average entry price, rounded at the 12th decimal."""
+        """Return the average entry price, rounded to 12 decimals."""
         return (
             None if self.cost is None else EXACT.divide(self.cost, self.quantity).quantize(FINEST)
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """Hold one closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``;
-    None is not known.
+    """One closed part of a position; ``gross`` is before fees, ``result`` is net of ``fees``; None
+    is not known.
 
     ``fill`` is the id of the closing fill, ``cause`` how it ended. ``state`` is the worst of all
-    fills in it.
+    its fills.
     """
 
     side: PositionSide
@@ -65,16 +65,15 @@ class Trade:
 
     @property
     def result(self) -> Decimal | None:
-        """Return what it came to, net of fees."""
+        """Return the result, net of fees."""
         return _less(self.gross, self.fees)
 
 
 def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
-    """Take one fill into what is open; returns what is open afterwards, and the trade where
+    """Fold a fill into the open position; return the open position afterwards, and the trade if
     something was closed.
 
-    What is closed beyond what is open is not ours and makes no trade; the ledger never writes such
-    a fill.
+    A close beyond what is open is not ours and makes no trade; the ledger never writes such a fill.
     """
     if fill.is_entry:
         return _grown(held, fill), None
@@ -86,7 +85,14 @@ def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
 def _grown(held: Open | None, fill: Fill) -> Open:
     cost = _times(fill.quantity, fill.price)
     if held is None or held.side is not fill.side:
-        return Open(fill.side, fill.quantity, cost, fill.fee, fill.at, fill.state)
+        return Open(
+            side=fill.side,
+            quantity=fill.quantity,
+            cost=cost,
+            fees=fill.fee,
+            opened_at=fill.at,
+            state=fill.state,
+        )
     return replace(
         held,
         quantity=EXACT.add(held.quantity, fill.quantity),
@@ -105,17 +111,17 @@ def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
     brought = _times(quantity, fill.price)
     gross = _less(brought, cost) if held.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        held.side,
-        quantity,
-        part(cost, Decimal(1), quantity),
-        fill.price,
-        _plus(entry_fee, exit_fee),
-        gross,
-        held.opened_at,
-        fill.at,
-        fill.id,
-        fill.cause,
-        worst(held.state, fill.state),
+        side=held.side,
+        quantity=quantity,
+        entry_price=part(cost, Decimal(1), quantity),
+        exit_price=fill.price,
+        fees=_plus(entry_fee, exit_fee),
+        gross=gross,
+        opened_at=held.opened_at,
+        closed_at=fill.at,
+        fill=fill.id,
+        cause=fill.cause,
+        state=worst(held.state, fill.state),
     )
     if whole:
         return None, trade
@@ -140,13 +146,13 @@ def fold_all(fills: Iterable[Fill]) -> tuple[Open | None, list[Trade]]:
 
 
 def worst(one: BookState, other: BookState) -> BookState:
-    """Return what is known least."""
+    """Return the worse of two states: the one in which less is known."""
     return max(one, other, key=_WORST.index)
 
 
 def part(whole: Decimal | None, quantity: Decimal, of: Decimal) -> Decimal | None:
-    """Return the part of an amount that falls on ``quantity`` of ``of``, rounded at the 12th
-    decimal; None stays None.
+    """Return the part of an amount that belongs to ``quantity`` of ``of``, rounded to 12 decimals;
+    None stays None.
     """
     return (
         None
@@ -168,7 +174,7 @@ def _times(quantity: Decimal, price: Decimal | None) -> Decimal | None:
 
 
 def drawdown(points: Iterable[Decimal]) -> Decimal:
-    """Return the deepest fall of a running value below its highest so far; 0 where it never fell."""
+    """Return the deepest fall of a running value below its peak so far; 0 if it never fell."""
     highest: Decimal | None = None
     deepest = Decimal(0)
     for value in points:

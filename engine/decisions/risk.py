@@ -1,9 +1,9 @@
 """What one account carries because of this engine, and whether one more entry stays inside every
 cap.
 
-What always holds: an entry that passes keeps every cap *together with* all own entries already on
-their way, so that a burst cannot pass a cap that each of its entries alone would keep. A value that
-cannot be computed is never taken as zero: it refuses. Nothing here chooses a size or knows the
+What always holds: an entry that passes keeps every cap *together with* all our entries already in
+flight, so a burst cannot pass a cap that each of its entries alone would keep. A value that cannot
+be computed is never taken as zero: the entry is refused. Nothing here chooses a size or knows the
 signal.
 """
 
@@ -37,7 +37,7 @@ _FINEST: Final = Decimal("0.000000000001")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Hold a worth (``notional``) and the initial margin behind it."""
+    """A notional value and the initial margin behind it."""
 
     notional: Money
     margin: Money
@@ -52,9 +52,7 @@ NOTHING: Final = Carried(Money(ZERO), Money(ZERO))
 
 @dataclass(frozen=True, slots=True)
 class Unvalued:
-    """Say that ``symbol`` is held, and neither the report nor a pending entry tells what it is
-    worth.
-    """
+    """``symbol`` is held, and neither the report nor a pending entry shows its value."""
 
     symbol: Symbol
 
@@ -65,29 +63,27 @@ def total(*amounts: Decimal) -> Money:
 
 
 def fee(worth: Money, fee_bps: Decimal) -> Money:
-    """Compute a taker fee in basis points of ``worth``, rounded up at the 12th decimal."""
+    """Compute a taker fee in basis points of ``worth``, rounded up to 12 decimals."""
     return Money(
         ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), _FINEST)
     )
 
 
 def is_held(holding: Holding) -> bool:
-    """Tell whether a strategy holds the symbol: it has a share, or an entry that is not terminal."""
+    """Return whether a strategy holds the symbol: it has a share, or an entry that is not terminal."""
     return holding.share > 0 or holding.entries_open > 0
 
 
 def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
-    """Find the report's position in ``symbol``; the exchange nets, so there is at most one that is
-    not empty.
-    """
+    """Return the report's position in ``symbol``; the exchange nets, so at most one is not empty."""
     return next(
         (each for each in report.positions if each.symbol == symbol and each.quantity > 0), None
     )
 
 
 def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
-    """Tell whether a position in ``symbol`` may stand that the report could not read: then none is
-    taken for gone.
+    """Return whether a position may be open in ``symbol`` that the report could not read; it is
+    then not taken as closed.
     """
     return position_of(report, symbol) is None and any(
         _is_unread_position(row, symbol) for row in report.unreadable
@@ -95,11 +91,10 @@ def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
 
 
 def unread_row(report: AccountReport, symbol: Symbol) -> UnreadableRow | None:
-    """Find a row that may say something about ``symbol`` and cannot be read; None where the report
-    tells all of it.
+    """Return an unreadable row that may concern ``symbol``; None if the report shows all of it.
 
-    A position that can be read is the only one of its symbol, for the exchange nets. An order's row
-    counts where it names the symbol.
+    A readable position is the only one of its symbol, because the exchange nets. An order's row
+    counts if it names the symbol.
     """
     may_have = may_have_position(report, symbol)
     return next(
@@ -123,12 +118,12 @@ def carried_in(
     report: AccountReport,
     pending: Iterable[PendingEntry],
 ) -> Carried | Unvalued:
-    """Value everything of the engine in one symbol: its share at the present mark price plus
-    entries on their way.
+    """Value everything the engine has in one symbol: its share at the present mark price plus
+    entries in flight.
 
-    A pending entry counts with its whole quantity. Where the report does not show the whole share
-    yet, the missing part is what the pending entries brought, and it is counted once: through them.
-    Margin of a share is at its entry price.
+    A pending entry counts with its whole quantity. If the report does not show the whole share yet,
+    the missing part is what the pending entries brought, and it is counted once: through them. The
+    margin of a share is at its entry price.
     """
     held = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
     flying = [each for each in pending if each.symbol == symbol]
@@ -152,7 +147,7 @@ def carried_in(
 
 
 def _valued(position: Position, quantity: Quantity) -> Carried:
-    # An adapter that reports no leverage must not make the margin smaller: the whole worth counts
+    # An adapter that reports no leverage must not make the margin smaller: the full notional counts
     # then.
     leverage = position.leverage if position.leverage > 0 else Ratio(Decimal(1))
     return Carried(
@@ -177,26 +172,38 @@ def broken_cap(
     pending: tuple[PendingEntry, ...],
     currency: str,
 ) -> Outcome | None:
-    """Name the first cap that the account would break with ``entry`` added, in the order of
-    RiskLimits; None if none.
+    """Return the outcome of the first cap, in the order of RiskLimits, that the account would break
+    with ``entry`` added; None if none.
 
-    Exactly at a cap is inside it. An account whose holdings cannot be valued is not ready while a
-    cap needs their value.
+    An amount exactly at a cap is inside it. An account whose holdings cannot be valued is not ready
+    while a cap needs their value.
     """
     if limits.order_notional is not None and entry.notional > limits.order_notional:
         return _over(
             OutcomeCode.DENIED_ORDER_NOTIONAL,
-            "notional",
-            entry.notional,
-            limits.order_notional,
-            symbol,
-            currency,
+            what="notional",
+            amount=entry.notional,
+            cap=limits.order_notional,
+            symbol=symbol,
+            currency=currency,
         )
     held = held_symbols(holdings, pending)
     by_symbol = {each: carried_in(each, holdings, report, pending) for each in held | {symbol}}
     return (
-        _broken_symbol_cap(limits.symbol_notional, symbol, entry, by_symbol[symbol], currency)
-        or _broken_account_cap(limits, symbol, entry, tuple(by_symbol.values()), currency)
+        _broken_symbol_cap(
+            limits.symbol_notional,
+            symbol=symbol,
+            entry=entry,
+            here=by_symbol[symbol],
+            currency=currency,
+        )
+        or _broken_account_cap(
+            limits,
+            symbol=symbol,
+            entry=entry,
+            everything=tuple(by_symbol.values()),
+            currency=currency,
+        )
         or _broken_count(limits.open_positions, symbol, held)
     )
 
@@ -210,7 +217,14 @@ def _broken_symbol_cap(
         return _not_valued(here)
     worth = total(here.notional, entry.notional)
     return (
-        _over(OutcomeCode.DENIED_SYMBOL_NOTIONAL, "notional", worth, cap, symbol, currency)
+        _over(
+            OutcomeCode.DENIED_SYMBOL_NOTIONAL,
+            what="notional",
+            amount=worth,
+            cap=cap,
+            symbol=symbol,
+            currency=currency,
+        )
         if worth > cap
         else None
     )
@@ -233,20 +247,20 @@ def _broken_account_cap(
     if limits.account_notional is not None and after.notional > limits.account_notional:
         return _over(
             OutcomeCode.DENIED_ACCOUNT_NOTIONAL,
-            "notional",
-            after.notional,
-            limits.account_notional,
-            symbol,
-            currency,
+            what="notional",
+            amount=after.notional,
+            cap=limits.account_notional,
+            symbol=symbol,
+            currency=currency,
         )
     if limits.account_margin is not None and after.margin > limits.account_margin:
         return _over(
             OutcomeCode.DENIED_ACCOUNT_MARGIN,
-            "margin",
-            after.margin,
-            limits.account_margin,
-            symbol,
-            currency,
+            what="margin",
+            amount=after.margin,
+            cap=limits.account_margin,
+            symbol=symbol,
+            currency=currency,
         )
     return None
 
@@ -263,8 +277,8 @@ def _broken_count(cap: int | None, symbol: Symbol, held: frozenset[Symbol]) -> O
 def lacking_balance(
     entry: Carried, report: AccountReport, pending: tuple[PendingEntry, ...], fee_bps: Decimal
 ) -> Outcome | None:
-    """Refuse an entry whose margin and fee are more than what is free once every pending entry has
-    taken its own.
+    """Refuse an entry whose margin and fee exceed what is free once every pending entry has taken
+    its own.
     """
     needed = total(entry.margin, fee(entry.notional, fee_bps))
     reserved = total(*(total(each.margin, fee(each.notional, fee_bps)) for each in pending))
@@ -280,14 +294,14 @@ def lacking_balance(
 
 
 def equity(report: AccountReport) -> Money:
-    """Compute what the account is worth now: the wallet with the margin in use, plus the profit of
-    open positions.
+    """Compute the account's equity: the wallet with the margin in use, plus the unrealised profit
+    of open positions.
     """
     return total(report.balance.total, *(each.unrealised_profit for each in report.positions))
 
 
 def trading_day(moment: datetime, zone: str) -> date:
-    """Return the trading day of a moment: its date in the zone of that name."""
+    """Return the trading day of a moment: its date in the named time zone."""
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
@@ -295,9 +309,9 @@ def lost_too_much(
     limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str
 ) -> Outcome | None:
     """Refuse an entry once the day's loss or the drawdown has reached its cap; exactly at the cap
-    is over it.
+    counts as over.
 
-    Equity counts, so what the owner pays in or takes out counts as profit or loss until the day's
+    Equity counts, so a deposit or withdrawal by the owner counts as profit or loss until the day's
     mark is renewed. Without marks an account with such a cap is not ready.
     """
     if limits.daily_loss is None and limits.drawdown_percent is None:

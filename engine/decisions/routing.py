@@ -1,6 +1,4 @@
-"""Which legs a signal has, and which switches stand in the way of an entry. Nothing here decides
-about size or risk.
-"""
+"""The legs of a signal, and the switches that stop an entry. Nothing here decides size or risk."""
 
 from collections.abc import Iterable
 from typing import Final, assert_never
@@ -42,8 +40,8 @@ def concerns(
     strategy_name: str,
     exchange: str,
 ) -> bool:
-    """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange;
-    a target is an id or a name.
+    """Return whether a *no new entries* switch stops entries of this account, strategy and
+    exchange; a target is an id or a name.
     """
     match switch.scope:
         case SwitchScope.ALL:
@@ -67,8 +65,8 @@ def concerning(
     strategy_name: str,
     exchange: str,
 ) -> tuple[Switch, ...]:
-    """Return the switches that concern an entry, the widest first: that is the one a person is told
-    about.
+    """Return the switches that apply to an entry, the widest first: that is the one a person is
+    told about.
     """
     width = {
         SwitchScope.ALL: 0,

@@ -1,9 +1,9 @@
-"""Say which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what their
-bot sent.
+"""Find which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what
+their bot sent.
 
-Pure. It tries what people really get wrong (the body written anew after signing, a newline more,
-the prefix left off the secret, another dialect's key, milliseconds, a secret that has ended) and
-names it. The last word is that of the verification itself, so that the two never disagree. It never
+Pure. It tries the common mistakes (the body rewritten after signing, an extra newline, the prefix
+left off the secret, another dialect's key, milliseconds, an expired secret) and names the one
+found. The last finding is that of the verification itself, so the two never disagree. It never
 returns a secret, and never a signature that would be valid: only whether they fit.
 """
 
@@ -41,9 +41,7 @@ KeyOf = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Hold one thing that was looked at: whether it fits, what was found, and what to do (empty
-    where it fits).
-    """
+    """One checked item: whether it fits, what was found, and what to do (empty if it fits)."""
 
     fits: bool
     what: str
@@ -52,8 +50,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``,
-    and since when it holds no more.
+    """One of the endpoint's secrets with a name for people, such as ``the current secret``, and the
+    time at which it ended.
     """
 
     name: str
@@ -62,9 +60,7 @@ class NamedKey:
 
 
 def read_headers(text: str) -> dict[str, list[str]]:
-    """Read pasted header lines, as ``curl -v`` or a log shows them; lines that are none are left
-    out.
-    """
+    """Read pasted header lines, as ``curl -v`` or a log shows them; ignore other lines."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         matched = _HEADER_LINE.fullmatch(line.lstrip("<>* "))
@@ -80,10 +76,9 @@ def debug_delivery(
     now: datetime,
     window_a_s: int = WINDOW_A_S,
 ) -> list[Finding]:
-    """Look at a delivery part by part; the last finding says whether it would be accepted at
-    ``now``.
+    """Check a delivery part by part; the last finding says whether it would be accepted at ``now``.
 
-    ``window_a_s`` is how far, in seconds, dialect A's time may lie from now here.
+    ``window_a_s`` is how far, in seconds, the time of dialect A may lie from ``now`` here.
     """
     of_a = headers.get(SIGNATURE_HEADER.lower(), [])
     of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
@@ -96,12 +91,14 @@ def debug_delivery(
                 "sign with one of the two dialects, and send its headers with the request",
             )
         ]
-    findings = list(_dialect_a(of_a, body, keys, now, window_a_s) if of_a else ())
+    findings = list(
+        _dialect_a(of_a, body=body, keys=keys, now=now, window_s=window_a_s) if of_a else ()
+    )
     findings += _dialect_b(of_b, body, keys, now) if any(of_b) else ()
     if of_a and any(of_b):
         findings += _both(of_b[0], body)
     fits = all(each.fits for each in findings)
-    accepted = fits and _verifies(headers, body, keys, now, window_a_s)
+    accepted = fits and _verifies(headers, body=body, keys=keys, now=now, window_a_s=window_a_s)
     if fits and not accepted:
         rest = (
             "one secret for both dialects, and no more than eight signatures in their shortest "
@@ -126,14 +123,14 @@ def debug_delivery(
 def pasted_body(
     headers: dict[str, list[str]], text: str, keys: Sequence[NamedKey], now: datetime
 ) -> bytes:
-    """Return the bytes that a text from a form most likely was: a browser sends every line end as
-    CRLF, whatever was pasted.
+    """Return the bytes that a form's text most likely was: a browser sends every line end as CRLF,
+    whatever was pasted.
     """
     plain_ends = text.replace("\r\n", "\n").encode(errors="surrogatepass")
     tries = (plain_ends, plain_ends.replace(b"\n", b"\r\n"))
     standing = [
         NamedKey(each.name, each.secret) for each in keys
-    ]  # also an ended secret tells which one was signed
+    ]  # an ended secret also shows which body was signed
     return max(
         tries,
         key=lambda each: sum(found.fits for found in debug_delivery(headers, each, standing, now)),
@@ -181,7 +178,7 @@ def _dialect_a(
     yield Finding(True, f"{SIGNATURE_HEADER} has the right form")
     yield _time(int(matched[1]), now, window_s, "t")
     signatures = {bytes.fromhex(each) for each in matched[2].split(",v1=")[1:]}
-    yield _signed(signatures, [matched[1]], body, keys, _key_a, _key_b)
+    yield _signed(signatures, parts=[matched[1]], body=body, keys=keys, right=_key_a, other=_key_b)
 
 
 def _form_of_a(value: str) -> str:
@@ -233,7 +230,9 @@ def _dialect_b(
     yield Finding(True, "the three headers of Standard Webhooks have the right form")
     yield _time(int(at), now, WINDOW_B_S, TIMESTAMP_HEADER)
     signatures = {base64.b64decode(each.removeprefix("v1,")) for each in parts}
-    yield _signed(signatures, [identifier, at], body, keys, _key_b, _key_a)
+    yield _signed(
+        signatures, parts=[identifier, at], body=body, keys=keys, right=_key_b, other=_key_a
+    )
 
 
 def _time(seconds: int, now: datetime, window_s: int, name: str) -> Finding:
@@ -326,7 +325,7 @@ def _signed(
 
 
 def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield what a body often was before it was changed on the way."""
+    """Yield the likely originals of a body that was changed in transit."""
     stripped = body.strip()
     if stripped != body:
         yield "blanks or a newline around it were not signed", stripped

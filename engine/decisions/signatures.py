@@ -11,7 +11,7 @@ headers of both dialects must verify in both, with one and the same key. For an 
 not exist the caller passes a random dummy key, so that time and answer are equal.
 
 What it does not do: read the body (that ``webhook-id`` equals the body's ``idempotency_key`` is
-checked by whoever reads bodies), count, remember, or tell anybody why a delivery failed.
+checked by the reader of the body), count, remember, or reveal why a delivery failed.
 """
 
 import base64
@@ -41,8 +41,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER_A: Final = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# The 43rd character carries four bits, so only sixteen letters are canonical there: no second
-# spelling of one digest exists.
+# The 43rd character carries four bits, so only sixteen letters are canonical there: no digest has a
+# second spelling.
 _SIGNATURES_B: Final = re.compile(
     r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?: v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=){0,7}"
 )
@@ -52,8 +52,8 @@ _FORMS: Final = "whsec_ followed by base64 of 32 (or 24) bytes, or by 64 hex dig
 
 
 def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect A; returns the one header to send. ``at`` is the sender's time with
-    a zone, cut to seconds.
+    """Sign ``body`` in dialect A; return the one header to send. ``at`` is the sender's time with a
+    zone, cut to seconds.
 
     Raises InvalidValue for a secret of another form. For senders: the body must carry
     ``idempotency_key``.
@@ -64,7 +64,7 @@ def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
 
 
 def sign_b(secret: Secret, body: bytes, id: str, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect B (Standard Webhooks); returns the three headers to send. ``id`` is
+    """Sign ``body`` in dialect B (Standard Webhooks); return the three headers to send. ``id`` is
     the idempotency id.
 
     Raises InvalidValue for a secret of another form, or an ``id`` that is not 1 to 128 of A-Z, a-z,
@@ -86,8 +86,8 @@ def verify_signatures(
 ) -> Authenticated:
     """Verify a delivery against every key; raises NotAuthentic, one type for every cause.
 
-    Returns the first key that verified, the signed time (the older of two) and, where dialect B
-    took part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
+    Returns the first key that verified, the signed time (the older of two) and, if dialect B took
+    part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
     time may lie before or after ``now``; B has 300 s. Raises InvalidValue only for a *key* of a
     wrong form, which no sender can cause.
     """
@@ -97,7 +97,7 @@ def verify_signatures(
     for claim in claims:
         for index, key in enumerate(usable):
             verified[index] &= claim.is_signed_with(key, delivery.body)
-    # From here on time may differ: whoever arrives with a verified key is no stranger.
+    # From here on time may differ: a caller with a verified key is no stranger.
     if not any(verified) or not all(claim.is_timely(now) for claim in claims):
         raise NotAuthentic
     signed_at = min(_EPOCH + timedelta(seconds=int(claim.timestamp)) for claim in claims)
@@ -107,7 +107,7 @@ def verify_signatures(
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Hold the MAC key of each dialect, derived from one shown secret."""
+    """The MAC key of each dialect, derived from one shown secret."""
 
     a: bytes
     b: bytes
@@ -135,8 +135,8 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Hold what the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is
-    proven yet.
+    """The claims in one dialect's headers; ``id`` is None in dialect A. Nothing in it is proven
+    yet.
     """
 
     id: str | None
@@ -145,8 +145,8 @@ class _Claim:
     window_s: int
 
     def is_signed_with(self, key: _Key, body: bytes) -> bool:
-        """Compare every signature with the key's MAC; takes the same time wherever, or whether,
-        they differ.
+        """Compare every signature with the key's MAC, in a time that does not depend on where or
+        whether they differ.
         """
         mac = (
             _mac(key.a, self.timestamp, body=body)
@@ -163,8 +163,8 @@ class _Claim:
 
 
 def _read_claims(delivery: Delivery, window_a_s: int) -> list[_Claim]:
-    """Read the headers of every dialect that is present; any header of a dialect asks for all of
-    its headers, once each.
+    """Read the headers of every dialect present; one header of a dialect requires all of its
+    headers, once each.
     """
     claims = []
     of_a = delivery.header(SIGNATURE_HEADER.lower())

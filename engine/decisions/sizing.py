@@ -1,9 +1,8 @@
-"""How large an entry is: from what the follower agreed to, the leverage and the price to a
-quantity.
+"""The size of an entry: from what the follower agreed to, the leverage and the price to a quantity.
 
 What always holds: the quantity never buys more than was agreed (every division rounds down, and the
-result is floored to the exchange's step), except where the follower's policy says that a size below
-the exchange's minimum is lifted to it. Nothing here knows limits, balances or who holds what.
+result is floored to the exchange's step), unless the follower's policy lifts a size below the
+exchange's minimum to it. Nothing here knows limits, balances or who holds what.
 """
 
 from dataclasses import dataclass
@@ -39,17 +38,17 @@ from engine.domain.subscription import (
 _FINEST: Final = Decimal("0.000000000001")
 
 TAKER_FEE_BPS: Final = Decimal(10)
-"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee
-of the known exchanges.
+"""The fee reserved for an entry when checking the balance: above the taker fee of the known
+exchanges.
 """
 
 
 def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
-    """Choose the leverage of an entry: the policy's value where the signal names none, otherwise as
+    """Return the leverage of an entry: the policy's value if the signal names none, otherwise as
     the mode says.
 
-    A FOLLOW policy returns what the signal asks for even above its ceiling; whether that is allowed
-    is for ``exceeds_ceiling``.
+    A FOLLOW policy returns what the signal asks for even above its ceiling; ``exceeds_ceiling``
+    decides whether that is allowed.
     """
     if asked is None or policy.mode is LeverageMode.FIXED:
         return policy.value
@@ -57,18 +56,16 @@ def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
 
 
 def exceeds_ceiling(policy: LeveragePolicy, asked: Ratio | None) -> bool:
-    """Tell whether a follower who follows the signal's leverage did not agree to as much as it asks
-    for.
-    """
+    """Return whether the signal asks for more leverage than a follower in FOLLOW mode agreed to."""
     return policy.mode is LeverageMode.FOLLOW and asked is not None and asked > policy.value
 
 
 def sizing_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
-    """Return the highest price at which the entry can cost money: the limit, or the last trade for
-    a market order.
+    """Return the highest price that the entry can cost money at: the limit, or the last trade for a
+    market order.
 
-    A short limit below the market executes at the market, hence the higher of the two there; a long
-    limit reserves its limit.
+    A short limit below the market executes at the market, hence the higher of the two; a long limit
+    reserves at its limit.
     """
     if limit is None:
         return last
@@ -85,15 +82,15 @@ def execution_price(side: PositionSide, limit: Price | None, last: Price) -> Pri
 
 
 class Missing(Enum):
-    """What a sizing needs and was not given."""
+    """A value that a sizing needs and was not given."""
 
     MASTER_QUANTITY = "master_quantity"
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SizingBasis:
-    """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
+    """The values that sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
     ``stop`` are the signal's, if named.
     """
 
@@ -105,12 +102,12 @@ class SizingBasis:
 
 
 def raw_quantity(sizing: Sizing, basis: SizingBasis) -> Quantity | Missing:
-    """Compute the quantity before steps, rounded down at the 12th decimal.
+    """Compute the quantity before steps, rounded down to 12 decimals.
 
     Fixed margin: margin x leverage / price. Fixed notional: notional / price. Fixed quantity: as it
     is. Multiplier: factor x master's. Equity share: share x equity x leverage / price. Stop
     distance: risk x equity / |price - stop|, so that the stop costs that share of the equity (fees
-    and slippage apart); zero for an equity that is not above zero.
+    and slippage apart); zero if the equity is not above zero.
     """
     leverage, price, own = basis.leverage, basis.price, max(basis.equity, ZERO)
     match sizing:
@@ -146,7 +143,7 @@ def smallest_quantity(instrument: Instrument, price: Price) -> Quantity:
     """
     by_value = EXACT.divide(instrument.notional_min, price)
     least = Quantity(ceil_to_step(max(instrument.quantity_min, by_value), instrument.quantity_step))
-    # The division above rounds down in its 60th digit; one step more where that digit decides.
+    # The division above rounds down in its 60th digit; add one step if that digit decides.
     return (
         least
         if notional(price, least) >= instrument.notional_min

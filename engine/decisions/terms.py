@@ -1,9 +1,9 @@
-"""What is absurd about terms, said before anybody agrees: sizes that never trade or take more than
-there is, useless ceilings.
+"""Warnings about absurd terms before anybody agrees: sizes that never trade or exceed what there
+is, useless ceilings.
 
-What always holds: a warning stops nothing, for the planner refuses what is to be refused; it is
-told at the field that it is about, with the smallest size that trades. Sizes and costs are computed
-by the same functions that plan.
+What always holds: a warning stops nothing, because the planner refuses what must be refused. It is
+shown at the field that it is about, with the smallest size that trades. Sizes and costs are
+computed by the same functions that plan.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,21 +58,21 @@ _WORTH_LIMITS: Final = ("order_notional", "symbol_notional", "account_notional")
 
 @dataclass(frozen=True, slots=True)
 class TermsWarning:
-    """Hold one thing that its owner should know before agreeing; ``field`` is the form's, such as
-    size, leverage or a limit's name.
+    """One thing that an owner should know before agreeing; ``field`` is the form's, such as size,
+    leverage or a limit's name.
     """
 
     field: str
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsFacts:
-    """Hold all that terms are compared with.
+    """Everything that terms are compared with.
 
-    ``asked`` is the most leverage that the strategy says it asks for. ``report`` is None where the
-    account is not read yet. ``operator`` are the place's own limits, ``entry_age_s`` how old an
-    entry may be here, ``fee_bps`` the taker fee.
+    ``asked`` is the highest leverage that the strategy states. ``report`` is None if the account is
+    not read yet. ``operator`` holds the operator's own limits, ``entry_age_s`` how old an entry may
+    be here, ``fee_bps`` the taker fee.
     """
 
     policy: CopyPolicy
@@ -86,8 +86,8 @@ class TermsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Hold what one exchange whose contracts are known says of a contract; ``instrument`` is None
-    where it does not trade it.
+    """A contract as one exchange with a known contract list has it; ``instrument`` is None if that
+    exchange does not trade it.
     """
 
     exchange: str
@@ -96,15 +96,15 @@ class Listed:
 
 
 def warn_of_terms(facts: TermsFacts) -> tuple[TermsWarning, ...]:
-    """Say everything that is absurd about terms, each at its field; of many contracts the first few
-    are named.
+    """Return everything that is absurd about terms, each at its field; of many contracts the first
+    few are named.
     """
     contracts = (each for need in facts.needs for each in _of_contract(need, facts))
     return _told([*_of_leverage(facts), *_of_limits(facts), *contracts])
 
 
 def warn_of_strategy(leverage: Ratio, listed: Sequence[Listed]) -> tuple[TermsWarning, ...]:
-    """Say what is absurd about a strategy: a leverage that an exchange does not give, contracts
+    """Return what is absurd about a strategy: a leverage that an exchange does not offer, contracts
     that no exchange here trades.
     """
     found = []
@@ -217,7 +217,13 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
         return
     raw = raw_quantity(
         policy.sizing,
-        SizingBasis(leverage, price, None, Money(ZERO) if worth is None else worth, None),
+        SizingBasis(
+            leverage=leverage,
+            price=price,
+            master_quantity=None,
+            equity=Money(ZERO) if worth is None else worth,
+            stop=None,
+        ),
     )
     if isinstance(raw, Missing):
         return  # known only once a signal names its quantity, or its stop
@@ -246,7 +252,7 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
             f"{symbol}: {plain(quantity)} is above the exchange’s largest order of "
             f"{plain(contract.quantity_max)}.",
         )
-    yield from _of_money(contract, price, quantity, leverage, facts)
+    yield from _of_money(contract, price=price, quantity=quantity, leverage=leverage, facts=facts)
 
 
 def _of_money(
@@ -258,10 +264,10 @@ def _of_money(
         if cost > equity(facts.report):
             least = _type_at_least(
                 facts.policy.sizing,
-                smallest_quantity(contract, price),
-                price,
-                leverage,
-                equity(facts.report),
+                smallest=smallest_quantity(contract, price),
+                price=price,
+                leverage=leverage,
+                worth=equity(facts.report),
             )
             yield TermsWarning(
                 "size",
@@ -302,8 +308,8 @@ def _cost(price: Price, quantity: Quantity, leverage: Ratio, facts: TermsFacts) 
 def least_size(
     sizing: Sizing, smallest: Quantity, price: Price, leverage: Ratio, worth: Money | None
 ) -> Decimal | None:
-    """Return the smallest size that trades, in the sizing's own unit and rounded up; None where
-    only a signal decides, or nothing does.
+    """Return the smallest size that trades, in the sizing's own unit and rounded up; None if only a
+    signal decides, or nothing does.
     """
     margin = initial_margin(price, smallest, leverage)
     match sizing:
@@ -327,7 +333,7 @@ def least_size(
 def _type_at_least(
     sizing: Sizing, smallest: Quantity, price: Price, leverage: Ratio, worth: Money | None
 ) -> str:
-    least = least_size(sizing, smallest, price, leverage, worth)
+    least = least_size(sizing, smallest=smallest, price=price, leverage=leverage, worth=worth)
     if least is None:
         return (
             f"The smallest entry takes {_up(initial_margin(price, smallest, leverage))} USDT of "

@@ -1,9 +1,9 @@
 """Decide whether an account's wallet is explained by its books, and how much is not.
 
 The identity: results + open result - fees - funding + deposits and withdrawals + unexplained =
-change of the wallet. Open results are compared at cost, not at a price: what a position is worth
-cancels out of both sides. Deposits and withdrawals are told by no exchange; they are unexplained
-rows like a close that nobody told.
+change of the wallet. Open results are compared at cost, not at a price: the value of a position
+cancels out of both sides. No exchange reports deposits and withdrawals; they are unexplained rows,
+like a close that nobody reported.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,22 +18,22 @@ from engine.domain.identifiers import Symbol
 from engine.domain.signal import PositionSide
 
 TOLERANCE: Final = Decimal("0.01")
-"""How far an exchange's rounding may be off for each fill."""
+"""The rounding difference allowed for each fill of an exchange."""
 
 
 class Line(Enum):
-    """What changes a wallet, each a running sum since the books of the account began."""
+    """The kinds of wallet changes, each a running sum since the books of the account began."""
 
     RESULTS = "results"
     """Closed trades of strategies, before fees."""
     OWNER = "owner"
-    """What the owner closed of his own, before fees: as the books have it, or as the exchange's
-    closed positions tell it.
+    """What the owner closed of their own, before fees: from the books, or from the exchange's
+    closed positions.
     """
     ORDER_FEES = "order_fees"
     """Fees that came with orders, at an exchange without a fee history."""
     FEE_ROWS = "fee_rows"
-    """Fees and what was paid back of them, by the exchange's fee history."""
+    """Fees and rebates from the exchange's fee history."""
     FUNDING = "funding"
     UNEXPLAINED = "unexplained"
 
@@ -46,14 +46,12 @@ SIGNS: Final[Mapping[Line, int]] = {
     Line.FUNDING: -1,
     Line.UNEXPLAINED: 1,
 }
-"""How each line counts in the change of the wallet."""
+"""The sign of each line in the change of the wallet."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCost:
-    """Hold what the books have open in one contract and what it cost, None where a price is not
-    known.
-    """
+    """The books' open position in one contract and its cost, None if a price is not known."""
 
     symbol: str
     side: PositionSide
@@ -62,8 +60,8 @@ class OpenCost:
 
 
 def at_cost(report: AccountReport, books: Iterable[OpenCost]) -> Decimal | None:
-    """Return the wallet as it would be had every open position been entered at the books' prices;
-    None where that cannot be told.
+    """Return the wallet as if every open position had been entered at the books' prices; None if
+    that cannot be computed.
 
     The wallet is ``balance.total``: without unrealised profit, with the margin in use.
     """
@@ -103,8 +101,8 @@ def differing(report: AccountReport, books: Iterable[OpenCost]) -> frozenset[Sym
 
 
 def at_entry_price(report: AccountReport, book: OpenCost) -> OpenCost:
-    """Return what the books have open, at the exchange's average entry price where they do not know
-    what it cost.
+    """Return the books' open position, at the exchange's average entry price if the books do not
+    know its cost.
     """
     position = next(
         (each for each in report.positions if (each.symbol, each.side) == (book.symbol, book.side)),
@@ -123,7 +121,7 @@ def change_told(sums: Mapping[Line, Decimal]) -> Decimal:
 def unexplained(
     worth: Decimal, baseline: Decimal, sums: Mapping[Line, Decimal], rounding: Decimal
 ) -> Decimal:
-    """Return how much of the change nothing explains, beyond what was taken for rounding before."""
+    """Return how much of the change nothing explains, beyond what was already taken as rounding."""
     return EXACT.subtract(
         EXACT.subtract(EXACT.subtract(worth, baseline), change_told(sums)), rounding
     )

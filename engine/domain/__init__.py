@@ -1,3 +1,3 @@
-"""Nouns: frozen values that cannot be invalid. Standard library only; no clock, no network, no
+"""Domain values: frozen and never invalid. Standard library only; no clock, no network, no
 database.
 """

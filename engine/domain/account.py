@@ -11,7 +11,9 @@ from engine.domain.signal import PositionSide
 
 
 class Environment(Enum):
-    """What stands behind an account; shown on every page, log line and API answer that concerns it."""
+    """The kind of venue behind an account; shown on every page, log line and API answer about the
+    account.
+    """
 
     PAPER = "paper"
     SIMULATED = "simulated"
@@ -19,14 +21,14 @@ class Environment(Enum):
 
     @property
     def label(self) -> str:
-        """Return the word people see."""
+        """Return the label people see."""
         return self.value.upper()
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Hold the account's money in settlement currency: ``available`` is free margin, ``total``
-    includes margin in use.
+    """The account's money in settlement currency: ``available`` is free margin, ``total`` includes
+    margin in use.
     """
 
     available: Money
@@ -36,11 +38,11 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction.
+    """One netted position; ``quantity`` is always positive, ``side`` gives the direction.
 
-    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none.
-    ``opened_at`` is when it was opened, on the exchange's clock in UTC; None where the exchange
-    does not tell.
+    ``id`` is the exchange's position id, which lasts from flat to flat; empty if the exchange gives
+    none. ``opened_at`` is when the position was opened, on the exchange's clock in UTC; None if the
+    exchange does not report it.
     """
 
     symbol: Symbol
@@ -60,11 +62,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """Hold one row of the exchange that the adapter cannot read; it stops nothing else.
+    """One exchange row that the adapter cannot read; it does not stop the other rows.
 
-    ``what`` is a noun such as ``order`` or ``position``, ``id`` and ``symbol`` are the row's own
-    where they can be read, ``problem`` says in a few words what was expected and found, without
-    secrets.
+    ``what`` is a noun such as ``order`` or ``position``. ``id`` and ``symbol`` are the row's own if
+    they can be read. ``problem`` states briefly what was expected and found, without secrets.
     """
 
     what: str
@@ -75,11 +76,10 @@ class UnreadableRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the
-    reading was made.
+    """One complete reading of an account. ``as_of`` is the exchange's clock (UTC) at the reading.
 
-    A row that cannot be read is in ``unreadable`` and nowhere else. A reading whose list as a whole
-    cannot be read raises instead.
+    An unreadable row appears in ``unreadable`` and nowhere else. If a whole list is unreadable, the
+    reading raises instead.
     """
 
     balance: Balance
@@ -91,13 +91,12 @@ class AccountReport:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPosition:
-    """Hold one row of the exchange's history of closed positions; times are the exchange's own
-    clock in UTC.
+    """One row of the exchange's history of closed positions; times are the exchange's clock in UTC.
 
-    ``position_id`` is the id that the position had while it was open. ``order_id`` is the order
-    that closed it, empty where the row names none. ``exit_price`` is the average price of the
-    close, None where it is not told. ``result`` is the exchange's own figure, before fees and
-    funding, as rounded by it.
+    ``position_id`` is the id the position had while it was open. ``order_id`` is the order that
+    closed it, empty if the row names none. ``exit_price`` is the average closing price, None if it
+    is not reported. ``result`` is the exchange's own figure, before fees and funding, with the
+    exchange's rounding.
     """
 
     position_id: str
@@ -115,8 +114,8 @@ class ClosedPosition:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPositions:
-    """Hold closed positions read back, in any order. ``complete`` is True only when every position
-    closed since the asked time is there.
+    """Closed positions read back, in any order. ``complete`` is True only if every position closed
+    since the requested time is included.
     """
 
     rows: tuple[ClosedPosition, ...]
@@ -126,8 +125,8 @@ class ClosedPositions:
 
 @dataclass(frozen=True, slots=True)
 class EquityMarks:
-    """Hold the equities that loss limits compare with: at the trading day's start (``since``, its
-    ``zone`` by name), and the highest.
+    """The equities that loss limits compare with: at the start of the trading day (``since``, in
+    the time zone named ``zone``), and the peak.
     """
 
     day_start: Money

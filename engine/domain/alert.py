@@ -1,8 +1,8 @@
-"""What people are told without asking: one closed set of alerts, each with what happened, what was
-done, what to type, and what follows.
+"""The closed set of alerts: for each, what happened, what was done, what to type, and what follows
+if nobody acts.
 
 docs/alerts.md is generated from this file. An alert carries numbers; its words come from here, so
-that every channel says the same.
+every channel sends the same text.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Final
 
 EXIT_TRIES_TOLD: Final = 3
-"""How often an exit fails before people are told."""
+"""How many times an exit fails before an alert is raised."""
 
 
 class AlertCode(Enum):
-    """Every reason to tell somebody."""
+    """Every reason to alert somebody."""
 
     ORDER_NOT_CONFIRMED = "order_not_confirmed"
     ORDER_FOUND_LATE = "order_found_late"
@@ -44,13 +44,13 @@ class AlertCode(Enum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWords:
-    """Hold the words of one code, as format strings over the subject (an account's, strategy's or
-    exchange's name) and the details.
+    """The words of one code, as format strings over the subject (the name of an account, strategy
+    or exchange) and the details.
 
-    ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at
-    night.
+    ``otherwise`` is what follows if nobody acts. ``wakes`` is whether the alert is worth waking
+    somebody at night.
     """
 
     sentence: str
@@ -62,207 +62,207 @@ class AlertWords:
 
 ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.ORDER_NOT_CONFIRMED: AlertWords(
-        "{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for "
+        sentence="{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for "
         "{looked_s} s, and there is no trace of it.",
-        "It was not sent again. New entries of {subject} in {symbol} wait.",
-        "rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
+        done="It was not sent again. New entries of {subject} in {symbol} wait.",
+        do="rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
         "decide",
-        "If the order exists after all, its position is without an exit until it is found; after "
+        otherwise="If the order exists after all, its position is without an exit until it is found; after "
         "15 minutes new entries are let in again.",
-        True,
+        wakes=True,
     ),
     AlertCode.ORDER_FOUND_LATE: AlertWords(
-        "{subject}: the order for {quantity} {symbol} that could not be confirmed was found: "
+        sentence="{subject}: the order for {quantity} {symbol} that could not be confirmed was found: "
         "{filled} filled.",
-        "It counts as the strategy's own again and is closed by its next exit.",
-        "rexalgo account show {subject}",
-        "Nothing: it is followed like any other position.",
-        False,
+        done="It counts as the strategy's own again and is closed by its next exit.",
+        do="rexalgo account show {subject}",
+        otherwise="Nothing: it is followed like any other position.",
+        wakes=False,
     ),
     AlertCode.EXIT_FAILING: AlertWords(
-        "{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
+        sentence="{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
         "{problem}",
-        "It is tried again and again, at least once a minute.",
-        "rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
-        "The position stays open and moves with the market. This is told again every hour until "
+        done="It is tried again and again, at least once a minute.",
+        do="rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
+        otherwise="The position stays open and moves with the market. This is told again every hour until "
         "it is closed.",
-        True,
+        wakes=True,
     ),
     AlertCode.RESIDUE: AlertWords(
-        "{subject}: {quantity} {symbol} could not be closed: {cause}.",
-        "Closing is not tried again in a loop; the next close of the strategy includes it.",
-        "Close it at the exchange by hand, or leave it to the next close",
-        "It stays open and moves with the market.",
-        False,
+        sentence="{subject}: {quantity} {symbol} could not be closed: {cause}.",
+        done="Closing is not tried again in a loop; the next close of the strategy includes it.",
+        do="Close it at the exchange by hand, or leave it to the next close",
+        otherwise="It stays open and moves with the market.",
+        wakes=False,
     ),
     AlertCode.CLOSED_OUTSIDE: AlertWords(
-        "{subject}: {symbol} went from {from_quantity} to {to_quantity}: {cause}.",
-        "The strategy's share was lowered to what is there. What was closed by hand is not opened "
+        sentence="{subject}: {symbol} went from {from_quantity} to {to_quantity}: {cause}.",
+        done="The strategy's share was lowered to what is there. What was closed by hand is not opened "
         "again.",
-        "rexalgo account show {subject}",
-        "Nothing: the strategy enters {symbol} again here once its master is flat.",
-        False,
+        do="rexalgo account show {subject}",
+        otherwise="Nothing: the strategy enters {symbol} again here once its master is flat.",
+        wakes=False,
     ),
     AlertCode.POSITION_UNPROTECTED: AlertWords(
-        "{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the "
+        sentence="{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the "
         "exchange for {unprotected_s} s.",
-        "Setting it is tried again and again ({problem}).",
-        "Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
-        "The position can lose more than the strategy meant to risk.",
-        True,
+        done="Setting it is tried again and again ({problem}).",
+        do="Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
+        otherwise="The position can lose more than the strategy meant to risk.",
+        wakes=True,
     ),
     AlertCode.ACCOUNT_UNREADABLE: AlertWords(
-        "{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} "
+        sentence="{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} "
         "positions of ours are in it.",
-        "New entries are denied. Closing orders are still sent.",
-        "rexalgo account show {subject}; look whether the exchange is up",
-        "The follower misses entries, and a position that is closed by hand there is noticed late.",
-        False,
+        done="New entries are denied. Closing orders are still sent.",
+        do="rexalgo account show {subject}; look whether the exchange is up",
+        otherwise="The follower misses entries, and a position that is closed by hand there is noticed late.",
+        wakes=False,
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
-        "{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
-        "Everything else is read on, and closing orders are still sent. Entries into a contract "
+        sentence="{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
+        done="Everything else is read on, and closing orders are still sent. Entries into a contract "
         "of such a row are denied.",
-        "rexalgo account check {subject} names all of them; compare with the exchange, and tell "
+        do="rexalgo account check {subject} names all of them; compare with the exchange, and tell "
         "the plugin's authors",
-        "What such a row says is not known here: a stop or a close by hand in it is noticed late.",
-        False,
+        otherwise="What such a row says is not known here: a stop or a close by hand in it is noticed late.",
+        wakes=False,
     ),
     AlertCode.CREDENTIALS_REFUSED: AlertWords(
-        "{subject}: the exchange refuses the key ({problem}). Positions that nobody here can "
+        sentence="{subject}: the exchange refuses the key ({problem}). Positions that nobody here can "
         "close now: {positions}.",
-        "New entries are denied. Closing is tried again and again.",
-        "Have the owner make a new key and run rexalgo provision with it; close what must be "
+        done="New entries are denied. Closing is tried again and again.",
+        do="Have the owner make a new key and run rexalgo provision with it; close what must be "
         "closed at the exchange by hand",
-        "No exit of a master reaches this account.",
-        True,
+        otherwise="No exit of a master reaches this account.",
+        wakes=True,
     ),
     AlertCode.KEY_EXPIRES_SOON: AlertWords(
-        "{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: "
+        sentence="{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: "
         "{left}.",
-        "Nothing: it works until the exchange refuses it. {positions} positions of ours are in "
+        done="Nothing: it works until the exchange refuses it. {positions} positions of ours are in "
         "the account.",
-        "Have the owner make a new key and replace it on the account's page, or by rexalgo "
+        do="Have the owner make a new key and replace it on the account's page, or by rexalgo "
         "provision",
-        "Once the exchange refuses the key, entries are denied, and no exit of a master reaches "
+        otherwise="Once the exchange refuses the key, entries are denied, and no exit of a master reaches "
         "the account.",
-        False,
+        wakes=False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(
-        "{subject}: the task of this account keeps failing: {problem}",
-        "New entries of the account stopped; exits go on.",
-        "rexalgo account show {subject}, look at the log, then rexalgo account release {subject}",
-        "The account takes no entries.",
-        True,
+        sentence="{subject}: the task of this account keeps failing: {problem}",
+        done="New entries of the account stopped; exits go on.",
+        do="rexalgo account show {subject}, look at the log, then rexalgo account release {subject}",
+        otherwise="The account takes no entries.",
+        wakes=True,
     ),
     AlertCode.FOREIGN_ORDERS: AlertWords(
-        "{subject}: {count_orders} orders carry our mark and are not in this ledger.",
-        "New entries of the account are denied.",
-        "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} "
+        sentence="{subject}: {count_orders} orders carry our mark and are not in this ledger.",
+        done="New entries of the account are denied.",
+        do="Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} "
         "--apply",
-        "The account takes no entries.",
-        True,
+        otherwise="The account takes no entries.",
+        wakes=True,
     ),
     AlertCode.STANDS_STILL: AlertWords(
-        "{subject} stands still: {cause}.",
-        "No order of any kind leaves, closing ones included. Signals are recorded; entries that "
+        sentence="{subject} stands still: {cause}.",
+        done="No order of any kind leaves, closing ones included. Signals are recorded; entries that "
         "come meanwhile are never sent.",
-        "rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
-        "Nothing is opened and nothing is closed. What must not wait: close it at the exchange by "
+        do="rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
+        otherwise="Nothing is opened and nothing is closed. What must not wait: close it at the exchange by "
         "hand.",
-        True,
+        wakes=True,
     ),
     AlertCode.LEDGER_GONE: AlertWords(
-        "The ledger is gone while it was in use: {problem}.",
-        "Nothing is taken or sent any more: senders get 503, and the server ends.",
-        "rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
+        sentence="The ledger is gone while it was in use: {problem}.",
+        done="Nothing is taken or sent any more: senders get 503, and the server ends.",
+        do="rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
         "bring the files back",
-        "No exit of a master reaches any account. What must not wait: close it at the exchange by "
+        otherwise="No exit of a master reaches any account. What must not wait: close it at the exchange by "
         "hand.",
-        True,
+        wakes=True,
     ),
     AlertCode.CONSERVATION_BROKEN: AlertWords(
-        "{subject}: an order in {symbol} was stopped before it was sent, because it contradicts "
+        sentence="{subject}: an order in {symbol} was stopped before it was sent, because it contradicts "
         "the record: {cause}.",
-        "Nothing was sent. New entries of {subject} are off, and closing orders wait.",
-        "Compare rexalgo account show {subject} with the exchange; then rexalgo halt flatten "
+        done="Nothing was sent. New entries of {subject} are off, and closing orders wait.",
+        do="Compare rexalgo account show {subject} with the exchange; then rexalgo halt flatten "
         "--account {subject}, or rexalgo resume "
         "entries --account {subject}",
-        "No entry and no exit of a master reaches this account.",
-        True,
+        otherwise="No entry and no exit of a master reaches this account.",
+        wakes=True,
     ),
     AlertCode.BOOKS_DIFFER: AlertWords(
-        "{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
-        "What the exchange proved is recorded; orders go by the share.",
-        "rexalgo books check {subject}, and tell the developers: this is a fault of the engine",
-        "Trades of that position may be told with a wrong quantity; orders are not touched by it.",
-        False,
+        sentence="{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
+        done="What the exchange proved is recorded; orders go by the share.",
+        do="rexalgo books check {subject}, and tell the developers: this is a fault of the engine",
+        otherwise="Trades of that position may be told with a wrong quantity; orders are not touched by it.",
+        wakes=False,
     ),
     AlertCode.BREAKER_TRIPPED: AlertWords(
-        "{scope}: new entries were switched off by a breaker: {cause}.",
-        "A switch was set; exits still go through.",
-        "Find out why, then rexalgo resume entries {flags}",
-        "The master's entries are not copied there.",
-        True,
+        sentence="{scope}: new entries were switched off by a breaker: {cause}.",
+        done="A switch was set; exits still go through.",
+        do="Find out why, then rexalgo resume entries {flags}",
+        otherwise="The master's entries are not copied there.",
+        wakes=True,
     ),
     AlertCode.FLATTEN_NOT_FLAT: AlertWords(
-        "{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
-        "Closing goes on where it can do no harm; new entries stay off.",
-        "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
+        sentence="{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
+        done="Closing goes on where it can do no harm; new entries stay off.",
+        do="rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
         "exchange by hand, or decide what is unproven",
-        "What is named stays open and moves with the market. This is told again every hour until "
+        otherwise="What is named stays open and moves with the market. This is told again every hour until "
         "it is flat.",
-        True,
+        wakes=True,
     ),
     AlertCode.CIRCUIT_OPEN: AlertWords(
-        "Exchange {subject}: {failures} calls of {accounts} accounts failed in a row ({problem}).",
-        "Entries wait and are tried again from {pause_s} s on; exits still go through.",
-        "Look whether the exchange is up: rexalgo doctor",
-        "Entries that get too old are not sent.",
-        False,
+        sentence="Exchange {subject}: {failures} calls of {accounts} accounts failed in a row ({problem}).",
+        done="Entries wait and are tried again from {pause_s} s on; exits still go through.",
+        do="Look whether the exchange is up: rexalgo doctor",
+        otherwise="Entries that get too old are not sent.",
+        wakes=False,
     ),
     AlertCode.PLUGIN_TASK_FAILED: AlertWords(
-        "{subject}: its signal source {source} keeps failing: {problem}",
-        "It is restarted again and again.",
-        "Look at the log and at the strategy's params; then restart",
-        "The strategy sends no signals, exits included.",
-        True,
+        sentence="{subject}: its signal source {source} keeps failing: {problem}",
+        done="It is restarted again and again.",
+        do="Look at the log and at the strategy's params; then restart",
+        otherwise="The strategy sends no signals, exits included.",
+        wakes=True,
     ),
     AlertCode.NUMBERING_RESTARTED: AlertWords(
-        "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while "
+        sentence="Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while "
         "time went on ({symbol}).",
-        "It counts as a sender that began anew: its signals are ordered from here on by the new "
+        done="It counts as a sender that began anew: its signals are ordered from here on by the new "
         "numbers.",
-        "Ask the master whether the bot was restarted; a bot that keeps its numbers over a "
+        do="Ask the master whether the bot was restarted; a bot that keeps its numbers over a "
         "restart, or sends none, needs no such guess",
-        "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are "
+        otherwise="Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are "
         "mixed.",
-        False,
+        wakes=False,
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
-        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was "
+        sentence="Strategy {subject}: what reads like an exit came from its sender, was proven, and was "
         "refused: {why}.",
-        "Nothing was closed. Positions of the strategy that stand: {held}.",
-        "rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
+        done="Nothing was closed. Positions of the strategy that stand: {held}.",
+        do="rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
         "studio shows what to send instead",
-        "The master may be flat while the followers' positions move with the market. The same "
+        otherwise="The master may be flat while the followers' positions move with the market. The same "
         "fault is told again after an hour.",
-        True,
+        wakes=True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
-        "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
-        "Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
-        "Tell the master: the strategy's page in the studio shows the fault and what to send "
+        sentence="Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
+        done="Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
+        do="Tell the master: the strategy's page in the studio shows the fault and what to send "
         "instead",
-        "Messages of this form are refused each time.",
-        False,
+        otherwise="Messages of this form are refused each time.",
+        wakes=False,
     ),
     AlertCode.TEST: AlertWords(
-        "This is a test of the channel {subject}, sent by {by}. Nothing happened.",
-        "Nothing.",
-        "Nothing",
-        "Nothing.",
-        False,
+        sentence="This is a test of the channel {subject}, sent by {by}. Nothing happened.",
+        done="Nothing.",
+        do="Nothing",
+        otherwise="Nothing.",
+        wakes=False,
     ),
 }
 
@@ -274,15 +274,15 @@ ABOUT_STRATEGIES: Final = frozenset(
         AlertCode.PLUGIN_TASK_FAILED,
     )
 )
-"""Their subject is a strategy and never an account, which may have the same name: they are for its
-master and the operator.
+"""Alerts about a strategy, for its master and the operator. An account may have the same name, and
+these are never about it.
 """
 
 
 ABOUT_ACCOUNTS: Final = frozenset(
     code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")
 ) - {AlertCode.PLUGIN_TASK_FAILED}
-"""The alerts whose subject is an account."""
+"""Alerts about an account."""
 
 
 class _Absent(dict[str, str]):
@@ -292,12 +292,12 @@ class _Absent(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
+    """One alert: a code, its subject, its numbers. Never a secret.
 
-    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a
-    receiver may see it again). ``count`` is how often the same happened since the last time that it
-    was told, this time included. ``environment`` is that of the account which it is about, empty
-    where it is about none.
+    ``number`` is the ledger sequence number of the event behind it (delivery is at least once, so a
+    receiver may see it again). ``count`` is how often the same thing happened since it was last
+    reported, this time included. ``environment`` is that of the account it is about, empty if it is
+    about no account.
     """
 
     number: int
@@ -313,8 +313,8 @@ class Alert:
 
     @property
     def sentence(self) -> str:
-        """Say what happened, with how often where it was more than once; of an account without real
-        money it says so first.
+        """Return what happened, with the count if above one; a paper or simulated account is
+        labelled first.
         """
         label = f"{self.environment.upper()} " if self.environment not in ("", "live") else ""
         often = f" ({self.count} times within an hour)" if self.count > 1 else ""
@@ -322,20 +322,20 @@ class Alert:
 
     @property
     def done(self) -> str:
-        """Say what the engine already did."""
+        """Return what the engine has already done."""
         return self._filled(ALERTS[self.code].done)
 
     @property
     def do(self) -> str:
-        """Say what to type."""
+        """Return what to type."""
         return self._filled(ALERTS[self.code].do)
 
     @property
     def otherwise(self) -> str:
-        """Say what follows if nobody acts."""
+        """Return what follows if nobody acts."""
         return self._filled(ALERTS[self.code].otherwise)
 
     @property
     def wakes(self) -> bool:
-        """Tell whether it is worth waking somebody."""
+        """Return whether the alert is worth waking somebody."""
         return ALERTS[self.code].wakes

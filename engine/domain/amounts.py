@@ -1,7 +1,7 @@
 """Money, prices and quantities: Decimal only, parsed from text, with every rounding named.
 
 Never built from a float. Parsed values have at most 15 digits before the point and 12 after it, so
-that a product of two of them stays exact inside ``EXACT``.
+a product of two of them stays exact inside ``EXACT``.
 """
 
 import re
@@ -15,7 +15,7 @@ Price = NewType("Price", Decimal)
 Quantity = NewType("Quantity", Decimal)
 """Units of the base asset."""
 Money = NewType("Money", Decimal)
-"""Settlement currency (USDT): margin, notional, fee, profit."""
+"""Settlement currency (USDT): margin, notional, fee, profit and loss."""
 Ratio = NewType("Ratio", Decimal)
 """A pure number: leverage, multiplier, share."""
 
@@ -28,11 +28,11 @@ _PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 def parse_decimal(
     value: object, field: str, *, minimum: Decimal | None = None, above: Decimal | None = None
 ) -> Decimal:
-    """Read a plain decimal number from text, an int or a Decimal; a float is refused.
+    """Read a plain decimal number from text, an int or a Decimal; refuse a float.
 
-    Raises InvalidValue with ``field`` when it is no plain decimal (no exponent, NaN or infinity),
-    has more than 15 digits before or 12 after the point, is below ``minimum`` or not above
-    ``above``.
+    Raises InvalidValue with ``field`` if the value is not a plain decimal (no exponent, NaN or
+    infinity), has more than 15 digits before or 12 after the point, is below ``minimum``, or is not
+    above ``above``.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise InvalidValue(field, "a decimal number written as text", value)
@@ -73,11 +73,10 @@ def parse_ratio(value: object, field: str = "ratio") -> Ratio:
 
 
 def parse_fraction(value: object, field: str = "fraction") -> Ratio:
-    """Read a part, above 0 and below 1, with any number of digits; it is rounded to 12 of them, and
-    never to 0 or 1.
+    """Read a fraction above 0 and below 1, with any number of digits.
 
-    A part comes from a division, so that a sender cannot help how many digits it has; a float is
-    refused like everywhere.
+    It is rounded to 12 decimals, and never to 0 or 1. A fraction comes from a division, so a sender
+    cannot choose how many digits it has. A float is refused, as everywhere.
     """
     expected = "a number above 0 and below 1 (to close everything, send close)"
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -104,27 +103,20 @@ def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
     return lifted if lifted >= amount else EXACT.add(lifted, step)
 
 
-def is_multiple(amount: Decimal, step: Decimal) -> bool:
-    """Tell whether ``amount`` is a whole number of steps."""
-    return EXACT.remainder(amount, step) == 0
-
-
 def notional(price: Price, quantity: Quantity) -> Money:
     """Multiply price by quantity, exactly."""
     return Money(EXACT.multiply(price, quantity))
 
 
 def initial_margin(price: Price, quantity: Quantity, leverage: Ratio) -> Money:
-    """Compute the isolated initial margin, price x quantity / leverage, rounded up at the 12th
-    decimal.
-    """
+    """Compute the isolated initial margin, price x quantity / leverage, rounded up to 12 decimals."""
     exact = EXACT.divide(EXACT.multiply(price, quantity), leverage)
     return Money(ceil_to_step(exact, Decimal("0.000000000001")))
 
 
 def plain(number: Decimal) -> str:
-    """Write a Decimal without exponent and without trailing zeros: the form stored in the ledger
-    and shown to people.
+    """Write a Decimal without exponent and trailing zeros: the form that the ledger stores and
+    people see.
     """
     text = format(number, "f")
     if "." in text:

@@ -1,4 +1,4 @@
-"""The words of the books: a fill, how it came about, and how much of it is known."""
+"""The terms of the books: a fill, its cause, and how much of it is known."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class Cause(Enum):
     """Why a position changed."""
 
     SIGNAL = "signal"
-    """The master's signal; an order of ours that is proven late is that too."""
+    """The master's signal; also an order of ours that was proven late."""
     FLATTEN = "flatten"
     STOP_LOSS = "stop_loss"
     TAKE_PROFIT = "take_profit"
@@ -21,7 +21,7 @@ class Cause(Enum):
     DELEVERAGING = "deleveraging"
     OWNER = "owner"
     UNEXPLAINED = "unexplained"
-    """Nobody told, and nobody will."""
+    """Nobody reported the cause, and nobody will."""
 
 
 CAUSE_OF = {
@@ -31,30 +31,29 @@ CAUSE_OF = {
     ClosedBy.LIQUIDATION: Cause.LIQUIDATION,
     ClosedBy.DELEVERAGING: Cause.DELEVERAGING,
 }
-"""What an exchange's word means for a close that we did not send: an ordinary order is the owner's
-hand.
+"""What an exchange's cause means for a close that we did not send: an ordinary order is the
+owner's.
 """
 
 
 class BookState(Enum):
-    """How much of a fill, or of a trade made of fills, is known."""
+    """How much is known of a fill, or of a trade made of fills."""
 
     SETTLED = "settled"
     OPEN = "open"
-    """The exchange has not told its price, its fee or its cause yet; it is asked again."""
+    """The exchange has not yet reported the price, the fee or the cause; it is asked again."""
     UNEXPLAINED = "unexplained"
-    """It was asked long enough."""
+    """The exchange was asked long enough and did not report it."""
     OLD = "old"
-    """From before the books were kept fill by fill: never compared with the exchange."""
+    """From before the books were kept fill by fill; never compared with the exchange."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """Hold one change of a position: ``is_entry`` opens or grows the position of ``side``,
-    otherwise it closes; quantities above 0.
+    """One change of a position: ``is_entry`` opens or grows the position on ``side``, otherwise the
+    fill closes; quantities are above 0.
 
-    ``price`` and ``fee`` are None while nobody told them, ``cause`` likewise. ``fee`` is net of
-    what was paid back.
+    ``price``, ``fee`` and ``cause`` are None until they are reported. ``fee`` is net of rebates.
     """
 
     side: PositionSide

@@ -1,5 +1,5 @@
-"""What the engine itself holds for a follower, apart from what the owner holds: holdings, goals,
-orders under way, switches.
+"""What the engine holds for a follower, apart from what the owner holds: holdings, pending entries,
+switches.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,20 @@ from engine.domain.signal import OrderKey, PositionSide
 
 NOTHING: Final = Quantity(ZERO)
 FLATTEN_ORIGIN: Final = "operator:flatten"
-"""Where the closes come from that flattening records."""
+"""The origin of the closes that a flatten records."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """Say which strategy holds one symbol of one account, and how much of the position is that
-    strategy's share.
+    """One strategy's claim on one symbol of one account, with its share of the position.
 
     ``entries_open`` counts entry attempts that are claimed, unknown or resting. The strategy holds
-    the symbol from its first claim until ``share`` is zero and ``entries_open`` is zero.
-    ``detached`` means the owner closed it by hand: no entry until the master is flat. ``entry_key``
-    is the order key of the newest entry that was claimed here, additions apart. ``carried`` is what
-    earlier reductions left below the step, to be closed with the next one. ``stop_loss`` and
+    the symbol from its first claim until both ``share`` and ``entries_open`` are zero. ``detached``
+    means the owner closed the position by hand: no entry until the master is flat. ``entry_key`` is
+    the order key of the newest entry claimed here, additions apart. ``carried`` is what earlier
+    reductions left below the quantity step, to be closed with the next one. ``stop_loss`` and
     ``take_profit`` are what the strategy wants here. ``position_id`` is the exchange's id of the
-    position that the share is in, empty until it is known.
+    position that contains the share, empty until it is known.
     """
 
     account: AccountId
@@ -44,9 +43,9 @@ class Holding:
     position_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEntry:
-    """Count one own entry (claimed, unknown or placed) that the newest account report may not show
+    """One entry of ours (claimed, unknown or placed) that the newest account report may not show
     yet.
     """
 
@@ -60,7 +59,7 @@ class PendingEntry:
 
 
 class SwitchScope(Enum):
-    """How far a switch reaches."""
+    """The reach of a switch."""
 
     ACCOUNT = "account"
     STRATEGY = "strategy"
@@ -69,30 +68,31 @@ class SwitchScope(Enum):
 
 
 class SwitchLevel(Enum):
-    """How much a switch stops; each level stops what the one before it stops."""
+    """How much a switch stops; each level also stops what the level before it stops."""
 
     ENTRIES = "entries"
     """No new entries."""
     REDUCE = "reduce"
-    """And resting entries are taken back: exposure can only shrink."""
+    """Also, resting entries are cancelled: exposure can only shrink."""
     FLATTEN = "flatten"
-    """And what the engine opened is closed, again and again until the exchange says that it is."""
+    """Also, what the engine opened is closed, again and again until the exchange reports it closed.
+    """
 
     @property
     def rank(self) -> int:
-        """Return 1, 2 or 3: the higher, the more is stopped."""
+        """Return 1, 2 or 3: the higher the rank, the more is stopped."""
         return list(SwitchLevel).index(self) + 1
 
 
 STOPPED_BY_CONSERVATION: Final = "engine (conservation)"
-"""Who set the switch of an account whose orders contradict its record: until a person decides,
-closing orders wait too.
+"""Who set the switch of an account whose orders contradict its record: closing orders wait too,
+until a person decides.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """Hold one switch that is on. ``target`` is the name it concerns, empty for ALL."""
+    """One switch that is on. ``target`` is the name it applies to, empty for ALL."""
 
     scope: SwitchScope
     target: str
@@ -103,14 +103,14 @@ class Switch:
 
     @property
     def stops_exits(self) -> bool:
-        """Tell whether closing orders wait too: after broken conservation, until a person resumes,
-        reduces or flattens.
+        """Return whether closing orders wait too: after broken conservation, until a person
+        resumes, reduces or flattens.
         """
         return self.set_by == STOPPED_BY_CONSERVATION and self.level is not SwitchLevel.FLATTEN
 
     @property
     def label(self) -> str:
-        """Return the words people see, such as ``strategy trend`` or ``everything``."""
+        """Return the label people see, such as ``strategy trend`` or ``everything``."""
         return (
             "everything" if self.scope is SwitchScope.ALL else f"{self.scope.value} {self.target}"
         )

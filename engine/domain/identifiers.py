@@ -1,8 +1,7 @@
-"""Names of things: opaque ids, and the client order id that ties an order at the exchange to its
-copy.
+"""Identifiers: opaque ids, and the client order id that ties an order at the exchange to its copy.
 
-Ids that people or bots see carry 128 random bits and are made by the ledger's callers; nothing here
-is random.
+Ids that people or bots see carry 128 random bits. The ledger's callers create them; nothing here is
+random.
 """
 
 import base64
@@ -22,7 +21,7 @@ PersonId = NewType("PersonId", str)
 ReceiptId = NewType("ReceiptId", str)
 ClientOrderId = NewType("ClientOrderId", str)
 Symbol = NewType("Symbol", str)
-"""A contract's name such as BTCUSDT: 4 to 32 of A-Z and 0-9."""
+"""A contract's name such as BTCUSDT: 4 to 32 characters of A-Z and 0-9."""
 
 CLIENT_ORDER_ID_PREFIX: Final = "rx"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,18 +33,18 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 def parse_symbol(value: object, field: str = "symbol") -> Symbol:
-    """Read a contract's name; raises InvalidValue unless it is 4 to 32 of A-Z and 0-9."""
+    """Read a contract's name; raises InvalidValue unless it is 4 to 32 characters of A-Z and 0-9."""
     if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
         raise InvalidValue(field, "4 to 32 of A-Z and 0-9, such as BTCUSDT", value)
     return Symbol(value)
 
 
 def read_contract(value: object, field: str = "symbol") -> Symbol:
-    """Read a contract as charts, libraries and exchanges write it.
+    """Read a contract's name as charts, libraries and exchanges write it.
 
     ``BINANCE:BTCUSDT.P``, ``btc-usdt-swap`` and ``BTC/USDT:USDT`` are BTCUSDT. Raises InvalidValue
-    for what is no contract settled in its quote currency: ``BTC/USD:BTC`` is another contract than
-    BTCUSD.
+    for anything but a contract settled in its quote currency: ``BTC/USD:BTC`` is another contract
+    than BTCUSD.
     """
     text = value.strip().upper() if isinstance(value, str) and len(value) <= 64 else value
     if not isinstance(text, str):
@@ -64,7 +63,9 @@ def read_contract(value: object, field: str = "symbol") -> Symbol:
 
 
 def parse_name(value: object, field: str = "name") -> str:
-    """Read a name that a person chose for a master, strategy, follower or plugin."""
+    """Read a name that a person chose for a master, strategy, follower or plugin; raises
+    InvalidValue.
+    """
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise InvalidValue(
             field, "1 to 64 of a-z, 0-9, '_', '.', '-', starting with a letter or digit", value
@@ -76,9 +77,7 @@ _FORMER: Final = ".gone."
 
 
 def former_name(name: str, mark: str) -> str:
-    """Build the name under which an account is kept after it was disconnected; its own name is free
-    again.
-    """
+    """Return the name that a disconnected account is kept under, which frees its own name."""
     return f"{name}{_FORMER}{mark}"
 
 
@@ -90,26 +89,25 @@ def own_name(name: str) -> str:
 def copy_id(at: datetime, random: bytes) -> CopyId:
     """Build a copy's id: ``at`` in microseconds, then 72 random bits.
 
-    Ids of one time are neighbours in the ledger's indexes, so that the copies of a signal share
-    their pages however long the past is.
+    Ids of one moment are neighbours in the ledger's indexes, so a signal's copies share index pages
+    however long the history is.
     """
     return CopyId(f"cp_{(at - _EPOCH) // timedelta(microseconds=1):014x}{random.hex()}")
 
 
 def client_order_id(copy: CopyId, leg: int) -> ClientOrderId:
-    """Derive the one client order id of a copy's leg: the same for every attempt of an entry, at
-    most 36 of [a-zA-Z0-9-].
+    """Derive the client order id of a copy's leg: at most 36 characters of [a-zA-Z0-9-], the same
+    for every attempt of an entry.
 
-    ``rx`` followed by 26 base32 characters (130 bits) of SHA-256 over copy id and leg number.
-    Deterministic, so that a restarted engine recognises at the exchange what it sent before the
-    crash.
+    ``rx`` followed by 26 base32 characters (130 bits) of SHA-256 over copy id and leg number. It is
+    deterministic, so a restarted engine recognises at the exchange what it sent before a crash.
     """
     digest = hashlib.sha256(f"rexalgo/client-order-id/v1|{copy}|{leg}".encode()).digest()
     return ClientOrderId(CLIENT_ORDER_ID_PREFIX + base64.b32encode(digest).decode().lower()[:26])
 
 
 def exit_client_order_id(copy: CopyId, leg: int, attempt: int) -> ClientOrderId:
-    """Derive the client order id of one exit attempt: exits may repeat after proof, so each attempt
-    has its own.
+    """Derive the client order id of one exit attempt. An exit may repeat once its failure is
+    proven, so each attempt has its own id.
     """
     return client_order_id(CopyId(f"{copy}|exit|{attempt}"), leg)

@@ -10,8 +10,8 @@ from engine.domain.identifiers import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """Describe one linear perpetual contract settled in ``settle_currency``; every size is in units
-    of the base asset.
+    """A linear perpetual contract settled in ``settle_currency``; all sizes are in units of the
+    base asset.
     """
 
     symbol: Symbol

@@ -1,15 +1,15 @@
-"""Whose address it is, as far as an address can tell: what is counted against one address holds for
-all that one line can take.
+"""The network that an address belongs to. A limit per address covers every address that one line
+can use.
 """
 
 from ipaddress import IPv4Address, IPv6Network, ip_address
 
 
 def network_of(address: str) -> str:
-    """Return what stands for one line: an IPv4 address itself, of IPv6 the first 64 bits, because
-    every line has that many.
+    """Return the network of an address: an IPv4 address itself; of an IPv6 address the first 64
+    bits, because every line has that many.
 
-    IPv4 inside IPv6 reads as IPv4. A text that is no address stands for itself.
+    IPv4 inside IPv6 is read as IPv4. A text that is no address is returned as it is.
     """
     try:
         found = ip_address(address)

@@ -1,4 +1,4 @@
-"""Orders: what we intend, and what the exchange said about it."""
+"""Orders: what we intend, and what the exchange reports about them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,13 +29,13 @@ class OrderSide(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """Say exactly which order one account is to send; the quantity checked is the quantity sent.
+    """The exact order that one account is to send; the quantity checked is the quantity sent.
 
-    ``whole_position`` is set only on an exit whose quantity is everything the account holds in the
-    symbol: an adapter may then use the exchange's close-position call. ``reduce_only`` is set on
-    every exit. ``position_id`` is an exit's: the exchange's id of the position that it closes,
-    empty where none is known. An adapter refuses the exit (POSITION_NOT_OPEN) where another
-    position stands in its place: that one is not ours.
+    ``whole_position`` is set only on an exit for everything the account holds in the symbol; an
+    adapter may then use the exchange's close-position call. ``reduce_only`` is set on every exit.
+    ``position_id`` is set on exits: the exchange's id of the position to close, empty if unknown.
+    An adapter refuses the exit (POSITION_NOT_OPEN) if another position is open in its place,
+    because that one is not ours.
     """
 
     client_order_id: ClientOrderId
@@ -70,9 +70,7 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionOrder:
-    """Say which stop and target a position is to have from now on; None means that it is to have
-    none of that kind.
-    """
+    """The stop loss and take profit that a position is to have from now on; None removes that kind."""
 
     symbol: Symbol
     position_side: PositionSide
@@ -81,7 +79,7 @@ class ProtectionOrder:
 
 
 class OrderStatus(Enum):
-    """Where an order stands at the exchange."""
+    """The state of an order at the exchange."""
 
     OPEN = "open"
     PARTIALLY_FILLED = "partially_filled"
@@ -91,15 +89,15 @@ class OrderStatus(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether the exchange will not change this order any more."""
+        """Return whether the exchange will not change this order any more."""
         return self in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
 class ClosedBy(Enum):
-    """What made an exchange close a position or a part of it, as far as its rows say."""
+    """What made an exchange close all or part of a position, as far as its rows say."""
 
     ORDER = "order"
-    """An ordinary order or closing call: ours or the owner's."""
+    """An ordinary order or close call: ours or the owner's."""
     STOP_LOSS = "stop_loss"
     TAKE_PROFIT = "take_profit"
     LIQUIDATION = "liquidation"
@@ -108,14 +106,14 @@ class ClosedBy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
+    """What the exchange reports about one order; times are the exchange's clock in UTC.
 
-    ``average_price`` is None until something filled. ``fee`` is None while the exchange has not
-    told it: unknown is not zero. ``reason`` is the exchange's text for a rejection or cancellation.
-    ``reduce_only`` is None where the exchange's rows do not say whether the order opened or closed.
+    ``average_price`` is None until something filled. ``fee`` is None until the exchange reports it:
+    unknown is not zero. ``reason`` is the exchange's text for a rejection or cancellation.
+    ``reduce_only`` is None if the exchange's rows do not say whether the order opened or closed.
     ``position_id`` is the exchange's id of the position that the order opened, grew or closed,
-    empty where it names none. ``closed_by`` is None for an entry, and where the row does not say
-    what closed the position.
+    empty if it names none. ``closed_by`` is None for an entry, and if the row does not say what
+    closed the position.
     """
 
     exchange_order_id: str
@@ -135,7 +133,7 @@ class OrderReport:
 
     @property
     def has_our_mark(self) -> bool:
-        """Tell whether the order carries a client order id of this engine."""
+        """Return whether the order carries one of this engine's client order ids."""
         return self.client_order_id is not None and self.client_order_id.startswith(
             CLIENT_ORDER_ID_PREFIX
         )

@@ -1,8 +1,8 @@
-"""What became of a copy: one closed set of codes, each with a plain sentence, its setting, and
-whose move it is.
+"""Outcomes of copies: one closed set of codes, each with a plain sentence, its setting, and whose
+move it is.
 
 A copy (one signal for one account) has exactly one outcome. ``UNKNOWN`` and ``PLACED`` may still
-change when proof arrives; the transition rules live in ``decisions/order_lifecycle``.
+change when proof arrives; the transition rules are in ``decisions/order_lifecycle``.
 docs/outcomes.md is generated from this file.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class WhoseMove(Enum):
-    """Who can change what happened, if anybody needs to."""
+    """Who has to act next, if anybody."""
 
     NOBODY = "nobody"
     YOU = "you"
@@ -22,7 +22,7 @@ class WhoseMove(Enum):
 
 
 class OutcomeCode(Enum):
-    """Every way in which a copy can end, and the few in which it can rest for a while."""
+    """Every way in which a copy can end, and the few states it can rest in for a while."""
 
     FILLED = "filled"
     PARTIALLY_FILLED = "partially_filled"
@@ -78,18 +78,18 @@ class OutcomeCode(Enum):
 
     @property
     def family(self) -> str:
-        """Return the word before the dot: skipped, denied, rejected, or the code itself."""
+        """Return the part before the dot: skipped, denied, rejected, or the code itself."""
         return self.value.partition(".")[0]
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing but late proof can change this outcome."""
+        """Return whether the outcome is final: only late proof can still change it."""
         return self not in (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIALLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Hold the words of one code; ``sentence`` is a format string over the outcome's numbers."""
+    """The words of one code; ``sentence`` is a format string over the outcome's numbers."""
 
     sentence: str
     move: WhoseMove
@@ -98,9 +98,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold a code with its numbers: names to short texts (decimals written plainly), never a
-    secret.
-    """
+    """A code with its numbers: names to short texts (decimals written plainly). Never a secret."""
 
     code: OutcomeCode
     numbers: Mapping[str, str] = field(default_factory=dict)
@@ -112,9 +110,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """Return one plain sentence with the numbers filled in; a number that is absent reads as
-        '?'.
-        """
+        """Return one plain sentence with the numbers filled in; an absent number reads as '?'."""
         return self.explanation.sentence.format_map(_Absent(self.numbers))
 
 
@@ -125,8 +121,8 @@ class _Absent(dict[str, str]):
 
 UNTOLD_PRICE: Final = "a price that did not come with the order"
 UNTOLD_FEE: Final = "did not come with the order"
-"""What outcomes say where an order told neither: the books ask for both, and show what is told
-later.
+"""The text in an outcome whose order reported neither price nor fee: the books ask for both and
+show them later.
 """
 
 _N, _Y, _M, _O = WhoseMove.NOBODY, WhoseMove.YOU, WhoseMove.MASTER, WhoseMove.OPERATOR

@@ -1,5 +1,5 @@
-"""People and what they may do. A person may hold several roles; a role gives rooms, never another
-person's things.
+"""People and their roles. A person may hold several roles; a role opens pages, never another
+person's data.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from engine.domain.identifiers import PersonId
 
 
 class Role(Enum):
-    """What a person may be here."""
+    """A role that a person may hold."""
 
     FOLLOWER = "follower"
     MASTER = "master"
@@ -20,7 +20,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Hold one person. ``zone`` names the time zone in which times are shown to them."""
+    """One person. ``zone`` is the time zone in which times are shown to them."""
 
     id: PersonId
     name: str
@@ -29,11 +29,11 @@ class Person:
 
     @property
     def called(self) -> str:
-        """Return the name without the prefix that provisioning gives (``follower:alice``)."""
+        """Return the name without the prefix from provisioning (``follower:alice``)."""
         return self.name.rpartition(":")[2]
 
     def is_a(self, role: Role) -> bool:
-        """Tell whether the person holds a role."""
+        """Return whether the person holds a role."""
         return role in self.roles
 
 

@@ -1,5 +1,5 @@
-"""What was found when an account was checked before trading: items with a level, a sentence with
-numbers, and what to do.
+"""The result of checking an account before trading: items with a level, a sentence with numbers,
+and what to do.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Level(Enum):
 
     @property
     def rank(self) -> int:
-        """Return its place from harmless to serious."""
+        """Return the rank of the level, from harmless to serious."""
         return _RANKS[self.value]
 
 
@@ -25,8 +25,8 @@ _RANKS = {each.value: place for place, each in enumerate(Level)}
 
 @dataclass(frozen=True, slots=True)
 class CheckItem:
-    """Hold one thing that was looked at. ``about`` is what (key, funds, a contract ...), ``do`` is
-    empty where nothing is to be done.
+    """One checked item. ``about`` is its topic (key, funds, a contract ...); ``do`` is empty if
+    nothing is to be done.
     """
 
     level: Level
@@ -35,9 +35,9 @@ class CheckItem:
     do: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """Hold one account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
+    """One account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
 
     account: str
     exchange: str

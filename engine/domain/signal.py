@@ -1,7 +1,7 @@
-"""A master's instruction, as it was said: what to do with which contract, and where it stands in
-the order of signals.
+"""A master's instruction as it was sent: what to do with which contract, and its place in the order
+of signals.
 
-``SignalDraft`` is what a signal source makes of a delivery; ``Signal`` is the draft once the ledger
+``SignalDraft`` is what a signal source makes of a delivery. ``Signal`` is the draft once the ledger
 has given it an id, a number and an order key. A signal says nothing about any follower.
 """
 
@@ -16,11 +16,12 @@ from engine.domain.identifiers import SignalId, StrategyId, Symbol
 
 
 class Action(Enum):
-    """What the master asks for. What reduces risk is always taken; entries may be switched off.
+    """What the master asks for. Actions that reduce risk are always taken; entries may be switched
+    off.
 
-    ``reduce`` closes a fraction of each follower's own share; ``reverse`` closes the other side and
-    enters ``side`` once it is flat; ``cancel`` takes back resting entries; ``set_protection`` moves
-    stop and target of what is held.
+    ``reduce`` closes a fraction of each follower's own share. ``reverse`` closes the other side and
+    enters ``side`` once the position is flat. ``cancel`` cancels resting entries.
+    ``set_protection`` moves the stop loss and take profit of what is held.
     """
 
     OPEN = "open"
@@ -33,20 +34,20 @@ class Action(Enum):
 
     @property
     def is_entry(self) -> bool:
-        """Tell whether the action can raise exposure."""
+        """Return whether the action can raise exposure."""
         return self in (Action.OPEN, Action.ADD, Action.REVERSE)
 
     @property
     def is_only_entry(self) -> bool:
-        """Tell whether nothing of the action is left to do where entries are off: a reverse still
+        """Return whether nothing of the action is left to do when entries are off; a reverse still
         closes.
         """
         return self in (Action.OPEN, Action.ADD)
 
     @property
     def ends_older_entries(self) -> bool:
-        """Tell whether entries from before it must not be sent any more: it leaves the strategy
-        flat, or takes its orders back.
+        """Return whether older entries must not be sent any more: the action leaves the strategy
+        flat, or cancels its orders.
         """
         return self in (Action.CLOSE, Action.REVERSE, Action.CANCEL)
 
@@ -59,19 +60,19 @@ class PositionSide(Enum):
 
     @property
     def opposite(self) -> "PositionSide":
-        """Return the other direction."""
+        """Return the opposite direction."""
         return PositionSide.SHORT if self is PositionSide.LONG else PositionSide.LONG
 
 
 class OrderType(Enum):
-    """How the order meets the book."""
+    """The type of an order."""
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
 
 
 class SizeMode(Enum):
-    """Who decides the size: each follower's own sizing, a multiple of the master's quantity, or
+    """What decides the size: the follower's own sizing, a multiple of the master's quantity, or
     (reduce) a fraction of what is held.
     """
 
@@ -82,10 +83,10 @@ class SizeMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SignalSize:
-    """Say what the master tells about size.
+    """The size that a signal carries.
 
-    ``quantity`` is the master's own, present exactly when mode is QUANTITY. ``fraction`` is the
-    part of each follower's share to close, above 0 and below 1, present exactly when mode is
+    ``quantity`` is the master's own, present exactly when the mode is QUANTITY. ``fraction`` is the
+    part of each follower's share to close, above 0 and below 1, present exactly when the mode is
     FRACTION.
     """
 
@@ -108,12 +109,12 @@ class SignalSize:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Hold what an alert says that helps to put it in order; alerts of one moment come in either
-    order, and carry no number.
+    """Facts in an alert that help to order it; alerts of one moment arrive in any order and carry
+    no number.
 
-    ``came_from``: the side that the sender says it held before, None where it does not say or
-    ``was_flat``; ``seems_from``: what its word suggests where it does not say. ``is_bare``: it told
-    an order alone and no position, so that nobody can say what its ``buy`` meant.
+    ``came_from`` is the side the sender says it held before, None if it does not say or
+    ``was_flat``. ``seems_from`` is what its wording suggests if it does not say. ``is_bare`` means
+    that it names an order and no position, so nobody can say what its ``buy`` meant.
     """
 
     came_from: PositionSide | None = None
@@ -124,19 +125,18 @@ class AlertFacts:
 
 @dataclass(frozen=True, slots=True)
 class SignalDraft:
-    """Hold one parsed instruction before it is recorded.
+    """One parsed instruction before it is recorded.
 
-    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever; with ``repeats_s``
-    the same key is a repetition only for so many seconds after the signal was received, and a new
-    signal later: for senders that have no id of their own. ``sent_at`` is the sender's clock (UTC)
-    or None where none was sent. ``price`` is the price the master saw (MARKET) or the limit
-    (LIMIT). ``side`` is required for an entry; on a close it narrows the close to that side.
-    ``is_test`` runs everything and cannot reach an exchange. ``no_stop_loss`` and
-    ``no_take_profit`` take that protection away (set_protection only); one that is not named stays
-    as it is.
+    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever. With ``repeats_s``
+    the same key is a repetition only within that many seconds after the signal was received, and a
+    new signal later: for senders without ids of their own. ``sent_at`` is the sender's clock (UTC),
+    None if none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT).
+    ``side`` is required for an entry; on a close it narrows the close to that side. ``is_test``
+    runs everything and cannot reach an exchange. ``no_stop_loss`` and ``no_take_profit`` remove
+    that protection (set_protection only); a kind that is not named stays as it is.
 
-    ``alert`` is there for senders whose messages may overtake each other. ``ignored_fields`` counts
-    what the source did not know in the body; it is no part of the instruction.
+    ``alert`` is for senders whose messages may overtake each other. ``ignored_fields`` counts the
+    fields in the body that the source did not know; it is no part of the instruction.
     """
 
     dedupe_key: str
@@ -161,7 +161,9 @@ class SignalDraft:
 
     @property
     def closing_half(self) -> "SignalDraft":
-        """Return what a reverse closes, as a close of its own: for where its entry may not be sent."""
+        """Return the closing half of a reverse as a close of its own, for when its entry may not be
+        sent.
+        """
         assert self.side is not None, "SignalDraft refuses a reverse without a side"
         return replace(
             self,
@@ -221,7 +223,7 @@ class SignalDraft:
 
 
 OrderKey = NewType("OrderKey", str)
-"""A sortable text: the later of two signals of one strategy has the greater key. The empty text is
+"""A sortable text: of two signals of one strategy, the later has the greater key. The empty text is
 before every signal.
 """
 
@@ -229,12 +231,12 @@ NO_ORDER_KEY = OrderKey("")
 
 
 FIRST_ORDER_KEY = OrderKey("0")
-"""The key before every signal's: that of an entry which came too late to be sent anywhere."""
+"""The key before every signal's: that of an entry that came too late to be sent anywhere."""
 
 
 def after(key: OrderKey) -> OrderKey:
-    """Return the key right behind ``key`` and before every other: that of the entry of a reverse,
-    whose exit has ``key``.
+    """Return the key right behind ``key`` and before every other: the key of a reverse's entry, if
+    ``key`` is that of its exit.
     """
     return OrderKey(key + ".1")
 
@@ -242,15 +244,15 @@ def after(key: OrderKey) -> OrderKey:
 def order_key(rank: int, at_us: int, ledger_number: int) -> OrderKey:
     """Build an order key: by rank first, then time in microseconds, then the ledger's number.
 
-    Ranks are from old ledgers, where they were the senders' own numbers; a new signal takes the one
-    that it stands behind.
+    Ranks come from old ledgers, where they were the senders' own numbers; a new signal takes the
+    rank of the one it follows.
     """
     return OrderKey(f"{rank:019d}.{at_us:019d}.{ledger_number:012d}")
 
 
 def behind(newest: OrderKey, at_us: int, ledger_number: int) -> OrderKey:
-    """Build the key of a new signal that stands behind ``newest`` and so behind all;
-    ``ledger_number`` is the greatest so far.
+    """Build the key of a new signal behind ``newest`` and so behind all others; ``ledger_number``
+    is the greatest so far.
     """
     if newest == NO_ORDER_KEY:
         return order_key(0, at_us, ledger_number)
@@ -259,21 +261,20 @@ def behind(newest: OrderKey, at_us: int, ledger_number: int) -> OrderKey:
 
 
 def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
-    """Build the key of a new signal that stands before ``key`` and behind all that stands before it
-    already.
+    """Build the key of a new signal right before ``key`` and behind everything already before it.
 
-    Every recorded key ends with a ledger number. One less, and something behind it that is greater
-    than what ``after`` appends, lies between the two; ``ledger_number`` is the greatest so far, so
-    that it lies behind whatever was put there before.
+    Every recorded key ends with a ledger number. One less than that number, plus a suffix greater
+    than what ``after`` appends, lies between the two. ``ledger_number`` is the greatest so far, so
+    the key lies behind whatever was put there before.
     """
     stem, _, number = key.rpartition(".")
     return OrderKey(f"{stem}.{int(number) - 1:012d}.5.{ledger_number:012d}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """Hold one recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped to
-    not lie after receipt.
+    """One recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped so that
+    it is never after receipt.
     """
 
     id: SignalId
@@ -286,7 +287,7 @@ class Signal:
 
     @property
     def entry_key(self) -> OrderKey:
-        """Return the order key of the entry that this signal asks for; that of a reverse stands
-        right behind its own exit's.
+        """Return the order key of the entry that this signal asks for; a reverse's entry comes
+        right behind its own exit.
         """
         return after(self.order_key) if self.draft.action is Action.REVERSE else self.order_key

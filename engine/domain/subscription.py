@@ -5,6 +5,7 @@ value is a ceiling.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from engine.domain.amounts import (
     Money,
@@ -30,35 +31,35 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FixedMargin:
-    """Put ``margin`` of own money behind every entry: quantity = margin x leverage / price."""
+    """``margin`` of the account's own money for every entry: quantity = margin x leverage / price."""
 
     margin: Money
 
 
 @dataclass(frozen=True, slots=True)
 class FixedNotional:
-    """Enter with a position worth ``notional``: quantity = notional / price."""
+    """A position worth ``notional`` for every entry: quantity = notional / price."""
 
     notional: Money
 
 
 @dataclass(frozen=True, slots=True)
 class FixedQuantity:
-    """Enter with the same quantity every time."""
+    """The same quantity for every entry."""
 
     quantity: Quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """Enter with ``factor`` x the quantity that the master's signal names."""
+    """``factor`` x the quantity that the master's signal names."""
 
     factor: Ratio
 
 
 @dataclass(frozen=True, slots=True)
 class EquityShare:
-    """Put ``share`` of the account's equity behind every entry: quantity = share x equity x
+    """``share`` of the account's equity as margin for every entry: quantity = share x equity x
     leverage / price. At most 1.
     """
 
@@ -67,8 +68,8 @@ class EquityShare:
 
 @dataclass(frozen=True, slots=True)
 class StopDistance:
-    """Lose ``risk`` of the account's equity if the signal's stop is hit: quantity = risk x equity /
-    |price - stop|. At most 1.
+    """A loss of ``risk`` of the account's equity if the signal's stop is hit: quantity = risk x
+    equity / |price - stop|. At most 1.
     """
 
     risk: Ratio
@@ -78,7 +79,7 @@ Sizing = FixedMargin | FixedNotional | FixedQuantity | Multiplier | EquityShare 
 
 
 class LeverageMode(Enum):
-    """How the master's leverage is taken over."""
+    """How the master's leverage is applied."""
 
     CAPPED = "capped"
     """The signal's leverage, at most ``value``."""
@@ -90,8 +91,8 @@ class LeverageMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeveragePolicy:
-    """Say which leverage an entry gets; ``value`` is the ceiling that the follower agreed to (or
-    the fixed leverage).
+    """The leverage of an entry; ``value`` is the ceiling that the follower agreed to (or the fixed
+    leverage).
     """
 
     mode: LeverageMode
@@ -115,15 +116,16 @@ _COUNT_LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """Cap what one account may carry; None means there is no such cap. The strictest of operator,
-    master and follower holds.
+    """Caps on what one account may carry; None means no cap. The strictest of operator, master and
+    follower holds.
 
     ``order_notional``: one entry. ``symbol_notional``: everything this engine holds in one symbol,
-    in flight included. ``account_notional``: everything this engine holds. ``account_margin``:
-    initial margin of everything this engine holds. ``daily_loss``: equity lost since the trading
-    day began. ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry older
-    than this is EXPIRED. ``drawdown_percent``: equity below its highest. ``slippage_bps``: how much
-    worse, in basis points, the price of a market entry may be than the one that the signal names.
+    orders in flight included. ``account_notional``: everything this engine holds.
+    ``account_margin``: initial margin of everything this engine holds. ``daily_loss``: equity lost
+    since the trading day began. ``open_positions``: symbols held at the same time. ``entry_age_s``:
+    an entry older than this is EXPIRED. ``drawdown_percent``: equity below its peak.
+    ``slippage_bps``: how much worse, in basis points, the price of a market entry may be than the
+    price that the signal names.
     """
 
     order_notional: Money | None = None
@@ -152,11 +154,11 @@ class BelowMinimum(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CopyPolicy:
-    """Hold everything one follower agreed to for one strategy.
+    """Everything one follower agreed to for one strategy.
 
-    ``symbols`` empty means every symbol of the strategy at the time of subscribing has been written
-    out elsewhere; the planner treats an empty set as "none agreed". ``allow_own_position`` lets
-    entries in where the owner has a position of his own.
+    An empty ``symbols`` means that no symbol is agreed: the caller writes out all symbols of the
+    strategy at the time of subscribing. ``allow_own_position`` permits entries where the owner has
+    a position of their own.
     """
 
     mode: Mode
@@ -169,22 +171,35 @@ class CopyPolicy:
 
 
 class SubscriptionState(Enum):
-    """Whether an agreement takes entries now. Whatever it is, exits are always copied."""
+    """Whether a subscription takes entries now. Exits are copied in every state."""
 
     ACTIVE = "active"
     PAUSED = "paused"
     """The follower paused this strategy."""
     LEFT = "left"
-    """The follower left it; what it opened may still be held until it is closed."""
+    """The follower left; what the strategy opened may be held until it is closed."""
     CONSENT = "consent"
     """The master changed the terms, and the follower has not agreed to them yet."""
     STRATEGY_PAUSED = "strategy_paused"
     """The master paused, retired or withdrew the strategy."""
 
 
-@dataclass(frozen=True, slots=True)
+_S = SubscriptionState
+
+SUBSCRIPTION_MOVES: Final[Mapping[SubscriptionState, frozenset[SubscriptionState]]] = {
+    _S.ACTIVE: frozenset({_S.PAUSED, _S.LEFT}),
+    _S.PAUSED: frozenset({_S.ACTIVE, _S.LEFT}),
+    # Agreed to anew, or paused at once.
+    _S.LEFT: frozenset({_S.ACTIVE, _S.PAUSED}),
+    # Never stored: the strategy says so while the agreement is active.
+    _S.CONSENT: frozenset(),
+    _S.STRATEGY_PAUSED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """Tie one account to one strategy under a policy."""
+    """One account's subscription to one strategy under a policy."""
 
     id: str
     account: AccountId
@@ -201,7 +216,7 @@ SIZING_FIELD = {
     "equity_share": "share",
     "stop_distance": "risk",
 }
-"""The one field that each mode of sizing has beside ``mode``."""
+"""The one field that each sizing mode has besides ``mode``."""
 
 
 def parse_sizing(table: object, field: str = "sizing") -> Sizing:
@@ -280,7 +295,7 @@ def write_leverage(policy: LeveragePolicy) -> dict[str, str]:
 
 
 def parse_limits(table: object, field: str = "limits") -> RiskLimits:
-    """Read a table of risk limits; unknown names are refused, absent ones mean no cap."""
+    """Read a table of risk limits; refuse unknown names. An absent name means no cap."""
     if not isinstance(table, Mapping):
         raise InvalidValue(field, 'a table such as { order_notional = "500" }', table)
     _only(table, {*_MONEY_LIMITS, *_COUNT_LIMITS}, field)

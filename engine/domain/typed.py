@@ -1,9 +1,9 @@
-"""Numbers as people type them: what can be read in one way only is read, everything else is refused
+"""Numbers as people type them: a text with exactly one reading is read; anything else is refused
 with what to type instead.
 
-The point is the decimal mark of every page and file here. A decimal comma and the thousands of five
-countries are read where the rest of the number leaves no doubt (``1.234,56``, ``1 234,56``,
-``1'234.56``, ``1,23,456.78``); ``1,234`` does not, and is refused. Files are read by
+The point is the decimal mark of every page and file here. A decimal comma and the digit grouping of
+five countries are read if the rest of the number leaves no doubt (``1.234,56``, ``1 234,56``,
+``1'234.56``, ``1,23,456.78``); ``1,234`` leaves doubt and is refused. Files are read by
 ``amounts.parse_decimal`` alone, signals by ``wording.read_number``, as programs write numbers.
 """
 
@@ -26,8 +26,8 @@ _LAKHS: Final = re.compile(r"[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}")
 
 
 def typed_number(text: str, field: str) -> str:
-    """Write what was typed as a plain decimal number; raises InvalidValue where it is none, or can
-    be read in two ways.
+    """Return a typed number as a plain decimal number; raises InvalidValue if it is none or has two
+    readings.
     """
     shown = text.translate(_BLANKS).strip()
     if len(shown) > CHARACTERS_MAX:
@@ -81,7 +81,7 @@ def _is_grouped(whole: str, mark: str) -> bool:
 
 
 def _is_ours(text: str) -> bool:
-    """Tell whether a text is a number as this place writes it: 1.234 is no thousand here."""
+    """Return whether a text is a number in our own notation: here 1.234 is not a grouped thousand."""
     return text.count(".") == 1
 
 
@@ -90,8 +90,8 @@ def _is_digits(text: str) -> bool:
 
 
 def _in_latin_digits(text: str) -> str | None:
-    """Return a number that was typed in other digits, such as full-width or Arabic ones, in ours;
-    None where it is none even so.
+    """Return a number typed in other digits, such as full-width or Arabic ones, in Latin digits;
+    None if it is still no number.
     """
     digits = [unicodedata.decimal(each, None) for each in text]
     latin = "".join(

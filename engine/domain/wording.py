@@ -1,8 +1,8 @@
-"""How senders write what is meant: numbers of other programs, names in other cases, names with a
-slip of the finger. Pure.
+"""How senders write things: numbers from other programs, names in other cases, misspelt names.
+Pure.
 
-A number is read only where it can mean one thing. ``65,000`` may be sixty-five or sixty-five
-thousand, so it is refused; ``65,000.5`` is one number in every country.
+A number is read only if it has one meaning. ``65,000`` may be sixty-five or sixty-five thousand, so
+it is refused; ``65,000.5`` is the same number in every country.
 """
 
 import json
@@ -24,10 +24,10 @@ _EXPECTED: Final = "a number with a point before its decimals, such as 65000.5"
 
 
 def read_number(value: object, field: str) -> Decimal:
-    """Read a number as programs write it: plain, ``6.5e4``, ``65,000.5``, with the noise of a
-    float; raises InvalidValue.
+    """Read a number as programs write it: plain, ``6.5e4``, ``65,000.5``, with float noise; raises
+    InvalidValue.
 
-    It is rounded to 12 decimals, the finest that is kept; a float is refused like everywhere.
+    It is rounded to 12 decimals, the finest that is kept. A float is refused, as everywhere.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise InvalidValue(field, _EXPECTED, value)
@@ -47,19 +47,19 @@ def read_number(value: object, field: str) -> Decimal:
 
 
 def squashed(name: str) -> str:
-    """Write a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are
+    """Return a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are
     one name.
     """
     return re.sub(r"[\s_-]", "", name).lower()
 
 
 def meant_instead(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that ``name`` is a slip of, None where it is one of them or far from
-    all.
+    """Return the known name that ``name`` misspells; None if it is a known name or far from all of
+    them.
 
-    Names are compared as ``squashed``. A slip is one letter too many, missing, other or swapped;
-    two in names of eight letters or more. Known names of fewer than four letters are too short to
-    tell.
+    Names are compared as ``squashed``. A slip is one extra, missing, wrong or swapped letter; two
+    slips are allowed in names of eight letters or more. Known names of fewer than four letters are
+    too short to decide.
     """
     said = squashed(name)
     return None if len(said) > _CHARS_MAX else _meant(said, tuple(known))
@@ -79,7 +79,7 @@ def _meant(said: str, known: tuple[str, ...]) -> str | None:
 
 
 def _slips(one: str, other: str, most: int) -> bool:
-    """Tell whether ``one`` becomes ``other`` by at most ``most`` slips."""
+    """Return whether at most ``most`` slips turn ``one`` into ``other``."""
     if abs(len(one) - len(other)) > most:
         return False
     before: list[int] = []
@@ -97,7 +97,7 @@ def _slips(one: str, other: str, most: int) -> bool:
 
 
 def json_fault(error: json.JSONDecodeError) -> str:
-    """Say what is wrong with a JSON text and where, without repeating any of it."""
+    """Return what is wrong with a JSON text and where, without repeating any of it."""
     text, at = error.doc, error.pos
     before = text[:at].rstrip()
     if at >= len(text.rstrip()):

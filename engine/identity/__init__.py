@@ -1,3 +1,3 @@
-"""Who somebody is: passwords, second factors, recovery codes and the signed references of sessions.
+"""Identity: passwords, second factors, recovery codes and the signed references of sessions.
 Nothing here stores anything.
 """

@@ -1,9 +1,9 @@
 """The signed references that browsers carry: a session cookie is a JWT that names a session and
 proves nothing else.
 
-The database row decides whether the session holds. The algorithm is pinned, the key is found by
+The database row decides whether the session is valid. The algorithm is pinned, the key is found by
 ``kid`` before anything is verified, every claim is required (the library accepts tokens without
-``exp`` by default, PyJWT 2.15), and a token above 1 KiB is not looked at.
+``exp`` by default, PyJWT 2.15), and a token above 1 KiB is not parsed.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ _CLAIMS: Final = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp"]
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Sign and read session references with one key. ``key`` has at least 32 bytes."""
+    """A signer and reader of session references with one key. ``key`` has at least 32 bytes."""
 
     key: Secret
 
     @property
     def kid(self) -> str:
-        """Return what names the key, without saying anything about it."""
+        """Return an id of the key that reveals nothing about it."""
         return hashlib.blake2b(self._bytes, person=b"rexalgo/jwt/kid1", digest_size=4).hexdigest()
 
     @property
@@ -59,8 +59,8 @@ class References:
         )
 
     def read(self, token: str, now: datetime) -> str | None:
-        """Return the ``sid`` of a reference; None for anything that this place did not write, or
-        that has run out at ``now``.
+        """Return the ``sid`` of a reference; None for anything that this installation did not
+        write, or that has expired at ``now``.
         """
         if not 0 < len(token) <= BYTES_MAX:
             return None
@@ -99,19 +99,19 @@ class References:
         return hmac.new(key, sid.encode(), hashlib.sha256).hexdigest()
 
     def is_csrf_token(self, sid: str, told: str) -> bool:
-        """Tell whether a form's token is this session's, in constant time."""
+        """Return whether a form's token is this session's, in constant time."""
         return hmac.compare_digest(
             self.csrf_token(sid).encode(), told.encode(errors="surrogatepass")
         )
 
 
 def new_secret_id() -> str:
-    """Make an id that is a capability: 256 random bits."""
+    """Create an id that is a capability: 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def capability_hash(secret_id: str) -> bytes:
-    """Return what is stored of such an id."""
+    """Return the stored form of such an id."""
     return hashlib.sha256(
         b"rexalgo/capability/v1|" + secret_id.encode(errors="surrogatepass")
     ).digest()

@@ -19,11 +19,11 @@ from engine.ports.secret import Secret
 STEP_S: Final = 30
 DRIFT_STEPS: Final = 1
 RECOVERY_CODES: Final = 10
-_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without the characters that people confuse
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without easily confused characters
 
 
 def new_totp_secret() -> Secret:
-    """Make a secret for an authenticator app."""
+    """Create a secret for an authenticator app."""
     return Secret(pyotp.random_base32())
 
 
@@ -41,8 +41,8 @@ def parse_totp_secret(text: str, field: str = "secret") -> Secret:
 
 
 def totp_step(secret: Secret, code: str, now: datetime, used: int) -> int | None:
-    """Return the time step that a code belongs to, None for a wrong one; one step of drift, and
-    none up to ``used`` again.
+    """Return the time step that a code belongs to, None for a wrong code. It allows one step of
+    drift, and no step up to ``used`` again.
     """
     digits = "".join(code.split())
     if len(digits) != 6 or not (digits.isascii() and digits.isdigit()):
@@ -64,7 +64,7 @@ def totp_address(secret: Secret, name: str, place: str) -> str:
 
 
 def qr_svg(text: str) -> str:
-    """Draw a QR code as an SVG element without inline style."""
+    """Return a QR code as an SVG element without inline style."""
     drawn = io.BytesIO()
     segno.make(text, error="m").save(
         drawn, kind="svg", xmldecl=False, svgns=True, scale=5, border=3, dark="#000", light="#fff"
@@ -73,14 +73,14 @@ def qr_svg(text: str) -> str:
 
 
 def qr_terminal(text: str) -> str:
-    """Draw a QR code for a terminal."""
+    """Return a QR code for a terminal."""
     drawn = io.StringIO()
     segno.make(text, error="m").terminal(out=drawn, compact=True)
     return drawn.getvalue()
 
 
 def new_recovery_codes() -> list[Secret]:
-    """Make ten one-time codes of about 59 bits each, such as ``k7mq-x2np-9rtd``."""
+    """Create ten one-time codes of about 59 bits each, such as ``k7mq-x2np-9rtd``."""
     return [
         Secret("-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)))
         for _ in range(RECOVERY_CODES)

@@ -1,3 +1,1 @@
-"""Keys: the root key file, the vault, and what lies sealed in the ledger. Only this package
-encrypts.
-"""
+"""Keys: the root key file, the vault, and what is sealed in the ledger. Only this package encrypts."""

@@ -1,9 +1,9 @@
-"""The root keys where they lie: one line of ``.env``, or a file of their own, read again and
-replaced whole while a server runs.
+"""The stored root keys: one line of ``.env``, or a file of their own, read again and replaced whole
+while a server runs.
 
-What always holds: the file is the old one or the new one after a crash, of mode 0600, and of the
-owner it had; nothing else in it changes; a place whose keys are in the environment is never written
-to; what a killed writer left beside it, with keys in it, is removed.
+What always holds: after a crash the file is the old one or the new one, of mode 0600, with the same
+owner; nothing else in it changes; an installation whose keys are in the environment is never
+written to; leftovers of a killed writer beside it, with keys in them, are removed.
 """
 
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -15,12 +15,12 @@ _NAME = "ENCRYPTION_KEY"
 
 
 class KeyFileError(RexAlgoError):
-    """Say that the root keys cannot be read or written where they lie: nothing was changed."""
+    """Raised when the stored root keys cannot be read or written: nothing was changed."""
 
 
 def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
-    """Read the root keys as they lie there now; ``given`` is what the process was started with, and
-    all there is without a file.
+    """Read the root keys as stored now; ``given`` is what the process was started with, and all
+    there is without a file.
     """
     if given is None or place is None:
         raise RexAlgoError(
@@ -48,8 +48,8 @@ def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
 
 
 def write_keys(place: SecretPlace, keys: Secret) -> None:
-    """Replace the root keys where they lie; raises KeyFileError and then nothing was changed. The
-    caller holds the folder's lock.
+    """Replace the stored root keys; raises KeyFileError and then nothing was changed. The caller
+    holds the folder's lock.
     """
     if place.file is None:
         raise KeyFileError(
@@ -73,7 +73,7 @@ def write_keys(place: SecretPlace, keys: Secret) -> None:
 
 
 def _why(error: Exception) -> str:
-    """Say why without what was found there: it may be a key."""
+    """Return the reason without what was found: it may be a key."""
     match error:
         case InvalidValue():
             return (

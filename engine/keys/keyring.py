@@ -1,8 +1,8 @@
-"""The vault of this process, and how it learns of other root keys without a restart.
+"""The vault of this process, and how it learns new root keys without a restart.
 
-What always holds: keys are taken over only after they proved, by the ledger's canaries, that they
-open everything the ledger needs; a file that lost a key changes nothing here. Who holds the
-folder's lock is the only one that writes the keys.
+What always holds: keys are adopted only after the ledger's canaries prove that they open everything
+the ledger needs; a file that lost a key changes nothing here. Only the holder of the folder's lock
+writes the keys.
 """
 
 from engine.keys.key_file import read_keys, write_keys
@@ -15,8 +15,8 @@ from engine.settings.secrets import SecretPlace
 
 
 class Keyring:
-    """Hold the vault; ``given`` are the root keys that the process was started with, ``place`` is
-    where they lie.
+    """The holder of the vault; ``given`` are the root keys that the process was started with,
+    ``place`` is where they are stored.
     """
 
     def __init__(
@@ -30,18 +30,20 @@ class Keyring:
 
     @property
     def place(self) -> SecretPlace | None:
-        """Return where the root keys lie."""
+        """Return where the root keys are stored."""
         return self._place
 
     @property
     def vault(self) -> Vault:
-        """Return the vault, which was opened before."""
+        """Return the vault, which must be open."""
         assert self._vault is not None
         return self._vault
 
     @property
     def in_use(self) -> str | None:
-        """Return the kid that this process uses for what is new; None where it opened no vault yet."""
+        """Return the kid that this process uses for new data; None if it has not opened a vault
+        yet.
+        """
         return None if self._vault is None else self._vault.active_kid
 
     async def open(self) -> Vault:
@@ -51,8 +53,8 @@ class Keyring:
         return await self.renew() if self._vault is None else self._vault
 
     async def renew(self) -> Vault:
-        """Take over the root keys as they lie there now; raises KeyFileError or VaultError, and
-        then the vault stays as it was.
+        """Adopt the root keys as stored now; raises KeyFileError or VaultError, and then the vault
+        stays as it was.
         """
         self._vault = await open_vault(
             self._ledger, read_keys(self._place, self._given), self._clock.now()
@@ -60,18 +62,18 @@ class Keyring:
         return self._vault
 
     def kids(self) -> list[str]:
-        """Read which root keys lie there now, the active one first."""
+        """Read the kids of the stored root keys, the active one first."""
         return list(parse_root_keys(read_keys(self._place, self._given)).by_kid)
 
     async def put_first(self, key: str) -> Vault:
-        """Write another root key in front of those that lie there, and take it over."""
+        """Write another root key in front of the stored ones, and adopt it."""
         assert self._place is not None
         write_keys(self._place, with_root_key_first(read_keys(self._place, self._given), key))
         return await self.renew()
 
     def erase(self, kid: str) -> None:
-        """Write the root keys without one of them; the vault holds it no more already, for the
-        ledger says that it is disabled.
+        """Write the root keys without one of them; the vault no longer holds it, because the ledger
+        has it as disabled.
         """
         assert self._place is not None
         write_keys(self._place, without_root_key(read_keys(self._place, self._given), kid))

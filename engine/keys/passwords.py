@@ -1,4 +1,4 @@
-"""Passwords as Argon2id hashes, made in threads of their own: at most two at once, so that signing
+"""Passwords as Argon2id hashes, computed in separate threads: at most two at once, so that signing
 in never starves the loop.
 
 One hash takes about 0.1 s and 64 MiB (measured on two cores). An unknown person costs the same time
@@ -34,7 +34,7 @@ _COMMON: Final = frozenset(
 
 def check_password(text: str, name: str = "", field: str = "password") -> Secret:
     """Return a password that may be chosen; raises InvalidValue for one that is short, over-long,
-    known, or the person's name.
+    common, or the person's name.
     """
     if not CHARACTERS_MIN <= len(text) <= CHARACTERS_MAX:
         raise InvalidValue(
@@ -55,14 +55,14 @@ def check_password(text: str, name: str = "", field: str = "password") -> Secret
 
 
 class Passwords:
-    """Hash and verify in threads. Made once for a process."""
+    """A hasher and verifier that works in threads. Created once per process."""
 
     def __init__(self) -> None:
         self._threads = trio.CapacityLimiter(2)
         self._nobody: bytes | None = None
 
     async def hash(self, password: Secret) -> str:
-        """Return the hash of a password with a salt of its own."""
+        """Return the hash of a password with a fresh salt."""
         made: bytes = await self._run(
             lambda: pwhash.argon2id.str(
                 _bytes(password), opslimit=_OPERATIONS, memlimit=_MEMORY_BYTES
@@ -71,8 +71,8 @@ class Passwords:
         return made.decode()
 
     async def verify(self, hashed: str | None, password: Secret) -> bool:
-        """Tell whether a password is that of a hash; None (nobody, or no password yet) takes as
-        long and is never true.
+        """Return whether a password matches a hash; None (nobody, or no password yet) takes as long
+        and never matches.
         """
         if hashed is None and self._nobody is None:
             self._nobody = (await self.hash(Secret("nobody has this one"))).encode()

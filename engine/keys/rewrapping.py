@@ -2,14 +2,14 @@
 and the audit keys of older root keys.
 
 Theory. Two things outlive a root key without being sealed under it: both are derived from it. The
-fingerprint of an exchange login finds its account again; it is computed anew from the login that is
-stored. A row of the audit is sealed with a key derived from the root key of its day, and may never
-be written again; so that derived key is kept, sealed under the active root key, and the chain
-verifies without the old one.
+fingerprint of an exchange login finds its account again; it is computed again from the stored
+login. An audit row is sealed with a key derived from the root key of its day, and may never be
+written again; so that derived key is kept, sealed under the active root key, and the chain verifies
+without the old one.
 
 What always holds: a batch and the cursor that moved past it are one transaction, at most ``BATCH``
 rows each, so that a kill leaves whole batches behind and signals are recorded between them; what
-does not open stays where it is and is counted, never skipped in silence. Fields need nothing: they
+does not open stays where it is and is counted, never skipped silently. Fields need nothing: they
 are sealed under data keys, which stay the same.
 """
 
@@ -44,23 +44,21 @@ _LOG = logging.getLogger("rexalgo.keys")
 
 
 def left_under_others(db: Database, kid: str) -> Mapping[str, Mapping[str, int]]:
-    """Count by kid and kind what still needs another root key than ``kid``; empty when nothing
-    does.
-    """
+    """Count by kid and kind what still needs a root key other than ``kid``; empty if nothing does."""
     return {other: counts for other, counts in counts_under(db).items() if other != kid}
 
 
 def begin(db: Database, vault: Vault, now: datetime) -> bool:
-    """Begin the rewrap to the active root key, or go on with it, and keep the audit keys of the
-    others; True for the first time.
+    """Start or continue the rewrap to the active root key, and keep the audit keys of the others;
+    return True the first time.
     """
     keep_audit_keys(db, vault)
     return begin_rewrap(db, vault.active_kid, now)
 
 
 def keep_audit_keys(db: Database, vault: Vault) -> None:
-    """Keep the audit key of every root key but the active one under the active one, so that the
-    chain verifies without them.
+    """Keep the audit key of every other root key under the active one, so that the chain verifies
+    without them.
     """
     active, kept = vault.active_kid, kept_audit_keys(db)
     for kid, (under, sealed) in kept.items():
@@ -72,15 +70,15 @@ def keep_audit_keys(db: Database, vault: Vault) -> None:
 
 
 def move_batch(db: Database, vault: Vault, at: RewrapRow) -> bool:
-    """Move the next rows of the part that the rewrap stands in, and its cursor with them; False
-    when the last part is through.
+    """Move the next rows of the rewrap's current part, and its cursor with them; return False once
+    the last part is done.
     """
     rows, moved = _MOVES[at.part](db, vault, at.cursor)
     if len(rows) == BATCH:
-        advance_rewrap(db, at.kid, at.part, rows[-1], moved)
+        advance_rewrap(db, kid=at.kid, part=at.part, cursor=rows[-1], moved=moved)
         return True
     later = PARTS[PARTS.index(at.part) + 1 :]
-    advance_rewrap(db, at.kid, later[0] if later else PARTS[0], "", moved)
+    advance_rewrap(db, kid=at.kid, part=later[0] if later else PARTS[0], cursor="", moved=moved)
     return bool(later)
 
 
@@ -118,8 +116,8 @@ def _logins(db: Database, vault: Vault, after: str) -> tuple[list[str], int]:
 
 
 def _declared_logins(db: Database, vault: Vault, after: str) -> tuple[list[str], int]:
-    """Mark a declared login anew while it is the one that is stored; one that a person replaced is
-    forgotten, which says the same.
+    """Mark a declared login again while it is the stored one; forget one that a person replaced,
+    which says the same.
     """
     rows, moved = declared_under_others(db, vault.active_kid, after, BATCH), 0
     for name, marked in rows:

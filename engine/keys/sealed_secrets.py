@@ -1,5 +1,5 @@
-"""Between ledger and vault: what the ledger keeps sealed is opened here, for the moment of use, and
-sealed here before it is kept.
+"""Between ledger and vault: what the ledger keeps sealed is opened here for the moment of use, and
+sealed here before it is stored.
 
 What always holds: a secret opens only in the row, owner and row version it was sealed for; nothing
 is cached (opening costs about ten microseconds); no message names more than table, column and row.
@@ -39,12 +39,12 @@ _COLUMN: Final = "sealed"
 
 
 async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | None = None) -> Vault:
-    """Make the vault and prove that it has every root key this ledger needs; remember the keys that
-    are new, as seen first at ``now``.
+    """Open the vault and prove that it has every root key this ledger needs; record new keys as
+    first seen at ``now``.
 
-    A root key that was disabled is left out, although it may still lie there. Raises VaultError for
-    an unfit key, and naming the kid that is missing, is another key than the one before, or stands
-    first and was disabled.
+    A disabled root key is left out, even if it is still stored. Raises VaultError for an unfit key,
+    and naming the kid if it is missing, differs from the key seen before, or is first though
+    disabled.
     """
     keys, disabled = parse_root_keys(encryption_key), disabled_kids(ledger.db)
     if keys.active in disabled:
@@ -70,8 +70,8 @@ async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | Non
 
 
 def audit_key_of(db: Database, vault: Vault, kid: str) -> bytes:
-    """Return the audit key of a root key, from that key or, where it is gone, as it was kept;
-    raises VaultError where it is neither.
+    """Return the audit key of a root key, from that key or, if it is gone, as it was kept; raises
+    VaultError if there is neither.
     """
     kept = kept_audit_keys(db).get(kid)
     if kid in vault.kids or kept is None:
@@ -84,7 +84,7 @@ def audit_key_of(db: Database, vault: Vault, kid: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
-    """Hold a person who is not in the ledger yet, with the wrapped data key to store."""
+    """A person who is not in the ledger yet, with the wrapped data key to store."""
 
     name: str
     key: PersonKey
@@ -96,7 +96,7 @@ class NewPerson:
 
 
 def new_person(vault: Vault, name: str) -> NewPerson:
-    """Make a person with an id and a data key of their own; the caller inserts it."""
+    """Create a person with a fresh id and data key; the caller inserts it."""
     wrapped = vault.new_data_key(f"per_{secrets.token_hex(16)}")
     return NewPerson(
         name, PersonKey(PersonId(wrapped.person), wrapped.id, wrapped.kid, wrapped.blob)
@@ -117,18 +117,30 @@ def seal_credentials(
     row_version: int,
     credentials: Mapping[str, Secret],
 ) -> bytes:
-    """Seal an account's credentials for exactly this account and row version; ``key`` is its
+    """Seal an account's credentials for exactly this account and row version; ``key`` is the
     person's.
     """
-    place = FieldPlace("account", _COLUMN, account, key.person, row_version)
+    place = FieldPlace(
+        table="account",
+        column=_COLUMN,
+        primary_key=account,
+        owner=key.person,
+        row_version=row_version,
+    )
     return vault.seal(_data_key(vault, key), Secret(_as_text(credentials)), place)
 
 
 def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[str, Secret]:
-    """Open an account's credentials by field name; raises VaultError when row, owner or version is
+    """Open an account's credentials by field name; raises VaultError if row, owner or version is
     not what was sealed.
     """
-    place = FieldPlace("account", _COLUMN, row.id, row.person, row.row_version)
+    place = FieldPlace(
+        table="account",
+        column=_COLUMN,
+        primary_key=row.id,
+        owner=row.person,
+        row_version=row.row_version,
+    )
     opened = vault.open(_data_key(vault, person_key(db, row.person)), row.sealed, place)
     return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
 
@@ -136,10 +148,10 @@ def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[
 def credentials_print(
     vault: Vault, exchange: str, credentials: Mapping[str, Secret], kid: str | None = None
 ) -> str:
-    """Compute ``kid:fingerprint`` of one exchange login: equal for equal logins, and it says
-    nothing without the key.
+    """Compute ``kid:fingerprint`` of one exchange login: equal for equal logins, and meaningless
+    without the key.
 
-    Raises VaultError when ``kid`` is no longer among the root keys.
+    Raises VaultError if ``kid`` is no longer among the root keys.
     """
     chosen = vault.active_kid if kid is None else kid
     return (
@@ -148,9 +160,7 @@ def credentials_print(
 
 
 def login_prints(vault: Vault, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
-    """Compute a login's fingerprint under every root key that is here, that of the active one
-    first.
-    """
+    """Compute a login's fingerprint under every available root key, the active one first."""
     kids = sorted(vault.kids, key=lambda kid: kid != vault.active_kid)
     return [credentials_print(vault, exchange, credentials, kid) for kid in kids]
 
@@ -170,8 +180,8 @@ def seal_totp_secret(vault: Vault, key: PersonKey, row_version: int, secret: Sec
 
 
 def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRow) -> Secret:
-    """Open the secret of a person's authenticator app; raises VaultError, and LookupError where
-    none is set.
+    """Open the secret of a person's authenticator app; raises VaultError, and LookupError if none
+    is set.
     """
     if row.totp_sealed is None:
         raise LookupError(f"person {person} has no second factor")
@@ -183,7 +193,13 @@ def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRo
 
 
 def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
-    return FieldPlace("factor", "totp_sealed", person, person, row_version)
+    return FieldPlace(
+        table="factor",
+        column="totp_sealed",
+        primary_key=person,
+        owner=person,
+        row_version=row_version,
+    )
 
 
 # Webhook secrets
@@ -192,42 +208,55 @@ def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
 def seal_endpoint_secret(
     vault: Vault, key: PersonKey, endpoint: EndpointId, secret: Secret
 ) -> EndpointSecretRow:
-    """Seal a webhook secret as a new row, valid until something replaces it; ``key`` is the
-    owner's. The caller inserts it.
+    """Seal a webhook secret as a new row, valid until replaced; ``key`` is the owner's. The caller
+    inserts it.
     """
     identifier = f"whs_{secrets.token_hex(16)}"
     sealed = vault.seal(
         _data_key(vault, key), secret, _secret_place(endpoint, identifier, key.person, 1)
     )
-    return EndpointSecretRow(identifier, endpoint, key.person, sealed, 1, None)
+    return EndpointSecretRow(
+        id=identifier,
+        endpoint=endpoint,
+        owner=key.person,
+        sealed=sealed,
+        row_version=1,
+        valid_until=None,
+    )
 
 
 def _secret_place(
     endpoint: EndpointId, identifier: str, owner: PersonId, row_version: int
 ) -> FieldPlace:
-    # The endpoint is part of the place, so that a row cannot be lent to another endpoint of the
+    # The endpoint is part of the binding, so that a row cannot be used for another endpoint of the
     # same master.
-    return FieldPlace("endpoint_secret", _COLUMN, f"{endpoint}/{identifier}", owner, row_version)
+    return FieldPlace(
+        table="endpoint_secret",
+        column=_COLUMN,
+        primary_key=f"{endpoint}/{identifier}",
+        owner=owner,
+        row_version=row_version,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointKey:
-    """Hold one opened webhook secret; ``valid_until`` None: until something replaces it."""
+    """One opened webhook secret; ``valid_until`` None: until replaced."""
 
     id: str
     secret: Secret
     valid_until: datetime | None
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether deliveries may still be proven with it."""
+        """Return whether it may still verify deliveries."""
         return self.valid_until is None or self.valid_until > now
 
 
 def endpoint_keys(
     db: Database, vault: Vault, endpoint: EndpointId, now: datetime
 ) -> tuple[EndpointKey, ...]:
-    """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError
-    when one does not open.
+    """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError if
+    one does not open.
     """
     rows = endpoint_secrets(db, endpoint)
     keys = (
@@ -241,8 +270,8 @@ def endpoint_keys(
 def ended_endpoint_keys(
     db: Database, vault: Vault, endpoint: EndpointId, now: datetime, limit: int
 ) -> tuple[EndpointKey, ...]:
-    """Open the newest secrets of an endpoint that prove nothing any more, to recognise a sender
-    that still has one.
+    """Open the newest secrets of an endpoint that are no longer valid, to recognise a sender that
+    still uses one.
 
     One that does not open, because its root key is gone, is left out.
     """

@@ -6,10 +6,10 @@ was sealed for, so that a ciphertext that was moved or rolled back is refused; a
 only in steps of 64 bytes; deleting a person's data key shreds all of that person's secrets; no key
 and no secret ever appears in a message or a repr.
 
-What it does not do: store anything. Wrapped keys, canaries and sealed fields are the caller's to
-keep. Rotating a root key means: put the new one first, ``rewrap`` every data key, check that none
-is left under the old ``kid``, remove the old one; a key of the audit that was derived from the old
-one is kept, sealed under the new one, because its rows cannot be sealed anew.
+What it does not do: store anything. The caller keeps wrapped keys, canaries and sealed fields. To
+rotate a root key: put the new one first, ``rewrap`` every data key, check that none is left under
+the old ``kid``, remove the old one. An audit key that was derived from the old one is kept, sealed
+under the new one, because its rows cannot be sealed again.
 """
 
 import base64
@@ -48,22 +48,20 @@ PURPOSES: Final = frozenset({"field", "session", "csrf", "audit", "fingerprint"}
 
 
 class VaultError(OwnFault):
-    """Say that a key is unfit or missing, or that something sealed does not open. Never says what
-    the secret was.
+    """Raised when a key is unfit or missing, or something sealed does not open. Never says what the
+    secret was.
     """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RootKeys:
-    """Hold the root keys by ``kid``; the active one wraps what is new, the others only open what is
-    old.
-    """
+    """The root keys by ``kid``; the active one wraps new data, the others only open old data."""
 
     active: str
     by_kid: Mapping[str, bytes]
 
     def key(self, kid: str) -> bytes:
-        """Return the key of ``kid``; raises VaultError naming the kid that is missing."""
+        """Return the key of ``kid``; raises VaultError naming the kid if it is missing."""
         try:
             return self.by_kid[kid]
         except KeyError:
@@ -75,8 +73,8 @@ class RootKeys:
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """Hold one person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16
-    bytes) marks its fields.
+    """One person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16 bytes)
+    marks its fields.
     """
 
     id: bytes
@@ -87,16 +85,16 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DataKey:
-    """Hold one person's data key in the clear, for the moment of use."""
+    """One person's data key in the clear, for the moment of use."""
 
     id: bytes
     person: str
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldPlace:
-    """Say exactly where a sealed field lives; ``owner`` is the person whose data key seals it."""
+    """Exactly where a sealed field is stored; ``owner`` is the person whose data key seals it."""
 
     table: str
     column: str
@@ -110,15 +108,15 @@ class FieldPlace:
 
 
 def new_root_key() -> str:
-    """Make a fresh root key in the form ``kid:base64``."""
+    """Create a random root key in the form ``kid:base64``."""
     return f"{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()}"
 
 
 def parse_root_keys(text: Secret) -> RootKeys:
-    """Read ``kid:base64[,kid:base64...]``, the first being active; raises VaultError for a key that
-    is unfit.
+    """Read ``kid:base64[,kid:base64...]``, the first being active; raises VaultError for an unfit
+    key.
 
-    Refused are another form, a key of another length than 32 bytes, a kid or key given twice, and
+    Refused are another form, a key that is not 32 bytes long, a kid or key given twice, and
     well-known keys.
     """
     by_kid: dict[str, bytes] = {}
@@ -133,14 +131,12 @@ def parse_root_keys(text: Secret) -> RootKeys:
 
 
 def with_root_key_first(text: Secret, key: str) -> Secret:
-    """Return the text of root keys with another one in front of them: it is the active one from
-    then on.
-    """
+    """Return the text of root keys with another one in front, which becomes the active one."""
     return Secret(f"{key},{text.reveal().strip()}")
 
 
 def without_root_key(text: Secret, kid: str) -> Secret:
-    """Return the text of root keys without the one called ``kid``."""
+    """Return the text of root keys without the key ``kid``."""
     items = [item.strip() for item in text.reveal().split(",")]
     return Secret(",".join(item for item in items if item.partition(":")[0] != kid))
 
@@ -165,7 +161,7 @@ def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
 
 
 def _is_well_known(key: bytes) -> bool:
-    """Tell whether a key is plainly not random: readable text, few distinct bytes, or counting in
+    """Return whether a key is plainly not random: readable text, few distinct bytes, or counting in
     even steps.
     """
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
@@ -174,8 +170,8 @@ def _is_well_known(key: bytes) -> bool:
 
 
 class Vault:
-    """Seal and open everything, with one set of root keys. Holds no data key and no plaintext
-    between calls.
+    """The sealer and opener of all secrets, with one set of root keys. Holds no data key and no
+    plaintext between calls.
     """
 
     def __init__(self, keys: RootKeys) -> None:
@@ -188,7 +184,7 @@ class Vault:
 
     @property
     def kids(self) -> frozenset[str]:
-        """Return every kid that can still be opened."""
+        """Return every kid that can be opened."""
         return frozenset(self._keys.by_kid)
 
     def seal_canary(self, kid: str) -> bytes:
@@ -196,9 +192,7 @@ class Vault:
         return _encrypt(self._keys.key(kid), _CANARY, _length_prefixed("rexalgo/canary/v1", kid))
 
     def check_canary(self, kid: str, blob: bytes) -> None:
-        """Raise VaultError unless the key called ``kid`` is present and is the one that sealed
-        ``blob``.
-        """
+        """Raise VaultError unless the key ``kid`` is present and is the one that sealed ``blob``."""
         try:
             _decrypt(self._keys.key(kid), blob, _length_prefixed("rexalgo/canary/v1", kid))
         except CryptoError:
@@ -208,13 +202,13 @@ class Vault:
             ) from None
 
     def new_data_key(self, person: str) -> WrappedKey:
-        """Make a fresh data key for one person, wrapped under the active root key."""
+        """Create a data key for one person, wrapped under the active root key."""
         return self._wrap(
             DataKey(secrets.token_bytes(_ID_BYTES), person, secrets.token_bytes(_KEY_BYTES))
         )
 
     def unwrap(self, wrapped: WrappedKey) -> DataKey:
-        """Open a data key; raises VaultError when its root key is missing or when it is another
+        """Open a data key; raises VaultError if its root key is missing, or if it is another
         person's or was changed.
         """
         try:
@@ -257,7 +251,7 @@ class Vault:
         return _FIELD_V1 + data_key.id + _encrypt(_field_key(data_key), padded, where._binding())
 
     def open(self, data_key: DataKey, sealed: bytes, where: FieldPlace) -> Secret:
-        """Open one field; raises VaultError when key, place, version or ciphertext is not exactly
+        """Open one field; raises VaultError if key, place, version or ciphertext is not exactly
         what was sealed.
         """
         fits = (
@@ -288,7 +282,7 @@ class Vault:
 
     def keep_audit_key(self, kid: str) -> bytes:
         """Seal the audit key of the root key ``kid`` under the active one, so that its rows can be
-        verified when that key is gone.
+        verified once that key is gone.
         """
         return _encrypt(
             self._keys.key(self._keys.active),
@@ -297,7 +291,7 @@ class Vault:
         )
 
     def rekeep_audit_key(self, kid: str, under: str, blob: bytes) -> bytes:
-        """Seal a kept audit key anew under the active root key; raises VaultError when it does not
+        """Seal a kept audit key again under the active root key; raises VaultError if it does not
         open under ``under``.
         """
         key = self.open_audit_key(kid, under, blob)
@@ -315,20 +309,11 @@ class Vault:
             ) from None
 
     def fingerprint(self, secret: Secret, kid: str | None = None) -> bytes:
-        """Compute the keyed fingerprint that finds a secret's account again (32 bytes); without the
-        key it says nothing.
+        """Compute the keyed fingerprint that finds a secret's account again (32 bytes); meaningless
+        without the key.
         """
         text = secret.reveal().encode(errors="surrogatepass")
         return hashlib.blake2b(text, key=self.derive("fingerprint", kid), digest_size=32).digest()
-
-
-def split_data_key_id(sealed: bytes) -> bytes:
-    """Return the id of the data key that a sealed field needs; raises VaultError when it is no
-    sealed field.
-    """
-    if len(sealed) < _SEALED_BYTES_MIN or sealed[:1] != _FIELD_V1:
-        raise VaultError("not a sealed field of a known version")
-    return sealed[1:_HEADER_BYTES]
 
 
 def _derived(key: bytes, purpose: str) -> bytes:
@@ -350,7 +335,7 @@ def _audit_key_binding(kid: str, under: str) -> bytes:
 
 
 def _length_prefixed(*parts: str) -> bytes:
-    """Join texts so that no two different lists give the same bytes."""
+    """Join texts so that different lists never give the same bytes."""
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 

@@ -1,5 +1,5 @@
-"""The room of record: one writer with group commit, migrations, and SQL beside the value it stores,
-all of it behind verbs.
+"""The ledger: one writer with group commit, migrations, and SQL beside the value it stores, all of
+it behind verbs.
 
 A verb is a plain function over a connection. ``Ledger.write(verb)`` runs it as one durable
 transaction in the writer; ``Ledger.db`` is the reading connection of this process for verbs that
@@ -28,7 +28,7 @@ from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
 T = TypeVar("T")
 Database = apsw.Connection
-"""What verbs run against; others name this type only to pass it on."""
+"""The connection that verbs run on; other folders name this type only to pass it on."""
 
 __all__ = [
     "Database",
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Ledger:
-    """Hold the two connections and tell who wants to know that something was committed."""
+    """The two connections of a ledger, and the listeners to its commits."""
 
     def __init__(self, runner: Runner, db: apsw.Connection, witness: Witness | None = None) -> None:
         self._runner = runner
@@ -53,7 +53,7 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = False) -> "Ledger":
-        """Open or make the file. ``inline``: no writer thread (virtual clocks, short commands).
+        """Open or create the file. ``inline``: no writer thread (virtual clocks, short commands).
         Raises LedgerError.
         """
         writing = open_database(str(path))
@@ -72,7 +72,7 @@ class Ledger:
 
     @classmethod
     def alone(cls, path: Path) -> "Ledger":
-        """Open a file that nobody else has, with one connection that reads and writes; raises
+        """Open a file that nobody else has open, with one connection that reads and writes; raises
         LedgerError.
         """
         writing = open_database(str(path))
@@ -80,7 +80,7 @@ class Ledger:
 
     @classmethod
     def in_memory(cls) -> "Ledger":
-        """Make a ledger without a file, for tests of pure flow; it reads through its writing
+        """Create a ledger without a file, for tests of pure flow; it reads through its writing
         connection.
         """
         writing = open_database(MEMORY)
@@ -88,24 +88,22 @@ class Ledger:
 
     @property
     def misplaced(self) -> str:
-        """Say what happened to the files that are written to: removed, replaced, cut; empty where
+        """Return what happened to the files that are written to (removed, replaced, cut); empty if
         they are still those at the path.
         """
         return "" if self._witness is None else self._witness.problem()
 
     def know_id(self) -> None:
-        """Take the file's application id as it is now for its own, after it was changed on purpose."""
+        """Adopt the file's current application id after it was changed on purpose."""
         if self._witness is not None:
             self._witness.know_id(int(self.db.pragma("application_id")))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Have ``listener`` called (synchronously, in the loop) after each write: it rings a
-        wakeup, nothing more.
-        """
+        """Call ``listener`` (synchronously, in the loop) after each write; it only wakes tasks."""
         self._listeners.append(listener)
 
     async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
-        """Run ``verb`` as one transaction; returns when it is durable. Raises what the verb raised,
+        """Run ``verb`` as one transaction; return once it is durable. Raises what the verb raised,
         or LedgerError.
 
         A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about
@@ -133,7 +131,7 @@ class Ledger:
         if self.db is not getattr(self._runner, "_db", None):
             # first, so that the writer is the last one and leaves nothing in the log
             self.db.close()
-        # Where another ledger was written over the file, our log must not be mixed into it.
+        # If another ledger was written over the file, our log must not be mixed into it.
         await self._runner.aclose(
             leaves_log=self._witness is not None and self._witness.is_written_over
         )

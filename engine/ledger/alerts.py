@@ -1,5 +1,5 @@
-"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it
-was told.
+"""Record alerts, equal ones within an hour as one with a count, and keep a delivery cursor for each
+channel.
 """
 
 import json
@@ -27,11 +27,12 @@ def raise_alert(
     at: datetime,
     sameness: str = "",
 ) -> bool:
-    """Record an alert; False where an equal one is younger than an hour, whose count grows instead.
+    """Record an alert; return False if an equal one is younger than an hour, whose count grows
+    instead.
 
-    Equal are code, subject and ``sameness`` (such as the symbol): numbers that differ from moment
-    to moment do not make another alert. The first one after the hour tells how often it happened
-    meanwhile.
+    Alerts are equal by code, subject and ``sameness`` (such as the symbol): numbers that differ
+    from moment to moment do not make another alert. The first one after the hour carries how often
+    it happened meanwhile.
     """
     row = fetch_one(
         db,
@@ -52,7 +53,11 @@ def raise_alert(
         (code.value, subject, sameness, to_us(at)),
     )
     write_event(
-        db, "alert", subject, {"code": code.value, "details": dict(details), "count": count}, at
+        db,
+        kind="alert",
+        subject=subject,
+        data={"code": code.value, "details": dict(details), "count": count},
+        at=at,
     )
     return True
 
@@ -65,19 +70,21 @@ def raise_alert_once(
     at: datetime,
     sameness: str,
 ) -> bool:
-    """Record an alert that is told once and never again; False where an equal one (see
-    ``raise_alert``) was told at any time.
+    """Record an alert that is raised once only; return False if an equal one (see ``raise_alert``)
+    was ever raised.
     """
     row = fetch_one(
         db,
         "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?",
         (code.value, subject, sameness),
     )
-    return row is None and raise_alert(db, code, subject, details, at, sameness)
+    return row is None and raise_alert(
+        db, code=code, subject=subject, details=details, at=at, sameness=sameness
+    )
 
 
 def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
-    """Read the alerts behind a channel's cursor, oldest first."""
+    """Read the alerts after a channel's cursor, oldest first."""
     rows = fetch_all(
         db,
         "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
@@ -125,18 +132,18 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
         else None
     )
     return Alert(
-        row[0],
-        code,
-        row[2],
-        from_us(row[1]),
-        details,
-        data["count"],
-        "" if found is None else found[0],
+        number=row[0],
+        code=code,
+        subject=row[2],
+        at=from_us(row[1]),
+        details=details,
+        count=data["count"],
+        environment="" if found is None else found[0],
     )
 
 
 def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
-    """Move a channel's cursor behind an alert that was delivered."""
+    """Move a channel's cursor past a delivered alert."""
     db.execute(
         "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
         "sequence = excluded.sequence",
@@ -146,14 +153,14 @@ def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """Hold how far a channel is: the last alert that it was told, and how many wait."""
+    """A channel's progress: the last alert delivered, and how many wait."""
 
     told: int
     waiting: int
 
 
 def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
-    """Read how far a channel is."""
+    """Read a channel's progress."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
     told = 0 if row is None else int(row[0])
     waiting = fetch_one(

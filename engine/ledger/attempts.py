@@ -1,5 +1,5 @@
-"""The attempts to carry out a leg, as they are read: what is open, what ended, which exchange order
-ids are ours.
+"""Read the attempts to carry out a leg: what is open, what ended, which exchange order ids are
+ours.
 """
 
 import json
@@ -20,9 +20,9 @@ from engine.ledger.outcomes import write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """Hold one attempt as the ledger has it; ``held_before`` as in its claim."""
+    """One attempt as the ledger has it; ``held_before`` as in its claim."""
 
     id: int
     copy: CopyId
@@ -45,7 +45,7 @@ class Attempt:
 
     @property
     def is_entry(self) -> bool:
-        """Tell whether this attempt can raise exposure."""
+        """Return whether this attempt can raise exposure."""
         return self.kind == "entry"
 
 
@@ -57,7 +57,7 @@ _ATTEMPT = (
 )
 _OPEN_ATTEMPT = (
     _ATTEMPT
-    + (  # the index says what is open; by its name, so that no plan walks an account's past instead
+    + (  # the index selects what is open; named, so that no plan walks an account's history instead
         " INDEXED BY attempt_open WHERE state IN ('claimed', 'unknown', 'placed', "
         "'partially_filled', 'not_confirmed')"
     )
@@ -66,24 +66,24 @@ _OPEN_ATTEMPT = (
 
 def _attempt(row: Row) -> Attempt:
     return Attempt(
-        row[0],
-        CopyId(row[1]),
-        row[2],
-        row[3],
-        row[4],
-        AccountId(row[5]),
-        StrategyId(row[6]),
-        AttemptState(row[7]),
-        read_intent(row[8]),
-        Money(Decimal(row[9])),
-        Money(Decimal(row[10])),
-        from_us(row[11]),
-        Quantity(Decimal(row[12])),
-        row[13],
-        tuple(json.loads(row[14])),
-        row[15] or "?",
-        row[16],
-        None if row[17] is None else Quantity(Decimal(row[17])),
+        id=row[0],
+        copy=CopyId(row[1]),
+        leg=row[2],
+        number=row[3],
+        kind=row[4],
+        account=AccountId(row[5]),
+        strategy=StrategyId(row[6]),
+        state=AttemptState(row[7]),
+        intent=read_intent(row[8]),
+        notional=Money(Decimal(row[9])),
+        margin=Money(Decimal(row[10])),
+        claimed_at=from_us(row[11]),
+        filled=Quantity(Decimal(row[12])),
+        cause=row[13],
+        witness=tuple(json.loads(row[14])),
+        price=row[15] or "?",
+        exchange_order_id=row[16],
+        held_before=None if row[17] is None else Quantity(Decimal(row[17])),
     )
 
 
@@ -106,8 +106,8 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
 
 
 def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
-    """Read the account's entries that may stand at the exchange and count as held: those without
-    trace only until their symbol is freed.
+    """Read the account's entries that may be at the exchange and count as held: those without trace
+    only until their symbol is freed.
     """
     where = (
         " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER "
@@ -120,7 +120,7 @@ def unsettled_symbols(
     db: apsw.Connection, account: AccountId, since: datetime
 ) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
-    ``since``: no reading from then judges.
+    ``since``: no reading from then can judge them.
 
     One statement, so that an attempt which another task ends meanwhile is seen open or ended, never
     neither.
@@ -139,8 +139,8 @@ def unsettled_symbols(
 
 
 def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
-    """Read when the newest exit of ours that closed something ended, for each symbol with one at or
-    after ``since``.
+    """Read when our newest exit that closed something ended, for each symbol with one at or after
+    ``since``.
     """
     rows = fetch_all(
         db,
@@ -214,7 +214,7 @@ def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
 def bound_order_ids(
     db: apsw.Connection, account: AccountId, among: Iterable[str]
 ) -> frozenset[str]:
-    """Find which of these exchange order ids an attempt of the account is known by."""
+    """Return those of these exchange order ids that are bound to an attempt of the account."""
     rows = fetch_all(
         db,
         "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = "
@@ -226,8 +226,8 @@ def bound_order_ids(
 
 @dataclass(frozen=True, slots=True)
 class BoundElsewhere:
-    """Tell of one exchange order id at a time whether an attempt of the account is known by it,
-    ``but`` itself left out.
+    """A container of the exchange order ids that are bound to the account's attempts, without
+    ``but``; asked one id at a time.
     """
 
     db: apsw.Connection
@@ -243,8 +243,8 @@ class BoundElsewhere:
 def accepted_foreign(
     db: apsw.Connection, account: AccountId, among: Iterable[str]
 ) -> frozenset[str]:
-    """Find which of these exchange order ids somebody accepted as not this ledger's, though they
-    carry our mark.
+    """Return those of these exchange order ids that somebody accepted as not this ledger's, though
+    they carry our mark.
     """
     rows = fetch_all(
         db,
@@ -256,7 +256,7 @@ def accepted_foreign(
 
 
 def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
-    """Read the orders with our mark that the ledger lacks and that nobody accepted: they stop the
+    """Read the orders with our mark that the ledger lacks and nobody accepted: they stop the
     account's entries, resting or not.
     """
     rows = fetch_all(
@@ -271,9 +271,7 @@ def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
 def meet_foreign(
     db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]
 ) -> None:
-    """Write down orders with our mark that the ledger lacks: entries stop until somebody accepts
-    them.
-    """
+    """Record orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
     db.executemany(
         "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES "
         "(?, ?, 0)",
@@ -289,17 +287,23 @@ def accept_foreign(
     by: str,
     at: datetime,
 ) -> None:
-    """Write down that somebody accepted these orders as not this ledger's."""
+    """Record that somebody accepted these orders as not this ledger's."""
     db.executemany(
         "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) "
         "ON CONFLICT DO UPDATE SET is_accepted = 1",
         [(account, each) for each in exchange_order_ids],
     )
-    write_event(db, "decision", name, {"foreign": list(exchange_order_ids), "by": by}, at)
+    write_event(
+        db,
+        kind="decision",
+        subject=name,
+        data={"foreign": list(exchange_order_ids), "by": by},
+        at=at,
+    )
 
 
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
-    """Tell whether an attempt with this client order id was ever claimed."""
+    """Return whether an attempt with this client order id was ever claimed."""
     return (
         fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))
         is not None

@@ -1,10 +1,11 @@
 """The audit: one row for each change of money, keys, roles, limits and switches that a person made;
-only ever appended to.
+append-only.
 
-Each row's seal is a keyed BLAKE2b over the seal before it and its own words, so that a row that was
-changed, removed or put in later shows. Triggers refuse UPDATE and DELETE; the seal is for whoever
-has the file and goes around them. The end of the chain cannot prove that nothing was cut off behind
-it: so each run writes its end (``NUMBER:SEAL``) into the log, and verifying takes one.
+Each row's seal is a keyed BLAKE2b over the previous seal and the row's own contents, so that a row
+that was changed, removed or inserted later shows. Triggers refuse UPDATE and DELETE; the seal
+guards against somebody who has the file and bypasses them. The end of the chain cannot prove that
+nothing was cut off after it: so each run writes its end (``NUMBER:SEAL``) to the log, and
+verification accepts one.
 """
 
 import hashlib
@@ -23,8 +24,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 SHELL: Final = "shell"
-"""From where it was done: a command of the operator's shell on this machine. Rows of before 0.2
-have nothing there, from wherever.
+"""The origin of a command from the operator's shell on this machine. Rows from before 0.2 have an
+empty origin.
 """
 _FIRST: Final = b"rexalgo/audit/v1"
 _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
@@ -32,7 +33,7 @@ _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
 @dataclass(frozen=True, slots=True)
 class AuditKey:
-    """Hold the key that seals new rows, and its root key's kid."""
+    """The key that seals new rows, and its root key's kid."""
 
     kid: str
     key: bytes
@@ -40,7 +41,7 @@ class AuditKey:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Show one row: who did what to whom, from where; ``data`` is JSON text of what changed, never
+    """One audit row: who did what to whom, from where; ``data`` is JSON text of what changed, never
     a secret.
     """
 
@@ -55,7 +56,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditProof:
-    """Tell what verifying found: ``broken_at`` is the first row that does not fit, None where all
+    """The result of a verification: ``broken_at`` is the first row that does not fit, None if all
     do.
     """
 
@@ -76,7 +77,7 @@ def append_audit(
 ) -> None:
     """Append a row within the caller's transaction, which is that of the change itself.
 
-    ``address`` is from where it was done: the client's address of a browser, or ``SHELL``.
+    ``address`` is the origin: a browser's client address, or ``SHELL``.
     """
     before = fetch_one(
         db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
@@ -99,7 +100,7 @@ def _seal(key: bytes, before: bytes, words: Row) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AuditEnd:
-    """Hold where the chain ended at some time; ``seal`` is hexadecimal."""
+    """Where the chain ended at some time; ``seal`` is hexadecimal."""
 
     number: int
     seal: str
@@ -109,7 +110,7 @@ class AuditEnd:
 
 
 def parse_audit_end(text: str) -> AuditEnd:
-    """Read ``NUMBER:SEAL`` as the log tells it; raises InvalidValue."""
+    """Read ``NUMBER:SEAL`` as the log has it; raises InvalidValue."""
     matched = _END.fullmatch(text.strip())
     if matched is None:
         raise InvalidValue(
@@ -151,7 +152,7 @@ def verify_audit(
 def audit_rows(
     db: apsw.Connection, limit: int, before: int | None = None, search: str = ""
 ) -> list[AuditRow]:
-    """Read the newest rows, newest first; ``search`` looks for a text in who, what and whom."""
+    """Read the newest rows, newest first; ``search`` looks for a text in actor, act and subject."""
     rows = fetch_all(
         db,
         "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?1 AND "

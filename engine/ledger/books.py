@@ -1,11 +1,11 @@
 """Write the books: every change of a share is a fill, written in the transaction that changes the
 share.
 
-What always holds: ``change_share`` is the only way in which a share changes; the open quantity of
-the books is the share, for each account, strategy and symbol. A difference is told to people and
-loses no proof: the fill stands. A fill is corrected when its price, fee or cause is told later, and
-has its episode folded anew (``ledger.folding``). What the owner opens and closes beside us is
-written the same way, under no strategy.
+What always holds: a share changes only through ``change_share``; the open quantity of the books is
+the share, for each account, strategy and symbol. A difference raises an alert and loses no proof:
+the fill stays. A fill is corrected when its price, fee or cause is reported later, and its episode
+is then folded again (``ledger.folding``). What the owner opens and closes beside us is written the
+same way, under no strategy.
 """
 
 from dataclasses import dataclass, replace
@@ -29,15 +29,16 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since, drop_rows_of
 
 OWNER: Final = ""
-"""The strategy under which the books keep what the owner opened himself."""
+"""The strategy under which the books keep what the owner opened."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
+    """A change of a position. ``price``, ``fee`` and ``cause`` are None until they are reported.
 
-    ``since`` is the last time at which the position was seen as before; None where it is known when
-    it changed. ``ends_position``: nothing of the exchange's position was left, whoever's it was.
+    ``since`` is the last time at which the position was seen unchanged; None if the time of the
+    change is known. ``ends_position``: nothing of the exchange's position was left, whoever owned
+    it.
     """
 
     is_entry: bool
@@ -54,8 +55,8 @@ class Change:
 
 
 def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
-    """Change a strategy's share by a fill and return the holding as it is then; of a close, at most
-    the share is ours.
+    """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
+    share is ours.
     """
     quantity = change.quantity if change.is_entry else min(change.quantity, held.share)
     if quantity <= 0:
@@ -76,9 +77,16 @@ def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
     fill = replace(
         change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id
     )
-    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)
+    booked = write_fill(
+        db,
+        account=held.account,
+        strategy=held.strategy,
+        symbol=held.symbol,
+        side=held.side,
+        change=fill,
+    )
     if booked != share:
-        _tell_difference(db, held, booked, share, change.at)
+        _tell_difference(db, held=held, booked=booked, share=share, at=change.at)
     return after
 
 
@@ -89,11 +97,11 @@ def _tell_difference(
     details = {"symbol": held.symbol, "booked": plain(booked), "share": plain(share)}
     raise_alert(
         db,
-        AlertCode.BOOKS_DIFFER,
-        str(held.account if row is None else row[0]),
-        details,
-        at,
-        held.symbol,
+        code=AlertCode.BOOKS_DIFFER,
+        subject=str(held.account if row is None else row[0]),
+        details=details,
+        at=at,
+        sameness=held.symbol,
     )
 
 
@@ -105,7 +113,7 @@ def write_fill(
     side: PositionSide,
     change: Change,
 ) -> Decimal:
-    """Write one fill into its episode, from flat to flat; returns how much is open afterwards."""
+    """Write one fill into its episode, from flat to flat; return how much is open afterwards."""
     key = (account, strategy, symbol)
     row = fetch_one(
         db,
@@ -169,11 +177,11 @@ def write_fill(
 
 
 def text(number: Decimal | None) -> str | None:
-    """Write a number that may not be known."""
+    """Write a number that may be unknown."""
     return None if number is None else plain(number)
 
 
-# Told later
+# Reported later
 
 
 def tell_fill(
@@ -187,8 +195,8 @@ def tell_fill(
     order_id: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Write what was told about a fill later, and have its episode folded anew; None leaves what is
-    known.
+    """Record what was reported about a fill later, and have its episode folded again; None keeps
+    what is known.
     """
     db.execute(
         "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = "
@@ -218,11 +226,11 @@ def tell_fill(
 def tell_order(
     db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
 ) -> None:
-    """Write what the exchange told about a whole order of ours into those of its fills that lack
+    """Record what the exchange reported about a whole order of ours in those of its fills that lack
     it.
 
-    ``average`` is the price and ``fee`` the fee of all that filled: what is known of earlier parts
-    is taken off.
+    ``average`` is the price and ``fee`` the fee of everything that filled: what is known of earlier
+    parts is subtracted.
     """
     rows = fetch_all(
         db, "SELECT id, quantity, price, fee FROM fill WHERE attempt_id = ? ORDER BY id", (attempt,)
@@ -239,13 +247,19 @@ def tell_order(
 
 
 def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
-    """Write what an order of ours has cost by now, and count what is new of it: all of it,
+    """Record what an order of ours has cost by now, and count what is new of it: all of it,
     whoever's position it closed.
     """
     row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
     if row is not None and Decimal(row[1]) != fee:
         db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
-        add_since(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])), row[2])
+        add_since(
+            db,
+            account=row[0],
+            line=Line.ORDER_FEES,
+            amount=EXACT.subtract(fee, Decimal(row[1])),
+            at_us=row[2],
+        )
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
@@ -260,7 +274,7 @@ def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decima
 
 
 def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | None:
-    """Return the fee for one unit of what has none yet."""
+    """Return the fee per unit of the fills that have none yet."""
     known = [(Decimal(row[1]), Decimal(row[3])) for row in rows if row[3] is not None]
     missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
     return (
@@ -271,10 +285,10 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
 
 
 def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
-    """Give an order of ours that is proven late the closes that a reading had seen before it,
+    """Assign to an order of ours that is proven late the closes that a reading had seen before it,
     newest first.
 
-    Until then nobody knew who had closed, or its row was taken for the owner's. ``change.quantity``
+    Until then nobody knew who had closed, or its row was taken as the owner's. ``change.quantity``
     is what the order closed beyond the share that is left.
     """
     rows = fetch_all(
@@ -291,7 +305,13 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
             if (
                 known is not None and change.fee is not None
             ):  # it came with the same order, which counts as ours by now
-                add_since(db, held.account, Line.ORDER_FEES, -Decimal(known), seen_us)
+                add_since(
+                    db,
+                    account=held.account,
+                    line=Line.ORDER_FEES,
+                    amount=-Decimal(known),
+                    at_us=seen_us,
+                )
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(
@@ -312,12 +332,12 @@ _BY_OTHERS: Final = (
 )
 
 
-# Asking
+# Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Hold one place where the books do not have what the strategy's share is."""
+    """A difference between the books and a strategy's share."""
 
     account: str
     strategy: str

@@ -64,13 +64,13 @@ def quantities(
         name = "" if strategy == OWNER else names.get(strategy, strategy)
         found.append(
             Quantities(
-                symbol,
-                side,
-                name,
-                booked,
-                shares.get(ours, ZERO),
-                books.get((OWNER, symbol, side), ZERO),
-                seen,
+                symbol=symbol,
+                side=side,
+                strategy=name,
+                books=booked,
+                share=shares.get(ours, ZERO),
+                owner=books.get((OWNER, symbol, side), ZERO),
+                exchange=seen,
             )
         )
     return found
@@ -104,23 +104,23 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
         gross = [each[3] for each in ours if each[3] is not None]
         found.append(
             ClosedParts(
-                position,
-                tuple(each[0] for each in ours),
-                sum((each[1] for each in ours), ZERO),
-                sum(values, ZERO) if len(values) == len(ours) else None,
-                sum(gross, ZERO) if len(gross) == len(ours) else None,
-                len(ours) == len(parts),
+                position_id=position,
+                trades=tuple(each[0] for each in ours),
+                quantity=sum((each[1] for each in ours), ZERO),
+                exit_value=sum(values, ZERO) if len(values) == len(ours) else None,
+                gross=sum(gross, ZERO) if len(gross) == len(ours) else None,
+                whole=len(ours) == len(parts),
             )
         )
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BooksSummary:
-    """Hold what the ledger alone says of an account's books: each line of its wallet since
-    ``since``, visible rows, what is not settled.
+    """An account's books as the ledger has them: each line of its wallet since ``since``, visible
+    rows, what is not settled.
 
-    ``fees`` are net of what was paid back. ``since`` is None before the first reading.
+    ``fees`` are net of rebates. ``since`` is None before the first reading.
     """
 
     since: datetime | None
@@ -135,13 +135,13 @@ class BooksSummary:
 
     @property
     def change(self) -> Decimal:
-        """Return the change of the wallet that all of it adds up to."""
+        """Return the change of the wallet: the sum of all lines."""
         gained = EXACT.add(EXACT.add(self.results, self.owner), self.unexplained)
         return EXACT.subtract(EXACT.subtract(gained, self.fees), self.funding)
 
 
 def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
-    """Read an account's books in short."""
+    """Read a summary of an account's books."""
     wallet, lines = read_wallet(db, account), sums(db, account)
     counts: dict[str, int] = dict(
         fetch_all(
@@ -153,20 +153,20 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
     )
     fees = EXACT.add(lines.get(Line.ORDER_FEES, ZERO), lines.get(Line.FEE_ROWS, ZERO))
     return BooksSummary(
-        None if wallet is None else wallet.since,
-        lines.get(Line.RESULTS, ZERO),
-        lines.get(Line.OWNER, ZERO),
-        fees,
-        lines.get(Line.FUNDING, ZERO),
-        lines.get(Line.UNEXPLAINED, ZERO),
-        tuple(wallet_rows(db, account)),
-        counts.get("open", 0),
-        counts.get("unexplained", 0),
+        since=None if wallet is None else wallet.since,
+        results=lines.get(Line.RESULTS, ZERO),
+        owner=lines.get(Line.OWNER, ZERO),
+        fees=fees,
+        funding=lines.get(Line.FUNDING, ZERO),
+        unexplained=lines.get(Line.UNEXPLAINED, ZERO),
+        rows=tuple(wallet_rows(db, account)),
+        open_fills=counts.get("open", 0),
+        unexplained_fills=counts.get("unexplained", 0),
     )
 
 
 def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
-    """Count an account's fills whose newest facts its trades do not show yet; it takes a moment."""
+    """Count an account's fills that are not yet folded into trades."""
     return int(
         fetch_all(
             db,
@@ -179,10 +179,10 @@ def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Hold what is known by now of the fills of one order of ours; None where the exchange has not
-    told it of all of them.
+    """What is known by now of the fills of one order of ours; None if the exchange has not reported
+    it for all of them.
 
-    ``fee`` is net of what was paid back.
+    ``fee`` is net of rebates.
     """
 
     price: Decimal | None

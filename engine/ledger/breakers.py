@@ -1,4 +1,4 @@
-"""Read what breakers look at: how often entries came, and how often the exchange refused them."""
+"""Read what breakers check: how often entries came, and how often the exchange refused them."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ def refused_accounts(
     """Read accounts whose last ``limit`` entries or more were all refused by the exchange since a
     time: name, count, last cause, its time.
 
-    What the exchange accepted in between starts the count anew.
+    An accepted entry in between restarts the count.
     """
     rows = fetch_all(
         db,
@@ -53,7 +53,7 @@ def refused_accounts(
 
 
 def switched_at(db: apsw.Connection, label: str) -> datetime | None:
-    """Read when the switch of this label was last turned, on or off: older evidence was judged
+    """Read when the switch of this label was last turned on or off: older evidence was judged
     already.
     """
     row = fetch_one(

@@ -2,7 +2,7 @@
 transaction.
 
 What always holds: a leg is claimed at most once at a time (a compare-and-set on the leg); what
-refuses an entry is looked at here again, because more may have been recorded since it was planned.
+refuses an entry is checked again here, because more may have been recorded since it was planned.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last
-    snapshot of the symbol.
+    """A requested claim. ``witness`` are the exchange order ids seen in the account's last snapshot
+    of the symbol.
 
     ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the
-    share that it leaves behind, and what it rounds off for the next one; None where that was fixed
-    before. ``planned_from`` is the share that an exit was planned from. ``held_before`` is the
-    whole position, the owner's part included, as the account's last reading shows it; None where
-    that is not known.
+    share that it leaves behind, and what it rounds off for the next one; None if fixed before.
+    ``planned_from`` is the share that an exit was planned from. ``held_before`` is the whole
+    position, the owner's part included, as the account's last reading shows it; None if it is not
+    known.
     """
 
     copy: CopyId
@@ -54,15 +54,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """Say why a claim was not made: ``outcome`` ends the copy, None means that somebody else
-    claimed or ended the leg.
+    """A claim that was not made: ``outcome`` ends the copy, None means that somebody else claimed
+    or ended the leg.
     """
 
     outcome: Outcome | None
 
 
 def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
-    """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; returns the
+    """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; return the
     attempt's id.
     """
     if wanted.kind == "entry":
@@ -108,7 +108,7 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
 
 
 def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
-    """Let the strategy hold the symbol, and note which stop and target it wants there."""
+    """Let the strategy hold the symbol, and record which stop and target it wants there."""
     intent = wanted.intent
     stop, target = write_number(intent.stop_loss), write_number(intent.take_profit)
     # the key of the opening entry stays: a close that is older than this one still closes what was
@@ -144,8 +144,8 @@ def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
 
 
 def _fix_what_stays(db: apsw.Connection, wanted: Claim, leave: Quantity) -> None:
-    """Remember the share that an exit leaves behind: its later attempts go on towards it, whatever
-    an earlier one closed.
+    """Fix the share that an exit leaves behind: its later attempts continue towards it, whatever an
+    earlier one closed.
     """
     db.execute(
         "UPDATE leg SET leave_share = ? WHERE copy_id = ? AND number = ? AND leave_share IS NULL",
@@ -159,10 +159,12 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
-    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+    if is_exiting_before(
+        db, account=wanted.account, strategy=wanted.strategy, symbol=symbol, before=wanted.order_key
+    ):
         return NotClaimed(
             None
-        )  # recorded while this entry was on its way here: planned again, it waits
+        )  # recorded while this entry was being claimed: planned again, it waits
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
         return (

@@ -1,5 +1,5 @@
 """How values are written in the ledger and read back: JSON texts with decimals as plain text. Both
-directions stand side by side.
+directions are next to each other.
 """
 
 import json
@@ -47,8 +47,8 @@ def from_us(us: int) -> datetime:
 
 
 def dump(value: object) -> str:
-    """Write JSON the one way the ledger does: sorted keys, no spaces, so that equal values are
-    equal texts.
+    """Write JSON in the ledger's one form: sorted keys, no spaces, so that equal values are equal
+    texts.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -68,7 +68,7 @@ def _quantity(text: str | None) -> Quantity | None:
 
 
 def write_draft(draft: SignalDraft) -> str:
-    """Write a signal as it was said."""
+    """Write a signal as it was sent."""
     return dump(
         {
             "dedupe_key": draft.dedupe_key,

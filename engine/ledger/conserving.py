@@ -1,4 +1,4 @@
-"""Read what the last line compares an order with: its own claim, other orders on their way, the
+"""Read what the last check compares an order with: its own claim, other orders in flight, the
 share, and the fills that explain it.
 """
 
@@ -17,7 +17,7 @@ from engine.ledger.query import fetch_all, fetch_one
 
 
 def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
-    """Read everything about one claimed attempt; raises LookupError where there is none."""
+    """Read everything about one claimed attempt; raises LookupError if there is none."""
     own = read_attempt(db, attempt_id)
     out, closing = 0, ZERO
     rows = fetch_all(
@@ -28,8 +28,7 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
         (own.account, own.intent.symbol),
     )
     for number, copy, leg, kind, state, intent, filled in rows:
-        # An exit without trace may be tried again where the whole position is ours; an entry never
-        # is.
+        # An exit without trace may be tried again if the whole position is ours; an entry never is.
         counts = kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
         out += counts and (copy, leg) == (own.copy, own.leg)
         if counts and kind == "exit" and number != attempt_id:
@@ -50,7 +49,7 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
 
 
 def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
-    """Sum the fills of the entries and exits since the contract was entered; (None, None) where no
+    """Sum the fills of the entries and exits since the contract was entered; (None, None) if no
     entry of ours opened it.
 
     Entries count whoever sent them: from the opening one on, and earlier ones that were without

@@ -1,5 +1,5 @@
-"""Read the queue: legs that wait to be planned. The ledger is the queue; whoever holds a leg here
-may lose it only to a claim.
+"""Read the queue: legs that wait to be planned. The ledger is the queue; a leg read here is lost
+only to a claim.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLeg:
-    """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is
-    the earliest time to plan it.
+    """One leg in state NEW; ``attempts`` counts its attempts so far, ``retry_at`` is the earliest
+    time to plan it.
 
     ``leave`` is the share that the exit leaves behind, fixed when its first attempt was claimed;
     None until then.
@@ -58,25 +58,25 @@ def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
     )
     return [
         WaitingLeg(
-            CopyId(row[0]),
-            row[1],
-            row[2],
-            AccountId(row[3]),
-            StrategyId(row[4]),
-            Symbol(row[5]),
-            row[6],
-            row[7],
-            from_us(row[8]),
-            row[9],
-            OrderKey(row[10]),
-            None if row[11] is None else Quantity(Decimal(row[11])),
+            copy=CopyId(row[0]),
+            number=row[1],
+            kind=row[2],
+            account=AccountId(row[3]),
+            strategy=StrategyId(row[4]),
+            symbol=Symbol(row[5]),
+            signal_number=row[6],
+            subscription=row[7],
+            retry_at=from_us(row[8]),
+            attempts=row[9],
+            order_key=OrderKey(row[10]),
+            leave=None if row[11] is None else Quantity(Decimal(row[11])),
         )
         for row in rows
     ]
 
 
 def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
-    """Read which accounts have something to plan."""
+    """Read the accounts that have something to plan."""
     return [
         AccountId(row[0])
         for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")
@@ -84,8 +84,8 @@ def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
-    """Start a new ownership epoch, with a mark of its own (see ``lineage``); claims of earlier
-    epochs belong to nobody.
+    """Start a new ownership epoch with its own random mark (see ``lineage``); claims of earlier
+    epochs have no owner.
     """
     db.execute(
         "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
@@ -94,7 +94,7 @@ def begin_run(db: apsw.Connection, started_us: int) -> int:
 
 
 def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether an exit of ours for (account, symbol) has not ended."""
+    """Return whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
         "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ? AND kind = "
@@ -108,7 +108,7 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
 def is_exiting_before(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
-    """Tell whether an exit or a cancel of a strategy with an earlier order key has not ended: an
+    """Return whether an exit or a cancel of a strategy with an earlier order key has not ended: an
     entry waits for it.
     """
     row = fetch_one(
@@ -124,7 +124,7 @@ def is_exiting_before(
 def is_entering(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
-    """Tell whether an entry leg of a strategy with an earlier order key has not ended."""
+    """Return whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
         db,
         "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND strategy_id = ? AND "
@@ -138,8 +138,8 @@ def is_entering(
 def is_protected_later(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> bool:
-    """Tell whether a later ``set_protection`` of a strategy is recorded: an older one must not undo
-    it.
+    """Return whether a later ``set_protection`` of a strategy is recorded: an older one must not
+    undo it.
     """
     row = fetch_one(
         db,

@@ -1,8 +1,8 @@
 """Open the ledger's file: pragmas, file modes, migrations with a verified copy before each.
 
 What always holds: WAL with synchronous=FULL, STRICT tables, SQLite 3.51.3 or newer (before it, a
-WAL reset could corrupt), file mode 0600 in a folder 0700. The file is never copied as a file: the
-backup call of the library is the only copier.
+WAL reset could corrupt), file mode 0600 in a folder 0700. The file is never copied as a file: only
+the library's backup call copies it.
 """
 
 import os
@@ -21,30 +21,30 @@ _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
 _WITHOUT_LOG = b"\x01"
-"""The format that a header tells of a file in rollback mode, as ``back_up`` leaves every copy; in
+"""The format byte in the header of a file in rollback mode, as ``back_up`` leaves every copy; in
 WAL it is 2.
 """
 _CACHE_KIB = 65_536
-"""So much the writer keeps of a long ledger: the upper levels of its indexes. With SQLite's own 2
-MiB each order reads 14 pages anew.
+"""The writer's cache of a long ledger: it holds the upper levels of its indexes. With SQLite's
+default of 2 MiB each order reads 14 pages again.
 """
 
 
 class LedgerError(OwnFault):
-    """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be
-    sent on its account.
+    """Raised when the ledger cannot be opened or written: nothing was recorded, and nothing may be
+    sent because of it.
     """
 
 
 class WriteRefused(LedgerError):
-    """Say that one write breaks a rule of the database, such as a unique key: none of it was
-    recorded. The ledger itself is well.
+    """Raised when one write breaks a rule of the database, such as a unique key: none of it was
+    recorded. The ledger itself is healthy.
     """
 
 
 def open_database(path: str) -> apsw.Connection:
-    """Open one writing connection, made and migrated where needed; raises LedgerError with what to
-    do next.
+    """Open one writing connection, creating and migrating the file if needed; raises LedgerError
+    with what to do next.
     """
     if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < _SQLITE_MIN:
         raise LedgerError(
@@ -65,12 +65,12 @@ def open_database(path: str) -> apsw.Connection:
 
 
 def take_into_use(db: apsw.Connection) -> None:
-    """Give a file an application id of its own: it is a ledger now, and no copy of one."""
+    """Give a file an application id of its own: it is a ledger from now on, not a copy."""
     db.pragma("application_id", secrets.randbelow(COPY - 1) + 1)
 
 
 def open_reader(path: str) -> apsw.Connection:
-    """Open one reading connection of a file that ``open_database`` made."""
+    """Open one reading connection of a file that ``open_database`` created."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(5_000)
     db.execute("PRAGMA query_only = ON")
@@ -78,14 +78,14 @@ def open_reader(path: str) -> apsw.Connection:
 
 
 def version_of(path: Path) -> int:
-    """Read a ledger's version without changing the file; 0 where nothing was ever made in it.
-    Raises LedgerError for what is none.
+    """Read a ledger's version without changing the file; 0 if nothing was ever created in it.
+    Raises LedgerError if it is no ledger.
 
-    A copy beside which the log of another ledger lies is none: SQLite would mix the two. A copy
-    that was opened has a log of its own, and says in its header that it is written with one.
+    A copy with the log of another ledger beside it is no ledger: SQLite would mix the two. A copy
+    that was opened has a log of its own, and its header says that it is written with one.
 
-    Nothing may have the file open in this process: reading the header apart drops the locks of
-    whoever has.
+    This process must not have the file open: reading the header drops the locks that it holds on
+    the file.
     """
     with path.open("rb") as file:
         head = file.read(_HEADER)
@@ -122,7 +122,7 @@ def version_of(path: Path) -> int:
 
 
 def check_ledger(path: Path) -> str:
-    """Run SQLite's quick check on a file without changing it; returns "ok" or what is damaged.
+    """Run SQLite's quick check on a file without changing it; return "ok" or what is damaged.
     Raises LedgerError.
     """
     try:
@@ -179,13 +179,13 @@ def _migrate(db: apsw.Connection, path: str) -> None:
 
 
 def back_up(path: Path, target: Path) -> int:
-    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; returns
+    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; return
     its size in bytes.
 
-    The copy says of itself that it is one (``lineage.is_copy``), so that it is never taken for the
-    newest ledger.
+    The copy is marked as one (``lineage.is_copy``), so that it is never taken for the newest
+    ledger.
 
-    Raises FileExistsError for a target that exists, LedgerError when the copy cannot be made or is
+    Raises FileExistsError if the target exists, LedgerError if the copy cannot be made or is
     damaged (then it is removed).
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -204,7 +204,7 @@ def back_up(path: Path, target: Path) -> int:
 
 def copy_ledger(file: Path, target: Path) -> None:
     """Copy a backup to a new file of mode 0600 and check the copy; the backup is not touched.
-    Raises LedgerError for what is no ledger.
+    Raises LedgerError if it is no ledger.
     """
     alone = "" if Path(f"{file}-wal").exists() else "?immutable=1"
     os.close(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
@@ -228,7 +228,7 @@ def copy_ledger(file: Path, target: Path) -> None:
 
 
 def settle(db: apsw.Connection) -> None:
-    """Bring everything into the one file, durably; its only connection is closed next."""
+    """Move everything into the one file, durably; its only connection is closed next."""
     db.pragma("journal_mode", "delete")
 
 

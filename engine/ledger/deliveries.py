@@ -1,5 +1,5 @@
-"""What came to an endpoint, for its owner: bounded, and what nobody proved is kept apart, so that a
-stranger pushes out no real row.
+"""The deliveries to an endpoint, for its owner: bounded, with unverified ones kept apart, so that a
+stranger pushes out no genuine row.
 """
 
 from collections import Counter
@@ -21,12 +21,13 @@ COUNTED: Final = 1_000
 _STRANGER: Final = "not_authentic"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None
-    where nothing proved it.
+    """One delivery to record. ``offset_ms``: how far the signed time was ahead of ours, None if
+    nothing proved it.
 
-    ``reads_exit`` is there for what was proven and refused: whether its words are those of an exit.
+    ``reads_exit`` is set for deliveries that were verified and refused: whether their words are
+    those of an exit.
     """
 
     endpoint: EndpointId
@@ -44,7 +45,7 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """Show one delivery."""
+    """One recorded delivery."""
 
     id: int
     at: datetime
@@ -61,7 +62,7 @@ class DeliveryRow:
 
 
 def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
-    """Write a delivery, drop what is beyond the bound of its kind, and tell open pages of the
+    """Record a delivery, drop what exceeds the bound of its kind, and refresh open pages of the
     strategy's master.
     """
     db.execute(
@@ -90,7 +91,7 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
 
 
 def _tell(db: apsw.Connection, new: NewDelivery) -> None:
-    """Have open pages of the strategy's master learn that something came."""
+    """Refresh open pages of the strategy's master after a delivery."""
     row = fetch_one(
         db,
         "SELECT strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE "
@@ -98,7 +99,7 @@ def _tell(db: apsw.Connection, new: NewDelivery) -> None:
         (new.endpoint,),
     )
     if row is not None:
-        write_pulse(db, "delivery", f"strategy {row[0]}", {}, new.at)
+        write_pulse(db, kind="delivery", subject=f"strategy {row[0]}", data={}, at=new.at)
 
 
 _PRUNE: Final = (
@@ -111,9 +112,7 @@ _PRUNE: Final = (
 def deliveries(
     db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None
 ) -> list[DeliveryRow]:
-    """Read an endpoint's deliveries, newest first; ``before`` is the id that the page before ended
-    with.
-    """
+    """Read an endpoint's deliveries, newest first; ``before`` is the last id of the previous page."""
     rows = fetch_all(
         db,
         "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, "
@@ -125,10 +124,10 @@ def deliveries(
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingress:
-    """Tell how deliveries came in since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from
-    the last byte to the answer.
+    """Counts of deliveries since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from the
+    last byte to the answer.
     """
 
     taken: int
@@ -139,7 +138,7 @@ class Ingress:
 
 
 def ingress(db: apsw.Connection, since: datetime) -> Ingress:
-    """Read how deliveries to all endpoints came in since ``since``."""
+    """Read the counts of deliveries to all endpoints since ``since``."""
     rows = fetch_all(
         db, "SELECT at_us, kind, took_us FROM delivery ORDER BY id DESC LIMIT ?", (COUNTED,)
     )
@@ -147,11 +146,11 @@ def ingress(db: apsw.Connection, since: datetime) -> Ingress:
     kinds = Counter(row[1] for row in within)
     taken, repeated = kinds["accepted"], kinds["duplicate"]
     return Ingress(
-        taken,
-        repeated,
-        len(within) - taken - repeated,
-        from_us(rows[0][0]) if rows else None,
-        round(median(row[2] for row in within) / 1000, 1) if within else None,
+        taken=taken,
+        repeated=repeated,
+        refused=len(within) - taken - repeated,
+        last_at=from_us(rows[0][0]) if rows else None,
+        p50_ms=round(median(row[2] for row in within) / 1000, 1) if within else None,
     )
 
 

@@ -1,5 +1,5 @@
-"""End an account in the ledger. Its history stays as it is, under a name of its own, for whoever
-owned it.
+"""Disconnect an account in the ledger. Its history stays, under a name of its own, for its former
+owner.
 """
 
 from datetime import datetime
@@ -17,19 +17,19 @@ from engine.ledger.reports import clear_switch, switches
 
 
 def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
-    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its
-    name is free again.
+    """Disconnect an account: it leaves every strategy, nothing waits or is held for it any more,
+    and its name is free again.
 
-    What waited ends as left; what was held is its owner's from now on, in the books too. The
-    history stays. Its owner's own switch goes with it, so that it asks nobody to resume an account
-    that is gone; an operator's holds for whatever gets the name.
+    What waited ends as left; what was held is the owner's from now on, in the books too. The
+    history stays. The owner's own switch is removed, so that nobody is asked to resume an account
+    that is gone; an operator's switch stays for the next account with that name.
     """
     for copy, leg in fetch_all(
         db,
         "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number",
         (account,),
     ):
-        conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_LEFT), at)
+        conclude(db, copy=CopyId(copy), leg=leg, outcome=Outcome(OutcomeCode.SKIPPED_LEFT), at=at)
     db.execute(
         "UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account)
     )
@@ -38,7 +38,7 @@ def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: d
         each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER
         for each in switches(db)
     ):
-        clear_switch(db, SwitchScope.ACCOUNT, own, BY_THE_OWNER, at)
+        clear_switch(db, scope=SwitchScope.ACCOUNT, target=own, by=BY_THE_OWNER, at=at)
     db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
     db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
     db.execute("DELETE FROM book WHERE account_id = ?", (account,))

@@ -1,6 +1,7 @@
-"""Equity marks: what an account was worth when the trading day began, and the highest it was.
+"""Equity marks: an account's equity at the start of the trading day, and its peak.
 
-Loss limits compare with them."""
+Loss limits compare with them.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from engine.ledger.query import fetch_one
 
 def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> EquityMarks | None:
     """Read an account's marks; None before its first reading. ``zone``: the name of the trading
-    day's zone, passed through.
+    day's time zone, passed through.
     """
     row = fetch_one(
         db, "SELECT day_start, since_us, peak FROM equity_mark WHERE account_id = ?", (account,)
@@ -31,9 +32,7 @@ def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> Equ
 def mark_equity(
     db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool
 ) -> None:
-    """Write the marks: the peak where ``worth`` is above it, and with ``new_day`` the day's start
-    too.
-    """
+    """Write the marks: the peak if ``worth`` is above it, and with ``new_day`` the day's start too."""
     known = read_equity_marks(db, account, "")
     peak = worth if known is None else max(worth, known.peak)
     start, since = (worth, at) if new_day or known is None else (known.day_start, known.since)
@@ -46,8 +45,8 @@ def mark_equity(
 
 
 def begin_peak_anew(db: apsw.Connection, account: AccountId, worth: Money) -> Money | None:
-    """Let the peak be ``worth`` from now on (zero: what the next reading shows); returns the former
-    one, None before any reading.
+    """Reset the peak to ``worth`` (zero: what the next reading shows); return the former one, None
+    before any reading.
     """
     known = read_equity_marks(db, account, "")
     if known is None:

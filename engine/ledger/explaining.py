@@ -1,4 +1,4 @@
-"""Read how things are now for one copy, so that it can be explained: what its strategy holds there,
+"""Read the current circumstances of one copy, so that it can be explained: what its strategy holds,
 which exit runs, what is not proven.
 """
 
@@ -9,20 +9,22 @@ from typing import Final
 import apsw
 
 from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
+from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import CopyId, Symbol
+from engine.domain.leg import LegState
 from engine.domain.signal import Action
 from engine.ledger.query import fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
-"""Tell what only the running task knows of a copy."""
+"""Returns what only the running task knows of a copy."""
 
-_OPEN: Final = ("new", "claimed", "unknown", "placed", "partially_filled")
+_SENT: Final = frozenset({LegState.UNKNOWN, LegState.PLACED, LegState.PARTIALLY_FILLED})
 
 
 def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
-    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the
-    exchange itself refused it.
+    """Count the orders of an exit that closed nothing; return also the last one's cause, and
+    whether the exchange itself refused it.
     """
     rows = fetch_all(
         db,
@@ -31,7 +33,11 @@ def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str,
         " ORDER BY number",
         (copy, leg),
     )
-    return (len(rows), rows[-1][1], rows[-1][0] != "new") if rows else (0, "", False)
+    return (
+        (len(rows), rows[-1][1], AttemptState(rows[-1][0]) is not AttemptState.NEW)
+        if rows
+        else (0, "", False)
+    )
 
 
 def read_copy_now(
@@ -41,7 +47,7 @@ def read_copy_now(
     live: LiveNow | None,
     in_lane: InLane,
 ) -> CopyNow:
-    """Read how things are for the copy of a signal; raises LookupError where there is none."""
+    """Read the current circumstances of a signal's copy; raises LookupError if there is none."""
     copy = fetch_one(
         db,
         "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
@@ -57,7 +63,9 @@ def read_copy_now(
     legs = fetch_all(
         db, "SELECT kind, state FROM leg WHERE copy_id = ? ORDER BY number", (identifier,)
     )
-    kind = next((each[0] for each in legs if each[1] in _OPEN), legs[-1][0] if legs else "")
+    kind = next(
+        (each[0] for each in legs if LegState(each[1]).is_live), legs[-1][0] if legs else ""
+    )
     sending = fetch_one(
         db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,)
     )
@@ -73,9 +81,10 @@ def read_copy_now(
         share=Quantity(ZERO if held is None else Decimal(held[0])),
         side="" if held is None else held[1],
         entries_open=0 if held is None else held[2],
-        master_left=held is not None and _master_left(db, account, strategy, symbol, held[3]),
+        master_left=held is not None
+        and _master_left(db, account=account, strategy=strategy, symbol=symbol, entry_key=held[3]),
         is_sending=sending is not None,
-        exit=_exit(db, account, strategy, symbol, in_lane),
+        exit=_exit(db, account=account, strategy=strategy, symbol=symbol, in_lane=in_lane),
         unproven=_unproven(db, account, symbol),
         live=live,
         waits_for=in_lane(CopyId(identifier)).waits_for,
@@ -86,8 +95,8 @@ def read_copy_now(
 def _master_left(
     db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
 ) -> bool:
-    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened
-    what it holds.
+    """Return whether a close or a reverse of the strategy counts as later than the entry that
+    opened what it holds.
     """
     row = fetch_one(
         db,
@@ -117,20 +126,20 @@ def _exit(
     if row is None:
         return None
     tries, cause, is_refused = failed_tries(db, CopyId(row[0]), row[1])
-    lane, is_sent = in_lane(CopyId(row[0])), row[2] in ("unknown", "placed", "partially_filled")
+    lane, is_sent = in_lane(CopyId(row[0])), LegState(row[2]) in _SENT
     return ExitNow(
-        row[3],
-        tries + lane.failed,
-        lane.problem or cause,
-        is_refused and not lane.problem,
-        is_sent,
-        lane.waits_for,
+        signal=row[3],
+        failed=tries + lane.failed,
+        problem=lane.problem or cause,
+        is_refused=is_refused and not lane.problem,
+        is_sent=is_sent,
+        waits_for=lane.waits_for,
     )
 
 
 def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
-    """Read the order of ours there that waits most for proof: one that was given up before one that
-    is looked up.
+    """Read the order of ours there that most urgently lacks proof: one that was given up before one
+    that is looked up.
     """
     row = fetch_one(
         db,
@@ -141,4 +150,8 @@ def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | N
         " ORDER BY state = 'unknown', id LIMIT 1",
         (account, symbol),
     )
-    return None if row is None else UnprovenNow(row[0], row[1] == "not_confirmed")
+    return (
+        None
+        if row is None
+        else UnprovenNow(row[0], AttemptState(row[1]) is AttemptState.NOT_CONFIRMED)
+    )

@@ -1,5 +1,5 @@
-"""Fold episodes whose fills changed into trades, and keep the sums of days by difference. The cost
-is the fills of one episode.
+"""Fold episodes whose fills changed into trades, and keep the daily sums by difference. The cost is
+the fills of one episode.
 
 A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades
 count in them: those whose price, fee and cause are known. The others are counted beside them.
@@ -24,11 +24,6 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
 
-def has_unfolded(db: apsw.Connection) -> bool:
-    """Tell whether a fill was written or corrected since its episode was folded."""
-    return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
-
-
 def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
     """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
     of ``without``.
@@ -42,7 +37,7 @@ def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] 
 
 
 def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountId, datetime]:
-    """Fold these episodes; returns whose they are, and when the newest fill was."""
+    """Fold these episodes; return their accounts, each with the time of its newest fill."""
     moved: dict[AccountId, datetime] = {}
     for episode in episodes:
         account, at = _fold(db, episode)
@@ -102,15 +97,15 @@ def _fill(row: Row) -> Fill:
     net = fee if fee is None or rebate is None else EXACT.add(fee, rebate)
     cause = None if row[11] is None else Cause(row[11])
     return Fill(
-        PositionSide(row[3]),
-        bool(row[4]),
-        Decimal(row[5]),
-        price,
-        net,
-        from_us(row[9]),
-        row[10],
-        cause,
-        BookState(row[12]),
+        side=PositionSide(row[3]),
+        is_entry=bool(row[4]),
+        quantity=Decimal(row[5]),
+        price=price,
+        fee=net,
+        at=from_us(row[9]),
+        id=row[10],
+        cause=cause,
+        state=BookState(row[12]),
     )
 
 
@@ -153,7 +148,7 @@ def _write_trade(
 
 
 class _Days:
-    """Gather what an episode adds to its days, and takes from them."""
+    """The changes of daily sums that an episode causes."""
 
     def __init__(self, db: apsw.Connection, account: str, strategy: str) -> None:
         self._db = db
@@ -162,12 +157,18 @@ class _Days:
         self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
 
     def take(self, row: Row, sign: int) -> None:
-        """Count one trade (``_KNOWN``) once more or once less; its result explains the wallet at
+        """Count one trade (``_KNOWN``) once more or once less; its result counts in the wallet at
         once.
         """
         _, closed_us, state, result, fees, gross = row
         line = Line.OWNER if self._strategy == OWNER else Line.RESULTS
-        add_since(self._db, self._account, line, sign * Decimal(gross or 0), closed_us)
+        add_since(
+            self._db,
+            account=self._account,
+            line=line,
+            amount=sign * Decimal(gross or 0),
+            at_us=closed_us,
+        )
         if self._strategy == OWNER:
             return
         day = from_us(closed_us).date().isoformat()

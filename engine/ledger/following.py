@@ -1,5 +1,5 @@
-"""Read what one person follows: their accounts, agreements, copies and orders; and write what they
-agree to.
+"""Read what one person follows: their accounts, subscriptions, copies and orders; and write what
+they agree to.
 """
 
 import json
@@ -11,9 +11,16 @@ from typing import Final
 import apsw
 
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
-from engine.domain.subscription import CopyPolicy
+from engine.domain.strategy import StrategyState
+from engine.domain.subscription import (
+    SUBSCRIPTION_MOVES,
+    CopyPolicy,
+    Mode,
+    SubscriptionState,
+)
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -30,8 +37,8 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
 
 
 def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
-    """Read the accounts that a person disconnected, the newest end first: their history stays
-    theirs to read.
+    """Read the accounts that a person disconnected, the most recent first: their history stays
+    readable to that person.
     """
     rows = fetch_all(
         db,
@@ -43,7 +50,9 @@ def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow
 
 
 def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
-    """Read the names of all strategies that a person ever agreed to, on accounts that are gone too."""
+    """Read the names of all strategies that a person ever agreed to, including those on
+    disconnected accounts.
+    """
     rows = fetch_all(
         db,
         "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
@@ -54,9 +63,9 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
     return [row[0] for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRow:
-    """Hold one agreement as its follower sees it."""
+    """One subscription as its follower sees it."""
 
     id: str
     account: AccountId
@@ -64,8 +73,8 @@ class AgreementRow:
     environment: str
     strategy: StrategyId
     strategy_name: str
-    state: str
-    strategy_state: str
+    state: SubscriptionState
+    strategy_state: StrategyState
     needs_consent: bool
     policy: CopyPolicy
 
@@ -76,13 +85,17 @@ class AgreementRow:
 
     @property
     def takes_entries(self) -> bool:
-        """Tell whether entries of its strategy are copied as things are agreed."""
-        is_open = self.strategy_state in ("published", "by_link", "private")
-        return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
+        """Return whether entries of its strategy are copied under the current agreement."""
+        return (
+            self.policy.mode is Mode.LIVE
+            and self.state is SubscriptionState.ACTIVE
+            and self.strategy_state.takes_entries
+            and not self.needs_consent
+        )
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
-    """Read what a person agreed to on any account, those that were left apart, by strategy and
+    """Read a person's subscriptions on any account, without those that were left, by strategy and
     account.
     """
     rows = fetch_all(
@@ -98,24 +111,24 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     )
     return [
         AgreementRow(
-            row[0],
-            AccountId(row[1]),
-            row[2],
-            row[3],
-            StrategyId(row[4]),
-            row[5],
-            row[6],
-            row[7],
-            bool(row[9]),
-            read_policy(row[8]),
+            id=row[0],
+            account=AccountId(row[1]),
+            account_name=row[2],
+            environment=row[3],
+            strategy=StrategyId(row[4]),
+            strategy_name=row[5],
+            state=SubscriptionState(row[6]),
+            strategy_state=StrategyState(row[7]),
+            needs_consent=bool(row[9]),
+            policy=read_policy(row[8]),
         )
         for row in rows
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
-    """Hold one copy with its newest outcome; ``code`` is None while it waits to be planned."""
+    """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
     number: int
     at: datetime
@@ -153,8 +166,8 @@ def copies_of(
     strategy: str = "",
     family: str = "",
 ) -> list[CopyRow]:
-    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal
-    that the page before ended with.
+    """Read the newest copies of some accounts, newest first; ``before`` is the last signal number
+    of the previous page.
 
     Each account is read by itself along its index; all copies of the last signal are kept together,
     so a page may be a little longer.
@@ -202,9 +215,9 @@ def _copy(row: Row) -> CopyRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
-    """Hold one order that was claimed for an account."""
+    """One order that was claimed for an account."""
 
     id: int
     at: datetime
@@ -226,8 +239,8 @@ class OrderRow:
 def orders_of(
     db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
 ) -> list[OrderRow]:
-    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page
-    before ended with.
+    """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
+    previous page.
     """
     found: list[OrderRow] = []
     for each in accounts:
@@ -252,21 +265,21 @@ def _order(row: Row) -> OrderRow:
     intent = json.loads(row[7])
     price = None if row[9] in (None, "?") else row[9]
     return OrderRow(
-        row[0],
-        from_us(row[1]),
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        intent["side"],
-        intent["quantity"],
-        row[8],
-        price,
-        row[10],
-        row[11],
-        row[12],
-        row[13],
+        id=row[0],
+        at=from_us(row[1]),
+        account=row[2],
+        environment=row[3],
+        strategy=row[4],
+        symbol=row[5],
+        kind=row[6],
+        side=intent["side"],
+        quantity=intent["quantity"],
+        filled=row[8],
+        price=price,
+        fee=row[10],
+        state=row[11],
+        cause=row[12],
+        signal_id=row[13],
     )
 
 
@@ -283,7 +296,7 @@ def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
 
 
 def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
-    """Tell whether a signal reached an account of this person."""
+    """Return whether a signal reached an account of this person."""
     row = fetch_one(
         db,
         "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
@@ -307,7 +320,15 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
         draft: SignalDraft = read_draft(row[2])
         if draft.action.is_entry and len(found) < limit:
             found.append(
-                Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5]))
+                Signal(
+                    id=row[0],
+                    number=row[1],
+                    strategy=strategy,
+                    draft=draft,
+                    order_key=row[3],
+                    decided_at=from_us(row[4]),
+                    received_at=from_us(row[5]),
+                )
             )
     return found
 
@@ -315,14 +336,14 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 # What a person agrees to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyTerms:
-    """Hold what a strategy asks a follower to agree to."""
+    """The terms that a strategy asks a follower to agree to."""
 
     id: StrategyId
     name: str
     master: str
-    state: str
+    state: StrategyState
     about: str
     kind: str
     symbols: frozenset[Symbol]
@@ -351,16 +372,16 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
         return None
     symbols = frozenset(map(Symbol, json.loads(row[6])))
     return StrategyTerms(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        symbols,
-        row[7],
-        from_us(row[8]),
-        bool(row[9]),
+        id=StrategyId(row[0]),
+        name=row[1],
+        master=row[2],
+        state=StrategyState(row[3]),
+        about=row[4],
+        kind=row[5],
+        symbols=symbols,
+        leverage=row[7],
+        terms_at=from_us(row[8]),
+        is_mine=bool(row[9]),
     )
 
 
@@ -372,8 +393,8 @@ def agree(
     policy: CopyPolicy,
     at: datetime,
 ) -> None:
-    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One
-    that is paused stays so.
+    """Write what a person agrees to: a new subscription, or new terms of the existing one. A paused
+    one stays paused.
     """
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
@@ -384,14 +405,22 @@ def agree(
     )
 
 
-def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
-    """Write active, paused or left; False where it was so already."""
+def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
+    """Write active, paused or left; return False if it was so already. Raises InvalidMove for what is
+    never stored.
+    """
+    row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
+    before = state if row is None else SubscriptionState(row[0])
+    if before is state:
+        return False
+    require_move(SUBSCRIPTION_MOVES, before, state, "an agreement")
     db.execute(
-        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier)
+        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
+        (state.value, identifier),
     )
     return bool(db.changes())
 
 
 def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
-    """Write that a person agrees to the strategy's present terms."""
+    """Record that a person agrees to the strategy's current terms."""
     db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

@@ -1,10 +1,9 @@
-"""Funding: what the exchange charged an account, or paid it, on contracts while this engine held
-them.
+"""Funding: what the exchange charged or paid an account on contracts while this engine held them.
 
-A row of the exchange is here once, however often it is read. It belongs to the strategy that held
-the contract at its time; what fell on the owner's own positions alone is kept under no strategy: it
-explains his wallet, and is not ours to tell. Above 0 was paid, below 0 received; the account's
-currency.
+A row of the exchange is stored once, however often it is read. It belongs to the strategy that held
+the contract at its time. Funding on the owner's own positions alone is kept under no strategy: it
+explains the owner's wallet and is not reported by us. Above 0 was paid, below 0 received; in the
+account's currency.
 """
 
 from collections.abc import Iterable
@@ -29,7 +28,7 @@ SLACK: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class FundingRow:
-    """Hold one payment: ``id`` is the exchange's own, ``at`` our clock."""
+    """One payment: ``id`` is the exchange's own, ``at`` is on our clock."""
 
     id: str
     symbol: Symbol
@@ -39,7 +38,7 @@ class FundingRow:
 
 @dataclass(frozen=True, slots=True)
 class FundingPaid:
-    """Hold one payment as it is shown, with the strategy's name."""
+    """One payment as shown, with the strategy's name."""
 
     strategy: str
     symbol: str
@@ -48,7 +47,7 @@ class FundingPaid:
 
 
 def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[FundingRow]) -> int:
-    """Write down the payments that are not here yet; returns how many of them fell on what the
+    """Record the payments that are not stored yet; return how many of them belong to what the
     engine held.
     """
     new = 0
@@ -61,7 +60,9 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
         )
         if db.changes():
             new += strategy != OWNER
-            add_since(db, account, Line.FUNDING, each.amount, to_us(each.at))
+            add_since(
+                db, account=account, line=Line.FUNDING, amount=each.amount, at_us=to_us(each.at)
+            )
     return new
 
 
@@ -84,7 +85,7 @@ _PAID: Final = (
 
 
 def funding_by_day(db: apsw.Connection, account: AccountId) -> dict[str, Decimal]:
-    """Sum an account's payments up by UTC day."""
+    """Return the sums of an account's payments by UTC day."""
     days: dict[str, Decimal] = {}
     for at_us, amount in fetch_all(db, _PAID, (account,)):
         day = from_us(at_us).date().isoformat()

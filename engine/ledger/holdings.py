@@ -1,5 +1,5 @@
-"""What the engine holds of each contract for an account, and the newest exit that each strategy was
-given for it.
+"""What the engine holds of each contract for an account, and the newest exit of each strategy
+there.
 
 A holding's share is written by ``books.change_share`` alone, together with the books.
 """
@@ -39,24 +39,24 @@ _HOLDING = (
 
 def _holding(row: Row) -> Holding:
     return Holding(
-        AccountId(row[0]),
-        Symbol(row[1]),
-        StrategyId(row[2]),
-        PositionSide(row[3]),
-        Quantity(Decimal(row[4])),
-        row[5],
-        OrderKey(row[6]),
-        bool(row[7]),
-        Quantity(Decimal(row[8])),
-        read_price(row[9]),
-        read_price(row[10]),
-        row[11],
+        account=AccountId(row[0]),
+        symbol=Symbol(row[1]),
+        strategy=StrategyId(row[2]),
+        side=PositionSide(row[3]),
+        share=Quantity(Decimal(row[4])),
+        entries_open=row[5],
+        entry_key=OrderKey(row[6]),
+        detached=bool(row[7]),
+        carried=Quantity(Decimal(row[8])),
+        stop_loss=read_price(row[9]),
+        take_profit=read_price(row[10]),
+        position_id=row[11],
     )
 
 
 def write_holding(db: apsw.Connection, holding: Holding) -> None:
-    """Store a holding, its share apart (``books.change_share``); one that holds nothing and is not
-    detached is removed.
+    """Store a holding without its share (``books.change_share`` does that); remove one that holds
+    nothing and is not detached.
     """
     if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
         db.execute(
@@ -84,7 +84,7 @@ def write_holding(db: apsw.Connection, holding: Holding) -> None:
 def keep_carried(
     db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity
 ) -> None:
-    """Note what a reduction rounded off, for the next one."""
+    """Record what a reduction rounded off, for the next one."""
     db.execute(
         "UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?",
         (plain(carried), account, symbol),
@@ -92,15 +92,15 @@ def keep_carried(
 
 
 def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
-    """Let entries into a symbol again that its owner had closed by hand: the master is flat."""
+    """Permit entries again in a symbol that its owner had closed by hand: the master is flat."""
     held = read_holding(db, account, symbol)
     if held is not None and held.share == 0:
         write_holding(db, replace(held, detached=False))
 
 
 def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
-    """Note which stop and target a strategy wants at its position from now on; whatever the
-    exchange shows is compared with it.
+    """Record which stop and target a strategy wants at its position from now on; the exchange's
+    levels are compared with them.
     """
     held = read_holding(db, account, wanted.symbol)
     if held is not None:
@@ -108,8 +108,8 @@ def want_protection(db: apsw.Connection, *, account: AccountId, wanted: Protecti
 
 
 def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> datetime | None:
-    """Read when the newest entry that filled in a held symbol ended; None where no entry of ours is
-    known of it, or one is not over.
+    """Read when the newest entry that filled in a held symbol ended; None if no such entry of ours
+    is known, or one is not over.
     """
     row = fetch_one(
         db,
@@ -122,7 +122,7 @@ def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> da
 
 
 def held_since(db: apsw.Connection, account: AccountId) -> datetime | None:
-    """Read when the oldest share of an account was entered; None where that is not known."""
+    """Read when the oldest share of an account was entered; None if it is not known."""
     row = fetch_one(
         db,
         "SELECT min(claimed_us) FROM holding JOIN attempt ON attempt.id = holding.opened_by WHERE "

@@ -14,10 +14,10 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.root_keys import refuse_disabled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactorRow:
-    """Hold how a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such
-    factor), last code's time step.
+    """How a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such factor),
+    last code's time step.
     """
 
     password: str | None
@@ -40,7 +40,7 @@ def _person(row: Row) -> Person:
 
 
 def person(db: apsw.Connection, identifier: PersonId) -> Person:
-    """Read one person; raises LookupError where there is none."""
+    """Read one person; raises LookupError if there is none."""
     row = fetch_one(db, _PERSON + " WHERE person.id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no person {identifier}")
@@ -48,8 +48,8 @@ def person(db: apsw.Connection, identifier: PersonId) -> Person:
 
 
 def person_named(db: apsw.Connection, name: str) -> Person | None:
-    """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` while
-    nobody else is.
+    """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` if nobody
+    else has that name.
     """
     found = fetch_all(
         db, _PERSON + " WHERE person.name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,)
@@ -62,8 +62,8 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
 
 
 def is_taken(db: apsw.Connection, name: str) -> bool:
-    """Tell whether somebody has a name or is found by it; a name that two provisioned people share
-    is taken too.
+    """Return whether somebody has a name or is found by it; a name that two provisioned people
+    share is taken too.
     """
     return (
         fetch_one(
@@ -76,8 +76,8 @@ def is_taken(db: apsw.Connection, name: str) -> bool:
 
 
 def all_people(db: apsw.Connection, search: str = "", limit: int = -1) -> list[Person]:
-    """Read people whose name contains ``search``, by name; at most ``limit`` of them, where it is
-    not negative.
+    """Read people whose name contains ``search``, by name; at most ``limit`` of them, unless it is
+    negative.
     """
     return [
         _person(row)
@@ -94,7 +94,7 @@ def count_people(db: apsw.Connection, search: str = "") -> int:
 
 
 def give_role(db: apsw.Connection, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
-    """Give a role; False where the person has it."""
+    """Give a role; return False if the person has it already."""
     db.execute(
         "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (identifier, role.value, to_us(at), by),
@@ -103,7 +103,7 @@ def give_role(db: apsw.Connection, identifier: PersonId, role: Role, by: str, at
 
 
 def take_role(db: apsw.Connection, identifier: PersonId, role: Role) -> bool:
-    """Take a role away; False where the person has it not."""
+    """Take a role away; return False if the person does not have it."""
     db.execute("DELETE FROM person_role WHERE person_id = ? AND role = ?", (identifier, role.value))
     return bool(db.changes())
 
@@ -117,7 +117,7 @@ def set_zone(db: apsw.Connection, identifier: PersonId, zone: str) -> None:
 
 
 def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
-    """Read a person's factors; one without any is not an error."""
+    """Read a person's factors; a person without any is not an error."""
     row = fetch_one(
         db,
         "SELECT password, password_us, totp_sealed, totp_version, totp_us, totp_step FROM factor "
@@ -125,8 +125,22 @@ def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
         (identifier,),
     )
     if row is None:
-        return FactorRow(None, None, None, 0, None, 0)
-    return FactorRow(row[0], _time(row[1]), row[2], row[3], _time(row[4]), row[5])
+        return FactorRow(
+            password=None,
+            password_at=None,
+            totp_sealed=None,
+            totp_version=0,
+            totp_at=None,
+            totp_step=0,
+        )
+    return FactorRow(
+        password=row[0],
+        password_at=_time(row[1]),
+        totp_sealed=row[2],
+        totp_version=row[3],
+        totp_at=_time(row[4]),
+        totp_step=row[5],
+    )
 
 
 def _time(us: int | None) -> datetime | None:
@@ -163,7 +177,7 @@ def set_totp(
 
 
 def use_totp_step(db: apsw.Connection, identifier: PersonId, step: int) -> bool:
-    """Use up a code by its time step; False where this one or a later one was used before."""
+    """Use up a code by its time step; return False if this one or a later one was used before."""
     db.execute(
         "UPDATE factor SET totp_step = ?1 WHERE person_id = ?2 AND totp_step < ?1",
         (step, identifier),
@@ -185,7 +199,7 @@ def replace_recovery_codes(
 def use_recovery_code(
     db: apsw.Connection, identifier: PersonId, hashed: bytes, at: datetime
 ) -> bool:
-    """Use up a recovery code; False where it is none, or was used."""
+    """Use up a recovery code; return False if it does not exist or was used."""
     db.execute(
         "UPDATE recovery_code SET used_us = ? WHERE person_id = ? AND hash = ? AND used_us IS NULL",
         (to_us(at), identifier, hashed),
@@ -207,7 +221,7 @@ def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
 
 
 def remember_login(db: apsw.Connection, print_: str, account: AccountId) -> None:
-    """Remember the fingerprint of an account's login in place of its former one. Raises
+    """Store the fingerprint of an account's login in place of its former one. Raises
     RootKeyDisabled.
     """
     refuse_disabled(db, print_.partition(":")[0])
@@ -220,7 +234,7 @@ def remember_login(db: apsw.Connection, print_: str, account: AccountId) -> None
 
 
 def forget_login(db: apsw.Connection, account: AccountId) -> None:
-    """Forget the fingerprint of an account's login."""
+    """Delete the fingerprint of an account's login."""
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
 
 
@@ -236,9 +250,9 @@ def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None
 # Asking to become a master
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MasterRequest:
-    """Hold a follower's wish to publish; ``granted`` is None until somebody decided."""
+    """A follower's request to publish; ``granted`` is None until somebody decided."""
 
     person: PersonId
     name: str
@@ -248,7 +262,7 @@ class MasterRequest:
 
 
 def ask_to_be_master(db: apsw.Connection, identifier: PersonId, note: str, at: datetime) -> None:
-    """Write a person's wish to publish; a later one replaces it."""
+    """Write a person's request to publish; a later one replaces it."""
     db.execute(
         "INSERT INTO master_request (person_id, note, at_us) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
@@ -260,7 +274,7 @@ def ask_to_be_master(db: apsw.Connection, identifier: PersonId, note: str, at: d
 def decide_master_request(
     db: apsw.Connection, identifier: PersonId, granted: bool, by: str, at: datetime
 ) -> bool:
-    """Write a decision; False where nothing waits for one."""
+    """Write a decision; return False if no request waits for one."""
     db.execute(
         "UPDATE master_request SET decided_us = ?, granted = ?, decided_by = ? WHERE person_id = "
         "? AND decided_us IS NULL",
@@ -270,7 +284,7 @@ def decide_master_request(
 
 
 def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> list[MasterRequest]:
-    """Read wishes, newest first; of one person, or those of everybody that wait for a decision."""
+    """Read requests, newest first: those of one person, or all that wait for a decision."""
     rows = fetch_all(
         db,
         "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON "
@@ -280,7 +294,11 @@ def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> 
     )
     return [
         MasterRequest(
-            PersonId(r[0]), r[1], r[2], from_us(r[3]), None if r[4] is None else bool(r[4])
+            person=PersonId(r[0]),
+            name=r[1],
+            note=r[2],
+            at=from_us(r[3]),
+            granted=None if r[4] is None else bool(r[4]),
         )
         for r in rows
     ]

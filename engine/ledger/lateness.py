@@ -1,5 +1,5 @@
-"""Read what is late: orders that wait to be sent, and entries that came too late to be sent. For
-whoever asks whether all is well.
+"""Read what is late: orders that wait to be sent, and entries that were not sent in time. For
+probes and pages.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ _EXPIRED: Final = (OutcomeCode.EXPIRED.value, OutcomeCode.EXPIRED_WAITING.value)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Tell of orders of one kind (entry, exit, cancel, protection) that wait to be sent: how many,
-    and since when the oldest.
+    """Orders of one kind (entry, exit, cancel, protection) that wait to be sent: how many, and
+    since when the oldest waits.
     """
 
     kind: str
@@ -31,8 +31,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Tell of entries of the last hour that were never sent, though they came in time: they
-    expired, or a later signal overtook them.
+    """Entries of the last hour that arrived in time and were never sent: they expired, or a later
+    signal overtook them.
 
     ``late`` counts those that expired or waited longer than ``LATE_AFTER``, ``since`` is the oldest
     of them; ``overtaken`` counts those that a later signal overtook sooner.
@@ -44,9 +44,7 @@ class Missed:
 
 
 def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
-    """Read which orders wait to be sent for longer than ``LATE_AFTER``, those that waited longest
-    first.
-    """
+    """Read which orders have waited to be sent for longer than ``LATE_AFTER``, the longest first."""
     rows = fetch_all(
         db,
         "SELECT leg.kind, count(*), min(signal.received_us) FROM leg INDEXED BY leg_new JOIN copy "
@@ -60,8 +58,8 @@ def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
 
 
 def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> Waiting | None:
-    """Read the orders of one account that wait for longer than ``LATE_AFTER``, as one; ``kind`` is
-    that of the oldest.
+    """Read the orders of one account that have waited longer than ``LATE_AFTER``, as one; ``kind``
+    is that of the oldest.
     """
     rows = fetch_all(
         db,
@@ -76,8 +74,8 @@ def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> W
 
 
 def missed_entries(db: apsw.Connection, now: datetime) -> Missed:
-    """Read which entries of the last hour came in time and were not sent; those whose sender was
-    told "not mirrored" are his.
+    """Read which entries of the last hour arrived in time and were not sent; without those whose
+    sender was told "not mirrored".
     """
     row = fetch_one(
         db,

@@ -1,9 +1,10 @@
-"""Where a ledger ends, told so that another process can see whether a file still has all of it.
+"""Where a ledger ends, in a form with which another process can check whether a file still has all
+of it.
 
 Theory. Every start writes a run with a random mark; every row that matters takes a number that only
 grows (SQLite counts them). The last run's mark together with these numbers is the *end*. A ledger
-has an end if that run is in it and none of its numbers is smaller. A copy of before lacks the run
-or has smaller numbers; a ledger that went its own way since lacks the run.
+has an end if that run is in it and none of its numbers is smaller. An earlier copy lacks the run or
+has smaller numbers; a ledger that diverged since lacks the run.
 """
 
 from collections.abc import Mapping
@@ -15,15 +16,15 @@ import apsw
 from engine.ledger.query import fetch_all, fetch_one
 
 COPY: Final = 0x52584350
-"""The application id in the header of every copy that ``back_up`` made: whoever puts one into place
-starts from a copy.
+"""The application id in the header of every copy that ``back_up`` made: a restore starts from such
+a copy.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEnd:
-    """Hold an end: the newest run's mark (empty before the first), and the last number given in
-    each table.
+    """An end: the newest run's mark (empty before the first), and the last number given in each
+    table.
     """
 
     run: str
@@ -40,17 +41,17 @@ def read_end(db: apsw.Connection) -> LedgerEnd:
 
 
 def has_run(db: apsw.Connection, mark: str) -> bool:
-    """Tell whether a run with this mark began in this ledger or in one that it continues."""
+    """Return whether a run with this mark began in this ledger or in one that it continues."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark = ?", (mark,)) is not None
 
 
 def was_marked(db: apsw.Connection) -> bool:
-    """Tell whether this ledger has run where its end was noted beside it."""
+    """Return whether this ledger has run with its end recorded beside it."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark > ''") is not None
 
 
 def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
-    """Say what a ledger lacks of an end that was noted before; empty where it has all of it."""
+    """Return what a ledger lacks of an end that was recorded before; empty if it has all of it."""
     if end.run and not has_run(db, end.run):
         return "the last run that was noted is not in it"
     here = read_end(db).numbers
@@ -63,12 +64,12 @@ def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
 
 
 def knows_marks(db: apsw.Connection) -> bool:
-    """Tell whether a file was ever opened by a program that notes ends: an older one is migrated
+    """Return whether a program that records ends ever opened a file; an older file is migrated
     first.
     """
     return fetch_one(db, "SELECT 1 FROM sqlite_schema WHERE name = 'run_by_mark'") is not None
 
 
 def is_copy(db: apsw.Connection) -> bool:
-    """Tell whether this file was made by ``back_up`` and has not been taken into use."""
+    """Return whether this file was created by ``back_up`` and has not been taken into use."""
     return int(db.pragma("application_id")) == COPY

@@ -1,5 +1,5 @@
-"""Read what of the engine stands in the accounts, and why it still does: for flattening, and for
-whoever wants it flat.
+"""Read what the engine has open in the accounts, and why it is still open: for flattening, and for
+people who want it flat.
 """
 
 import json
@@ -13,17 +13,18 @@ import apsw
 from engine.domain.amounts import Quantity
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 from engine.views import StillOpenView
 
+_ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldShare:
-    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not
-    ended.
-    """
+    """One share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
 
     account: AccountId
     account_name: str
@@ -54,22 +55,22 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     )
     return [
         HeldShare(
-            AccountId(row[0]),
-            row[1],
-            row[2],
-            StrategyId(row[3]),
-            row[4],
-            Symbol(row[5]),
-            Quantity(Decimal(row[6])),
-            bool(row[7]),
-            bool(row[8]),
+            account=AccountId(row[0]),
+            account_name=row[1],
+            exchange=row[2],
+            strategy=StrategyId(row[3]),
+            strategy_name=row[4],
+            symbol=Symbol(row[5]),
+            share=Quantity(Decimal(row[6])),
+            is_exiting=bool(row[7]),
+            is_subscribed=bool(row[8]),
         )
         for row in rows
     ]
 
 
-# the number of the signal that opened what an account (?1) holds of a symbol (?3): what was asked
-# before says nothing of it
+# the number of the signal that opened what an account (?1) holds of a symbol (?3): earlier requests
+# do not concern it
 _OPENED = (
     "coalesce((SELECT opening.signal_number FROM holding JOIN attempt ON attempt.id = "
     "holding.opened_by"
@@ -80,8 +81,8 @@ _OPENED = (
 
 @dataclass(frozen=True, slots=True)
 class LastFlatten:
-    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue,
-    if that was its end.
+    """How the newest exit that flattening requested ended: the share that stayed as residue, if
+    that was its end.
     """
 
     ended_at: datetime | None
@@ -89,8 +90,8 @@ class LastFlatten:
 
 
 def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
-    """Read the newest exit that flattening asked for since an account's symbol was opened; None
-    where there was none.
+    """Read the newest exit that flattening requested since an account's symbol was opened; None if
+    there was none.
     """
     row = fetch_one(
         db,
@@ -112,8 +113,8 @@ def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
 
 
 def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether a closing order of ours stayed without trace: closing again could then close the
-    owner's own part.
+    """Return whether a closing order of ours stayed without trace: closing again could then close
+    the owner's own part.
     """
     row = fetch_one(
         db,
@@ -138,8 +139,8 @@ _CLOSED_A_PART: Final = (
 
 
 def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
-    """Read every share that is not zero and every entry that is not ended, of one account or of
-    all, with the reason why it stands.
+    """Read every share that is not zero and every entry that has not ended, of one account or of
+    all, with the reason why it is open.
     """
     rows = fetch_all(
         db,
@@ -164,7 +165,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
             row[7],
             row[8],
             row[9],
-            *_why_open(db, row[0], row[4], row[6], row[8]),
+            *_why_open(db, account=row[0], strategy=row[4], symbol=row[6], share=row[8]),
         )
         for row in rows
     ]
@@ -173,7 +174,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
 def _why_open(
     db: apsw.Connection, account: str, strategy: str, symbol: str, share: str
 ) -> tuple[str, bool]:
-    """Say why something stands, and whether an exit of what stands now was asked for."""
+    """Return why something is open, and whether an exit of it was requested."""
     unproven = fetch_one(
         db,
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND "
@@ -203,10 +204,11 @@ def _why_open(
     if leg is None:
         return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
     state, code, numbers, number, cause = leg
-    if state in ("new", "claimed", "placed", "partially_filled"):
+    stands = LegState(state)
+    if stands in _ON_THE_WAY:
         asked = (
             "its exit is asked for and not sent"
-            if state == "new"
+            if stands is LegState.NEW
             else "its exit is sent and not filled"
         )
         return asked + (f", the last try: {cause}" if cause else ""), True
@@ -216,7 +218,7 @@ def _why_open(
         return (
             f"{_NOT_ASKED} since its last entry",
             False,
-        )  # what an earlier exit came to says nothing of what stands now
+        )  # the result of an earlier exit says nothing about what is open now
     if code in _CLOSED_A_PART:
         return f"an exit closed a part of it; {_NOT_ASKED} since", False
     return Outcome(
@@ -225,8 +227,8 @@ def _why_open(
 
 
 def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
-    """Read the number of the signal whose entry was the last one to fill something in an account's
-    symbol; 0 where there is none.
+    """Read the number of the signal whose entry was the last to fill something in an account's
+    symbol; 0 if there is none.
     """
     row = fetch_one(
         db,
@@ -241,8 +243,8 @@ def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
 
 
 def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
-    """Read every contract of which something is held or on its way, also where no strategy lists it
-    any more.
+    """Read every contract that is held or has an entry in flight, also if no strategy lists it any
+    more.
     """
     return frozenset(
         Symbol(row[0])
@@ -253,8 +255,8 @@ def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
 
 
 def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
-    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits
-    or is on its way.
+    """Return whether any account holds this contract of a strategy, or has an entry of it that
+    waits or is in flight.
     """
     row = fetch_one(
         db,

@@ -1,8 +1,8 @@
 """Give a new signal its place in the order of its strategy and contract, and keep what later ones
 are compared with.
 
-The rules are in ``decisions/ordering``. Each statement here reads one row by an index, whatever the
-history.
+The rules are in ``decisions/ordering``. Each statement here reads one row by an index, however long
+the history.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest entries and closes are looked at for what an alert may have come
-behind.
+"""How many of a contract's newest entries and closes are checked for what an alert may come after.
 """
 _ENTERS: Final = (
     "json_extract(draft, '$.action') IN "
@@ -38,10 +37,10 @@ _ENTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
-    """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None
-    where none was told.
+    """A new signal without a place yet. ``told_at`` is the sender's time, not after receipt; None
+    if none was sent.
     """
 
     strategy: StrategyId
@@ -60,10 +59,10 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Say where a signal stands. ``is_late``: what it enters is older than an exit that is
-    recorded, and is sent nowhere.
+    """The place of a signal. ``is_late``: its entry is older than a recorded exit, and is not sent
+    anywhere.
 
-    ``restarted_from`` is the greatest number of the numbering before, where this signal began a new
+    ``restarted_from`` is the greatest number of the previous numbering, if this signal began a new
     one.
     """
 
@@ -74,7 +73,7 @@ class Place:
 
 
 def find_place(db: apsw.Connection, new: Unplaced) -> Place:
-    """Decide where a new signal stands; nothing is written."""
+    """Decide the place of a new signal; writes nothing."""
     known = None if new.draft.seq is None else _newest_numbering(db, new.origin)
     placed = _numbered(db, new, known)
     told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
@@ -103,8 +102,8 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
 
 
 def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
-    """Read the sender's newest entries and closes of the contract, the newest first; none where
-    nothing of them can matter.
+    """Read the sender's newest entries and closes of the contract, newest first; none if they
+    cannot matter.
     """
     draft = new.draft
     if (
@@ -119,8 +118,8 @@ def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
     rows = sorted((*placed, *late), key=lambda row: row[3], reverse=True)
     if not rows or not may_matter(draft, new.received_at, from_us(rows[0][1])):
         return ()
-    # By their places, not by receipt: one may have been put before another. Late entries have none,
-    # and stay where they came.
+    # By their places, not by receipt: one may have been put before another. Late entries have no
+    # place, and stay where they arrived.
     by_place = iter(placed)
     rows = [row if row[2] == FIRST_ORDER_KEY else next(by_place) for row in rows]
     return tuple(
@@ -129,8 +128,8 @@ def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
 
 
 def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[Row]:
-    """Read (draft, received, order key, number, whether it was late): sent nowhere, or no copy of
-    it ended otherwise than superseded.
+    """Read (draft, received, order key, number, whether it was late): sent nowhere, or every copy
+    of it ended superseded.
     """
     return fetch_all(
         db,
@@ -155,7 +154,7 @@ def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
-    """Keep when a numbering began that is not its sender's first."""
+    """Record when a numbering began that is not its sender's first."""
     db.execute(
         "INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)",
         (new.origin, place.numbering, to_us(new.at)),
@@ -163,8 +162,8 @@ def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
 
 
 def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
-    """Keep what later signals are compared with; only for what is no test, and concerns every
-    account.
+    """Record what later signals are compared with; only for signals that are no tests and concern
+    every account.
     """
     action = new.draft.action
     kind = (
@@ -247,12 +246,12 @@ def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
     assert least is not None
     at = from_us(at_us)
     return Numbering(
-        number,
-        least[0],
-        seq,
-        at,
-        read_draft(draft).sent_at is not None,
-        at if began is None else from_us(began[0]),
+        number=number,
+        least=least[0],
+        greatest=seq,
+        at=at,
+        is_sent=read_draft(draft).sent_at is not None,
+        began_at=at if began is None else from_us(began[0]),
     )
 
 
@@ -263,7 +262,16 @@ def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]
         "= ? AND symbol = ? AND kind = ?",
         (new.strategy, new.symbol, kind),
     )
-    return tuple(Newest(row[0], row[1], row[2], _time(row[3]), _time(row[4])) for row in rows)
+    return tuple(
+        Newest(
+            sender=row[0],
+            number=row[1],
+            seq=row[2],
+            numbered_at=_time(row[3]),
+            other_at=_time(row[4]),
+        )
+        for row in rows
+    )
 
 
 def _time(us: int | None) -> datetime | None:
@@ -291,9 +299,9 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
 
 def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
     """Find the place before the entries that the sender's own numbers put behind this signal; None
-    where it stands behind all.
+    if it comes behind all.
 
-    Also where an entry that no number excepts stands behind one of those: an exit then closes both.
+    Also if an entry that no number excepts comes behind one of those: an exit then closes both.
     """
     if new.draft.seq is None or placed.number is None or placed.began:
         return None
@@ -319,7 +327,7 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
 
 
 def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | None:
-    """Find the place before the newest protection, None where an entry came after it."""
+    """Find the place before the newest protection; None if an entry came after it."""
     row = fetch_one(
         db,
         "SELECT max(order_key) FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",

@@ -1,4 +1,4 @@
-"""Write what became of a copy, with the event that tells people. Called inside the transactions of
+"""Write the outcome of a copy, with the event that reports it. Called inside the transactions of
 the other verbs.
 """
 
@@ -8,33 +8,35 @@ from datetime import datetime
 import apsw
 
 from engine.domain.identifiers import CopyId
+from engine.domain.leg import LEG_MOVES, LegState
+from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
 from engine.ledger.query import fetch_one
 
-_LEG_STATE = {
-    "skipped": "skipped",
-    "denied": "denied",
-    "rejected": "rejected",
-    "residue": "rejected",
-}
+
+def _leg_state(outcome: Outcome) -> LegState:
+    """Return the state of a leg that ends with this outcome, and with no order under way."""
+    if outcome.code is OutcomeCode.RESIDUE:
+        return LegState.REJECTED
+    return LegState(outcome.code.family)
 
 
 def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
-    """End a leg that was never claimed (state NEW) with an outcome; False, and nothing written, if
-    it is not NEW any more.
+    """End a leg that was never claimed (state NEW) with an outcome; return False, and write
+    nothing, if it is not NEW any more.
 
-    That happens rightly: the transaction of an exit supersedes entries that a lane is just
-    planning.
+    That is legitimate: the transaction of an exit supersedes entries that a lane is just planning. Raises InvalidMove for an outcome that only an order can have.
     """
-    state = _LEG_STATE.get(outcome.code.family, outcome.code.family)
+    state = _leg_state(outcome)
+    require_move(LEG_MOVES, LegState.NEW, state, "a leg")
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'",
-        (state, copy, leg),
+        (state.value, copy, leg),
     )
     if db.changes() != 1:
         return False
-    write_outcome(db, copy, leg, outcome, at)
+    write_outcome(db, copy=copy, leg=leg, outcome=outcome, at=at)
     return True
 
 
@@ -49,9 +51,9 @@ def write_outcome(
 ) -> None:
     """Set a copy's outcome and record the event; writing the same outcome twice records one event.
 
-    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a
-    reverse) is recorded as an event. So is what became of one try of an exit that ``goes_on``: the
-    copy has no outcome then.
+    The outcome of a copy is that of its last leg; the outcome of an earlier one (the exit of a
+    reverse) is recorded as an event. So is that of one try of an exit that ``goes_on``: the copy
+    then has no outcome.
     """
     numbers = dump(dict(outcome.numbers))
     if goes_on:
@@ -79,7 +81,7 @@ def _is_last(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def forget_outcome(db: apsw.Connection, copy: CopyId, leg: int) -> None:
-    """Take a copy's outcome back because its leg goes on; what was recorded as an event stays."""
+    """Withdraw a copy's outcome because its leg goes on; what was recorded as an event stays."""
     if _is_last(db, copy, leg):
         db.execute(
             "UPDATE copy SET code = NULL, numbers = NULL, outcome_us = NULL WHERE id = ?", (copy,)
@@ -94,7 +96,7 @@ def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
 def write_event(
     db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
 ) -> int:
-    """Record an event that is no outcome (an alert, a switch); returns its sequence."""
+    """Record an event that is no outcome (an alert, a switch); return its sequence number."""
     db.execute(
         "INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)",
         (to_us(at), kind, subject, dump(data)),
@@ -105,10 +107,10 @@ def write_event(
 def write_pulse(
     db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
 ) -> None:
-    """Record an event that only has open pages renew themselves, in place of the one before:
-    however often it comes, one row stands.
+    """Record an event that only refreshes open pages, in place of the previous one: one row exists,
+    however often it happens.
     """
     db.execute(
         "DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject)
     )
-    write_event(db, kind, subject, data, at)
+    write_event(db, kind=kind, subject=subject, data=data, at=at)

@@ -1,9 +1,9 @@
-"""Who takes part: people with their data keys, masters, strategies, webhook endpoints, exchange
+"""Participants: people with their data keys, masters, strategies, webhook endpoints, exchange
 accounts, subscriptions.
 
-What always holds: a secret is here only sealed, beside the row version it was sealed for; names are
-unique per kind; nothing in this file deletes a row. It knows no key: sealing and opening is
-``engine.keys.sealed_secrets``'s.
+What always holds: a secret is stored only sealed, beside the row version it was sealed for; names
+are unique per kind; nothing in this file deletes a row. It knows no key:
+``engine.keys.sealed_secrets`` seals and opens.
 """
 
 import json
@@ -25,15 +25,15 @@ from engine.ledger.root_keys import refuse_disabled
 KIND_COPY_TRADING = "copy_trading"
 KIND_ALGO = "algo"
 SHOWN_AS = "(CASE strategy.state WHEN 'paused' THEN strategy.shown_as ELSE strategy.state END)"
-"""SQL for to whom a strategy is shown: published, by_link, private, or its master alone (draft,
-retired). Pausing changes nothing of it.
+"""SQL for a strategy's visibility: published, by_link, private, or its master alone (draft,
+retired). Pausing does not change it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class PersonKey:
-    """Hold one person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16
-    bytes) marks its fields.
+    """One person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16 bytes)
+    marks its fields.
     """
 
     person: PersonId
@@ -42,10 +42,10 @@ class PersonKey:
     wrapped: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
-    """Hold one strategy. ``source`` is the webhook source of kind copy_trading, the stream source
-    of kind algo.
+    """One strategy. ``source`` is the webhook source of kind copy_trading, the stream source of
+    kind algo.
     """
 
     id: StrategyId
@@ -58,9 +58,9 @@ class StrategyRow:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
-    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the
+    """One webhook address of a strategy; ``token_hash`` is set if the address itself is the
     capability, with its ``settings``.
     """
 
@@ -73,10 +73,10 @@ class EndpointRow:
     token_hash: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSecretRow:
-    """Hold one sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
-    something replaces it.
+    """One sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
+    replaced.
     """
 
     id: str
@@ -87,10 +87,10 @@ class EndpointSecretRow:
     valid_until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
-    """Hold one follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it
-    was disconnected.
+    """One follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was
+    disconnected.
     """
 
     id: AccountId
@@ -120,7 +120,7 @@ def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime)
 
 
 def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
-    """Read a person's wrapped data key; raises LookupError where there is none."""
+    """Read a person's wrapped data key; raises LookupError if there is none."""
     row = fetch_one(
         db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,)
     )
@@ -133,7 +133,7 @@ def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
 
 
 def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
-    """Add a master; the person becomes one."""
+    """Add a master, and give the person the master's role."""
     db.execute(
         "INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person)
     )
@@ -149,13 +149,13 @@ def masters(db: apsw.Connection) -> dict[str, str]:
 
 
 def master_of(db: apsw.Connection, person: PersonId) -> str | None:
-    """Find under which name a person publishes, None where they do not."""
+    """Find the name under which a person publishes; None if they do not."""
     row = fetch_one(db, "SELECT name FROM master WHERE person_id = ?", (person,))
     return None if row is None else str(row[0])
 
 
 def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
-    """Add a strategy; raises LookupError when its master is not there."""
+    """Add a strategy; raises LookupError if its master does not exist."""
     db.execute(
         "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
         "created_us)"
@@ -191,14 +191,14 @@ _STRATEGY = (
 def _strategy(row: Row) -> StrategyRow:
     symbols: list[Any] = json.loads(row[4])
     return StrategyRow(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        frozenset(map(Symbol, symbols)),
-        Ratio(Decimal(row[5])),
-        row[6],
-        json.loads(row[7]),
+        id=StrategyId(row[0]),
+        name=row[1],
+        master=row[2],
+        kind=row[3],
+        symbols=frozenset(map(Symbol, symbols)),
+        leverage=Ratio(Decimal(row[5])),
+        source=row[6],
+        params=json.loads(row[7]),
     )
 
 
@@ -251,7 +251,9 @@ def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
 
 
 def endpoints(db: apsw.Connection) -> list[EndpointRow]:
-    """Read every webhook address, deleted ones included: they answer differently from unknown ones."""
+    """Read every webhook address, including deleted ones: they answer differently from unknown
+    ones.
+    """
     rows = fetch_all(
         db,
         "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash "
@@ -259,13 +261,13 @@ def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     )
     return [
         EndpointRow(
-            EndpointId(row[0]),
-            StrategyId(row[1]),
-            row[2],
-            bool(row[3]),
-            bool(row[4]),
-            json.loads(row[5]),
-            row[6],
+            id=EndpointId(row[0]),
+            strategy=StrategyId(row[1]),
+            source=row[2],
+            enabled=bool(row[3]),
+            is_deleted=bool(row[4]),
+            settings=json.loads(row[5]),
+            token_hash=row[6],
         )
         for row in rows
     ]
@@ -298,7 +300,7 @@ def insert_endpoint_secret(db: apsw.Connection, row: EndpointSecretRow, now: dat
 
 
 def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[EndpointSecretRow]:
-    """Read an endpoint's secrets, newest first, those that have run out included."""
+    """Read an endpoint's secrets, newest first, including expired ones."""
     rows = fetch_all(
         db,
         "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
@@ -308,12 +310,12 @@ def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[Endpoint
     )
     return [
         EndpointSecretRow(
-            row[0],
-            EndpointId(row[1]),
-            PersonId(row[2]),
-            row[3],
-            row[4],
-            None if row[5] is None else from_us(row[5]),
+            id=row[0],
+            endpoint=EndpointId(row[1]),
+            owner=PersonId(row[2]),
+            sealed=row[3],
+            row_version=row[4],
+            valid_until=None if row[5] is None else from_us(row[5]),
         )
         for row in rows
     ]
@@ -344,8 +346,8 @@ def secrets_in_use(
 def expire_secrets(
     db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None
 ) -> None:
-    """Let every secret of an endpoint run out at ``at``, ``but`` one; one that runs out earlier
-    keeps its time.
+    """Expire every secret of an endpoint at ``at``, except ``but``; one that expires earlier keeps
+    its time.
     """
     db.execute(
         "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND "
@@ -356,7 +358,7 @@ def expire_secrets(
 
 
 def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -> None:
-    """Note when and from where a delivery was last proven with this secret."""
+    """Record when and from where a delivery was last verified with this secret."""
     db.execute(
         "UPDATE endpoint_secret SET last_used_us = ?, last_used_from = ? WHERE id = ?",
         (to_us(at), from_, secret_id),
@@ -367,7 +369,7 @@ def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -
 
 
 def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
-    """Add a follower's exchange account; its person becomes a follower."""
+    """Add a follower's exchange account, and give its person the follower's role."""
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
         "created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -398,12 +400,20 @@ def _account(row: Row) -> AccountRow:
     ended = None if row[8] is None else from_us(row[8])
     created = from_us(row[7])
     return AccountRow(
-        AccountId(row[0]), row[1], PersonId(row[2]), row[3], row[4], row[5], row[6], created, ended
+        id=AccountId(row[0]),
+        name=row[1],
+        person=PersonId(row[2]),
+        exchange=row[3],
+        environment=row[4],
+        sealed=row[5],
+        row_version=row[6],
+        created_at=created,
+        ended_at=ended,
     )
 
 
 def accounts(db: apsw.Connection) -> list[AccountRow]:
-    """Read every account that is connected, by name."""
+    """Read every connected account, by name."""
     return [
         _account(row)
         for row in fetch_all(db, _ACCOUNT + " WHERE disconnected_us IS NULL ORDER BY name")
@@ -411,7 +421,7 @@ def accounts(db: apsw.Connection) -> list[AccountRow]:
 
 
 def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
-    """Read one account; raises LookupError where there is none."""
+    """Read one account; raises LookupError if there is none."""
     row = fetch_one(db, _ACCOUNT + " WHERE id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no account {identifier}")
@@ -442,7 +452,7 @@ def set_credentials(
 
 
 def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -> None:
-    """Tie an account to a strategy."""
+    """Subscribe an account to a strategy."""
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, "
         "?, ?, ?)",
@@ -469,14 +479,18 @@ def _reader() -> Callable[[Row], Subscription]:
         text = row[3]
         policy = policies.get(text) or policies.setdefault(text, read_policy(text))
         return Subscription(
-            row[0], AccountId(row[1]), StrategyId(row[2]), policy, SubscriptionState(row[4])
+            id=row[0],
+            account=AccountId(row[1]),
+            strategy=StrategyId(row[2]),
+            policy=policy,
+            state=SubscriptionState(row[4]),
         )
 
     return read
 
 
 def subscription(db: apsw.Connection, identifier: str) -> Subscription:
-    """Read one subscription; raises LookupError where there is none."""
+    """Read one subscription; raises LookupError if there is none."""
     row = fetch_one(db, _SUBSCRIPTION + " WHERE subscription.id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no subscription {identifier}")
@@ -519,7 +533,7 @@ def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
 
 
 def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:
-    """Replace what a follower agreed to; raises LookupError where there is no such subscription."""
+    """Replace what a follower agreed to; raises LookupError if there is no such subscription."""
     db.execute(
         "UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier)
     )
@@ -539,7 +553,7 @@ def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
 
 
 def set_declared(db: apsw.Connection, values: Mapping[tuple[str, str, str], str]) -> None:
-    """Remember values as declared."""
+    """Record values as declared."""
     db.executemany(
         "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO "
         "UPDATE SET value = excluded.value",

@@ -1,5 +1,5 @@
-"""What a check of an account reads from the ledger: what was agreed to, and since when its
-credentials are here.
+"""What a check of an account reads from the ledger: what was agreed to, and since when we have its
+credentials.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ EVENT = "credentials"
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Hold what one account agreed to for one strategy, by the strategy's name."""
+    """What one account agreed to for one strategy, by the strategy's name."""
 
     strategy: str
     policy: CopyPolicy
 
 
 def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
-    """Read an account's agreements, by the name of the strategy."""
+    """Read an account's subscriptions, by the name of the strategy."""
     rows = fetch_all(
         db,
         "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = "
@@ -37,13 +37,13 @@ def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
 
 
 def note_new_credentials(db: apsw.Connection, account_name: str, now: datetime) -> None:
-    """Remember that an account was given other credentials now."""
-    write_event(db, EVENT, account_name, {"changed": True}, now)
+    """Record that an account was given new credentials now."""
+    write_event(db, kind=EVENT, subject=account_name, data={"changed": True}, at=now)
 
 
 def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:
-    """Read when an account's present credentials were given to us; raises LookupError where there
-    is no such account.
+    """Read when we were given an account's current credentials; raises LookupError if there is no
+    such account.
     """
     row = fetch_one(
         db,

@@ -1,5 +1,5 @@
-"""Which events concern whom: their own accounts' copies, the copies of their strategies, what came
-for these, what is said about either.
+"""Which events concern whom: the copies of their own accounts, the copies of their strategies,
+deliveries to these, and alerts about either.
 """
 
 import apsw
@@ -9,7 +9,7 @@ from engine.ledger.query import fetch_one
 
 
 def newest_sequence(db: apsw.Connection) -> int:
-    """Read the sequence of the newest event; 0 where there is none."""
+    """Read the sequence number of the newest event; 0 if there is none."""
     row = fetch_one(db, "SELECT max(sequence) FROM event")
     return 0 if row is None or row[0] is None else int(row[0])
 

@@ -1,4 +1,4 @@
-"""Ask the database: rows as plain tuples, whose columns the statement beside the call names."""
+"""Query the database: rows as plain tuples, whose columns the statement at the call names."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -9,7 +9,7 @@ Row = tuple[Any, ...]
 
 
 def fetch_one(db: apsw.Connection, sql: str, values: Sequence[object] = ()) -> Row | None:
-    """Return the first row, or None where there is none."""
+    """Return the first row, or None if there is none."""
     return cast("Row | None", db.execute(sql, cast(Any, tuple(values))).fetchone())
 
 

@@ -1,5 +1,5 @@
-"""Read whom a signal meets when it is recorded: who takes entries, and whether anything is held
-that an exit would close.
+"""Read which followers a signal reaches when it is recorded: who takes entries, and whether
+anything is held that an exit would close.
 """
 
 import apsw
@@ -20,7 +20,9 @@ def reach_of(
     *,
     is_late: bool,
 ) -> Reach:
-    """Read whom a signal with this order key meets, before anything of it is carried out."""
+    """Read which followers a signal with this order key reaches, before anything of it is carried
+    out.
+    """
     row = fetch_one(
         db,
         "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?",
@@ -29,12 +31,20 @@ def reach_of(
     at_age = _takes(db, strategy, symbol, age_s)
     takes = at_age or _takes(db, strategy, symbol, None)
     holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
-    return Reach(copies, bool(row and row[0]), takes, holds, holds and not before, is_late, at_age)
+    return Reach(
+        copies=copies,
+        is_on=bool(row and row[0]),
+        takes_entries=takes,
+        holds=holds,
+        is_before=holds and not before,
+        is_late=is_late,
+        takes_at_age=at_age,
+    )
 
 
 def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
-    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where
-    its own limit takes one as old.
+    """Return whether some subscription copies live entries in a contract now; with ``age_s`` only
+    if its own limit permits that age.
     """
     row = fetch_one(
         db,
@@ -51,8 +61,8 @@ def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: flo
 def _holds(
     db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
 ) -> bool:
-    """Tell whether any account holds something, or is about to enter; with ``before`` only what was
-    entered before that key.
+    """Return whether any account holds something, or is about to enter; with ``before`` only what
+    was entered before that key.
     """
     row = fetch_one(
         db,

@@ -1,9 +1,9 @@
-"""Deliveries that were proven and refused: told to people, bounded and folded, and read for whoever
-asks how this place is.
+"""Deliveries that were verified and refused: alerted, bounded and folded, and read by pages and
+probes.
 
-What always holds: nothing here is of a delivery that nobody proved; an alert names the place of the
-fault and what was expected, never the body or a text of the sender's own; one strategy tells at
-most ``TOLD_AN_HOUR`` different faults an hour, and one more that counts the rest.
+What always holds: nothing here is about an unverified delivery; an alert names the place of the
+fault and what was expected, never the body or a text of the sender; one strategy alerts about at
+most ``TOLD_AN_HOUR`` different faults an hour, plus one alert that counts the rest.
 """
 
 import re
@@ -34,8 +34,8 @@ _ANSWERS: Final = {
 
 
 def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
-    """Write a delivery that was proven and refused, and alert about it; one that reads like an exit
-    wakes somebody.
+    """Record a delivery that was verified and refused, and raise an alert; one that reads like an
+    exit wakes somebody.
     """
     note_delivery(db, new)
     row = fetch_one(
@@ -50,15 +50,18 @@ def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
     place = place_of(new.field)
     why = _ANSWERS.get(new.kind, f"{place}: expected {new.expected or 'another body'}"[:300])
     sameness = f"{new.endpoint} {new.kind} {place}"
-    if _told_within_the_hour(db, code, row[1], new.at, sameness) >= TOLD_AN_HOUR:
+    if (
+        _told_within_the_hour(db, code=code, subject=row[1], at=new.at, but=sameness)
+        >= TOLD_AN_HOUR
+    ):
         sameness = _OTHER
     raise_alert(
         db,
-        code,
-        row[1],
-        {"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint},
-        new.at,
-        sameness,
+        code=code,
+        subject=row[1],
+        details={"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint},
+        at=new.at,
+        sameness=sameness,
     )
 
 
@@ -90,7 +93,7 @@ def shares_held(db: apsw.Connection, strategy: StrategyId) -> int:
 
 
 def holds_short(db: apsw.Connection, strategy: StrategyId) -> bool:
-    """Tell whether a strategy holds something short in any account."""
+    """Return whether a strategy holds something short in any account."""
     return (
         fetch_one(
             db,
@@ -104,8 +107,8 @@ def holds_short(db: apsw.Connection, strategy: StrategyId) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Tell what of a strategy was proven and refused, and is not settled: how often, and the newest
-    one. ``held``: its positions.
+    """The unsettled refusals of a strategy: how many were verified and refused, and the newest one.
+    ``held``: its positions.
     """
 
     strategy_id: StrategyId
@@ -123,11 +126,11 @@ class Refused:
 def unsettled_refusals(
     db: apsw.Connection, now: datetime, strategy: str | None = None
 ) -> list[Refused]:
-    """Read what was proven, refused and still matters, of every strategy or of one: exits first,
+    """Read what was verified, refused and still matters, of every strategy or of one: exits first,
     newest first.
 
-    An exit matters until a later one of its strategy was taken; for an hour in any case of what is
-    held, then for a day while something is. What does not read like an exit matters for an hour.
+    An exit matters until a later one of its strategy was taken; for an hour in any case, then for a
+    day while something is held. What does not read like an exit matters for an hour.
     """
     rows = fetch_all(
         db,
@@ -146,16 +149,16 @@ def unsettled_refusals(
         known = found.get(key)
         if known is None:
             found[key] = Refused(
-                identifier,
-                name,
-                source,
-                bool(reads_exit),
-                1,
-                from_us(at_us),
-                kind,
-                field,
-                expected,
-                shares_held(db, identifier),
+                strategy_id=identifier,
+                strategy=name,
+                source=source,
+                reads_exit=bool(reads_exit),
+                count=1,
+                at=from_us(at_us),
+                kind=kind,
+                field=field,
+                expected=expected,
+                held=shares_held(db, identifier),
             )
         else:
             found[key] = replace(known, count=known.count + 1)
@@ -184,7 +187,7 @@ def _exit_taken_since(db: apsw.Connection, strategy: str, since: datetime) -> bo
         " ORDER BY received_us DESC LIMIT 1), 0)"
         " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT "
         "json_extract(draft, '$.is_test')"
-        " AND origin != ? LIMIT 1",  # a flatten may be of one account alone
+        " AND origin != ? LIMIT 1",  # a flatten may concern one account alone
         (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),
     )
     return row is not None

@@ -1,8 +1,8 @@
-"""Read what people ask: what became of a signal and why, how this place is doing, what is unknown,
-which switches are on.
+"""Read what people ask: what became of a signal and why, the status of this installation, what is
+unknown, which switches are on.
 
-Nothing here decides anything; the only writes are the switches (with the event that tells about
-each) and a notifier's cursor.
+Nothing here decides anything; the only writes are the switches (with the event that reports each)
+and a notifier's cursor.
 """
 
 import json
@@ -145,7 +145,7 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
     else:
         row = fetch_one(
             db,
-            # the few origins, each found behind the last one
+            # the few origins, each found after the last one
             "WITH RECURSIVE known (origin) AS (SELECT min(origin) FROM signal UNION ALL"
             " SELECT (SELECT min(signal.origin) FROM signal WHERE signal.origin > known.origin) "
             "FROM known WHERE known.origin IS NOT NULL)"
@@ -158,10 +158,10 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
 
 
 def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
-    """Read what became of a signal for one follower; None where there is no such copy. ``signal``:
-    see ``signal_number``.
+    """Read what became of a signal for one follower; None if there is no such copy. ``signal``: see
+    ``signal_number``.
 
-    What it waits for, what stands and whose move it is now: ``services.explaining``.
+    What it waits for, what is open and whose move it is now: ``services.explaining``.
     """
     number = signal_number(db, signal)
     row = None if number is None else fetch_one(db, _WHY, (number, account_name))
@@ -217,7 +217,7 @@ def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
     )
 
 
-# How this place is doing
+# The status of this installation
 
 
 def _counts(db: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> Mapping[str, int]:
@@ -230,7 +230,7 @@ def _count(db: apsw.Connection, sql: str) -> int:
 
 
 def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
-    """Read how this place is doing; counts of copies and alerts are of the last ``span``."""
+    """Read the status of this installation; counts of copies and alerts cover the last ``span``."""
     since = to_us(now - span)
     last = fetch_one(
         db,
@@ -248,7 +248,7 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
             db,
             "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON "
             "copy.signal_number = signal.number"
-            # CROSS: the few signals first, not every copy there ever was
+            # CROSS: the few signals first, not every copy that ever existed
             " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
             (since,),
         ),
@@ -262,20 +262,25 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
         positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
         switches=tuple(
             SwitchView(
-                each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value
+                scope=each.scope.value,
+                target=each.target,
+                note=each.note,
+                set_by=each.set_by,
+                set_at=each.set_at,
+                level=each.level.value,
             )
             for each in switches(db)
         ),
         last_signal=None if last is None else _receipt(db, last),
         alerts=tuple(
             AlertView(
-                each.at,
-                each.code.value,
-                each.subject,
-                each.sentence,
-                each.do,
-                each.wakes,
-                each.count,
+                at=each.at,
+                code=each.code.value,
+                subject=each.subject,
+                sentence=each.sentence,
+                do=each.do,
+                wakes=each.wakes,
+                count=each.count,
             )
             for each in newest_alerts(db, now - span, 20)
         ),
@@ -324,7 +329,7 @@ def account_rows(
     limit: int = -1,
 ) -> list[AccountRowView]:
     """Read connected accounts with what is open in them, by name: one, those whose name contains
-    ``search``, those behind ``after``.
+    ``search``, those after ``after``.
     """
     rows = fetch_all(
         db,
@@ -343,7 +348,13 @@ def account_rows(
     )
     return [
         AccountRowView(
-            row[0], row[1], row[2], row[3], row[4], row[5], _held(db, row[6]) if row[3] else ()
+            name=row[0],
+            exchange=row[1],
+            environment=row[2],
+            held=row[3],
+            waiting=row[4],
+            unproven=row[5],
+            holdings=_held(db, row[6]) if row[3] else (),
         )
         for row in rows
     ]
@@ -396,14 +407,20 @@ def switches(db: apsw.Connection) -> tuple[Switch, ...]:
         "target",
     )
     return tuple(
-        Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4]), SwitchLevel(row[5]))
+        Switch(
+            scope=SwitchScope(row[0]),
+            target=row[1],
+            note=row[2],
+            set_by=row[3],
+            set_at=from_us(row[4]),
+            level=SwitchLevel(row[5]),
+        )
         for row in rows
     )
 
 
 def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
-    """Switch on; returns the level that stood there before. A level that stands is only ever
-    raised; its note is renewed.
+    """Turn a switch on; return the level before. A level is only ever raised; its note is renewed.
 
     A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
     decision about it.
@@ -433,17 +450,17 @@ def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
         "note": switch.note,
         "by": switch.set_by,
     }
-    write_event(db, "switch", switch.label, data, switch.set_at)
+    write_event(db, kind="switch", subject=switch.label, data=data, at=switch.set_at)
     return was
 
 
 def clear_switch(
     db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime
 ) -> bool:
-    """Allow new entries again; False where they were not switched off."""
+    """Allow new entries again; return False if they were not switched off."""
     db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
     if not db.changes():
         return False
-    label = Switch(scope, target, "", by, at).label
-    write_event(db, "switch", label, {"on": False, "by": by}, at)
+    label = Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label
+    write_event(db, kind="switch", subject=label, data={"on": False, "by": by}, at=at)
     return True

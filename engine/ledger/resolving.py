@@ -2,7 +2,7 @@
 transaction.
 
 What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of
-what is proven filled; an exit that has not closed all that it is to close is open again in the
+what is proven filled; an exit that has not closed everything it is to close is open again in the
 transaction that ends its try.
 """
 
@@ -19,6 +19,7 @@ from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, Symbol
+from engine.domain.leg import LegState
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
@@ -41,8 +42,8 @@ def complete(
     """Record what the exchange proved about an attempt: its state, its fills, the holding's share,
     the copy's outcome.
 
-    An exit that has not closed all that it is to close is open again in the same transaction, to be
-    planned from ``retry_at`` on.
+    An exit that has not closed everything it is to close is open again in the same transaction, to
+    be planned from ``retry_at`` on.
     """
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
@@ -66,9 +67,9 @@ def complete(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
-    _move_share(db, attempt, grown, report, at)
+    _move_share(db, attempt=attempt, grown=grown, report=report, at=at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
     elif attempt.intent.whole_position and state is AttemptState.FILLED:
@@ -76,9 +77,15 @@ def complete(
     if report.fee:
         note_order_fee(db, attempt_id, report.fee)
     if attempt.filled > 0:
-        tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
+        tell_order(
+            db,
+            attempt=attempt_id,
+            filled=report.filled_quantity,
+            average=report.average_price,
+            fee=report.fee,
+        )
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
+    write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
 def end(
@@ -93,7 +100,7 @@ def end(
     """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED,
     SKIPPED or DENIED.
 
-    With ``retry_at`` an exit that has not closed all that it is to close is open again from then
+    With ``retry_at`` an exit that has not closed everything it is to close is open again from then
     on, in the same transaction.
     """
     attempt = read_attempt(db, attempt_id)
@@ -104,18 +111,18 @@ def end(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
     goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
+    write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
 def back_to_new(
     db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime
 ) -> None:
-    """Put a leg back to NEW with proof that nothing was executed; it is planned anew from
+    """Return a leg to NEW with proof that nothing was executed; it is planned again from
     ``retry_at`` on.
     """
     attempt = read_attempt(db, attempt_id)
@@ -129,8 +136,8 @@ def back_to_new(
 
 
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
-    """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed
-    nothing.
+    """Permit a leg to be claimed again: an exit that is not done, or an attempt that provably
+    executed nothing.
     """
     db.execute(
         "UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?",
@@ -139,8 +146,8 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
 
 
 def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
-    """Open an exit without trace again, because a reading shows that everything in the position is
-    ours; False where it is done.
+    """Reopen an exit without trace, because a reading shows that everything in the position is
+    ours; return False if it is done.
     """
     attempt = read_attempt(db, attempt_id)
     is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(
@@ -153,7 +160,7 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
 
 
 def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
-    """Tell whether a leg stands where its newest order was given up, and nothing was tried since."""
+    """Return whether a leg's newest order was given up without trace, and nothing was tried since."""
     return (
         fetch_one(
             db,
@@ -165,8 +172,8 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours changed the position in the same contract, or may have:
-    one that was given up is no such order.
+    """Return whether a later order of ours changed the position in the same contract, or may have;
+    one that was given up does not count.
     """
     row = fetch_one(
         db,
@@ -180,9 +187,9 @@ def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
 
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
-    held; False where it is done.
+    held; return False if it is done.
 
-    Also while an entry may still bring something to a strategy that is to be flat, and where a
+    Also while an entry may still bring something to a strategy that is to be flat, and if a
     detached symbol is to be set free.
     """
     row = fetch_one(
@@ -191,11 +198,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
         "= ? AND number = ?",
         (copy, leg),
     )
-    if (
-        row is None
-        or row[0] != "exit"
-        or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled")
-    ):
+    if row is None or row[0] != "exit" or LegState(row[5]).is_live:
         return False
     held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
     if (
@@ -214,8 +217,8 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
 def _move_share(
     db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
 ) -> None:
-    """Bring a holding up to date after an attempt's state was written: its share by a fill, and how
-    many entries are open.
+    """Update a holding after an attempt's state was written: its share by a fill, and how many
+    entries are open.
     """
     if grown <= 0:
         _count_entries(db, attempt)
@@ -228,21 +231,21 @@ def _move_share(
         and not attempt.is_entry
         and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id))
     ):
-        held = None  # what it closed was gone before: the share that stands now was entered later
+        held = None  # what it closed was gone before: the share that is held now was entered later
     is_first = (
         attempt.filled == 0
-    )  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
+    )  # of a later part the order reports the average only: ``tell_order`` finds the part's own price
     change = Change(
-        attempt.is_entry,
-        grown,
-        at,
-        _cause(db, attempt),
-        report.average_price if is_first else None,
-        report.fee if is_first else None,
-        attempt.id,
-        report.exchange_order_id,
-        report.position_id,
-        attempt.claimed_at,
+        is_entry=attempt.is_entry,
+        quantity=grown,
+        at=at,
+        cause=_cause(db, attempt),
+        price=report.average_price if is_first else None,
+        fee=report.fee if is_first else None,
+        attempt=attempt.id,
+        order_id=report.exchange_order_id,
+        position_id=report.position_id,
+        since=attempt.claimed_at,
     )
     if held is not None:
         _book(db, held, attempt, change)
@@ -257,7 +260,7 @@ def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
 
 
 def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
-    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after
+    """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
     row = fetch_one(
@@ -270,8 +273,8 @@ def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
 
 
 def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
-    """Write what an order executed: an exit closes our share first; an entry nets where the other
-    side is held, as the exchange does.
+    """Write what an order executed: an exit closes our share first; an entry nets if the other side
+    is held, as the exchange does.
     """
     side = attempt.intent.position_side
     closing = not change.is_entry or (held.side is not side and held.share > 0)
@@ -290,7 +293,7 @@ def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) 
 
 
 def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
-    """Note the position that an entry opened or grew, where its strategy holds the contract."""
+    """Record the position that an entry opened or grew, if its strategy holds the contract."""
     db.execute(
         "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
         "? AND side = ?",
@@ -305,11 +308,11 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
 
 
 def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
-    """Forget a position that an exit closed as a whole: what is still held is in the one of our
-    newest entry, where that is another one.
+    """Clear a position that an exit closed as a whole: what is still held is in the one of our
+    newest entry, if that is another one.
 
-    An older one is never taken instead: it is over. Where nothing names another one, the next
-    reading does.
+    An older one is never used instead: it is over. If nothing names another one, the next reading
+    does.
     """
     intent = exit_.intent
     db.execute(
@@ -337,21 +340,21 @@ def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
 
 
 def _gone(attempt: Attempt) -> Holding:
-    """Stand for a holding that is not there any more: nothing of it is left."""
+    """Return an empty holding in place of one that no longer exists."""
     return Holding(
-        attempt.account,
-        attempt.intent.symbol,
-        attempt.strategy,
-        attempt.intent.position_side,
-        Quantity(ZERO),
-        0,
-        NO_ORDER_KEY,
+        account=attempt.account,
+        symbol=attempt.intent.symbol,
+        strategy=attempt.strategy,
+        side=attempt.intent.position_side,
+        share=Quantity(ZERO),
+        entries_open=0,
+        entry_key=NO_ORDER_KEY,
     )
 
 
 def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
-    """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody
-    would ever close it.
+    """Let the strategy hold what an entry brought after its symbol had been set free: otherwise
+    nobody would ever close it.
     """
     intent = attempt.intent
     db.execute(
@@ -376,12 +379,10 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
 
 
 def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
-    """Bring up to date how many entries of a holding are open, and remove it where it holds
-    nothing.
-    """
+    """Update how many entries of a holding are open, and remove it if it holds nothing."""
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is not None:
-        # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends
+        # Counted afresh each time: a count that is moved up and down goes wrong if one attempt ends
         # twice (freed, then proven after all).
         open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
         write_holding(db, replace(held, entries_open=open_now))
@@ -400,7 +401,7 @@ def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol)
 
 
 def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
-    """Let entries into a symbol again after an entry stayed without trace for long; the attempt
+    """Permit entries into a symbol again after an entry stayed without trace for long; the attempt
     stays NOT_CONFIRMED.
     """
     attempt = read_attempt(db, attempt_id)
@@ -411,7 +412,7 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
 
 def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
-    for one that is proven or ended.
+    if it is proven or ended.
 
     The leg is over: nothing is sent in its place.
     """
@@ -429,19 +430,19 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
     }
     end(
         db,
-        attempt_id,
-        AttemptState.REJECTED,
-        Outcome(OutcomeCode.NOT_EXECUTED, numbers),
-        f"decided by {by}: {note}"[:200],
-        at,
+        attempt_id=attempt_id,
+        state=AttemptState.REJECTED,
+        outcome=Outcome(OutcomeCode.NOT_EXECUTED, numbers),
+        cause=f"decided by {by}: {note}"[:200],
+        at=at,
     )
 
 
 def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
-    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove
+    """Take an unproven exit as done because a person looked and saw its effect; raises InvalidMove
     for any other order.
 
-    Its price and fee stay unknown until the exchange tells them.
+    Its price and fee stay unknown until the exchange reports them.
     """
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
@@ -451,19 +452,19 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
         )
     intent = attempt.intent
     report = OrderReport(
-        "",
-        None,
-        intent.symbol,
-        intent.side,
-        intent.quantity,
-        OrderStatus.FILLED,
-        intent.quantity,
-        None,
-        None,
-        at,
-        True,
-        "",
-        intent.position_id,
+        exchange_order_id="",
+        client_order_id=None,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=intent.quantity,
+        status=OrderStatus.FILLED,
+        filled_quantity=intent.quantity,
+        average_price=None,
+        fee=None,
+        created_at=at,
+        reduce_only=True,
+        reason="",
+        position_id=intent.position_id,
     )
     numbers = {
         "side": intent.side.value,
@@ -473,23 +474,36 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
         "price": UNTOLD_PRICE,
         "fee": UNTOLD_FEE,
     }
-    complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
+    complete(
+        db,
+        attempt_id=attempt_id,
+        report=report,
+        outcome=Outcome(OutcomeCode.FILLED, numbers),
+        at=at,
+    )
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
-    """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how
-    many.
+    """Turn every claim of an earlier run into UNKNOWN: it is not known whether it was sent. Return
+    how many there were.
     """
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
     for (attempt_id,) in rows:
         attempt = read_attempt(db, attempt_id)
         cause = "the process stopped while it was being sent"
-        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
+        end(
+            db,
+            attempt_id=attempt_id,
+            state=AttemptState.UNKNOWN,
+            outcome=unknown_outcome(attempt.intent, cause),
+            cause=cause,
+            at=at,
+        )
     return len(rows)
 
 
 def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
-    """Say that an order was sent without proof of its fate."""
+    """Return the outcome of an order that was sent without proof of its fate."""
     return Outcome(
         OutcomeCode.UNKNOWN,
         {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": cause},

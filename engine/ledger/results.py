@@ -1,4 +1,4 @@
-"""Read trades and the sums of them for pages, and write what accounts are worth. Days are UTC days.
+"""Read trades and their sums for pages, and write the equity of accounts. Days are UTC days.
 
 Only reconciled trades are in sums and curves; the others are counted (``unreconciled``) and shown
 with what is known of them.
@@ -15,6 +15,7 @@ import apsw
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.strategy import StrategyState
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -26,7 +27,7 @@ _THINNED_FROM_US: Final = 72 * HOUR_US
 
 
 class TradePoint(NamedTuple):
-    """Hold what a curve of results needs of a trade."""
+    """What a curve of results needs of a trade."""
 
     closed_at: datetime
     result: Decimal
@@ -36,8 +37,8 @@ class TradePoint(NamedTuple):
 def mark_equity_point(
     db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US
 ) -> None:
-    """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first
-    reading stays.
+    """Record an account's equity at a reading; of an hour (or ``apart_us``), the first reading
+    stays.
     """
     at_us = to_us(at)
     row = fetch_one(
@@ -54,8 +55,8 @@ def mark_equity_point(
 
 
 def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -> None:
-    """Keep one point an hour of what is older than a day; looks at the third and second day back
-    only.
+    """Keep one point an hour of what is older than a day; checks only the second and third day
+    back.
     """
     db.execute(
         "DELETE FROM equity_point AS late WHERE account_id = ?1 AND at_us BETWEEN ?2 AND ?3 AND "
@@ -69,9 +70,9 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 # Reading
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayRow:
-    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
+    """One UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
     ``unreconciled`` counts the others.
     """
 
@@ -84,7 +85,14 @@ class DayRow:
 
 
 def _day(row: Row) -> DayRow:
-    return DayRow(row[0], row[1], row[2], Decimal(row[3]), Decimal(row[4]), row[5])
+    return DayRow(
+        day=row[0],
+        trades=row[1],
+        won=row[2],
+        result=Decimal(row[3]),
+        fees=Decimal(row[4]),
+        unreconciled=row[5],
+    )
 
 
 def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -> list[DayRow]:
@@ -112,8 +120,8 @@ def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
 def equity_points(
     db: apsw.Connection, account: AccountId, since: datetime
 ) -> list[tuple[datetime, Decimal]]:
-    """Read what an account was worth since then, oldest first: a point an hour, and of the newest
-    day one after each fill.
+    """Read an account's equity since a time, oldest first: a point an hour, and of the newest day
+    one after each fill.
     """
     rows = fetch_all(
         db,
@@ -123,10 +131,10 @@ def equity_points(
     return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRow:
-    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how
-    much of it is known.
+    """One closed trade; None is not known. ``cause`` is how it ended, ``state`` how much of it is
+    known.
     """
 
     id: int
@@ -157,28 +165,28 @@ _TRADES = (
 
 def _trade(row: Row) -> TradeRow:
     return TradeRow(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        None if row[9] is None else Decimal(row[9]),
-        None if row[10] is None else Decimal(row[10]),
-        from_us(row[11]),
-        from_us(row[12]),
-        None if row[13] is None else Cause(row[13]),
-        BookState(row[14]),
+        id=row[0],
+        account=row[1],
+        environment=row[2],
+        strategy=row[3],
+        symbol=row[4],
+        side=row[5],
+        quantity=row[6],
+        entry_price=row[7],
+        exit_price=row[8],
+        fees=None if row[9] is None else Decimal(row[9]),
+        result=None if row[10] is None else Decimal(row[10]),
+        opened_at=from_us(row[11]),
+        closed_at=from_us(row[12]),
+        cause=None if row[13] is None else Cause(row[13]),
+        state=BookState(row[14]),
     )
 
 
 def account_trades(
     db: apsw.Connection, account: AccountId, limit: int, before: int | None = None
 ) -> list[TradeRow]:
-    """Read an account's trades, newest first; ``before`` is the id that the page before ended with."""
+    """Read an account's trades, newest first; ``before`` is the last id of the previous page."""
     rows = fetch_all(
         db,
         _TRADES + " WHERE trade.account_id = ? AND trade.id < ? ORDER BY trade.id DESC LIMIT ?",
@@ -190,7 +198,7 @@ def account_trades(
 def trade_results(
     db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
 ) -> list[TradePoint]:
-    """Read when reconciled trades were closed and what each came to, oldest close first, the newest
+    """Read when reconciled trades were closed and each result, oldest close first, the newest
     ``limit`` of an account or strategy.
     """
     if account:
@@ -212,9 +220,9 @@ def trade_results(
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
-    """Hold one strategy for the directory. ``followers`` are active agreements; figures are sums
+    """One strategy for the directory. ``followers`` counts active subscriptions; figures are sums
     over all days.
     """
 
@@ -222,7 +230,7 @@ class StrategyRow:
     name: str
     master: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[str, ...]
     leverage: str
@@ -252,7 +260,7 @@ def strategies_for(
     the one with this id if they may.
 
     One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to
-    whom it was shown before.
+    those who saw it before.
     """
     rows = fetch_all(
         db,
@@ -273,23 +281,23 @@ def _listed(row: Row) -> StrategyRow:
     last = None if row[9] is None else from_us(row[9])
     symbols = tuple(json.loads(row[6]))
     return StrategyRow(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        symbols,
-        row[7],
-        row[8],
-        last,
-        bool(row[10]),
-        bool(row[11]),
+        id=row[0],
+        name=row[1],
+        master=row[2],
+        kind=row[3],
+        state=StrategyState(row[4]),
+        about=row[5],
+        symbols=symbols,
+        leverage=row[7],
+        followers=row[8],
+        last_signal_at=last,
+        is_mine=bool(row[10]),
+        is_followed=bool(row[11]),
     )
 
 
 def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
-    """Read in which environments a strategy has closed trades, live first."""
+    """Read the environments in which a strategy has closed trades, live first."""
     rows = fetch_all(
         db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
     )
@@ -299,7 +307,7 @@ def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
 
 
 def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
-    """Count what became of the copies of a strategy's newest signals, by family of outcome."""
+    """Count the outcomes of the copies of a strategy's newest signals, by family."""
     numbers = fetch_all(
         db,
         "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
@@ -318,8 +326,8 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
 def recent_trades(
     db: apsw.Connection, strategy: str, environment: str, limit: int
 ) -> list[TradeRow]:
-    """Read a strategy's newest reconciled trades of one environment; whose they are is not for the
-    page.
+    """Read a strategy's newest reconciled trades of one environment; the page does not show whose
+    they are.
     """
     rows = fetch_all(
         db,

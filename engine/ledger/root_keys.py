@@ -1,9 +1,9 @@
-"""The root keys as the ledger knows them: a canary each, what lies under each, and how far a rewrap
-has come. No key is here.
+"""The root keys as the ledger knows them: a canary for each, what is sealed under each, and how far
+a rewrap has come. No key is stored here.
 
-What always holds: a kid that was disabled gets nothing new (``refuse_disabled``, within the
-transaction of the row itself), so that a key that was counted as unused stays unused; a rewrap's
-cursor moves in the transaction of the rows that it moved past.
+What always holds: a disabled kid gets nothing new (``refuse_disabled``, within the transaction of
+the row itself), so that a key that was counted as unused stays unused; a rewrap's cursor moves in
+the transaction of the rows that it moved past.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ PARTS: Final = ("data_keys", "logins", "declared_logins")
 
 
 class RootKeyDisabled(RexAlgoError):
-    """Say that a root key was disabled between making something under it and recording that:
-    nothing was recorded, do it again.
+    """Raised when a root key was disabled between sealing something under it and recording that:
+    nothing was recorded, try again.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class RootKeyRow:
-    """Hold one root key that was ever used here; ``added`` None: before this was recorded."""
+    """One root key that was ever used here; ``added`` None: before this was recorded."""
 
     kid: str
     canary: bytes
@@ -38,10 +38,10 @@ class RootKeyRow:
     removed: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewrapRow:
-    """Hold how far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it
-    moved past.
+    """How far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved
+    past.
     """
 
     kid: str
@@ -76,14 +76,14 @@ def canaries(db: apsw.Connection) -> dict[str, bytes]:
 
 
 def disabled_kids(db: apsw.Connection) -> frozenset[str]:
-    """Read which root keys are used no more."""
+    """Read the kids of disabled root keys."""
     return frozenset(
         str(row[0]) for row in fetch_all(db, "SELECT kid FROM canary WHERE disabled_us IS NOT NULL")
     )
 
 
 def put_canary(db: apsw.Connection, kid: str, sealed: bytes, now: datetime | None = None) -> None:
-    """Store a root key's canary, and since when it is here; one that is there stays as it is."""
+    """Store a root key's canary, and since when it is used here; an existing one stays as it is."""
     added = None if now is None else to_us(now)
     db.execute(
         "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -92,14 +92,14 @@ def put_canary(db: apsw.Connection, kid: str, sealed: bytes, now: datetime | Non
 
 
 def disable_root_key(db: apsw.Connection, kid: str, at: datetime) -> None:
-    """Let a root key be used no more: it is not needed to start, and nothing new may lie under it."""
+    """Disable a root key: it is not needed to start, and nothing new may be sealed under it."""
     db.execute(
         "UPDATE canary SET disabled_us = ? WHERE kid = ? AND disabled_us IS NULL", (to_us(at), kid)
     )
 
 
 def note_removed(db: apsw.Connection, kid: str, at: datetime) -> bool:
-    """Note that a root key is gone from where the keys lie; False where that was noted before."""
+    """Record that a root key was removed from its store; return False if that was recorded before."""
     db.execute(
         "UPDATE canary SET removed_us = ? WHERE kid = ? AND removed_us IS NULL", (to_us(at), kid)
     )
@@ -107,7 +107,7 @@ def note_removed(db: apsw.Connection, kid: str, at: datetime) -> bool:
 
 
 def refuse_disabled(db: apsw.Connection, kid: str) -> None:
-    """Raise RootKeyDisabled where a root key is used no more."""
+    """Raise RootKeyDisabled if a root key is disabled."""
     if (
         fetch_one(db, "SELECT 1 FROM canary WHERE kid = ? AND disabled_us IS NOT NULL", (kid,))
         is not None
@@ -117,11 +117,11 @@ def refuse_disabled(db: apsw.Connection, kid: str) -> None:
         )
 
 
-# What lies under them
+# What is sealed under them
 
 
 def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
-    """Count by kid what needs that root key, by kind; only kids under which something lies."""
+    """Count by kid what needs that root key, by kind; only kids that seal something."""
     found: dict[str, Counter[str]] = {}
     for kind, sql in (
         ("data_keys", "SELECT key_kid, count(*) FROM person GROUP BY key_kid"),
@@ -144,7 +144,7 @@ def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
 
 
 def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -> None:
-    """Replace how a person's data key is wrapped; the data key itself stays."""
+    """Replace the wrapping of a person's data key; the data key itself stays."""
     refuse_disabled(db, kid)
     db.execute(
         "UPDATE person SET key_kid = ?, key_wrapped = ? WHERE id = ?", (kid, wrapped, person)
@@ -152,8 +152,8 @@ def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -
 
 
 def persons_under_others(db: apsw.Connection, kid: str, after: str, limit: int) -> list[str]:
-    """List the people whose data key is wrapped under another root key than ``kid``, by id, from
-    behind ``after``.
+    """List the people whose data key is wrapped under a root key other than ``kid``, by id, after
+    ``after``.
     """
     rows = fetch_all(
         db,
@@ -166,8 +166,8 @@ def persons_under_others(db: apsw.Connection, kid: str, after: str, limit: int) 
 def logins_under_others(
     db: apsw.Connection, kid: str, after: str, limit: int
 ) -> list[tuple[str, str]]:
-    """List (fingerprint, account id) of logins marked under another root key, by account, from
-    behind ``after``.
+    """List (fingerprint, account id) of logins marked under another root key, by account, after
+    ``after``.
     """
     sql = (
         "SELECT print, account_id FROM login_print WHERE substr(print, 1, 8) != ? AND account_id "
@@ -180,7 +180,7 @@ def declared_under_others(
     db: apsw.Connection, kid: str, after: str, limit: int
 ) -> list[tuple[str, str]]:
     """List (follower's name, fingerprint) of declared logins marked under another root key, by
-    name, from behind ``after``.
+    name, after ``after``.
     """
     sql = (
         "SELECT name, value FROM declared WHERE kind = 'follower' AND field = 'login' AND "
@@ -191,7 +191,7 @@ def declared_under_others(
 
 
 def set_declared_login(db: apsw.Connection, name: str, print_: str | None) -> None:
-    """Replace the fingerprint of a follower's declared login, or forget it."""
+    """Replace the fingerprint of a follower's declared login, or delete it."""
     if print_ is None:
         db.execute(
             "DELETE FROM declared WHERE kind = 'follower' AND field = 'login' AND name = ?", (name,)
@@ -218,7 +218,7 @@ def kept_audit_keys(db: apsw.Connection) -> dict[str, tuple[str, bytes]]:
 
 
 def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> None:
-    """Store a kept audit key in place of what was there."""
+    """Store a kept audit key in place of the former one."""
     refuse_disabled(db, under)
     db.execute(
         "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET "
@@ -231,7 +231,7 @@ def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> N
 
 
 def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
-    """Read how far the rewrap to a root key has come; None where none was begun."""
+    """Read how far the rewrap to a root key has come; None if none was begun."""
     row = fetch_one(
         db, "SELECT kid, begun_us, part, cursor, moved, ended_us FROM rewrap WHERE kid = ?", (kid,)
     )
@@ -239,19 +239,19 @@ def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
         None
         if row is None
         else RewrapRow(
-            row[0],
-            from_us(row[1]),
-            row[2],
-            row[3],
-            row[4],
-            None if row[5] is None else from_us(row[5]),
+            kid=row[0],
+            begun=from_us(row[1]),
+            part=row[2],
+            cursor=row[3],
+            moved=row[4],
+            ended=None if row[5] is None else from_us(row[5]),
         )
     )
 
 
 def begin_rewrap(db: apsw.Connection, kid: str, now: datetime) -> bool:
-    """Begin, or begin again, the rewrap to a root key; one that is on its way goes on from its
-    cursor. True for the first time.
+    """Begin the rewrap to a root key, or begin it again; an unfinished one continues from its
+    cursor. Return True the first time.
     """
     is_first = rewrap_of(db, kid) is None
     db.execute(
@@ -264,7 +264,7 @@ def begin_rewrap(db: apsw.Connection, kid: str, now: datetime) -> bool:
 
 
 def advance_rewrap(db: apsw.Connection, kid: str, part: str, cursor: str, moved: int) -> None:
-    """Note how far the rewrap has come, in the transaction that moved ``moved`` rows."""
+    """Record how far the rewrap has come, in the transaction that moved ``moved`` rows."""
     db.execute(
         "UPDATE rewrap SET part = ?, cursor = ?, moved = moved + ? WHERE kid = ?",
         (part, cursor, moved, kid),
@@ -272,5 +272,5 @@ def advance_rewrap(db: apsw.Connection, kid: str, part: str, cursor: str, moved:
 
 
 def end_rewrap(db: apsw.Connection, kid: str, at: datetime) -> None:
-    """Note that nothing is left under another root key."""
+    """Record that nothing is left under another root key."""
     db.execute("UPDATE rewrap SET ended_us = ? WHERE kid = ?", (to_us(at), kid))

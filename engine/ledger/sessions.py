@@ -1,4 +1,4 @@
-"""Who is signed in, who may come in by a link, and who tried too often. Ids of sessions and links
+"""Who is signed in, who may sign in by a link, and who tried too often. Ids of sessions and links
 are stored as hashes only.
 """
 
@@ -17,7 +17,7 @@ KIND_SIGN_IN: Final = "sign_in"
 KIND_INVITATION: Final = "invitation"
 FAILURES_FREE: Final = 4
 FAILURES_FREE_ADDRESS: Final = 20
-"""Many people may share one address, so one of them who forgot a password must not shut out the
+"""Many people may share one address, so one person who forgot a password must not lock out the
 others.
 """
 WAIT_S_MAX: Final = 3_600
@@ -26,8 +26,8 @@ FORGIVEN_AFTER: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """Hold one session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was
-    last shown in it.
+    """One session. ``idle`` is how long it lasts unused; ``confirmed_at`` is when a factor was last
+    shown in it.
     """
 
     id: str
@@ -42,7 +42,7 @@ class SessionRow:
     agent: str
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether the session still holds."""
+        """Return whether the session is still valid."""
         return not self.revoked and now < self.expires_at and now < self.seen_at + self.idle
 
 
@@ -61,7 +61,7 @@ def _session(row: Row) -> SessionRow:
 
 
 def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
-    """Begin a session."""
+    """Insert a session."""
     times = (row.created_at, row.seen_at, row.expires_at)
     idle_us = row.idle // timedelta(microseconds=1)
     db.execute(
@@ -88,7 +88,7 @@ def session_by_hash(db: apsw.Connection, hashed: bytes) -> SessionRow | None:
 
 
 def sessions_of(db: apsw.Connection, person: PersonId, now: datetime) -> list[SessionRow]:
-    """Read a person's sessions that still hold, newest first."""
+    """Read a person's valid sessions, newest first."""
     rows = fetch_all(
         db,
         _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC",
@@ -98,12 +98,12 @@ def sessions_of(db: apsw.Connection, person: PersonId, now: datetime) -> list[Se
 
 
 def see_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
-    """Note that a session was used."""
+    """Record that a session was used."""
     db.execute("UPDATE session SET seen_us = ? WHERE id = ?", (to_us(at), identifier))
 
 
 def confirm_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
-    """Note that a factor was shown in a session."""
+    """Record that a factor was shown in a session."""
     db.execute("UPDATE session SET confirmed_us = ? WHERE id = ?", (to_us(at), identifier))
 
 
@@ -115,7 +115,7 @@ def revoke_sessions(
     only: str | None = None,
     but: str | None = None,
 ) -> int:
-    """End a person's sessions: ``only`` one, or all ``but`` one; returns how many."""
+    """End a person's sessions: ``only`` one, or all ``but`` one; return how many."""
     db.execute(
         "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 "
         "IS NULL OR id = ?3)"
@@ -135,15 +135,13 @@ def forget_old_sessions(db: apsw.Connection, before: datetime) -> int:
 
 
 def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
-    """Delete links that ran out before a time."""
+    """Delete links that expired before a time."""
     db.execute("DELETE FROM ticket WHERE expires_us < ?", (to_us(before),))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TicketRow:
-    """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation
-    to join.
-    """
+    """One sign-in link: a one-time sign-in of a known person, or an invitation to join."""
 
     id: str
     kind: str
@@ -156,7 +154,7 @@ class TicketRow:
     created_by: str
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether the link still lets somebody in."""
+        """Return whether the link is still valid."""
         return self.uses_left > 0 and now < self.expires_at
 
 
@@ -170,20 +168,20 @@ def _ticket(row: Row) -> TicketRow:
     person = None if row[2] is None else PersonId(row[2])
     strategy = None if row[4] is None else StrategyId(row[4])
     return TicketRow(
-        row[0],
-        row[1],
-        person,
-        Role(row[3]),
-        strategy,
-        row[5],
-        from_us(row[6]),
-        from_us(row[7]),
-        row[8],
+        id=row[0],
+        kind=row[1],
+        person=person,
+        role=Role(row[3]),
+        strategy=strategy,
+        uses_left=row[5],
+        created_at=from_us(row[6]),
+        expires_at=from_us(row[7]),
+        created_by=row[8],
     )
 
 
 def insert_ticket(db: apsw.Connection, hashed: bytes, row: TicketRow) -> None:
-    """Write a link."""
+    """Insert a link."""
     db.execute(
         "INSERT INTO ticket (hash, id, kind, person_id, role, strategy_id, uses_left, created_us, "
         "expires_us, created_by)"
@@ -210,7 +208,7 @@ def ticket_by_hash(db: apsw.Connection, hashed: bytes) -> TicketRow | None:
 
 
 def use_ticket(db: apsw.Connection, hashed: bytes, now: datetime) -> TicketRow | None:
-    """Use a link once; None where it does not let anybody in any more."""
+    """Use a link once; None if it is no longer valid."""
     found = ticket_by_hash(db, hashed)
     if found is None or not found.is_valid(now):
         return None
@@ -219,13 +217,13 @@ def use_ticket(db: apsw.Connection, hashed: bytes, now: datetime) -> TicketRow |
 
 
 def invitations(db: apsw.Connection, now: datetime) -> list[TicketRow]:
-    """Read the invitations that still hold, newest first."""
+    """Read the valid invitations, newest first."""
     rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC")
     return [each for each in map(_ticket, rows) if each.is_valid(now)]
 
 
 def revoke_ticket(db: apsw.Connection, identifier: str) -> bool:
-    """End a link; False where there is none."""
+    """End a link; return False if there is none."""
     db.execute("UPDATE ticket SET uses_left = 0 WHERE id = ? AND uses_left > 0", (identifier,))
     return bool(db.changes())
 
@@ -242,11 +240,11 @@ def wait_of(key: str, failures: int) -> timedelta:
 
 
 def take_try(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
-    """Count a try for each key before it is looked at, so that tries side by side cannot pass
-    together; a day without one forgives all.
+    """Count a try for each key before it is checked, so that concurrent tries cannot pass together;
+    a day without one forgives all.
 
-    Returns until when one of the keys is not tried, and then counts nothing; None where the try may
-    be made.
+    Returns the time until which one of the keys is blocked, and then counts nothing; None if the
+    try may be made.
     """
     until = blocked_until(db, keys, now)
     if until is not None:
@@ -262,7 +260,7 @@ def take_try(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | 
 
 
 def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
-    """Return until when one of these keys is not tried, None where all may be."""
+    """Return the time until which one of these keys is blocked, None if all may be tried."""
     latest: datetime | None = None
     for key in keys:
         row = fetch_one(db, "SELECT failures, last_us FROM throttle WHERE key = ?", (key,))
@@ -272,8 +270,8 @@ def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> dateti
 
 
 def forgive(db: apsw.Connection, keys: list[str]) -> None:
-    """Forget what was counted for whoever has just come in; an address, which others share, gets
-    back only the one try.
+    """Delete what was counted for somebody who has just signed in; an address, which others share,
+    gets back only the one try.
     """
     for key in keys:
         if key.startswith("address:"):

@@ -4,9 +4,11 @@ keys decide what is new.
 Its place in the order of signals is decided in that same transaction (``ordering``). A close, a
 reverse and a cancel also supersede the older entries that are not claimed yet and set the goal, and
 an entry that is older than an exit ends at once, so that an exit may overtake an entry and a late
-re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
+re-delivery of an open cannot undo a close. A numbering that begins again raises an alert.
 """
 
+import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +22,15 @@ from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.holding import FLATTEN_ORIGIN
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import (
+    AccountId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+    copy_id,
+)
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
@@ -31,7 +41,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest entries and closes are looked at for what an alert may be meant
+"""How many of a contract's newest entries and closes are checked for what an alert may be meant
 for.
 """
 _MOVES: Final = (
@@ -40,15 +50,16 @@ _MOVES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewSignal:
-    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the
+    """What the caller knows before recording; the ids are fresh random ones, used only if the
     signal is new.
 
     ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always
-    reaches all). ``is_told``: the sender told its time, and it is ``decided_at`` unless that would
-    lie after receipt; False: it told none, and ``decided_at`` is the receipt. ``circumstances``:
-    what its sender is to be told of, None where nobody waits for an answer.
+    reaches all). ``is_told``: the sender stated its time, which is ``decided_at`` unless that would
+    be after receipt; False: it stated none, and ``decided_at`` is the receipt. ``circumstances``:
+    what its sender is to be told of, None if nobody waits for an answer. ``is_draft``: its sender
+    hands over a draft and no bytes, so the draft identifies a repetition.
     """
 
     id: SignalId
@@ -63,14 +74,47 @@ class NewSignal:
     only: frozenset[AccountId] | None = None
     is_told: bool = True
     circumstances: Circumstances | None = None
+    is_draft: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+def new_signal(
+    strategy: StrategyId,
+    *,
+    origin: str,
+    draft: SignalDraft,
+    content: bytes | None,
+    told: datetime | None,
+    received: datetime,
+    only: frozenset[AccountId] | None = None,
+    circumstances: Circumstances | None = None,
+) -> NewSignal:
+    """Make a signal with fresh ids. ``content`` is what came, as it came; None where the draft is
+    all that came. ``told`` is the sender's time, None where it told none.
+    """
+    said = write_draft(draft).encode() if content is None else content
+    return NewSignal(
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
+        strategy=strategy,
+        origin=origin,
+        draft=draft,
+        body_hash=hashlib.sha256(said).digest(),
+        decided_at=received if told is None else min(told, received),
+        received_at=received,
+        only=only,
+        is_told=told is not None,
+        circumstances=circumstances,
+        is_draft=content is None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and
-    these are its ids.
+    """The result of recording a delivery. ``is_new`` False: the same content was recorded before,
+    and these are its ids.
 
-    ``not_mirrored`` says why no order of it will reach any exchange, None where one may.
+    ``not_mirrored`` is why no order of it will reach any exchange, None if one may.
     """
 
     id: SignalId
@@ -81,7 +125,7 @@ class Recorded:
 
 
 class DedupeConflict(RexAlgoError):
-    """Say that this idempotency id was recorded before with another content."""
+    """Raised when this idempotency id was recorded before with another content."""
 
 
 def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
@@ -90,11 +134,17 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """
     known = _find(db, new)
     if known is not None and _is_certain(db, new, known):
-        if known[2] != new.body_hash:
+        if known[2] != new.body_hash and not _says_the_same(new, known[6]):
             raise DedupeConflict(
                 "this idempotency id was used before with another content; send a new id"
             )
-        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
+        return Recorded(
+            id=SignalId(known[0]),
+            receipt=ReceiptId(known[1]),
+            is_new=False,
+            copies=known[3],
+            not_mirrored=known[4],
+        )
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
     new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
@@ -114,7 +164,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
         [(copy, number, account, subscription) for copy, subscription, account in copies],
     )
-    not_mirrored = _why_not_mirrored(db, new, number, place, len(copies))
+    not_mirrored = _why_not_mirrored(db, new=new, number=number, place=place, copies=len(copies))
     if new.draft.action.ends_older_entries and not new.draft.is_test:
         _supersede(db, new, key)
         _set_goals(db, new, key, [account for _, _, account in copies])
@@ -139,13 +189,15 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     if place.is_late:
         superseded = Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol})
         for copy, _, _ in copies:
-            conclude(db, copy, len(kinds), superseded, new.received_at)
-    return Recorded(new.id, new.receipt, True, len(copies), not_mirrored)
+            conclude(db, copy=copy, leg=len(kinds), outcome=superseded, at=new.received_at)
+    return Recorded(
+        id=new.id, receipt=new.receipt, is_new=True, copies=len(copies), not_mirrored=not_mirrored
+    )
 
 
 def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
-    """Tell whether an alert that opens will close what is recorded as entered on the other side: it
-    lowers risk too then.
+    """Return whether an alert that opens will close what is recorded as entered on the other side,
+    and so also lowers risk.
     """
     return _as_it_stands(db, strategy, draft).action is not draft.action
 
@@ -168,7 +220,13 @@ def _why_not_mirrored(
         return None
     age_s = (new.received_at - new.decided_at).total_seconds()
     reach = reach_of(
-        db, new.strategy, new.draft.symbol, place.key, copies, age_s, is_late=place.is_late
+        db,
+        strategy=new.strategy,
+        symbol=new.draft.symbol,
+        key=place.key,
+        copies=copies,
+        age_s=age_s,
+        is_late=place.is_late,
     )
     why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
     if why is not None:
@@ -178,12 +236,12 @@ def _why_not_mirrored(
 
 def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored,
-    order key); None for a new one.
+    order key, draft); None for a new one.
     """
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
-        # The stored keys end with the time of receipt, so those within reach stand side by side in
-        # the index of the natural key.
+        # The stored keys end with the time of receipt, so those within reach are neighbours in the
+        # index of the natural key.
         reach, at = timedelta(seconds=new.draft.repeats_s), new.received_at
         first, last = (
             _timed(first, at - reach),
@@ -192,14 +250,21 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     return fetch_one(
         db,
         "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = "
-        "number), not_mirrored, order_key FROM signal"
+        "number), not_mirrored, order_key, draft FROM signal"
         " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
         (new.origin, first, last),
     )
 
 
+def _says_the_same(new: NewSignal, draft: str) -> bool:
+    """Tell whether a draft says what is recorded though it was hashed in another form: earlier
+    versions hashed drafts as Python shows them.
+    """
+    return new.is_draft and write_draft(read_draft(draft)) == write_draft(new.draft)
+
+
 def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
-    """Tell whether it is surely a repetition: nothing was entered behind the first one that the
+    """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
     if new.draft.repeats_s is None:
@@ -213,8 +278,8 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
 def _behind(
     db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> Iterator[SignalDraft]:
-    """Read what entered or closed the contract behind a place in the order, the newest first; no
-    tests, and no closes of one account.
+    """Read what entered or closed the contract behind a place in the order, newest first; no tests,
+    and no closes of one account.
     """
     rows = fetch_all(
         db,
@@ -258,7 +323,13 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(
-        new.strategy, new.origin, new.draft, new.decided_at, told_at, number, new.received_at
+        strategy=new.strategy,
+        origin=new.origin,
+        draft=new.draft,
+        at=new.decided_at,
+        told_at=told_at,
+        number=number,
+        received_at=new.received_at,
     )
     place = find_place(db, unplaced)
     db.execute(
@@ -278,11 +349,11 @@ def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
     details = {"seq": str(new.draft.seq), "greatest": str(greatest), "symbol": new.draft.symbol}
     raise_alert(
         db,
-        AlertCode.NUMBERING_RESTARTED,
-        new.strategy if row is None else row[0],
-        details,
-        new.received_at,
-        new.origin,
+        code=AlertCode.NUMBERING_RESTARTED,
+        subject=new.strategy if row is None else row[0],
+        details=details,
+        at=new.received_at,
+        sameness=new.origin,
     )
 
 
@@ -299,10 +370,10 @@ def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
     ):
         conclude(
             db,
-            CopyId(copy),
-            leg,
-            Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}),
-            new.received_at,
+            copy=CopyId(copy),
+            leg=leg,
+            outcome=Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}),
+            at=new.received_at,
         )
 
 
@@ -326,11 +397,11 @@ def read_signal(db: apsw.Connection, number: int) -> Signal:
     if row is None:
         raise LookupError(f"the ledger has no signal number {number}")
     return Signal(
-        SignalId(row[0]),
-        row[1],
-        StrategyId(row[2]),
-        read_draft(row[3]),
-        OrderKey(row[4]),
-        from_us(row[5]),
-        from_us(row[6]),
+        id=SignalId(row[0]),
+        number=row[1],
+        strategy=StrategyId(row[2]),
+        draft=read_draft(row[3]),
+        order_key=OrderKey(row[4]),
+        decided_at=from_us(row[5]),
+        received_at=from_us(row[6]),
     )

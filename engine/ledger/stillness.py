@@ -1,8 +1,8 @@
-"""Who must stand still, because the ledger may be older than what was done: no order of any kind
-leaves until a person confirms.
+"""Frozen accounts: because the ledger may be older than what was done, no order of any kind leaves
+until a person confirms.
 
-A row with an empty account is about everybody. The rows are in the ledger itself, so that neither a
-restart nor a failing file beside it lets an order out.
+A row with an empty account concerns every account. The rows are in the ledger itself, so that
+neither a restart nor a failing file beside it lets an order out.
 """
 
 from collections.abc import Collection
@@ -25,7 +25,7 @@ EVERYBODY: Final = AccountId("")
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """Say since when and why an account stands still, or EVERYBODY (then ``name`` is empty)."""
+    """A frozen account with cause and time, or EVERYBODY (then ``name`` is empty)."""
 
     account: AccountId
     name: str
@@ -34,7 +34,7 @@ class Still:
 
 
 def read_still(db: apsw.Connection) -> list[Still]:
-    """Read who stands still, everybody first."""
+    """Read the frozen accounts, everybody first."""
     rows = fetch_all(
         db,
         "SELECT account_id, coalesce(name, ''), cause, since_us FROM still LEFT JOIN account ON "
@@ -44,7 +44,7 @@ def read_still(db: apsw.Connection) -> list[Still]:
 
 
 def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
-    """Read the names of a person's accounts that stand still; an empty name is everybody."""
+    """Read the names of a person's frozen accounts; an empty name is everybody."""
     rows = fetch_all(
         db,
         "SELECT coalesce(name, '') FROM still LEFT JOIN account ON id = account_id WHERE "
@@ -55,7 +55,7 @@ def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
 
 
 def why_still(db: apsw.Connection, account: AccountId) -> str:
-    """Say why nothing may leave an account; empty where it may."""
+    """Return why no order may leave an account; empty if one may."""
     row = fetch_one(
         db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,)
     )
@@ -65,8 +65,8 @@ def why_still(db: apsw.Connection, account: AccountId) -> str:
 def stand_still(
     db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime
 ) -> bool:
-    """Let nothing leave an account, or everybody; people are told. False where that was so already,
-    and the first cause stays.
+    """Freeze an account, or everybody, and raise an alert. Return False if it was frozen already;
+    the first cause stays.
     """
     db.execute(
         "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
@@ -75,7 +75,12 @@ def stand_still(
     if not db.changes():
         return False
     raise_alert(
-        db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at))
+        db,
+        code=AlertCode.STANDS_STILL,
+        subject=name or "this place",
+        details={"cause": cause},
+        at=at,
+        sameness=str(to_us(at)),
     )
     return True
 
@@ -83,11 +88,10 @@ def stand_still(
 def end_stillness(
     db: apsw.Connection, was: Collection[Still], keep: Collection[Still], by: str, at: datetime
 ) -> int:
-    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns
-    how many entries that were.
+    """Let orders out again, except for those to keep frozen; entries that arrived meanwhile end
+    unsent. Return the number of those entries.
 
-    ``was`` is who stood still when the person decided: whoever was stopped since goes on standing
-    still.
+    ``was`` is what was frozen when the person decided: an account frozen since then stays frozen.
     """
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for each in keep:
@@ -106,10 +110,14 @@ def end_stillness(
     )
     for copy, number in rows:
         if _stood_still(db, CopyId(copy), was):
-            conclude(db, CopyId(copy), number, killed, at)
+            conclude(db, copy=CopyId(copy), leg=number, outcome=killed, at=at)
             ended += 1
     write_event(
-        db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at
+        db,
+        kind="decision",
+        subject="restore",
+        data={"restore": "confirmed", "by": by, "entries_ended": ended},
+        at=at,
     )
     return ended
 

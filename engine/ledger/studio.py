@@ -1,4 +1,4 @@
-"""Read and write what a master publishes: strategies, endpoints, signals and what became of them;
+"""Read and write what a master publishes: strategies, endpoints, signals and their outcomes;
 followers in aggregate only.
 """
 
@@ -12,20 +12,21 @@ import apsw
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
+from engine.domain.strategy import STRATEGY_MOVES, StrategyState
+from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
-STATES = ("draft", "published", "by_link", "private", "paused", "retired")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioStrategy:
-    """Hold one strategy as its master sees it."""
+    """One strategy as its master sees it."""
 
     id: StrategyId
     name: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[Symbol, ...]
     leverage: str
@@ -48,17 +49,17 @@ def _strategy(row: Row) -> StudioStrategy:
     last = None if row[10] is None else from_us(row[10])
     symbols = tuple(map(Symbol, json.loads(row[5])))
     return StudioStrategy(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        symbols,
-        row[6],
-        row[7],
-        from_us(row[8]),
-        row[9],
-        last,
+        id=StrategyId(row[0]),
+        name=row[1],
+        kind=row[2],
+        state=StrategyState(row[3]),
+        about=row[4],
+        symbols=symbols,
+        leverage=row[6],
+        source=row[7],
+        created_at=from_us(row[8]),
+        signals=row[9],
+        last_signal_at=last,
     )
 
 
@@ -83,8 +84,8 @@ def describe_strategy(
     leverage: str,
     terms_at: datetime | None,
 ) -> None:
-    """Write what a master says of a strategy; ``terms_at`` is when followers must agree anew, None
-    where nothing they agreed to changed.
+    """Write a master's description of a strategy; ``terms_at`` is when followers must agree again,
+    None if nothing they agreed to changed.
     """
     db.execute(
         "UPDATE strategy SET about = ?, symbols = ?, leverage = ?, terms_us = coalesce(?, "
@@ -99,15 +100,20 @@ def describe_strategy(
     )
 
 
-def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
-    """Write a strategy's state; False where it was so already. A paused one keeps to whom it was
-    shown (``shown_as``).
+def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: StrategyState) -> bool:
+    """Write a strategy's state; return False if it was so already. A paused one keeps its
+    visibility (``shown_as``).
     """
+    row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
+    before = state if row is None else StrategyState(row[0])
+    if before is state:
+        return False
+    require_move(STRATEGY_MOVES, before, state, "a strategy")
     db.execute(
         "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
         "THEN state ELSE 'private' END"
         " WHERE id = ?2 AND state != ?1",
-        (state, identifier),
+        (state.value, identifier),
     )
     return bool(db.changes())
 
@@ -115,9 +121,9 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
 # Endpoints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioEndpoint:
-    """Hold one endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
 
     id: EndpointId
     source: str
@@ -138,19 +144,24 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
     )
     return [
         StudioEndpoint(
-            EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])
+            id=EndpointId(row[0]),
+            source=row[1],
+            enabled=bool(row[2]),
+            label=row[3],
+            settings=json.loads(row[4]),
+            has_token=bool(row[5]),
         )
         for row in rows
     ]
 
 
 def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: bool) -> None:
-    """Let an endpoint take deliveries, or refuse them all with the same 401 as an unknown one."""
+    """Enable an endpoint, or let it refuse all deliveries with the same 401 as an unknown one."""
     db.execute("UPDATE endpoint SET enabled = ? WHERE id = ?", (int(enabled), endpoint))
 
 
 def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
-    """Delete an endpoint: proven deliveries are answered 410 from now on, and its token opens
+    """Delete an endpoint: verified deliveries are answered 410 from now on, and its token opens
     nothing.
     """
     db.execute(
@@ -161,10 +172,9 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 # Signals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioSignal:
-    """Hold one signal with counts of what became of its copies by family, and latencies in
-    milliseconds.
+    """One signal with counts of its copies by family of outcome, and latencies in milliseconds.
 
     ``not_mirrored`` is what its sender was told: why no order of it reaches any exchange.
     """
@@ -188,9 +198,7 @@ class StudioSignal:
 def signals_of(
     db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None
 ) -> list[StudioSignal]:
-    """Read a strategy's signals, newest first; ``before`` is the number that the page before ended
-    with.
-    """
+    """Read a strategy's signals, newest first; ``before`` is the last number of the previous page."""
     rows = fetch_all(
         db,
         "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal "
@@ -216,25 +224,25 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
         for percent in (50, 95)
     )
     return StudioSignal(
-        number,
-        identifier,
-        receipt,
-        from_us(received_us),
-        draft.action.value,
-        draft.symbol,
-        None if draft.side is None else draft.side.value,
-        draft.is_test,
-        origin.partition(":")[0],
-        sum(counts.values()),
-        dict(sorted(counts.items(), key=lambda each: -each[1])),
-        half,
-        most,
-        not_mirrored,
+        number=number,
+        id=identifier,
+        receipt=receipt,
+        at=from_us(received_us),
+        action=draft.action.value,
+        symbol=draft.symbol,
+        side=None if draft.side is None else draft.side.value,
+        is_test=draft.is_test,
+        origin=origin.partition(":")[0],
+        copies=sum(counts.values()),
+        outcomes=dict(sorted(counts.items(), key=lambda each: -each[1])),
+        p50_ms=half,
+        p95_ms=most,
+        not_mirrored=not_mirrored,
     )
 
 
 def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
-    """Read within how many milliseconds that many copies had their outcome."""
+    """Read within how many milliseconds ``rank`` copies had their outcome."""
     row = fetch_one(
         db,
         "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY "
@@ -249,13 +257,13 @@ def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> f
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Count agreements by (environment, mode, state).
+    """Counts of subscriptions by (environment, mode, state).
 
-    ``margin`` sums by environment what the books say that everything open has cost, over its
-    leverage; ``unvalued`` counts positions whose cost nobody has told yet.
+    ``margin`` is by environment the cost of everything open by the books, divided by its leverage;
+    ``unvalued`` counts positions whose cost is not reported yet.
     """
 
-    counts: tuple[tuple[str, str, str, int], ...]
+    counts: tuple[tuple[str, str, SubscriptionState, int], ...]
     open_shares: tuple[tuple[str, str, int], ...]
     margin: Mapping[str, Decimal]
     unvalued: Mapping[str, int]
@@ -299,7 +307,7 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
             margin = EXACT.divide(Decimal(cost), Decimal(leverage))
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
-        tuple((r[0], r[1], r[2], r[3]) for r in counts),
+        tuple((r[0], r[1], SubscriptionState(r[2]), r[3]) for r in counts),
         tuple((r[0], r[1], r[2]) for r in shares),
         sums,
         unvalued,

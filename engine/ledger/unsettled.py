@@ -1,7 +1,7 @@
-"""Fills that lack something, and the exchange's fee rows: what is asked for, what was told, and
+"""Fills that lack something, and the exchange's fee rows: what is asked for, what was reported, and
 what is given up.
 
-A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that
+A row of the exchange is stored once, however often it is read; it is tied to fills once. Rows that
 nothing of ours explains after a day are the owner's own. The cost is what is not settled, never
 history.
 """
@@ -59,20 +59,20 @@ def _unsettled(row: Row) -> UnsettledFill:
     price, fee = (None if each is None else Decimal(each) for each in row[5:7])
     cause = None if row[7] in (None, Cause.UNEXPLAINED.value) else Cause(row[7])
     return UnsettledFill(
-        row[0],
-        Symbol(row[1]),
-        PositionSide(row[2]),
-        bool(row[3]),
-        Decimal(row[4]),
-        price,
-        fee,
-        cause,
-        from_us(row[8]),
-        from_us(row[9]),
-        row[10],
-        row[11],
-        row[12],
-        bool(row[13]),
+        id=row[0],
+        symbol=Symbol(row[1]),
+        side=PositionSide(row[2]),
+        is_entry=bool(row[3]),
+        quantity=Decimal(row[4]),
+        price=price,
+        fee=fee,
+        cause=cause,
+        since=from_us(row[8]),
+        seen_at=from_us(row[9]),
+        attempt=row[10],
+        order_id=row[11],
+        position_id=row[12],
+        ends_position=bool(row[13]),
     )
 
 
@@ -83,14 +83,14 @@ _ASKED: Final = (
 
 
 def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether a fill of an account lacks something that was not given up."""
+    """Return whether a fill of an account lacks something that was not given up."""
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
 def taken_ids(
     db: apsw.Connection, account: AccountId, order_ids: Collection[str]
 ) -> frozenset[str]:
-    """Read which of these order ids are known as orders of ours, or as what explained a fill."""
+    """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN "
@@ -103,7 +103,7 @@ def taken_ids(
 
 
 def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
-    """Write what was told about fills, whose fees came with orders that are not ours."""
+    """Record what was reported about fills, whose fees came with orders that are not ours."""
     for each in told:
         tell_fill(
             db,
@@ -116,7 +116,13 @@ def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> N
         )
         if each.fee:
             row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (each.fill,))
-            add_since(db, account, Line.ORDER_FEES, each.fee, 0 if row is None else row[0])
+            add_since(
+                db,
+                account=account,
+                line=Line.ORDER_FEES,
+                amount=each.fee,
+                at_us=0 if row is None else row[0],
+            )
 
 
 def tell_known_orders(
@@ -125,26 +131,34 @@ def tell_known_orders(
     fills: Iterable[UnsettledFill],
     orders: Collection[OrderReport],
 ) -> None:
-    """Write what rows tell about fills whose order is known: price and fee."""
+    """Record what rows report about fills whose order is known: price and fee."""
     rows = {each.exchange_order_id: each for each in orders}
     for each in fills:
         row = rows.get(each.order_id or "")
         if row is None or row.filled_quantity <= 0:
             continue
         if each.attempt is not None:
-            tell_order(db, each.attempt, row.filled_quantity, row.average_price, row.fee)
+            tell_order(
+                db,
+                attempt=each.attempt,
+                filled=row.filled_quantity,
+                average=row.average_price,
+                fee=row.fee,
+            )
         elif each.fee is None and row.fee is not None:
             share = EXACT.divide(
                 EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)),
                 row.filled_quantity,
             )
             tell_fill(db, each.id, fee=share)
-            add_since(db, account, Line.ORDER_FEES, share, to_us(each.seen_at))
+            add_since(
+                db, account=account, line=Line.ORDER_FEES, amount=share, at_us=to_us(each.seen_at)
+            )
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
-    """Call fills unexplained whose price or fee was asked for long enough; where only the cause
-    lacks, it was the owner's hand.
+    """Mark fills unexplained whose price or fee was asked for long enough; if only the cause is
+    missing, the owner caused it.
     """
     for each in fills:
         if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (each.id,)) is None:
@@ -163,7 +177,7 @@ def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
 def store_fees(
     db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
 ) -> None:
-    """Write down rows of trades and rebates that are not here yet; ``offset`` is what the
+    """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
     for each in rows:
@@ -185,11 +199,17 @@ def store_fees(
                 ),
             )
             if db.changes():
-                add_since(db, account, Line.FEE_ROWS, each.amount, to_us(each.at - offset))
+                add_since(
+                    db,
+                    account=account,
+                    line=Line.FEE_ROWS,
+                    amount=each.amount,
+                    at_us=to_us(each.at - offset),
+                )
 
 
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
-    """Tie what rows can be tied to fills by now, fees first, then what was paid back."""
+    """Tie rows to fills as far as possible by now, fees first, then rebates."""
     rows = fetch_all(
         db,
         "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
@@ -235,7 +255,14 @@ def _charged(row: Row) -> ChargedFill:
     side = PositionSide(row[2])
     order_side = OrderSide.opening(side) if row[3] else OrderSide.closing(side)
     value = EXACT.multiply(Decimal(row[4]), Decimal(row[5]))
-    return ChargedFill(row[0], row[1], order_side, value, from_us(row[6]), from_us(row[7]))
+    return ChargedFill(
+        id=row[0],
+        symbol=row[1],
+        side=order_side,
+        value=value,
+        since=from_us(row[6]),
+        until=from_us(row[7]),
+    )
 
 
 def _fee_row(row: Row) -> FeeRow:
@@ -244,12 +271,18 @@ def _fee_row(row: Row) -> FeeRow:
         None if row[6] is None else ClosedBy(row[6]),
     )
     return FeeRow(
-        row[0], row[1], side, Decimal(row[3]), Decimal(row[4]), from_us(row[5]), closed_by
+        id=row[0],
+        symbol=row[1],
+        side=side,
+        amount=Decimal(row[3]),
+        traded=Decimal(row[4]),
+        at=from_us(row[5]),
+        closed_by=closed_by,
     )
 
 
 def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause | None:
-    """Return the cause that a fee row's word gives to a close that we did not send."""
+    """Return the cause that a fee row gives to a close that we did not send."""
     row = fetch_one(
         db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,)
     )
@@ -262,7 +295,7 @@ def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause 
 
 
 def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
-    """Read what the books have open of the owner's own."""
+    """Read the owner's own open positions by the books."""
     rows = fetch_all(
         db,
         "SELECT symbol, side, quantity FROM book WHERE account_id = ? AND strategy_id = ?",
@@ -278,28 +311,30 @@ def book_own(
     at: datetime,
     seen_at: Callable[[Symbol], datetime | None] | None,
 ) -> None:
-    """Write what changed of the owner's own since ``seen_at``; without it, it stood before: at its
-    average price, without a fee.
+    """Record what changed of the owner's own since ``seen_at``; without it, it was open before: at
+    its average price, without a fee.
     """
     began = seen_at is None
     for each in changes:
         change = Change(
-            each.is_entry,
-            each.quantity,
-            at,
-            Cause.OWNER if each.is_entry else None,
-            each.entry_price if began else None,
-            ZERO if began else None,
+            is_entry=each.is_entry,
+            quantity=each.quantity,
+            at=at,
+            cause=Cause.OWNER if each.is_entry else None,
+            price=each.entry_price if began else None,
+            fee=ZERO if began else None,
             position_id=each.position_id,
             since=None if seen_at is None else seen_at(each.symbol),
             ends_position=each.ends_position,
         )
-        write_fill(db, account, OWNER, each.symbol, each.side, change)
+        write_fill(
+            db, account=account, strategy=OWNER, symbol=each.symbol, side=each.side, change=change
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Count what of the books is not settled."""
+    """Counts of what is not settled in the books."""
 
     open: int
     unexplained: int

@@ -1,6 +1,6 @@
-"""The wallet of each account beside its books: where it stood when the books began, running sums of
-what changed it, and visible rows for what nothing explains. Nothing here reads history: every sum
-is kept by difference.
+"""The wallet of each account beside its books: its state when the books began, running sums of what
+changed it, and visible rows for what nothing explains. Nothing here reads history: every sum is
+kept by difference.
 """
 
 from collections.abc import Iterable
@@ -22,13 +22,13 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 RESOLVED_WITHIN: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wallet:
-    """Hold an account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both
-    sides were last compared.
+    """An account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both sides
+    were last compared.
 
-    ``cash`` and ``worth`` (with unrealised profit) are of the newest reading that was written,
-    ``rounding`` what was left as such.
+    ``cash`` and ``worth`` (with unrealised profit) are those of the newest recorded reading;
+    ``rounding`` is what was accepted as such.
     """
 
     since: datetime
@@ -51,13 +51,13 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
     if row is None:
         return None
     return Wallet(
-        from_us(row[0]),
-        Decimal(row[1]),
-        from_us(row[2]),
-        Decimal(row[3]),
-        Decimal(row[4]),
-        Decimal(row[5]),
-        from_us(row[6]),
+        since=from_us(row[0]),
+        baseline=Decimal(row[1]),
+        quiet_at=from_us(row[2]),
+        rounding=Decimal(row[3]),
+        cash=Decimal(row[4]),
+        worth=Decimal(row[5]),
+        read_at=from_us(row[6]),
     )
 
 
@@ -69,7 +69,7 @@ def begin_wallet(
     worth: Decimal,
     at: datetime,
 ) -> None:
-    """Write where an account's wallet stands as its books begin."""
+    """Record the state of an account's wallet as its books begin."""
     db.execute(
         "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, "
         "read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
@@ -85,7 +85,7 @@ def compared(
     rounding: Decimal,
     at: datetime,
 ) -> None:
-    """Note that both sides were compared and agree, but for rounding."""
+    """Record that both sides were compared and agree, except for rounding."""
     db.execute(
         "UPDATE wallet SET quiet_us = ?2, read_us = ?2, cash = ?3, worth = ?4, rounding = ?5 "
         "WHERE account_id = ?1",
@@ -108,8 +108,8 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
 
 
 def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at_us: int) -> None:
-    """Add what happened at a time to a running sum; what was before the wallet began is in what it
-    began with.
+    """Add an amount at a time to a running sum; amounts from before the wallet began are part of
+    its baseline.
     """
     if (
         amount
@@ -128,7 +128,7 @@ def sums(db: apsw.Connection, account: AccountId) -> dict[Line, Decimal]:
 
 
 def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
-    """Read what the books have open, the owner's own included."""
+    """Read what the books have open, including the owner's own."""
     rows = fetch_all(
         db,
         "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ? ORDER BY symbol",
@@ -146,8 +146,8 @@ def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
 
 
 def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetime | None:
-    """Read when the exchange is known to have had of a contract what the books have: at the newest
-    comparison, else at its opening.
+    """Read when the exchange was last known to have what the books have of a contract: at the
+    newest comparison, else at its opening.
     """
     row = fetch_one(
         db,
@@ -161,10 +161,10 @@ def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetim
 # Rows that people see
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRow:
-    """Hold a change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner``
-    for a position that was his alone.
+    """A change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner`` for
+    a position that was the owner's alone.
     """
 
     id: int
@@ -197,17 +197,17 @@ def add_row(
 
 
 def drop_row(db: apsw.Connection, account: str, row: int, kind: Line, amount: Decimal) -> None:
-    """Take a row back that is explained by now."""
+    """Remove a row that is explained by now."""
     db.execute("DELETE FROM wallet_row WHERE id = ?", (row,))
     add_to(db, account, kind, -amount)
 
 
 def drop_rows_of(db: apsw.Connection, fill: int) -> None:
-    """Take back what stood for a fill whose price nobody had told: it is told now."""
+    """Remove the rows of a fill whose price was missing: it is now reported."""
     for row, account, kind, amount in fetch_all(
         db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
     ):
-        drop_row(db, account, row, Line(kind), Decimal(amount))
+        drop_row(db, account=account, row=row, kind=Line(kind), amount=Decimal(amount))
 
 
 _ROWS = (
@@ -218,7 +218,13 @@ _ROWS = (
 
 def _row(row: Row) -> WalletRow:
     return WalletRow(
-        row[0], Line(row[1]), Decimal(row[2]), from_us(row[3]), from_us(row[4]), row[5], row[6]
+        id=row[0],
+        kind=Line(row[1]),
+        amount=Decimal(row[2]),
+        since=from_us(row[3]),
+        until=from_us(row[4]),
+        fill=row[5],
+        position_id=row[6],
     )
 
 
@@ -231,8 +237,8 @@ def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> li
 
 
 def is_busy(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether the books of an account are not complete at this moment: the wallet says nothing
-    about them then.
+    """Return whether the books of an account are incomplete at the moment: the wallet then says
+    nothing about them.
     """
     row = fetch_one(
         db,
@@ -260,10 +266,10 @@ def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int
 def note_unexplained(
     db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime
 ) -> None:
-    """Write what nothing explains as a visible row, tied to the one close whose price nobody told
-    where there is one.
+    """Record what nothing explains as a visible row, tied to the one close without a reported price
+    if there is one.
 
-    Where it only takes back what a row of the last day had been written for, that row goes instead.
+    If it only reverses a row of the last day, that row is removed instead.
     """
     for row in rows_since(db, account, until - RESOLVED_WITHIN):
         if (
@@ -271,7 +277,7 @@ def note_unexplained(
             and row.fill is None
             and abs(EXACT.add(row.amount, amount)) <= TOLERANCE
         ):
-            drop_row(db, account, row.id, row.kind, row.amount)
+            drop_row(db, account=account, row=row.id, kind=row.kind, amount=row.amount)
             return
     untold = fetch_all(
         db,
@@ -283,11 +289,11 @@ def note_unexplained(
     )
     add_row(
         db,
-        account,
-        Line.UNEXPLAINED,
-        amount,
-        since,
-        until,
+        account=account,
+        kind=Line.UNEXPLAINED,
+        amount=amount,
+        since=since,
+        until=until,
         fill=untold[0][0] if len(untold) == 1 else None,
     )
 
@@ -299,7 +305,7 @@ def note_unseen(
     since: datetime,
     until: datetime,
 ) -> int:
-    """Write results of positions that the owner opened and closed before anybody looked; returns
+    """Record the results of positions that the owner opened and closed between two readings; return
     how many were new.
     """
     rows = fetch_all(
@@ -320,11 +326,11 @@ def note_unseen(
         ):
             add_row(
                 db,
-                account,
-                Line.OWNER,
-                each.result,
-                each.opened_at,
-                max(until, each.closed_at),
+                account=account,
+                kind=Line.OWNER,
+                amount=each.result,
+                since=each.opened_at,
+                until=max(until, each.closed_at),
                 position_id=each.position_id,
             )
             new += 1

@@ -1,9 +1,9 @@
-"""See that the files which a ledger writes to are still those at its path: what is committed into a
-removed file is promised to nobody.
+"""Check that the files a ledger writes to are still those at its path: what is committed into a
+removed file is lost.
 
 The file is held open until the ledger is closed, because closing any handle of a file drops the
-locks that SQLite has on it. What cannot be looked at is a problem too: nothing is promised into a
-file that cannot be seen.
+locks that SQLite has on it. A file that cannot be checked is a problem too: nothing is promised
+into a file that cannot be seen.
 """
 
 import os
@@ -14,14 +14,14 @@ from typing import Final
 from engine.ledger.database import LedgerError
 
 _ID_AT: Final = 68
-"""Where a database's header has its application id: a copy of ``back_up`` that was written over the
-file has another one.
+"""The offset of the application id in a database's header: a copy of ``back_up`` that was written
+over the file has another one.
 """
 
 
 class Witness:
-    """Watch one opened ledger; ``known_id`` is its application id as the database tells it. Raises
-    LedgerError.
+    """A watch over one opened ledger; ``known_id`` is its application id as the database reports
+    it. Raises LedgerError.
     """
 
     def __init__(self, path: Path, known_id: int) -> None:
@@ -44,12 +44,12 @@ class Witness:
         """Whether the file is the same one with another content."""
 
     def know_id(self, known_id: int) -> None:
-        """Expect this application id too: it comes into the file with a later checkpoint."""
+        """Accept this application id too: it enters the file with a later checkpoint."""
         self._ids.add(known_id.to_bytes(4, "big"))
 
     def problem(self) -> str:
-        """Say what happened to the files, empty where nothing did; once told it stays, because what
-        was written since is not to be had.
+        """Return what happened to the files, empty if nothing did; once reported it stays, because
+        what was written since is lost.
         """
         self._problem = self._problem or self._look()
         return self._problem
@@ -88,7 +88,7 @@ class Witness:
         return ""
 
     def close(self) -> None:
-        """Let go of the file, after the database has."""
+        """Close the file, after the database has closed it."""
         with suppress(OSError):  # nothing was written through it
             os.close(self._handle)
 

@@ -1,7 +1,7 @@
 """One writer: a thread that runs whole closures in order and commits them in groups.
 
 A closure is one transaction: all of it is durable when ``write`` returns, or none of it and
-``write`` raises. A caller that is cancelled does not know whether its closure ran: read again.
+``write`` raises. A cancelled caller does not know whether its closure ran: read again.
 ``InlineRunner`` does the same on the caller's task, for virtual clocks (a thread would keep them
 from jumping) and for commands that open the ledger themselves.
 """
@@ -26,23 +26,23 @@ _OF_ONE_WRITE: Final = (
     apsw.BindingsError,
     apsw.SQLError,
 )
-"""What SQLite raises where the statement or its values are wrong. Everything else is taken as a
-disk or a file that fails.
+"""What SQLite raises if the statement or its values are wrong. Everything else is taken as a
+failing disk or file.
 """
 
 
 class Runner(Protocol):
-    """Run closures against the one writing connection."""
+    """A runner of closures on the one writing connection."""
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or
-        LedgerError when it could not be committed.
+        LedgerError if it could not be committed.
         """
         ...
 
     async def aclose(self, *, leaves_log: bool = False) -> None:
         """Finish what was handed over, then close the connection; with ``leaves_log`` nothing more
-        is brought into the file.
+        is moved into the file.
         """
         ...
 
@@ -100,7 +100,7 @@ def _close(db: apsw.Connection, *, leaves_log: bool) -> None:
 
 
 class InlineRunner:
-    """Run each closure at once on the caller's task."""
+    """A runner that runs each closure at once on the caller's task."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -125,8 +125,8 @@ class InlineRunner:
 
 
 class ThreadRunner:
-    """Run closures in one thread of its own, up to 100 in one commit. Made inside a running trio
-    loop.
+    """A runner with one thread of its own, up to 100 closures in one commit. Created inside a
+    running trio loop.
     """
 
     def __init__(self, db: apsw.Connection) -> None:

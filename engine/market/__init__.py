@@ -1,1 +1,3 @@
-"""What exchanges say about their markets: contracts, prices and candles, read once for everybody."""
+"""What exchanges report about their markets: contracts, prices and candles, read once for all
+accounts.
+"""

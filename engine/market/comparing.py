@@ -1,8 +1,8 @@
-"""Gather what the market says about contracts, for whoever compares terms or a strategy with it
-before they are agreed to.
+"""Collect the market data of contracts, for comparison with terms or a strategy before anybody
+agrees to them.
 
-It reads each exchange at most once, at the same time as the others; one that cannot be read is left
-out and nothing is claimed about it.
+It reads each exchange at most once, all at the same time; one that cannot be read is left out and
+nothing is claimed about it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,23 +19,26 @@ from engine.market.feed import MarketFeed
 async def needs_now(
     feed: MarketFeed, strategy: str, policy: CopyPolicy, price_age_s: float
 ) -> list[SymbolNeed]:
-    """Return every contract that was agreed to, with its definition and a price of now where they
-    can be had.
-    """
+    """Return every agreed contract, with its definition and current price if they are available."""
     found = []
     for symbol in sorted(policy.symbols):
         quote = await feed.quote(symbol, price_age_s)
         found.append(
             SymbolNeed(
-                symbol, strategy, policy, feed.instrument(symbol), quote, feed.knows_contracts
+                symbol=symbol,
+                strategy=strategy,
+                policy=policy,
+                instrument=feed.instrument(symbol),
+                quote=quote,
+                contracts_known=feed.knows_contracts,
             )
         )
     return found
 
 
 async def read_contracts(feeds: Iterable[MarketFeed], any_symbol: Symbol) -> None:
-    """Read the contracts of every exchange that did not tell them yet; the whole list comes with
-    any of them.
+    """Read the contracts of every exchange that has not reported them yet; reading any contract
+    reads the whole list.
     """
     async with trio.open_nursery() as nursery:
         for feed in feeds:
@@ -43,7 +46,7 @@ async def read_contracts(feeds: Iterable[MarketFeed], any_symbol: Symbol) -> Non
 
 
 def listed_now(feeds: Mapping[str, MarketFeed], symbols: Iterable[Symbol]) -> Sequence[Listed]:
-    """Return what the exchanges that told their contracts say of these; it reads nothing."""
+    """Return these contracts as the exchanges with known contract lists have them; reads nothing."""
     return [
         Listed(name, each, feed.instrument(each))
         for each in symbols

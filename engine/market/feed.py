@@ -1,16 +1,17 @@
-"""One feed per exchange: instruments, prices and candles, read once for everybody.
+"""One feed per exchange: instruments, prices and candles, read once for all accounts.
 
-A failing read keeps the last values; nothing here makes up a price. Whoever needs a fresh price
-asks for it and is told None.
+A failing read keeps the last values; nothing here makes up a price. A caller that needs a fresh
+price gets None if there is none.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import trio
 
+from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.ports.clock import Clock
@@ -24,7 +25,7 @@ DEADLINE_S: Final = 4.0
 
 
 class MarketFeed:
-    """Keep what the exchange says about its market."""
+    """The market data of one exchange, kept up to date."""
 
     def __init__(self, adapter: ExchangeAdapter, context: ExchangeContext, clock: Clock) -> None:
         self._adapter = adapter
@@ -40,20 +41,20 @@ class MarketFeed:
 
     @property
     def credentials_last_days(self) -> int | None:
-        """Return the age at which the exchange stops accepting a key, None where it names none."""
+        """Return the age at which the exchange stops accepting a key, None if it names none."""
         return self._adapter.traits.credentials_last_days
 
     @property
     def knows_contracts(self) -> bool:
-        """Tell whether the list of contracts was read."""
+        """Return whether the list of contracts has been read."""
         return bool(self._instruments)
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
-        """Return a contract's definition, None where the exchange does not trade it."""
+        """Return a contract's definition, None if the exchange does not trade it."""
         return self._instruments.get(symbol)
 
     async def trades(self, symbol: Symbol) -> bool:
-        """Tell whether the exchange trades a contract, reading its contracts where that was not
+        """Return whether the exchange trades a contract; reads its contracts if that has not been
         done yet.
         """
         if not self._instruments:
@@ -62,8 +63,8 @@ class MarketFeed:
         return symbol in self._instruments
 
     async def quote(self, symbol: Symbol, age_s: float) -> Quote | None:
-        """Return a price at most ``age_s`` seconds old, reading it again where needed; None where
-        it cannot be had.
+        """Return a price at most ``age_s`` seconds old, reading it again if needed; None if it is
+        not available.
         """
         self._wanted.add(symbol)
         known = self._young(symbol, age_s)
@@ -84,7 +85,7 @@ class MarketFeed:
         )
 
     def want(self, symbols: frozenset[Symbol]) -> None:
-        """Keep prices of these contracts too."""
+        """Keep the prices of these contracts up to date too."""
         self._wanted |= symbols
 
     async def run(self, symbols: frozenset[Symbol]) -> None:
@@ -99,7 +100,7 @@ class MarketFeed:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """End what is open; the next reading opens it again."""
+        """Close the market connection; the next reading opens it again."""
         market, self._market = self._market, None
         if market is not None:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
@@ -135,11 +136,25 @@ class MarketFeed:
             for quote in await self._market.quotes(listed):
                 self._quotes[quote.symbol] = quote
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return the newest closed candles, oldest first, at most ``count``; raises whatever the
+        exchange's reading raises, and RexAlgoError where its market cannot be opened.
+        """
+        found = await self._closed(symbol, interval_s, count)
+        if self._market is None:
+            raise RexAlgoError(
+                f"candles of {symbol}: expected market data of {self._adapter.name}, found "
+                f"{self.problem or 'none'}"
+            )
+        return found
+
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each closed candle once, oldest first, starting with the newest closed one."""
         last: datetime | None = None
         while True:
-            for candle in await self._closed(symbol, interval_s, 1 if last is None else 500):
+            # two at first, for an exchange that tells the running one too
+            found = await self._closed(symbol, interval_s, 2 if last is None else 500)
+            for candle in found[-1:] if last is None else found:
                 if last is None or candle.opened_at > last:
                     last = candle.opened_at
                     yield candle
@@ -153,4 +168,8 @@ class MarketFeed:
             if self._market is None:
                 return []
             with trio.fail_after(DEADLINE_S):
-                return list(await self._market.candles(symbol, interval_s, limit))
+                found = await self._market.candles(symbol, interval_s, limit)
+            # told too early, a candle would count as told and never come again with its close
+            closes_by = self._clock.now() - timedelta(seconds=interval_s)
+            closed = [each for each in found if each.opened_at <= closes_by]
+            return sorted(closed, key=lambda each: each.opened_at)

@@ -2,9 +2,9 @@
 database, no web.
 
 A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose module (or object)
-has ``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``,
-and optionally ``default_settings``: the plugin's settings with their defaults. Unknown settings are
-refused where it is given.
+has ``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``.
+Optionally it has ``default_settings``: the plugin's settings with their defaults; unknown settings
+are then refused.
 """
 
 from engine.decisions.rate import RatePools
@@ -111,6 +111,7 @@ from engine.ports.signal_source import (
     StreamSource,
     WebhookSource,
 )
+from engine.settings.files import replace_file, sync_folder
 
 PLUGIN_API_VERSION = 1
 
@@ -212,8 +213,10 @@ __all__ = [
     "read_contract",
     "read_number",
     "read_secret_file",
+    "replace_file",
     "sign_a",
     "sign_b",
     "squashed",
+    "sync_folder",
     "verify_signatures",
 ]

@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def register_exchanges(
     register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register exchange adapters. An adapter must not connect anywhere when made."""
+    """Register exchange adapters. Making an adapter must not connect anywhere."""
 
 
 @hookspec

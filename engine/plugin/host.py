@@ -1,9 +1,9 @@
-"""Loads the plugins that the config names, one at a time, and gathers what they register.
+"""Load the plugins that the config names, one at a time, and collect what they register.
 
-What must always hold: a plugin that is not enabled is never imported; a plugin that is wrong in any
-way stops the start with its name, its distribution, what is wrong and what to do; two things of one
-kind never share a name. Hooks run here, once, and never again. This file knows nothing about what
-the registered objects do.
+What must always hold: a plugin that is not enabled is never imported; a plugin with any fault stops
+the start with its name, its distribution, what is wrong and what to do; two things of one kind
+never share a name. Hooks run here, once. This file knows nothing about what the registered objects
+do.
 """
 
 import sys
@@ -31,7 +31,7 @@ NO_DISTRIBUTION: Final = "(given by the caller)"
 
 
 class PluginError(RexAlgoError):
-    """Say which plugin cannot be used and why: fix it, or disable it and start again."""
+    """Raised when a plugin cannot be used: fix it, or disable it and start again."""
 
     def __init__(self, name: str, distribution: str, wrong: str, do: str | None = None) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class PluginError(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """Name one installed entry point; nothing of it has been imported."""
+    """One installed entry point; nothing of it has been imported."""
 
     name: str
     distribution: str
@@ -51,12 +51,12 @@ class InstalledPlugin:
     module: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPlugin:
-    """Say what one loaded plugin provides, such as ``exchange paper``, and with which settings (its
+    """What one loaded plugin provides, such as ``exchange paper``, and its settings (with its
     defaults merged in).
 
-    ``code`` is a hash of the Python files of its package, empty where it was given by the caller.
+    ``code`` is a hash of the Python files of its package, empty if the caller supplied it.
     """
 
     name: str
@@ -68,9 +68,9 @@ class LoadedPlugin:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
-    """Hold everything that the enabled plugins registered, by registered name."""
+    """Everything that the enabled plugins registered, by registered name."""
 
     exchanges: Mapping[str, ExchangeAdapter]
     webhook_sources: Mapping[str, WebhookSource]
@@ -80,9 +80,7 @@ class Plugins:
     loaded: tuple[LoadedPlugin, ...]
 
     def settings(self, plugin: str) -> Mapping[str, object]:
-        """Return the merged settings of a loaded plugin; raises KeyError for one that is not
-        loaded.
-        """
+        """Return the merged settings of a loaded plugin; raises KeyError if it is not loaded."""
         return {each.name: each.settings for each in self.loaded}[plugin]
 
     def provider(self, kind: str, registered: str) -> LoadedPlugin:
@@ -112,9 +110,9 @@ def load_plugins(
 ) -> Plugins:
     """Load the enabled plugins in order and call their hooks.
 
-    ``settings`` are the [plugin.NAME] sections by plugin name. ``extra_modules`` gives modules (or
-    objects) by plugin name that are used instead of an installed one, for tests and benches. Raises
-    PluginError for the first plugin that is wrong.
+    ``settings`` are the [plugin.NAME] sections by plugin name. ``extra_modules`` maps plugin names
+    to modules (or objects) that replace an installed one, for tests and benches. Raises PluginError
+    for the first plugin that is wrong.
     """
     registry = _Registry()
     loaded: list[LoadedPlugin] = []
@@ -209,13 +207,13 @@ def _load(
             + " with @hookimpl and call register in it"
         )
     return LoadedPlugin(
-        source.name,
-        source.distribution,
-        source.version,
-        tuple(provides),
-        merged,
-        defaults,
-        _code(source),
+        name=source.name,
+        distribution=source.distribution,
+        version=source.version,
+        provides=tuple(provides),
+        settings=merged,
+        defaults=defaults,
+        code=_code(source),
     )
 
 
@@ -269,8 +267,8 @@ _MARK: Final = f"{hookspecs.PROJECT}_impl"
 
 
 def _wrong_hooks(module: object) -> Iterator[str]:
-    """Yield what is wrong with the hooks of a module: marked and unknown, or looking like a hook
-    and unmarked.
+    """Yield what is wrong with the hooks of a module: marked but unknown, or looking like a hook
+    but unmarked.
     """
     for name in dir(module):
         member = getattr(module, name, None)
@@ -303,7 +301,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(slots=True)
 class _Registry:
-    """Gather what hooks register; webhook and stream sources share one set of names."""
+    """The collector of what hooks register; webhook and stream sources share one set of names."""
 
     exchanges: dict[str, ExchangeAdapter] = field(default_factory=dict)
     webhook_sources: dict[str, WebhookSource] = field(default_factory=dict)
@@ -313,7 +311,7 @@ class _Registry:
     owners: dict[str, str] = field(default_factory=dict)
 
     def hooks(self, plugin: str, provides: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
-        """Yield each hook with its ``register`` function, which notes in ``provides`` what was
+        """Yield each hook with its ``register`` function, which records in ``provides`` what was
         registered.
         """
 
@@ -328,7 +326,7 @@ class _Registry:
 
         def source(thing: WebhookSource | StreamSource) -> None:
             if hasattr(thing, "authenticate"):
-                put("signal source", "webhook", self.webhook_sources, thing)  # type: ignore[arg-type]  # a shelf holds its own kind only
+                put("signal source", "webhook", self.webhook_sources, thing)  # type: ignore[arg-type] # a shelf holds its own kind only
             else:
                 put("signal source", "stream", self.stream_sources, thing)  # type: ignore[arg-type]  # as above
 

@@ -1,9 +1,8 @@
 """The record that a plugin passed its kit: tied to plugin, version, code, kit and API version, so
-that a change has to prove itself again.
+that a change must be proven again.
 
-It lies in the place's data folder and is written by ``rexalgo plugin test``. Real money asks for
-it. A run that only reads has a record of its own: it proves nothing about orders, and takes no
-proof away.
+``rexalgo plugin test`` writes it to the data folder. LIVE accounts require it. A read-only run has
+a record of its own: it proves nothing about orders, and takes no proof away.
 """
 
 import json
@@ -17,10 +16,10 @@ from engine.settings.files import make_folder, replace_file
 KIT_VERSION: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KitRecord:
-    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a
-    hash of the plugin's own files.
+    """One run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a hash
+    of the plugin's own files.
 
     A read-only run proves nothing about orders.
     """
@@ -44,9 +43,7 @@ def _file(data_dir: Path, plugin: str, *, read_only: bool = False) -> Path:
 
 
 def write_record(data_dir: Path, record: KitRecord) -> Path:
-    """Write a record in place of the plugin's last one of its sort (read-only or not); returns the
-    file.
-    """
+    """Replace the plugin's last record of the same kind (read-only or not); return the file."""
     file = _file(data_dir, record.plugin, read_only=record.read_only)
     make_folder(file.parent)
     replace_file(file, json.dumps(asdict(record), indent=2) + "\n")
@@ -54,7 +51,7 @@ def write_record(data_dir: Path, record: KitRecord) -> Path:
 
 
 def read_record(data_dir: Path, plugin: str, *, read_only: bool = False) -> KitRecord | None:
-    """Read a plugin's last record of one sort; None where there is none, or none that can be read."""
+    """Read a plugin's last record of one kind; None if there is none, or it cannot be read."""
     try:
         row = json.loads(_file(data_dir, plugin, read_only=read_only).read_text(encoding="utf-8"))
         return KitRecord(**{**row, "failed": tuple(row["failed"])})
@@ -63,10 +60,10 @@ def read_record(data_dir: Path, plugin: str, *, read_only: bool = False) -> KitR
 
 
 def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) -> str:
-    """Say why there is no proof that this version and code of a plugin passed this kit under this
-    API, with orders; nothing where there is.
+    """Return why nothing proves that this version and code of a plugin passed this kit under this
+    API, with orders; empty if something does.
 
-    ``code`` is None where the plugin is not loaded: its files are not compared then.
+    ``code`` is None if the plugin is not loaded: its files are then not compared.
     """
     record = read_record(data_dir, plugin)
     if record is None:
@@ -88,5 +85,5 @@ def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) ->
 
 
 def is_proven(data_dir: Path, plugin: str, version: str, code: str | None) -> bool:
-    """Tell whether there is such a proof."""
+    """Return whether such a proof exists."""
     return not why_unproven(data_dir, plugin, version, code)

@@ -1,1 +1,1 @@
-"""Sockets: what a plugin implements, one noun a file. The docstrings are the contract."""
+"""Ports: what a plugin implements, one noun per file. The docstrings are the contract."""

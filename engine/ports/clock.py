@@ -5,10 +5,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tell the time. Plugins use this instead of the system clock, so that tests and replays can
-    decide it.
+    """The source of time. Plugins use it instead of the system clock, so that tests and replays can
+    set the time.
     """
 
     def now(self) -> datetime:
-        """Return the present moment, zone UTC."""
+        """Return the current time in UTC."""
         ...

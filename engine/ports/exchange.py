@@ -1,9 +1,9 @@
-"""What an exchange plugin implements: an adapter per exchange, a connection per account, and three
-honest errors.
+"""What an exchange plugin implements: one adapter per exchange, one connection per account, and
+three honest errors.
 
-The one rule behind this file: **a timeout is not a no.** An adapter says ``NotExecuted`` only with
-proof that nothing was executed, ``Rejected`` only when the exchange said no; everything else, any
-exception whatever, is taken as *unknown* and looked up by reading, never sent again.
+The one rule behind this file: **a timeout is not a no.** An adapter raises ``NotExecuted`` only
+with proof that nothing was executed, and ``Rejected`` only when the exchange refused. Any other
+exception is taken as *unknown*: the order is looked up by reading, never sent again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 class ExchangeError(RexAlgoError):
-    """Be the parent of what an adapter raises on purpose. ``text`` is for people: no secret, no raw
-    body above 200 characters.
+    """The base of what an adapter raises on purpose. ``text`` is for people: no secret, no raw body
+    above 200 characters.
     """
 
     def __init__(self, text: str) -> None:
@@ -37,10 +37,10 @@ class ExchangeError(RexAlgoError):
 
 
 class NotExecuted(ExchangeError):
-    """Say with proof that nothing was executed (connect failed, refused locally, 429, 423): the
+    """Raised with proof that nothing was executed (connect failed, refused locally, 429, 423): the
     engine may try again.
 
-    ``retry_after_s`` is the exchange's own wish in seconds, None where it named none.
+    ``retry_after_s`` is the delay in seconds that the exchange asked for, None if it named none.
     """
 
     def __init__(self, text: str, retry_after_s: float | None = None) -> None:
@@ -49,7 +49,7 @@ class NotExecuted(ExchangeError):
 
 
 class RejectionKind(Enum):
-    """Why the exchange said no, as far as the engine must tell the cases apart."""
+    """Why the exchange refused, as far as the engine must distinguish the cases."""
 
     OTHER = "other"
     BALANCE = "balance"
@@ -59,7 +59,7 @@ class RejectionKind(Enum):
 
 
 class Rejected(ExchangeError):
-    """Say that the exchange itself refused the order for good: it will never execute."""
+    """Raised when the exchange itself refused the order for good: it will never execute."""
 
     def __init__(self, text: str, kind: RejectionKind = RejectionKind.OTHER) -> None:
         super().__init__(text)
@@ -67,17 +67,16 @@ class Rejected(ExchangeError):
 
 
 class OutcomeUnknown(ExchangeError):
-    """Say that the request may have been executed. Raising anything else that is not one of the
-    above means the same.
+    """Raised when the request may have been executed. Any exception other than the two above means
+    the same.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo
-    provision``.
+    """One thing a person must paste to connect an account, for forms and for ``rexalgo provision``.
 
-    ``help`` says what it is and what it can do, ``where`` where to get it. When it runs out is
+    ``help`` says what it is and what it permits, ``where`` where to get it. Its lifetime is
     ``credentials_last_days`` of the traits.
     """
 
@@ -90,31 +89,30 @@ class CredentialField:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeTraits:
-    """Say what the exchange can do, as facts that the engine plans with.
+    """What the exchange can do, as facts that the engine plans with.
 
     ``reads_client_order_id``: orders read back carry the client order id that was sent.
-    ``protects_with_entry``: stop and target go with the entry order. ``order_limit`` and
+    ``protects_with_entry``: stop and target are sent with the entry order. ``order_limit`` and
     ``read_limit``: what one account may send; the limiter plugin counts. ``visible_within_s``: how
     long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
-    False where exits go through a closing call that takes no id; they are then proven by what
-    happened to the position. ``account_requests`` and ``exit_requests``: how many requests one
-    reading of an account and one exit take, for the limiter. ``refuses_repeated_ids``: a client
-    order id that was used before never makes a second order (the engine does not rely on it).
-    ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a
-    position can be set and moved. ``reports_funds``: its connections are ``FundsConnection`` too.
-    ``credentials_last_days``: the age at which the exchange stops accepting a key, None where it
-    names none. ``reports_fees``: its connections are ``FeesConnection`` too, and fees are taken
-    from there alone, never from order reports. ``client_order_id_per_account``: its connections are
-    ``OrderIdConnection`` too, and each says for itself what ``reads_client_order_id`` says for all.
-    ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too. ``names_positions``:
-    positions carry their id, and orders that opened, grew or closed a position carry it as
-    ``position_id``. ``reports_closed_positions``: its connections are ``ClosedPositionsConnection``
-    too.
+    False if exits use a close call that takes no id; they are then proven by what happened to the
+    position. ``account_requests`` and ``exit_requests``: how many requests one reading of an
+    account and one exit take, for the limiter. ``refuses_repeated_ids``: a client order id that was
+    used before never makes a second order (the engine does not rely on it). ``sets_protection``:
+    its connections are ``ProtectionConnection`` too, so stop and target of a position can be set
+    and moved. ``reports_funds``: its connections are ``FundsConnection`` too.
+    ``credentials_last_days``: the age at which the exchange stops accepting a key, None if it names
+    none. ``reports_fees``: its connections are ``FeesConnection`` too, and fees are taken from
+    there alone, never from order reports. ``client_order_id_per_account``: its connections are
+    ``OrderIdConnection`` too, and each answers for itself what ``reads_client_order_id`` answers
+    for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
+    ``names_positions``: positions carry their id, and orders that opened, grew or closed a position
+    carry it as ``position_id``. ``reports_closed_positions``: its connections are
+    ``ClosedPositionsConnection`` too.
 
-    How an exit is proven follows from these: by its client order id
-    (``exits_carry_client_order_id``), else by the row that names the position it closed
-    (``names_positions``), else by the closed position (``reports_closed_positions``), else by a
-    later reading without the position.
+    These decide how an exit is proven: by its client order id (``exits_carry_client_order_id``),
+    else by the row that names the position it closed (``names_positions``), else by the closed
+    position (``reports_closed_positions``), else by a later reading without the position.
     """
 
     reads_client_order_id: bool
@@ -138,8 +136,8 @@ class ExchangeTraits:
 
 @dataclass(frozen=True, slots=True)
 class FundsElsewhere:
-    """Tell of money that the engine cannot trade with: ``where`` is a few words for people, such as
-    ``the spot wallet``.
+    """Money that the engine cannot trade with; ``where`` is a few words for people, such as ``the
+    spot wallet``.
     """
 
     where: str
@@ -148,7 +146,7 @@ class FundsElsewhere:
 
 
 class FeeKind(Enum):
-    """What was paid, or paid back."""
+    """The kind of a payment in the fee history."""
 
     TRADE = "trade"
     FUNDING = "funding"
@@ -157,12 +155,12 @@ class FeeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeeReport:
-    """Hold one row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax
-    included; below 0 it was received.
+    """One row of the exchange's fee history: ``amount`` is what the wallet paid, tax included;
+    below 0 it was received.
 
     ``tax`` is the part of ``amount`` that is tax. ``side`` and ``traded`` (quantity x price) are
-    there for trades and their rebates, where the exchange tells them: they are what ties a row to
-    an order. ``closed_by`` says what closed the position, where the row tells it.
+    set for trades and their rebates if the exchange reports them: they tie a row to an order.
+    ``closed_by`` is what closed the position, if the row says so.
     """
 
     id: str
@@ -179,8 +177,8 @@ class FeeReport:
 
 @dataclass(frozen=True, slots=True)
 class FeeHistory:
-    """Hold rows of the fee history, newest first. ``complete`` is True only when the reading
-    reaches back past the asked time.
+    """Rows of the fee history, newest first. ``complete`` is True only if the reading reaches back
+    past the requested time.
     """
 
     rows: tuple[FeeReport, ...]
@@ -190,11 +188,11 @@ class FeeHistory:
 
 @dataclass(frozen=True, slots=True)
 class OrderHistory:
-    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back
-    past the asked time.
+    """Orders read back, newest first. ``complete`` is True only if the reading reaches back past
+    the requested time.
 
-    A row that cannot be read is in ``unreadable``; where it could be of the asked symbol and time,
-    the reading is not complete.
+    An unreadable row is in ``unreadable``; if it could belong to the requested symbol and time, the
+    reading is not complete.
     """
 
     orders: tuple[OrderReport, ...]
@@ -204,7 +202,7 @@ class OrderHistory:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """Hold all that a plugin gets from the engine: its own config section, a clock, HTTP clients,
+    """Everything that a plugin gets from the engine: its own config section, a clock, HTTP clients,
     and a folder of its own.
 
     ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no
@@ -219,7 +217,7 @@ class ExchangeContext:
 
 
 class HttpClients(Protocol):
-    """Make HTTP clients."""
+    """A factory of HTTP clients."""
 
     def __call__(
         self, base_url: str, headers: Mapping[str, str] | None = None
@@ -230,7 +228,7 @@ class HttpClients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccountLogin:
-    """Hold who is connecting: the account's id (for the adapter's own bookkeeping) and its
+    """The account that is connecting: its id (for the adapter's own bookkeeping) and its
     credentials by field name.
     """
 
@@ -239,24 +237,24 @@ class AccountLogin:
 
 
 class ExchangeConnection(Protocol):
-    """Act for one account. The engine calls every method under a total deadline and sends each
-    order exactly once.
+    """A connection of one account. The engine calls every method under a total deadline and sends
+    each order exactly once.
 
-    Methods may be cancelled while reading. ``place_order`` is not cancelled by the engine except at
-    its deadline.
+    Reading methods may be cancelled. The engine does not cancel ``place_order`` except at its
+    deadline.
     """
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Do what must stand before the entry (such as setting leverage) and cannot execute
-        anything; called before the claim.
+        """Do what must be set before the entry (such as the leverage) and cannot execute anything;
+        called before the claim.
 
-        Raise ``NotExecuted`` to be asked again, ``Rejected`` when the exchange refuses the setting.
+        Raise ``NotExecuted`` to be called again, ``Rejected`` if the exchange refuses the setting.
         """
         ...
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
-        """Send the order once and return what the exchange said about it. Never retry, never follow
-        a redirect.
+        """Send the order once and return what the exchange reported about it. Never retry, never
+        follow a redirect.
 
         Raises ``NotExecuted``, ``Rejected`` or ``OutcomeUnknown`` (any other exception counts as
         the last).
@@ -274,74 +272,74 @@ class ExchangeConnection(Protocol):
         ...
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Ask to cancel a resting order; an order that is already done is no error."""
+        """Ask the exchange to cancel a resting order; an order that is already done is no error."""
         ...
 
     async def aclose(self) -> None:
-        """Release what was opened; called once."""
+        """Release all resources; called once."""
         ...
 
 
 class ProtectionConnection(ExchangeConnection, Protocol):
-    """Act for one account at an exchange whose traits say ``sets_protection``."""
+    """A connection of one account at an exchange whose traits say ``sets_protection``."""
 
     async def set_protection(self, protection: ProtectionOrder) -> None:
-        """Make the open position's stop and target exactly these: create, move or remove. Doing it
-        twice does no harm.
+        """Make the open position's stop and target exactly these: create, move or remove. Repeating
+        it does no harm.
 
-        Raises ``Rejected`` (POSITION_NOT_OPEN where there is no such position), or anything else to
-        be asked again.
+        Raises ``Rejected`` (POSITION_NOT_OPEN if there is no such position), or anything else to be
+        called again.
         """
         ...
 
 
 class FundsConnection(ExchangeConnection, Protocol):
-    """Act for one account at an exchange whose traits say ``reports_funds``."""
+    """A connection of one account at an exchange whose traits say ``reports_funds``."""
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Read what the owner has where the engine cannot trade with it, so that a missing balance
-        can be explained in words.
+        """Read the owner's money that the engine cannot trade with, so that a missing balance can
+        be explained.
         """
         ...
 
 
 class FeesConnection(ExchangeConnection, Protocol):
-    """Act for one account at an exchange whose traits say ``reports_fees``."""
+    """A connection of one account at an exchange whose traits say ``reports_fees``."""
 
     async def fees(self, since: datetime) -> FeeHistory:
-        """Read what was paid and received since a time (exchange clock, UTC)."""
+        """Read what was paid and received at or after ``since`` (exchange clock, UTC)."""
         ...
 
 
 class ClosedPositionsConnection(ExchangeConnection, Protocol):
-    """Act for one account at an exchange whose traits say ``reports_closed_positions``."""
+    """A connection of one account at an exchange whose traits say ``reports_closed_positions``."""
 
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = ()
     ) -> ClosedPositions:
-        """Read the positions that were closed at or after ``since`` (exchange clock, UTC), partial
-        closes apart.
+        """Read the positions that were closed at or after ``since`` (exchange clock, UTC), without
+        partial closes.
 
-        ``position_ids`` are looked for beyond the first page, where the exchange does not list the
+        ``position_ids`` are looked for beyond the first page, if the exchange does not list the
         newest closed first.
         """
         ...
 
 
 class OrderIdConnection(ExchangeConnection, Protocol):
-    """Act for one account at an exchange whose traits say ``client_order_id_per_account``."""
+    """A connection of one account at an exchange whose traits say ``client_order_id_per_account``."""
 
     @property
     def reads_client_order_id(self) -> bool:
-        """Tell whether this account's entries, read back, carry our client order id; never changes
-        while the connection is open.
+        """Return whether this account's entries, read back, carry our client order id; it never
+        changes while the connection is open.
         """
         ...
 
 
 class ExchangeAdapter(Protocol):
-    """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect
-    anywhere when made.
+    """The adapter of one exchange. ``register_exchanges`` makes it once at start; making it must
+    not connect anywhere.
     """
 
     @property
@@ -361,8 +359,8 @@ class ExchangeAdapter(Protocol):
 
     @property
     def credential_fields(self) -> Sequence[CredentialField]:
-        """Return what a person must paste, in order; the first secret field is what ``secret``
-        fills when provisioning.
+        """Return what a person must paste, in order; provisioning's ``secret`` fills the first
+        secret field.
         """
         ...
 
@@ -382,11 +380,11 @@ class ExchangeAdapter(Protocol):
 
 
 class ErrorCountingAdapter(ExchangeAdapter, Protocol):
-    """Stand for an exchange whose traits say ``counts_unmapped_errors``."""
+    """The adapter of an exchange whose traits say ``counts_unmapped_errors``."""
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that were met and that the adapter does not know, with their count
-        since the start.
+        """Return the error texts that the adapter met and does not know, with their count since the
+        start.
         """
         ...
 

@@ -1,14 +1,14 @@
-"""Whether an address is on this machine: what answers there is a simulation, and no real money."""
+"""Whether an address is on this machine: what answers there is a simulation, without real money."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an http address is of this machine; only there may an exchange adapter say
+    """Return whether an http address is on this machine; only there may an exchange adapter say
     SIMULATED.
 
-    A name that only begins like one (``http://127.0.0.1.example.com``), and https, are not.
+    A name that only begins like one (``http://127.0.0.1.example.com``) is not, and https is not.
     """
     parts = urlsplit(url)
     try:

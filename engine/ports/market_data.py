@@ -1,4 +1,4 @@
-"""Prices, candles and instruments of one exchange, read once for everybody."""
+"""Prices, candles and instruments of one exchange, read once for all accounts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,7 @@ from engine.domain.instrument import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Hold a contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark``
-    price.
-    """
+    """A contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark`` price."""
 
     symbol: Symbol
     last: Price
@@ -25,8 +23,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Hold one closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units
-    of the base asset.
+    """One closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units of the
+    base asset.
     """
 
     symbol: Symbol
@@ -40,19 +38,19 @@ class Candle:
 
 
 class MarketData(Protocol):
-    """Read public data of one exchange. The engine calls it from one task per exchange, each call
+    """The public data of one exchange. The engine calls it from one task per exchange, each call
     under its own deadline.
 
-    Raise any exception when the data cannot be had: the feed keeps the last values, and an entry
+    Raise any exception if the data is not available: the feed keeps the last values, and an entry
     whose price is too old is denied. Never return made-up or zero prices.
     """
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Return every contract that can be traded now."""
+        """Return every contract that is currently tradable."""
         ...
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        """Return the present prices of ``symbols``; leave out what has no price."""
+        """Return the current prices of ``symbols``; leave out what has no price."""
         ...
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
@@ -60,5 +58,5 @@ class MarketData(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Release what was opened; called once at the end."""
+        """Release all resources; called once at the end."""
         ...

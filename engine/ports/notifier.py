@@ -1,4 +1,4 @@
-"""Telling people."""
+"""Notifiers: plugins that deliver alerts to people."""
 
 from typing import Protocol
 
@@ -7,8 +7,8 @@ from engine.ports.exchange import HttpClients
 
 
 class Notifier(Protocol):
-    """Deliver alerts, at least once each and in order; the engine keeps a cursor per notifier, so
-    nothing is lost while it fails.
+    """A channel that delivers alerts, at least once each and in order; the engine keeps a cursor
+    per notifier, so nothing is lost while it fails.
     """
 
     @property
@@ -17,7 +17,7 @@ class Notifier(Protocol):
         ...
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
-        """Deliver one alert; raise to be asked again later. Called under a deadline of 10 s.
+        """Deliver one alert; raise to be called again later. Called under a deadline of 10 s.
 
         ``http`` makes clients over the engine's transport; they are closed after the call.
         """

@@ -1,4 +1,4 @@
-"""Counting what may be sent. The engine sleeps; the plugin only counts."""
+"""Rate limiting. The plugin only counts; the engine does the waiting."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Allow ``count`` units per ``period_s`` seconds, at most ``burst`` of them at once."""
+    """A limit of ``count`` units per ``period_s`` seconds, at most ``burst`` of them at once."""
 
     count: int
     period_s: float
@@ -22,7 +22,9 @@ class RateLimit:
 
 
 class Priority(Enum):
-    """Who is asking: exits may use the share of the budget that entries and reads leave untouched."""
+    """The priority of a request: exits may use the share of the budget that entries and reads leave
+    untouched.
+    """
 
     EXIT = "exit"
     ENTRY = "entry"
@@ -31,7 +33,7 @@ class Priority(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Permit the cost at ``at`` (UTC, now or later): the caller waits until then. The units are
+    """The cost is granted at ``at`` (UTC, now or later): the caller waits until then. The units are
     already counted.
     """
 
@@ -40,17 +42,17 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Refuse: nothing was counted. ``retry_at`` is when asking again makes sense (UTC)."""
+    """The cost is refused and nothing was counted. ``retry_at`` is when to ask again (UTC)."""
 
     retry_at: datetime
 
 
 class RateLimiter(Protocol):
-    """Count units per pool. Synchronous, in memory, never sleeping, never raising for a well-formed
-    call.
+    """A counter of units per pool. Synchronous, in memory, never sleeping, never raising for a
+    well-formed call.
 
-    A limiter that raises is replaced for entries by refusal and for exits by the engine's own
-    half-rate limiter.
+    If a limiter raises, entries are refused and exits go through the engine's own half-rate
+    limiter.
     """
 
     @property

@@ -8,9 +8,9 @@ from engine.domain.errors import InvalidValue
 
 
 class Secret:
-    """Wrap a secret text; only ``reveal()`` gives it back.
+    """A secret text; only ``reveal()`` returns it.
 
-    repr, str, format, pickling and comparing never show or compare it, so that logs, tracebacks and
+    repr, str, format, pickling and comparing never show or compare it, so logs, tracebacks and
     pages cannot carry one.
     """
 
@@ -41,8 +41,8 @@ class Secret:
 
 
 def is_one_line(text: str) -> bool:
-    """Tell whether a text is one line of printable ASCII: what is not cannot travel in a header,
-    and is mostly a paste gone wrong.
+    """Return whether a text is one line of printable ASCII: anything else cannot travel in a
+    header, and is mostly a bad paste.
     """
     return text.isascii() and text.isprintable()
 

@@ -1,5 +1,5 @@
-"""Where signals come from: a webhook source verifies and reads deliveries (both pure), a stream
-source runs as a task.
+"""Sources of signals: a webhook source verifies and reads deliveries (both pure), a stream source
+runs as a task.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class NotAuthentic(RexAlgoError):
-    """Say that a delivery does not prove who sent it. One type, one answer (401) for every cause;
-    carries no detail.
+    """Raised when a delivery does not prove who sent it. One type, one answer (401) for every
+    cause; carries no detail.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Hold one HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
-    order, and where from.
+    """One HTTP delivery as received: raw body, headers as ``(lower-case name, value)`` pairs in
+    order, and the peer's address.
     """
 
     body: bytes
@@ -42,11 +42,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Say what verifying proved: when it was signed (None where the dialect has no time), with
-    which key, under which id.
+    """What verification proved: when it was signed (None if the dialect has no time), with which
+    key, under which id.
 
-    ``key_index`` is the position in the ``keys`` that were given. ``dedupe_key`` is an id carried
-    by the signed headers, None where the body carries it.
+    ``key_index`` is the position in the given ``keys``. ``dedupe_key`` is an id carried by the
+    signed headers, None if the body carries it.
     """
 
     key_index: int
@@ -55,8 +55,8 @@ class Authenticated:
 
 
 class WebhookSource(Protocol):
-    """Verify and read deliveries. Both methods are pure: no clock but ``now``, no network, no
-    state, no logging of input.
+    """A verifier and reader of deliveries. Both methods are pure: no clock but ``now``, no network,
+    no state, no logging of input.
     """
 
     @property
@@ -65,14 +65,14 @@ class WebhookSource(Protocol):
         ...
 
     def new_secret(self) -> Secret:
-        """Make a fresh random secret in the form that is shown to the sender once."""
+        """Create a random secret in the form that is shown to the sender once."""
         ...
 
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Check the raw delivery against every key in constant time; raise ``NotAuthentic``
-        otherwise, whatever the cause.
+        """Check the raw delivery against every key in constant time; raise ``NotAuthentic`` if none
+        fits, whatever the cause.
         """
         ...
 
@@ -84,8 +84,8 @@ class WebhookSource(Protocol):
 
 
 class StreamContext(Protocol):
-    """Hold what a stream source gets from the engine: its strategy's facts, candles, a clock, and
-    one verb, ``emit``.
+    """What a stream source gets from the engine: its strategy's facts, candles, a clock, and one
+    verb, ``emit``.
     """
 
     @property
@@ -110,7 +110,13 @@ class StreamContext(Protocol):
 
     @property
     def http(self) -> "HttpClients":
-        """Return the maker of HTTP clients."""
+        """Return the factory of HTTP clients."""
+        ...
+
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return the newest closed candles, oldest first, at most ``count``: what a source needs
+        before it can go on where it was before a restart. Raises where the exchange does not answer.
+        """
         ...
 
     def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
@@ -120,18 +126,18 @@ class StreamContext(Protocol):
         ...
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Record a signal durably; returns its id once it is safe. The same ``dedupe_key`` again
+        """Record a signal durably; return its id once it is safe. The same ``dedupe_key`` again
         returns the same id.
 
-        Raises ``InvalidValue`` when the strategy may not send this (symbol not allowed, same id
-        with another content).
+        Raises ``InvalidValue`` if the strategy may not send this (symbol not allowed, same id with
+        another content).
         """
         ...
 
 
 class StreamSource(Protocol):
-    """Produce signals from something that runs: candles, a socket, a file. One task per strategy,
-    restarted when it fails.
+    """A producer of signals from something that runs: candles, a socket, a file. One task per
+    strategy, restarted if it fails.
     """
 
     @property
@@ -146,7 +152,7 @@ class StreamSource(Protocol):
         ...
 
     async def run(self, context: StreamContext) -> None:
-        """Run until cancelled, emitting signals. Returning means there will be none any more;
+        """Run until cancelled, emitting signals. Returning means that there will be no more;
         raising restarts it later.
 
         After a restart the same signals may be emitted again: derive ``dedupe_key`` from what

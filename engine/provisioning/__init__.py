@@ -1,5 +1,5 @@
-"""Provisioning: an operator declares masters, strategies and followers in a file; this place is
-made to fit it.
+"""Provisioning: an operator declares masters, strategies and followers in a file, and the ledger is
+made to match it.
 
 Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's side;
 ``parse_declarations`` reads the table whole or not at all; ``apply_declarations`` compares it with
@@ -39,9 +39,9 @@ async def provision(
     also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
 ) -> ProvisionResult:
     """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything
-    that is wrong, nothing applied.
+    that is wrong, and then applies nothing.
 
-    The caller lets one run end before it begins another; ``also`` writes in the same transaction.
+    The caller finishes one run before it begins another; ``also`` writes in the same transaction.
     """
     db = ledger.db
     known = Known(
@@ -49,7 +49,7 @@ async def provision(
         known_strategies(strategies(db)),
         frozenset(each.name for each in accounts(db)),
     )
-    wanted = parse_declarations(table, places, plugins, known, file)
+    wanted = parse_declarations(table, places=places, plugins=plugins, known=known, file=file)
 
     def apply(writing: Database) -> ProvisionResult:
         result = apply_declarations(

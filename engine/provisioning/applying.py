@@ -1,9 +1,8 @@
-"""Apply declarations to the ledger: what is new is made, what the file changed is changed, what a
-person changed since is left alone.
+"""Apply declarations to the ledger: new things are created, what the file changed is changed, what
+a person changed since is left alone.
 
 What always holds: one transaction, all of it or nothing; nothing is deleted; a second run of the
-same file changes nothing; a webhook secret leaves this place in the run that made it and never
-again.
+same file changes nothing; a webhook secret is revealed only in the run that created it.
 """
 
 import json
@@ -47,8 +46,8 @@ _HIDDEN: Final = "(a login; not shown)"
 
 @dataclass(frozen=True, slots=True)
 class ProvisionedStrategy:
-    """Show one declared strategy. ``webhook_url`` is None for kind algo; ``secret`` only in the run
-    that made it.
+    """One declared strategy, for display. ``webhook_url`` is None for kind algo; ``secret`` is set
+    only in the run that created it.
     """
 
     name: str
@@ -58,8 +57,8 @@ class ProvisionedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Show one value that a person changed after it was declared: the file says one thing, this
-    place keeps another.
+    """One value that a person changed after it was declared: the file says one thing, the ledger
+    keeps another.
     """
 
     what: str
@@ -68,10 +67,10 @@ class Difference:
     here: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
-    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many
-    the file declares.
+    """What one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the
+    file declares.
 
     ``subscriptions`` are the pairs of follower and strategy that it declares.
     """
@@ -84,7 +83,7 @@ class ProvisionResult:
     subscriptions: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """Return it in JSON types; the one place where a new webhook secret is revealed."""
+        """Return the result in JSON types; the one place where a new webhook secret is revealed."""
         return {
             "strategies": [
                 {
@@ -117,9 +116,16 @@ def apply_declarations(
     """Apply within the caller's transaction; raises ProvisionErrors for what the ledger proves
     impossible, and then leaves no trace.
 
-    ``webhook_address`` is how bots reach this place, such as ``https://copy.example.org``.
+    ``webhook_address`` is the base address for bots, such as ``https://copy.example.org``.
     """
-    run = _Run(db, vault, plugins, now, webhook_address, people.declared(db))
+    run = _Run(
+        db=db,
+        vault=vault,
+        plugins=plugins,
+        now=now,
+        webhook_address=webhook_address,
+        declared=people.declared(db),
+    )
     for name in wanted.masters:
         run.master(name)
     shown = [run.strategy(each) for each in wanted.strategies]
@@ -131,18 +137,18 @@ def apply_declarations(
     people.set_declared(db, run.remembered)
     pairs = tuple((each.follower, each.strategy) for each in wanted.subscriptions)
     return ProvisionResult(
-        tuple(shown),
-        len(wanted.followers),
-        run.created,
-        tuple(run.updated),
-        tuple(run.differences),
-        pairs,
+        strategies=tuple(shown),
+        followers=len(wanted.followers),
+        created=run.created,
+        updated=tuple(run.updated),
+        differences=tuple(run.differences),
+        subscriptions=pairs,
     )
 
 
 @dataclass(slots=True)
 class _Run:
-    """Hold one run's transaction and what it finds."""
+    """One run's transaction and what it finds."""
 
     db: Database
     vault: Vault
@@ -157,8 +163,8 @@ class _Run:
     problems: list[ProvisionProblem] = field(default_factory=list)
 
     def decide(self, key: Key, file: str, here: str, show: Callable[[str], str] = str) -> bool:
-        """Say whether the file's value is to be written: it differs, and nobody changed this
-        place's value since the last run.
+        """Return whether the file's value is to be written: it differs, and nobody changed the
+        ledger's value since the last run.
         """
         kind, name, what = key
         if file == here:
@@ -202,7 +208,7 @@ class _Run:
             if self.decide(("strategy", row.name, each), there[each], here[each])
         ]
         if "master" in changed and row.kind == KIND_COPY_TRADING:
-            # The webhook secrets are sealed under the master's key: with another master they would
+            # The webhook secrets are sealed under the master's key: under another master they would
             # not open again.
             self.problems.append(
                 ProvisionProblem(
@@ -228,9 +234,9 @@ class _Run:
         if row.kind != KIND_COPY_TRADING:
             return ProvisionedStrategy(row.name, None, None)
         endpoint = EndpointRow(
-            EndpointId(f"ep_{secrets.token_hex(16)}"),
-            row.id,
-            row.source,
+            id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+            strategy=row.id,
+            source=row.source,
             enabled=True,
             is_deleted=False,
         )
@@ -298,13 +304,11 @@ class _Run:
                 other = logins.get(
                     credentials_print(self.vault, each.exchange, each.credentials, kid)
                 )
-            except (
-                VaultError
-            ):  # a root key that was retired: what it marked cannot be compared any more
+            except VaultError:  # a retired root key: what it marked cannot be compared any more
                 continue
             if other is not None and other != each.name:
                 return other
-        # One that somebody connected on a page is not among the declared ones.
+        # An account that somebody connected on a page is not among the declared ones.
         there = account_of_login(self.db, login_prints(self.vault, each.exchange, each.credentials))
         connected = None if there is None else people.account(self.db, there).name
         return None if connected == each.name else connected
@@ -313,9 +317,21 @@ class _Run:
         person = new_person(self.vault, _person_of(wanted))
         people.insert_person(self.db, person.name, person.key, self.now)
         account = AccountId(f"acc_{secrets.token_hex(16)}")
-        sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
+        sealed = seal_credentials(
+            self.vault,
+            key=person.key,
+            account=account,
+            row_version=1,
+            credentials=wanted.credentials,
+        )
         row = AccountRow(
-            account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1
+            id=account,
+            name=wanted.name,
+            person=person.id,
+            exchange=wanted.exchange,
+            environment=wanted.environment.value,
+            sealed=sealed,
+            row_version=1,
         )
         people.insert_account(self.db, row, self.now)
         print_ = credentials_print(self.vault, wanted.exchange, wanted.credentials)
@@ -336,10 +352,10 @@ class _Run:
             version = row.row_version + 1
             sealed = seal_credentials(
                 self.vault,
-                people.person_key(self.db, row.person),
-                row.id,
-                version,
-                wanted.credentials,
+                key=people.person_key(self.db, row.person),
+                account=row.id,
+                row_version=version,
+                credentials=wanted.credentials,
             )
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
@@ -353,12 +369,15 @@ class _Run:
         account = people.account_named(self.db, wanted.follower)
         strategy = people.strategy_named(self.db, wanted.strategy)
         if account is None or strategy is None:
-            return  # a problem of the follower or strategy itself, which is noted already
+            return  # a problem of the follower or strategy itself, already reported
         name, there = f"{wanted.follower} in {wanted.strategy}", policy_fields(wanted.policy)
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
             new = Subscription(
-                f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy
+                id=f"sub_{secrets.token_hex(16)}",
+                account=account.id,
+                strategy=strategy.id,
+                policy=wanted.policy,
             )
             people.insert_subscription(self.db, new, self.now)
             self.remembered.update(
@@ -386,19 +405,19 @@ def _person_of(wanted: FollowerDeclaration) -> str:
 
 def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:
     return StrategyRow(
-        identifier,
-        wanted.name,
-        wanted.master,
-        wanted.kind,
-        wanted.symbols,
-        wanted.leverage,
-        wanted.source,
-        wanted.params,
+        id=identifier,
+        name=wanted.name,
+        master=wanted.master,
+        kind=wanted.kind,
+        symbols=wanted.symbols,
+        leverage=wanted.leverage,
+        source=wanted.source,
+        params=wanted.params,
     )
 
 
 def _strategy_fields(row: StrategyRow) -> dict[str, str]:
-    """Write what of a strategy may be declared again, by field."""
+    """Return the fields of a strategy that may be declared again."""
     return {
         "master": row.master,
         "symbols": dump(sorted(row.symbols)),

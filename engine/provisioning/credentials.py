@@ -20,10 +20,10 @@ _FORMS: Final = ("", "_env", "_file")
 def read_credentials(
     table: Table, wanted: Sequence[CredentialField], environment: Environment, count: int | None
 ) -> list[Mapping[str, Secret]]:
-    """Read one login per follower (one without a count); empty after noting problems.
+    """Read one login per follower (one without a count); empty after recording problems.
 
     ``secret`` (or secret_env, secret_file) fills the first secret field, ``credentials`` the
-    others. A literal secret is refused where the environment is live.
+    others. A literal secret is refused if the environment is live.
     """
     before = len(table.problems)
     main = next((each.name for each in wanted if each.secret), None)
@@ -36,20 +36,24 @@ def read_credentials(
             inside = inner is not None and any(f"{main}{form}" in inner.values for form in _FORMS)
             outside = any(f"secret{form}" in table.values for form in _FORMS)
             if inner is not None and inside and not outside:
-                texts = _read_one(inner, main, each, environment, count)
+                texts = _read_one(
+                    inner, key=main, wanted=each, environment=environment, count=count
+                )
             else:
                 if inside:
                     table.complain(
                         "credentials", f"{main} only once", f"secret and credentials.{main}"
                     )
-                texts = _read_one(table, "secret", each, environment, count)
+                texts = _read_one(
+                    table, key="secret", wanted=each, environment=environment, count=count
+                )
         else:
             texts = _read_one(
                 inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
-                each.name,
-                each,
-                environment,
-                count,
+                key=each.name,
+                wanted=each,
+                environment=environment,
+                count=count,
             )
         given[each.name] = texts
     if len(table.problems) > before:
@@ -63,7 +67,7 @@ def _read_one(
     table: Table, key: str, wanted: CredentialField, environment: Environment, count: int | None
 ) -> list[str]:
     """Read one field in exactly one of its three forms; one text per follower, or nothing after
-    noting a problem.
+    recording a problem.
     """
     forms = [f"{key}{form}" for form in _FORMS]
     present = [form for form in forms if form in table.values]

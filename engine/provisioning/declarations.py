@@ -1,9 +1,9 @@
-"""Read a provisioning file into declarations: pure, whole or not at all, every problem reported at
+"""Parse a provisioning file into declarations: pure, whole or not at all, every problem reported at
 once.
 
-What always holds of what comes out: every name it refers to is declared in the file or known in the
-ledger, no name and no exchange login stands twice, a literal secret belongs to an exchange where no
-real money is. What is in the ledger is compared later.
+What always holds of the result: every name it refers to is declared in the file or known in the
+ledger, no name and no exchange login appears twice, a literal secret belongs to an exchange without
+real money. The ledger's contents are compared later.
 """
 
 from collections import Counter
@@ -38,8 +38,8 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExchangePlace:
-    """Say what provisioning must know of an enabled exchange; ``refused`` is why new accounts are
-    not accepted there, or empty.
+    """What provisioning must know of an enabled exchange; ``refused`` is why new accounts are not
+    accepted there, or empty.
     """
 
     credential_fields: Sequence[CredentialField]
@@ -49,7 +49,7 @@ class ExchangePlace:
 
 @dataclass(frozen=True, slots=True)
 class KnownStrategy:
-    """Hold what followers of a strategy must fit."""
+    """The limits of a strategy that its followers must fit."""
 
     symbols: frozenset[Symbol]
     leverage: Ratio
@@ -57,16 +57,16 @@ class KnownStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Hold what the ledger already has, so that a file may refer to it without declaring it again."""
+    """What the ledger already has, so that a file may refer to it without declaring it again."""
 
     masters: frozenset[str] = frozenset()
     strategies: Mapping[str, KnownStrategy] = field(default_factory=dict)
     followers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyDeclaration:
-    """Declare one strategy; ``path`` is where it stands in the file."""
+    """A declared strategy; ``path`` is its place in the file."""
 
     path: str
     name: str
@@ -78,9 +78,9 @@ class StrategyDeclaration:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerDeclaration:
-    """Declare one follower with an exchange account."""
+    """A declared follower with an exchange account."""
 
     path: str
     name: str
@@ -91,7 +91,7 @@ class FollowerDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionDeclaration:
-    """Declare what one follower agrees to for one strategy."""
+    """What one follower agrees to for one strategy, as declared."""
 
     path: str
     follower: str
@@ -101,7 +101,7 @@ class SubscriptionDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """Hold everything a file declares, counts expanded."""
+    """Everything a file declares, counts expanded."""
 
     masters: tuple[str, ...]
     strategies: tuple[StrategyDeclaration, ...]
@@ -127,7 +127,7 @@ def parse_declarations(
 
 
 class _Parser:
-    """Hold what is gathered on the way through one file."""
+    """The state of parsing one file."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class _Parser:
         )
 
     def _tables(self, kind: str, named_by: str = "name") -> Iterator[Table]:
-        """Yield the tables of one kind with their paths; note what is none."""
+        """Yield the tables of one kind with their paths; report values that are not tables."""
         values = self._top.values.get(kind, [])
         if not isinstance(values, list):
             self._top.complain(
@@ -218,7 +218,14 @@ class _Parser:
                 continue
             self._strategies[name] = KnownStrategy(symbols, leverage)
             yield StrategyDeclaration(
-                table.path, name, master, kind, symbols, leverage, source, params
+                path=table.path,
+                name=name,
+                master=master,
+                kind=kind,
+                symbols=symbols,
+                leverage=leverage,
+                source=source,
+                params=params,
             )
         self._refuse_doubles("strategy", found)
 
@@ -277,7 +284,7 @@ class _Parser:
             credentials = read_credentials(table, place.credential_fields, place.environment, count)
             for name, given in zip(
                 names, credentials, strict=False
-            ):  # no credentials: their problem is noted
+            ):  # no credentials: their problem is already reported
                 login = (
                     exchange,
                     tuple(sorted((key, each.reveal()) for key, each in given.items())),
@@ -289,11 +296,17 @@ class _Parser:
                         "undo each other's positions)"
                     )
                     table.complain("", expected, f"{name} with the login of {other}")
-                yield FollowerDeclaration(table.path, name, exchange, place.environment, given)
+                yield FollowerDeclaration(
+                    path=table.path,
+                    name=name,
+                    exchange=exchange,
+                    environment=place.environment,
+                    credentials=given,
+                )
         self._refuse_doubles("follower", names_found)
 
     def _names(self, table: Table, key: str) -> list[str]:
-        """Read a name or a template of names; empty after noting a problem."""
+        """Read a name or a template of names; empty after recording a problem."""
         count = table.read("count", parse_count) if "count" in table.values else None
         if count is None and "count" in table.values:
             return []
@@ -341,5 +354,5 @@ class _Parser:
 
 
 def known_strategies(rows: Sequence[Any]) -> dict[str, KnownStrategy]:
-    """Tell of the ledger's strategies what followers must fit."""
+    """Return what followers of the ledger's strategies must fit, by name."""
     return {row.name: KnownStrategy(row.symbols, row.leverage) for row in rows}

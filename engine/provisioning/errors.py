@@ -1,16 +1,16 @@
-"""What can be wrong with a provisioning file: everything at once, each with file, key, expected and
-found; never a secret.
+"""Errors of a provisioning file: everything at once, each with file, key, expected and found; never
+a secret.
 """
 
 from dataclasses import dataclass
 
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import UnusableFile
 
 
 @dataclass(frozen=True, slots=True)
 class ProvisionProblem:
-    """Say one thing that is wrong. ``key`` is a path such as ``follower[3].sizing.margin`` (counted
-    from 0), ``name`` whose it is.
+    """One error. ``key`` is a path such as ``follower[3].sizing.margin`` (counted from 0), ``name``
+    the name it belongs to.
     """
 
     key: str
@@ -24,9 +24,9 @@ class ProvisionProblem:
         return f"{self.key}{owner}: expected {self.expected}{tail}"
 
 
-class ProvisionErrors(RexAlgoError):
-    """Say everything that is wrong with the file at once; nothing of it was applied: correct each
-    and run again.
+class ProvisionErrors(UnusableFile):
+    """Raised with everything that is wrong with the file at once; nothing of it was applied:
+    correct each and run again.
     """
 
     def __init__(self, file: str, problems: list[ProvisionProblem]) -> None:

@@ -18,9 +18,7 @@ from engine.transport import HttpClientFactory
 def exchange_context(
     config: Config, plugins: Plugins, exchange: str, clock: Clock
 ) -> ExchangeContext:
-    """Return what a plugin's exchange gets from the engine; its own folder is made where it is not
-    there yet.
-    """
+    """Return the context of an exchange's plugin; its own folder is created if missing."""
     provider = plugins.provider("exchange", exchange)
     folder = config.data_dir / "plugins" / provider.name
     make_folder(folder)
@@ -28,8 +26,8 @@ def exchange_context(
 
 
 def why_refused(config: Config, plugins: Plugins, exchange: str, environment: Environment) -> str:
-    """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter
-    that was proven, or a decision.
+    """Return why accounts of an exchange are not accepted, or nothing. Real money needs a proven
+    adapter, or the operator's decision.
     """
     if environment is not Environment.LIVE or config.plugins.allow_untested:
         return ""
@@ -45,7 +43,7 @@ def why_refused(config: Config, plugins: Plugins, exchange: str, environment: En
 
 
 def exchange_setup(config: Config, plugins: Plugins, clock: Clock) -> Mapping[str, ExchangePlace]:
-    """Ask every enabled exchange which login it needs and whether real money is there."""
+    """Ask every enabled exchange which login it needs and whether it trades real money."""
     places = {}
     for name, adapter in plugins.exchanges.items():
         environment = adapter.environment(exchange_context(config, plugins, name, clock))

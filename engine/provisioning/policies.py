@@ -1,5 +1,5 @@
-"""Read what a follower agrees to: the keys that stand in a [[follower]] beside its strategy, or in
-a [[subscription]].
+"""Read what a follower agrees to: the keys in a [[follower]] beside its strategy, or in a
+[[subscription]].
 """
 
 from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ POLICY_KEYS: Final = (
 def read_policy(
     table: Table, symbols: frozenset[Symbol] | None, leverage: Ratio | None
 ) -> CopyPolicy | None:
-    """Read a policy; None after noting problems. ``symbols`` and ``leverage`` are the strategy's,
-    None where they are not known.
+    """Read a policy; None after recording problems. ``symbols`` and ``leverage`` are the
+    strategy's, None if not known.
 
     Defaults: mode live, the strategy's symbols, the master's leverage capped at the strategy's.
     """
@@ -63,10 +63,18 @@ def read_policy(
             ", ".join(foreign),
         )
     if len(table.problems) > before or chosen is None or agreed is None:
-        return None  # without a problem of its own only where the strategy has one
+        return None  # without a problem of its own only if the strategy has one
     assert sizing is not None
     assert own is not None
-    return CopyPolicy(Mode(mode), sizing, chosen, agreed, limits, BelowMinimum(below), own)
+    return CopyPolicy(
+        mode=Mode(mode),
+        sizing=sizing,
+        leverage=chosen,
+        symbols=agreed,
+        limits=limits,
+        below_minimum=BelowMinimum(below),
+        allow_own_position=own,
+    )
 
 
 def _read_sizing(table: Table) -> Sizing | None:
@@ -82,7 +90,9 @@ def _read_sizing(table: Table) -> Sizing | None:
     mode = inner.choice("mode", SIZING_FIELD)
     if mode is None:
         return None
-    return _read_known(table, "sizing", inner, ("mode", SIZING_FIELD[mode]), parse_sizing)
+    return _read_known(
+        table, key="sizing", inner=inner, known=("mode", SIZING_FIELD[mode]), parse=parse_sizing
+    )
 
 
 def _read_leverage(table: Table) -> LeveragePolicy | None:
@@ -92,15 +102,17 @@ def _read_leverage(table: Table) -> LeveragePolicy | None:
     return (
         None
         if inner is None
-        else _read_known(table, "leverage", inner, ("mode", "value"), parse_leverage)
+        else _read_known(
+            table, key="leverage", inner=inner, known=("mode", "value"), parse=parse_leverage
+        )
     )
 
 
 def _read_known(
     table: Table, key: str, inner: Table, known: Sequence[str], parse: Callable[[object, str], T]
 ) -> T | None:
-    """Note unknown keys, then parse the known ones, so that a wrong value beside a misspelt key is
-    told too.
+    """Report unknown keys, then parse the known ones, so that a wrong value beside a misspelt key
+    is reported too.
     """
     inner.refuse_unknown(known)
     part = Table(
@@ -113,7 +125,7 @@ def _read_known(
 
 
 def _read_limits(table: Table) -> RiskLimits:
-    """Read caps one by one, so that each wrong one is named."""
+    """Read caps one by one, so that each wrong one is reported."""
     inner = table.inner("limits")
     if inner is None:
         return RiskLimits()

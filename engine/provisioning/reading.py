@@ -1,4 +1,4 @@
-"""Read one table of the file: each value with its path, every problem noted, nothing raised."""
+"""Read one table of the file: each value with its path, every problem recorded, nothing raised."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hold one table with its path and the name it belongs to; ``problems`` is shared by the whole
-    file.
-    """
+    """One table with its path and the name it belongs to; ``problems`` is shared by the whole file."""
 
     path: str
     values: Mapping[str, object]
@@ -23,12 +21,12 @@ class Table:
     name: str | None = None
 
     def complain(self, key: str, expected: str, found: str | None = None) -> None:
-        """Note a problem of one key (empty: of the table itself)."""
+        """Record a problem of one key (empty: of the table itself)."""
         path = f"{self.path}.{key}" if key and self.path else key or self.path
         self.problems.append(ProvisionProblem(path, expected, found, self.name))
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
-        """Note every key that is not known, with the nearest one that is."""
+        """Record every unknown key, with the nearest known one."""
         for key in self.values:
             if key not in known:
                 near = get_close_matches(key, known, 1)
@@ -43,8 +41,8 @@ class Table:
     def read(
         self, key: str, parse: Callable[[object, str], T], default: T | None = None
     ) -> T | None:
-        """Parse one value; ``default`` where the key is absent, None after noting a problem (or
-        where it is missing).
+        """Parse one value; ``default`` if the key is absent, None after recording a problem (or if
+        it is missing).
         """
         if key not in self.values:
             if default is None:
@@ -77,7 +75,9 @@ class Table:
         return self.read(key, parse, default)
 
     def inner(self, key: str) -> "Table | None":
-        """Return a table inside this one; None where it is absent, or after noting that it is none."""
+        """Return a table inside this one; None if it is absent, or after recording that it is not a
+        table.
+        """
         value = self.values.get(key)
         if isinstance(value, Mapping):
             return Table(
@@ -89,7 +89,7 @@ class Table:
 
 
 def kind_of(value: object) -> str:
-    """Name the type of a value, for messages about what may be a secret."""
+    """Return a name for the type of a value, for messages about what may be a secret."""
     names: Mapping[type, str] = {
         str: "a text",
         bool: "true or false",

@@ -1,11 +1,11 @@
 """Fetch the secrets that a provisioning file names: on the caller's side, with the caller's
 environment and the caller's files.
 
-The answer is the same table in JSON types. A literal ``secret`` stays as it is; the value of
+The result is the same table in JSON types. A literal ``secret`` stays as it is. The value of
 ``secret_env`` and ``secret_file`` (and of ``NAME_env`` and ``NAME_file`` in ``credentials``)
 becomes ``{"resolved": [...]}``, one text per follower, or ``{"missing": "what was expected"}``. The
-key stays, so that whoever parses the table still knows what stood in the file as a literal, and can
-report a missing secret together with everything else that is wrong.
+key stays, so that the parser still knows what was a literal in the file, and can report a missing
+secret together with everything else that is wrong.
 """
 
 import math
@@ -31,9 +31,9 @@ def resolve_secrets(
     """Replace every named secret by its value; relative paths start at ``folder``, files are read
     as UTF-8 and stripped.
 
-    A secret that cannot be had is marked, not raised: the parser reports it together with all other
-    problems. Raises ProvisionErrors only for values that TOML knows and JSON does not (dates, inf,
-    nan), naming every one of them.
+    A missing secret is marked, not raised: the parser reports it together with all other problems.
+    Raises ProvisionErrors only for values that TOML has and JSON does not (dates, inf, nan), naming
+    every one of them.
     """
     problems: list[ProvisionProblem] = []
     copy = _jsonable(table, "", problems)
@@ -107,8 +107,8 @@ def _resolved(value: object, count: int | None, read: Callable[[str], str]) -> d
     return {RESOLVED: texts}
 
 
-# Somebody may have put the secret itself where its name belongs: a name is repeated only when it
-# looks like one, a path never.
+# Somebody may have put the secret itself in place of its name: a name is repeated only if it looks
+# like one, a path never.
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:

@@ -2,8 +2,8 @@
 whole-number format such as ``{n:04}``.
 
 Strict on purpose: there is one field, it has no attributes, indexes or conversions, and a brace has
-no other meaning; Python's own format language never sees the text. No message quotes the text, for
-it may be a secret.
+no other meaning; Python's own format language never sees the text. No message quotes the text,
+because it may be a secret.
 """
 
 import re
@@ -18,15 +18,15 @@ _FIELD: Final = re.compile(r"\{n(?::(0?)([1-9][0-9]?)?d?)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Hold a parsed text; ``is_numbered`` tells whether it has the field, without which every
-    number gives the same text.
+    """A parsed text; ``is_numbered`` is whether it has the field, without which every number gives
+    the same text.
     """
 
     parts: tuple[str | tuple[str, int], ...]
 
     @property
     def is_numbered(self) -> bool:
-        """Tell whether different numbers give different texts."""
+        """Return whether different numbers give different texts."""
         return any(not isinstance(part, str) for part in self.parts)
 
     def fill(self, number: int) -> str:
@@ -54,16 +54,16 @@ def parse_template(text: str, field: str) -> Template:
 
 
 def parse_count(value: object, field: str) -> int:
-    """Read how many followers a table makes; they are numbered from 1."""
+    """Read how many followers a table declares; they are numbered from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= COUNT_MAX:
         raise InvalidValue(field, f"a whole number from 1 to {COUNT_MAX}", value)
     return value
 
 
 def numbered(text: str, count: int | None, field: str) -> list[str]:
-    """Return one text per number from 1 to ``count``, or the text itself where no count is given.
+    """Return one text per number from 1 to ``count``, or the text itself if no count is given.
 
-    Raises InvalidValue when the text lacks ``{n}`` although more than one is made of it.
+    Raises InvalidValue if the text lacks ``{n}`` although more than one text is made from it.
     """
     if count is None:
         return [text]

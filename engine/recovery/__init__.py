@@ -1,1 +1,1 @@
-"""Recovery: the mark beside the ledger that recognises an old one, and putting a backup into place."""
+"""Recovery: the mark beside the ledger that recognises an old ledger, and restoring a backup."""

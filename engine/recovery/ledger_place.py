@@ -1,10 +1,10 @@
-"""The ledger of a place, and the mark beside it: where the ledger ended when it was last noted, in
-a small file that is replaced whole.
+"""The ledger of an installation, and the mark beside it: the last recorded end of the ledger, in a
+small file that is replaced whole.
 
-What always holds: a mark is written after what it notes is durable, so the ledger is never behind
+What always holds: a mark is written after what it records is durable, so the ledger is never behind
 its own mark. A ledger that lacks something of the mark, that was separated from its mark, or that
-says of itself that it is a copy, is not taken for the newest one. A used folder never starts as a
-new place. The mark names no path, machine or file number, so a folder may be moved.
+is marked as a copy, is not taken for the newest one. A used folder never starts as a new
+installation. The mark names no path, machine or file number, so a folder may be moved.
 """
 
 import json
@@ -24,9 +24,9 @@ from engine.settings.files import remove_leftovers, replace_file
 
 MARK_NAME: Final = "mark.json"
 RESTORE_NAME: Final = "restore.json"
-"""What says that a restore has happened whose files are still to be moved."""
+"""The file that says that a restore has happened whose files are still to be moved."""
 SUFFIXES: Final = ("", "-wal", "-shm")
-"""The files of a ledger, by what follows its path."""
+"""The files of a ledger, by the suffix after its path."""
 DO_WITHOUT: Final = (
     "rexalgo restore FILE puts a backup into place; to begin anew without the past, move the "
     "whole data folder away first"
@@ -34,24 +34,24 @@ DO_WITHOUT: Final = (
 
 
 class NoMark(LedgerError):
-    """Say that there is a mark and it cannot be read."""
+    """Raised when the mark exists but cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Hold what was noted: the end, and when."""
+    """A recorded end of the ledger, and when it was recorded."""
 
     end: LedgerEnd
     at: str
 
 
 def mark_file(config: Config) -> Path:
-    """Return where the mark lies."""
+    """Return the path of the mark."""
     return config.data_dir / MARK_NAME
 
 
 def read_mark(file: Path) -> Mark | None:
-    """Read the mark; None where there is none. Raises NoMark for one that cannot be read."""
+    """Read the mark; None if there is none. Raises NoMark if it cannot be read."""
     try:
         told: Any = json.loads(file.read_text(encoding="utf-8"))
         numbers: Mapping[str, Any] = told["numbers"]
@@ -68,7 +68,7 @@ def read_mark(file: Path) -> Mark | None:
 
 
 def write_mark(file: Path, end: LedgerEnd, at: datetime) -> None:
-    """Note an end durably; raises OSError."""
+    """Write an end durably; raises OSError."""
     replace_file(
         file,
         json.dumps({"run": end.run, "numbers": end.numbers, "at": at.isoformat(timespec="seconds")})
@@ -81,8 +81,8 @@ def write_mark(file: Path, end: LedgerEnd, at: datetime) -> None:
 
 
 def why_unfit(config: Config) -> str:
-    """Say why there is no ledger to start with in a folder that was used; empty where there is one,
-    or where nothing ever was.
+    """Return why a used folder has no ledger to start with; empty if there is one, or if the folder
+    was never used.
     """
     path, mark = config.ledger.path, mark_file(config)
     if (config.data_dir / RESTORE_NAME).exists():
@@ -118,8 +118,8 @@ def _has_content(file: Path) -> bool:
 
 
 def open_place(config: Config, *, inline: bool = False) -> Ledger:
-    """Open the ledger of a place, made where the place is new; raises LedgerError with what was
-    found and what to do.
+    """Open the ledger of an installation, creating it if the installation is new; raises
+    LedgerError with what was found and what to do.
     """
     unfit = why_unfit(config)
     if unfit:
@@ -131,7 +131,9 @@ def open_place(config: Config, *, inline: bool = False) -> Ledger:
 
 
 def why_old(config: Config, db: Database) -> str:
-    """Say why an opened ledger is not known to be the newest one of this place; empty where it is."""
+    """Return why an opened ledger is not known to be the newest one of this installation; empty if
+    it is.
+    """
     if is_copy(db):
         return "the ledger is a copy that rexalgo backup made: what was done after it is not in it"
     try:
@@ -152,7 +154,7 @@ def why_old(config: Config, db: Database) -> str:
 
 
 def why_old_on_disk(config: Config) -> str:
-    """Say the same of the file as it lies there, which may be in use; empty too where a person
+    """Return the same for the ledger file on disk, which may be in use; empty too if a person
     already has to confirm it.
     """
     db = open_reader(str(config.ledger.path))
@@ -163,11 +165,11 @@ def why_old_on_disk(config: Config) -> str:
 
 
 class MarkKeeper:
-    """Keep the mark of an opened ledger: written behind, as often as it is asked, and only while
-    the ledger is the newest one.
+    """The keeper of an opened ledger's mark: it writes the mark whenever it is asked, and only
+    while the ledger is the newest one.
 
-    Made before anything is written to the ledger: ``old`` says why it is not known to be the newest
-    one, and is empty where it is.
+    Created before anything is written to the ledger: ``old`` is why the ledger is not known to be
+    the newest one, empty if it is.
     """
 
     def __init__(self, config: Config, db: Database) -> None:
@@ -178,25 +180,25 @@ class MarkKeeper:
         remove_leftovers(self._file)
 
     def due(self) -> LedgerEnd | None:
-        """Return the end to note: None where it is noted already, or where the ledger is not known
+        """Return the end to record: None if it is recorded already, or if the ledger is not known
         to be the newest one.
         """
         end = read_end(self._db)
         return None if self.old or end == self._noted or why_still(self._db, EVERYBODY) else end
 
     def note(self, end: LedgerEnd, at: datetime) -> None:
-        """Note an end durably; may be called in another thread. Raises OSError."""
+        """Record an end durably; may be called in another thread. Raises OSError."""
         write_mark(self._file, end, at)
         self._noted = end
 
     def keep(self, at: datetime) -> None:
-        """Note where the ledger ends, if that is due; raises OSError."""
+        """Record where the ledger ends, if that is due; raises OSError."""
         end = self.due()
         if end is not None:
             self.note(end, at)
 
     def confirm(self, at: datetime) -> None:
-        """Note where the ledger ends, because a person said that it is the one to go on with;
+        """Record where the ledger ends, because a person confirmed it as the one to continue with;
         raises OSError.
         """
         self.old = ""

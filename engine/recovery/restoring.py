@@ -1,9 +1,9 @@
-"""Put a backup into the place of the ledger: verified first, the former ledger kept aside, and done
-whole or not at all.
+"""Restore a backup of the ledger: verified first, the former ledger kept aside, and done whole or
+not at all.
 
-How: the backup is copied beside the ledger and everything is verified on the copy. One small file
-then says what is to be moved where; once that is durable the restore has happened, and whoever
-holds the folder's lock next finishes the moving. Before it, nothing has.
+The backup is copied beside the ledger and everything is verified on the copy. One small file then
+says what is to be moved where; once that is durable the restore has happened, and the next holder
+of the folder's lock finishes the moving. Before that, nothing has happened.
 """
 
 import json
@@ -32,7 +32,7 @@ _SHOWN: Final = 20
 
 
 class RestoreRefused(RexAlgoError):
-    """Say everything that is wrong with a backup: nothing was changed."""
+    """Raised with everything that is wrong with a backup: nothing was changed."""
 
     def __init__(self, file: Path, problems: list[str]) -> None:
         super().__init__(
@@ -44,8 +44,8 @@ class RestoreRefused(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Say where the former ledger was put, None where there was none, and where a log that lay
-    there without one was.
+    """Where the former ledger was put, None if there was none, and where a log without a ledger was
+    put.
     """
 
     former: Path | None
@@ -53,7 +53,7 @@ class Restored:
 
 
 async def restore(config: Config, file: Path, now: datetime) -> Restored:
-    """Put a backup into place; the caller holds the folder's lock. Raises RestoreRefused."""
+    """Restore a backup; the caller holds the folder's lock. Raises RestoreRefused."""
     finish_restore(config)
     path, copy = config.ledger.path, _copy_of(config)
     _refuse_other_files(file, path)
@@ -105,14 +105,14 @@ def _taken(file: Path, now: datetime) -> datetime:
 
 
 def _former(path: Path, now: datetime) -> Path | None:
-    """Return where the files of the ledger that is there are to be put; None where there are none."""
+    """Return where the files of the existing ledger are to be put; None if there are none."""
     stands = any(Path(f"{path}{each}").exists() for each in SUFFIXES)
     return Path(f"{path}.before-restore-{now:%Y%m%dT%H%M%SZ}") if stands else None
 
 
 def finish_restore(config: Config) -> None:
-    """Finish a restore that was cut off once it had happened, and clear away one that had not; the
-    caller holds the folder's lock.
+    """Finish a restore that was interrupted after it had happened, and clear away one that had not;
+    the caller holds the folder's lock.
     """
     path, copy, order = config.ledger.path, _copy_of(config), config.data_dir / RESTORE_NAME
     remove_leftovers(order)
@@ -137,7 +137,7 @@ def finish_restore(config: Config) -> None:
 
 
 async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list[str]:
-    """Verify the copy and let it stand still; returns everything that is wrong with it."""
+    """Verify the copy and freeze it; return everything that is wrong with it."""
     ledger = Ledger.alone(copy)
     try:
         db = ledger.db
@@ -150,7 +150,9 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
         problems = [*_sealed(db, vault, now), *_audit(db, vault)]
         if not problems:
             cause = f"the ledger was restored from {what}: what was done after it is not in it"
-            await ledger.write(lambda db: stand_still(db, EVERYBODY, "", cause, now))
+            await ledger.write(
+                lambda db: stand_still(db, account=EVERYBODY, name="", cause=cause, at=now)
+            )
             take_into_use(db)
             settle(db)
         return problems

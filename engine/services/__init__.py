@@ -1,9 +1,9 @@
-"""Services: what a person at a page may ask and do, one service for each room of the site. The web calls
-these and nothing deeper.
+"""Services: what a person at a page may ask and do, one service for each area of the site. The web
+calls these and nothing deeper.
 
-What always holds: a method takes the ``User`` who acts and looks only at what is theirs (another
-person's things are NothingThere); a change and its row in the audit are one transaction; no trading
-rule is decided here.
+What always holds: a method takes the ``User`` who acts and reads only what is theirs (another
+person's things raise NothingThere); a change and its audit row are one transaction; no trading rule
+is decided here.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Hold every service."""
+    """All services."""
 
     context: EngineContext
     identity: IdentityService
@@ -35,7 +35,7 @@ class Services:
 
 
 def open_services(context: EngineContext) -> Services:
-    """Make the services of a running engine."""
+    """Create the services of a running engine."""
     following = FollowingService(context)
     return Services(
         context=context,

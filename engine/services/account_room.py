@@ -1,16 +1,17 @@
 """The service of accounts: connecting another one, replacing a key, disconnecting; and what stays
 afterwards.
 
-What always holds: a key is checked with the exchange before it is kept; disconnecting erases the
-sealed login and its fingerprint, and the history stays. While the engine holds something there, an
-account is disconnected only when its owner says that they keep it.
+What always holds: a key is checked with the exchange before it is stored; disconnecting erases the
+sealed login and its fingerprint, and the history stays. While the engine holds something on an
+account, it is disconnected only if its owner confirms that they keep it.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import former_name
 from engine.keys.sealed_secrets import login_prints, seal_credentials
 from engine.ledger import Database
@@ -27,7 +28,7 @@ from engine.services.user import FormErrors, User
 
 
 class AccountRoom:
-    """Serve people who connect accounts."""
+    """The service for people who connect accounts."""
 
     def __init__(self, context: EngineContext, following: FollowingService) -> None:
         self._context = context
@@ -38,7 +39,7 @@ class AccountRoom:
         return exchange_choices(self._context)
 
     def choice(self, exchange: str) -> ExchangeChoice:
-        """Return one exchange, the first where there is none of that name."""
+        """Return one exchange; the first if none has that name."""
         found = self.choices()
         return next((each for each in found if each.name == exchange), found[0])
 
@@ -54,16 +55,23 @@ class AccountRoom:
                 raise FormErrors({"": "This exchange account is connected here already."})
             key = person_key(db, user.id)
             return open_account(
-                db, vault, key, user.person.called, exchange, checked, prints[0], now
+                db,
+                vault=vault,
+                owner=key,
+                name=user.person.called,
+                exchange=exchange,
+                checked=checked,
+                print_=prints[0],
+                now=now,
             )
 
         row = await audited(
             self._context,
-            user,
-            "account_connected",
-            user.person.called,
-            {"exchange": exchange},
-            change,
+            user=user,
+            act="account_connected",
+            subject=user.person.called,
+            data={"exchange": exchange},
+            change=change,
         )
         await self._context.changed()
         return row
@@ -76,8 +84,8 @@ class AccountRoom:
         return row
 
     async def replace_key(self, user: User, name: str, given: Mapping[str, str]) -> None:
-        """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is
-        being sent keeps the old one.
+        """Replace an account's key; raises FormErrors, NothingThere, NeedsConfirmation. What is
+        being sent keeps the old key.
         """
         row = self.with_key(user, name)
         user.require_fresh(self._context.clock.now())
@@ -94,23 +102,31 @@ class AccountRoom:
             known = account(db, row.id)
             version = known.row_version + 1
             sealed = seal_credentials(
-                vault, person_key(db, user.id), row.id, version, checked.credentials
+                vault,
+                key=person_key(db, user.id),
+                account=row.id,
+                row_version=version,
+                credentials=checked.credentials,
             )
             set_credentials(db, row.id, sealed, version)
             remember_login(db, prints[0], row.id)
             note_new_credentials(db, row.name, now)
 
         await audited(
-            self._context, user, "key_replaced", row.name, {"exchange": row.exchange}, change
+            self._context,
+            user=user,
+            act="key_replaced",
+            subject=row.name,
+            data={"exchange": row.exchange},
+            change=change,
         )
         await self._context.changed()
 
     async def disconnect(self, user: User, name: str, *, keep: bool) -> None:
-        """End an account here: erase its login, leave every strategy, stop its task. Raises
+        """Disconnect an account: erase its login, leave every strategy, stop its task. Raises
         FormErrors, NothingThere.
 
-        ``keep``: the owner keeps what the engine holds there; without it, something held is a
-        refusal.
+        ``keep``: the owner keeps what the engine holds there; without it, a holding is a refusal.
         """
         row = self._following.account(user, name)
         held = self._following.still_open(user, name)
@@ -148,14 +164,21 @@ class AccountRoom:
             version = known.row_version + 1
             nothing = seal_credentials(
                 vault,
-                person_key(db, user.id),
-                row.id,
-                version,
-                {"erased": Secret(secrets.token_hex(8))},
+                key=person_key(db, user.id),
+                account=row.id,
+                row_version=version,
+                credentials={"erased": Secret(secrets.token_hex(8))},
             )
             set_credentials(db, row.id, nothing, version)
             forget_login(db, row.id)
             disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)
 
-        await audited(self._context, user, "account_disconnected", row.name, data, change)
+        await audited(
+            self._context,
+            user=user,
+            act="account_disconnected",
+            subject=row.name,
+            data=data,
+            change=change,
+        )
         await self._context.changed()

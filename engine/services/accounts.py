@@ -1,5 +1,5 @@
 """Connecting an exchange account: the fields of its login, a check with the exchange itself, and
-the rows that keep it.
+the rows that store it.
 """
 
 import secrets
@@ -30,10 +30,10 @@ from engine.services.user import FormErrors
 CHARACTERS_MAX: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeChoice:
-    """Show one exchange to connect: ``lasts_days`` is the age at which it stops accepting a key,
-    None where it names none.
+    """One exchange to connect: ``lasts_days`` is the age at which it stops accepting a key, None if
+    it names none.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ExchangeChoice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Checked:
-    """Hold a login that the exchange accepted just now, and what it told about the account."""
+    """A login that the exchange has just accepted, and what it reported about the account."""
 
     credentials: Mapping[str, Secret]
     environment: Environment
@@ -59,12 +59,12 @@ def exchange_choices(context: EngineContext) -> list[ExchangeChoice]:
     places = exchange_setup(context.config, plugins, context.clock)
     shown = [
         ExchangeChoice(
-            name,
-            plugins.exchanges[name].title,
-            place.environment,
-            place.credential_fields,
-            plugins.exchanges[name].traits.credentials_last_days,
-            place.refused,
+            name=name,
+            title=plugins.exchanges[name].title,
+            environment=place.environment,
+            fields=place.credential_fields,
+            lasts_days=plugins.exchanges[name].traits.credentials_last_days,
+            refused=place.refused,
         )
         for name, place in places.items()
     ]
@@ -144,15 +144,25 @@ def open_account(
     now: datetime,
 ) -> AccountRow:
     """Write a new account of a person, with its login sealed and its fingerprint; the name gets a
-    number where it is taken.
+    number if it is taken.
     """
     identifier = AccountId(f"acc_{secrets.token_hex(16)}")
     free, number = name, 1
     while account_named(db, free) is not None:
         number += 1
         free = f"{name}-{number}"
-    sealed = seal_credentials(vault, owner, identifier, 1, checked.credentials)
-    row = AccountRow(identifier, free, owner.person, exchange, checked.environment.value, sealed, 1)
+    sealed = seal_credentials(
+        vault, key=owner, account=identifier, row_version=1, credentials=checked.credentials
+    )
+    row = AccountRow(
+        id=identifier,
+        name=free,
+        person=owner.person,
+        exchange=exchange,
+        environment=checked.environment.value,
+        sealed=sealed,
+        row_version=1,
+    )
     insert_account(db, row, now)
     remember_login(db, print_, identifier)
     return row

@@ -1,5 +1,5 @@
-"""The service where a follower agrees: terms of one strategy on one account, what they would have
-done, pausing, leaving, consenting.
+"""The service with which a follower agrees: terms of one strategy on one account, what they would
+have done, pausing, leaving, consenting.
 """
 
 import secrets
@@ -9,17 +9,24 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.risk import equity
 from engine.decisions.sizing import TAKER_FEE_BPS, leverage_of, smallest_quantity
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
 from engine.domain.account import AccountReport, Balance, EquityMarks
 from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
-from engine.domain.subscription import CopyPolicy, Mode, Subscription, strictest
+from engine.domain.subscription import (
+    CopyPolicy,
+    Mode,
+    Subscription,
+    SubscriptionState,
+    strictest,
+)
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import (
@@ -41,12 +48,18 @@ from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
 
 PREVIEWED: Final = 10
+_ACTS: Final = {
+    SubscriptionState.PAUSED: "strategy_paused",
+    SubscriptionState.ACTIVE: "strategy_resumed",
+    SubscriptionState.LEFT: "strategy_left",
+}
+"""What the audit calls each move of an agreement."""
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolNow:
-    """Show what the smallest entry of one contract takes now, None where the exchange says nothing
-    about it.
+    """What the smallest entry of one contract takes now, None if the exchange says nothing about
+    it.
     """
 
     symbol: str
@@ -57,8 +70,8 @@ class SymbolNow:
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """Show what one earlier signal would have done under terms; ``margin`` is None where it would
-    have sent nothing.
+    """What one earlier signal would have done under terms; ``margin`` is None if it would have sent
+    nothing.
     """
 
     at: datetime
@@ -70,7 +83,7 @@ class Previewed:
 
 
 class AgreeingService:
-    """Serve followers who choose their terms."""
+    """The service for followers who choose their terms."""
 
     def __init__(self, context: EngineContext, following: FollowingService) -> None:
         self._context = context
@@ -84,7 +97,7 @@ class AgreeingService:
         return found
 
     def agreement(self, row: AccountRow, strategy: StrategyId) -> Subscription | None:
-        """Read what an account agreed to for a strategy, None where it agreed to nothing."""
+        """Read what an account agreed to for a strategy, None if it agreed to nothing."""
         return subscription_of(self._context.ledger.db, row.id, strategy)
 
     # What the terms mean now, and would have meant
@@ -93,7 +106,7 @@ class AgreeingService:
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[SymbolNow]:
         """Read what the smallest entry of each contract takes now, at the leverage that the terms
-        give to what the strategy asks for.
+        give for what the strategy asks for.
         """
         task = self._following.task(row)
         if task is None:
@@ -118,8 +131,8 @@ class AgreeingService:
     async def warnings(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[TermsWarning]:
-        """Say what is absurd about terms at the account's money and the prices of now; nothing
-        where no engine runs it.
+        """Return what is absurd about terms, given the account's money and current prices; nothing
+        if no engine runs it.
         """
         task = self._following.task(row)
         if task is None:
@@ -129,13 +142,13 @@ class AgreeingService:
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
         return warn_of_terms(
             TermsFacts(
-                policy,
-                asked,
-                needs,
-                task.account.last_report,
-                config.limits,
-                Ratio(TAKER_FEE_BPS),
-                age_s,
+                policy=policy,
+                asked=asked,
+                needs=needs,
+                report=task.account.last_report,
+                operator=config.limits,
+                fee_bps=Ratio(TAKER_FEE_BPS),
+                entry_age_s=age_s,
             )
         )
 
@@ -146,7 +159,7 @@ class AgreeingService:
         orders.
 
         Each is planned alone, on a flat account with the money of the last reading, at the signal's
-        price where it named one, else at the present one: nobody kept the prices of then.
+        price if it named one, else at the current one: past prices are not stored.
         """
         task = self._following.task(row)
         if task is None or task.account.report is None:
@@ -175,17 +188,17 @@ class AgreeingService:
             context = EntryContext(
                 signal=_as_open(signal),
                 subscription=Subscription(
-                    "preview",
-                    row.id,
-                    strategy.id,
-                    CopyPolicy(
-                        Mode.LIVE,
-                        policy.sizing,
-                        policy.leverage,
-                        policy.symbols,
-                        policy.limits,
-                        policy.below_minimum,
-                        True,
+                    id="preview",
+                    account=row.id,
+                    strategy=strategy.id,
+                    policy=CopyPolicy(
+                        mode=Mode.LIVE,
+                        sizing=policy.sizing,
+                        leverage=policy.leverage,
+                        symbols=policy.symbols,
+                        limits=policy.limits,
+                        below_minimum=policy.below_minimum,
+                        allow_own_position=True,
                     ),
                 ),
                 copy=CopyId("preview"),
@@ -216,12 +229,12 @@ class AgreeingService:
     async def agree(
         self, user: User, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> None:
-        """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may
+        """Agree to terms; raises NeedsConfirmation if they let orders out or raise what they may
         risk.
         """
         now, db = self._context.clock.now(), self._context.ledger.db
         before = subscription_of(db, row.id, strategy.id)
-        if strategy.state not in ("published", "by_link", "private") and before is None:
+        if not strategy.state.takes_entries and before is None:
             raise FormErrors({"": "This strategy takes no new followers now."})
         if policy.mode is Mode.LIVE:
             user.require_fresh(now)
@@ -233,11 +246,18 @@ class AgreeingService:
         }
         await audited(
             self._context,
-            user,
-            "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
-            row.name,
-            data,
-            lambda db: agree(db, identifier, row.id, strategy.id, policy, now),
+            user=user,
+            act="agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
+            subject=row.name,
+            data=data,
+            change=lambda db: agree(
+                db,
+                identifier=identifier,
+                account_id=row.id,
+                strategy=strategy.id,
+                policy=policy,
+                at=now,
+            ),
         )
         await self._context.changed()
 
@@ -249,12 +269,12 @@ class AgreeingService:
 
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
-        await self._set(user, row, strategy, "paused")
+        await self._set(user, row, strategy, SubscriptionState.PAUSED)
 
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take entries of the strategy again; raises NeedsConfirmation."""
         user.require_fresh(self._context.clock.now())
-        await self._set(user, row, strategy, "active")
+        await self._set(user, row, strategy, SubscriptionState.ACTIVE)
 
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
@@ -267,19 +287,19 @@ class AgreeingService:
         }
         await audited(
             self._context,
-            user,
-            "consented",
-            row.name,
-            data,
-            lambda db: consent(db, found.id, now),
+            user=user,
+            act="consented",
+            subject=row.name,
+            data=data,
+            change=lambda db: consent(db, found.id, now),
         )
         await self._context.changed()
 
     async def leave(
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:
-        """Leave a strategy: what it opened is closed now, or with the master's own closes, which
-        are still copied until it is flat.
+        """Leave a strategy: what it opened is closed now, or by the master's own closes, which are
+        still copied until it is flat.
 
         Leaving and its closes are one transaction: nobody has left with closing whose closes are
         not recorded.
@@ -292,10 +312,23 @@ class AgreeingService:
                 each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id
             ):
                 record_signal(
-                    db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now)
+                    db,
+                    forced_close(
+                        "leave",
+                        strategy=strategy.id,
+                        symbol=symbol,
+                        accounts=frozenset({row.id}),
+                        now=now,
+                    ),
                 )
 
-        await self._set(user, row, strategy, "left", close_all if close else lambda db: None)
+        await self._set(
+            user,
+            row=row,
+            strategy=strategy,
+            state=SubscriptionState.LEFT,
+            also=close_all if close else lambda db: None,
+        )
         if self._context.live is not None:
             self._context.live.wake()
 
@@ -304,19 +337,24 @@ class AgreeingService:
         user: User,
         row: AccountRow,
         strategy: StrategyTerms,
-        state: str,
+        state: SubscriptionState,
         also: Callable[[Database], None] = lambda db: None,
     ) -> None:
         found = self._standing(row, strategy)
-        act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[
-            state
-        ]
+        act = _ACTS[state]
 
         def change(db: Database) -> None:
             set_agreement_state(db, found.id, state)
             also(db)
 
-        await audited(self._context, user, act, row.name, {"strategy": strategy.name}, change)
+        await audited(
+            self._context,
+            user=user,
+            act=act,
+            subject=row.name,
+            data={"strategy": strategy.name},
+            change=change,
+        )
         await self._context.changed()
 
 
@@ -326,25 +364,25 @@ def _as_open(signal: Signal) -> Signal:
     """
     draft = signal.draft
     return Signal(
-        signal.id,
-        signal.number,
-        signal.strategy,
-        SignalDraft(
-            draft.dedupe_key,
-            Action.OPEN,
-            draft.symbol,
-            draft.side,
-            draft.order_type,
-            draft.price,
-            draft.leverage,
-            draft.stop_loss,
-            draft.take_profit,
-            draft.sent_at,
-            draft.size,
+        id=signal.id,
+        number=signal.number,
+        strategy=signal.strategy,
+        draft=SignalDraft(
+            dedupe_key=draft.dedupe_key,
+            action=Action.OPEN,
+            symbol=draft.symbol,
+            side=draft.side,
+            order_type=draft.order_type,
+            price=draft.price,
+            leverage=draft.leverage,
+            stop_loss=draft.stop_loss,
+            take_profit=draft.take_profit,
+            sent_at=draft.sent_at,
+            size=draft.size,
         ),
-        signal.order_key,
-        signal.received_at,
-        signal.received_at,
+        order_key=signal.order_key,
+        decided_at=signal.received_at,
+        received_at=signal.received_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""Make a change of a user and its row in the audit one transaction."""
+"""Make a user's change and its audit row one transaction."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -24,7 +24,16 @@ async def audited(
 
     def write(db: Database) -> T:
         result = change(db)
-        append_audit(db, key, user.person.name, act, subject, data, now, user.address)
+        append_audit(
+            db,
+            key=key,
+            by=user.person.name,
+            act=act,
+            subject=subject,
+            data=data,
+            at=now,
+            address=user.address,
+        )
         return result
 
     return await context.ledger.write(write)

@@ -1,9 +1,8 @@
-"""Draw a running result from what is at hand: each of the newest trades, and before them the sums
-of days. Pure.
+"""Draw a running result from the newest trades and, before them, the daily sums. Pure.
 
-What always holds: the curve begins at 0, ends at the sum of all days, and says since when it goes
+What always holds: the curve begins at 0, ends at the sum of all days, and states from when it goes
 trade by trade. Before that only the result of a whole day is known, so it goes straight through
-each day that traded, and nothing in it says that a day stood still.
+each day with trades; a day without trades shows nothing.
 """
 
 from collections.abc import Sequence
@@ -19,8 +18,8 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Hold a running result; ``exact_since`` is when it begins to go trade by trade, None where it
-    nowhere does.
+    """A running result; ``exact_since`` is when it begins to go trade by trade, None if it never
+    does.
     """
 
     points: tuple[tuple[datetime, Decimal], ...] = ()
@@ -28,13 +27,13 @@ class Curve:
 
     @property
     def is_exact(self) -> bool:
-        """Tell whether every trade is a point of its own."""
+        """Return whether every trade is a point of its own."""
         return not self.points or self.exact_since == self.points[0][0]
 
 
 def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
-    """Run through all trades: ``days`` sum all of them up, ``newest`` are the last of them, oldest
-    close first.
+    """Return the curve through all trades: ``days`` sum all of them, ``newest`` are the last of
+    them, oldest close first.
     """
     if newest and len(newest) >= sum(each.trades for each in days):
         began = min(each.opened_at for each in newest)

@@ -1,5 +1,5 @@
-"""Webhook endpoints and their secrets: made, and renewed with an overlap. A secret is shown once,
-by whoever made it.
+"""Webhook endpoints and their secrets: created, and renewed with an overlap. A secret is shown
+once, to the person who created it.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ def make_endpoint(
 ) -> tuple[EndpointId, Secret]:
     """Add a webhook address with a secret to a strategy, within the caller's transaction."""
     endpoint = EndpointRow(
-        EndpointId(f"ep_{secrets.token_hex(16)}"),
-        strategy,
-        source.name,
+        id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy=strategy,
+        source=source.name,
         enabled=True,
         is_deleted=False,
     )
@@ -54,8 +54,8 @@ async def rotate_secret(
     by: str,
     address: str,
 ) -> Secret:
-    """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the
-    only time that it is shown.
+    """Give an endpoint a new secret; the earlier ones stay valid until ``until``. Returns the new
+    one, the only time that it is shown.
     """
     db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
     secret = source.new_secret()
@@ -66,17 +66,21 @@ async def rotate_secret(
         expire_secrets(writing, endpoint.id, until)
         insert_endpoint_secret(writing, row, now)
         write_event(
-            writing, "secret", strategy, {"rotated": True, "old_until": until.isoformat()}, now
+            writing,
+            kind="secret",
+            subject=strategy,
+            data={"rotated": True, "old_until": until.isoformat()},
+            at=now,
         )
         append_audit(
             writing,
-            key,
-            by,
-            "webhook_secret_renewed",
-            strategy,
-            {"old_until": until.isoformat()},
-            now,
-            address,
+            key=key,
+            by=by,
+            act="webhook_secret_renewed",
+            subject=strategy,
+            data={"old_until": until.isoformat()},
+            at=now,
+            address=address,
         )
 
     await context.ledger.write(write)
@@ -96,15 +100,15 @@ async def make_capability(
     by: str,
     address: str,
 ) -> str:
-    """Add an address whose token is the capability; returns the token, the only time that it is
-    shown. Only its hash is kept.
+    """Add an address whose token is the capability; return the token, the only time that it is
+    shown. Only its hash is stored.
     """
     now, key, token = context.clock.now(), await context.audit_key(), new_secret_id()
     vault = await context.open_vault()
     row = EndpointRow(
-        EndpointId(f"ep_{secrets.token_hex(16)}"),
-        strategy,
-        source.name,
+        id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy=strategy,
+        source=source.name,
         enabled=True,
         is_deleted=False,
         settings=settings,
@@ -117,7 +121,14 @@ async def make_capability(
         proof = Secret(hashlib.sha256(token.encode()).hexdigest())
         insert_endpoint_secret(db, seal_endpoint_secret(vault, owner, row.id, proof), now)
         append_audit(
-            db, key, by, "capability_made", name, {"source": source.name, **settings}, now, address
+            db,
+            key=key,
+            by=by,
+            act="capability_made",
+            subject=name,
+            data={"source": source.name, **settings},
+            at=now,
+            address=address,
         )
 
     await context.ledger.write(write)

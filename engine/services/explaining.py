@@ -10,6 +10,7 @@ from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.ledger import Database
 from engine.ledger.explaining import read_copy_now
 from engine.ledger.holdings import read_holding
@@ -20,8 +21,8 @@ from engine.views import WhyView
 
 
 def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView | None:
-    """Explain what became of a signal for one account as things are now; None where there is no
-    such copy.
+    """Explain what became of a signal for one account as things are now; None if there is no such
+    copy.
     """
     db = context.ledger.db
     number, found = signal_number(db, signal), why(db, signal, account)
@@ -35,7 +36,11 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
         else live_now(db, task, strategy.id, Symbol(found.symbol))
     )
     now = read_copy_now(
-        db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy)
+        db,
+        signal_number=number,
+        account_name=account,
+        live=live,
+        in_lane=lambda copy: LaneNow() if task is None else task.in_lane(copy),
     )
     outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
     told = explain(outcome, now)
@@ -43,7 +48,7 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
 
 
 def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symbol) -> LiveNow:
-    """Return what an account's task knows about a symbol now."""
+    """Return what an account's task currently knows about a symbol."""
     unread = task.account.unread(symbol)
     held = read_holding(db, task.account.id, symbol)
     there = (
@@ -53,7 +58,7 @@ def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symb
     )
     return LiveNow(
         problem=task.account.problem,
-        key_refused=task.account.key_refused,
+        key_refused=task.account.readiness is Readiness.KEY_REFUSED,
         exits_wait=task.account.exits_wait(strategy),
         quarantined=task.is_quarantined,
         unreadable="" if unread is None else unread.problem,

@@ -1,5 +1,5 @@
-"""The trader's service: how the accounts stand, what they copy, what became of signals, and the
-switches that are theirs to pull.
+"""The trader's service: the state of the accounts, what they copy, what became of signals, and the
+traders' own switches.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
@@ -16,6 +16,7 @@ from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
+from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
@@ -51,13 +52,12 @@ PAGE: Final = 50
 _BEING_ASKED: Final = "its close is asked for now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
-    """Show one account: how it stands, its money as last read (None: not read yet), and what it
-    copies.
+    """One account: its state, its money as last read (None: not read yet), and what it copies.
 
-    ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the
-    ledger's where nothing was read yet. ``open_shares`` counts what the engine opened and is not
+    ``stale``: what is shown is old, because the account cannot be read now. ``positions`` are the
+    ledger's if nothing was read yet. ``open_shares`` counts what the engine opened and has not
     closed.
     """
 
@@ -78,10 +78,10 @@ class AccountCard:
     open_shares: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
-    """Show one symbol of an account: ``position`` as the exchange shows it, ``holding`` is a
-    strategy's share, ``own`` is the owner's.
+    """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
+    share, ``own`` is the owner's.
     """
 
     account: str
@@ -101,7 +101,7 @@ def _was_his(row: AccountRow, alert: Alert) -> bool:
 
 
 def waiting_words(late: Waiting) -> str:
-    """Say what of an account is late, and since when."""
+    """Return what is late on an account, and since when."""
     since = f"since {late.since:%H:%M:%S} UTC"
     if late.count == 1:
         return f"1 order ({late.kind}) waits to be sent, {since}"
@@ -109,7 +109,7 @@ def waiting_words(late: Waiting) -> str:
 
 
 class FollowingService:
-    """Serve followers."""
+    """The service for followers."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -143,13 +143,13 @@ class FollowingService:
         return found
 
     def task(self, row: AccountRow) -> LiveAccount | None:
-        """Return the task that acts for an account, None where no engine runs it."""
+        """Return the task of an account, None if no engine runs it."""
         return None if self._context.live is None else self._context.live.named(row.name)
 
     # Home
 
     def cards(self, user: User) -> Sequence[AccountCard]:
-        """Read how each account stands, the one that needs its owner most first."""
+        """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
         on = switches(self._db)
         cards = [
@@ -198,21 +198,23 @@ class FollowingService:
         is_old = task is not None and report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
-            row,
-            account_state(facts),
-            worth,
-            None if report is None else report.balance.available,
-            "USDT" if report is None else report.balance.currency,
-            result,
-            None if marks is None else marks.since,
-            len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of,
-            is_old,
-            check,
-            tuple(agreed),
-            bool(own),
-            max(own, key=lambda each: each.level.rank).level.value if own else "",
-            open_shares,
+            row=row,
+            told=account_state(facts),
+            equity=worth,
+            available=None if report is None else report.balance.available,
+            currency="USDT" if report is None else report.balance.currency,
+            day_result=result,
+            day_since=None if marks is None else marks.since,
+            positions=len(
+                read_holdings(self._db, AccountId(row.id)) if report is None else report.positions
+            ),
+            read_at=None if report is None else report.as_of,
+            stale=is_old,
+            check=check,
+            agreements=tuple(agreed),
+            paused_here=bool(own),
+            level=max(own, key=lambda each: each.level.rank).level.value if own else "",
+            open_shares=open_shares,
         )
 
     async def check(self, user: User, name: str) -> Preflight:
@@ -225,7 +227,7 @@ class FollowingService:
     # Switches of one account
 
     async def pause(self, user: User, name: str) -> None:
-        """Take no new entries on an account; asks nothing, for it lowers risk."""
+        """Take no new entries on an account; asks for no confirmation, because it lowers risk."""
         await self._switch(user, name, SwitchLevel.ENTRIES)
 
     async def flatten(self, user: User, name: str) -> None:
@@ -234,33 +236,42 @@ class FollowingService:
 
     async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
         row, now = self.account(user, name), self._context.clock.now()
-        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, user.person.called, now, level)
+        switch = Switch(
+            scope=SwitchScope.ACCOUNT,
+            target=row.name,
+            note=BY_THE_OWNER,
+            set_by=user.person.called,
+            set_at=now,
+            level=level,
+        )
         await audited(
             self._context,
-            user,
-            "switched_on",
-            switch.label,
-            {"level": level.value},
-            lambda db: set_switch(db, switch),
+            user=user,
+            act="switched_on",
+            subject=switch.label,
+            data={"level": level.value},
+            change=lambda db: set_switch(db, switch),
         )
         await self._context.changed()
 
     async def resume(self, user: User, name: str) -> None:
-        """Take entries again; raises NeedsConfirmation, for it raises risk."""
+        """Take entries again; raises NeedsConfirmation, because it raises risk."""
         row, now = self.account(user, name), self._context.clock.now()
         user.require_fresh(now)
         await audited(
             self._context,
-            user,
-            "switched_off",
-            f"account {row.name}",
-            {},
-            lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, user.person.called, now),
+            user=user,
+            act="switched_off",
+            subject=f"account {row.name}",
+            data={},
+            change=lambda db: clear_switch(
+                db, scope=SwitchScope.ACCOUNT, target=row.name, by=user.person.called, at=now
+            ),
         )
         await self._context.changed()
 
     def still_open(self, user: User, name: str) -> Sequence[StillOpenView]:
-        """Read what of the engine still stands on an account, and why."""
+        """Read what the engine still has open on an account, and why."""
         row = self.account(user, name)
         mine = concerning(
             switches(self._db),
@@ -289,9 +300,7 @@ class FollowingService:
         family: str = "",
         limit: int = PAGE,
     ) -> Sequence[CopyRow]:
-        """Read the newest copies of the user's accounts, those that were disconnected too,
-        newest first.
-        """
+        """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
         chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
         return (
             copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
@@ -315,13 +324,13 @@ class FollowingService:
         return agreements_of(self._db, user.id)
 
     def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the user's accounts, those that were disconnected too."""
+        """Read the newest orders of the user's accounts, including disconnected ones."""
         chosen = [each.id for each in self._ever(user)]
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, user: User) -> Sequence[Alert]:
-        """Read the newest alerts about the user's accounts and strategies; both may have the
-        name of somebody else's other thing.
+        """Read the newest alerts about the user's accounts and strategies; somebody else's thing of
+        the other kind may have the same name.
 
         A name is free again once its account is disconnected, so an account has only the alerts of
         its own time.
@@ -342,7 +351,9 @@ class FollowingService:
     # Positions
 
     def positions(self, user: User) -> Sequence[PositionRow]:
-        """Read what stands on each account: shares of strategies, and what its owner holds besides."""
+        """Read what is open on each account: shares of strategies, and what its owner holds
+        besides.
+        """
         rows: list[PositionRow] = []
         for row in self.accounts(user):
             task = self.task(row)
@@ -368,15 +379,15 @@ class FollowingService:
             side = theirs.side if theirs is not None else None if ours is None else ours.side
             shown.append(
                 PositionRow(
-                    row.name,
-                    row.environment,
-                    symbol,
-                    "" if side is None else side.value,
-                    "" if named is None else named.strategy,
-                    share,
-                    max(Decimal(0), EXACT.subtract(whole, share)),
-                    theirs,
-                    ours,
+                    account=row.name,
+                    environment=row.environment,
+                    symbol=symbol,
+                    side="" if side is None else side.value,
+                    strategy="" if named is None else named.strategy,
+                    share=share,
+                    own=max(Decimal(0), EXACT.subtract(whole, share)),
+                    position=theirs,
+                    holding=ours,
                 )
             )
         return shown

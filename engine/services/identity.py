@@ -1,12 +1,13 @@
-"""The service at the door: signing in and out, joining, links, and how a person proves who they are.
+"""The service of identity: signing in and out, joining, links, and how a person proves who they
+are.
 
 What always holds: every failed sign-in has one and the same answer and costs the same work; tries
-are counted by name and by address, in the ledger, with doubling waits, and before they are looked
-at; a session is a row, its cookie only names it; changing a factor asks for the one that stands and
-ends the other sessions.
+are counted by name and by address, in the ledger, with doubling waits, and before they are checked;
+a session is a row, its cookie only names it; changing a factor requires the current one and ends
+the other sessions.
 
-What is counted by name a stranger can fill for its owner. So only the password is: a random code or
-link cannot be guessed, and whoever is signed in confirms under a count of their own.
+A stranger can use up what is counted by name. So only the password is counted by name: a random
+code or link cannot be guessed, and a signed-in user confirms under a count of their own.
 """
 
 import secrets
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
@@ -60,7 +61,9 @@ _OPERATOR_LASTS: Final = (timedelta(minutes=30), timedelta(hours=8))
 
 
 class NotSignedIn(RexAlgoError):
-    """Say that a sign-in failed, never why. ``wait_s`` is above 0 where too many tries came before."""
+    """Raised when a sign-in failed, never saying why. ``wait_s`` is above 0 if too many tries came
+    before.
+    """
 
     def __init__(self, wait_s: int = 0) -> None:
         self.wait_s = wait_s
@@ -69,7 +72,7 @@ class NotSignedIn(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Hold from where somebody asks: the client's address and what its browser calls itself."""
+    """The origin of a request: the client's address and the name its browser gives itself."""
 
     address: str
     agent: str = ""
@@ -77,7 +80,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignedIn:
-    """Hold a new session: ``cookie`` is its signed reference."""
+    """A new session: ``cookie`` is its signed reference."""
 
     person: Person
     cookie: str
@@ -86,14 +89,14 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TotpOffer:
-    """Hold a second factor that is not in force yet: what the app scans, and the same as text."""
+    """A second factor that is not in force yet: what the app scans, and the same as text."""
 
     secret: Secret
     svg: str
 
 
 class IdentityService:
-    """Serve everybody who comes in."""
+    """The service for everybody who signs in."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -110,7 +113,7 @@ class IdentityService:
 
     @property
     def place(self) -> str:
-        """Return who runs this place, for people who are asked to trust it."""
+        """Return the operator's name, for people who are asked to trust it."""
         return self._context.config.operator.name or "RexAlgo"
 
     @property
@@ -126,8 +129,8 @@ class IdentityService:
     # Sessions
 
     async def user(self, cookie: str, address: str, *, only_looks: bool = False) -> User | None:
-        """Find who a cookie belongs to, asking from an address; None where its session does not
-        hold.
+        """Return the user a cookie belongs to, with the address of the request; None if the session
+        is not valid.
 
         An open page that ``only_looks`` keeps no session alive.
         """
@@ -142,12 +145,12 @@ class IdentityService:
             )
         factors = ledger.factor(db, row.person)
         return User(
-            ledger.person(db, row.person),
-            row,
-            sid,
-            address,
-            factors.password is not None,
-            factors.totp_sealed is not None,
+            person=ledger.person(db, row.person),
+            session=row,
+            sid=sid,
+            address=address,
+            has_password=factors.password is not None,
+            has_totp=factors.totp_sealed is not None,
         )
 
     def csrf_token(self, user: User) -> str:
@@ -155,7 +158,7 @@ class IdentityService:
         return self._references.csrf_token(user.sid)
 
     def is_csrf_token(self, user: User, told: str) -> bool:
-        """Tell whether a form came with its session's token."""
+        """Return whether a form's token is that of its session."""
         return self._references.is_csrf_token(user.sid, told)
 
     async def _begin(
@@ -164,16 +167,16 @@ class IdentityService:
         now, sid = self._now, new_secret_id()
         idle, whole = _OPERATOR_LASTS if person.is_a(Role.OPERATOR) else _LASTS
         row = SessionRow(
-            f"ses_{secrets.token_hex(16)}",
-            person.id,
-            now,
-            now,
-            now + whole,
-            idle,
-            now + confirmed_for,
-            False,
-            caller.address,
-            caller.agent[:200],
+            id=f"ses_{secrets.token_hex(16)}",
+            person=person.id,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + whole,
+            idle=idle,
+            confirmed_at=now + confirmed_for,
+            revoked=False,
+            address=caller.address,
+            agent=caller.agent[:200],
         )
         key = await self._context.audit_key()
 
@@ -183,7 +186,14 @@ class IdentityService:
             doors.forget_old_tickets(db, now - timedelta(days=30))
             doors.forget_old_tries(db, now)
             append_audit(
-                db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address
+                db,
+                key=key,
+                by=person.name,
+                act="signed_in",
+                subject=person.name,
+                data={"how": how},
+                at=now,
+                address=caller.address,
             )
 
         await self._context.ledger.write(write)
@@ -203,9 +213,7 @@ class IdentityService:
         return doors.sessions_of(self._context.ledger.db, user.id, self._now)
 
     async def revoke(self, user: User, session: str) -> None:
-        """End one of the user's sessions, or with ``others`` all but this one; raises
-        NothingThere.
-        """
+        """End one of the user's sessions, or with ``others`` all but this one; raises NothingThere."""
         but = user.session.id if session == "others" else None
         ended = await self._write(
             user,
@@ -221,7 +229,9 @@ class IdentityService:
     # Signing in
 
     def exchange_doors(self) -> Sequence[ExchangeChoice]:
-        """Read at which exchanges a login proves who somebody is; on paper any text is one."""
+        """Read at which exchanges a login proves who somebody is; on paper any text is accepted as
+        one.
+        """
         return [
             each
             for each in exchange_choices(self._context)
@@ -229,7 +239,7 @@ class IdentityService:
         ]
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
-        """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
+        """Sign in with a password, and a code if a second factor is set; raises NotSignedIn."""
         keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
         person = ledger.person_named(self._context.ledger.db, name.strip())
         factors = None if person is None else ledger.factor(self._context.ledger.db, person.id)
@@ -240,7 +250,7 @@ class IdentityService:
         return await self._begin(person, caller, "password")
 
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
-        """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
+        """Sign in with a one-time recovery code, which replaces both factors; raises NotSignedIn."""
         keys = await self._try(caller)
         person = ledger.person_named(self._context.ledger.db, name.strip())
         now, hashed, whose = (
@@ -262,7 +272,7 @@ class IdentityService:
         """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors
         for fields left empty.
 
-        The exchange itself is asked, so that a key which died there opens nothing here. What a
+        The exchange itself is asked, so that a key revoked there opens nothing here. What a
         stranger can guess opens nothing either: a paper account has no key, and a simulated one
         that a file declared may have its key written there.
         """
@@ -277,7 +287,7 @@ class IdentityService:
             )
         keys = await self._try(
             caller
-        )  # also what the exchange refuses is counted: asking it costs the requests of this place
+        )  # what the exchange refuses is counted too: asking it costs requests of this installation
         checked = await check_login(self._context, exchange, given)
         prints = login_prints(await self._context.open_vault(), exchange, checked.credentials)
         found = ledger.account_of_login(self._context.ledger.db, prints)
@@ -316,7 +326,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: doors.forgive(db, keys))
 
     async def _code_fits(self, person: PersonId, code: str) -> bool:
-        """Use up a code of the second factor; True where none is set."""
+        """Use up a code of the second factor; return True if none is set."""
         db = self._context.ledger.db
         factors = ledger.factor(db, person)
         if factors.totp_sealed is None:
@@ -331,7 +341,7 @@ class IdentityService:
     # Coming in by a link, and joining
 
     def invitation(self, token: str) -> TicketRow | None:
-        """Find an invitation that still holds."""
+        """Find a valid invitation."""
         found = doors.ticket_by_hash(self._context.ledger.db, capability_hash(token))
         return (
             found
@@ -340,8 +350,8 @@ class IdentityService:
         )
 
     async def use_link(self, token: str, caller: Caller) -> SignedIn:
-        """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or
-        never was.
+        """Sign in by a one-time link; raises NotSignedIn if it was used, has expired, or never
+        existed.
         """
         keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
@@ -359,8 +369,8 @@ class IdentityService:
     async def join(
         self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller
     ) -> SignedIn:
-        """Make a person with a connected exchange account; raises FormErrors with everything that
-        is wrong, nothing made.
+        """Create a person with a connected exchange account; raises FormErrors with everything that
+        is wrong, and then creates nothing.
         """
         invited = self.invitation(token)
         if self.sign_up == "closed" or (
@@ -388,12 +398,14 @@ class IdentityService:
             raise FormErrors({**errors, **error.errors}) from None
         if errors:
             raise FormErrors(errors)
-        person = await self._make_person(name, token, exchange, checked, caller)
+        person = await self._make_person(
+            name, token=token, exchange=exchange, checked=checked, caller=caller
+        )
         await self._succeeded(keys)
         return await self._begin(person, caller, "joined")
 
     def invited_to(self, person: Person) -> StrategyId | None:
-        """Return the strategy that the invitation of a new person named, None where it named none."""
+        """Return the strategy that the invitation of a new person named, None if it named none."""
         return self._invited.pop(person.id, None)
 
     async def _make_person(
@@ -430,30 +442,41 @@ class IdentityService:
             if ledger.is_taken(db, name):  # somebody took it while the exchange was asked
                 raise FormErrors({"name": _TAKEN})
             insert_person(db, name, new.key, now)
-            ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
+            ledger.give_role(db, identifier=new.id, role=Role.FOLLOWER, by="joining", at=now)
             if invited is not None and invited.role is Role.MASTER:
-                ledger.give_role(db, new.id, Role.MASTER, invited.created_by, now)
+                ledger.give_role(
+                    db, identifier=new.id, role=Role.MASTER, by=invited.created_by, at=now
+                )
                 become_master(db, ledger.person(db, new.id))
             append_audit(
                 db,
-                key,
-                name,
-                "joined",
-                name,
-                {"invited_by": invited.created_by if invited else ""},
-                now,
-                caller.address,
+                key=key,
+                by=name,
+                act="joined",
+                subject=name,
+                data={"invited_by": invited.created_by if invited else ""},
+                at=now,
+                address=caller.address,
             )
-            open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
+            open_account(
+                db,
+                vault=vault,
+                owner=new.key,
+                name=name,
+                exchange=exchange,
+                checked=checked,
+                print_=prints[0],
+                now=now,
+            )
             append_audit(
                 db,
-                key,
-                name,
-                "account_connected",
-                name,
-                {"exchange": exchange},
-                now,
-                caller.address,
+                key=key,
+                by=name,
+                act="account_connected",
+                subject=name,
+                data={"exchange": exchange},
+                at=now,
+                address=caller.address,
             )
 
         known = self.invitation(token)
@@ -464,21 +487,21 @@ class IdentityService:
         return ledger.person(self._context.ledger.db, new.id)
 
     async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
-        """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said
-        so. Raises NothingThere.
+        """Sign in as one of the demo's people; the web offers it only if ``rexalgo demo`` enabled
+        it. Raises NothingThere.
         """
         person = ledger.person_named(self._context.ledger.db, name)
         if person is None:
             raise NothingThere("the demo has no such person")
         return await self._begin(
             person, caller, "demo", confirmed_for=_LASTS[1]
-        )  # a user has no factor that could be asked for
+        )  # a demo user has no factor that could be asked for
 
     # Factors
 
     async def confirm(self, user: User, password: Secret, code: str, caller: Caller) -> None:
-        """Show a factor again in a session: the second one where it is set, else the password;
-        raises NotSignedIn.
+        """Show a factor again in a session: the second one if it is set, else the password; raises
+        NotSignedIn.
         """
         keys = await self._try(caller, f"confirm:{user.id}")
         if user.has_totp:
@@ -494,7 +517,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: doors.confirm_session(db, user.session.id, now))
 
     async def set_password(self, user: User, text: str, again: str) -> Sequence[Secret]:
-        """Set a password and end the other sessions; returns recovery codes where there were none.
+        """Set a password and end the other sessions; return recovery codes if there were none.
         Raises FormErrors.
         """
         errors = {}
@@ -540,12 +563,12 @@ class IdentityService:
         return codes
 
     def recovery_codes_left(self, user: User) -> int:
-        """Count the recovery codes that still work."""
+        """Count the recovery codes that are not used yet."""
         return ledger.recovery_codes_left(self._context.ledger.db, user.id)
 
     def offer_totp(self, user: User, offered: str = "") -> TotpOffer:
-        """Make a second factor to scan, or draw one again that was offered; it is in force only
-        after ``set_totp``.
+        """Create a second factor to scan, or draw an offered one again; it is in force only after
+        ``set_totp``.
         """
         chosen = parse_totp_secret(offered) if offered else new_totp_secret()
         return TotpOffer(chosen, qr_svg(totp_address(chosen, user.person.called, self.place)))
@@ -554,8 +577,8 @@ class IdentityService:
         """Put a second factor in force, proven by a code of it; raises FormErrors,
         NeedsConfirmation.
 
-        The first one is confirmed too, with the password: else whoever found a browser open could
-        set theirs, and own the account.
+        The first factor is confirmed too, with the password: otherwise somebody who found a browser
+        open could set their own factor, and own the account.
         """
         secret = parse_totp_secret(offered)
         if user.has_totp or user.has_password:
@@ -576,7 +599,9 @@ class IdentityService:
         sealed = seal_totp_secret(vault, person_key(db, user.id), version, secret)
 
         def write(writing: Database) -> None:
-            ledger.set_totp(writing, user.id, sealed, version, step, now)
+            ledger.set_totp(
+                writing, identifier=user.id, sealed=sealed, version=version, step=step, at=now
+            )
             doors.revoke_sessions(writing, user.id, now, but=user.session.id)
 
         await self._write(user, "second_factor_set", user.person.name, write)
@@ -596,13 +621,13 @@ class IdentityService:
         now, version = self._now, ledger.factor(self._context.ledger.db, user.id).totp_version + 1
 
         def write(db: Database) -> None:
-            ledger.set_totp(db, user.id, None, version, 0, now)
+            ledger.set_totp(db, identifier=user.id, sealed=None, version=version, step=0, at=now)
             doors.revoke_sessions(db, user.id, now, but=user.session.id)
 
         await self._write(user, "second_factor_removed", user.person.name, write)
 
     async def set_zone(self, user: User, zone: str) -> None:
-        """Choose the time zone in which times are shown; raises FormErrors."""
+        """Set the time zone in which times are shown; raises FormErrors."""
         try:
             chosen = parse_zone(zone)
         except InvalidValue as error:
@@ -610,7 +635,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: ledger.set_zone(db, user.id, chosen))
 
     async def ask_to_be_master(self, user: User, note: str) -> None:
-        """Ask to publish strategies; raises FormErrors."""
+        """Request to publish strategies; raises FormErrors."""
         if not 1 <= len(note.strip()) <= 500:
             raise FormErrors(
                 {
@@ -628,37 +653,48 @@ class IdentityService:
         )
 
     def master_request(self, user: User) -> ledger.MasterRequest | None:
-        """Read what became of the user's wish to publish."""
+        """Read what became of the user's request to publish."""
         found = ledger.master_requests(self._context.ledger.db, user.id)
         return found[0] if found else None
 
     async def _write(
         self, user: User, act: str, subject: str, change: Callable[[Database], T]
     ) -> T:
-        return await audited(self._context, user, act, subject, {}, change)
+        return await audited(
+            self._context, user=user, act=act, subject=subject, data={}, change=change
+        )
 
 
 async def make_link(context: EngineContext, person: PersonId, by: str, address: str) -> str:
-    """Make a one-time sign-in link for a known person; returns its secret. It holds for ten
+    """Create a one-time sign-in link for a known person; return its secret. It is valid for ten
     minutes.
     """
     token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
-        f"tik_{secrets.token_hex(8)}",
-        KIND_SIGN_IN,
-        person,
-        Role.FOLLOWER,
-        None,
-        1,
-        now,
-        now + LINK_LASTS,
-        by,
+        id=f"tik_{secrets.token_hex(8)}",
+        kind=KIND_SIGN_IN,
+        person=person,
+        role=Role.FOLLOWER,
+        strategy=None,
+        uses_left=1,
+        created_at=now,
+        expires_at=now + LINK_LASTS,
+        created_by=by,
     )
     key, name = await context.audit_key(), ledger.person(context.ledger.db, person).name
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "sign_in_link_made", name, {}, now, address)
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="sign_in_link_made",
+            subject=name,
+            data={},
+            at=now,
+            address=address,
+        )
 
     await context.ledger.write(write)
     return token
@@ -673,7 +709,7 @@ async def make_invitation(
     by: str,
     address: str,
 ) -> tuple[str, TicketRow]:
-    """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
+    """Create an invitation; return its secret and what is stored. Raises InvalidValue."""
     if role is Role.OPERATOR:
         raise InvalidValue(
             "role",
@@ -686,15 +722,15 @@ async def make_invitation(
         raise InvalidValue("days", "a whole number from 1 to 365", days)
     token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
-        f"inv_{secrets.token_hex(8)}",
-        KIND_INVITATION,
-        None,
-        role,
-        strategy,
-        uses,
-        now,
-        now + timedelta(days=days),
-        by,
+        id=f"inv_{secrets.token_hex(8)}",
+        kind=KIND_INVITATION,
+        person=None,
+        role=role,
+        strategy=strategy,
+        uses_left=uses,
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+        created_by=by,
     )
     key = await context.audit_key()
 
@@ -702,13 +738,13 @@ async def make_invitation(
         doors.insert_ticket(db, capability_hash(token), row)
         append_audit(
             db,
-            key,
-            by,
-            "invitation_made",
-            row.id,
-            {"role": role.value, "uses": uses, "days": days},
-            now,
-            address,
+            key=key,
+            by=by,
+            act="invitation_made",
+            subject=row.id,
+            data={"role": role.value, "uses": uses, "days": days},
+            at=now,
+            address=address,
         )
 
     await context.ledger.write(write)

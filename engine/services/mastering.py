@@ -8,7 +8,7 @@ from engine.ledger.people import insert_master, master_of, masters
 
 
 def become_master(db: Database, who: Person) -> None:
-    """Give a person a master's name within the caller's transaction; theirs, or with a number where
+    """Give a person a master's name within the caller's transaction: their own, or with a number if
     it is taken.
     """
     if master_of(db, who.id) is not None:

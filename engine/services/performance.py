@@ -1,9 +1,9 @@
-"""The service of figures: strategies with what their followers' trades came to, and what a person's
-own accounts did.
+"""The service of figures: strategies with the results of their followers' trades, and what a
+person's own accounts did.
 
 Every figure is from our own ledger, by environment, never mixed, and from reconciled trades only:
-price, fee and cause of every fill are known. How many closed trades are not reconciled stands
-beside it.
+price, fee and cause of every fill are known. The number of closed trades that are not reconciled is
+shown beside it.
 """
 
 import csv
@@ -14,9 +14,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
@@ -34,16 +35,16 @@ TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of
+    """The results of reconciled trades in one environment. ``drawdown`` is the deepest fall of
     ``curve``, the running result.
 
     ``unreconciled`` counts the closed trades that are in none of these figures: not known yet,
     unexplained, or from before 0.2.
 
     ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None
-    where it is not summed up.
+    if it is not summed.
     """
 
     environment: str
@@ -59,12 +60,12 @@ class Figures:
 
     @property
     def funding_paid(self) -> Decimal | None:
-        """Return all funding that was paid, None where it is not summed up."""
+        """Return all funding that was paid, None if it is not summed."""
         return None if self.funding is None else sum(self.funding.values(), Decimal(0))
 
     @property
     def won_percent(self) -> Decimal | None:
-        """Return the share of trades that won, in percent with one place, None without trades."""
+        """Return the share of winning trades, in percent with one decimal, None without trades."""
         return (
             None
             if not self.trades
@@ -72,9 +73,9 @@ class Figures:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """Show the result of a day, week or month by its first day."""
+    """The result of a day, week or month, labelled by its first day."""
 
     label: str
     trades: int
@@ -84,7 +85,7 @@ class Period:
 
 
 class PerformanceService:
-    """Serve whoever wants to know how it went."""
+    """The service for people who want to see results."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -92,14 +93,12 @@ class PerformanceService:
     # Strategies
 
     def directory(self, user: User) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read the strategies that the user may see, with their figures by environment, live
-        first.
-        """
+        """Read the strategies that the user may see, with their figures by environment, live first."""
         db = self._context.ledger.db
         return [(row, self._figures(row.id)) for row in results.strategies_for(db, user.id)]
 
     def directory_of_all(self) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read every strategy of this place, without figures; for operators."""
+        """Read every strategy of this installation, without figures; for operators."""
         return [(row, ()) for row in results.all_strategies(self._context.ledger.db)]
 
     def strategy(self, user: User, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
@@ -123,7 +122,7 @@ class PerformanceService:
         ]
 
     def outcomes(self, strategy: str) -> dict[str, int]:
-        """Count what became of the copies of a strategy's newest signals, by family."""
+        """Count the outcomes of the copies of a strategy's newest signals, by family."""
         return results.outcome_counts(self._context.ledger.db, strategy, SIGNALS_COUNTED)
 
     def trades(self, strategy: str, environment: str) -> Sequence[TradeRow]:
@@ -141,8 +140,8 @@ class PerformanceService:
     # A person's own accounts
 
     def account(self, user: User, name: str) -> AccountRow | None:
-        """Choose one of the user's accounts, connected or not: the named one, else the first,
-        None without any; raises NothingThere.
+        """Return one of the user's accounts, connected or not: the named one, else the first, None
+        without any; raises NothingThere.
         """
         mine = [*self.accounts(user), *self.former_accounts(user)]
         if not name:
@@ -157,13 +156,13 @@ class PerformanceService:
         return accounts_of(self._context.ledger.db, user.id)
 
     def former_accounts(self, user: User) -> Sequence[AccountRow]:
-        """Read the accounts that the user disconnected; what they came to is read and exported
-        as before.
+        """Read the accounts that the user disconnected; their results are read and exported as
+        before.
         """
         return former_accounts_of(self._context.ledger.db, user.id)
 
     def figures(self, row: AccountRow) -> Figures:
-        """Read what an account's trades came to."""
+        """Read the results of an account's trades."""
         db = self._context.ledger.db
         found = figures_of(
             row.environment,
@@ -173,14 +172,14 @@ class PerformanceService:
         return replace(found, funding=funding_by_day(db, row.id))
 
     def books(self, row: AccountRow) -> BooksSummary:
-        """Read each line that the account's wallet changed by since its books began, and what
+        """Read each line by which the account's wallet changed since its books began, and what
         nothing explains.
         """
         return books_summary(self._context.ledger.db, row.id)
 
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
-        """Read what an account was worth over the last 90 days, oldest first, ending with its
-        newest reading.
+        """Read an account's equity over the last 90 days, oldest first, ending with its newest
+        reading.
         """
         points = results.equity_points(
             self._context.ledger.db, row.id, self._context.clock.now() - EQUITY_SHOWN
@@ -201,9 +200,9 @@ class PerformanceService:
 
     def csv(self, row: AccountRow) -> str:
         """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet
-        would take for a formula is quoted.
+        would take as a formula is quoted.
 
-        What is not known yet, or never told, is an empty cell; ``state`` says which.
+        What is not known yet, or was never reported, is an empty cell; ``state`` says which.
         """
         told = io.StringIO()
         writer = csv.writer(told)
@@ -273,17 +272,17 @@ def _cell(text: str) -> str:
 def figures_of(
     environment: str, days: Sequence[DayRow], newest: Sequence[TradePoint] = ()
 ) -> Figures:
-    """Sum days up; see ``curve_of`` for what is drawn of them and of the newest trades."""
+    """Sum days; see ``curve_of`` for what is drawn of them and of the newest trades."""
     curve = curve_of(days, newest)
     return Figures(
-        environment,
-        sum(each.trades for each in days),
-        sum(each.won for each in days),
-        sum((each.result for each in days), Decimal(0)),
-        sum((each.fees for each in days), Decimal(0)),
-        drawdown(value for _, value in curve.points),
-        curve,
-        tuple(days),
+        environment=environment,
+        trades=sum(each.trades for each in days),
+        won=sum(each.won for each in days),
+        result=sum((each.result for each in days), Decimal(0)),
+        fees=sum((each.fees for each in days), Decimal(0)),
+        drawdown=drawdown(value for _, value in curve.points),
+        curve=curve,
+        days=tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
     )
 
@@ -296,22 +295,22 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
-        each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
+        known = summed.get(label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0)))
+        each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
-            label,
-            known.trades + each.trades,
-            known.result + each.result,
-            known.fees + each.fees,
-            paid,
+            label=label,
+            trades=known.trades + each.trades,
+            result=known.result + each.result,
+            fees=known.fees + each.fees,
+            funding=paid,
         )
     return list(reversed(summed.values()))
 
 
 def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
-    """Return periods, newest first as given, with those between them in which nothing was closed:
-    side by side they are a calendar.
+    """Return periods, newest first as given, with the empty ones between them, so that they form a
+    calendar.
     """
     if not summed:
         return ()
@@ -322,7 +321,10 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
         if not labels or labels[-1] != label:
             labels.append(label)
         day += timedelta(days=1)
-    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+    return [
+        known.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
+        for each in reversed(labels)
+    ]
 
 
 def _first_day(label: str) -> date:

@@ -1,6 +1,4 @@
-"""The service that tells pages when to look again: which of the ledger's newest events concern a
-user.
-"""
+"""The service that tells pages when to refresh: which of the ledger's newest events concern a user."""
 
 from collections.abc import Sequence
 
@@ -12,18 +10,18 @@ from engine.services.user import User
 
 
 class PulseService:
-    """Answer from the ledger's events; a page that lost its stream goes on where it was."""
+    """Answers from the ledger's events; a page that lost its stream continues where it was."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
 
     def newest(self) -> int:
-        """Return the sequence of the newest event, from which a page begins to follow."""
+        """Return the sequence number of the newest event, from which a page begins to follow."""
         return newest_sequence(self._context.ledger.db)
 
     def held(self, user: User) -> str:
-        """Say that nothing is sent for a user now, from this place or from which of the own
-        accounts; empty where all may leave.
+        """Return that nothing is sent for a user now, naming the installation or the user's frozen
+        accounts; empty if nothing is frozen.
         """
         names = still_for(self._context.ledger.db, user.id)
         where = "this place" if "" in names else ", ".join(names)

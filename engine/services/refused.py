@@ -1,4 +1,4 @@
-"""What a master sees of deliveries that were proven and refused: the place of the fault, and a
+"""What a master sees of deliveries that were verified and refused: the place of the fault, and a
 message to send instead.
 """
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.alert_messages import STRATEGY_MESSAGE
+from engine.domain.errors import NothingThere
 from engine.ledger.refused import Refused, unsettled_refusals
 from engine.ledger.studio import strategies_of, strategy_of
 from engine.services.user import User
@@ -17,8 +18,8 @@ _ALERTS: Final = "tradingview"
 
 @dataclass(frozen=True, slots=True)
 class RefusedNow:
-    """Show a refusal to its master, with what could have been sent in its place; ``instead`` is
-    empty where the source has its own form.
+    """A refusal for its master, with what could have been sent in its place; ``instead`` is empty
+    if the source has its own form.
     """
 
     told: Refused
@@ -26,21 +27,19 @@ class RefusedNow:
 
 
 class RefusedService:
-    """Serve masters whose deliveries were refused."""
+    """The service for masters whose deliveries were refused."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
 
     def all(self, user: User) -> Sequence[RefusedNow]:
-        """Read what was refused of all of the user's strategies and is not settled, exits first."""
+        """Read the unsettled refusals of all of the user's strategies, exits first."""
         mine = {each.id: each.symbols for each in strategies_of(self._context.ledger.db, user.id)}
         found = unsettled_refusals(self._context.ledger.db, self._context.clock.now())
         return [_shown(each, mine[each.strategy_id]) for each in found if each.strategy_id in mine]
 
     def of(self, user: User, identifier: str) -> Sequence[RefusedNow]:
-        """Read what was refused of one of the user's strategies and is not settled; raises
-        NothingThere.
-        """
+        """Read the unsettled refusals of one of the user's strategies; raises NothingThere."""
         row = strategy_of(self._context.ledger.db, user.id, identifier)
         if row is None:
             raise NothingThere("there is no such strategy of yours")
@@ -56,7 +55,7 @@ def _shown(refused: Refused, symbols: Sequence[str]) -> RefusedNow:
 
 
 def message_instead(source: str, symbol: str, *, reads_exit: bool) -> str:
-    """Write the shortest message that a source takes for what was meant; empty where only its own
+    """Return the shortest message that a source accepts for what was meant; empty if only its own
     plugin knows the form.
     """
     if source == _ALERTS:

@@ -2,8 +2,8 @@
 delivered and what became of it.
 
 What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal
-takes the same way as any other and cannot reach an exchange; what lowers risk asks for nothing,
-what reveals or raises asks for a factor.
+takes the same path as any other and cannot reach an exchange; what lowers risk needs no
+confirmation, what reveals something or raises risk needs a factor.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.context import OWN_PAGE, EngineContext, NothingThere
+from engine.context import OWN_PAGE, EngineContext
 from engine.decisions.alert_messages import (
     READY_MESSAGES,
     STRATEGY_MESSAGE,
@@ -32,11 +32,12 @@ from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import TermsWarning, warn_of_strategy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Ratio, parse_ratio, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
+from engine.domain.strategy import StrategyState, lets_entries_in
 from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
@@ -52,7 +53,7 @@ from engine.ledger.people import (
     strategy_named,
 )
 from engine.ledger.reports import receipt, set_switch
-from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
+from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
@@ -74,7 +75,7 @@ ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAI
 
 @dataclass(frozen=True, slots=True)
 class SecretInUse:
-    """Show one secret of an endpoint, never its text."""
+    """One secret of an endpoint, never its text."""
 
     is_newest: bool
     valid_until: datetime | None
@@ -84,14 +85,14 @@ class SecretInUse:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Shown:
-    """Hold an address with a secret that is shown this once."""
+    """An address with a secret that is shown only this once."""
 
     url: str
     secret: Secret
 
 
 class StudioService:
-    """Serve masters."""
+    """The service for masters."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -114,7 +115,7 @@ class StudioService:
     # Making and changing
 
     async def create(self, user: User, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
-        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
+        """Create a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
         LookFirst.
         """
         errors: dict[str, str] = {}
@@ -139,31 +140,45 @@ class StudioService:
         await self._look_first(symbols, leverage, given)
         vault, now = await self._context.open_vault(), self._context.clock.now()
         row = StrategyRow(
-            StrategyId(f"str_{secrets.token_hex(16)}"),
-            name,
-            master,
-            KIND_COPY_TRADING,
-            symbols,
-            leverage,
-            WEBHOOK,
-            {},
+            id=StrategyId(f"str_{secrets.token_hex(16)}"),
+            name=name,
+            master=master,
+            kind=KIND_COPY_TRADING,
+            symbols=symbols,
+            leverage=leverage,
+            source=WEBHOOK,
+            params={},
         )
 
         def change(db: Database) -> Shown:
             insert_strategy(db, row, now)
-            studio.describe_strategy(db, row.id, about, symbols, plain(leverage), None)
-            studio.set_strategy_state(db, row.id, "draft")
-            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            studio.describe_strategy(
+                db,
+                identifier=row.id,
+                about=about,
+                symbols=symbols,
+                leverage=plain(leverage),
+                terms_at=None,
+            )
+            studio.set_strategy_state(db, row.id, StrategyState.DRAFT)
+            endpoint, secret = make_endpoint(
+                db, vault=vault, strategy=row.id, source=source, now=now
+            )
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._context, user, "strategy_made", name, {"symbols": sorted(symbols)}, change
+            self._context,
+            user=user,
+            act="strategy_made",
+            subject=name,
+            data={"symbols": sorted(symbols)},
+            change=change,
         )
         await self._context.changed()
         return row.id, shown
 
     async def describe(self, user: User, identifier: str, given: Mapping[str, str]) -> bool:
-        """Change what a strategy says of itself; returns whether followers must agree anew. Raises
+        """Change a strategy's description; return whether followers must agree again. Raises
         FormErrors, or LookFirst.
         """
         row, errors = self.strategy(user, identifier), dict[str, str]()
@@ -177,12 +192,17 @@ class StudioService:
         data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
         await audited(
             self._context,
-            user,
-            "strategy_changed",
-            row.name,
-            data,
-            lambda db: studio.describe_strategy(
-                db, row.id, about, symbols, plain(leverage), now if asks else None
+            user=user,
+            act="strategy_changed",
+            subject=row.name,
+            data=data,
+            change=lambda db: studio.describe_strategy(
+                db,
+                identifier=row.id,
+                about=about,
+                symbols=symbols,
+                leverage=plain(leverage),
+                terms_at=now if asks else None,
             ),
         )
         await self._context.changed()
@@ -201,7 +221,7 @@ class StudioService:
                 raise LookFirst(warnings, confirmed)
 
     def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
-        """Say what is absurd about a strategy, by what the exchanges told until now."""
+        """Return what is absurd about a strategy, by what the exchanges have reported so far."""
         return warn_of_strategy(
             parse_ratio(row.leverage, "leverage"), listed_now(self._context.feeds, row.symbols)
         )
@@ -209,21 +229,20 @@ class StudioService:
     async def set_state(self, user: User, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
         row = self.strategy(user, identifier)
-        if state not in STATES:
-            raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
-        if state in ("published", "by_link", "private") and row.state in (
-            "draft",
-            "paused",
-            "retired",
-        ):
+        try:
+            wanted = StrategyState(state)
+        except ValueError:
+            known = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {known}"}) from None
+        if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(
             self._context,
-            user,
-            f"strategy_{state}",
-            row.name,
-            {"before": row.state},
-            lambda db: studio.set_strategy_state(db, row.id, state),
+            user=user,
+            act=f"strategy_{wanted.value}",
+            subject=row.name,
+            data={"before": row.state.value},
+            change=lambda db: studio.set_strategy_state(db, row.id, wanted),
         )
         await self._context.changed()
 
@@ -233,20 +252,20 @@ class StudioService:
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         switch = Switch(
-            SwitchScope.STRATEGY,
-            row.name,
-            "by its master",
-            user.person.called,
-            now,
-            SwitchLevel.FLATTEN,
+            scope=SwitchScope.STRATEGY,
+            target=row.name,
+            note="by its master",
+            set_by=user.person.called,
+            set_at=now,
+            level=SwitchLevel.FLATTEN,
         )
         await audited(
             self._context,
-            user,
-            "switched_on",
-            switch.label,
-            {"level": "flatten"},
-            lambda db: set_switch(db, switch),
+            user=user,
+            act="switched_on",
+            subject=switch.label,
+            data={"level": "flatten"},
+            change=lambda db: set_switch(db, switch),
         )
         await self._context.changed()
 
@@ -260,7 +279,7 @@ class StudioService:
         return studio.endpoints_of(self._db, row.id)
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
-        """Read a strategy's signed endpoint and its address, None where it has none."""
+        """Read a strategy's signed endpoint and its address, None if it has none."""
         found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
         return None if found is None else (found, self._address(found.id))
 
@@ -271,7 +290,7 @@ class StudioService:
         return found[0]
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
-        """Read which secrets of a strategy's endpoint still hold, newest first."""
+        """Read which secrets of a strategy's endpoint are still valid, newest first."""
         now, found = self._context.clock.now(), self.webhook(row)
         rows = [] if found is None else secrets_in_use(self._db, found[0].id)
         held = [each for each in rows if each[1] is None or each[1] > now]
@@ -281,27 +300,31 @@ class StudioService:
         ]
 
     async def rotate(self, user: User, identifier: str) -> Shown:
-        """Renew the secret; the old one holds for 24 hours. Raises NeedsConfirmation."""
+        """Renew the secret; the old one stays valid for 24 hours. Raises NeedsConfirmation."""
         now, row = self._context.clock.now(), self.strategy(user, identifier)
         user.require_fresh(now)
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(
-            endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
+            id=endpoint.id,
+            strategy=row.id,
+            source=endpoint.source,
+            enabled=endpoint.enabled,
+            is_deleted=False,
         )
         secret = await rotate_secret(
             self._context,
-            known,
-            row.name,
-            source,
-            now + OVERLAP,
-            user.person.name,
-            user.address,
+            endpoint=known,
+            strategy=row.name,
+            source=source,
+            until=now + OVERLAP,
+            by=user.person.name,
+            address=user.address,
         )
         return Shown(self._address(endpoint.id), secret)
 
     async def make_webhook(self, user: User, identifier: str) -> Shown:
-        """Make a signed endpoint where the one before was deleted; raises FormErrors,
+        """Create a signed endpoint after the previous one was deleted; raises FormErrors,
         NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -316,32 +339,39 @@ class StudioService:
         vault = await self._context.open_vault()
 
         def change(db: Database) -> Shown:
-            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            endpoint, secret = make_endpoint(
+                db, vault=vault, strategy=row.id, source=source, now=now
+            )
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._context, user, "endpoint_made", row.name, {"source": source.name}, change
+            self._context,
+            user=user,
+            act="endpoint_made",
+            subject=row.name,
+            data={"source": source.name},
+            change=change,
         )
         await self._context.changed()
         return shown
 
     async def revoke_old(self, user: User, identifier: str) -> None:
-        """End every secret but the newest now."""
+        """Expire every secret but the newest now."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
         endpoint = self._webhook(row)
         newest = secrets_in_use(self._db, endpoint.id)[0][0]
         await audited(
             self._context,
-            user,
-            "old_secrets_revoked",
-            row.name,
-            {},
-            lambda db: expire_secrets(db, endpoint.id, now, but=newest),
+            user=user,
+            act="old_secrets_revoked",
+            subject=row.name,
+            data={},
+            change=lambda db: expire_secrets(db, endpoint.id, now, but=newest),
         )
         await self._context.changed()
 
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
-        """Disable or enable an endpoint; enabling asks for a factor."""
+        """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
         found = self._endpoint(row, endpoint)
         if enabled:
@@ -349,11 +379,11 @@ class StudioService:
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
         await audited(
             self._context,
-            user,
-            act,
-            row.name,
-            {"endpoint": found.id},
-            lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
+            user=user,
+            act=act,
+            subject=row.name,
+            data={"endpoint": found.id},
+            change=lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
         )
         await self._context.changed()
 
@@ -363,11 +393,11 @@ class StudioService:
         found = self._endpoint(row, endpoint)
         await audited(
             self._context,
-            user,
-            "endpoint_deleted",
-            row.name,
-            {"endpoint": found.id},
-            lambda db: studio.delete_endpoint(db, found.id, now),
+            user=user,
+            act="endpoint_deleted",
+            subject=row.name,
+            data={"endpoint": found.id},
+            change=lambda db: studio.delete_endpoint(db, found.id, now),
         )
         await self._context.changed()
 
@@ -380,7 +410,7 @@ class StudioService:
     # TradingView
 
     def alerts_enabled(self) -> bool:
-        """Tell whether the operator enabled alerts of TradingView here."""
+        """Return whether the operator enabled alerts of TradingView here."""
         return TRADINGVIEW in self._context.plugins().webhook_sources
 
     alert_message: Final = STRATEGY_MESSAGE
@@ -389,7 +419,7 @@ class StudioService:
     def ready_messages(
         self, row: StudioStrategy
     ) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
-        """Offer messages to paste, each with what every order will do; what it does is empty where
+        """Return messages to paste, each with what every order will do; what it does is empty if
         alerts are not enabled here.
         """
         source, now = (
@@ -407,7 +437,7 @@ class StudioService:
     async def make_alert_address(
         self, user: User, identifier: str, given: Mapping[str, str]
     ) -> str:
-        """Make an address for alerts; returns it, the only time that it is shown. Raises
+        """Create an address for alerts; return it, the only time that it is shown. Raises
         FormErrors, NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -424,14 +454,20 @@ class StudioService:
             )
         settings = read_alert_scope(given, row, now)
         token = await make_capability(
-            self._context, row.id, row.name, source, settings, user.person.name, user.address
+            self._context,
+            strategy=row.id,
+            name=row.name,
+            source=source,
+            settings=settings,
+            by=user.person.name,
+            address=user.address,
         )
         return f"{self._context.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
 
     async def test_signal(self, user: User, identifier: str, given: Mapping[str, str]) -> Reception:
-        """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an
+        """Send a signal with ``"test": true`` through the same path as any bot; it cannot reach an
         exchange. Raises FormErrors.
         """
         row = self.strategy(user, identifier)
@@ -458,7 +494,7 @@ class StudioService:
         return None if identifier is None else receipt(self._db, identifier)
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
-        """Read what came to a strategy's endpoints, newest first."""
+        """Read the deliveries to a strategy's endpoints, newest first."""
         found = [
             each
             for endpoint in self.endpoints(row)
@@ -467,11 +503,11 @@ class StudioService:
         return sorted(found, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
-        """Read a strategy's signals with what became of them, newest first."""
+        """Read a strategy's signals with their outcomes, newest first."""
         return studio.signals_of(self._db, row.id, SIGNALS, before)
 
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
-        """Read what was noticed about a strategy's sender within a day, newest first."""
+        """Read the alerts of one day about a strategy's sender, newest first."""
         since = self._context.clock.now() - ALERTS_KEPT
         return [
             each
@@ -486,7 +522,7 @@ class StudioService:
     async def debug(
         self, user: User, identifier: str, headers: str, body: str
     ) -> Sequence[Finding]:
-        """Say which part of a pasted delivery is wrong, against the secrets of one of the user's
+        """Return which part of a pasted delivery is wrong, against the secrets of one of the user's
         endpoints.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -500,7 +536,9 @@ class StudioService:
         ]
         named += [
             NamedKey("an older secret", key.secret, key.valid_until)
-            for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
+            for key in ended_endpoint_keys(
+                self._db, vault=vault, endpoint=endpoint.id, now=now, limit=ENDED_SECRETS
+            )
         ]
         window = (
             self._context.plugins()
@@ -509,5 +547,9 @@ class StudioService:
         )
         told = read_headers(headers)
         return debug_delivery(
-            told, pasted_body(told, body, named, now), named, now, int(str(window))
+            told,
+            body=pasted_body(told, body, named, now),
+            keys=named,
+            now=now,
+            window_a_s=int(str(window)),
         )

@@ -1,4 +1,4 @@
-"""What masters fill in: read with everything that is wrong by the name of its field. Nothing is
+"""The masters' forms: read with everything that is wrong, by the name of its field. Nothing is
 stored here.
 """
 
@@ -23,8 +23,8 @@ _CLOSING: Final = ("close", "reduce")
 def read_description(
     given: Mapping[str, str], errors: dict[str, str]
 ) -> tuple[str, frozenset[Symbol], Ratio]:
-    """Read what a strategy says of itself: about, contracts, leverage; what is wrong is added to
-    ``errors``, and a stand-in returned.
+    """Read a strategy's description: about, contracts, leverage; add what is wrong to ``errors``
+    and return a placeholder for it.
     """
     about = given.get("about", "").strip()
     if len(about) > ABOUT_MAX:
@@ -84,7 +84,7 @@ def read_alert_scope(
 
 
 def read_test_body(given: Mapping[str, str], row: StudioStrategy) -> dict[str, Any]:
-    """Make the body of a test signal, which says of itself that it is one; raises FormErrors."""
+    """Return the body of a test signal, which is marked as a test; raises FormErrors."""
     errors = {}
     action, symbol, side = (
         given.get("action", ""),

@@ -1,4 +1,4 @@
-"""The terms of following as a form: read with everything that is wrong by the name of its field,
+"""The terms of following as a form: read with everything that is wrong, by the name of its field,
 and written back as they are stored.
 """
 
@@ -88,18 +88,18 @@ def read_terms(given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
     if errors:
         raise FormErrors(errors)
     return CopyPolicy(
-        mode,
-        sizing,
-        leverage,
-        symbols,
-        parse_limits(limits),
-        lift,
-        given.get("allow_own_position") == "yes",
+        mode=mode,
+        sizing=sizing,
+        leverage=leverage,
+        symbols=symbols,
+        limits=parse_limits(limits),
+        below_minimum=lift,
+        allow_own_position=given.get("allow_own_position") == "yes",
     )
 
 
 def first_terms(strategy: StrategyTerms) -> CopyPolicy:
-    """Return what the form begins with: watching, the master's leverage, every contract."""
+    """Return the initial terms of the form: watching, the master's leverage, every contract."""
     return CopyPolicy(
         Mode.WATCH,
         FixedMargin(parse_money("50")),

@@ -1,4 +1,4 @@
-"""Who stands at a service, and what they must have shown."""
+"""The user at a service, and what they must have shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ CONFIRMED_FOR: Final = timedelta(minutes=5)
 
 
 class NeedsConfirmation(RexAlgoError):
-    """Say that an act raises risk or reveals something: ask for a factor again, then repeat it."""
+    """Raised when an act raises risk or reveals something: ask for a factor again, then repeat it."""
 
 
 class FormErrors(RexAlgoError):
-    """Say everything that is wrong with a form, by the name of its field; ``""`` is the form as a
-    whole.
+    """Raised with everything that is wrong with a form, by the name of its field; ``""`` is the
+    form as a whole.
     """
 
     def __init__(self, errors: Mapping[str, str]) -> None:
@@ -31,8 +31,8 @@ class FormErrors(RexAlgoError):
 
 
 class LookFirst(RexAlgoError):
-    """Say that nothing was stored yet, for something about it is absurd; whoever sends it again
-    with ``confirmed`` has seen that.
+    """Raised when something about a form is absurd: nothing was stored yet; sending it again with
+    ``confirmed`` accepts the warnings.
     """
 
     def __init__(self, warnings: Sequence[TermsWarning], confirmed: str) -> None:
@@ -40,12 +40,12 @@ class LookFirst(RexAlgoError):
         super().__init__(" ".join(each.sentence for each in warnings))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's
-    secret id; it is shown nowhere.
+    """A signed-in person, their session, and which factors they have. ``sid`` is the session's
+    secret id; it is never shown.
 
-    ``address`` is from where they ask now, which need not be where they signed in.
+    ``address`` is the origin of the current request, which may differ from where they signed in.
     """
 
     person: Person
@@ -61,7 +61,7 @@ class User:
         return self.person.id
 
     def is_fresh(self, now: datetime) -> bool:
-        """Tell whether a factor was shown within the last five minutes."""
+        """Return whether a factor was shown within the last five minutes."""
         return now < self.session.confirmed_at + CONFIRMED_FOR
 
     def require_fresh(self, now: datetime) -> None:

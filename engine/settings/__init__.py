@@ -1,3 +1,3 @@
-"""Settings of a place: TOML and environment into one frozen Config, and small files that are
-replaced whole.
+"""Settings of an installation: TOML and environment into one frozen Config, and small files that
+are replaced whole.
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, UnusableFile
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
 from engine.settings import rules
@@ -35,10 +35,10 @@ FILE_NAME: Final = "rexalgo.toml"
 DEFAULTS: Final = "config/default.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no
-    trailing slash.
+    """Where the web server listens and its public address. ``public_url`` is "" or has no trailing
+    slash.
     """
 
     host: str
@@ -53,15 +53,15 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class LedgerConfig:
-    """Hold where the ledger lies (absolute)."""
+    """The path of the ledger (absolute)."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Hold which plugins are loaded, in order, which registered rate limiter is used, and whether
-    LIVE accounts are accepted unproven.
+    """Which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE
+    accounts are accepted without proof.
     """
 
     enabled: tuple[str, ...]
@@ -69,9 +69,9 @@ class PluginsConfig:
     rate_limiter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Hold the engine's times (seconds) and counts."""
+    """The engine's durations (seconds) and counts."""
 
     entry_age_s: int
     price_age_s: int
@@ -90,8 +90,8 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Hold who runs this place, which notifiers they read, and what is fetched every minute while
-    this place works.
+    """Who operates this installation, which notifiers they read, and the address that is fetched
+    every minute while the engine works.
     """
 
     name: str
@@ -102,16 +102,16 @@ class OperatorConfig:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Hold the secrets; None where there is none."""
+    """The secrets; None if not set."""
 
     jwt_secret: Secret | None
     encryption_key: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Hold everything that was configured. ``origins`` says where each value is from, by dotted
-    key; ``key_place`` where root keys lie.
+    """The whole configuration. ``origins`` is the source of each value by dotted key; ``key_place``
+    is where the root keys are stored.
     """
 
     web: WebConfig
@@ -128,15 +128,13 @@ class Config:
 
     @property
     def data_dir(self) -> Path:
-        """Return the folder of the ledger: everything that must be remembered lies in it."""
+        """Return the ledger's folder, which contains everything that must persist."""
         return self.ledger.path.parent
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigError:
-    """Say one thing that is wrong: in which file, under which dotted key, what was expected and
-    what was found.
-    """
+    """One configuration error: the file, the dotted key, what was expected and what was found."""
 
     file: str
     key: str
@@ -149,8 +147,8 @@ class ConfigError:
         return f"{place}: expected {self.expected}{tail}"
 
 
-class ConfigErrors(RexAlgoError):
-    """Say everything that is wrong with the configuration at once: correct each and start again."""
+class ConfigErrors(UnusableFile):
+    """Raised with every error of the configuration at once: correct each and start again."""
 
     def __init__(self, errors: list[ConfigError]) -> None:
         super().__init__("\n".join(str(error) for error in errors))
@@ -158,7 +156,8 @@ class ConfigErrors(RexAlgoError):
 
 
 Rule = Callable[[object, Path], object]
-"""Take a raw value and the folder of rexalgo.toml, return the typed value; raise InvalidValue."""
+"""Takes a raw value and the folder of rexalgo.toml, returns the typed value; raises InvalidValue.
+"""
 
 _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
     "web": (
@@ -214,7 +213,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     """Read the configuration of a folder (its rexalgo.toml may be absent) or of one explicit file
     (which must exist).
 
-    ``environ`` is usually ``os.environ``; it wins over the ``.env`` beside rexalgo.toml. Raises
+    ``environ`` is usually ``os.environ``; it overrides the ``.env`` beside rexalgo.toml. Raises
     ConfigErrors with everything that is wrong.
     """
     errors: list[ConfigError] = []
@@ -222,7 +221,9 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     own_file = folder / FILE_NAME if where.is_dir() else where.absolute()
     own = _read_toml(own_file, errors) if own_file.exists() or not where.is_dir() else {}
     defaults = tomllib.loads(files("config").joinpath("default.toml").read_text(encoding="utf-8"))
-    reader = _Reader(str(own_file), own, defaults, folder, errors, {})
+    reader = _Reader(
+        file=str(own_file), own=own, defaults=defaults, folder=folder, errors=errors, origins={}
+    )
     reader.refuse_unknown(own, _TOP_LEVEL, "")
     sections = {name: reader.section(name) for name in _SECTIONS}
     limits = reader.limits()
@@ -243,7 +244,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
 
 
 def check_exposure(config: Config) -> list[str]:
-    """Say why this configuration must not serve: one sentence for each reason, none when it may."""
+    """Return why this configuration must not serve: one sentence for each reason, none if it may."""
     web = config.web
     if _is_loopback(web.host) or web.tls_certificate is not None or web.trusted_proxies:
         return []
@@ -298,8 +299,8 @@ def _secrets(
 
 
 def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:
-    """Check what only fits together; a section with an error of its own is None and was reported
-    already.
+    """Check settings that depend on each other; a section with an error of its own is None and was
+    reported already.
     """
     web, engine = sections["web"], sections["engine"]
     if isinstance(web, WebConfig) and (web.tls_certificate is None) != (web.tls_key is None):
@@ -325,7 +326,7 @@ def _check_together(sections: Mapping[str, object], file: str, errors: list[Conf
 
 @dataclass(slots=True)
 class _Reader:
-    """Read section after section, gathering origins and errors on the way."""
+    """A reader of section after section that collects origins and errors."""
 
     file: str
     own: Mapping[str, object]
@@ -337,7 +338,7 @@ class _Reader:
     def refuse_unknown(
         self, table: Mapping[str, object], known: tuple[str, ...], prefix: str
     ) -> None:
-        """Report every key that is not known, with the nearest one that is."""
+        """Report every unknown key, with the nearest known one."""
         for key in table:
             if key not in known:
                 near = get_close_matches(key, known, 1)
@@ -349,7 +350,7 @@ class _Reader:
                 self.errors.append(ConfigError(self.file, f"{prefix}{key}", hint, "an unknown key"))
 
     def table(self, key: str, holder: Mapping[str, object]) -> Mapping[str, object]:
-        """Return a sub-table, empty when absent; report anything else that stands there."""
+        """Return a sub-table, empty if absent; report anything else in its place."""
         value = holder.get(key, {})
         if isinstance(value, Mapping):
             return value
@@ -375,7 +376,7 @@ class _Reader:
         return kind(**values) if len(values) == len(field_rules) else None
 
     def limits(self) -> RiskLimits:
-        """Read the operator's caps one by one, so that each wrong one is named."""
+        """Read the operator's caps one by one, so that each wrong one is reported."""
         own = self.table("limits", self.own)
         self.refuse_unknown(own, tuple(field.name for field in fields(RiskLimits)), "limits.")
         good: dict[str, object] = {}
@@ -393,7 +394,7 @@ class _Reader:
         return parse_limits(good)
 
     def plugin_settings(self) -> Mapping[str, Mapping[str, object]]:
-        """Pass on each [plugin.NAME] section as it stands."""
+        """Pass on each [plugin.NAME] section unchanged."""
         sections: dict[str, Mapping[str, object]] = {}
         for name, values in self.table("plugin", self.own).items():
             if not isinstance(values, Mapping):

@@ -1,8 +1,8 @@
 """Writing small files so that a crash leaves the old one or the new one, never half of either, and
 never a readable secret.
 
-What is made here is on the disk when the call returns: file, its name in its folder, and each
-folder that was made for it.
+When a call returns, everything it created is on disk: the file, its name in its folder, and each
+folder made for it.
 """
 
 import os
@@ -18,8 +18,8 @@ def replace_file(file: Path, text: str, mode: int | None = None) -> None:
     """Replace a file whole, keeping its owner, and its mode (0644 for a new one) unless ``mode`` is
     given; a link stays a link.
 
-    Raises OSError and then leaves everything as it was: PermissionError also where the file could
-    not be given back to its owner.
+    Raises OSError and then leaves everything as it was; PermissionError also if the file could not
+    be given back to its owner.
     """
     file = file.resolve()
     stands = file.stat() if file.exists() else None
@@ -34,7 +34,7 @@ def replace_file(file: Path, text: str, mode: int | None = None) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o700) -> None:
-    """Make a folder with those above it, each durably; one that stands already stays as it is."""
+    """Create a folder and its missing parents durably; an existing one stays as it is."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True, mode=mode)
     for each in missing:
@@ -42,7 +42,7 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
+    """Flush the names in a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -51,8 +51,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(file: Path) -> None:
-    """Remove what a killed writer left beside a file; only for who knows that nobody else writes it
-    now.
+    """Remove what a killed writer left beside a file; only for callers that know that nobody else
+    writes it now.
     """
     file = file.resolve()
     for each in file.parent.glob(f".{file.name}.{_MARK}*"):

@@ -20,7 +20,7 @@ _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 
 
 def whole(low: int, high: int) -> Callable[[object, Path], int]:
-    """Make a rule for a whole number from ``low`` to ``high``."""
+    """Return a rule for a whole number from ``low`` to ``high``."""
 
     def rule(value: object, folder: Path) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -31,7 +31,9 @@ def whole(low: int, high: int) -> Callable[[object, Path], int]:
 
 
 def line(longest: int) -> Callable[[object, Path], str]:
-    """Make a rule for one line of printable text of at most ``longest`` characters; may be empty."""
+    """Return a rule for one line of printable text of at most ``longest`` characters; it may be
+    empty.
+    """
 
     def rule(value: object, folder: Path) -> str:
         if not isinstance(value, str) or len(value) > longest or not value.isprintable():
@@ -49,7 +51,7 @@ def switch(value: object, folder: Path) -> bool:
 
 
 def one_of(*words: str) -> Callable[[object, Path], str]:
-    """Make a rule for one of a few words."""
+    """Return a rule for one of a few words."""
 
     def rule(value: object, folder: Path) -> str:
         if not isinstance(value, str) or value not in words:
@@ -60,14 +62,14 @@ def one_of(*words: str) -> Callable[[object, Path], str]:
 
 
 def name(value: object, folder: Path) -> str:
-    """Read the short name of a plugin or of what it registers."""
+    """Read the short name of a plugin or of something it registers."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
         raise InvalidValue("", "a short name of a-z, 0-9 and _", value)
     return value
 
 
 def names(value: object, folder: Path) -> tuple[str, ...]:
-    """Read a list of short names without doubles."""
+    """Read a list of short names without duplicates."""
     if not isinstance(value, list):
         raise InvalidValue("", 'a list of names such as ["paper", "log"]', value)
     for index, each in enumerate(value):
@@ -79,7 +81,7 @@ def names(value: object, folder: Path) -> tuple[str, ...]:
 
 
 def name_or_names(value: object, folder: Path) -> tuple[str, ...]:
-    """Read one short name, or a list of them; an empty text is none."""
+    """Read one short name, or a list of them; an empty text means none."""
     if isinstance(value, list):
         return names(value, folder)
     return (name(value, folder),) if value else ()
@@ -175,7 +177,7 @@ def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ..
 
 
 def zone(value: object, folder: Path) -> str:
-    """Read the name of a time zone; UTC works even where the system has no zone database."""
+    """Read the name of a time zone; UTC works even if the system has no zone database."""
     if value == "UTC":
         return "UTC"
     try:

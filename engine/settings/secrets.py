@@ -1,4 +1,4 @@
-"""Where secrets come from: the environment, a ``.env`` file of mode 0600, or a file named by
+"""Sources of secrets: the environment, a ``.env`` file of mode 0600, or a file named by
 ``NAME_FILE``.
 
 A found value never appears in a message. This file checks the form only; ``engine.keys.vault``
@@ -59,8 +59,8 @@ SECRETS: Final[Mapping[str, Callable[[str], None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SecretPlace:
-    """Say where a secret lies: ``file`` None is the environment of this process, which no command
-    can change.
+    """Where a secret is stored; if ``file`` is None, in the environment of this process, which no
+    command can change.
 
     ``is_line``: it is one line of that file, a ``.env``; otherwise the file holds nothing else.
     """
@@ -74,8 +74,8 @@ def read_env_file(file: Path) -> Mapping[str, str]:
     """Read ``NAME=VALUE`` lines; ``#`` begins a comment line, one pair of surrounding quotes is
     dropped, nothing is expanded.
 
-    Raises InvalidValue when others may read the file, when a line has another form, or for a name
-    close to a secret's name.
+    Raises InvalidValue if others may read the file, if a line has another form, or for a name close
+    to a secret's name.
     """
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
@@ -92,7 +92,7 @@ def read_env_file(file: Path) -> Mapping[str, str]:
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """Read the lines of a ``.env``; of a name that stands there twice the last one counts. Raises
+    """Read the lines of a ``.env``; if a name appears twice, the last one counts. Raises
     InvalidValue.
     """
     values: dict[str, str] = {}
@@ -108,11 +108,10 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def with_env_value(text: str, name: str, value: str) -> str:
-    """Return the text of a ``.env`` with another value of a name that stands in it, everything else
-    as it was.
+    """Return the text of a ``.env`` with a new value for a name in it, everything else unchanged.
 
-    A name that stands there twice gets it twice, so that no former value is left behind. Raises
-    InvalidValue where it is not there.
+    If the name appears twice, both get the new value, so that no former value is left behind.
+    Raises InvalidValue if it is missing.
     """
     lines, is_there = text.splitlines(), False
     for index, line in enumerate(lines):
@@ -166,7 +165,7 @@ def read_secrets(
 def place_of(
     name: str, sources: Sequence[tuple[str, Mapping[str, str]]], folder: Path
 ) -> SecretPlace | None:
-    """Find where ``read_secrets`` takes a secret from; None where nothing names it."""
+    """Return where ``read_secrets`` takes a secret from; None if nothing names it."""
     for label, values in sources:
         if values.get(name):
             return (

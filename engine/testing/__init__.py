@@ -1,3 +1,3 @@
 """Conformance kits: numbered promises of plugins, run by ``rexalgo plugin test`` and from pytest;
-``rexalgo.testing`` is the door.
+``rexalgo.testing`` is the public import.
 """

@@ -1,7 +1,7 @@
-"""The engine's own HTTP clients with faults put on top: an author needs no server that fails.
+"""The engine's own HTTP clients with injected faults: an author needs no server that fails.
 
-One fault concerns the next writing request (anything but GET and HEAD), or every reading one, or
-one reading one alone; what happened is counted, because a plugin that sends an order twice must be
+A fault concerns the next writing request (anything but GET and HEAD), every reading one, or one
+reading one alone. What happened is counted, because a plugin that sends an order twice must be
 caught. Requests are spaced by the adapter's own limits, as the engine's limiter does it.
 """
 
@@ -15,9 +15,9 @@ import trio
 
 from engine.transport import HttpClientFactory
 
-# Happens instead of the request; nothing reaches the exchange, and that is proven.
+# Occurs instead of the request; nothing reaches the exchange, and that is proven.
 BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
-# Happens to the answer; the exchange has seen the request.
+# Occurs to the answer; the exchange has seen the request.
 AFTER: Final = (
     "answer_dropped",
     "bad_gateway",
@@ -31,10 +31,10 @@ AFTER: Final = (
     "unavailable",
     "empty_object",
 )
-# Happens instead of a request before an order or after it (leverage, stop and target): what was
+# Occurs instead of a request before an order or after it (leverage, stop and target): what was
 # asked for is not done.
 LOST: Final = ("rate_limited", "bad_gateway_instead")
-# Happens to readings.
+# Occurs to readings.
 READING: Final = (
     "read_error",
     "read_500",
@@ -43,15 +43,14 @@ READING: Final = (
     "read_429",
     "read_nothing",
 )
-# Happens to the true answer of a reading: a text stands where each list stood.
+# Occurs to the true answer of a reading: each list is replaced by a text.
 WITHOUT_LISTS: Final = "read_without_lists"
-# Happens to the true answer of a reading: each list of objects begins with one whose values nobody
-# has ever seen.
+# Occurs to the true answer of a reading: each list of objects begins with one of unknown values.
 STRANGE_ROWS: Final = "read_strange_rows"
 
 
 class Clients(Protocol):
-    """Make HTTP clients and close them: the engine's own, or those that are answered from a file."""
+    """A factory of HTTP clients: the engine's own, or those that are answered from a file."""
 
     def __call__(
         self, base_url: str, headers: Mapping[str, str] | None = None
@@ -60,15 +59,15 @@ class Clients(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what was made."""
+        """Close every client."""
         ...
 
 
 @dataclass(slots=True)
 class Plan:
-    """Hold what is to happen, and count what did.
+    """The faults to inject, and counts of what happened.
 
-    ``write`` befalls the next writing request. ``read`` befalls every reading request, or with
+    ``write`` affects the next writing request. ``read`` affects every reading request, or with
     ``read_only_nth`` just that one of those that are sent from now on (1 is the next).
     ``strange_rows`` counts the rows that were put into true answers.
     """
@@ -85,19 +84,19 @@ class Plan:
     _next: float = field(default=0.0)
 
     def heal(self) -> None:
-        """Take every fault away."""
+        """Remove every fault."""
         self.write = self.read = self.read_only_nth = None
         self.slow_reads = False
 
     async def pace(self) -> None:
-        """Wait until the next request may go."""
+        """Wait until the next request may be sent."""
         now = trio.current_time()
         at = max(now, self._next)
         self._next = at + self.spacing_s
         await trio.sleep(at - now)
 
     def reading_fault(self) -> str | None:
-        """Return what befalls the reading request that is being sent now."""
+        """Return the fault of the reading request that is being sent now."""
         if self.read_only_nth is None:
             return self.read
         self.read_only_nth -= 1
@@ -105,7 +104,7 @@ class Plan:
 
 
 class FaultyHttp:
-    """Make HTTP clients like the engine's, with the faults of ``plan``."""
+    """A factory of HTTP clients like the engine's, with the faults of ``plan``."""
 
     def __init__(self, real: Clients | None = None) -> None:
         self.plan = Plan()
@@ -122,7 +121,7 @@ class FaultyHttp:
         return client
 
     async def aclose(self) -> None:
-        """Close what was made."""
+        """Close every client."""
         await self._real.aclose()
 
 

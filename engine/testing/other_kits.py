@@ -1,4 +1,4 @@
-"""The kits for signal sources and rate limiters: pure parts, so they need no server and no wait."""
+"""The kits for signal sources and rate limiters: pure parts, so they need no server and no waiting."""
 
 import json
 from collections.abc import Callable
@@ -18,8 +18,8 @@ LIMIT = RateLimit(10, 1.0, 10)
 
 @dataclass(frozen=True, slots=True)
 class SourceUnderTest:
-    """Hold a webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns
-    headers, ``body`` is a valid open.
+    """A webhook source and how its sender signs: ``sign(secret, body, at)`` returns headers,
+    ``body`` is a valid open.
     """
 
     source: WebhookSource
@@ -65,17 +65,19 @@ def _run(number: str, promise: str, check: Callable[[], None]) -> CaseResult:
     try:
         check()
     except CaseSkipped as skipped:
-        return CaseResult(number, promise, Verdict.SKIPPED, str(skipped))
+        return CaseResult(
+            number=number, promise=promise, verdict=Verdict.SKIPPED, detail=str(skipped)
+        )
     except CaseFailed as failed:
-        return CaseResult(number, promise, Verdict.FAIL, str(failed))
+        return CaseResult(number=number, promise=promise, verdict=Verdict.FAIL, detail=str(failed))
     except Exception as error:  # a plugin under test may raise anything; that is the finding
         return CaseResult(
-            number,
-            promise,
-            Verdict.FAIL,
-            f"expected the case to end, found {type(error).__name__}: {error}"[:300],
+            number=number,
+            promise=promise,
+            verdict=Verdict.FAIL,
+            detail=f"expected the case to end, found {type(error).__name__}: {error}"[:300],
         )
-    return CaseResult(number, promise, Verdict.PASS)
+    return CaseResult(number=number, promise=promise, verdict=Verdict.PASS)
 
 
 def _source(number: str, promise: str) -> Callable[[SourceCheck], SourceCheck]:

@@ -1,9 +1,9 @@
-"""Recorded answers: an exchange on paper, so that parsing is tried without a server, and the
+"""Recorded answers: an exchange on paper, so that parsing is tested without a server, and the
 recorder that writes the file.
 
 The file is JSON lines, one request and its answer each: ``{"method", "path", "query", "status",
-"body"}``. Request headers are never written, and every secret that the recorder was told is
-replaced by ``***`` wherever it stands.
+"body"}``. Request headers are never written, and every secret that the recorder knows is replaced
+by ``***`` wherever it occurs.
 """
 
 import json
@@ -21,12 +21,12 @@ _FIELDS: Final = ("method", "path", "query", "status", "body")
 
 
 class NotRecorded(RexAlgoError):
-    """Say that a request has no recorded answer: record it, or add a line to the file."""
+    """Raised when a request has no recorded answer: record it, or add a line to the file."""
 
 
 class RecordedAnswers:
-    """Make HTTP clients that are answered from a file: by method, path and query, in order; the
-    last answer is repeated.
+    """A factory of HTTP clients that are answered from a file: by method, path and query, in order;
+    the last answer is repeated.
 
     Raises InvalidValue for a line that is not such a record. A request without a record raises
     NotRecorded.
@@ -67,8 +67,8 @@ class RecordedAnswers:
 
 
 class RecordingClients:
-    """Make clients over ``inner`` and append each request and its answer to ``file``, without
-    ``secrets`` (0600).
+    """A factory of clients over ``inner`` that appends each request and its answer to ``file``,
+    without ``secrets`` (0600).
     """
 
     def __init__(self, inner: HttpClientFactory, file: Path | str, secrets: Iterable[str]) -> None:
@@ -80,13 +80,13 @@ class RecordingClients:
     def __call__(
         self, base_url: str, headers: Mapping[str, str] | None = None
     ) -> httpx.AsyncClient:
-        """Return a client whose answers are written down."""
+        """Return a client whose answers are recorded."""
         below = self._inner(base_url, headers)
         below.event_hooks["response"] = [*below.event_hooks["response"], self._write]
         return below
 
     async def aclose(self) -> None:
-        """Close what is below."""
+        """Close the inner factory."""
         await self._inner.aclose()
 
     async def _write(self, answer: httpx.Response) -> None:

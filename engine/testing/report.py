@@ -1,5 +1,5 @@
-"""What a kit found: one result for each numbered case, and what the plugin says it can do. Plain
-values, for terminals, files and tests.
+"""The findings of a kit: one result for each numbered case, and what the plugin says it can do.
+Plain values, for terminals, files and tests.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,10 +16,10 @@ class Verdict(Enum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
-    """Hold one case: its number, the promise it checks, for a failure what was expected and found,
-    and what to do about it.
+    """One case: its number, the promise it checks, for a failure what was expected and found, and
+    what to do about it.
     """
 
     number: str
@@ -31,7 +31,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class KitReport:
-    """Hold everything that a kit found about one plugin's object."""
+    """Everything that a kit found about one plugin's object."""
 
     kind: str
     name: str
@@ -45,7 +45,7 @@ class KitReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether no case failed and at least one was run."""
+        """Return whether no case failed and at least one was run."""
         return not self.failures and any(each.verdict is Verdict.PASS for each in self.results)
 
     def raise_failures(self) -> None:
@@ -62,11 +62,11 @@ class KitReport:
 
 
 class CaseFailed(Exception):
-    """Say that a promise was not kept: expected and found in one sentence."""
+    """Raised when a promise was not kept: expected and found in one sentence."""
 
 
 class CaseSkipped(Exception):
-    """Say why a case does not concern this plugin."""
+    """Raised when a case does not concern this plugin, with the reason."""
 
 
 def expect(holds: bool, detail: str) -> None:
@@ -76,8 +76,8 @@ def expect(holds: bool, detail: str) -> None:
 
 
 def told(error: BaseException, plugin: object) -> str:
-    """Tell what a plugin raised where nothing was to be raised, and the line of the plugin's own
-    code that it came from.
+    """Return what a plugin raised although nothing was to be raised, and the line of the plugin's
+    own code that it came from.
     """
     package = type(plugin).__module__.partition(".")[0]
     own = [
@@ -94,7 +94,7 @@ def told(error: BaseException, plugin: object) -> str:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those behind it."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

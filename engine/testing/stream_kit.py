@@ -1,7 +1,7 @@
 """The kit for stream sources: run over the kit's own candles, twice, and cancelled."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ RUN_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class StreamUnderTest:
-    """Hold a stream source and parameters that work."""
+    """A stream source and parameters that work."""
 
     source: StreamSource
     params: Mapping[str, object]
@@ -42,8 +42,8 @@ class _KitClock:
 
 @dataclass(slots=True)
 class _Context:
-    """Be a stream's context over the kit's candles; ``over`` is set when all of one contract were
-    taken.
+    """A stream's context over the kit's candles; ``over`` is set once all candles of one contract
+    were taken.
     """
 
     params: Mapping[str, object]
@@ -54,6 +54,11 @@ class _Context:
     emitted: list[SignalDraft] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
 
+    async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
+        """Return none: the kit's candles all come one by one."""
+        await trio.lowlevel.checkpoint()
+        return ()
+
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield the kit's candles, then wait for ever."""
         for each in kit_candles(symbol, interval_s):
@@ -63,14 +68,14 @@ class _Context:
         await trio.sleep_forever()
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Note the draft."""
+        """Record the draft."""
         await trio.lowlevel.checkpoint()
         self.emitted.append(draft)
         return SignalId(f"kit-{draft.dedupe_key}")
 
 
 def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
-    """Make a walk of closed candles with trends both ways, always the same."""
+    """Return a walk of closed candles with trends both ways, always the same."""
     dice, price, made = random.Random(f"{symbol} {interval_s}"), 65_000, []  # noqa: S311 - a market of the kit guards nothing
     for number in range(CANDLES):
         drift = 60 if number // 40 % 2 == 0 else -60
@@ -83,14 +88,14 @@ def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
         at = NOW - timedelta(seconds=interval_s * (CANDLES - number))
         made.append(
             Candle(
-                symbol,
-                interval_s,
-                at,
-                first,
-                top,
-                bottom,
-                last,
-                Quantity(Decimal(dice.randint(1, 50))),
+                symbol=symbol,
+                interval_s=interval_s,
+                opened_at=at,
+                open=first,
+                high=top,
+                low=bottom,
+                close=last,
+                volume=Quantity(Decimal(dice.randint(1, 50))),
             )
         )
     return made
@@ -203,5 +208,5 @@ async def check_stream_source(under_test: StreamUnderTest) -> KitReport:
                 Verdict.FAIL,
                 f"expected the case to end, found {type(error).__name__}: {error}"[:300],
             )
-        results.append(CaseResult(number, promise, verdict, detail))
+        results.append(CaseResult(number=number, promise=promise, verdict=verdict, detail=detail))
     return KitReport("stream source", under_test.source.name, tuple(results))

@@ -6,18 +6,19 @@ ConnectError, ConnectTimeout or PoolTimeout, and those three mean nothing else; 
 one total deadline; certificates are always verified. Not here: redirects, retries, proxies, cookies
 of our own, HTTP/2. From outside in: ``client`` (pool, factory), ``connection`` (one request over
 h11), ``wire`` (bytes over TCP or TLS), ``permit`` (one claim, one order request), ``peer_clock``
-(what time the other side thinks it is).
+(the other side's clock).
 """
 
 from engine.transport.client import HttpClientFactory, TrioTransport
 from engine.transport.peer_clock import PeerClock
-from engine.transport.permit import SendPermit, SendRefused, send_permit
+from engine.transport.permit import SendPermit, SendRefused, SendStopped, send_permit
 
 __all__ = [
     "HttpClientFactory",
     "PeerClock",
     "SendPermit",
     "SendRefused",
+    "SendStopped",
     "TrioTransport",
     "send_permit",
 ]

@@ -1,8 +1,8 @@
 """The pool of one account's connections behind the httpx API, and the factory that plugins get.
 
 Each transport owns at most three connections: one kept warm, two more while it is busy; a fourth
-request waits its turn. Idle connections are dropped when they are used next and are too old, or
-when the peer closed them; nothing runs in the background.
+request waits its turn. An idle connection is dropped at its next use if it is too old or the peer
+closed it; nothing runs in the background.
 """
 
 import ssl
@@ -24,8 +24,8 @@ BODY_BYTES_MAX = 1024 * 1024
 
 @cache
 def shared_tls() -> ssl.SSLContext:
-    """Return the process's one client context; making one costs some 29 ms. It ignores the
-    environment and verifies.
+    """Return the process's single TLS client context; making one costs about 29 ms. It ignores the
+    environment and verifies certificates.
     """
     context = httpx.create_ssl_context(trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
@@ -33,7 +33,7 @@ def shared_tls() -> ssl.SSLContext:
 
 
 class _Attempt:
-    """Remember how far one request came, so that a timeout can say so."""
+    """The progress of one request, so that a timeout can report it."""
 
     __slots__ = ("connection", "has_slot")
 
@@ -55,14 +55,13 @@ class _Attempt:
 
 
 class TrioTransport(httpx.AsyncBaseTransport):
-    """Send httpx requests for one account. Never writes a request twice; returns only whole
-    answers.
+    """An httpx transport for one account. Never writes a request twice; returns only whole answers.
 
     ``total_s`` bounds waiting, connecting, writing and reading together; a request's own timeout
     (``total`` in its timeout extension, else its read timeout) takes its place. ``tls`` must verify
-    certificates and host names. Raises ConnectError, ConnectTimeout or PoolTimeout exactly where no
-    byte was written, ReadTimeout, ReadError, WriteError or RemoteProtocolError (also for an answer
-    above ``body_bytes_max``, packed or unpacked) otherwise, SendRefused for a second order request.
+    certificates and host names. Raises ConnectError, ConnectTimeout or PoolTimeout exactly when no
+    byte was written; otherwise ReadTimeout, ReadError, WriteError or RemoteProtocolError (also for
+    an answer above ``body_bytes_max``, packed or unpacked); SendRefused for a second order request.
     """
 
     def __init__(
@@ -100,8 +99,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
         raise error
 
     async def warm(self, url: httpx.URL | str) -> None:
-        """Make sure that a live idle connection to this origin is there, or that all are busy at
-        work.
+        """Make sure that a live idle connection to this origin exists, or that all are busy.
 
         Raises httpx.ConnectError or httpx.ConnectTimeout. The engine calls it before it claims an
         order.
@@ -128,7 +126,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
             self._slots.release()
 
     async def aclose(self) -> None:
-        """Close every connection; a request in flight ends with an error that says how far it came."""
+        """Close every connection; a request in flight ends with an error that says how far it got."""
         self._closed = True
         for connection in (*self._idle, *self._busy):
             connection.close()
@@ -146,7 +144,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
         origin = Origin.of(request.url)
         body = (
             await request.aread()
-        )  # before the first byte: nothing may pause a half-written request but the kernel
+        )  # before the first byte: only the kernel may pause a half-written request
         await self._wait_slot()
         attempt.has_slot = True
         try:
@@ -200,7 +198,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
         return connection
 
     def _take_idle(self, origin: Origin) -> Connection | None:
-        """Take the freshest idle connection that is still good; nothing was written on it, so
+        """Return the freshest idle connection that is still good; nothing was written on it, so
         dropping a bad one is no retry.
         """
         for index in reversed(range(len(self._idle))):
@@ -225,10 +223,10 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
 
 class HttpClientFactory:
-    """Make httpx clients over this transport and remember them; the engine makes one factory per
+    """A factory of httpx clients over this transport, which it remembers; the engine makes one per
     account and closes it.
 
-    With ``peer_clock`` the answers to all of them measure it.
+    With a ``peer_clock``, every answer measures it.
     """
 
     def __init__(
@@ -254,7 +252,7 @@ class HttpClientFactory:
             base_url=base_url,
             headers=headers,
             transport=transport,
-            timeout=None,  # noqa: S113 - the transport's total deadline stands in its place
+            timeout=None,  # noqa: S113 - the transport's total deadline replaces it
             follow_redirects=False,
             trust_env=False,
         )

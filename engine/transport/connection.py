@@ -1,13 +1,14 @@
 """One connection to one origin: one request at a time over h11, written at most once, its answer
 read whole.
 
-The errors say how far it came. ConnectError: no byte was accepted by the kernel. Everything else
+The errors say how far it got. ConnectError: the kernel accepted no byte. Everything else
 (WriteError, ReadError, RemoteProtocolError) may have reached the peer, and nothing here writes it
 again. After any error the connection is to be closed.
 """
 
 import ssl
 from dataclasses import dataclass
+from typing import Any
 
 import h11
 import httpx
@@ -23,7 +24,7 @@ _FREE_METHODS = frozenset(("GET", "HEAD"))
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Name a peer: ``scheme`` is http or https."""
+    """A peer; ``scheme`` is http or https."""
 
     scheme: str
     host: str
@@ -31,7 +32,7 @@ class Origin:
 
     @staticmethod
     def of(url: httpx.URL) -> "Origin":
-        """Read the origin of an absolute address; raises httpx.ConnectError for anything but http
+        """Return the origin of an absolute address; raises httpx.ConnectError for anything but http
         and https.
         """
         default = {"http": 80, "https": 443}.get(url.scheme)
@@ -48,7 +49,9 @@ class Origin:
 
 
 class Connection:
-    """Carry requests to one origin, one after another. ``idle_since`` is on trio's clock."""
+    """A connection that carries requests to one origin, one after another. ``idle_since`` is on
+    trio's clock.
+    """
 
     __slots__ = ("_h11", "_wire", "idle_since", "origin")
 
@@ -60,11 +63,11 @@ class Connection:
 
     @property
     def wrote(self) -> bool:
-        """Tell whether any byte of the present request was accepted by the kernel."""
+        """Return whether the kernel accepted any byte of the current request."""
         return self._wire.wrote
 
     def is_quiet(self) -> bool:
-        """Tell, without waiting, whether an idle peer neither closed nor said anything unasked."""
+        """Return, without waiting, whether an idle peer neither closed nor sent anything unasked."""
         return self._wire.is_quiet()
 
     def close(self) -> None:
@@ -72,10 +75,14 @@ class Connection:
         self._wire.close()
 
     async def exchange(
-        self, request: httpx.Request, body: bytes, permit: SendPermit | None, body_bytes_max: int
+        self,
+        request: httpx.Request,
+        body: bytes,
+        permit: SendPermit[Any] | None,
+        body_bytes_max: int,
     ) -> httpx.Response:
         """Write one request and read its whole answer; the permit is taken just before the first
-        byte unless it is GET or HEAD.
+        byte unless the method is GET or HEAD.
         """
         data = self._encode(request, body)
         await self._write(data, None if request.method in _FREE_METHODS else permit, request)
@@ -92,9 +99,7 @@ class Connection:
             ) from error
 
     def finish(self) -> bool:
-        """Make ready for the next request; return False where the connection must be closed
-        instead.
-        """
+        """Prepare for the next request; return False if the connection must be closed instead."""
         if (
             self._h11.our_state is not h11.DONE
             or self._h11.their_state is not h11.DONE
@@ -117,14 +122,16 @@ class Connection:
             end = self._h11.send(h11.EndOfMessage())
         except (
             h11.LocalProtocolError
-        ):  # its words quote the header, and that may be the one with the key
+        ):  # its text quotes the header, which may be the one with the key
             raise httpx.ConnectError(
                 "this request is not valid HTTP (a header or the target); nothing was sent",
                 request=request,
             ) from None
         return (head or b"") + (data or b"") + (end or b"")
 
-    async def _write(self, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
+    async def _write(
+        self, data: bytes, permit: SendPermit[Any] | None, request: httpx.Request
+    ) -> None:
         if permit is not None:
             permit.take()  # no await from here to the first byte
         try:
@@ -174,7 +181,7 @@ class Connection:
             raise httpx.RemoteProtocolError(
                 f"{self.origin} sent {error}", request=request
             ) from error
-        headers.pop("content-encoding", None)  # undone here, within the bound
+        headers.pop("content-encoding", None)  # decoded here, within the bound
         return httpx.Response(
             head.status_code, headers=headers, stream=httpx.ByteStream(plain), extensions=extensions
         )

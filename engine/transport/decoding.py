@@ -1,4 +1,4 @@
-"""Undo a content encoding within a bound: 1 MiB of gzip can stand for a gigabyte, and httpx would
+"""Decode a content encoding within a bound: 1 MiB of gzip can stand for a gigabyte, and httpx would
 unpack all of it at once.
 """
 
@@ -9,11 +9,11 @@ _GZIP_OR_ZLIB = 47  # window bits: the largest window, and the header says which
 
 
 class Undecodable(ValueError):
-    """Say that a body is not what its encoding promises, or is larger than the bound."""
+    """Raised when a body is not what its encoding promises, or exceeds the bound."""
 
 
 def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """Return the plain body; raises Undecodable for another encoding than gzip or deflate, a cut
+    """Return the plain body; raises Undecodable for an encoding other than gzip or deflate, a cut
     body, and one above ``bytes_max``.
     """
     name = encoding.strip().lower()
@@ -23,7 +23,7 @@ def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
         raise Undecodable("an encoding that was not asked for")
     decoder = zlib.decompressobj(
         _GZIP_OR_ZLIB if name != "deflate" or body[0] & 0x0F == 8 else -zlib.MAX_WBITS
-    )  # some send it bare
+    )  # some send it raw
     try:
         plain = decoder.decompress(body, bytes_max + 1)
     except zlib.error:

@@ -1,8 +1,8 @@
-"""How far a peer's clock is from ours, measured from the ``Date`` of its answers.
+"""The offset of a peer's clock from ours, measured from the ``Date`` of its answers.
 
-A ``Date`` is a whole second, written somewhere between our request and its answer. Half a second
-later than it says, compared with the middle of that time, it is wrong by half a second and half the
-round trip at most: an answer that took longer than a second is left out.
+A ``Date`` is a whole second, written between our request and its answer. It is read as half a
+second later and compared with the middle of that time; the error is at most half a second plus half
+the round trip. An answer that took longer than a second is ignored.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ ROUND_TRIP_MAX = timedelta(seconds=1)
 
 
 class PeerClock:
-    """Remember the newest measurement. ``now`` tells our own time, UTC."""
+    """The newest measurement of a peer's clock. ``now`` returns our own time, UTC."""
 
     __slots__ = ("now", "offset_s")
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
         self.offset_s: float | None = None
-        """What must be added to our time to get the peer's, in seconds, right to a second; None
-        until an answer told.
+        """The seconds to add to our time to get the peer's, accurate to a second; None until an
+        answer was measured.
         """
 
     def note(self, date: str | None, sent: datetime) -> None:
-        """Measure with an answer that is being read now; one without a usable date, or that took
-        long, changes nothing.
+        """Measure with an answer that is being read now; one that has no usable date, or took long,
+        changes nothing.
         """
         received = self.now()
         told = _read(date)

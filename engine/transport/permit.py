@@ -1,5 +1,5 @@
-"""One claim permits one order request: the engine's last line, carried to the moment before the
-first byte.
+"""One claim permits one order request: the engine's last check, made at the moment before the first
+byte.
 
 While a permit is set, the first request that is neither GET nor HEAD takes it immediately before
 its first byte, with no await in between; any further one is refused before anything is written.
@@ -8,37 +8,47 @@ Without a permit, requests are not limited.
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
 
 from engine.domain.errors import RexAlgoError
 
 
 class SendRefused(RexAlgoError):
-    """Say that a second order request was tried under one claim: nothing of it was written; correct
-    the adapter.
+    """Raised when a second order request was tried under one claim: nothing of it was written;
+    correct the adapter.
     """
 
 
-class SendPermit:
-    """Permit one order request. ``check`` runs right before its first byte and raises to stop it,
-    ``written`` once after its last.
+class SendStopped(RexAlgoError):
+    """Raised when the last line stopped an order: nothing of it was written. The permit keeps why."""
 
-    Both are synchronous. ``taken`` is True from the moment ``check`` passed: while it is False,
-    nothing left. A permit whose check raised is used up and stays not taken. ``done_writing`` is
-    True once the request was handed to the kernel or failed.
+
+Stop = TypeVar("Stop")
+
+
+class SendPermit(Generic[Stop]):
+    """A permit for one order request. ``last_line`` is asked right before its first byte and answers what
+    stops it, None to let it go; ``written`` runs once after its last.
+
+    Both are synchronous. ``taken`` is True from the moment the last line let it go: while it is
+    False, nothing left. A permit that was stopped, or whose last line raised, is used up and stays
+    not taken; ``stopped_by`` is the answer. ``done_writing`` is True once the request was handed to
+    the kernel or failed.
     """
 
-    __slots__ = ("_check", "_used", "_written", "done_writing", "taken")
+    __slots__ = ("_last_line", "_used", "_written", "done_writing", "stopped_by", "taken")
 
-    def __init__(self, check: Callable[[], None], written: Callable[[], None]) -> None:
-        self._check = check
+    def __init__(self, last_line: Callable[[], Stop | None], written: Callable[[], None]) -> None:
+        self._last_line = last_line
         self._written = written
         self._used = False
+        self.stopped_by: Stop | None = None
         self.taken = False
         self.done_writing = False
 
     def take(self) -> None:
-        """Use the permit up; write without an await after this. Raises SendRefused the second time,
-        and whatever ``check`` raises.
+        """Use the permit; write without an await after this. Raises SendRefused the second time,
+        SendStopped if the last line stops it, and whatever the last line raises.
         """
         if self._used:
             raise SendRefused(
@@ -46,17 +56,21 @@ class SendPermit:
                 "was sent; correct the adapter"
             )
         self._used = True
-        self._check()
+        self.stopped_by = self._last_line()
+        if self.stopped_by is not None:
+            raise SendStopped("the last line stopped this order: nothing of it was sent")
         self.taken = True
 
     def mark_written(self) -> None:
-        """Say that writing has ended, well or badly; calls ``written`` the first time only."""
+        """Record that writing has ended, successfully or not; calls ``written`` the first time
+        only.
+        """
         if not self.done_writing:
             self.done_writing = True
             self._written()
 
 
-send_permit: ContextVar[SendPermit | None] = ContextVar("send_permit", default=None)
-"""The permit of the order being placed in this task and its children; None where requests are not
+send_permit: ContextVar[SendPermit[Any] | None] = ContextVar("send_permit", default=None)
+"""The permit of the order being placed in this task and its children; None if requests are not
 limited.
 """

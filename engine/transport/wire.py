@@ -17,7 +17,7 @@ RECEIVE_BYTES = 64 * 1024
 
 
 class _Tls:
-    """Translate between plain bytes and TLS records in memory."""
+    """A translator between plain bytes and TLS records in memory."""
 
     __slots__ = ("_incoming", "_object", "_outgoing")
 
@@ -26,7 +26,7 @@ class _Tls:
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def shake_hands(self) -> bool:
-        """Take the handshake one step further; return whether it is done."""
+        """Advance the handshake by one step; return whether it is done."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
@@ -34,14 +34,14 @@ class _Tls:
         return True
 
     def feed(self, records: bytes) -> None:
-        """Take in what the peer sent; empty means that it closed."""
+        """Feed in what the peer sent; empty means that it closed."""
         if records:
             self._incoming.write(records)
         else:
             self._incoming.write_eof()
 
     def seal(self, data: bytes) -> bytes:
-        """Return the records that carry ``data``, after anything TLS itself wants to say."""
+        """Return the records that carry ``data``, after any records of TLS itself."""
         view = memoryview(data)
         while view:
             view = view[self._object.write(view) :]
@@ -58,8 +58,8 @@ class _Tls:
 
 
 class Wire:
-    """Hold one connected socket. Failures are OSError (TLS failures are too) or
-    trio.ClosedResourceError after ``close``.
+    """One connected socket. Failures are OSError (TLS failures are too) or trio.ClosedResourceError
+    after ``close``.
 
     ``wrote`` is True once the kernel accepted a byte since it was last set to False.
     """
@@ -85,7 +85,7 @@ class Wire:
         return plain
 
     async def shake_hands(self) -> None:
-        """Do the TLS handshake, certificate included; nothing to do on plain TCP."""
+        """Do the TLS handshake, including the certificate check; does nothing on plain TCP."""
         if self._tls is None:
             return
         done = False
@@ -93,12 +93,12 @@ class Wire:
             try:
                 done = self._tls.shake_hands()
             finally:
-                await self._send_raw(self._tls.seal(b""))  # an alert, too, should reach the peer
+                await self._send_raw(self._tls.seal(b""))  # a TLS alert, too, should reach the peer
             if not done:
                 self._tls.feed(await self._receive_raw())
 
     def is_quiet(self) -> bool:
-        """Tell, without waiting, whether an idle peer neither closed nor said anything unasked."""
+        """Return, without waiting, whether an idle peer neither closed nor sent anything unasked."""
         try:
             raw = self._socket.recv(RECEIVE_BYTES)
             if self._tls is None or not raw:
@@ -111,7 +111,7 @@ class Wire:
             return False
 
     def close(self) -> None:
-        """Close at once; a task that waits here gets trio.ClosedResourceError."""
+        """Close at once; a waiting task gets trio.ClosedResourceError."""
         if self._socket.fileno() != -1:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
@@ -137,7 +137,7 @@ class Wire:
 
 
 async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
-    """Connect, over TLS where a context is given. Raises OSError (DNS, TCP, TLS, certificate) or
+    """Connect, over TLS if a context is given. Raises OSError (DNS, TCP, TLS, certificate) or
     UnicodeError (no host name).
     """
     stream = await trio.open_tcp_stream(host, port)  # sets TCP_NODELAY

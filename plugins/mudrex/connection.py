@@ -156,16 +156,16 @@ class MudrexConnection:
                 "the exchange accepted the order, but its answer cannot be read"
             ) from None
         return OrderReport(
-            identifier,
-            order.client_order_id,
-            order.symbol,
-            order.side,
-            order.quantity,
-            OrderStatus.OPEN,
-            Quantity(Decimal(0)),
-            None,
-            None,
-            sent,
+            exchange_order_id=identifier,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            status=OrderStatus.OPEN,
+            filled_quantity=Quantity(Decimal(0)),
+            average_price=None,
+            fee=None,
+            created_at=sent,
         )
 
     # Exits
@@ -254,11 +254,11 @@ class MudrexConnection:
         )
         resting = rows.orders(await self._readings.whole(ORDERS))
         return AccountReport(
-            parsing.balance(funds),
-            positions.values,
-            resting.values,
-            as_of,
-            positions.unreadable + resting.unreadable,
+            balance=parsing.balance(funds),
+            positions=positions.values,
+            open_orders=resting.values,
+            as_of=as_of,
+            unreadable=positions.unreadable + resting.unreadable,
         )
 
     def _position(self, row: parsing.Row) -> Position:

@@ -9,7 +9,6 @@ under an open claim.
 """
 
 import json
-import os
 from pathlib import Path
 
 import httpx
@@ -20,7 +19,7 @@ from plugins.mudrex.limits import HISTORY_ROWS
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi
 from plugins.mudrex.shared import get
-from rexalgo import AccountId
+from rexalgo import AccountId, replace_file
 
 FILE_NAME = "entry-api.json"
 THERE = frozenset({200, 400, 405})
@@ -43,17 +42,7 @@ class Choices:
     def keep(self, account: AccountId, chosen: EntryApi) -> None:
         """Store a choice durably, before its first use."""
         self._kept[account] = chosen.value
-        beside = self._file.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(self._kept))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._file)
-        folder = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # without it a crash can restore the name of the old file
-        finally:
-            os.close(folder)
+        replace_file(self._file, json.dumps(self._kept))
 
 
 async def choose(

@@ -80,16 +80,16 @@ class ExitProof:
         if self._held is None or not self._quantity == self._held == closed.quantity:
             return None
         return OrderReport(
-            closed.order_id,
-            None,
-            closed.symbol,
-            self._order.side,
-            closed.quantity,
-            OrderStatus.FILLED,
-            closed.quantity,
-            closed.exit_price,
-            None,
-            closed.closed_at,
+            exchange_order_id=closed.order_id,
+            client_order_id=None,
+            symbol=closed.symbol,
+            side=self._order.side,
+            quantity=closed.quantity,
+            status=OrderStatus.FILLED,
+            filled_quantity=closed.quantity,
+            average_price=closed.exit_price,
+            fee=None,
+            created_at=closed.closed_at,
             reduce_only=True,
             position_id=closed.position_id,
         )

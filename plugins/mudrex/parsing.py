@@ -136,14 +136,14 @@ def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
         first, high, low, last = (Price(each) for each in numbers[1:5])
         read.append(
             Candle(
-                symbol,
-                interval_s,
-                opened,
-                first,
-                high,
-                low,
-                last,
-                numbers[5] if len(numbers) > 5 else ZERO,
+                symbol=symbol,
+                interval_s=interval_s,
+                opened_at=opened,
+                open=first,
+                high=high,
+                low=low,
+                close=last,
+                volume=numbers[5] if len(numbers) > 5 else ZERO,
             )
         )
     return sorted(read, key=lambda each: each.opened_at)

@@ -307,19 +307,19 @@ def position(row: Row, mark: Price | None) -> Position:
     sign = 1 if side is PositionSide.LONG else -1
     liquidation = number(row, "liquidation_price", ZERO)
     return Position(
-        parse_symbol(row["symbol"]),
-        side,
-        quantity,
-        entry,
-        shown,
-        Ratio(_positive(row, "leverage")),
-        Money(number(row, "initial_margin")),
-        Money((shown - entry) * quantity * sign),
-        Price(liquidation) if liquidation > 0 else None,
-        _price_of(leg(row, "stoploss")),
-        _price_of(leg(row, "takeprofit")),
-        _id(row, "position_id" if row.get("position_id") else "id"),
-        time_of(row, "created_at"),
+        symbol=parse_symbol(row["symbol"]),
+        side=side,
+        quantity=quantity,
+        entry_price=entry,
+        mark_price=shown,
+        leverage=Ratio(_positive(row, "leverage")),
+        margin=Money(number(row, "initial_margin")),
+        unrealised_profit=Money((shown - entry) * quantity * sign),
+        liquidation_price=Price(liquidation) if liquidation > 0 else None,
+        stop_loss=_price_of(leg(row, "stoploss")),
+        take_profit=_price_of(leg(row, "takeprofit")),
+        id=_id(row, "position_id" if row.get("position_id") else "id"),
+        opened_at=time_of(row, "created_at"),
     )
 
 
@@ -361,14 +361,14 @@ def fee(row: Row) -> FeeReport:
     amount = -stated if kind is FeeKind.REBATE else stated if currency == "USDT" else stated + tax
     is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
     return FeeReport(
-        _id(row),
-        parse_symbol(row["symbol"]),
-        kind,
-        Money(amount),
-        Money(tax),
-        currency,
-        moment(row["created_at"]),
-        SIDES.get(by) if is_trade else None,
-        Money(traded) if is_trade and traded > 0 else None,
-        CLOSED_BY.get(by),
+        id=_id(row),
+        symbol=parse_symbol(row["symbol"]),
+        kind=kind,
+        amount=Money(amount),
+        tax=Money(tax),
+        currency=currency,
+        at=moment(row["created_at"]),
+        side=SIDES.get(by) if is_trade else None,
+        traded=Money(traded) if is_trade and traded > 0 else None,
+        closed_by=CLOSED_BY.get(by),
     )

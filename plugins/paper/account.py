@@ -212,10 +212,17 @@ def _execute(account: Account, order: Order, fill: Fill, at: datetime) -> None:
     if position is not None and position.side is not side:
         order.position_id, order.closes = position.id, True
         rest -= _close(
-            account, order, position, min(fill.quantity, position.quantity), fill.price, at
+            account,
+            order=order,
+            position=position,
+            part=min(fill.quantity, position.quantity),
+            price=fill.price,
+            at=at,
         )
     if rest:
-        _grow(account, order.placed, side, Quantity(rest), fill.price, at)
+        _grow(
+            account, order=order.placed, side=side, quantity=Quantity(rest), price=fill.price, at=at
+        )
         order.position_id = order.position_id or account.positions[order.placed.symbol].id
     account.wallet = Money(account.wallet - fill.fee)
     account.fees = Money(account.fees + fill.fee)
@@ -279,17 +286,17 @@ def _grow(
     position = account.positions.get(order.symbol)
     if position is None:
         account.positions[order.symbol] = OpenPosition(
-            side,
-            quantity,
-            cost,
-            margin,
-            order.leverage,
-            order.stop_loss,
-            order.take_profit,
-            order.order_id,
-            at,
-            quantity,
-            cost,
+            side=side,
+            quantity=quantity,
+            cost=cost,
+            margin=margin,
+            leverage=order.leverage,
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            id=order.order_id,
+            opened_at=at,
+            entered=quantity,
+            paid=cost,
         )
         return
     position.entered += quantity

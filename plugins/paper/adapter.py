@@ -126,7 +126,13 @@ class PaperAdapter:
         except BaseException:
             self._give_back(context.data_dir)
             raise
-        return PaperConnection(login, account_key(text), venue, settings, self._release_of(context))
+        return PaperConnection(
+            login,
+            key=account_key(text),
+            venue=venue,
+            settings=settings,
+            release=self._release_of(context),
+        )
 
     def _release_of(self, context: ExchangeContext) -> Callable[[], None]:
         return partial(self._give_back, context.data_dir)

@@ -45,7 +45,7 @@ class AccountOpened:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced:
     """The event that accepts an order. ``fill`` is None while it rests; ``client_order_id`` is None
     for the venue's own orders.
@@ -165,7 +165,13 @@ def read_event(record: Mapping[str, object]) -> Event:
             )
         case "protection":
             stop, target = _price(record["stop_loss"]), _price(record["take_profit"])
-            return ProtectionSet(account, Symbol(str(record["symbol"])), stop, target, at)
+            return ProtectionSet(
+                account=account,
+                symbol=Symbol(str(record["symbol"])),
+                stop_loss=stop,
+                take_profit=target,
+                at=at,
+            )
         case _:
             raise ValueError(
                 "expected a record of kind account, order, fill, cancel or protection, found "

@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from plugins.paper.events import Record
-from rexalgo import RexAlgoError
+from rexalgo import RexAlgoError, sync_folder
 
 HEADER: Final[Record] = {"kind": "journal", "version": 1}
 _MARK: Final = b',"sum":"'
@@ -79,7 +79,7 @@ class Journal:
             journal._cut()
             if not records:
                 journal._write(write_line(HEADER))
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except BaseException:
             os.close(descriptor)
             raise
@@ -220,11 +220,3 @@ def _write_all(descriptor: int, data: bytes, at: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, at)
         view, at = view[written:], at + written
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -103,9 +103,9 @@ def decide_order(
     )
     limit = order.limit_price
     if limit is not None and (price > limit if order.side is OrderSide.BUY else price < limit):
-        return _rest(account, placed, limit, instrument, terms)
+        return _rest(account, placed=placed, limit=limit, instrument=instrument, terms=terms)
     paid = price if limit is not None else _slipped(price, order.side, instrument, terms)
-    return _take(account, placed, paid, instrument, terms)
+    return _take(account, placed=placed, price=paid, instrument=instrument, terms=terms)
 
 
 def decide_protection(
@@ -139,7 +139,13 @@ def decide_protection(
             raise Rejected(
                 f"{name} {plain(level)} would trigger at once at {plain(price)} ({wanted.symbol})"
             )
-    return ProtectionSet(account.key, wanted.symbol, wanted.stop_loss, wanted.take_profit, now)
+    return ProtectionSet(
+        account=account.key,
+        symbol=wanted.symbol,
+        stop_loss=wanted.stop_loss,
+        take_profit=wanted.take_profit,
+        at=now,
+    )
 
 
 def closes_all(account: Account, order: OrderIntent) -> bool:
@@ -220,13 +226,15 @@ def _take(
         quantity = _reducible(account, placed)
         _check_minimum(
             placed,
-            quantity,
-            price,
-            instrument,
-            quantity == account.positions[placed.symbol].quantity,
+            quantity=quantity,
+            price=price,
+            instrument=instrument,
+            closes_all=quantity == account.positions[placed.symbol].quantity,
         )
         return replace(placed, fill=Fill(quantity, price, terms.fee(notional(price, quantity))))
-    _check_minimum(placed, placed.quantity, price, instrument, False)
+    _check_minimum(
+        placed, quantity=placed.quantity, price=price, instrument=instrument, closes_all=False
+    )
     _check_protection(placed, price)
     fee = terms.fee(notional(price, placed.quantity))
     _check_balance(account, placed, price, fee)
@@ -240,13 +248,15 @@ def _rest(
         quantity = _reducible(account, placed)
         _check_minimum(
             placed,
-            quantity,
-            limit,
-            instrument,
-            quantity == account.positions[placed.symbol].quantity,
+            quantity=quantity,
+            price=limit,
+            instrument=instrument,
+            closes_all=quantity == account.positions[placed.symbol].quantity,
         )
         return placed
-    _check_minimum(placed, placed.quantity, limit, instrument, False)
+    _check_minimum(
+        placed, quantity=placed.quantity, price=limit, instrument=instrument, closes_all=False
+    )
     _check_protection(placed, limit)
     fee = terms.fee(notional(limit, placed.quantity))
     reserve = Money(initial_margin(limit, placed.quantity, placed.leverage) + fee)
@@ -351,10 +361,10 @@ def next_trigger(
         low, high = _levels(account, symbol)
         second = _first_crossing(
             prices,
-            symbol,
-            low,
-            high,
-            range(first, (last if earliest is None else earliest[0] - 1) + 1),
+            symbol=symbol,
+            low=low,
+            high=high,
+            seconds=range(first, (last if earliest is None else earliest[0] - 1) + 1),
         )
         if second is not None:
             earliest = (second, symbol)
@@ -363,11 +373,11 @@ def next_trigger(
     second, symbol = earliest
     return _triggered(
         account,
-        symbol,
-        prices.price(symbol, second),
-        datetime.fromtimestamp(second, UTC),
-        order_id,
-        terms,
+        symbol=symbol,
+        price=prices.price(symbol, second),
+        at=datetime.fromtimestamp(second, UTC),
+        order_id=order_id,
+        terms=terms,
     )
 
 
@@ -452,7 +462,15 @@ def _triggered(
     """
     position = account.positions.get(symbol)
     if position is not None:
-        forced = _forced(account.key, symbol, position, price, at, order_id, terms)
+        forced = _forced(
+            account.key,
+            symbol=symbol,
+            position=position,
+            price=price,
+            at=at,
+            order_id=order_id,
+            terms=terms,
+        )
         if forced is not None:
             return forced
     for order in _resting_on(account, symbol):

@@ -41,7 +41,7 @@ BALANCE_MAX = Decimal(10**12)
 _FLUSHES = ("thread", "inline")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
     """The settings of the plugin. Its README.md describes each."""
 

@@ -92,7 +92,7 @@ class Venue:
             raise JournalDamaged(
                 f"{folder / JOURNAL_NAME} holds a record that this version cannot read: {error!r}"
             ) from error
-        return Venue(journal, accounts, prices, clock, settings)
+        return Venue(journal, accounts=accounts, prices=prices, clock=clock, settings=settings)
 
     def close(self) -> None:
         """Close the journal. No call may be in progress."""
@@ -214,7 +214,13 @@ class Venue:
         account, now = self.accounts[key], self.clock.now()
         if account.positions or account.resting:
             while (
-                event := next_trigger(account, self.prices, now, self._order_id(), self._terms)
+                event := next_trigger(
+                    account,
+                    prices=self.prices,
+                    now=now,
+                    order_id=self._order_id(),
+                    terms=self._terms,
+                )
             ) is not None:
                 if isinstance(event, OrderPlaced):
                     self._orders_made += 1
@@ -229,7 +235,14 @@ class Venue:
         check_contract(intent, closes_all=closes_all(account, intent))
         now = self.clock.now()
         price = self.prices.price(intent.symbol, second_of(now))
-        event = decide_order(account, intent, price, self._order_id(), now, self._terms)
+        event = decide_order(
+            account,
+            order=intent,
+            price=price,
+            order_id=self._order_id(),
+            now=now,
+            terms=self._terms,
+        )
         self._orders_made += 1
         await self._record_order(account, event)
         return account.orders[event.order_id]

@@ -65,7 +65,7 @@ EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _SIDE_EXPECTED: Final = "LONG or SHORT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """The request of an alert. The facts at the end are those of ``AlertFacts``."""
 
@@ -94,13 +94,14 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
     fields.refuse_lookalikes()
     if word.verb in (Verb.CANCEL, Verb.PROTECT):
         return Meaning(
-            Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION, word.side
+            action=Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION,
+            side=word.side,
         )
     if word.verb is Verb.REDUCE:
         return _reduced(fields, word, after, before)
     if reduces:
         return _only_reduced(fields, word, after, before)
-    meaning = _entered(fields, word, after, before, turns)
+    meaning = _entered(fields, word=word, after=after, before=before, turns=turns)
     if meaning.action.is_entry:
         closing = None if after is not None else fields.what_closes()
         if closing is not None:
@@ -134,7 +135,10 @@ def _flat(fields: Fields) -> Meaning:
     ordered = word.side if word.verb is Verb.ORDER else None
     seems_from = None if ordered is None else ordered.opposite
     return Meaning(
-        Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from
+        action=Action.CLOSE,
+        side=side,
+        came_from=side or _came_from(fields, ordered),
+        seems_from=seems_from,
     )
 
 
@@ -157,10 +161,13 @@ def _closed(fields: Fields, word: Word) -> Meaning:
     if after is not None and word.side in (None, after.side):
         part = _part(after, before)
         if part is not None:
-            return Meaning(Action.REDUCE, after.side, part)
+            return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
     came_from = word.side or (None if before is None else before.side)
     return Meaning(
-        Action.CLOSE, word.side, came_from=came_from, is_bare=word.side is None and after is None
+        action=Action.CLOSE,
+        side=word.side,
+        came_from=came_from,
+        is_bare=word.side is None and after is None,
     )
 
 
@@ -189,7 +196,11 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
         None,
     )
     if fraction is not None:
-        return Meaning(Action.REDUCE, word.side, parse_fraction(fraction.text, fraction.shown))
+        return Meaning(
+            action=Action.REDUCE,
+            side=word.side,
+            fraction=parse_fraction(fraction.text, fraction.shown),
+        )
     part = None if after is None else _part(after, before)
     if part is None or after is None:
         raise InvalidValue(
@@ -197,7 +208,7 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
             "which part to close: size.fraction, or position, size_before and size_after",
             None,
         )
-    return Meaning(Action.REDUCE, after.side, part)
+    return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
 
 
 def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
@@ -211,8 +222,8 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
         )
     part = None if after is None else _part(after, before)
     if part is not None and after is not None:
-        return Meaning(Action.REDUCE, after.side, part)
-    return Meaning(Action.CLOSE, side_held, came_from=side_held)
+        return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
+    return Meaning(action=Action.CLOSE, side=side_held, came_from=side_held)
 
 
 def _bare_exit(closing: Field, word: Word) -> Meaning:
@@ -231,7 +242,7 @@ def _bare_exit(closing: Field, word: Word) -> Meaning:
         raise InvalidValue(
             closing.shown if closing.shown != "body" else "action", expected, closing.text
         )
-    return Meaning(Action.CLOSE, side_held or of_side, came_from=side_held or of_side)
+    return Meaning(action=Action.CLOSE, side=side_held or of_side, came_from=side_held or of_side)
 
 
 # What enters
@@ -248,8 +259,8 @@ def _entered(
     if after is None:
         return _untold(word, side, before, turns)
     if after.side is not side:
-        return _part_closed(fields, word, side, after, before)
-    return Meaning(_entry(word.verb, side, before), side)
+        return _part_closed(fields, word=word, side=side, after=after, before=before)
+    return Meaning(action=_entry(word.verb, side, before), side=side)
 
 
 def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
@@ -266,18 +277,18 @@ def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -
     """Read an order that does not tell the position after it."""
     by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD, Verb.REVERSE: Action.REVERSE}
     if word.verb in by_verb:
-        return Meaning(by_verb[word.verb], side)
+        return Meaning(action=by_verb[word.verb], side=side)
     if before is not None and before.side in (None, side):
-        return Meaning(_entry(word.verb, side, before), side)
+        return Meaning(action=_entry(word.verb, side, before), side=side)
     if turns:
-        return Meaning(Action.REVERSE, side, is_bare=True)
+        return Meaning(action=Action.REVERSE, side=side, is_bare=True)
     if word == Word(Verb.ORDER, SHORT):
-        return Meaning(Action.CLOSE, LONG, came_from=LONG, is_bare=before is None)
+        return Meaning(action=Action.CLOSE, side=LONG, came_from=LONG, is_bare=before is None)
     if before is not None and word.verb is Verb.ORDER:
-        return Meaning(Action.CLOSE, side.opposite, came_from=side.opposite)
+        return Meaning(action=Action.CLOSE, side=side.opposite, came_from=side.opposite)
     if before is not None:
-        return Meaning(Action.REVERSE, side)
-    return Meaning(Action.OPEN, side, is_bare=word.verb is Verb.ORDER)
+        return Meaning(action=Action.REVERSE, side=side)
+    return Meaning(action=Action.OPEN, side=side, is_bare=word.verb is Verb.ORDER)
 
 
 def _part_closed(
@@ -291,7 +302,7 @@ def _part_closed(
             "size_after, or contracts"
         )
         raise InvalidValue(_where_told(fields), expected)
-    return Meaning(Action.REDUCE, after.side, part)
+    return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
 
 
 def _where_told(fields: Fields) -> str:

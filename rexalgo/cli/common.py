@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import (
+    InUse,
+    InvalidValue,
+    NothingThere,
+    RexAlgoError,
+    UnusableFile,
+)
 from engine.plugin.host import PluginError
 from engine.settings.config import FILE_NAME, Config, ConfigErrors, load_config
 
@@ -38,10 +44,6 @@ class CliError(click.ClickException):
         return int(self.code)
 
 
-_CODES = {"ProvisionErrors": Exit.USAGE, "NothingThere": Exit.NOTHING, "FolderLocked": Exit.REFUSED}
-"""Keyed by class name, so that `rexalgo init` and --help do not import the engine's actors."""
-
-
 def as_click_error(error: Exception) -> CliError | None:
     """Return an expected error as a message with an exit code, or None for any other error."""
     match error:
@@ -49,10 +51,14 @@ def as_click_error(error: Exception) -> CliError | None:
             return CliError(
                 f"{len(error.errors)} problem(s) in the configuration\n{error}", Exit.USAGE
             )
-        case PluginError() | InvalidValue():
+        case PluginError() | InvalidValue() | UnusableFile():
             return CliError(str(error), Exit.USAGE)
+        case NothingThere():
+            return CliError(str(error), Exit.NOTHING)
+        case InUse():
+            return CliError(str(error), Exit.REFUSED)
         case RexAlgoError():
-            return CliError(str(error), _CODES.get(type(error).__name__, Exit.NO))
+            return CliError(str(error), Exit.NO)
         case _:
             return None
 

@@ -1,5 +1,6 @@
 """``rexalgo demo``: a complete paper installation in one process. A bot posts signed signals over
-real HTTP, and followers of different sizes copy them.
+real HTTP, and followers of different sizes copy them. Beside it an algorithm reads candles, and one
+account copies it.
 """
 
 import json
@@ -9,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -50,6 +51,16 @@ PEOPLE: Final = (
     ("operator", "operator"),
 )
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+ALGO: Final = "cross"
+_ALGO_SYMBOL: Final = "SOLUSDT"
+_ALGO_PARAMS: Final[dict[str, object]] = {
+    # candles of a second: what takes hours elsewhere is seen here within seconds
+    "symbol": _ALGO_SYMBOL,
+    "interval_s": 1,
+    "fast": 3,
+    "slow": 8,
+    "quantity": "2",
+}
 _COLOURS: Final = {
     "filled": "green",
     "skipped": "yellow",
@@ -119,15 +130,15 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(
-            Path(folder),
-            followers,
-            signals,
-            seed,
-            port,
-            once,
-            Console(stderr=as_json, highlight=False),
-            as_json,
-            started,
+            folder=Path(folder),
+            followers=followers,
+            signals=signals,
+            seed=seed,
+            port=port,
+            once=once,
+            console=Console(stderr=as_json, highlight=False),
+            as_json=as_json,
+            started=started,
         )
         complete = run_trio(story.run)
     if not complete:
@@ -174,6 +185,7 @@ class _Story:
     open: int = 0
     sequence: int = 0
     bot: "_Bot | None" = None
+    algo: dict[str, OutcomeRow] = field(default_factory=dict)
 
     async def run(self) -> bool:
         """Run the demo; return whether every follower got a copy of every signal and every copy has
@@ -211,9 +223,12 @@ class _Story:
             await self.bot.post(_body(number))
 
     def _complete(self) -> bool:
-        return (
-            self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
-        )
+        is_whole = self.copies == self.signals * self.followers == self.outcomes.total()
+        return is_whole and self.open == 0 and self._algo_ended() > 0
+
+    def _algo_ended(self) -> int:
+        """Count the algorithm's signals whose copy has its outcome."""
+        return sum(OutcomeCode(row.code).is_final for row in self.algo.values())
 
     async def _play(self, served: Served) -> None:
         answer = await served.engine.commands.run(
@@ -228,6 +243,9 @@ class _Story:
             if number and not self.once and not self.as_json:
                 await trio.sleep(PAUSE_S)
             await self._signal(served, bot, number)
+        with trio.move_on_after(OUTCOMES_WITHIN_S):
+            while not self._algo_ended():
+                await self._next_rows(served)
         self._sum_up(served)
 
     def _greet(self, served: Served) -> None:
@@ -269,8 +287,7 @@ class _Story:
         shown: Counter[str] = Counter()
         with trio.move_on_after(OUTCOMES_WITHIN_S):
             while sum(OutcomeCode(row.code).is_final for row in rows.values()) < self.followers:
-                for row in await served.engine.monitor.wait_outcomes(self.sequence, 500):
-                    self.sequence = row.sequence
+                for row in await self._next_rows(served):
                     if row.signal_id == signal:
                         rows[row.account] = row
                         self._show(row, shown)
@@ -281,6 +298,21 @@ class _Story:
                 soft_wrap=True,
             )
         return rows
+
+    async def _next_rows(self, served: Served) -> Sequence[OutcomeRow]:
+        """Wait for further outcomes; those of the algorithm's signals are shown as they come."""
+        found = await served.engine.monitor.wait_outcomes(self.sequence, 500)
+        for row in found:
+            self.sequence = row.sequence
+            if row.strategy == ALGO:
+                if row.signal_id not in self.algo:
+                    self.console.print(
+                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  where two "
+                        "averages of candles crossed; no bot, no POST"
+                    )
+                self.algo[row.signal_id] = row
+                self._show(row, Counter())
+        return found
 
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
         """Print a copy. With many followers, print only the first few of each outcome."""
@@ -322,6 +354,12 @@ class _Story:
             "outcomes": dict(self.outcomes.most_common()),
             "webhook_ms_p50": _median(self.webhook_ms),
             "signal_to_last_order_ms_p50": _median(self.last_order_ms),
+            "algo": {
+                "strategy": ALGO,
+                "source": "crossover",
+                "signals": len(self.algo),
+                "outcomes": dict(Counter(row.code for row in self.algo.values())),
+            },
             "page_url": served.page_url,
             "environment": "paper",
             "complete": self._complete(),
@@ -331,6 +369,12 @@ class _Story:
         say(
             f"\n[bold]{self.signals} signals x {self.followers} followers = {self.copies} "
             f"copies[/]: {counts}",
+            soft_wrap=True,
+        )
+        codes = Counter(row.code for row in self.algo.values())
+        say(
+            f"  {ALGO}, an algorithm, sent {len(self.algo)} beside them: "
+            + ", ".join(f"{count} {code}" for code, count in codes.most_common()),
             soft_wrap=True,
         )
         say(
@@ -393,9 +437,28 @@ def _table(followers: int) -> dict[str, object]:
                 "kind": "copy_trading",
                 "symbols": list(_SYMBOLS),
                 "leverage": "5",
-            }
+            },
+            {
+                "name": ALGO,
+                "master": "alpha",
+                "kind": "algo",
+                "source": "crossover",
+                "symbols": [_ALGO_SYMBOL],
+                "leverage": "5",
+                "params": _ALGO_PARAMS,
+            },
         ],
-        "follower": [_trader(), *(_follower(index) for index in range(1, followers))],
+        "follower": [
+            _trader(),
+            *(_follower(index) for index in range(1, followers)),
+            {
+                "name": f"{ALGO}-1",
+                "exchange": "paper",
+                "secret": f"paper:5000:{ALGO}-1",
+                "strategy": ALGO,
+                "sizing": {"mode": "multiplier", "factor": "1"},
+            },
+        ],
     }
 
 
@@ -428,8 +491,10 @@ def _follower(index: int) -> dict[str, object]:
 
 def _write_place(folder: Path, seed: int) -> None:
     """Write an ordinary configuration, so that other commands work on the demo with --config."""
-    enabled = '["paper", "signed_webhook", "tradingview", "gcra", "log"]'
-    (folder / "rexalgo.toml").write_text(
-        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8"
+    enabled = '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log"]'
+    create_file(
+        folder / "rexalgo.toml",
+        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n",
+        0o644,
     )
     create_file(folder / ".env", new_env_text(), 0o600)

@@ -59,7 +59,7 @@ class Line:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A request to run the kits of one plugin, with callbacks for the start of a kit and each
     result.
@@ -161,7 +161,14 @@ def _exchange(
         else {}
     )
     return ExchangeUnderTest(
-        adapter, given, settings, folder, wrong, run.line.read_only, clients, **there
+        adapter=adapter,
+        credentials=given,
+        settings=settings,
+        data_dir=folder,
+        wrong_credentials=wrong,
+        read_only=run.line.read_only,
+        http=clients,
+        **there,
     ), environment
 
 
@@ -242,16 +249,16 @@ def record_of(
         1 for report in reports for each in report.results if each.verdict is not Verdict.SKIPPED
     )
     return KitRecord(
-        name,
-        loaded.distribution,
-        loaded.version,
-        loaded.code,
-        KIT_VERSION,
-        PLUGIN_API_VERSION,
-        datetime.now(UTC).isoformat(),
-        environment,
-        read_only,
-        all(each.passed for each in reports),
-        cases,
-        failed,
+        plugin=name,
+        distribution=loaded.distribution,
+        version=loaded.version,
+        code=loaded.code,
+        kit_version=KIT_VERSION,
+        api_version=PLUGIN_API_VERSION,
+        at=datetime.now(UTC).isoformat(),
+        environment=environment,
+        read_only=read_only,
+        passed=all(each.passed for each in reports),
+        cases=cases,
+        failed=failed,
     )

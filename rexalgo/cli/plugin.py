@@ -154,7 +154,11 @@ def enable(where: Path, name: str, as_json: bool) -> None:
     read = read_config(where)
     load_plugins([name], read.plugin_settings)
     _change(
-        where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json
+        where,
+        read=read,
+        name=name,
+        change=lambda enabled: enabled if name in enabled else [*enabled, name],
+        as_json=as_json,
     )
 
 
@@ -165,7 +169,13 @@ def enable(where: Path, name: str, as_json: bool) -> None:
 def disable(where: Path, name: str, as_json: bool) -> None:
     """Disable plugin NAME in rexalgo.toml. Does not load it, so a broken plugin can be disabled."""
     read = read_config(where)
-    _change(where, read, name, lambda enabled: [each for each in enabled if each != name], as_json)
+    _change(
+        where,
+        read=read,
+        name=name,
+        change=lambda enabled: [each for each in enabled if each != name],
+        as_json=as_json,
+    )
 
 
 def _change(

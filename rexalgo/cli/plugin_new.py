@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from engine.plugin.host import list_installed
+from engine.settings.files import create_file
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
@@ -102,7 +103,7 @@ def new(name: str, kind: str, into: Path, as_json: bool) -> None:
         file = folder / target
         file.parent.mkdir(parents=True, exist_ok=True)
         text = (files("rexalgo") / "templates" / f"{template}.template").read_text(encoding="utf-8")
-        file.write_text(Template(text).substitute(values), encoding="utf-8")
+        create_file(file, Template(text).substitute(values), 0o644)
         written.append(str(file))
     if as_json:
         emit_json({"name": name, "kind": kind, "folder": str(folder), "files": written})

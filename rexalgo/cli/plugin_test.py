@@ -2,6 +2,7 @@
 result.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -99,19 +100,34 @@ def test(
     }
     line = kits.Line(credentials, read_only or recorded is not None, record, recorded)
     printer = kit_output.CasePrinter()
-    callbacks = {} if as_json else {"begin": printer.begin, "tell": printer.print}
+    wanted = kits.Run(
+        name=name, settings=settings, line=line, only=only, stop_at_first=stop_at_first
+    )
     reports, environment, plugins = kits.run_kits(
-        kits.Run(name, settings, line, only, stop_at_first, **callbacks)  # type: ignore[arg-type]
+        wanted if as_json else replace(wanted, begin=printer.begin, tell=printer.print)
     )
     file = None
     if not (only or recorded):
-        result = kits.record_of(plugins, name, environment, reports, line.read_only)
+        result = kits.record_of(
+            plugins,
+            name=name,
+            environment=environment,
+            reports=reports,
+            read_only=line.read_only,
+        )
         file = str(write_record(config.data_dir, result))
     passed = all(each.passed for each in reports)
     if as_json:
         emit_json(kit_output.as_json(reports, environment, passed, file))
     else:
-        command = _command(name, against, credentials, read_only, only, recorded)
+        command = _command(
+            name,
+            against=against,
+            credentials=credentials,
+            read_only=read_only,
+            only=only,
+            recorded=recorded,
+        )
         kit_output.print_summary(reports, " ".join(command))
         verdict = "PASSED" if passed else "FAILED"
         click.echo(f"{verdict}; " + (f"recorded in {file}" if file else "nothing was recorded"))

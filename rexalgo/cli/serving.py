@@ -98,7 +98,14 @@ async def serving(
     )
     # behind a proxy all connections share its address, so that address has no cap
     limits = ConnectionLimits(uncapped=web.trusted_proxies)
-    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
+    server = ServerConfig(
+        host=web.host,
+        port=web.port,
+        certfile=web.tls_certificate,
+        keyfile=web.tls_key,
+        https=https,
+        limits=limits,
+    )
     async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(

@@ -21,6 +21,7 @@ from typing import Any, Final
 import httpx
 
 from engine.domain.errors import RexAlgoError
+from engine.settings.files import create_file
 from rexalgo import Secret, sign_a
 
 REXALGO: Final = (sys.executable, "-m", "rexalgo")
@@ -83,9 +84,7 @@ class Stage:
         with (self.place / "rexalgo.toml").open("a", encoding="utf-8") as file:
             file.write(f'\n[plugin.mudrex]\nbase_url = "{answer["base_url"]}"\n')
         self.cli("plugin", "enable", "mudrex")
-        (self.place / "people.toml").write_text(
-            _PEOPLE.format(followers=self.followers), encoding="utf-8"
-        )
+        create_file(self.place / "people.toml", _PEOPLE.format(followers=self.followers), 0o644)
         made = json.loads(self.cli("provision", "people.toml", "--json"))["strategies"][0]
         self.bot = (made["webhook_url"].partition("/api/")[2], Secret(made["secret"]))
         self.serve()

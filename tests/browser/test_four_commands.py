@@ -19,7 +19,7 @@ PASSWORD = "several calm words in a row"
 def set_password(shown: Window) -> None:
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
-    shown.follow("I have kept them")
+    shown.follow("I have saved them")
 
 
 def test_four_commands_and_then_pages_only(chromium: Browser, tmp_path: Path) -> None:

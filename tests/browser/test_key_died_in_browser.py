@@ -52,7 +52,7 @@ def join_and_follow(place: Place, shown: Window) -> None:
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
-    shown.follow("I have kept them")
+    shown.follow("I have saved them")
     shown.open(f"/strategies/{place.rows('SELECT id FROM strategy')[0][0]}/follow")
     shown.page.locator("#live").check()
     shown.fill(size="100", open_positions="1")

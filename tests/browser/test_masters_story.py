@@ -62,7 +62,7 @@ def publish(place: Place, shown: Window) -> tuple[str, str]:
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
-    shown.follow("I have kept them")
+    shown.follow("I have saved them")
     shown.follow("Master studio")
     shown.follow("Copy trading studio")
     shown.follow("New strategy")
@@ -71,7 +71,7 @@ def publish(place: Place, shown: Window) -> tuple[str, str]:
     shown.check()
     assert copied(shown, "the secret").startswith("whsec_")
     sender = copied(shown, "the sender in Python")
-    shown.follow("I have kept it")
+    shown.follow("I have saved it")
     shown.page.locator("#state-published").check()
     shown.press("Set state")
     return str(place.rows("SELECT id FROM strategy WHERE name = 'swing'")[0][0]), sender
@@ -120,7 +120,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
         )
         assert kinds == [("accepted",)]  # nothing was refused
 
-        shown.follow("I have kept it")
+        shown.follow("I have saved it")
         until(
             lambda: (shown.open(f"/studio/strategies/{strategy}"), "last used" in shown.text())[1],
             15,
@@ -151,13 +151,13 @@ def broken_signature(shown: Window, sender: str) -> None:
     page.locator("#deliveries").get_by_role("link", name="paste it into the debugger").first.click()
     expect(page.locator("h1")).to_have_text("Signature debugger")
     shown.fill(headers=f"X-RexAlgo-Signature: {signature}", body=body.replace("close", "open"))
-    shown.press("Look at it")
-    expect(page.locator("main")).to_contain_text("Does not fit")
+    shown.press("Check it")
+    expect(page.locator("main")).to_contain_text("Wrong")
     expect(page.locator("main")).to_contain_text(
         "signs other bytes than timestamp, a dot and the body"
     )
     assert page.locator("#body").input_value() == body.replace("close", "open")
     shown.check()
     shown.fill(body=body)
-    shown.press("Look at it")
+    shown.press("Check it")
     expect(page.locator("main")).to_contain_text("would be accepted now")

@@ -42,7 +42,7 @@ def come_in(place: Place, shown: Window, name: str) -> str:
     shown.press("Sign in")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
-    shown.follow("I have kept them")
+    shown.follow("I have saved them")
     expect(shown.page.locator("h1")).to_have_text("Set up a second factor")
     shown.check()
     secret = shown.page.locator("code.long").inner_text()

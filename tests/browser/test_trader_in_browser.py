@@ -31,7 +31,7 @@ def join(place: Place, shown: Window, name: str) -> None:
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
-    shown.follow("I have kept them")
+    shown.follow("I have saved them")
     assert shown.path == "/home"
 
 

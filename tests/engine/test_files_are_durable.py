@@ -18,18 +18,18 @@ from plugins.mudrex.settings import EntryApi
 from rexalgo import AccountId
 
 RECORD = KitRecord(
-    "paper",
-    "rexalgo",
-    "0.2",
-    "hash",
-    3,
-    1,
-    datetime(2026, 11, 24, tzinfo=UTC).isoformat(),
-    "paper",
-    False,
-    True,
-    9,
-    (),
+    plugin="paper",
+    distribution="rexalgo",
+    version="0.2",
+    code="hash",
+    kit_version=3,
+    api_version=1,
+    at=datetime(2026, 11, 24, tzinfo=UTC).isoformat(),
+    environment="paper",
+    read_only=False,
+    passed=True,
+    cases=9,
+    failed=(),
 )
 
 

@@ -14,8 +14,8 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands.keys import KEYS
 from engine.commands.people import PEOPLE
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import AccountId
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import (
@@ -91,13 +91,13 @@ class Service:
         )
         credentials = {"secret": Secret(login)}
         row = AccountRow(
-            identifier,
-            name,
-            new.id,
-            "paper",
-            "paper",
-            seal_credentials(vault, new.key, identifier, 1, credentials),
-            1,
+            id=identifier,
+            name=name,
+            person=new.id,
+            exchange="paper",
+            environment="paper",
+            sealed=seal_credentials(vault, new.key, identifier, 1, credentials),
+            row_version=1,
         )
         insert_account(self.db, row, NOW)
         remember_login(self.db, self.print_of(login), identifier)

@@ -77,7 +77,15 @@ async def test_a_ledger_opens_only_with_every_root_key_it_was_written_with(place
 
 async def test_credentials_open_in_their_own_row_and_version_only(place: Place) -> None:
     sealed = seal_credentials(place.vault, place.ann.key, ACCOUNT, 1, LOGIN)
-    row = AccountRow(ACCOUNT, "ann1", place.ann.id, "paper", "paper", sealed, 1)
+    row = AccountRow(
+        id=ACCOUNT,
+        name="ann1",
+        person=place.ann.id,
+        exchange="paper",
+        environment="paper",
+        sealed=sealed,
+        row_version=1,
+    )
     opened = account_credentials(place.ledger.db, place.vault, row)
     assert {name: each.reveal() for name, each in opened.items()} == {"key": "k-1", "secret": "s-1"}
     for moved in (replace(row, id=AccountId("b")), replace(row, row_version=2)):
@@ -102,7 +110,12 @@ async def test_a_second_factor_opens_for_its_person_and_version_and_is_missed_in
     place: Place,
 ) -> None:
     row = FactorRow(
-        None, None, seal_totp_secret(place.vault, place.ann.key, 3, Secret("JBSW")), 3, NOW, 0
+        password=None,
+        password_at=None,
+        totp_sealed=seal_totp_secret(place.vault, place.ann.key, 3, Secret("JBSW")),
+        totp_version=3,
+        totp_at=NOW,
+        totp_step=0,
     )
     assert open_totp_secret(place.ledger.db, place.vault, place.ann.id, row).reveal() == "JBSW"
     with pytest.raises(VaultError):

@@ -23,6 +23,7 @@ from engine.transport import (
     PeerClock,
     SendPermit,
     SendRefused,
+    SendStopped,
     TrioTransport,
     send_permit,
 )
@@ -535,6 +536,18 @@ async def test_a_permit_lets_one_order_request_and_any_number_of_reads_through()
             await http.post("/orders", content=b"second")
         assert (permit.taken, permit.done_writing, told) == (True, True, ["check", "written"])
         assert (server.requests["POST"], b"second" in server.received) == (1, False)
+
+
+async def test_what_the_last_line_stops_leaves_nothing_and_uses_the_permit_up() -> None:
+    permit = SendPermit(lambda: "switched off", lambda: None)
+    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+        with pytest.raises(SendStopped):
+            await http.post("/orders", content=b"x")
+        with pytest.raises(SendRefused):
+            await http.post("/orders", content=b"x")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.received, permit.taken, permit.done_writing) == (b"", False, False)
+    assert permit.stopped_by == "switched off"
 
 
 async def test_a_check_that_raises_lets_nothing_leave_and_uses_the_permit_up() -> None:

@@ -20,7 +20,6 @@ from engine.keys.vault import (
     WrappedKey,
     new_root_key,
     parse_root_keys,
-    split_data_key_id,
 )
 from engine.ports.secret import Secret
 
@@ -28,7 +27,9 @@ OLD, NEW = new_root_key(), new_root_key()
 OLD_KID, NEW_KID = OLD[:8], NEW[:8]
 VAULT = Vault(parse_root_keys(Secret(OLD)))
 ROTATED = Vault(parse_root_keys(Secret(f"{NEW},{OLD}")))
-PLACE = FieldPlace("accounts", "api_secret", "acc-1", "ann", 3)
+PLACE = FieldPlace(
+    table="accounts", column="api_secret", primary_key="acc-1", owner="ann", row_version=3
+)
 ANN: DataKey = VAULT.unwrap(VAULT.new_data_key("ann"))
 
 
@@ -137,7 +138,7 @@ def test_every_text_comes_back_and_its_length_shows_in_steps_of_64_only(text: st
     sealed = VAULT.seal(ANN, Secret(text), PLACE)
     assert VAULT.open(ANN, sealed, PLACE).reveal() == text
     assert sealed[0] == 1
-    assert sealed[1:17] == ANN.id == split_data_key_id(sealed)
+    assert sealed[1:17] == ANN.id
     assert len(sealed) == 1 + 16 + 24 + (len(text.encode()) // 64 + 1) * 64 + 16
 
 
@@ -198,12 +199,6 @@ def test_sealing_with_somebody_elses_key_or_text_that_is_not_unicode_is_refused(
         VAULT.seal(ANN, Secret("pw\ud800"), PLACE)
     assert "pw" not in str(caught.value)
     assert caught.value.__cause__ is None
-
-
-@pytest.mark.parametrize("blob", [b"", b"\x01" + bytes(50), b"\x02" + bytes(200)])
-def test_data_key_id_is_read_only_from_a_sealed_field(blob: bytes) -> None:
-    with pytest.raises(VaultError, match="not a sealed field"):
-        split_data_key_id(blob)
 
 
 def test_every_purpose_has_its_own_key_and_unknown_purposes_are_refused() -> None:

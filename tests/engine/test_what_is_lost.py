@@ -34,4 +34,4 @@ def test_what_is_refused_for_good(kind: ReceptionKind, signed: bool, by_address:
         known = cast(Endpoint, SimpleNamespace(token_hash=token))
         for peer in ("203.0.113.9", OWN_PAGE):
             delivery = Delivery(b"close", (), peer, datetime(2026, 11, 24, tzinfo=UTC))
-            assert _is_lost(known, delivery, Reception(kind)) is (lost and peer != OWN_PAGE)
+            assert _is_lost(known, delivery, Reception(kind=kind)) is (lost and peer != OWN_PAGE)

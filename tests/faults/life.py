@@ -148,7 +148,16 @@ class Life:
         epoch = await _surely(ledger, lambda db: _start(db, clock.now()))
         context = ExchangeContext({}, clock, HttpClientFactory(), "")
         feed = MarketFeed(exchange, context, clock)
-        pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0, 600.0)
+        pace = Pace(
+            entry_age_s=10,
+            price_age_s=5,
+            send_deadline_s=8.0,
+            claims_unsent_max=16,
+            reconcile_active_s=30.0,
+            reconcile_idle_s=300.0,
+            not_confirmed_after_s=60.0,
+            resting_entry_s=600.0,
+        )
 
         def read_subscription(identifier: str) -> Subscription:
             row = fetch_one(
@@ -157,7 +166,12 @@ class Life:
                 (identifier,),
             )
             assert row is not None
-            return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
+            return Subscription(
+                id=row[0],
+                account=AccountId(row[1]),
+                strategy=StrategyId(row[2]),
+                policy=read_policy(row[3]),
+            )
 
         shared = _Shared(
             ledger,

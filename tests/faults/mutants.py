@@ -137,8 +137,8 @@ MUTANTS: Final = (
         (
             (
                 RESOLVING,
-                "        end(db, attempt_id, AttemptState.UNKNOWN, "
-                "unknown_outcome(attempt.intent, cause), cause, at)\n",
+                "        end(db, attempt_id=attempt_id, state=AttemptState.UNKNOWN, "
+                "outcome=unknown_outcome(attempt.intent, cause), cause=cause, at=at)\n",
                 "        back_to_new(db, attempt_id, cause, at, at)\n",
             ),
         ),
@@ -173,8 +173,8 @@ MUTANTS: Final = (
             ),
             (
                 "engine/actors/attempt_result.py",
-                "back_to_new(db, attempt_id, answer.text, asked, at)",
-                'back_to_new(db, attempt_id, "lost", asked, at)',
+                "back_to_new(db, attempt_id=attempt_id, cause=answer.text, retry_at=asked, at=at)",
+                'back_to_new(db, attempt_id=attempt_id, cause="lost", retry_at=asked, at=at)',
             ),
         ),
     ),

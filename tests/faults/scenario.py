@@ -235,12 +235,12 @@ class Teller:
                 await self._deliver(life, self._story.signals[-args["back"]])
             case "switch":
                 on = Switch(
-                    SwitchScope(args["scope"]),
-                    args["target"],
-                    "",
-                    "op",
-                    now,
-                    SwitchLevel(args["level"]),
+                    scope=SwitchScope(args["scope"]),
+                    target=args["target"],
+                    note="",
+                    set_by="op",
+                    set_at=now,
+                    level=SwitchLevel(args["level"]),
                 )
                 self._switch(life, (on,))
             case "resume":
@@ -278,15 +278,15 @@ class Teller:
         number = len(self._story.signals) + 1
         now = life.shared.clock.now()
         new = NewSignal(
-            SignalId(f"sig{number}"),
-            ReceiptId(f"rcp{number}"),
-            self._ids(number, saying.action),
-            StrategyId(saying.strategy),
-            "test",
-            _draft(number, saying),
-            b"h",
-            now - timedelta(seconds=saying.late_s),
-            now,
+            id=SignalId(f"sig{number}"),
+            receipt=ReceiptId(f"rcp{number}"),
+            new_copy_id=self._ids(number, saying.action),
+            strategy=StrategyId(saying.strategy),
+            origin="test",
+            draft=_draft(number, saying),
+            body_hash=b"h",
+            decided_at=now - timedelta(seconds=saying.late_s),
+            received_at=now,
         )
         self._story.signals.append(new)
         for _ in range(saying.times):

@@ -42,15 +42,15 @@ def record(db: Database, number: int, action: Action, received_at: datetime) -> 
     record_signal(
         db,
         NewSignal(
-            SignalId(f"sig{number}"),
-            ReceiptId(f"rcp{number}"),
-            lambda: CopyId(f"cp{number}-{next(copies)}"),
-            STRATEGY,
-            "test",
-            SignalDraft(f"key{number}", action, SYMBOL, side, seq=number),
-            b"h",
-            NOON + timedelta(seconds=number),
-            received_at,
+            id=SignalId(f"sig{number}"),
+            receipt=ReceiptId(f"rcp{number}"),
+            new_copy_id=lambda: CopyId(f"cp{number}-{next(copies)}"),
+            strategy=STRATEGY,
+            origin="test",
+            draft=SignalDraft(f"key{number}", action, SYMBOL, side, seq=number),
+            body_hash=b"h",
+            decided_at=NOON + timedelta(seconds=number),
+            received_at=received_at,
         ),
     )
 
@@ -73,19 +73,19 @@ def wanted(db: Database, at: datetime) -> Claim:
         Ratio(Decimal(5)),
     )
     return Claim(
-        CopyId(row[0]),
-        1,
-        1,
-        "entry",
-        ACCOUNT,
-        STRATEGY,
-        1,
-        row[1],
-        intent,
-        Money(Decimal(0)),
-        Money(Decimal(0)),
-        (),
-        at,
+        copy=CopyId(row[0]),
+        leg=1,
+        number=1,
+        kind="entry",
+        account=ACCOUNT,
+        strategy=STRATEGY,
+        epoch=1,
+        order_key=row[1],
+        intent=intent,
+        notional=Money(Decimal(0)),
+        margin=Money(Decimal(0)),
+        witness=(),
+        at=at,
     )
 
 

@@ -118,7 +118,7 @@ NURSERIES = {
     "engine/actors/follower.py",
     "engine/actors/account_tasks.py",
     "engine/actors/place_watch.py",
-    "web/connections.py",
+    "web/guarded_server.py",
     "web/live.py",
     "web/pulse.py",
     "web/server.py",

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from click.testing import CliRunner
+from plugin_reference import reference_page
 
 from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OUTCOMES = ROOT / "docs" / "outcomes.md"
 ALERTS_PAGE = ROOT / "docs" / "alerts.md"
+REFERENCE = ROOT / "docs" / "plugin-reference.md"
 
 
 def outcomes_page() -> str:
@@ -109,6 +111,12 @@ def test_the_guides_explain_every_case_of_the_kits() -> None:
         )
 
 
+def test_the_plugin_reference_is_what_the_code_says() -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == reference_page(), (
+        "run python tests/house/test_docs.py"
+    )
+
+
 def test_outcomes_page_is_what_the_code_says() -> None:
     assert OUTCOMES.read_text(encoding="utf-8") == outcomes_page()
 
@@ -173,5 +181,6 @@ def test_every_command_explains_itself() -> None:
 if __name__ == "__main__":
     OUTCOMES.write_text(outcomes_page(), encoding="utf-8")
     ALERTS_PAGE.write_text(alerts_page(), encoding="utf-8")
+    REFERENCE.write_text(reference_page(), encoding="utf-8")
     for each in GUIDES:
         (ROOT / "docs" / each).write_text(guide(each), encoding="utf-8")

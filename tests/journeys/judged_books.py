@@ -104,7 +104,7 @@ def pages_agree(user: User, change: Decimal) -> None:
     )
     assert abs(told - change) <= CENT * len(trades), (trades, paid, change)
     page = user.get("/performance")
-    assert abs(figure(page, "Together") - change) <= CENT * len(trades)
+    assert abs(figure(page, "Total") - change) <= CENT * len(trades)
     result = sum((Decimal(each["result"]) for each in trades), Decimal(0))
     assert (figure(page, "Result, net of fees"), "SIMULATED" in page) == (round(result, 2), True)
 

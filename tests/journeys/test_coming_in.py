@@ -57,8 +57,8 @@ def test_an_operator_comes_in_by_one_link_once_and_needs_two_factors(place: Plac
     user.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
     assert user.path == "/security"
     again = User(place.url)
-    assert "was used or has run out" in again.post(way, 422)
-    assert "did not fit" in again.post("/sign-in", 422, name="ops", password=PASSWORD, code="")
+    assert "was used or has expired" in again.post(way, 422)
+    assert "was wrong" in again.post("/sign-in", 422, name="ops", password=PASSWORD, code="")
     assert cli(place, "audit", "verify")["broken_at"] is None
 
 
@@ -97,7 +97,7 @@ def test_an_invitation_that_was_used_lets_nobody_in_and_a_bad_name_uses_none_up(
     assert 'value="Not a Name"' in told
     first.post("/join", invite=token, exchange="paper", name="bob", balance="100")
     second = User(place.url)
-    assert "has run out" in second.get(way)
+    assert "has expired" in second.get(way)
     second.post("/join", 422, invite=token, exchange="paper", name="eve", balance="100")
     assert "\neve " not in run_cli("user", "list", cwd=place.folder)
 
@@ -107,9 +107,7 @@ def test_a_recovery_code_stands_for_everything_and_works_once(place: Place) -> N
     back = User(place.url)
     back.post("/sign-in/recovery", name="carl", code=codes[3].upper().replace("-", " "))
     assert back.path == "/security/password"
-    assert "did not fit" in User(place.url).post(
-        "/sign-in/recovery", 422, name="carl", code=codes[3]
-    )
+    assert "was wrong" in User(place.url).post("/sign-in/recovery", 422, name="carl", code=codes[3])
 
 
 def test_changing_the_password_ends_the_other_sessions(place: Place) -> None:

@@ -1,4 +1,6 @@
-"""Every route of the site, by every kind of user: only the declared users may come in."""
+"""Every route of the site, by every kind of user: who may come in is declared, and nobody else
+does.
+"""
 
 import re
 import stat
@@ -16,20 +18,20 @@ from coming_in import operator as operator_of
 from journey_place import DECLARATIONS, Place, running
 
 from web.app import create_app
-from web.pulse import STREAMS_OF_ONE_MAX
-from web.rooms import Room, Who
+from web.pulse import STREAMS_PER_PERSON_MAX
+from web.routes import Route, Who
 from web.settings import WebSettings
 
 
 class _Anything(SimpleNamespace):
-    """A stand-in for the services while routes are declared; nothing is called."""
+    """Stand where services are asked for while routes are declared; nothing is called."""
 
     def __getattr__(self, name: str) -> "_Anything":
         return _Anything()
 
 
 APP = create_app(_Anything(), WebSettings())  # type: ignore[arg-type]  # only its routes are read
-ROOMS: tuple[Room, ...] = APP.config["ROOMS"]
+ROUTES: tuple[Route, ...] = APP.config["ROUTES"]
 ROLES = ("nobody", "follower", "master", "operator", "operator without a second factor")
 MAY = {
     Who.SIGNED_IN: ("follower", "master", "operator"),
@@ -45,7 +47,7 @@ def test_every_route_is_declared_and_every_declaration_is_a_route() -> None:
         for rule in APP.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
-    assert routes == {(room.address, method) for room in ROOMS for method in room.methods}
+    assert routes == {(route.address, route.method) for route in ROUTES}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
 
 @pytest.fixture(scope="module")
 def users(place: Place) -> Iterator[dict[str, User]]:
-    """Return one user of each kind, each with exactly one role."""
+    """Have one user of each kind, each with exactly one role."""
     operator = operator_of(place)[0]
     yield {
         "nobody": User(place.url),
@@ -88,32 +90,32 @@ def users(place: Place) -> Iterator[dict[str, User]]:
     close_all()
 
 
-def address_of(room: Room) -> str:
-    """Fill the placeholders of an address with names that do not exist."""
-    return re.sub(r"<[^>]+>", "nothing-here", room.address)
+def address_of(route: Route) -> str:
+    """Put names of nothing into the places of an address."""
+    return re.sub(r"<[^>]+>", "nothing-here", route.address)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_page_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
     user = users[role]
-    for room in ROOMS:
-        if room.methods != ("GET",) or room.address in ("/pulse", "/events"):
+    for route in ROUTES:
+        if route.method != "GET" or route.address in ("/pulse", "/events"):
             continue
-        answer = user.client.get(user.url + address_of(room), follow_redirects=False)
-        _judge(room, role, answer)
+        answer = user.client.get(user.url + address_of(route), follow_redirects=False)
+        _judge(route, role, answer)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_an_act_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
     user = users[role]
-    for room in ROOMS:
-        if room.methods != ("POST",) or room.who is Who.BOT or room.address == "/sign-out":
+    for route in ROUTES:
+        if route.method != "POST" or route.who is Who.BOT or route.address == "/sign-out":
             continue
         user.get("/security" if role != "nobody" else "/sign-in")
         told = {"csrf": user.csrf} if user.csrf else {}
-        address = user.url + address_of(room)
+        address = user.url + address_of(route)
         _judge(
-            room,
+            route,
             role,
             user.client.post(
                 address, data=told, headers={"Origin": user.url}, follow_redirects=False
@@ -125,20 +127,20 @@ def test_an_act_answers_those_it_is_for_and_nobody_else(users: dict[str, User], 
             headers={"Origin": "https://elsewhere.example"},
             follow_redirects=False,
         )
-        assert foreign.status_code in (403, 303, 404), (room, role, foreign.status_code)
-        if role in MAY.get(room.who, ()):
+        assert foreign.status_code in (403, 303, 404), (route, role, foreign.status_code)
+        if role in MAY.get(route.who, ()):
             bare = user.client.post(address, headers={"Origin": user.url}, follow_redirects=False)
             offered = bare.headers.get("location", "").startswith(
                 "/again?"
             )  # what lowers risk is not done either, but not lost
-            assert bare.status_code == 403 or offered, (room, role, bare.status_code)
+            assert bare.status_code == 403 or offered, (route, role, bare.status_code)
 
 
-def _judge(room: Room, role: str, answer: httpx.Response) -> None:
-    told = (room, role, answer.status_code, answer.headers.get("location"))
+def _judge(route: Route, role: str, answer: httpx.Response) -> None:
+    told = (route, role, answer.status_code, answer.headers.get("location"))
     assert answer.status_code < 500, (*told, answer.text[-400:])
     assert "default-src 'none'" in answer.headers["content-security-policy"], told
-    if room.who in (Who.ANYONE, Who.BOT, Who.HERE):
+    if route.who in (Who.ANYONE, Who.BOT, Who.HERE):
         return
     if role == "nobody":
         assert answer.status_code == 303, told
@@ -148,10 +150,10 @@ def _judge(room: Room, role: str, answer: httpx.Response) -> None:
             answer.status_code == 303
             and answer.headers["location"].partition("?")[0] == "/security/second-factor"
         )
-        assert needs or room.address.startswith(
+        assert needs or route.address.startswith(
             ("/security/password", "/security/second-factor", "/sign-out", "/confirm")
         ), told
-    elif role in MAY[room.who]:
+    elif role in MAY[route.who]:
         assert answer.status_code != 403, told
     else:
         assert answer.status_code == 404, told
@@ -215,9 +217,9 @@ def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(
                 assert b"retry" in next(reading[-1])  # it has begun, and counts
             return answer.status_code
 
-        assert [open_stream("follower") for _ in range(STREAMS_OF_ONE_MAX + 1)] == [
+        assert [open_stream("follower") for _ in range(STREAMS_PER_PERSON_MAX + 1)] == [
             200
-        ] * STREAMS_OF_ONE_MAX + [429]
+        ] * STREAMS_PER_PERSON_MAX + [429]
         assert open_stream("master") == 200
     head = users["follower"].client.head(f"{users['follower'].url}/pulse")
     assert head.status_code in (200, 429)  # and is answered whole, not left open

@@ -270,9 +270,9 @@ def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(
     seen = master.get(f"/studio/strategies/{identifier}")
     found = re.search(r'href="(/studio/strategies/[^"]+/delete)"', seen)
     assert found is not None
-    assert "the address is gone" in master.get(found[1])
+    assert "410 Gone" in master.get(found[1])
     master.post(found[1])
-    assert "It has no address that" in master.get(f"/studio/strategies/{identifier}")
+    assert "It has no address for" in master.get(f"/studio/strategies/{identifier}")
     with httpx.Client(trust_env=False) as client:
         assert bot.post(client, closing("g1")).status_code == 410
         again = master.post(f"/studio/strategies/{identifier}/endpoint")

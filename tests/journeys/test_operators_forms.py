@@ -82,7 +82,7 @@ def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
     assert "New entries are off for everything until somebody resumes" in told
     operator.get("/operate/switches")
     told = operator.post("/operate/switches/off", scope="all", target="")
-    assert "trades that are open already are not joined" in told
+    assert "Trades that the master opened meanwhile are not entered" in told
     assert "All is well" in operator.get("/operate")
 
 

@@ -89,15 +89,15 @@ class Follower:
             return
         name = f"{next(_numbers)}"
         new = NewSignal(
-            SignalId(f"sig-{name}"),
-            ReceiptId(f"rcp-{name}"),
-            lambda: CopyId(f"cp-{name}"),
-            StrategyId("s"),
-            "endpoint:tv",
-            draft,
-            body[:32].ljust(32),
-            min(draft.sent_at or at, at),
-            at,
+            id=SignalId(f"sig-{name}"),
+            receipt=ReceiptId(f"rcp-{name}"),
+            new_copy_id=lambda: CopyId(f"cp-{name}"),
+            strategy=StrategyId("s"),
+            origin="endpoint:tv",
+            draft=draft,
+            body_hash=body[:32].ljust(32),
+            decided_at=min(draft.sent_at or at, at),
+            received_at=at,
             is_told=draft.sent_at is not None,
         )
         recorded = record_signal(self.db, new)

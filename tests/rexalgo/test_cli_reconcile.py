@@ -20,11 +20,11 @@ from rexalgo.cli import main
 
 BTC = Symbol("BTCUSDT")
 GONE = ShareShrunk(
-    BTC,
-    StrategyId("s"),
-    Quantity(Decimal(2)),
-    Quantity(Decimal(0)),
-    "it was closed by hand",
+    symbol=BTC,
+    strategy=StrategyId("s"),
+    share_from=Quantity(Decimal(2)),
+    share_to=Quantity(Decimal(0)),
+    cause="it was closed by hand",
     detached=True,
 )
 FOREIGN = ForeignOrders(("x1",))

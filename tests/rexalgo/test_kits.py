@@ -99,7 +99,11 @@ async def mudrex_report(only: str | None = None, **switches: object) -> KitRepor
             )
         )
         under_test = ExchangeUnderTest(
-            adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")}
+            adapter=adapter,
+            credentials={"secret": Secret("sim-kit")},
+            settings={},
+            data_dir="",
+            wrong_credentials={"secret": Secret("bad-key")},
         )
         report = await check_exchange_adapter(under_test, only)
         nursery.cancel_scope.cancel()
@@ -181,10 +185,10 @@ def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
     ]
     exchange = module_of(tmp_path / "rexalgo-my-exchange", "rexalgo_my_exchange")
     under_test = ExchangeUnderTest(
-        exchange.MyExchange("http://127.0.0.1:1"),
-        {"secret": Secret("a-key-of-mine")},
-        {},
-        str(tmp_path),
+        adapter=exchange.MyExchange("http://127.0.0.1:1"),
+        credentials={"secret": Secret("a-key-of-mine")},
+        settings={},
+        data_dir=str(tmp_path),
     )
     trading = trio.run(check_exchange_adapter, under_test)
     assert [each.number for each in trading.results if each.verdict is Verdict.PASS][:2] == [

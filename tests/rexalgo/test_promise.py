@@ -14,7 +14,7 @@ PROMISED = """
     RejectionKind RexAlgoError SIGNATURE_HEADER Secret SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol
     UnreadableRow WINDOW_A_S WINDOW_A_S_MAX WINDOW_A_S_MIN WebhookSource floor_to_step hookimpl initial_margin is_loopback json_fault
     meant_instead notional parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain
-    read_contract read_number read_secret_file sign_a sign_b squashed verify_signatures
+    read_contract read_number read_secret_file replace_file sign_a sign_b squashed sync_folder verify_signatures
 """
 
 

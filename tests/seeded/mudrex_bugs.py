@@ -174,8 +174,8 @@ BUGS: Final = (
     Bug(
         "resting orders are not shown",
         C,
-        "positions.values, resting.values, as_of",
-        "positions.values, (), as_of",
+        "open_orders=resting.values,",
+        "open_orders=(),",
     ),
     Bug(
         "local time without a zone",
@@ -343,8 +343,9 @@ BUGS: Final = (
     Bug(
         "an acceptance is told as a fill",
         C,
-        "OrderStatus.OPEN, Quantity(Decimal(0)), None,\n            None, sent,",
-        "OrderStatus.FILLED, order.quantity, Price(Decimal(1)),\n            None, sent,",
+        "status=OrderStatus.OPEN, filled_quantity=Quantity(Decimal(0)), average_price=None,",
+        "status=OrderStatus.FILLED, filled_quantity=order.quantity,\n"
+        "            average_price=Price(Decimal(1)),",
     ),
     Bug(
         "exits are read back as entries",

@@ -61,7 +61,12 @@ async def check(kind: str, folder: str) -> int:
     async with COPIES[kind](folder) as (adapter_at, url):
         right, wrong = {"secret": Secret("sim-of-the-kit")}, {"secret": Secret("bad-key-of-kit")}
         under_test = ExchangeUnderTest(
-            adapter_at(url), right, {}, folder, wrong, adapter_at=adapter_at
+            adapter=adapter_at(url),
+            credentials=right,
+            settings={},
+            data_dir=folder,
+            wrong_credentials=wrong,
+            adapter_at=adapter_at,
         )
         report = await check_exchange_adapter(under_test, stop_at_first=True)
     for each in report.failures:

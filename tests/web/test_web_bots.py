@@ -48,7 +48,9 @@ async def test_an_entry_that_is_not_mirrored_says_so_and_why() -> None:
 
 
 async def test_fields_that_nobody_knows_are_counted_back() -> None:
-    answer = reception_answer(Reception(ReceptionKind.ACCEPTED, "sg", "rc", ignored_fields=2))
+    answer = reception_answer(
+        Reception(kind=ReceptionKind.ACCEPTED, signal_id="sg", receipt_id="rc", ignored_fields=2)
+    )
     assert json.loads(await answer.get_data())["ignored_fields"] == 2
 
 

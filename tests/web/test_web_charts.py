@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.charts import BOTTOM, TOP, bar_chart, falls_chart, result_chart, short_period, worth_chart
-from web.scales import TIME_TICKS_MAX, falls, scale_of, thinned, tick_text, time_ticks
+from web.chart_parts import BOTTOM, TOP
+from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
+from web.scales import TIME_TICKS_MAX, drawdowns, scale_of, thinned, tick_text, time_ticks
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -124,10 +125,10 @@ def test_of_many_points_the_ends_and_every_spike_stay() -> None:
         ((), ()),
     ],
 )
-def test_falls_are_percent_below_the_highest_so_far(
+def test_drawdowns_are_percent_below_the_highest_so_far(
     values: tuple[float, ...], told: tuple[float, ...]
 ) -> None:
-    assert falls(values) == pytest.approx(list(told))
+    assert drawdowns(values) == pytest.approx(list(told))
 
 
 def paths(drawn: str, tone: str) -> str:
@@ -149,7 +150,7 @@ def test_a_running_result_begins_on_its_zero_line_jumps_and_goes_on_until_now() 
 
 
 def test_what_an_account_is_worth_is_drawn_close_up_and_not_shaded() -> None:
-    drawn = worth_chart(points("10000", "10010", "9990"), "Equity", "USDT", "Asia/Kolkata")
+    drawn = equity_chart(points("10000", "10010", "9990"), "Equity", "USDT", "Asia/Kolkata")
     assert "area" not in drawn
     assert "zero-line" not in drawn
     assert (
@@ -161,28 +162,28 @@ def test_what_an_account_is_worth_is_drawn_close_up_and_not_shaded() -> None:
 def test_a_line_is_broken_where_nothing_was_read_and_every_part_is_shaded_by_itself() -> None:
     hours = [0, 1, 2, 12, 13, 24]
     read = [(NOON + timedelta(hours=each), Decimal(100 - each)) for each in hours]
-    worth = worth_chart(read, "Equity", "USDT", "UTC")
-    assert re.sub(r"[0-9.]+ ?[0-9.]*", "", paths(worth, "line")) == "MLLMLM"
-    assert "Broken where nothing was read for more than 3 h." in worth
-    fallen = falls_chart(read, "Drawdown", "UTC")
-    assert paths(fallen, "fall-area").count("Z") == 3
-    assert "now −24.00 %. Broken where nothing was read for more than 3 h." in fallen
-    assert "Broken" not in worth_chart(read[:3], "Equity", "USDT", "UTC")
+    equity = equity_chart(read, "Equity", "USDT", "UTC")
+    assert re.sub(r"[0-9.]+ ?[0-9.]*", "", paths(equity, "line")) == "MLLMLM"
+    assert "Broken where nothing was read for more than 3 h." in equity
+    drawdown = drawdown_chart(read, "Drawdown", "UTC")
+    assert paths(drawdown, "drawdown-area").count("Z") == 3
+    assert "now −24.00 %. Broken where nothing was read for more than 3 h." in drawdown
+    assert "Broken" not in equity_chart(read[:3], "Equity", "USDT", "UTC")
     many = [
         (NOON + timedelta(minutes=each), Decimal(each % 7))
         for each in [*range(2_000), *range(9_000, 11_000)]
     ]
-    assert paths(worth_chart(many, "Equity", "USDT", "UTC"), "line").count("M") == 2, (
+    assert paths(equity_chart(many, "Equity", "USDT", "UTC"), "line").count("M") == 2, (
         "thinning keeps both ends of a gap"
     )
 
 
 def test_a_drawdown_goes_down_from_zero_in_percent() -> None:
-    drawn = falls_chart(points("100", "95", "100"), "Drawdown", "UTC")
-    assert paths(drawn, "fall").startswith(f"M0.0 {TOP}.0")
-    assert "Deepest −5.00 %, on 25 Nov 2026 13:00:00 UTC; now 0.00 %." in drawn
+    drawn = drawdown_chart(points("100", "95", "100"), "Drawdown", "UTC")
+    assert paths(drawn, "drawdown").startswith(f"M0.0 {TOP}.0")
+    assert "Maximum −5.00 %, on 25 Nov 2026 13:00:00 UTC; now 0.00 %." in drawn
     assert ">0 %</text>" in drawn
-    assert "Never below its highest so far." in falls_chart(points("1", "2"), "Drawdown", "UTC")
+    assert "Never below its highest so far." in drawdown_chart(points("1", "2"), "Drawdown", "UTC")
 
 
 def test_a_loss_differs_from_a_gain_by_direction_and_hatching() -> None:
@@ -213,8 +214,8 @@ def test_no_text_is_stretched() -> None:
 
 def test_less_than_two_points_and_no_bars_draw_nothing() -> None:
     for few in (points(), points("1")):
-        assert not worth_chart(few, "E", "USDT", "UTC")
-        assert not falls_chart(few, "D", "UTC")
+        assert not equity_chart(few, "E", "USDT", "UTC")
+        assert not drawdown_chart(few, "D", "UTC")
         assert not result_chart(few, "R", "USDT", "UTC", NOON)
     assert not bar_chart([], "B", "USDT")
 

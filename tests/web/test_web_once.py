@@ -12,7 +12,7 @@ from web_place import PASSWORD, Browser, WebPlace, web_place
 
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
-from web.rooms import Who
+from web.routes import Who
 from web.words import NOTICES
 
 
@@ -53,7 +53,7 @@ async def test_a_secret_is_renewed_once_and_its_page_can_be_reloaded_for_a_while
         place.clock.passed += timedelta(minutes=11)
         await master.get(first)
         assert (master.path, secrets.pop() in master.text) == (page, False)
-        assert "is gone: it is kept for ten minutes only" in master.words
+        assert "can no longer be shown: it is kept for ten minutes only" in master.words
 
 
 async def test_a_double_click_where_a_factor_is_asked_for_is_one_deed(tmp_path: Path) -> None:
@@ -295,13 +295,13 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
 ) -> None:
     async with web_place(tmp_path) as place:
         acts = [
-            room
-            for room in place.app.config["ROOMS"]
-            if room.methods == ("POST",) and room.who is not Who.BOT
+            route
+            for route in place.app.config["ROUTES"]
+            if route.method == "POST" and route.who is not Who.BOT
         ]
-        assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
-        assert {room.address for room in acts if room.once} == MAKES
-        assert {room.address for room in acts if room.again} == LOWERS_RISK
+        assert {route.address for route in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
+        assert {route.address for route in acts if route.once} == MAKES
+        assert {route.address for route in acts if route.again} == LOWERS_RISK
 
 
 async def test_a_notice_of_a_deed_is_shown_once(tmp_path: Path) -> None:

@@ -12,21 +12,21 @@ from web.pages import _TEMPLATES
 D = Decimal
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 SETTLED = TradeRow(
-    1,
-    "f0",
-    "paper",
-    "trend",
-    "BTCUSDT",
-    "LONG",
-    "0.003",
-    "65000",
-    "63000",
-    D("0.19"),
-    D("-6.19"),
-    NOW,
-    NOW,
-    Cause.STOP_LOSS,
-    BookState.SETTLED,
+    id=1,
+    account="f0",
+    environment="paper",
+    strategy="trend",
+    symbol="BTCUSDT",
+    side="LONG",
+    quantity="0.003",
+    entry_price="65000",
+    exit_price="63000",
+    fees=D("0.19"),
+    result=D("-6.19"),
+    opened_at=NOW,
+    closed_at=NOW,
+    cause=Cause.STOP_LOSS,
+    state=BookState.SETTLED,
 )
 
 
@@ -60,11 +60,16 @@ def test_a_trade_of_before_is_marked() -> None:
 def test_figures_say_how_many_trades_are_in_none_of_them() -> None:
     figures = figures_of(
         "paper",
-        [DayRow("2026-11-24", 2, 1, D(5), D(1), 3), DayRow("2026-11-25", 0, 0, D(0), D(0), 4)],
+        [
+            DayRow(day="2026-11-24", trades=2, won=1, result=D(5), fees=D(1), unreconciled=3),
+            DayRow(day="2026-11-25", trades=0, won=0, result=D(0), fees=D(0), unreconciled=4),
+        ],
     )
     shown = _TEMPLATES.get_template("traders/figures.html").render(each=figures)
     assert "1 won, 50.0 %, 7 more not reconciled" in shown
-    none = figures_of("paper", [DayRow("2026-11-25", 0, 0, D(0), D(0), 4)])
+    none = figures_of(
+        "paper", [DayRow(day="2026-11-25", trades=0, won=0, result=D(0), fees=D(0), unreconciled=4)]
+    )
     assert "4 more not reconciled" in _TEMPLATES.get_template("traders/figures.html").render(
         each=none
     )

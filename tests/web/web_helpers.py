@@ -84,13 +84,13 @@ class MemoryEngine:
         if endpoint == "raises_group":
             raise ExceptionGroup("several", [ValueError("one"), OSError("two")])
         if delivery.header("x-key") != ["right"] or endpoint == "unknown":
-            return Reception(ReceptionKind.NOT_AUTHENTIC)
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC)
         if endpoint == "gone":
-            return Reception(ReceptionKind.GONE)
+            return Reception(kind=ReceptionKind.GONE)
         if endpoint == "limited":
-            return Reception(ReceptionKind.LIMITED, retry_after_s=7)
+            return Reception(kind=ReceptionKind.LIMITED, retry_after_s=7)
         if endpoint == "full":
-            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=3)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=3)
         return await self._record(delivery.body)
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
@@ -100,35 +100,41 @@ class MemoryEngine:
         try:
             key = json.loads(body)["idempotency_key"]
         except ValueError:
-            return Reception(ReceptionKind.MALFORMED, field="body", expected="a JSON object")
+            return Reception(kind=ReceptionKind.MALFORMED, field="body", expected="a JSON object")
         except KeyError:
             return Reception(
-                ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters"
+                kind=ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters"
             )
         known = self.taken.setdefault(key, body)
         self.entered.set()
         if self.hold is not None:
             await self.hold.wait()
         if known != body:
-            return Reception(ReceptionKind.CONFLICT)
+            return Reception(kind=ReceptionKind.CONFLICT)
         kind = ReceptionKind.ACCEPTED if known is body else ReceptionKind.DUPLICATE
         reason = "skipped.entries_off" if self.entries_off else None
-        return Reception(kind, f"sg_{key}", f"rc_{key}", mirrored=reason is None, reason=reason)
+        return Reception(
+            kind=kind,
+            signal_id=f"sg_{key}",
+            receipt_id=f"rc_{key}",
+            mirrored=reason is None,
+            reason=reason,
+        )
 
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
         if receipt_id.removeprefix("rc_") not in self.taken:
             return None
         return ReceiptView(
-            f"sg_{receipt_id[3:]}",
-            "open",
-            "BTCUSDT",
-            NOW,
-            3,
-            1,
-            {"filled": 2},
-            41.5,
-            60.0,
-            ("paper",),
+            signal_id=f"sg_{receipt_id[3:]}",
+            action="open",
+            symbol="BTCUSDT",
+            received_at=NOW,
+            copies=3,
+            open=1,
+            outcomes={"filled": 2},
+            latency_ms_p50=41.5,
+            latency_ms_p95=60.0,
+            environments=("paper",),
         )
 
     def health(self) -> HealthView:
@@ -137,7 +143,13 @@ class MemoryEngine:
         )
 
     def readiness(self) -> ReadinessView:
-        return ReadinessView(self.ok, True, 3, 2, {"f0003": "key refused"})
+        return ReadinessView(
+            ready=self.ok,
+            ledger=True,
+            accounts=3,
+            accounts_reconciled=2,
+            accounts_failed={"f0003": "key refused"},
+        )
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
         return list(reversed(self.rows))[:limit]

@@ -1,6 +1,5 @@
-"""The operators' rooms: how the place is doing, switches, accounts, unknowns, people, audit,
-alerts, plugins, system.
+"""Pages for operators: overview, accounts, switches, unknowns, people, audit, alerts, plugins, system.
 
-Every page asks and acts through the commands of the operator's shell, so that there is one way in
-which a thing is done.
+Every page reads and acts through the commands of the operator's shell, so that there is one way to
+do a thing.
 """

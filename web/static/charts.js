@@ -1,9 +1,9 @@
-// Tells the value of a chart under the pointer, and by the arrow keys. The points come with the chart; nothing is computed here.
+// Shows the value of a chart under the pointer and by the arrow keys. The points come with the chart; nothing is computed here.
 
-const known = new WeakSet();
+const followed = new WeakSet();
 
 function follow(chart) {
-  known.add(chart);
+  followed.add(chart);
   const points = chart.dataset.points.split("|").map((point) => point.split(";"));
   const figure = chart.closest("figure");
   const value = figure.querySelector(".chart-value strong");
@@ -12,20 +12,20 @@ function follow(chart) {
   const last = points.length - 1;
   let index = last;
 
-  function tell(next) {
+  function show(next) {
     index = Math.max(0, Math.min(last, next));
-    const [x, y, told, when] = points[index];
+    const [x, y, text, when] = points[index];
     const [line, dot] = marks;
     for (const end of ["x1", "x2"]) line.setAttribute(end, `${x}%`);
     dot.setAttribute("cx", `${x}%`);
     dot.setAttribute("cy", y);
     for (const mark of marks) mark.setAttribute("visibility", "visible");
-    value.textContent = told;
+    value.textContent = text;
     label.textContent = when;
   }
 
   function rest() {
-    tell(last);
+    show(last);
     for (const mark of marks) mark.setAttribute("visibility", "hidden");
   }
 
@@ -34,26 +34,26 @@ function follow(chart) {
     const x = ((event.clientX - box.left) / box.width) * 100;
     let best = 0;
     for (let i = 1; i <= last; i += 1) if (Math.abs(points[i][0] - x) < Math.abs(points[best][0] - x)) best = i;
-    tell(best);
+    show(best);
   }
 
   const keys = { ArrowLeft: () => index - 1, ArrowRight: () => index + 1, Home: () => 0, End: () => last };
   chart.addEventListener("pointermove", nearest);
   chart.addEventListener("pointerdown", nearest);
   chart.addEventListener("pointerleave", rest);
-  chart.addEventListener("focus", () => tell(index));
+  chart.addEventListener("focus", () => show(index));
   chart.addEventListener("blur", rest);
   chart.addEventListener("keydown", (event) => {
     if (event.key === "Escape") rest();
     else if (event.key in keys && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
-      tell(keys[event.key]());
+      show(keys[event.key]());
     }
   });
 }
 
 function followAll() {
-  for (const chart of document.querySelectorAll("svg.chart")) if (!known.has(chart)) follow(chart);
+  for (const chart of document.querySelectorAll("svg.chart")) if (!followed.has(chart)) follow(chart);
 }
 
 document.addEventListener("parts-renewed", followAll);

@@ -1,12 +1,12 @@
-// Keeps the live page live: takes rendered rows from the event stream, keeps the newest, counts again, tells the truth
-// about the connection. The rows are made and escaped by the server; nothing is computed about orders here.
+// Keeps the live page live: adds rendered rows from the event stream, keeps the newest, counts again, and shows the state
+// of the connection. The server renders and escapes the rows; nothing is computed about orders here.
 
 const live = document.getElementById("live");
 const body = document.getElementById("rows");
 const state = document.getElementById("state");
 const stateText = document.getElementById("state-text");
 const rowsMax = Number(live.dataset.rowsMax);
-const silenceMs = 40_000; // the server says at least "still here" every 15 s
+const silenceMs = 40_000; // the server sends a heartbeat at least every 15 s
 
 let lastHeard = Date.now();
 let isOpen = false;
@@ -18,10 +18,10 @@ function show(kind, text) {
   if (stateText.textContent !== text) stateText.textContent = text;
 }
 
-function tellState() {
+function showState() {
   const seconds = Math.round((Date.now() - lastHeard) / 1000);
   if (isOpen && Date.now() - lastHeard < silenceMs) show("live", "live");
-  else show("lost", `reconnecting, last news ${seconds} s ago`);
+  else show("lost", `reconnecting, last update ${seconds} s ago`);
 }
 
 function countAgain() {
@@ -57,7 +57,7 @@ function take(html) {
 function heard() {
   lastHeard = Date.now();
   isOpen = true;
-  tellState();
+  showState();
 }
 
 function open() {
@@ -70,13 +70,13 @@ function open() {
   });
   source.addEventListener("error", () => {
     isOpen = false;
-    tellState();
-    if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused, not only interrupted
+    showState();
+    if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused, not just interrupted
   });
 }
 
 setInterval(() => {
-  tellState();
+  showState();
   if (isOpen && Date.now() - lastHeard >= silenceMs) {
     source.close(); // open but silent: a dead tunnel
     isOpen = false;

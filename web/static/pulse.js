@@ -1,13 +1,13 @@
-// Keeps a page live: when the stream says that something of ours changed, the page is fetched again and its marked parts are replaced.
-// What is shown is always what the server renders; nothing is computed here. A form that somebody is typing in,
-// and a chart that somebody reads by its keys, is left alone.
+// Keeps a page live: when the stream reports a change, the page is fetched again and its marked parts are replaced.
+// The page always shows what the server renders; nothing is computed here. A form that somebody is typing in,
+// and a chart that somebody reads by its keys, stay as they are.
 
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const stateText = document.getElementById("state-text");
-const silenceMs = 40_000; // the server says at least "still here" every 15 s
+const silenceMs = 40_000; // the server sends a heartbeat at least every 15 s
 const gatherMs = 250; // a fan-out changes many rows: one fetch for all of them
-const settleMs = 5_000; // the books follow what happened within seconds: pages that show them look once more
+const settleMs = 5_000; // the books follow within seconds: pages that show them are fetched once more
 
 let lastHeard = Date.now();
 let isOpen = false;
@@ -21,7 +21,7 @@ function show(kind, text) {
   if (stateText.textContent !== text) stateText.textContent = text;
 }
 
-function tellState() {
+function showState() {
   const seconds = Math.round((Date.now() - lastHeard) / 1000);
   if (isOpen && Date.now() - lastHeard < silenceMs) show("live", "live");
   else show("lost", `reconnecting; this page is ${seconds} s old`);
@@ -52,7 +52,7 @@ function settle() {
 function heard() {
   lastHeard = Date.now();
   isOpen = true;
-  tellState();
+  showState();
 }
 
 function open() {
@@ -67,20 +67,20 @@ function open() {
   });
   source.addEventListener("error", () => {
     isOpen = false;
-    tellState();
-    if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused, not only interrupted
+    showState();
+    if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused, not just interrupted
   });
 }
 
 setInterval(() => {
-  tellState();
+  showState();
   if (isOpen && Date.now() - lastHeard >= silenceMs) {
     source.close(); // open but silent: a dead tunnel
     isOpen = false;
     open();
   }
 }, 1000);
-document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows a part of it
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows only a part of it
 show("still", "connecting");
 settle();
 open();

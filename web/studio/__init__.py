@@ -1,1 +1,1 @@
-"""The masters' rooms: the studio, its strategies, their webhooks, and the signature debugger."""
+"""Pages for masters: their strategies, webhooks, TradingView alerts, and the signature debugger."""

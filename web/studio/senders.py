@@ -1,6 +1,6 @@
-"""Ready-to-paste senders for one endpoint: shell, and Python with its standard library only.
+"""Senders for one endpoint, ready to paste: shell, and Python with its standard library only.
 
-They are text that a person copies; a test runs them against a served place.
+A person copies them as text. A test runs them against a served place.
 """
 
 from typing import Final
@@ -32,10 +32,10 @@ curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$
 
 
 def python_sender(url: str, secret: str, symbol: str) -> str:
-    """Write a sender in Python, for dialect A."""
+    """Return a sender in Python, for dialect A."""
     return _PYTHON.format(url=url, secret=secret, symbol=symbol)
 
 
 def shell_sender(url: str, secret: str, symbol: str) -> str:
-    """Write a sender with curl and openssl, for dialect A."""
+    """Return a sender with curl and openssl, for dialect A."""
     return _SHELL.format(url=url, secret=secret, symbol=symbol)

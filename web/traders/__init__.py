@@ -1,3 +1,1 @@
-"""The traders' rooms: how my accounts stand, what they copy, what became of signals, and how to
-stop.
-"""
+"""Pages for followers: accounts, strategies, terms, outcomes of signals, results, and stopping."""

@@ -1,64 +1,75 @@
-"""Home: one state, the money, the last signals, and the two switches that anybody may pull."""
+"""Home: each account's state and money, the last signals, and how to pause and flatten."""
+
+from typing import Final
 
 from quart import Response
 
 from web.again import Again
-from web.rooms import Rooms, Who
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
-LAST = 10
+_LAST_SIGNALS: Final = 10
 
 
-def register_home(rooms: Rooms) -> None:
-    """Add the home page and its acts."""
-    service = rooms.services.following
+async def show_home(visit: Visit) -> Response:
+    """Show the user's accounts and the last signals."""
+    following = visit.services.following
+    return visit.page(
+        "traders/home.html",
+        cards=following.cards(visit.who),
+        copies=following.copies(visit.who, limit=_LAST_SIGNALS),
+        live=visit.newest(),
+    )
 
-    @rooms.get("/home", Who.FOLLOWER)
-    async def home(visit: Visit) -> Response:
-        cards = service.cards(visit.who)
-        return visit.page(
-            "traders/home.html",
-            cards=cards,
-            copies=service.copies(visit.who, limit=LAST),
-            live=rooms.services.pulse.newest(),
-        )
 
-    @rooms.post(
+async def pause(visit: Visit, name: str) -> Response:
+    """Stop entries on an account; exits go on."""
+    await visit.services.following.pause(visit.who, name)
+    return visit.go("/home", "paused")
+
+
+async def resume(visit: Visit, name: str) -> Response:
+    """Allow entries on an account again."""
+    await visit.services.following.resume(visit.who, name)
+    return visit.go("/home", "resumed")
+
+
+async def show_flatten(visit: Visit, name: str) -> Response:
+    """Show what a flatten closes, or how far it is."""
+    following = visit.services.following
+    row = following.account(visit.who, name)
+    cards = following.cards(visit.who)
+    return visit.page(
+        "traders/flatten.html",
+        row=row,
+        open=following.still_open(visit.who, name),
+        live=visit.newest(),
+        is_on=any(card.row.id == row.id and card.level == "flatten" for card in cards),
+    )
+
+
+async def flatten(visit: Visit, name: str) -> Response:
+    """Close what the engine opened on an account."""
+    following = visit.services.following
+    await following.flatten(visit.who, name)
+    notice = "flattening" if following.still_open(visit.who, name) else "flat"
+    return visit.go(f"/accounts/{name}/flatten", notice)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/home", Who.FOLLOWER, show_home),
+    post(
         "/accounts/<name>/pause",
         Who.FOLLOWER,
-        again=Again(lambda said: f"Pause {said['name']}: no new trades"),
-    )
-    async def pause(visit: Visit, name: str) -> Response:
-        await service.pause(visit.who, name)
-        return visit.go("/home", "paused")
-
-    @rooms.post("/accounts/<name>/resume", Who.FOLLOWER)
-    async def resume(visit: Visit, name: str) -> Response:
-        await service.resume(visit.who, name)
-        return visit.go("/home", "resumed")
-
-    @rooms.get("/accounts/<name>/flatten", Who.FOLLOWER)
-    async def flatten_page(visit: Visit, name: str) -> Response:
-        row = service.account(visit.who, name)
-        return visit.page(
-            "traders/flatten.html",
-            row=row,
-            open=service.still_open(visit.who, name),
-            live=rooms.services.pulse.newest(),
-            is_on=any(
-                each.row.id == row.id and each.level == "flatten"
-                for each in service.cards(visit.who)
-            ),
-        )
-
-    @rooms.post(
+        pause,
+        again=Again(lambda fields: f"Pause {fields['name']}: no new trades"),
+    ),
+    post("/accounts/<name>/resume", Who.FOLLOWER, resume),
+    get("/accounts/<name>/flatten", Who.FOLLOWER, show_flatten),
+    post(
         "/accounts/<name>/flatten",
         Who.FOLLOWER,
-        again=Again(lambda said: f"Flatten {said['name']}: close what the engine opened"),
-    )
-    async def flatten(visit: Visit, name: str) -> Response:
-        await service.flatten(visit.who, name)
-        return visit.go(
-            f"/accounts/{name}/flatten",
-            "flattening" if service.still_open(visit.who, name) else "flat",
-        )
+        flatten,
+        again=Again(lambda fields: f"Flatten {fields['name']}: close what the engine opened"),
+    ),
+)

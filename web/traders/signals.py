@@ -1,99 +1,93 @@
-"""What became of signals, why, which orders were sent, and what stands."""
+"""What became of signals and why, which orders were sent, open positions, and notifications."""
 
-from collections.abc import Sequence
+from typing import Final
 
 from quart import Response
 
 from engine.domain.alert import ABOUT_STRATEGIES
-from web.rooms import Rooms, Who
+from web.routes import Route, Who, get
 from web.rows import FAMILIES
 from web.visit import Visit
 
-_SETTINGS = {"no new entries": "/home", "key": "/accounts"}
+_PAGE: Final = 50
+_SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
 
 
-def register_signals(rooms: Rooms) -> None:
-    """Add the pages about signals, orders and positions."""
-    service = rooms.services.following
-
-    @rooms.get("/signals", Who.FOLLOWER)
-    async def signals(visit: Visit) -> Response:
-        accounts = [*service.accounts(visit.who), *service.former_accounts(visit.who)]
-        chosen = {
-            name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")
-        }
-        before = _number(visit.query.get("before", ""))
-        rows = service.copies(
-            visit.who,
-            before=before,
-            strategy=chosen["strategy"],
-            account=chosen["account"],
-            family=chosen["family"],
-        )
-        return visit.page(
-            "traders/signals.html",
-            rows=rows,
-            chosen=chosen,
-            families=FAMILIES,
-            accounts=accounts,
-            strategies=service.strategies_copied(visit.who),
-            older=_older(rows),
-            live=rooms.services.pulse.newest() if before is None else None,
-        )
-
-    @rooms.get("/signals/<signal>/<account>", Who.FOLLOWER)
-    async def why(visit: Visit, signal: str, account: str) -> Response:
-        found = service.why(visit.who, signal, account)
-        followed = next(
-            (
-                each
-                for each in service.agreements(visit.who)
-                if each.strategy_name == found.strategy
-            ),
-            None,
-        )
-        change = _SETTINGS.get(
-            found.setting or "",
-            f"/strategies/{followed.strategy}/follow?account={account}" if followed else "",
-        )
-        return visit.page(
-            "traders/why.html",
-            why=found,
-            change=change if found.setting else "",
-            live=rooms.services.pulse.newest(),
-        )
-
-    @rooms.get("/positions", Who.FOLLOWER)
-    async def positions(visit: Visit) -> Response:
-        return visit.page(
-            "traders/positions.html",
-            rows=service.positions(visit.who),
-            cards=service.cards(visit.who),
-            live=rooms.services.pulse.newest(),
-        )
-
-    @rooms.get("/orders", Who.FOLLOWER)
-    async def orders(visit: Visit) -> Response:
-        before = _number(visit.query.get("before", ""))
-        rows = service.orders(visit.who, before)
-        older = rows[-1].id if len(rows) >= 50 else None
-        live = rooms.services.pulse.newest() if before is None else None
-        return visit.page("traders/orders.html", rows=rows, older=older, live=live)
-
-    @rooms.get("/notifications", Who.SIGNED_IN)
-    async def notifications(visit: Visit) -> Response:
-        return visit.page(
-            "traders/notifications.html",
-            alerts=service.alerts(visit.who),
-            about_strategies=ABOUT_STRATEGIES,
-            live=rooms.services.pulse.newest(),
-        )
+async def show_signals(visit: Visit) -> Response:
+    """Show the copies on the user's accounts, filtered, newest first."""
+    following = visit.services.following
+    filters = {name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")}
+    before = visit.before()
+    rows = following.copies(
+        visit.who,
+        before=before,
+        strategy=filters["strategy"],
+        account=filters["account"],
+        family=filters["family"],
+    )
+    return visit.page(
+        "traders/signals.html",
+        rows=rows,
+        chosen=filters,
+        families=FAMILIES,
+        accounts=[*following.accounts(visit.who), *following.former_accounts(visit.who)],
+        strategies=following.strategies_copied(visit.who),
+        older=rows[-1].number if len(rows) >= _PAGE else None,
+        live=visit.newest() if before is None else None,
+    )
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+async def show_why(visit: Visit, signal: str, account: str) -> Response:
+    """Show why a copy has its outcome, with every order that was sent for it."""
+    why = visit.services.following.why(visit.who, signal, account)
+    change = _setting_page(visit, account, why.strategy, why.setting) if why.setting else ""
+    return visit.page("traders/why.html", why=why, change=change, live=visit.newest())
 
 
-def _older(rows: Sequence[object]) -> int | None:
-    """Return from where the next page goes on, None where there is none."""
-    return int(getattr(rows[-1], "number", 0)) if len(rows) >= 50 else None
+async def show_positions(visit: Visit) -> Response:
+    """Show open positions as the exchange last reported them."""
+    following = visit.services.following
+    return visit.page(
+        "traders/positions.html",
+        rows=following.positions(visit.who),
+        cards=following.cards(visit.who),
+        live=visit.newest(),
+    )
+
+
+async def show_orders(visit: Visit) -> Response:
+    """Show every order of the user's accounts, newest first."""
+    before = visit.before()
+    rows = visit.services.following.orders(visit.who, before)
+    older = rows[-1].id if len(rows) >= _PAGE else None
+    live = visit.newest() if before is None else None
+    return visit.page("traders/orders.html", rows=rows, older=older, live=live)
+
+
+async def show_notifications(visit: Visit) -> Response:
+    """Show alerts about the user's accounts and strategies."""
+    return visit.page(
+        "traders/notifications.html",
+        alerts=visit.services.following.alerts(visit.who),
+        about_strategies=ABOUT_STRATEGIES,
+        live=visit.newest(),
+    )
+
+
+def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> str:
+    """Return the page where a setting is changed; empty where there is none."""
+    if setting in _SETTING_PAGES:
+        return _SETTING_PAGES[setting]
+    for agreement in visit.services.following.agreements(visit.who):
+        if agreement.strategy_name == strategy:
+            return f"/strategies/{agreement.strategy}/follow?account={account}"
+    return ""
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/signals", Who.FOLLOWER, show_signals),
+    get("/signals/<signal>/<account>", Who.FOLLOWER, show_why),
+    get("/positions", Who.FOLLOWER, show_positions),
+    get("/orders", Who.FOLLOWER, show_orders),
+    get("/notifications", Who.SIGNED_IN, show_notifications),
+)

@@ -1,4 +1,4 @@
-"""The kit for exchange adapters: numbered promises, each with what to do where it is not kept.
+"""The kit for exchange adapters: numbered promises, each with what to do if it is not kept.
 
 ``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0),
 ``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and
@@ -65,7 +65,7 @@ async def check_exchange_adapter(
 
 
 def capabilities(traits: ExchangeTraits) -> dict[str, str]:
-    """Return what the traits say, in words, by their names, and what proves an exit by them."""
+    """Return the traits in words, by their names, and what proves an exit by them."""
     return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)} | {
         "exit_proof": exit_proof(traits)
     }

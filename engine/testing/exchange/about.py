@@ -94,7 +94,7 @@ async def _environment(kit: ExchangeKit) -> None:
         try:
             far = make(url)
         except InvalidValue:
-            continue  # refused is as good
+            continue  # a refusal is as good
         told = far.environment(
             ExchangeContext(
                 {**kit.under_test.settings, "base_url": url},
@@ -233,7 +233,7 @@ async def _candles(kit: ExchangeKit) -> None:
     for length in CANDLE_LENGTHS_S:
         try:
             candles = list(await market.candles(instrument.symbol, length, 5))
-        except Exception:  # noqa: S112 - a length that the exchange does not have; which ones it has is the adapter's to say
+        except Exception:  # noqa: S112 - a length that the exchange does not have; the adapter decides which ones it has
             continue
         now = kit.clock.now()
         expect(len(candles) <= 5, f"expected at most 5 candles of {length} s, found {len(candles)}")

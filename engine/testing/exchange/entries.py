@@ -1,5 +1,5 @@
 """E10 to E14, E18 and E19: entries, what is read back of them, resting orders, leverage. Stop and
-target stand in ``protection``.
+target are in ``protection``.
 """
 
 from datetime import timedelta
@@ -119,7 +119,7 @@ async def _read_back(kit: ExchangeKit) -> None:
 
 
 async def _seen_in_time(kit: ExchangeKit, order: OrderIntent, identifier: str) -> None:
-    """Fail where an order shows later than the traits say: the engine would take it for lost."""
+    """Fail if an order shows later than the traits say: the engine would take it as lost."""
     connection, promised = await kit.connection(), kit.adapter.traits.visible_within_s
     began = trio.current_time()
     while trio.current_time() - began < promised + SETTLE_S:
@@ -184,7 +184,7 @@ async def _position_is_right(kit: ExchangeKit) -> None:
 
 
 async def _all_free(kit: ExchangeKit) -> Balance:
-    """Return the balance once the margin of the trade before is free again, which may take a
+    """Return the balance once the margin of the previous trade is free again, which may take a
     moment.
     """
     balance = (await kit.account()).balance
@@ -359,13 +359,13 @@ async def _leverage(kit: ExchangeKit) -> None:
     for wanted in (Ratio(instrument.leverage_max + 1), Ratio(Decimal("2.5"))):
         order = await kit.intent()
         changed = OrderIntent(
-            order.client_order_id,
-            order.symbol,
-            order.side,
-            order.position_side,
-            order.quantity,
-            order.order_type,
-            wanted,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            position_side=order.position_side,
+            quantity=order.quantity,
+            order_type=order.order_type,
+            leverage=wanted,
         )
         try:
             answer = await kit.send(changed)

@@ -115,8 +115,8 @@ async def _whole(kit: ExchangeKit) -> None:
 
 
 async def read_back(kit: ExchangeKit, leaving: OrderIntent, told: OrderReport) -> OrderReport:
-    """Return an exit as it is read back: its order, or what was told of it where only the closed
-    position names that order.
+    """Return an exit as it is read back: its order, or the first report if only the closed position
+    names that order.
     """
     if not kit.adapter.traits.reports_closed_positions:
         return await kit.found(leaving, told.exchange_order_id)
@@ -228,7 +228,7 @@ async def _refused_somewhere(kit: ExchangeKit, order: OrderIntent) -> Answer:
     do="close by the order's symbol and side; never close 'the position' or everything",
 )
 async def _own_contract(kit: ExchangeKit) -> None:
-    for closing in (1, 0):  # each of them is not the first position of the account once
+    for closing in (1, 0):  # each of them once is not the account's first position
         orders = [await kit.intent(LONG, 4, 0), await kit.intent(LONG, 1, 1)]
         held = [(await kit.entered(each))[1] for each in orders]
         gone, staying = held[closing], held[1 - closing]

@@ -1,9 +1,9 @@
-"""One run of the kit for exchange adapters: an open connection, orders to send, and looking until
+"""One run of the kit for exchange adapters: an open connection, orders to send, and waiting until
 something shows.
 
-The cases stand in the files beside this one. Give the kit a paper account, a simulator or a test
+The cases are in the files beside this one. Give the kit a paper account, a simulator or a test
 account, never one with a position in it: it closes everything that it finds. ``read_only`` sends no
-order at all. Every case stands on its own and leaves the account flat.
+order at all. Every case is independent and leaves the account flat.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,15 +46,15 @@ SHORT: Final = PositionSide.SHORT
 SECRET_CHARACTERS_MIN: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeUnderTest:
-    """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings
-    that the plugin was given.
+    """What the kit needs: the adapter, an account's credentials, wrong ones, and the plugin's
+    settings.
 
-    ``wrong_credentials`` are refused by the exchange; None where every key is an account (paper).
+    ``wrong_credentials`` are refused by the exchange; None if every key is an account (paper).
     ``data_dir`` is an empty folder. ``http``: where requests go, None for the network;
     ``RecordedAnswers`` answers them from a file (then ``read_only``). ``adapter_at`` makes the
-    adapter for another base address, so that E02 sees what it says about one that is not of this
+    adapter for another base address, so that E02 sees what it says about one that is not on this
     machine.
     """
 
@@ -70,7 +70,7 @@ class ExchangeUnderTest:
 
 @dataclass(slots=True)
 class ExchangeKit:
-    """Hold one run: an open connection, what was learned about the market, and what was sent."""
+    """One run: an open connection, what was learned about the market, and what was sent."""
 
     under_test: ExchangeUnderTest
     http: FaultyHttp = field(init=False)
@@ -143,8 +143,8 @@ class ExchangeKit:
         )
 
     async def contract(self, number: int = 0) -> tuple[Instrument, Quote]:
-        """Return a contract whose smallest order is cheap, and its price; skips the case where
-        there are not so many.
+        """Return a contract whose smallest order is cheap, and its price; skip the case if there
+        are not enough contracts.
         """
         found = await self.contracts()
         if len(found) <= number:
@@ -158,7 +158,7 @@ class ExchangeKit:
         return await (await self.connection()).fetch_account()
 
     async def position(self, symbol: Symbol) -> Position | None:
-        """Read the position in a contract; None where there is none."""
+        """Read the position in a contract; None if there is none."""
         return next(
             (
                 each
@@ -169,7 +169,7 @@ class ExchangeKit:
         )
 
     async def reads_client_order_id(self) -> bool:
-        """Tell whether entries are read back with our id, as the traits or the connection say."""
+        """Return whether entries are read back with our id, as the traits or the connection say."""
         connection = await self.connection()
         if self.adapter.traits.client_order_id_per_account:
             return cast(OrderIdConnection, connection).reads_client_order_id
@@ -185,25 +185,25 @@ class ExchangeKit:
         leverage: int = 2,
         **changes: Any,
     ) -> OrderIntent:
-        """Make an entry of some times the smallest size."""
+        """Build an entry of ``times`` the smallest size."""
         instrument, quote = await self.contract(contract)
         quantity = Quantity(smallest_quantity(instrument, quote.last) * times)
         within = Ratio(
             min(max(Decimal(leverage), instrument.leverage_min), instrument.leverage_max)
         )
         base = OrderIntent(
-            self._id(),
-            instrument.symbol,
-            OrderSide.opening(side),
-            side,
-            quantity,
-            OrderType.MARKET,
-            within,
+            client_order_id=self._id(),
+            symbol=instrument.symbol,
+            side=OrderSide.opening(side),
+            position_side=side,
+            quantity=quantity,
+            order_type=OrderType.MARKET,
+            leverage=within,
         )
         return replace(base, **changes)
 
     async def resting(self, side: PositionSide = LONG) -> OrderIntent:
-        """Make a limit entry that is too far from the price to be filled."""
+        """Build a limit entry that is too far from the price to be filled."""
         instrument, quote = await self.contract()
         share, to_step = (
             (Decimal("0.8"), floor_to_step) if side is LONG else (Decimal("1.2"), ceil_to_step)
@@ -217,16 +217,16 @@ class ExchangeKit:
     def exit_of(
         self, position: Position, quantity: Decimal | None = None, side: PositionSide | None = None
     ) -> OrderIntent:
-        """Make an exit of a position, whole or a part; ``side`` says another side than it has."""
+        """Build an exit of a position, whole or a part; ``side`` names another side than it has."""
         whole, of_side = quantity is None or quantity == position.quantity, side or position.side
         return OrderIntent(
-            self._id(),
-            position.symbol,
-            OrderSide.closing(of_side),
-            of_side,
-            Quantity(position.quantity if quantity is None else quantity),
-            OrderType.MARKET,
-            Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
+            client_order_id=self._id(),
+            symbol=position.symbol,
+            side=OrderSide.closing(of_side),
+            position_side=of_side,
+            quantity=Quantity(position.quantity if quantity is None else quantity),
+            order_type=OrderType.MARKET,
+            leverage=Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
             reduce_only=True,
             whole_position=whole,
         )
@@ -235,7 +235,7 @@ class ExchangeKit:
         return client_order_id(CopyId(f"kit{self.begun.timestamp():.6f}-{next(self._numbers)}"), 1)
 
     async def send(self, order: OrderIntent, fault: str | None = None) -> Answer:
-        """Prepare, send once, and judge the answer as the engine does."""
+        """Prepare, send once, and classify the answer as the engine does."""
         connection = await self.connection()
         if not order.reduce_only:
             await connection.prepare_entry(order)
@@ -255,7 +255,7 @@ class ExchangeKit:
         return answer
 
     async def taken(self, order: OrderIntent) -> OrderReport:
-        """Send an order that is to be accepted."""
+        """Send an order that must be accepted."""
         answer = await self.send(order)
         if not isinstance(answer, Accepted):
             raise CaseFailed(
@@ -314,7 +314,9 @@ class ExchangeKit:
         )
 
     async def waits_for(self, holds: Callable[[AccountReport], bool]) -> AccountReport:
-        """Read the account until something holds, or the time is over; returns the last reading."""
+        """Read the account until ``holds`` returns True, or the time is over; return the last
+        reading.
+        """
         report = await self.account()
         with trio.move_on_after(SETTLE_S):
             while not holds(report):
@@ -323,8 +325,8 @@ class ExchangeKit:
         return report
 
     async def aftermath(self, answer: Answer | None = None) -> None:
-        """Wait for what nobody expects to show; longer where ``answer`` leaves it open whether
-        there is an order that may show late.
+        """Wait for something that nobody expects to appear; longer if ``answer`` leaves open
+        whether there is an order that may show late.
         """
         is_open = answer is not None and not isinstance(answer, Refused) and self.http.used
         await trio.sleep(
@@ -351,13 +353,13 @@ class ExchangeKit:
     # What a case asks of the adapter
 
     def needs(self, holds: bool, capability: str) -> None:
-        """Skip the case where the adapter says that it cannot do this."""
+        """Skip the case if the adapter says that it cannot do this."""
         if not holds:
             raise CaseSkipped(f"the adapter's traits say: {capability}")
 
     def needs_http(self) -> None:
-        """Skip a paper exchange that lives in this process; every other one must be reached where
-        faults can be put on its line.
+        """Skip a paper exchange that runs in this process; every other one must be reachable where
+        faults can be put on its connection.
         """
         if self.http.used:
             return
@@ -371,7 +373,9 @@ class ExchangeKit:
         )
 
     def look_for_secrets(self, error: BaseException) -> None:
-        """Note it where an error's text, or one behind it, shows a credential; E52 tells."""
+        """Record an error whose text, or the text of one behind it, shows a credential; E52 reports
+        it.
+        """
         for each in chain(error):
             self.leaks += [
                 f"{name} in a {type(each).__name__}" for name in self.shown_in(f"{each} {each!r}")

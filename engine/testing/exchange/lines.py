@@ -1,5 +1,5 @@
-"""E30 to E49: a line that breaks. A timeout is not a no, nothing is sent twice, and nothing that
-failed is told as done.
+"""E30 to E49: a connection that breaks. A timeout is not a no, nothing is sent twice, and nothing
+that failed is reported as done.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""What several cases look at: no float anywhere, reports that do not contradict themselves, prices
+"""What several cases check: no float anywhere, reports that do not contradict themselves, prices
 that agree.
 """
 
@@ -64,7 +64,7 @@ def expect_sound(report: OrderReport, where: str) -> None:
 
 
 def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
-    """Fail for the first order that contradicts itself, and for an id that comes twice."""
+    """Fail for the first order that contradicts itself, and for an id that occurs twice."""
     seen: set[str] = set()
     for each in reports:
         expect_sound(each, f"{where} {each.exchange_order_id}")
@@ -76,12 +76,12 @@ def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
 
 
 def near(one: Decimal, other: Decimal, share: str) -> bool:
-    """Tell whether two amounts differ by at most a share of the second."""
+    """Return whether two amounts differ by at most a share of the second."""
     return abs(one - other) <= abs(other) * Decimal(share)
 
 
 def expect_position_adds_up(position: Position, quote: Quote) -> None:
-    """Fail where prices, quantity, leverage and margin of a new position cannot all be true: then a
+    """Fail if prices, quantity, leverage and margin of a new position cannot all be true: then a
     unit or a contract is mixed up.
     """
     for name, price in (("entry", position.entry_price), ("mark", position.mark_price)):

@@ -1,4 +1,4 @@
-"""E15 to E17 and E49: stop and target, with the entry and afterwards, and what is said where they
+"""E15 to E17 and E49: stop and target, with the entry and afterwards, and what is reported if they
 could not be set.
 """
 

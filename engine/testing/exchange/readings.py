@@ -1,5 +1,5 @@
-"""E50 to E59: readings that fail raise, whole or in part; what is promised beside orders is told;
-no text shows a credential.
+"""E50 to E59: readings that fail raise, whole or in part; what is promised beside orders is
+reported; no text shows a credential.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,9 @@ REQUESTS_MAX: Final = 8
 async def _under(
     kit: ExchangeKit, fault: str, call: Reading, only_nth: int | None = None
 ) -> object:
-    """Return what a reading gives, or the error that it raises, while a fault is on the line."""
+    """Return what a reading returns, or the error that it raises, while a fault is on the
+    connection.
+    """
     kit.http.plan.read, kit.http.plan.read_only_nth = fault, only_nth
     try:
         return await call()

@@ -10,13 +10,13 @@ from engine.testing.exchange.kit import ExchangeKit
 
 Check = Callable[[ExchangeKit], Awaitable[None]]
 
-# Without these nothing can be traded: where one of them failed, the trading cases are not tried.
+# Without these nothing can be traded: if one of them failed, the trading cases are not tried.
 NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Hold one case: what is promised, what to do where it fails, and whether it places orders."""
+    """One case: what is promised, what to do if it fails, and whether it places orders."""
 
     number: str
     promise: str
@@ -33,7 +33,7 @@ def case(number: str, promise: str, do: str, *, trades: bool = True) -> Callable
 
     def keep(check: Check) -> Check:
         assert number not in _CASES, f"two cases are numbered {number}"
-        _CASES[number] = Case(number, promise, do, trades, check)
+        _CASES[number] = Case(number=number, promise=promise, do=do, trades=trades, check=check)
         return check
 
     return keep

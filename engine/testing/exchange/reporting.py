@@ -1,5 +1,5 @@
 """E57 to E60: which position an order opened or closed, what was closed, what a trade cost, and
-rows that nobody can read.
+unreadable rows.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -22,7 +22,7 @@ from engine.testing.report import CaseSkipped, expect
 
 FEES_LATE_S: Final = 2.0
 FEE_SHARE: Final = Decimal("0.05")
-"""How much of all fees a round may be off: an exchange rounds each row."""
+"""How far the fees of a round trip may be off, as a share of them: an exchange rounds each row."""
 
 
 @case(

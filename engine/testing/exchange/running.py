@@ -12,19 +12,22 @@ CASE_S: Final = 60.0
 
 
 async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
-    """Run one case and put everything back; whatever the adapter raises is a result."""
+    """Run one case and restore the account; whatever the adapter raises is a result."""
     if case.trades and kit.under_test.read_only:
         return CaseResult(
-            case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads"
+            number=case.number,
+            promise=case.promise,
+            verdict=Verdict.SKIPPED,
+            detail="it places orders, and this run only reads",
         )
     if case.trades and (missing := sorted(kit.failed & {*NEEDED_TO_TRADE})):
         kit.failed.add(case.number)
         return CaseResult(
-            case.number,
-            case.promise,
-            Verdict.FAIL,
-            f"not tried, because {missing[0]} fails",
-            f"mend {missing[0]} first",
+            number=case.number,
+            promise=case.promise,
+            verdict=Verdict.FAIL,
+            detail=f"not tried, because {missing[0]} fails",
+            do=f"mend {missing[0]} first",
         )
     verdict, detail = await _tried(kit, case)
     kit.http.plan.heal()
@@ -41,7 +44,11 @@ async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
     if verdict is Verdict.FAIL:
         kit.failed.add(case.number)
     return CaseResult(
-        case.number, case.promise, verdict, detail, case.do if verdict is Verdict.FAIL else ""
+        number=case.number,
+        promise=case.promise,
+        verdict=verdict,
+        detail=detail,
+        do=case.do if verdict is Verdict.FAIL else "",
     )
 
 

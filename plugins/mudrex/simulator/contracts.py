@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 _NAMES = UUID("6f0a1f62-8a0c-4f6e-9a6d-1d3b6d0b6a11")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One contract's rules. ``quantity_step`` is also its smallest quantity."""
 
@@ -63,7 +63,15 @@ class Contract:
 
 def _contract(symbol: str, name: str, *texts: str) -> Contract:
     price, price_step, quantity_step, quantity_max, leverage_max = map(Decimal, texts)
-    return Contract(symbol, name, price, price_step, quantity_step, quantity_max, leverage_max)
+    return Contract(
+        symbol=symbol,
+        name=name,
+        price=price,
+        price_step=price_step,
+        quantity_step=quantity_step,
+        quantity_max=quantity_max,
+        leverage_max=leverage_max,
+    )
 
 
 CONTRACTS = {

@@ -141,7 +141,14 @@ class Exchange:
             account = self.settled(name, now)
             position = account.positions.get(symbol)
             if position is not None:
-                pay_funding(account, position, rate, price, now, self.world.books)
+                pay_funding(
+                    account,
+                    position=position,
+                    rate=rate,
+                    price=price,
+                    at=now,
+                    books=self.world.books,
+                )
                 self._saved(name, account, [], False)
                 paid += 1
         return paid
@@ -204,7 +211,15 @@ class Exchange:
         if not reduces and quantity * price / leverage + quantity * price * FEE > account.balance:
             raise Refusal(400, "insufficient balance")
         order = self.new_order(
-            account, contract, str(side), str(trigger), quantity, price, leverage, now, fate
+            account,
+            contract=contract,
+            side=str(side),
+            trigger=str(trigger),
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.client_order_id = reduce_only, None if cid is None else str(cid)
         order.stop = number(body, "stoploss_price") if body.get("is_stoploss") else None
@@ -237,7 +252,15 @@ class Exchange:
     ) -> Order:
         """Add an order that fills a little later. A position that it opens has its id already."""
         order = Order(
-            self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER
+            id=self.new_id(now),
+            symbol=contract.symbol,
+            side=side,
+            trigger=trigger,
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            created=now,
+            due=NEVER,
         )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
@@ -251,13 +274,13 @@ class Exchange:
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
         """Return an order by its id."""
         account = self.account(key, now)
-        order = next(
+        found = next(
             (each for each in account.orders if each.id == order_id and each.visible_from <= now),
             None,
         )
-        if order is None:
+        if found is None:
             raise Refusal(404, "order not found")
-        return account, order
+        return account, found
 
     def cancel(self, key: str, order_id: str, now: float) -> None:
         """Cancel a resting order, or remove a stop or a target. A filled part stays."""
@@ -303,7 +326,9 @@ class Exchange:
             account, position = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
-        order = self.closing_order(account, position, quantity, now, fate)
+        order = self.closing_order(
+            account, position=position, quantity=quantity, now=now, fate=fate
+        )
         self._saved(self.name_of(key), account, [order], True)
         return order
 
@@ -325,14 +350,14 @@ class Exchange:
         price = self.world.prices.at(position.symbol, now)
         order = self.new_order(
             account,
-            contract,
-            position.closing_side,
-            "MARKET",
-            closing,
-            price,
-            position.leverage,
-            now,
-            fate,
+            contract=contract,
+            side=position.closing_side,
+            trigger="MARKET",
+            quantity=closing,
+            price=price,
+            leverage=position.leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.position_id, order.by = True, position.id, by
         late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
@@ -360,7 +385,7 @@ class Exchange:
         if not wanted:
             raise Refusal(400, "Invalid request")
         placed = [
-            set_leg(account, position, kind, price, now, self.world)
+            set_leg(account, position=position, kind=kind, price=price, at=now, world=self.world)
             for kind, price in wanted.items()
         ]
         self._saved(self.name_of(key), account, placed, False)

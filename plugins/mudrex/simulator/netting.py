@@ -47,12 +47,30 @@ def apply_fill(
     """
     position = account.positions.get(order.symbol)
     if position is None or position.side == order.side:
-        _grow(account, position, order, quantity, price, at, books)
+        _grow(
+            account,
+            position=position,
+            order=order,
+            quantity=quantity,
+            price=price,
+            at=at,
+            books=books,
+        )
         return quantity
     filled = min(quantity, position.quantity)
-    shrink(account, position, order, filled, price, at, books)
+    shrink(
+        account, position=position, order=order, quantity=filled, price=price, at=at, books=books
+    )
     if quantity > filled and books.switches.opposite_larger_flips and not order.reduce_only:
-        _grow(account, None, order, quantity - filled, price, at, books)
+        _grow(
+            account,
+            position=None,
+            order=order,
+            quantity=quantity - filled,
+            price=price,
+            at=at,
+            books=books,
+        )
         return quantity
     return filled
 
@@ -74,7 +92,14 @@ def _grow(
             else books.new_id(at)
         )
         position = account.positions[order.symbol] = Position(
-            identifier, order.symbol, order.side, quantity, price, order.leverage, at, at
+            id=identifier,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=quantity,
+            entry_price=price,
+            leverage=order.leverage,
+            created=at,
+            checked=at,
         )
         account.balance -= position.margin
     else:
@@ -85,8 +110,19 @@ def _grow(
         position.quantity += quantity
         account.balance -= position.margin
     order.position_id = position.id
-    _note_fill(account, order, order.side, quantity, price, at, ZERO, order.by)
-    fee = _charge(account, order, quantity * price, at, books, account.balance)
+    _note_fill(
+        account,
+        order=order,
+        side=order.side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=ZERO,
+        by=order.by,
+    )
+    fee = _charge(
+        account, order=order, worth=quantity * price, at=at, books=books, most=account.balance
+    )
     account.balance -= fee
 
 
@@ -103,13 +139,37 @@ def shrink(
     profit = (price - position.entry_price) * quantity * position.sign
     back = position.margin * quantity / position.quantity + profit
     order.position_id = position.id
-    _note_fill(account, order, position.closing_side, quantity, price, at, profit, order.by)
-    fee = _charge(account, order, quantity * price, at, books, back + max(account.balance, ZERO))
+    _note_fill(
+        account,
+        order=order,
+        side=position.closing_side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=profit,
+        by=order.by,
+    )
+    fee = _charge(
+        account,
+        order=order,
+        worth=quantity * price,
+        at=at,
+        books=books,
+        most=back + max(account.balance, ZERO),
+    )
     account.freed.append((at + books.switches.margin_freed_after_s, back - min(fee, back)))
     account.balance -= fee - min(fee, back)
     if quantity < position.quantity:
         if books.switches.partial_closes == "parts":
-            _write_closed(account, position, order, quantity, price, at, books)
+            _write_closed(
+                account,
+                position=position,
+                order=order,
+                quantity=quantity,
+                price=price,
+                at=at,
+                books=books,
+            )
         position.added -= position.added * quantity / position.quantity
         position.quantity -= quantity
         position.closed += quantity
@@ -122,7 +182,9 @@ def shrink(
     if books.switches.partial_closes == "whole" and position.closed:
         price = (position.closed_worth + quantity * price) / (position.closed + quantity)
         quantity += position.closed
-    _write_closed(account, position, order, quantity, price, at, books)
+    _write_closed(
+        account, position=position, order=order, quantity=quantity, price=price, at=at, books=books
+    )
 
 
 def _note_fill(

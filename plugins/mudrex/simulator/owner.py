@@ -32,20 +32,41 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
     if what != "open" and position is None:
         raise Refusal(404, "Position not found")
     if what == "open":
-        _order(exchange, name, symbol, body["side"], number(dict(body), "quantity"), now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=body["side"],
+            quantity=number(dict(body), "quantity"),
+            now=now,
+        )
     elif what == "add" and position is not None:
-        _order(exchange, name, symbol, position.side, number(dict(body), "quantity"), now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=position.side,
+            quantity=number(dict(body), "quantity"),
+            now=now,
+        )
     elif what == "close" and position is not None:
         _close(
             exchange,
-            name,
-            position,
-            None if body.get("quantity") is None else number(dict(body), "quantity"),
-            now,
+            name=name,
+            position=position,
+            quantity=None if body.get("quantity") is None else number(dict(body), "quantity"),
+            now=now,
         )
     elif what == "reverse" and position is not None:
-        _close(exchange, name, position, None, now)
-        _order(exchange, name, symbol, position.closing_side, position.quantity, now)
+        _close(exchange, name=name, position=position, quantity=None, now=now)
+        _order(
+            exchange,
+            name=name,
+            symbol=symbol,
+            side=position.closing_side,
+            quantity=position.quantity,
+            now=now,
+        )
     else:
         raise Refusal(400, f"act: expected open, add, close or reverse, found {what!r}")
     left = account.positions.get(symbol)
@@ -66,9 +87,18 @@ def _order(
         (amount for _, amount in account.freed), ZERO
     ):
         raise Refusal(400, "insufficient balance")
-    order = exchange.new_order(account, contract, side, "MARKET", quantity, price, leverage, now)
+    order = exchange.new_order(
+        account,
+        contract=contract,
+        side=side,
+        trigger="MARKET",
+        quantity=quantity,
+        price=price,
+        leverage=leverage,
+        now=now,
+    )
     order.by = "owner"
-    _fill(exchange, name, account, order, now)
+    _fill(exchange, name=name, account=account, order=order, now=now)
 
 
 def _close(
@@ -77,10 +107,10 @@ def _close(
     account = exchange.settled(name, now)
     _fill(
         exchange,
-        name,
-        account,
-        exchange.closing_order(account, position, quantity, now, by="owner"),
-        now,
+        name=name,
+        account=account,
+        order=exchange.closing_order(account, position, quantity, now, by="owner"),
+        now=now,
     )
 
 

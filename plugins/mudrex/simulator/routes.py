@@ -51,11 +51,15 @@ def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[
     parts = rest.strip("/").split("/")
     match parts[0]:
         case "orders":
-            return _orders(exchange, request, account, parts[1:], now)
+            return _orders(exchange, request=request, account=account, parts=parts[1:], now=now)
         case "positions":
-            return _positions(exchange, request, account, parts[1:], now, fate)
+            return _positions(
+                exchange, request=request, account=account, parts=parts[1:], now=now, fate=fate
+            )
         case _:
-            return _futures(exchange, request, account, parts, now, fate)
+            return _futures(
+                exchange, request=request, account=account, parts=parts, now=now, fate=fate
+            )
 
 
 def _futures(
@@ -87,7 +91,7 @@ def _futures(
         case "GET", [asset]:
             return 200, exchange.asset_row(_asset(asset, request), now)
         case _, [asset, "leverage"]:
-            return 200, _leverage(exchange, request, account, asset, now)
+            return 200, _leverage(exchange, request=request, account=account, asset=asset, now=now)
         case "POST", [asset, "order"]:
             symbol = _asset(asset, request).symbol
             return 202, exchange.place(request.key, request.body, now, symbol, version=1, fate=fate)

@@ -105,11 +105,11 @@ async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | No
             parsed = json.loads(body) if body else {}
             query = parse_qs(target.query, keep_blank_values=True)
             return Request(
-                head.method.decode(),
-                target.path,
-                query,
-                key,
-                parsed if isinstance(parsed, dict) else {},
+                method=head.method.decode(),
+                path=target.path,
+                query=query,
+                key=key,
+                body=parsed if isinstance(parsed, dict) else {},
             )
         else:
             return None

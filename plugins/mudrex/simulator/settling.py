@@ -103,7 +103,7 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
             price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3
         )
     asked = _part(order)
-    filled = apply_fill(account, order, asked, price, at, world.books)
+    filled = apply_fill(account, order=order, quantity=asked, price=price, at=at, books=world.books)
     order.filled_price = (order.filled_price * order.filled + price * filled) / (
         order.filled + filled
     )
@@ -149,7 +149,7 @@ def _protect(account: Account, order: Order, at: float, world: World) -> None:
         return
     for kind, price in ((STOP, order.stop), (TARGET, order.target)):
         if price is not None:
-            set_leg(account, position, kind, price, at, world)
+            set_leg(account, position=position, kind=kind, price=price, at=at, world=world)
 
 
 def set_leg(
@@ -159,15 +159,15 @@ def set_leg(
     leg = account.legs(position.id).get(kind)
     if leg is None:
         leg = Order(
-            world.new_id(at),
-            position.symbol,
-            kind,
-            "MARKET",
-            ZERO,
-            price,
-            ZERO,
-            at,
-            NEVER,
+            id=world.new_id(at),
+            symbol=position.symbol,
+            side=kind,
+            trigger="MARKET",
+            quantity=ZERO,
+            price=price,
+            leverage=ZERO,
+            created=at,
+            due=NEVER,
             reduce_only=True,
             position_id=position.id,
         )
@@ -184,7 +184,10 @@ def _trigger(account: Account, position: Position, now: float, world: World) -> 
     for kind, leg in legs.items():
         beyond = (price - leg.price) * position.sign
         if (beyond <= 0) if kind == STOP else (beyond >= 0):
-            return [*legs.values(), *_hit(account, position, leg, price, now, world)]
+            return [
+                *legs.values(),
+                *_hit(account, position=position, leg=leg, price=price, now=now, world=world),
+            ]
     return []
 
 
@@ -195,19 +198,27 @@ def liquidate(account: Account, position: Position, now: float, world: World) ->
         market if market != price else price + contract_of(position.symbol).price_step
     )  # as recorded: two prices
     order = Order(
-        world.new_id(now),
-        position.symbol,
-        position.closing_side,
-        "MARKET",
-        position.quantity,
-        asked,
-        position.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=position.symbol,
+        side=position.closing_side,
+        trigger="MARKET",
+        quantity=position.quantity,
+        price=asked,
+        leverage=position.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         by="liquidation",
     )
-    shrink(account, position, order, position.quantity, price, now, world.books)
+    shrink(
+        account,
+        position=position,
+        order=order,
+        quantity=position.quantity,
+        price=price,
+        at=now,
+        books=world.books,
+    )
     order.status, order.filled, order.filled_price, order.updated = (
         "FILLED",
         order.quantity,
@@ -231,19 +242,27 @@ def _hit(
         now,
     )
     leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
-    shrink(account, position, leg, quantity, price, now, world.books)
+    shrink(
+        account,
+        position=position,
+        order=leg,
+        quantity=quantity,
+        price=price,
+        at=now,
+        books=world.books,
+    )
     if world.switches.stop_row != "order":
         return []
     shown = Order(
-        world.new_id(now),
-        position.symbol,
-        position.closing_side,
-        "MARKET",
-        quantity,
-        price,
-        position.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=position.symbol,
+        side=position.closing_side,
+        trigger="MARKET",
+        quantity=quantity,
+        price=price,
+        leverage=position.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         status="FILLED",
         filled=quantity,

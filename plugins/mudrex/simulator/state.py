@@ -104,14 +104,16 @@ def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
             for each in _LISTS
         }
         accounts[line["name"]] = Account(
-            Decimal(state["balance"]),
-            Decimal(state["spot"]),
-            Decimal(state["inr"]),
-            {symbol: Decimal(each) for symbol, each in state["leverage"].items()},
-            list(orders.values()),
-            {symbol: _made(Position, each) for symbol, each in state["positions"].items()},
-            set(state["client_order_ids"]),
-            [(when, Decimal(amount)) for when, amount in state["freed"]],
+            balance=Decimal(state["balance"]),
+            spot=Decimal(state["spot"]),
+            inr=Decimal(state["inr"]),
+            leverage={symbol: Decimal(each) for symbol, each in state["leverage"].items()},
+            orders=list(orders.values()),
+            positions={
+                symbol: _made(Position, each) for symbol, each in state["positions"].items()
+            },
+            client_order_ids=set(state["client_order_ids"]),
+            freed=[(when, Decimal(amount)) for when, amount in state["freed"]],
             strange=state.get("strange", {}),
             **lists,
         )

@@ -17,7 +17,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
     """The chosen answers to the open questions."""
 

@@ -76,15 +76,15 @@ class World:
         draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at, **said)
         signal = SignalId(f"sig-{self.sent}")
         new = NewSignal(
-            signal,
-            ReceiptId(f"rcp-{self.sent}"),
-            lambda: CopyId(secrets.token_hex(16)),
-            StrategyId("s"),
-            "test",
-            draft,
-            b"h",
-            min(at or now, now),
-            now,
+            id=signal,
+            receipt=ReceiptId(f"rcp-{self.sent}"),
+            new_copy_id=lambda: CopyId(secrets.token_hex(16)),
+            strategy=StrategyId("s"),
+            origin="test",
+            draft=draft,
+            body_hash=b"h",
+            decided_at=min(at or now, now),
+            received_at=now,
         )
         await self.ledger.write(lambda db: record_signal(db, new))
         self.account_tasks.wake()
@@ -228,10 +228,23 @@ async def world(
             (identifier,),
         )
         assert row is not None
-        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
+        return Subscription(
+            id=row[0],
+            account=AccountId(row[1]),
+            strategy=StrategyId(row[2]),
+            policy=read_policy(row[3]),
+        )
 
     epoch = await ledger.write(lambda db: begin_run(db, 0))
-    pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0)
+    pace = Pace(
+        entry_age_s=10,
+        price_age_s=5,
+        send_deadline_s=8.0,
+        claims_unsent_max=16,
+        reconcile_active_s=30.0,
+        reconcile_idle_s=300.0,
+        not_confirmed_after_s=60.0,
+    )
     shared = Shared(
         ledger,
         clock,

@@ -148,7 +148,13 @@ async def test_a_reverse_while_entries_are_off_still_closes(
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         house.shared.switches = (
-            Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now()),
+            Switch(
+                scope=SwitchScope.ALL,
+                target="",
+                note="night",
+                set_by="op",
+                set_at=house.shared.clock.now(),
+            ),
         )
         turned = await house.send(Action.REVERSE, side=SHORT)
         assert await house.outcome(turned) == ["skipped.entries_off"]

@@ -14,10 +14,10 @@ from test_wallet_identity import cash
 from trio.testing import MockClock
 
 from engine.commands import Commands
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import UnreadableRow
 from engine.domain.amounts import Price
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import NothingThere, RexAlgoError
 from engine.domain.order import OrderSide
 from engine.domain.signal import Action
 from engine.keys.vault import Vault

@@ -13,8 +13,8 @@ from engine_world import World, world
 from trio.testing import MockClock
 
 from engine.commands.restoring import RESTORING, NotConfirmed
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import NothingThere, RexAlgoError
 from engine.domain.signal import Action, PositionSide
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still
 

@@ -36,7 +36,12 @@ def broken(house: World) -> list[Alert]:
 
 async def halt(house: World, level: SwitchLevel) -> None:
     switch = Switch(
-        SwitchScope.ACCOUNT, "f0", "looked at it", "op", house.shared.clock.now(), level
+        scope=SwitchScope.ACCOUNT,
+        target="f0",
+        note="looked at it",
+        set_by="op",
+        set_at=house.shared.clock.now(),
+        level=level,
     )
     await house.ledger.write(lambda db: set_switch(db, switch))
     house.shared.switches = switches(house.ledger.db)

@@ -30,7 +30,7 @@ from engine.ledger.alerts import undelivered_alerts
 from engine.ledger.attempts import open_attempts, read_attempt
 from engine.ledger.copies import accounts_with_waiting_legs
 from engine.ledger.equity import read_equity_marks
-from engine.ledger.folding import has_unfolded
+from engine.ledger.folding import unfolded_episodes
 from engine.ledger.following import copies_of, orders_of
 from engine.ledger.open_shares import still_open
 from engine.ledger.pulse import concerns_person, newest_sequence
@@ -116,7 +116,15 @@ async def _looks(house: World, breakers: Breakers) -> None:
     sequence = newest_sequence(db)
     await house.ledger.write(
         lambda db: set_switch(
-            db, Switch(SwitchScope.ALL, "", "drill", "t", now(), SwitchLevel.FLATTEN)
+            db,
+            Switch(
+                scope=SwitchScope.ALL,
+                target="",
+                note="drill",
+                set_by="t",
+                set_at=now(),
+                level=SwitchLevel.FLATTEN,
+            ),
         )
     )
     house.shared.switches = switches(db)
@@ -167,8 +175,8 @@ async def test_a_past_is_one_that_the_engine_could_have_written(
         assert (
             open_attempts(db, house.followers[0].account.id),
             accounts_with_waiting_legs(db),
-            has_unfolded(db),
-        ) == ([], [], False)
+            unfolded_episodes(db, 1),
+        ) == ([], [], [])
         accounts = [each.account.id for each in house.followers]
         codes = {each.code for each in copies_of(db, accounts, PAST)}
         assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}

@@ -13,8 +13,8 @@ from engine_world import World, world
 from trio.testing import MockClock
 
 from engine.commands import Command, Commands
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import RiskLimits
 from engine.keys.vault import Vault

@@ -168,11 +168,11 @@ async def test_a_close_behind_broken_conservation_is_the_operator_s_move(
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         stop = Switch(
-            SwitchScope.ACCOUNT,
-            "f0",
-            "conservation: x",
-            STOPPED_BY_CONSERVATION,
-            house.shared.clock.now(),
+            scope=SwitchScope.ACCOUNT,
+            target="f0",
+            note="conservation: x",
+            set_by=STOPPED_BY_CONSERVATION,
+            set_at=house.shared.clock.now(),
         )
         house.shared.switches = (stop,)
         closed = await house.send(Action.CLOSE)

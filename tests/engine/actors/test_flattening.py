@@ -30,7 +30,16 @@ LONG = PositionSide.LONG
 def turn(
     house: World, level: SwitchLevel, scope: SwitchScope = SwitchScope.ALL, target: str = ""
 ) -> None:
-    house.shared.switches = (Switch(scope, target, "night", "op", house.shared.clock.now(), level),)
+    house.shared.switches = (
+        Switch(
+            scope=scope,
+            target=target,
+            note="night",
+            set_by="op",
+            set_at=house.shared.clock.now(),
+            level=level,
+        ),
+    )
     for each in house.followers:
         each.account.look_at_all()
 

@@ -108,7 +108,11 @@ async def test_entries_switched_off_stop_entries_and_not_exits(
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         now = house.shared.clock.now()
-        house.shared.switches = (Switch(SwitchScope.ALL, "", "maintenance", "operator", now),)
+        house.shared.switches = (
+            Switch(
+                scope=SwitchScope.ALL, target="", note="maintenance", set_by="operator", set_at=now
+            ),
+        )
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 3
         assert (
             await house.outcome(await house.send(Action.OPEN, side=LONG))

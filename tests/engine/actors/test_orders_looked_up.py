@@ -13,8 +13,8 @@ import trio
 from engine_world import World, world
 from trio.testing import MockClock
 
-from engine.actors.conserving import LastLine
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.last_line import LastLine
 from engine.domain.amounts import Quantity
 from engine.domain.order import OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -240,7 +240,7 @@ async def test_the_lanes_own_check_comes_before_conservation(
     async with world(tmp_path, followers=1) as house:
         stopped = Outcome(OutcomeCode.KILLED, {"cause": "a switch"})
         line = LastLine(house.followers[0], None, 1, lambda: stopped)  # type: ignore[arg-type]
-        assert line.check() is stopped
+        assert line.ask() is stopped
 
 
 async def test_a_sender_that_counts_orders_its_signals_itself(

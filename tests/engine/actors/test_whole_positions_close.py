@@ -112,7 +112,12 @@ async def test_flatten_ends_flat_though_what_is_left_is_small(
         await opened(house, monkeypatch)
         house.shared.switches = (
             Switch(
-                SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN
+                scope=SwitchScope.ALL,
+                target="",
+                note="night",
+                set_by="op",
+                set_at=house.shared.clock.now(),
+                level=SwitchLevel.FLATTEN,
             ),
         )
         async with trio.open_nursery() as nursery:
@@ -173,12 +178,12 @@ async def test_flatten_asks_for_a_residue_again_only_when_a_person_does(
         def flatten() -> None:
             house.shared.switches = (
                 Switch(
-                    SwitchScope.ALL,
-                    "",
-                    "night",
-                    "op",
-                    house.shared.clock.now(),
-                    SwitchLevel.FLATTEN,
+                    scope=SwitchScope.ALL,
+                    target="",
+                    note="night",
+                    set_by="op",
+                    set_at=house.shared.clock.now(),
+                    level=SwitchLevel.FLATTEN,
                 ),
             )
 

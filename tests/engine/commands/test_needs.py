@@ -11,7 +11,7 @@ import pytest
 
 from engine.commands import needs
 from engine.commands.needs import how_it_is
-from web.operators.pages import NEEDS
+from web.operators.overview import NEEDS
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 

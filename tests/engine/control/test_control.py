@@ -13,9 +13,8 @@ import pytest
 import trio
 
 import engine.control
-from engine.commands import NothingThere
 from engine.control import SOCKET_NAME, FolderLock, FolderLocked, ask_server, call, serve_control
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.ledger import Ledger
 from engine.ledger.reports import switches
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem

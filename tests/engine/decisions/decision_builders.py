@@ -72,7 +72,9 @@ def policy(**changes: Any) -> CopyPolicy:
 
 def subscription(**changes: Any) -> Subscription:
     strategy, state = changes.pop("strategy", "s1"), changes.pop("state", SubscriptionState.ACTIVE)
-    return Subscription("sub", "a1", strategy, policy(**changes), state)
+    return Subscription(
+        id="sub", account="a1", strategy=strategy, policy=policy(**changes), state=state
+    )
 
 
 def instrument(**changes: Any) -> Instrument:
@@ -81,11 +83,33 @@ def instrument(**changes: Any) -> Instrument:
 
 
 def holding(**changes: Any) -> Holding:
-    return replace(Holding("a1", BTC, "s1", LONG, D("2"), 0, key(50)), **changes)
+    return replace(
+        Holding(
+            account="a1",
+            symbol=BTC,
+            strategy="s1",
+            side=LONG,
+            share=D("2"),
+            entries_open=0,
+            entry_key=key(50),
+        ),
+        **changes,
+    )
 
 
 def pending(**changes: Any) -> PendingEntry:
-    return replace(PendingEntry("c9", ETH, "s1", LONG, D("1"), D("100"), D("20")), **changes)
+    return replace(
+        PendingEntry(
+            copy="c9",
+            symbol=ETH,
+            strategy="s1",
+            side=LONG,
+            quantity=D("1"),
+            notional=D("100"),
+            margin=D("20"),
+        ),
+        **changes,
+    )
 
 
 def position(**changes: Any) -> Position:
@@ -107,7 +131,10 @@ def view(**changes: Any) -> AccountView:
 
 
 def switch(**changes: Any) -> Switch:
-    return replace(Switch(SwitchScope.ALL, "", "quiet night", "op", NOW), **changes)
+    return replace(
+        Switch(scope=SwitchScope.ALL, target="", note="quiet night", set_by="op", set_at=NOW),
+        **changes,
+    )
 
 
 def entry(**changes: Any) -> EntryContext:

@@ -13,11 +13,23 @@ from engine.domain.preflight import CheckItem, Level
 from engine.domain.subscription import Mode, SubscriptionState
 
 POOR = CheckItem(Level.STOPS_ENTRIES, "funds", "0 are free", "pay in")
-WELL = AccountFacts(True, "", 0, False, 0, (), (), 1, 0)
+WELL = AccountFacts(
+    connected=True,
+    problem="",
+    foreign=0,
+    quarantined=False,
+    unproven=0,
+    switches=(),
+    check=(),
+    live_agreements=1,
+    watching=0,
+)
 
 
 def on(level: SwitchLevel) -> Switch:
-    return Switch(SwitchScope.ACCOUNT, "a1", "", "ada", NOW, level)
+    return Switch(
+        scope=SwitchScope.ACCOUNT, target="a1", note="", set_by="ada", set_at=NOW, level=level
+    )
 
 
 @pytest.mark.parametrize(

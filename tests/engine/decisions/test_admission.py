@@ -40,7 +40,7 @@ def refused(
 
 @pytest.mark.parametrize("action", list(Action))
 def test_the_strategys_contracts_are_taken_and_others_are_not(action: Action) -> None:
-    scope = Scope(frozenset([BTC]))
+    scope = Scope(symbols=frozenset([BTC]))
     assert refused(scope, action) == ""
     assert refused(scope, action, ETH) == "symbol"
 
@@ -49,20 +49,22 @@ def test_the_strategys_contracts_are_taken_and_others_are_not(action: Action) ->
 def test_what_followers_still_hold_can_be_closed_after_its_contract_was_taken_out(
     action: Action,
 ) -> None:
-    assert refused(Scope(frozenset([BTC])), action, ETH, held=True) == (
+    assert refused(Scope(symbols=frozenset([BTC])), action, ETH, held=True) == (
         "symbol" if action.is_entry else ""
     )
 
 
 def test_an_address_may_be_narrower_than_its_strategy() -> None:
-    scope = Scope(frozenset([BTC, ETH]), only=frozenset([ETH]), actions=frozenset(["close"]))
+    scope = Scope(
+        symbols=frozenset([BTC, ETH]), only=frozenset([ETH]), actions=frozenset(["close"])
+    )
     assert refused(scope, Action.CLOSE, ETH) == ""
     assert refused(scope, Action.CLOSE, BTC, held=True) == "symbol"
     assert refused(scope, Action.OPEN, ETH) == "action"
 
 
 def test_an_address_runs_out() -> None:
-    scope = Scope(frozenset([BTC]), expires_at=NOW)
+    scope = Scope(symbols=frozenset([BTC]), expires_at=NOW)
     assert refused(scope, Action.CLOSE, now=NOW - timedelta(microseconds=1)) == ""
     assert refused(scope, Action.CLOSE) == "address"
 
@@ -76,30 +78,34 @@ def test_settings_are_read_as_they_were_written() -> None:
         "sell": "close",
     }
     assert read_scope(frozenset([BTC, ETH]), told) == Scope(
-        frozenset([BTC, ETH]), frozenset([ETH]), frozenset(["close"]), NOW, 3
+        symbols=frozenset([BTC, ETH]),
+        only=frozenset([ETH]),
+        actions=frozenset(["close"]),
+        expires_at=NOW,
+        entries_per_minute=3,
     )
-    assert read_scope(frozenset([BTC]), {}) == Scope(frozenset([BTC]))
+    assert read_scope(frozenset([BTC]), {}) == Scope(symbols=frozenset([BTC]))
 
 
 def test_of_a_turn_that_may_not_enter_the_closing_half_is_taken() -> None:
     turn = draft(Action.REVERSE)
     for scope, symbol in (
-        (Scope(frozenset([BTC]), actions=frozenset(["close", "reduce"])), BTC),
-        (Scope(frozenset([ETH])), BTC),
+        (Scope(symbols=frozenset([BTC]), actions=frozenset(["close", "reduce"])), BTC),
+        (Scope(symbols=frozenset([ETH])), BTC),
     ):
         taken = admit(draft(Action.REVERSE, symbol), scope, lambda: True, NOW)
         assert (taken.action, taken.side, taken.symbol) == (Action.CLOSE, PositionSide.SHORT, BTC)
-    assert admit(turn, Scope(frozenset([BTC])), lambda: False, NOW) == turn
+    assert admit(turn, Scope(symbols=frozenset([BTC])), lambda: False, NOW) == turn
 
 
 @pytest.mark.parametrize("action", [Action.OPEN, Action.ADD, Action.REVERSE])
 def test_an_entry_is_not_turned_into_anything(action: Action) -> None:
     with pytest.raises(InvalidValue):
-        admit(draft(action), Scope(frozenset([ETH])), lambda: False, NOW)
+        admit(draft(action), Scope(symbols=frozenset([ETH])), lambda: False, NOW)
 
 
 def test_of_an_open_that_will_turn_the_closing_half_is_taken_too() -> None:
-    alert, scope = draft(Action.OPEN, ETH), Scope(frozenset([BTC]))
+    alert, scope = draft(Action.OPEN, ETH), Scope(symbols=frozenset([BTC]))
     taken = admit(alert, scope, lambda: True, NOW, lambda: True)
     assert (taken.action, taken.side) == (Action.CLOSE, PositionSide.SHORT)
     assert admit(draft(Action.OPEN), scope, lambda: True, NOW, lambda: True).action is Action.OPEN

@@ -65,7 +65,9 @@ def test_an_account_within_its_loss_limits_enters(limits: RiskLimits, marks: Equ
 
 def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
     for stop in ("95", "105"):
-        basis = SizingBasis(D("5"), D("100"), None, D("1000"), D(stop))
+        basis = SizingBasis(
+            leverage=D("5"), price=D("100"), master_quantity=None, equity=D("1000"), stop=D(stop)
+        )
         assert raw_quantity(StopDistance(D("0.01")), basis) == Decimal(2)
 
 
@@ -73,7 +75,14 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
     ("correction", "told"),
     [
         (
-            ShareShrunk(BTC, "s1", D("2"), D("1"), "less is there", False),
+            ShareShrunk(
+                symbol=BTC,
+                strategy="s1",
+                share_from=D("2"),
+                share_to=D("1"),
+                cause="less is there",
+                detached=False,
+            ),
             {
                 "kind": "share",
                 "differs": "BTCUSDT: less is there",
@@ -81,7 +90,14 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
             },
         ),
         (
-            ShareShrunk(BTC, "s1", D("2"), D("0"), "it is gone", True),
+            ShareShrunk(
+                symbol=BTC,
+                strategy="s1",
+                share_from=D("2"),
+                share_to=D("0"),
+                cause="it is gone",
+                detached=True,
+            ),
             {
                 "kind": "share",
                 "differs": "BTCUSDT: it is gone",

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.dispatching import LegState, choose_legs
+from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, PROTECTION
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(seconds=2), NOW + timedelta(seconds=9)
 
 
-def leg(symbol: str, kind: str, due: datetime = NOW, *, held_back: bool = False) -> LegState:
-    return LegState(symbol, kind, due, held_back)
+def leg(symbol: str, kind: str, due: datetime = NOW, *, held_back: bool = False) -> QueuedLeg:
+    return QueuedLeg(symbol, kind, due, held_back)
 
 
 TABLE = [
@@ -88,7 +88,7 @@ TABLE = [
     ids=[row[0] for row in TABLE],
 )
 def test_which_legs_start(
-    legs: list[LegState],
+    legs: list[QueuedLeg],
     busy: set[tuple[str, str]],
     quarantined: bool,
     start: tuple[int, ...],
@@ -102,7 +102,7 @@ lanes = st.tuples(
     st.sampled_from(["BTC", "ETH"]), st.sampled_from([ENTRY, EXIT, CANCEL, PROTECTION])
 )
 states = st.builds(
-    lambda lane, due, held: LegState(*lane, due, held),
+    lambda lane, due, held: QueuedLeg(*lane, due, held),
     lanes,
     st.sampled_from([NOW, SOON, LATER]),
     st.booleans(),
@@ -111,7 +111,7 @@ states = st.builds(
 
 @given(st.lists(states, max_size=12), st.sets(lanes), st.booleans())
 def test_no_lane_runs_two_and_a_due_exit_waits_for_nothing_but_its_own_lane(
-    legs: list[LegState], busy: set[tuple[str, str]], quarantined: bool
+    legs: list[QueuedLeg], busy: set[tuple[str, str]], quarantined: bool
 ) -> None:
     chosen = choose_legs(legs, busy, NOW, is_quarantined=quarantined)
     started = [(legs[index].symbol, legs[index].kind) for index in chosen.start]

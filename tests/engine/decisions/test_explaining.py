@@ -22,13 +22,25 @@ C, W = OutcomeCode, WhoseMove
 NUMBERS = {
     name: "1" for told in EXPLANATIONS.values() for name in re.findall(r"{(\w+)}", told.sentence)
 }
-EXIT = ExitNow("sig-9", 0, "", False, False)
+EXIT = ExitNow(signal="sig-9", failed=0, problem="", is_refused=False, is_sent=False)
 REFUSED = LiveNow(problem="Rejected: bad key", key_refused=True)
 
 
 def now(**changes: Any) -> CopyNow:
     return replace(
-        CopyNow(BTC, "exit", D("0"), "", 0, False, False, None, None, LiveNow()), **changes
+        CopyNow(
+            symbol=BTC,
+            kind="exit",
+            share=D("0"),
+            side="",
+            entries_open=0,
+            master_left=False,
+            is_sending=False,
+            exit=None,
+            unproven=None,
+            live=LiveNow(),
+        ),
+        **changes,
     )
 
 

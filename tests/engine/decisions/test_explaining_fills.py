@@ -43,7 +43,12 @@ def fill(number: int = 1, quantity: str = "1", **said: Any) -> UnsettledFill:
         **said,
     }
     return UnsettledFill(
-        number, BTC, given.pop("side", LONG), given.pop("is_entry"), D(quantity), **given
+        id=number,
+        symbol=BTC,
+        side=given.pop("side", LONG),
+        is_entry=given.pop("is_entry"),
+        quantity=D(quantity),
+        **given,
     )
 
 

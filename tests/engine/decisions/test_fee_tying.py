@@ -18,7 +18,7 @@ BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 def fill(number: int, value: str, *, at_s: float = 0, side: OrderSide = BUY) -> ChargedFill:
     at = NOW + timedelta(seconds=at_s)
-    return ChargedFill(number, "BTCUSDT", side, D(value), at, at)
+    return ChargedFill(id=number, symbol="BTCUSDT", side=side, value=D(value), since=at, until=at)
 
 
 def row(
@@ -30,7 +30,15 @@ def row(
     side: OrderSide | None = BUY,
     by: ClosedBy | None = None,
 ) -> FeeRow:
-    return FeeRow(name, "BTCUSDT", side, D(amount), D(traded), NOW + timedelta(seconds=at_s), by)
+    return FeeRow(
+        id=name,
+        symbol="BTCUSDT",
+        side=side,
+        amount=D(amount),
+        traded=D(traded),
+        at=NOW + timedelta(seconds=at_s),
+        closed_by=by,
+    )
 
 
 def paid(fills: list[ChargedFill], rows: list[FeeRow]) -> dict[int, Decimal]:

@@ -56,8 +56,8 @@ def test_times_that_are_further_apart_than_a_second_are_never_a_tie(
     assert precision(one) <= timedelta(seconds=1)
 
 
-KNOWN = Numbering(1, 10, 50, at(0), True, at(-1000))
-SIGNED = Numbering(1, 10, 50, at(0), False, at(-1000))
+KNOWN = Numbering(number=1, least=10, greatest=50, at=at(0), is_sent=True, began_at=at(-1000))
+SIGNED = Numbering(number=1, least=10, greatest=50, at=at(0), is_sent=False, began_at=at(-1000))
 ON, ANEW, BEFORE, DOUBT = Placed(1), Placed(2, began=True), Placed(0), Placed(None)
 
 
@@ -87,7 +87,7 @@ ON, ANEW, BEFORE, DOUBT = Placed(1), Placed(2, began=True), Placed(0), Placed(No
             30,
             False,
             False,
-            Numbering(0, 5, 5, at(0), False, at(0)),
+            Numbering(number=0, least=5, greatest=5, at=at(0), is_sent=False, began_at=at(0)),
             Placed(0),
             Placed(0),
         ),  # the first two overtook each other
@@ -116,7 +116,7 @@ def newest(
     other_s: float | None = None,
 ) -> Newest:
     times = [None if each is None else at(each) for each in (numbered_s, other_s)]
-    return Newest("bot", number, seq, times[0], times[1])
+    return Newest(sender="bot", number=number, seq=seq, numbered_at=times[0], other_at=times[1])
 
 
 @pytest.mark.parametrize(

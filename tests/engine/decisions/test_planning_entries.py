@@ -41,7 +41,7 @@ from engine.decisions.planning import (
 )
 from engine.decisions.risk import total
 from engine.domain.account import EquityMarks
-from engine.domain.amounts import EXACT, is_multiple, notional
+from engine.domain.amounts import EXACT, notional
 from engine.domain.identifiers import client_order_id
 from engine.domain.order import OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -673,7 +673,7 @@ def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more
     limits, instrument_, chosen = context.limits, context.instrument, context.subscription.policy
     assert instrument_ is not None
     assert context.account is not None
-    assert is_multiple(plan.intent.quantity, instrument_.quantity_step)
+    assert EXACT.remainder(plan.intent.quantity, instrument_.quantity_step) == 0
     assert instrument_.quantity_min <= plan.intent.quantity <= instrument_.quantity_max
     assert plan.notional >= instrument_.notional_min
     assert plan.notional == notional(plan.price, plan.intent.quantity)

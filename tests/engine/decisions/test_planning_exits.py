@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from engine.decisions.planning import Wait
 from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
-from engine.domain.amounts import is_multiple
+from engine.domain.amounts import EXACT
 from engine.domain.identifiers import exit_client_order_id
 from engine.domain.order import OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -263,7 +263,7 @@ def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(
         context.instrument is None
         or intent.whole_position
         or intent.quantity < context.instrument.quantity_step
-        or is_multiple(intent.quantity, context.instrument.quantity_step)
+        or EXACT.remainder(intent.quantity, context.instrument.quantity_step) == 0
     )
     if intent.whole_position:
         assert context.position is not None

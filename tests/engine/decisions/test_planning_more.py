@@ -221,7 +221,9 @@ def sized(sizing: Any, **changes: Any) -> Any:
     return plan_entry(
         entry(
             signal=signal(**said),
-            subscription=Subscription("sub", "a1", "s1", policy(sizing=sizing)),
+            subscription=Subscription(
+                id="sub", account="a1", strategy="s1", policy=policy(sizing=sizing)
+            ),
             **changes,
         )
     )

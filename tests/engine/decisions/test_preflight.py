@@ -267,8 +267,14 @@ def test_texts_that_nobody_knows_are_shown_with_their_count() -> None:
 def test_a_check_is_as_bad_as_its_worst_item() -> None:
     levels = (Level.OK, Level.STOPS_ENTRIES, Level.WARNING)
     made = tuple(CheckItem(each, "x", "y") for each in levels)
-    assert Preflight("a", "e", "paper", made, NOW).level is Level.STOPS_ENTRIES
-    assert Preflight("a", "e", "paper", (), NOW).level is Level.OK
+    assert (
+        Preflight(account="a", exchange="e", environment="paper", items=made, at=NOW).level
+        is Level.STOPS_ENTRIES
+    )
+    assert (
+        Preflight(account="a", exchange="e", environment="paper", items=(), at=NOW).level
+        is Level.OK
+    )
 
 
 def test_money_is_shown_in_cents_and_what_is_free_is_never_shown_as_more() -> None:

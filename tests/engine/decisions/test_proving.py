@@ -27,7 +27,7 @@ from engine.domain.order import ClosedBy, OrderSide
 
 def find(*reports: Any, reads_client_order_id: bool = False, **known: Any) -> Any:
     return match_order(
-        Sent(intent(), NOW, **known), reports, reads_client_order_id=reads_client_order_id
+        Sent(intent=intent(), at=NOW, **known), reports, reads_client_order_id=reads_client_order_id
     )
 
 
@@ -177,7 +177,7 @@ def closing_row(**changes: Any) -> Any:
 
 def find_exit(*rows: Any, closes: Any = None, **known: Any) -> Any:
     return match_order(
-        Sent(closes or exit_intent(), NOW, **known), rows, reads_client_order_id=False
+        Sent(intent=closes or exit_intent(), at=NOW, **known), rows, reads_client_order_id=False
     )
 
 
@@ -229,7 +229,7 @@ def closed(**changes: Any) -> Any:
 
 
 def test_the_closed_position_tells_order_and_price_of_an_exit() -> None:
-    found = match_closed(Sent(exit_intent(), NOW), [closed(position_id="p0"), closed()])
+    found = match_closed(Sent(intent=exit_intent(), at=NOW), [closed(position_id="p0"), closed()])
     assert isinstance(found, Found)
     told = found.report
     assert (told.exchange_order_id, told.filled_quantity, told.average_price, told.fee) == (
@@ -241,7 +241,7 @@ def test_the_closed_position_tells_order_and_price_of_an_exit() -> None:
 
 
 def test_a_position_that_left_in_parts_tells_no_price_of_the_last_one() -> None:
-    found = match_closed(Sent(exit_intent(), NOW), [closed(quantity=D("5"))])
+    found = match_closed(Sent(intent=exit_intent(), at=NOW), [closed(quantity=D("5"))])
     assert isinstance(found, Found)
     assert (found.report.exchange_order_id, found.report.average_price) == ("c1", None)
 
@@ -260,34 +260,39 @@ def test_a_position_that_something_else_closed_proves_that_the_exit_did_nothing(
     otherwise: Any,
 ) -> None:
     assert match_closed(
-        Sent(exit_intent(), NOW, bound_ids=("bound",)), [otherwise]
+        Sent(intent=exit_intent(), at=NOW, bound_ids=("bound",)), [otherwise]
     ) == ClosedOtherwise(otherwise)
 
 
 def test_a_closed_position_proves_nothing_about_another_one_or_about_a_part() -> None:
-    assert match_closed(Sent(exit_intent(), NOW), [closed(position_id="p2")]) == Absent()
+    assert match_closed(Sent(intent=exit_intent(), at=NOW), [closed(position_id="p2")]) == Absent()
     assert (
-        match_closed(Sent(exit_intent(whole_position=False), NOW), [closed(quantity=D("3"))])
+        match_closed(
+            Sent(intent=exit_intent(whole_position=False), at=NOW), [closed(quantity=D("3"))]
+        )
         == Absent()
     )
-    assert isinstance(match_closed(Sent(exit_intent(whole_position=False), NOW), [closed()]), Found)
+    assert isinstance(
+        match_closed(Sent(intent=exit_intent(whole_position=False), at=NOW), [closed()]), Found
+    )
 
 
 def test_a_position_that_was_over_before_a_part_was_sent_proves_that_the_part_did_nothing() -> None:
     over = closed(quantity=D("3"), closed_at=later(-60))
-    assert match_closed(Sent(exit_intent(whole_position=False), NOW), [over]) == ClosedOtherwise(
-        over
-    )
+    assert match_closed(
+        Sent(intent=exit_intent(whole_position=False), at=NOW), [over]
+    ) == ClosedOtherwise(over)
 
 
 def test_a_closed_position_without_an_id_proves_nothing() -> None:
     assert (
-        match_closed(Sent(exit_intent(position_id=""), NOW), [closed(position_id="")]) == Absent()
+        match_closed(Sent(intent=exit_intent(position_id=""), at=NOW), [closed(position_id="")])
+        == Absent()
     )
 
 
 def test_a_later_reading_without_the_position_proves_the_exit_and_tells_no_price() -> None:
-    sent = Sent(exit_intent(), NOW)
+    sent = Sent(intent=exit_intent(), at=NOW)
     for gone in (
         report(),
         report((position(id="p2"),)),
@@ -307,7 +312,7 @@ def test_a_later_reading_without_the_position_proves_the_exit_and_tells_no_price
     "there", [position(id="p1"), position(id="p1", quantity=D("1")), position(id="")]
 )
 def test_a_position_that_may_be_ours_still_stands(there: Any) -> None:
-    assert match_position(Sent(exit_intent(), NOW), report((there,)), D("2")) == Absent()
+    assert match_position(Sent(intent=exit_intent(), at=NOW), report((there,)), D("2")) == Absent()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +323,9 @@ def test_a_part_is_proven_by_exactly_the_part_less(
     before: str | None, now: str, proven: bool
 ) -> None:
     sent = Sent(
-        exit_intent(whole_position=False), NOW, held_before=None if before is None else D(before)
+        intent=exit_intent(whole_position=False),
+        at=NOW,
+        held_before=None if before is None else D(before),
     )
     there = report((position(id="p1", quantity=D(now)),))
     assert isinstance(match_position(sent, there, D("2")), Found if proven else Absent)
@@ -333,7 +340,7 @@ def test_where_all_that_stands_is_ours_a_part_is_proven_by_what_is_left_of_the_s
 ) -> None:
     there = report((position(id="p1", quantity=D(now)),))
     assert isinstance(
-        match_position(Sent(exit_intent(whole_position=False), NOW), there, D(share)),
+        match_position(Sent(intent=exit_intent(whole_position=False), at=NOW), there, D(share)),
         Found if proven else Absent,
     )
 
@@ -345,7 +352,7 @@ def test_the_owner_s_part_of_the_books_tells_what_an_exit_leaves_of_a_position(
     owned: str, now: str, proven: bool
 ) -> None:
     there = report((position(id="p1", quantity=D(now)),))
-    sent = Sent(exit_intent(whole_position=False), NOW)
+    sent = Sent(intent=exit_intent(whole_position=False), at=NOW)
     assert isinstance(match_position(sent, there, D("2"), D(owned)), Found if proven else Absent)
 
 
@@ -363,5 +370,6 @@ def test_a_position_that_cannot_be_read_is_not_gone(symbol: Any, what: str, prov
         report(), unreadable=(UnreadableRow(what, "u1", symbol, "status: expected a known word"),)
     )
     assert isinstance(
-        match_position(Sent(exit_intent(), NOW), unreadable, D("2")), Found if proven else Absent
+        match_position(Sent(intent=exit_intent(), at=NOW), unreadable, D("2")),
+        Found if proven else Absent,
     )

@@ -19,13 +19,27 @@ D = Decimal
 def buy(
     quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 0
 ) -> Fill:
-    return Fill(side, True, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
+    return Fill(
+        side=side,
+        is_entry=True,
+        quantity=D(quantity),
+        price=D(price),
+        fee=D(fee),
+        at=NOW + timedelta(minutes=minutes),
+    )
 
 
 def sell(
     quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 9
 ) -> Fill:
-    return Fill(side, False, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
+    return Fill(
+        side=side,
+        is_entry=False,
+        quantity=D(quantity),
+        price=D(price),
+        fee=D(fee),
+        at=NOW + timedelta(minutes=minutes),
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +65,14 @@ def test_a_trade_tells_average_price_and_times() -> None:
     _, trades = fold_all([buy("1", "100"), buy("3", "104", minutes=3), sell("4", "110")])
     assert trades == [
         Trade(
-            LONG, D(4), D("103.000000000000"), D(110), D(0), D(28), NOW, NOW + timedelta(minutes=9)
+            side=LONG,
+            quantity=D(4),
+            entry_price=D("103.000000000000"),
+            exit_price=D(110),
+            fees=D(0),
+            gross=D(28),
+            opened_at=NOW,
+            closed_at=NOW + timedelta(minutes=9),
         )
     ]
 
@@ -68,7 +89,8 @@ def test_money_is_conserved(
     moves: list[tuple[bool, Decimal, Decimal, Decimal]], side: PositionSide
 ) -> None:
     fills = [
-        Fill(side, is_entry, quantity, price, fee, NOW) for is_entry, quantity, price, fee in moves
+        Fill(side=side, is_entry=is_entry, quantity=quantity, price=price, fee=fee, at=NOW)
+        for is_entry, quantity, price, fee in moves
     ]
     held, cash = D(0), D(0)
     kept = []
@@ -76,7 +98,14 @@ def test_money_is_conserved(
         quantity = each.quantity if each.is_entry else min(each.quantity, held)
         if quantity == 0:
             continue
-        part = Fill(side, each.is_entry, quantity, each.price, each.fee, NOW)
+        part = Fill(
+            side=side,
+            is_entry=each.is_entry,
+            quantity=quantity,
+            price=each.price,
+            fee=each.fee,
+            at=NOW,
+        )
         kept.append(part)
         sign = 1 if each.is_entry == (side is SHORT) else -1
         cash += sign * quantity * each.price - each.fee
@@ -121,7 +150,9 @@ def test_the_deepest_fall_is_below_the_highest_so_far(points: list[str], deepest
 
 
 def test_what_nobody_told_is_never_taken_as_zero_and_spoils_no_later_trade() -> None:
-    untold = Fill(LONG, False, D(1), None, None, NOW, state=BookState.OPEN)
+    untold = Fill(
+        side=LONG, is_entry=False, quantity=D(1), price=None, fee=None, at=NOW, state=BookState.OPEN
+    )
     left, trades = fold_all([buy("2", "100", "0.4"), untold, sell("1", "110", "0.2")])
     assert left is None
     assert [(each.result, each.state) for each in trades] == [
@@ -137,7 +168,15 @@ def test_what_nobody_told_is_never_taken_as_zero_and_spoils_no_later_trade() -> 
 
 
 def test_a_trade_with_an_entry_that_nobody_priced_has_no_result_but_its_quantity_counts() -> None:
-    untold = Fill(LONG, True, D(1), None, D(0), NOW, state=BookState.UNEXPLAINED)
+    untold = Fill(
+        side=LONG,
+        is_entry=True,
+        quantity=D(1),
+        price=None,
+        fee=D(0),
+        at=NOW,
+        state=BookState.UNEXPLAINED,
+    )
     left, trades = fold_all([buy("1", "100"), untold, sell("2", "110")])
     assert left is None
     assert [(each.quantity, each.entry_price, each.result, each.state) for each in trades] == [

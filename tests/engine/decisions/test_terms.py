@@ -69,7 +69,15 @@ def told(
     )
     need = SymbolNeed(BTC, "trend", policy, contract, quote, is_known)
     found = warn_of_terms(
-        TermsFacts(policy, Ratio(D(5)), [need], report, operator, Ratio(D(6)), 10)
+        TermsFacts(
+            policy=policy,
+            asked=Ratio(D(5)),
+            needs=[need],
+            report=report,
+            operator=operator,
+            fee_bps=Ratio(D(6)),
+            entry_age_s=10,
+        )
     )
     fields: dict[str, str] = {}
     for each in found:

@@ -30,7 +30,7 @@ from engine.ledger.books import (
     tell_order,
 )
 from engine.ledger.codec import to_us
-from engine.ledger.folding import fold_episodes, has_unfolded, unfolded_episodes
+from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import _leave_position
 from engine.ledger.results import account_days, account_trades, trade_results
@@ -77,7 +77,13 @@ def people(db: Database) -> None:
 def held(db: Database) -> Holding:
     row = fetch_one(db, "SELECT share FROM holding")
     return Holding(
-        A0, BTC, S, PositionSide.LONG, Quantity(D(row[0] if row else 0)), 0, NO_ORDER_KEY
+        account=A0,
+        symbol=BTC,
+        strategy=S,
+        side=PositionSide.LONG,
+        share=Quantity(D(row[0] if row else 0)),
+        entries_open=0,
+        entry_key=NO_ORDER_KEY,
     )
 
 
@@ -98,7 +104,15 @@ def fill(
     change_share(
         db,
         held(db),
-        Change(entry, D(quantity), at, cause, told, None if fee is None else D(fee), attempt),
+        Change(
+            is_entry=entry,
+            quantity=D(quantity),
+            at=at,
+            cause=cause,
+            price=told,
+            fee=None if fee is None else D(fee),
+            attempt=attempt,
+        ),
     )
     return int(fetch_all(db, "SELECT max(id) FROM fill")[0][0])
 
@@ -135,7 +149,7 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
     close = fill(db, "2", None, fee=None, cause=None)
     assert results(db) == [(None, None, "open")]
     tell_fill(db, close, price=D("90"), fee=D("0.1"), cause=Cause.STOP_LOSS)
-    assert has_unfolded(db)
+    assert unfolded_episodes(db, 1)
     assert results(db) == [
         ("90", None, "open")
     ]  # the fee of the entry is not known yet: unknown is not zero
@@ -147,7 +161,7 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
         (each.trades, each.won, each.result, each.fees, each.unreconciled)
         for each in account_days(db, A0)
     ] == [(1, 0, D("-20.25"), D("0.25"), 0)]
-    assert not has_unfolded(db)
+    assert not unfolded_episodes(db, 1)
 
 
 def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(
@@ -164,7 +178,13 @@ def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_pr
 
 def test_only_the_share_of_a_larger_close_is_ours_with_its_part_of_the_fee(db: Database) -> None:
     fill(db, "1", "100", entry=True)
-    change_share(db, held(db), Change(False, D(4), NOON, Cause.SIGNAL, D(110), D("0.4")))
+    change_share(
+        db,
+        held(db),
+        Change(
+            is_entry=False, quantity=D(4), at=NOON, cause=Cause.SIGNAL, price=D(110), fee=D("0.4")
+        ),
+    )
     assert results(db) == [("110", "9.9", "settled")]
     assert differences(db) == []
 
@@ -180,7 +200,9 @@ def test_a_position_is_forgotten_when_the_share_in_it_is_closed_though_its_entry
     fill(db, "1", "101")
     assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "p1")]
     after = change_share(
-        db, replace(held(db), position_id="p1"), Change(False, D(1), NOON, Cause.SIGNAL)
+        db,
+        replace(held(db), position_id="p1"),
+        Change(is_entry=False, quantity=D(1), at=NOON, cause=Cause.SIGNAL),
     )
     assert (after.share, after.position_id) == (0, "")
     fill(db, "1", "102", entry=True)
@@ -199,7 +221,17 @@ def test_what_is_left_of_a_position_that_an_exit_closed_is_in_a_newer_one_or_not
     """
     for each in entered_in:
         change_share(
-            db, held(db), Change(True, D(1), NOON, Cause.SIGNAL, D(100), D(0), position_id=each)
+            db,
+            held(db),
+            Change(
+                is_entry=True,
+                quantity=D(1),
+                at=NOON,
+                cause=Cause.SIGNAL,
+                price=D(100),
+                fee=D(0),
+                position_id=each,
+            ),
         )
     db.execute("UPDATE holding SET position_id = ?", (left,))
     _leave_position(
@@ -217,7 +249,20 @@ def test_what_is_left_of_a_position_that_an_exit_closed_is_in_a_newer_one_or_not
 def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> None:
     fill(db, "1", "100", entry=True)
     fill(db, "1", None, fee=None, cause=None)
-    bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
+    bind_outside(
+        db,
+        held(db),
+        Change(
+            is_entry=False,
+            quantity=D(1),
+            at=NOON,
+            cause=Cause.SIGNAL,
+            price=D(105),
+            fee=D("0.5"),
+            attempt=9,
+            order_id="X9",
+        ),
+    )
     assert results(db) == [("105", "4.5", "settled")]
     assert fetch_all(db, "SELECT attempt_id, exchange_order_id FROM fill WHERE NOT is_entry") == [
         (9, "X9")
@@ -230,7 +275,9 @@ def test_a_late_proof_takes_over_a_close_that_its_own_row_had_explained_as_the_o
     begin_wallet(db, A0, D(0), D(0), D(0), NOON)
     fill(db, "1", "100", entry=True)
     close = fill(db, "1", None, fee=None, cause=None)
-    tell_all(db, A0, [Told(close, D(105), D("0.5"), Cause.OWNER, "X9")])
+    tell_all(
+        db, A0, [Told(fill=close, price=D(105), fee=D("0.5"), cause=Cause.OWNER, order_id="X9")]
+    )
     db.execute(
         "INSERT INTO attempt (id, copy_id, leg, number, kind, account_id, strategy_id, symbol, "
         "epoch, state, client_order_id, intent,"
@@ -239,7 +286,20 @@ def test_a_late_proof_takes_over_a_close_that_its_own_row_had_explained_as_the_o
         "'0', '0', ?)",
         (to_us(NOON),),
     )
-    bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
+    bind_outside(
+        db,
+        held(db),
+        Change(
+            is_entry=False,
+            quantity=D(1),
+            at=NOON,
+            cause=Cause.SIGNAL,
+            price=D(105),
+            fee=D("0.5"),
+            attempt=9,
+            order_id="X9",
+        ),
+    )
     note_order_fee(db, 9, D("0.5"))
     assert fetch_all(db, "SELECT attempt_id, cause, state FROM fill WHERE NOT is_entry") == [
         (9, "signal", "settled")

@@ -49,7 +49,16 @@ def note(db: apsw.Connection, kind: str, number: int, endpoint: str = "one") -> 
     note_delivery(
         db,
         NewDelivery(
-            EndpointId(endpoint), at, kind, None, None, f"sig-{number}", "A", 12, "203.0.113.9", 900
+            endpoint=EndpointId(endpoint),
+            at=at,
+            kind=kind,
+            field=None,
+            expected=None,
+            signal_id=f"sig-{number}",
+            dialect="A",
+            offset_ms=12,
+            peer="203.0.113.9",
+            took_us=900,
         ),
     )
 
@@ -124,14 +133,14 @@ def test_one_event_for_each_strategy_tells_its_master_and_nobody_else_that_somet
 
 
 def test_ingress_tells_what_came_since_a_time_and_when_the_newest_came(db: apsw.Connection) -> None:
-    assert ingress(db, NOW) == Ingress(0, 0, 0, None, None)
+    assert ingress(db, NOW) == Ingress(taken=0, repeated=0, refused=0, last_at=None, p50_ms=None)
     for number, kind in enumerate(
         ["accepted", "accepted", "duplicate", "invalid", "not_authentic"]
     ):
         note(db, kind, number, "one" if number % 2 else "two")
     assert ingress(db, NOW + timedelta(seconds=1)) == Ingress(
-        1, 1, 2, NOW + timedelta(seconds=4), 0.9
+        taken=1, repeated=1, refused=2, last_at=NOW + timedelta(seconds=4), p50_ms=0.9
     )
     assert ingress(db, NOW + timedelta(hours=1)) == Ingress(
-        0, 0, 0, NOW + timedelta(seconds=4), None
+        taken=0, repeated=0, refused=0, last_at=NOW + timedelta(seconds=4), p50_ms=None
     )

@@ -100,15 +100,15 @@ def new(
     side = PositionSide.LONG if action is Action.OPEN else None
     number = next(numbers)
     return NewSignal(
-        SignalId(f"sig-{number}"),
-        ReceiptId(f"rcp-{number}"),
-        lambda: CopyId(f"cp-{number}-{next(numbers)}"),
-        StrategyId("s"),
-        "ep",
-        SignalDraft(key, action, BTC, side),
-        body,
-        at,
-        at,
+        id=SignalId(f"sig-{number}"),
+        receipt=ReceiptId(f"rcp-{number}"),
+        new_copy_id=lambda: CopyId(f"cp-{number}-{next(numbers)}"),
+        strategy=StrategyId("s"),
+        origin="ep",
+        draft=SignalDraft(key, action, BTC, side),
+        body_hash=body,
+        decided_at=at,
+        received_at=at,
     )
 
 
@@ -131,19 +131,19 @@ def wanted(db: Database, signal: str, account: str = "a") -> Claim:
     )
     hundred = Money(Decimal(100))
     return Claim(
-        CopyId(copy),
-        leg,
-        1,
-        "entry",
-        AccountId(account),
-        StrategyId("s"),
-        1,
-        OrderKey(key),
-        intent,
-        hundred,
-        hundred,
-        (),
-        NOW,
+        copy=CopyId(copy),
+        leg=leg,
+        number=1,
+        kind="entry",
+        account=AccountId(account),
+        strategy=StrategyId("s"),
+        epoch=1,
+        order_key=OrderKey(key),
+        intent=intent,
+        notional=hundred,
+        margin=hundred,
+        witness=(),
+        at=NOW,
     )
 
 

@@ -93,15 +93,15 @@ def record(db: apsw.Connection, each: Sent, received: float) -> str:
     side = PositionSide.LONG if each.action in ENTRIES else None
     draft = SignalDraft(f"k{number}", each.action, BTC, side, sent_at=sent_at, seq=each.seq, **more)
     new = NewSignal(
-        SignalId(f"sig{number}"),
-        ReceiptId(f"r{number}"),
-        lambda: CopyId(f"c{number}"),
-        StrategyId("s"),
-        each.sender,
-        draft,
-        b"h",
-        now if told is None else min(told, now),
-        now,
+        id=SignalId(f"sig{number}"),
+        receipt=ReceiptId(f"r{number}"),
+        new_copy_id=lambda: CopyId(f"c{number}"),
+        strategy=StrategyId("s"),
+        origin=each.sender,
+        draft=draft,
+        body_hash=b"h",
+        decided_at=now if told is None else min(told, now),
+        received_at=now,
         is_told=told is not None,
     )
     record_signal(db, new)
@@ -233,15 +233,15 @@ def test_what_an_account_leaves_or_flattens_supersedes_nothing_of_the_others() -
     db = fresh()
     record(db, Sent(OPEN, sent=0), 0)
     new = NewSignal(
-        SignalId("flat"),
-        ReceiptId("flat"),
-        lambda: CopyId("flat"),
-        StrategyId("s"),
-        "operator:flatten",
-        SignalDraft("flat", C, BTC),
-        b"h",
-        T + timedelta(seconds=60),
-        T + timedelta(seconds=60),
+        id=SignalId("flat"),
+        receipt=ReceiptId("flat"),
+        new_copy_id=lambda: CopyId("flat"),
+        strategy=StrategyId("s"),
+        origin="operator:flatten",
+        draft=SignalDraft("flat", C, BTC),
+        body_hash=b"h",
+        decided_at=T + timedelta(seconds=60),
+        received_at=T + timedelta(seconds=60),
         only=frozenset({AccountId("a")}),
     )
     record_signal(db, new)

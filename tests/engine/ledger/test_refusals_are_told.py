@@ -59,17 +59,17 @@ def refuse(
     note_refused(
         db,
         NewDelivery(
-            EndpointId(endpoint),
-            at,
-            kind,
-            field,
-            expected,
-            None,
-            "A",
-            12,
-            "203.0.113.9",
-            900,
-            reads_exit,
+            endpoint=EndpointId(endpoint),
+            at=at,
+            kind=kind,
+            field=field,
+            expected=expected,
+            signal_id=None,
+            dialect="A",
+            offset_ms=12,
+            peer="203.0.113.9",
+            took_us=900,
+            reads_exit=reads_exit,
         ),
     )
 
@@ -101,15 +101,15 @@ def take(
     side = PositionSide.LONG if action == "open" else None
     draft = SignalDraft(key, Action(action), Symbol("BTCUSDT"), side, is_test=is_test)
     new = NewSignal(
-        SignalId(key),
-        ReceiptId(key),
-        lambda: CopyId(key),
-        StrategyId("s"),
-        origin,
-        draft,
-        b"",
-        at,
-        at,
+        id=SignalId(key),
+        receipt=ReceiptId(key),
+        new_copy_id=lambda: CopyId(key),
+        strategy=StrategyId("s"),
+        origin=origin,
+        draft=draft,
+        body_hash=b"",
+        decided_at=at,
+        received_at=at,
     )
     record_signal(db, new)
 

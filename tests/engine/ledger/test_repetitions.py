@@ -1,8 +1,10 @@
 """Repetitions for a limited time: the text of an alert without an id."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import apsw
@@ -22,9 +24,17 @@ from engine.domain.signal import (
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
 from engine.ledger.forced_close import forced_close
-from engine.ledger.signals import NewSignal, Recorded, record_signal, turns
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+    turns,
+)
 
 BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
+EARLIER, LATER = BEGINNING - timedelta(seconds=3), BEGINNING + timedelta(seconds=3)
 
 
 @pytest.fixture
@@ -57,15 +67,15 @@ def came(
     draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60, **said)
     name = f"{later_s}-{key}-{origin}"
     new = NewSignal(
-        SignalId(f"sig-{name}"),
-        ReceiptId(f"rcp-{name}"),
-        lambda: CopyId("c"),
-        StrategyId("s"),
-        origin,
-        draft,
-        b"h",
-        at,
-        at,
+        id=SignalId(f"sig-{name}"),
+        receipt=ReceiptId(f"rcp-{name}"),
+        new_copy_id=lambda: CopyId("c"),
+        strategy=StrategyId("s"),
+        origin=origin,
+        draft=draft,
+        body_hash=b"h",
+        decided_at=at,
+        received_at=at,
     )
     return record_signal(db, new)
 
@@ -231,3 +241,62 @@ def test_which_opens_will_turn_is_known_before_they_are_recorded(
         )
         is expected
     )
+
+
+def streamed(db: apsw.Connection, *, stop: str = "60000", content: bytes | None = None) -> Recorded:
+    return record_signal(db, said(stop, content))
+
+
+def said(stop: str, content: bytes | None) -> NewSignal:
+    draft = SignalDraft(
+        "k1", Action.OPEN, Symbol("BTCUSDT"), LONG, stop_loss=Price(Decimal(stop)), seq=7
+    )
+    return new_signal(
+        StrategyId("s"),
+        origin="stream:algo:s",
+        draft=draft,
+        content=content,
+        told=None,
+        received=BEGINNING,
+    )
+
+
+def test_a_stream_repeats_a_signal_by_what_it_says_however_it_is_written(
+    db: apsw.Connection,
+) -> None:
+    first, again = streamed(db), streamed(db, stop="60000.00")
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.id == first.id
+    with pytest.raises(DedupeConflict):
+        streamed(db, stop="59000")
+
+
+def test_what_a_stream_said_before_drafts_were_hashed_by_their_words_is_found_again(
+    db: apsw.Connection,
+) -> None:
+    now = said("60000", None)
+    former = replace(now, body_hash=sha256(repr(now.draft).encode()).digest())
+    first = record_signal(db, former)
+    assert (first.is_new, streamed(db).id) == (True, first.id)
+    with pytest.raises(DedupeConflict):
+        streamed(db, stop="59000")
+
+
+def test_a_delivery_is_told_by_its_bytes(db: apsw.Connection) -> None:
+    first = streamed(db, content=b"a")
+    assert streamed(db, content=b"a").id == first.id
+    with pytest.raises(DedupeConflict):
+        streamed(db, content=b"b")
+
+
+def test_a_signal_s_time_is_its_sender_s_unless_that_lies_ahead() -> None:
+    for told, decided in ((None, BEGINNING), (EARLIER, EARLIER), (LATER, BEGINNING)):
+        new = new_signal(
+            StrategyId("s"),
+            origin="o",
+            draft=SignalDraft("k", Action.CLOSE, Symbol("BTCUSDT")),
+            content=b"",
+            told=told,
+            received=BEGINNING,
+        )
+        assert (new.decided_at, new.is_told) == (decided, told is not None)

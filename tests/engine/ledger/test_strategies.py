@@ -8,6 +8,7 @@ import pytest
 
 from engine.domain.identifiers import PersonId, StrategyId, Symbol
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft
+from engine.domain.strategy import StrategyState
 from engine.ledger import Ledger
 from engine.ledger.breakers import busy_strategies
 from engine.ledger.codec import to_us, write_draft
@@ -58,7 +59,7 @@ def test_pausing_shows_a_strategy_to_nobody_new(
     db: apsw.Connection, states: list[str], in_directory: bool, by_its_id: bool
 ) -> None:
     for state in states:
-        set_strategy_state(db, StrategyId("s"), state)
+        set_strategy_state(db, StrategyId("s"), StrategyState(state))
     assert bool(strategies_for(db, "stranger")) is in_directory
     assert bool(strategies_for(db, "stranger", "s")) is by_its_id
     assert (strategy_terms(db, "s", PersonId("stranger")) is not None) is by_its_id

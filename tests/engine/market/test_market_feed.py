@@ -1,17 +1,21 @@
 """The feed of an exchange: a contract that it does not list costs the others nothing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
+import pytest
 import trio
 
+from engine.actors.clock import TrioClock
 from engine.domain.amounts import Price, Quantity, Ratio
+from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.market.feed import MarketFeed
-from engine.ports.market_data import Quote
+from engine.ports.market_data import Candle, Quote
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 BTC, GONE = Symbol("BTCUSDT"), Symbol("NOTLISTEDUSDT")
@@ -59,3 +63,65 @@ async def test_a_contract_that_is_not_listed_leaves_the_others_their_price(
     assert quote.last == 65_000
     assert await feed.quote(GONE, 5) is None
     assert feed.problem == ""
+
+
+class Unruly(Market):
+    """Tell candles of a minute newest first, the running one too; ``failing`` raises."""
+
+    def __init__(self, clock: TrioClock) -> None:
+        self.clock = clock
+        self.failing = False
+
+    async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
+        if self.failing:
+            raise ConnectionError("503")
+        running = int((self.clock.now() - NOW).total_seconds()) // interval_s
+        return [
+            Candle(
+                symbol,
+                interval_s,
+                NOW + timedelta(seconds=interval_s * number),
+                *[Price(Decimal(number + 100))] * 4,
+                Decimal(1),
+            )
+            for number in range(running, running - limit, -1)
+        ]
+
+
+async def test_candles_come_once_closed_and_oldest_first_whatever_the_exchange_tells(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    clock = TrioClock(NOW)
+    market = Unruly(clock)
+
+    async def market_data(context: object) -> Market:
+        return market
+
+    feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, clock)  # type: ignore[arg-type]
+    await trio.sleep(5 * 60 + 30)
+    past = await feed.history(BTC, 60, 4)
+    assert [each.close for each in past] == [102, 103, 104]
+    came = []
+    async with aclosing(feed.candles(BTC, 60)) as coming:
+        async for candle in coming:
+            came.append(candle.close)
+            assert candle.opened_at + timedelta(minutes=1) <= clock.now()
+            if len(came) == 2:
+                await trio.sleep(3 * 60)
+            if len(came) == 6:
+                break
+    assert came == [104, 105, 106, 107, 108, 109]
+    market.failing = True
+    with pytest.raises(ConnectionError):
+        await feed.history(BTC, 60, 4)
+
+
+async def test_a_history_that_cannot_be_read_is_no_empty_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def market_data(context: object) -> Market:
+        raise ConnectionError("503")
+
+    feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, TrioClock(NOW))  # type: ignore[arg-type]
+    with pytest.raises(RexAlgoError, match="expected market data of x, found ConnectionError: 503"):
+        await feed.history(BTC, 60, 4)

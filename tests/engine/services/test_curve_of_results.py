@@ -25,7 +25,7 @@ def trade(closed: float, result: str, opened: float = 0) -> TradePoint:
 
 
 def day(name: str, trades: int, result: str) -> DayRow:
-    return DayRow(name, trades, 0, Decimal(result), Decimal(0))
+    return DayRow(day=name, trades=trades, won=0, result=Decimal(result), fees=Decimal(0))
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,15 @@ async def account_at(
         sealed = seal_credentials(vault, person_key(db, person), account, 1, login)
         insert_account(
             db,
-            AccountRow(account, "f0001", person, exchange, environment, sealed, 1),
+            AccountRow(
+                id=account,
+                name="f0001",
+                person=person,
+                exchange=exchange,
+                environment=environment,
+                sealed=sealed,
+                row_version=1,
+            ),
             here.clock.now(),
         )
         remember_login(db, print_, account)

@@ -1,0 +1,71 @@
+"""The pictures of README.md, taken from the demo in real Chromium: the fan-out as it happens and a
+trader's page.
+
+``make pictures`` writes them to docs/pictures; without it they are taken and thrown away, so that
+a page that cannot be pictured fails here.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, expect
+from screens import Window, window
+
+ROOT: Final = Path(__file__).parents[2]
+SMALL: Final = 150_000
+"""Bytes that one picture may have: whoever clones the project carries it for ever."""
+PART: Final = {"x": 0, "y": 0, "width": 1280, "height": 640}
+_ADDRESS: Final = re.compile(r"be a trader[^:]*:\s+(http://\S+)/")
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    """Run the demo; returns its address."""
+    command = [sys.executable, "-m", "rexalgo", "demo", "--followers", "8"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        assert running.stdout is not None
+        try:
+            yield next(
+                found[1] for line in running.stdout if (found := _ADDRESS.search(line)) is not None
+            )
+        finally:
+            running.terminate()
+            running.stdout.read()
+
+
+def keep(shown: Window, name: str, tmp_path: Path) -> None:
+    """Take a picture of what the window shows, small enough to be kept."""
+    folder = Path(os.environ.get("REXALGO_PICTURES") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.jpg"
+    shown.page.screenshot(path=file, type="jpeg", quality=70, clip=PART)
+    assert file.stat().st_size < SMALL
+
+
+def test_the_fan_out_as_it_happens(chromium: Browser, demo: str, tmp_path: Path) -> None:
+    with window(chromium, demo) as shown:
+        shown.open("/live")
+        expect(shown.page.locator("tbody tr").nth(11)).to_be_visible(timeout=60_000)
+        keep(shown, "fan-out", tmp_path)
+
+
+def test_a_traders_page(chromium: Browser, demo: str, tmp_path: Path) -> None:
+    with window(chromium, demo) as shown:
+        shown.open("/")
+        shown.press("Be the trader")
+        expect(shown.page.locator("#last tbody tr").nth(2)).to_be_visible(timeout=60_000)
+        keep(shown, "trader", tmp_path)
+
+
+def test_the_readme_shows_them() -> None:
+    named = re.findall(
+        r"\]\((docs/pictures/[a-z-]+\.jpg)\)", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert len(named) == 2
+    assert all((ROOT / each).stat().st_size < SMALL for each in named)

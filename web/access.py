@@ -1,0 +1,90 @@
+"""Who may use a route, and which forms are accepted.
+
+A person without the role gets the same 404 as for an address that does not exist. A person without
+a password, and an operator without a second factor, is sent to set it first. A form is accepted
+only from a page of this site (Sec-Fetch-Site or Origin) and, within a session, with its token.
+"""
+
+from typing import Final
+from urllib.parse import quote
+
+from quart import Response, abort, request
+from werkzeug.datastructures import MultiDict
+
+from engine.domain.person import Role
+from engine.services.user import User
+from web.once import CONFIRM
+from web.peers import is_from_here
+from web.routes import Who
+from web.visit import Visit
+
+FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
+FIRST_TOTP: Final = "/security/second-factor"
+_BEFORE_FACTORS: Final = (
+    FIRST_PASSWORD,
+    FIRST_TOTP,
+    f"{FIRST_PASSWORD}/codes",
+    "/sign-out",
+    CONFIRM,
+)
+_FORM_FIELDS_MAX: Final = 100
+_ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERATOR: Role.OPERATOR}
+
+
+def redirect_instead(visit: Visit, who: Who, offer_address: str) -> Response | None:
+    """Return where the user must go first, None where the user may use the route; 404 without the role.
+
+    ``offer_address``: the page that offers the form again; empty where it is not offered.
+    """
+    user = visit.user
+    if who is Who.ANYONE:
+        return None
+    if user is None:
+        return _to_sign_in(visit, offer_address)
+    missing = missing_factor(user)
+    is_before_factors = visit.path in _BEFORE_FACTORS or visit.settings.demo_people
+    if missing is not None and not is_before_factors:
+        return visit.go(missing, "" if _is_get() or offer_address else "factor-first")
+    role = _ROLES.get(who)
+    if role is not None and not user.person.is_a(role):
+        abort(404)
+    return None
+
+
+def missing_factor(user: User) -> str | None:
+    """Return the address where the user must set a factor first, None where none is missing."""
+    if not user.has_password:
+        return FIRST_PASSWORD
+    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_totp else None
+
+
+def accept_form(visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
+    """Keep the form in the visit; return False where its token is not of this session.
+
+    403 for a form of another site, 413 for too many fields. Rooms for anyone need no token: nobody
+    is signed in there yet.
+    """
+    headers = request.headers
+    if not is_from_here(
+        headers.get("Sec-Fetch-Site"),
+        headers.get("Origin"),
+        request.host,
+        https=visit.settings.https,
+    ):
+        abort(403)
+    if len(form) > _FORM_FIELDS_MAX:
+        abort(413)
+    visit.form = MultiDict(form.items(multi=True))
+    if visit.user is None or who is Who.ANYONE:
+        return True
+    return visit.services.identity.is_csrf_token(visit.user, visit.form.get("csrf", ""))
+
+
+def _to_sign_in(visit: Visit, offer_address: str) -> Response:
+    wanted = request.full_path.rstrip("?") if _is_get() else offer_address
+    notice = "" if _is_get() else "ended-offered" if offer_address else "ended"
+    return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", notice)
+
+
+def _is_get() -> bool:
+    return request.method == "GET"

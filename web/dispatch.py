@@ -1,0 +1,236 @@
+"""What runs before and after every handler of a page or form.
+
+Before: the row of the session decides who the user is; ``web.access`` decides whether they may use
+the route and whether their form is accepted. After: an error of the engine becomes an answer, and
+the notice of a finished form waits for the page to which the form redirects.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import trio
+from quart import Response, abort, request
+from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
+
+from engine.domain.errors import InvalidValue, NothingThere, OwnFault, RexAlgoError
+from engine.ports.secret import Secret
+from engine.services import Services
+from engine.services.identity import Caller, NotSignedIn
+from engine.services.user import FormErrors, NeedsConfirmation, User
+from web.access import accept_form, missing_factor, redirect_instead
+from web.again import DECLINE, Again, Offer, OpenOffers, offer_address, read_offer
+from web.again import PAGE as AGAIN_PAGE
+from web.engine_port import Commands
+from web.once import CONFIRM, DoneOnce, NoticesOnce, ShownOnce
+from web.requests import client
+from web.routes import Route, Who, get, post
+from web.settings import WebSettings
+from web.visit import Visit, cookie_name
+from web.words import wait_words
+
+log = logging.getLogger("rexalgo.web")
+ONLY_LOOKS: Final = "X-Only-Looks"
+"""The header of a page that fetches itself again: nobody may be there, so it keeps no session
+alive.
+"""
+_SIGNED_OUT_NOTICES: Final = ("ended", "ended-offered")
+
+
+class Dispatcher:
+    """The pages and forms of one app, with what is kept between their requests."""
+
+    def __init__(
+        self,
+        app: QuartTrio,
+        services: Services,
+        commands: Commands,
+        settings: WebSettings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._app = app
+        self._services = services
+        self._commands = commands
+        self._settings = settings
+        self._now = now
+        self._confirming = trio.Lock()
+        self._done = DoneOnce()
+        self._shown = ShownOnce()
+        self._notices = NoticesOnce()
+        self._offered: dict[str, Again] = {}
+        self._open_offers = OpenOffers()
+        self.own_routes: Final = (
+            get(AGAIN_PAGE, Who.SIGNED_IN, self._show_offer),
+            post(DECLINE, Who.SIGNED_IN, self._decline_offer),
+            get(CONFIRM, Who.SIGNED_IN, _ask_for_factor),
+        )
+        self.add(self.own_routes)
+
+    def add(self, routes: Iterable[Route]) -> None:
+        """Add routes to the app; each request passes every check before its handler runs."""
+        for route in routes:
+            handler = partial(self._serve, route)
+            self._app.add_url_rule(route.address, route.endpoint, handler, methods=[route.method])
+            if route.again is not None:
+                self._offered[route.endpoint] = route.again
+
+    async def _serve(self, route: Route, /, **parts: str) -> Response:
+        # the form is read before any answer: an unread body ends the connection
+        form = await request.form if request.method == "POST" else None
+        visit = await self._visit()
+        answer = await self._check(route, visit, form, parts)
+        if visit.user is not None and "Location" in answer.headers:
+            self._notices.note(visit.user.session.id, answer.headers["Location"], visit.now)
+        return answer
+
+    async def _visit(self) -> Visit:
+        caller = Caller(client(self._settings), request.headers.get("User-Agent", "")[:200])
+        cookie = self._cookie()
+        user = None
+        now = self._now()
+        if cookie:
+            only_looks = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+            user = await self._services.identity.user(cookie, caller.address, only_looks=only_looks)
+        return Visit(
+            self._services,
+            self._commands,
+            self._settings,
+            caller,
+            request.path,
+            MultiDict(request.args),
+            now,
+            self._shown,
+            user,
+        )
+
+    async def _check(
+        self, route: Route, visit: Visit, form: MultiDict[str, str] | None, parts: dict[str, str]
+    ) -> Response:
+        """Answer after every check; the handler runs only if all of them pass."""
+        offer = ""
+        if form is not None and route.again is not None:
+            offer = offer_address(route.again, parts, visit.path, form)
+        self._keep_offer(visit, offer)
+        redirected = redirect_instead(visit, route.who, offer)
+        if redirected is not None:
+            return redirected
+        visit.notice = self._notice(visit)
+        if form is not None and not accept_form(visit, route.who, form):
+            return visit.go(offer) if offer else abort(403)
+        if route.once and visit.form.get("once"):
+            session = "" if visit.user is None else visit.user.session.id
+            key = self._done.key(session, request.full_path, visit.form.items(multi=True))
+            handle = partial(self._handle, route, visit, parts)
+            return await self._done.answer(key, handle, visit.now)
+        answer = await self._handle(route, visit, parts)
+        if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
+            self._end_offers(visit)
+        return answer
+
+    async def _handle(self, route: Route, visit: Visit, parts: dict[str, str]) -> Response:
+        """Call the handler, and turn an error of the engine into an answer."""
+        try:
+            if (
+                "factor" in visit.form
+                and visit.user is not None
+                and not visit.user.is_fresh(visit.now)
+            ):
+                await self._confirm(visit)
+            return await route.handler(visit, **parts)
+        except NeedsConfirmation:
+            return visit.show(CONFIRM, **_to_confirm(visit))
+        except NotSignedIn as error:
+            errors = {"factor": wait_words(error)}
+            return visit.page("identity/confirm.html", errors=errors, **_to_confirm(visit))
+        except NothingThere:
+            abort(404)
+        except FormErrors as error:
+            reasons = [f"{name}: {text}" if name else text for name, text in error.errors.items()]
+            return visit.page("refused.html", 422, reasons=reasons)
+        except InvalidValue as error:
+            reasons = [f"{error.field}: expected {error.expected}"]
+            return visit.page("refused.html", 422, reasons=reasons)
+        except OwnFault:
+            log.exception("a page failed, and was answered with 503")
+            abort(503)
+        except RexAlgoError as error:
+            return visit.page("refused.html", 409, reasons=[str(error)])
+
+    async def _confirm(self, visit: Visit) -> None:
+        """Check the factor that the form carries; raises NotSignedIn where it is wrong."""
+        factor = visit.form.get("factor", "")
+        # a second click brings a code that the first one uses up: it finds the session confirmed
+        async with self._confirming:
+            visit.user = await self._read_again(visit.who)
+            if not visit.who.is_fresh(visit.now):
+                await self._services.identity.confirm(
+                    visit.who, Secret(factor), factor, visit.caller
+                )
+                visit.user = await self._read_again(visit.who)
+
+    async def _read_again(self, user: User) -> User:
+        return await self._services.identity.user(self._cookie(), user.address) or user
+
+    def _cookie(self) -> str:
+        return request.cookies.get(cookie_name(self._settings), "")
+
+    def _notice(self, visit: Visit) -> str:
+        """Return the code of the notice to show.
+
+        Signed out, only the two that say that the session had ended: anybody can write an address.
+        """
+        if visit.user is None:
+            done = visit.query.get("done", "")
+            return done if done in _SIGNED_OUT_NOTICES else ""
+        return self._notices.take(visit.user.session.id, request.full_path, visit.now)
+
+    def _keep_offer(self, visit: Visit, offer: str) -> None:
+        """Keep the offer that this page shows, or that the user is led away from; read all offers."""
+        if visit.user is None:
+            return
+        shows_offer = visit.path == AGAIN_PAGE
+        if shows_offer or (offer and missing_factor(visit.user) is not None):
+            query = visit.query if shows_offer else MultiDict(parse_qsl(offer.partition("?")[2]))
+            with suppress(NothingThere):
+                self._open_offers.open(visit.user.person.id, self._read_offer(query))
+        visit.offers = self._open_offers.of(visit.user.person.id)
+
+    def _end_offers(self, visit: Visit) -> None:
+        for offer in visit.offers:
+            if offer.is_done_by(visit.path, visit.form):
+                self._open_offers.end(visit.who.person.id, offer.page)
+
+    async def _show_offer(self, visit: Visit) -> Response:
+        return visit.page("identity/again.html", offer=self._read_offer(visit.query))
+
+    async def _decline_offer(self, visit: Visit) -> Response:
+        self._open_offers.end(visit.who.person.id, visit.text("page"))
+        return visit.go(visit.home(), "declined")
+
+    def _read_offer(self, query: MultiDict[str, str]) -> Offer:
+        return read_offer(self._app.url_map, self._offered, query)
+
+
+async def _ask_for_factor(visit: Visit) -> Response:
+    kept = visit.kept()
+    if not kept:
+        return visit.go(visit.home(), "unrepeated")
+    return visit.page("identity/confirm.html", **kept)
+
+
+def _to_confirm(visit: Visit) -> dict[str, Any]:
+    """Return the form that is sent again with a factor, as it was typed.
+
+    Forms with secrets ask for the factor themselves, so that no secret is kept here.
+    """
+    kept = [
+        (name, value)
+        for name, value in visit.form.items(multi=True)
+        if name not in ("factor", "csrf")
+    ]
+    return {"kept": kept, "action": request.full_path.rstrip("?")}

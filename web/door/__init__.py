@@ -1,1 +1,0 @@
-"""The rooms at the door: coming in, and how a person proves who they are."""

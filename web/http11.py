@@ -1,0 +1,74 @@
+"""The protocol HTTP/1.1 over hypercorn 0.18.0, and nothing else."""
+
+import re
+from typing import Final
+
+import h11
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
+from hypercorn.protocol.h11 import H11Protocol
+
+from web.connections import GuardedConfig
+
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)(?::[0-9]{1,5})?"
+)
+
+
+class _Refused(Exception):
+    """Raised after a request that is not HTTP/1.1 was refused; the answer has been sent."""
+
+
+class Http11Only(H11Protocol):
+    """The protocol HTTP/1.1 and nothing else; the server's own answers carry our headers too."""
+
+    config: GuardedConfig
+
+    async def handle(self, event: Event) -> None:
+        """Handle received bytes; a refused request closes the connection."""
+        try:
+            await super().handle(event)
+        except _Refused:
+            await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send one event of a response; hypercorn's own error answers get our headers."""
+        if isinstance(event, Response) and not any(
+            name == b"content-security-policy" for name, _ in event.headers
+        ):
+            event = Response(
+                stream_id=event.stream_id,
+                headers=[*event.headers, *self._own_headers()],
+                status_code=event.status_code,
+            )
+        await super().stream_send(event)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        names = {name.lower() for name, _ in event.headers}
+        hosts = [value for name, value in event.headers if name.lower() == b"host"]
+        if event.http_version not in (b"1.0", b"1.1"):
+            await self._send_error_response(505)
+            raise _Refused
+        is_unfit = (
+            not event.target.startswith(b"/")
+            or len(hosts) > 1
+            or not all(_HOST.fullmatch(host) for host in hosts)
+        )
+        if is_unfit or b"upgrade" in names or event.method in (b"PRI", b"CONNECT"):
+            await self._send_error_response(400)
+            raise _Refused
+
+    async def _send_error_response(self, status_code: int) -> None:
+        headers = [
+            (b"content-length", b"0"),
+            (b"connection", b"close"),
+            *self._own_headers(),
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+        await self._send_h11_event(h11.EndOfMessage())
+
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        pairs = (*self.config.guard.headers, ("cache-control", "no-store"))
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in pairs]

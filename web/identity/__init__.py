@@ -1,0 +1,1 @@
+"""Pages for signing in, joining, and a person's own security."""

@@ -1,0 +1,126 @@
+"""A person's password, second factor, recovery codes, sessions and time zone."""
+
+from typing import Final
+
+from quart import Response
+
+from engine.services.user import FormErrors
+from web.again import Again
+from web.routes import Route, Who, get, post
+from web.visit import Visit
+
+
+async def show_security(visit: Visit) -> Response:
+    """Show factors, sessions and zone."""
+    return _security(visit)
+
+
+async def show_password(visit: Visit) -> Response:
+    """Show the form for a new password."""
+    return visit.page("identity/password.html")
+
+
+async def set_password(visit: Visit) -> Response:
+    """Set the password; the first one comes with recovery codes, which are shown next."""
+    try:
+        codes = await visit.services.identity.set_password(
+            visit.who, visit.form.get("password", ""), visit.form.get("again", "")
+        )
+    except FormErrors as error:
+        return visit.page("identity/password.html", errors=error.errors)
+    if codes:
+        return visit.show("/security/password/codes", codes=codes, onward=visit.next())
+    return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
+
+
+async def show_totp(visit: Visit) -> Response:
+    """Show a new secret for an authenticator app."""
+    return _totp(visit)
+
+
+async def set_totp(visit: Visit) -> Response:
+    """Set the second factor, proven by a code of it."""
+    try:
+        await visit.services.identity.set_totp(visit.who, visit.text("secret"), visit.text("code"))
+    except FormErrors as error:
+        return _totp(visit, error.errors)
+    return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
+
+
+async def remove_totp(visit: Visit) -> Response:
+    """Remove the second factor."""
+    await visit.services.identity.remove_totp(visit.who)
+    return visit.go("/security", "totp-off")
+
+
+async def renew_codes(visit: Visit) -> Response:
+    """Make new recovery codes; the old ones end."""
+    codes = await visit.services.identity.renew_recovery_codes(visit.who)
+    return visit.show("/security/password/codes", codes=codes, onward="/security")
+
+
+async def show_codes(visit: Visit) -> Response:
+    """Show recovery codes that were just made."""
+    kept = visit.kept()
+    return visit.page("identity/codes.html", **kept) if kept else visit.go("/security", "gone")
+
+
+async def end_session(visit: Visit, session: str) -> Response:
+    """Sign out one other session, or all others."""
+    await visit.services.identity.revoke(visit.who, session)
+    return visit.go("/security", "session")
+
+
+async def set_zone(visit: Visit) -> Response:
+    """Set the zone in which times are shown."""
+    try:
+        await visit.services.identity.set_zone(visit.who, visit.text("zone"))
+    except FormErrors as error:
+        return _security(visit, error.errors)
+    return visit.go("/security", "zone")
+
+
+async def ask_to_be_master(visit: Visit) -> Response:
+    """Ask the operator for the role of a master."""
+    try:
+        await visit.services.identity.ask_to_be_master(visit.who, visit.text("note"))
+    except FormErrors as error:
+        return _security(visit, error.errors)
+    return visit.go("/security", "asked")
+
+
+def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
+    identity = visit.services.identity
+    return visit.page(
+        "identity/security.html",
+        errors=errors,
+        sessions=identity.sessions(visit.who),
+        codes_left=identity.recovery_codes_left(visit.who),
+        request_to_publish=identity.master_request(visit.who),
+    )
+
+
+def _totp(visit: Visit, errors: dict[str, str] | None = None) -> Response:
+    offer = visit.services.identity.offer_totp(visit.who, visit.text("secret"))
+    secret = offer.secret.reveal()
+    return visit.page("identity/second_factor.html", errors=errors, svg=offer.svg, secret=secret)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/security", Who.SIGNED_IN, show_security),
+    get("/security/password", Who.SIGNED_IN, show_password),
+    post("/security/password", Who.SIGNED_IN, set_password, once=True),
+    get("/security/password/codes", Who.SIGNED_IN, show_codes),
+    get("/security/second-factor", Who.SIGNED_IN, show_totp),
+    post("/security/second-factor", Who.SIGNED_IN, set_totp, once=True),
+    post("/security/second-factor/remove", Who.SIGNED_IN, remove_totp),
+    post("/security/codes", Who.SIGNED_IN, renew_codes, once=True),
+    post(
+        "/security/sessions/<session>",
+        Who.SIGNED_IN,
+        end_session,
+        again=Again(lambda fields: "Sign that session out"),
+    ),
+    post("/security/zone", Who.SIGNED_IN, set_zone),
+    post("/security/become-master", Who.SIGNED_IN, ask_to_be_master),
+)

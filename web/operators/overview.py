@@ -1,0 +1,110 @@
+"""The overview of the place, and one account of it."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from quart import Response
+
+from engine.domain.errors import NothingThere
+from web.operators.commands import operator_page, run, search_text
+from web.routes import Route, Who, get, post
+from web.visit import Visit
+
+_ACCOUNTS_PAGE: Final = 20
+_ALERTS_SHOWN: Final = 10
+NEEDS: Final = {
+    "still": "/operate/alerts",
+    "ledger": "/operate/system",
+    "failing": "/operate/system",
+    "unknowns": "/operate/unknowns",
+    "quarantine": "/operate?troubled=yes#accounts",
+    "troubled": "/operate?troubled=yes#accounts",
+    "exchange": "/operate#exchanges",
+    "switches": "/operate/switches",
+    "alerts": "/operate/alerts",
+    "refused": "/operate/webhooks",
+    "late": "/operate#accounts",
+    "missed": "/operate#accounts",
+    "wishes": "/operate/people",
+}
+"""The page where each need is met, by the code of the need."""
+
+
+async def show_overview(visit: Visit) -> Response:
+    """Show what needs somebody, what is switched off, and every account's task."""
+    status = await run(visit, "status", hours=1)
+    alerts = await run(visit, "alerts", hours=24)
+    system = await run(visit, "system")
+    search = search_text(visit)
+    troubled = visit.query.get("troubled") == "yes"
+    after = visit.query.get("after", "")[:80]
+    accounts = await run(
+        visit, "accounts", search=search, troubled=troubled, after=after, limit=_ACCOUNTS_PAGE + 1
+    )
+    rows = accounts["accounts"]
+    waking = [alert for alert in alerts["alerts"] if alert["wakes"]]
+    return operator_page(
+        visit,
+        "overview",
+        seen=status,
+        rows=rows[:_ACCOUNTS_PAGE],
+        more=rows[_ACCOUNTS_PAGE - 1]["name"] if len(rows) > _ACCOUNTS_PAGE else "",
+        trouble=_trouble,
+        total=sum(status["accounts"].values()),
+        search=search,
+        troubled=troubled,
+        waking=waking[:_ALERTS_SHOWN],
+        system=system,
+        places=NEEDS,
+    )
+
+
+async def show_account(visit: Visit, name: str) -> Response:
+    """Show one account: its task, its shares, its last check.
+
+    With ``plan=yes`` also what differs from the exchange, with ``check=yes`` a check made now.
+    """
+    account = (await run(visit, "accounts", name=name))["accounts"][0]
+    plan = check = None
+    if visit.query.get("plan") == "yes":
+        plan = await run(visit, "reconcile", name=name)
+    if visit.query.get("check") == "yes":
+        check = await run(visit, "check", name=name)
+    return operator_page(
+        visit, "account", account=account, plan=plan, check=check, trouble=_trouble(account)
+    )
+
+
+async def change_account(visit: Visit, name: str, act: str) -> Response:
+    """Correct the ledger by the exchange, or end a quarantine."""
+    visit.require_fresh()
+    if act == "reconcile":
+        await run(visit, "reconcile", name=name, apply=True)
+    elif act == "release":
+        await run(visit, "release", name=name)
+    else:
+        raise NothingThere("there is no such act")
+    notice = "released" if act == "release" else "changed"
+    return visit.go(f"/operate/accounts/{quote(name)}", notice)
+
+
+def _trouble(account: dict[str, Any]) -> str:
+    """Return what is wrong with an account's task; empty where nothing is."""
+    task = account["task"]
+    if task is None:
+        return "no task runs"
+    if task["quarantined"]:
+        return f"quarantined, no new entries: {task['last_error']}"
+    if task["problem"]:
+        return str(task["problem"])
+    if not task["running"]:
+        return f"restarting: {task['last_error']}"
+    unproven = account["unproven"]
+    return f"without proof: {unproven} of its orders" if unproven else ""
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/operate", Who.OPERATOR, show_overview),
+    get("/operate/accounts/<name>", Who.OPERATOR, show_account),
+    post("/operate/accounts/<name>/<act>", Who.OPERATOR, change_account),
+)

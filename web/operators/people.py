@@ -1,0 +1,120 @@
+"""The people of the place: roles, one-time links, invitations, and who asks to become a master."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from quart import Response
+
+from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_whole
+from engine.services.user import FormErrors
+from web.again import Again
+from web.operators.commands import operator_page, run, run_form, search_text
+from web.routes import Route, Who, get, post
+from web.visit import Visit
+
+_PEOPLE_SHOWN: Final = 20
+_WHOLE_MAX: Final = 99_999
+
+
+async def show_people(visit: Visit) -> Response:
+    """Show people, invitations, and who asks to become a master."""
+    return await _people(visit)
+
+
+async def change_role(visit: Visit) -> Response:
+    """Give or take a role."""
+    visit.require_fresh()
+    name = visit.text("name")
+    await run(
+        visit, "user_role", name=name, role=visit.text("role"), take=visit.text("take") == "yes"
+    )
+    return visit.go(f"/operate/people?search={quote(name)}", "role")
+
+
+async def make_link(visit: Visit) -> Response:
+    """Make a one-time link that signs a person in, and show it once."""
+    visit.require_fresh()
+    made = await run(visit, "user_link", name=visit.text("name"))
+    return visit.show("/operate/people", made=made)
+
+
+async def invite(visit: Visit) -> Response:
+    """Make an invitation, and show it once."""
+    visit.require_fresh()
+    try:
+        made = await run_form(
+            visit,
+            "invite",
+            "strategy",
+            role=visit.text("role"),
+            strategy=visit.text("strategy"),
+            **_whole_numbers(visit, uses="1", days="7"),
+        )
+    except FormErrors as error:
+        return await _people(visit, error.errors)
+    return visit.show("/operate/people", made=made)
+
+
+async def revoke_invitation(visit: Visit) -> Response:
+    """End an invitation."""
+    await run(visit, "invitation_revoke", id=visit.text("id"))
+    return visit.go("/operate/people", "revoked-invitation")
+
+
+async def decide_master(visit: Visit) -> Response:
+    """Grant or refuse the role of a master to somebody who asked for it."""
+    visit.require_fresh()
+    grant = visit.text("grant") == "yes"
+    await run(visit, "decide_master", name=visit.text("name"), grant=grant)
+    return visit.go("/operate/people", "decided")
+
+
+async def _people(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
+    made: dict[str, Any] | None = visit.kept().get("made")
+    search = search_text(visit)
+    users = await run(visit, "users", search=search, limit=_PEOPLE_SHOWN)
+    invitations = await run(visit, "invitations")
+    strategies = visit.services.performance.directory_of_all()
+    return operator_page(
+        visit,
+        "people",
+        live=made is None,
+        errors=errors,
+        rows=users["users"],
+        total=users["total"],
+        search=search,
+        asked=users["asked_to_be_master"],
+        invitations=invitations["invitations"],
+        shown=made,
+        strategies=[row.name for row, _ in strategies],
+    )
+
+
+def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
+    """Return fields that are whole numbers; raises FormErrors that names every one that is none."""
+    numbers, errors = {}, {}
+    for name, default in defaults.items():
+        try:
+            numbers[name] = typed_whole(visit.text(name, default), name, 0, _WHOLE_MAX)
+        except InvalidValue as error:
+            errors[name] = f"expected {error.expected}"
+    if errors:
+        raise FormErrors(errors)
+    return numbers
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/operate/people", Who.OPERATOR, show_people),
+    post("/operate/people/role", Who.OPERATOR, change_role),
+    post("/operate/people/master", Who.OPERATOR, decide_master),
+    post("/operate/people/link", Who.OPERATOR, make_link, once=True),
+    post("/operate/people/invite", Who.OPERATOR, invite, once=True),
+    post(
+        "/operate/people/revoke",
+        Who.OPERATOR,
+        revoke_invitation,
+        again=Again(lambda fields: "End this invitation", ("id",)),
+    ),
+)

@@ -1,0 +1,58 @@
+"""The master studio: a master's strategies, and new ones."""
+
+from typing import Final
+
+from quart import Response
+
+from engine.domain.person import Role
+from engine.services.user import FormErrors, LookFirst
+from web.routes import Route, Who, get, post
+from web.studio.strategy import STATES
+from web.visit import Visit
+
+
+async def show_studio(visit: Visit) -> Response:
+    """Show a master's strategies; to others, how to become a master."""
+    services = visit.services
+    is_master = visit.who.person.is_a(Role.MASTER)
+    return visit.page(
+        "studio/studio.html",
+        rows=services.studio.strategies(visit.who) if is_master else (),
+        is_master=is_master,
+        asked=services.identity.master_request(visit.who),
+        states=STATES,
+        live=visit.newest(),
+        refused=services.refused.all(visit.who) if is_master else (),
+    )
+
+
+async def show_copy_trading(visit: Visit) -> Response:
+    """Show a master's copy-trading strategies."""
+    strategies = visit.services.studio.strategies(visit.who)
+    rows = [row for row in strategies if row.kind == "copy_trading"]
+    return visit.page("studio/copy_trading.html", rows=rows, states=STATES, live=visit.newest())
+
+
+async def show_new(visit: Visit) -> Response:
+    """Show the form for a new strategy."""
+    return visit.page("studio/new.html", warnings=(), confirmed="")
+
+
+async def make_strategy(visit: Visit) -> Response:
+    """Make a draft with a webhook, and show its secret."""
+    template = "studio/new.html"
+    try:
+        identifier, made = await visit.services.studio.create(visit.who, visit.form)
+    except FormErrors as error:
+        return visit.page(template, errors=error.errors, warnings=(), confirmed="")
+    except LookFirst as error:
+        return visit.page(template, 422, warnings=error.warnings, confirmed=error.confirmed)
+    return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=True)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/studio", Who.SIGNED_IN, show_studio),
+    get("/studio/copy-trading", Who.MASTER, show_copy_trading),
+    get("/studio/copy-trading/new", Who.MASTER, show_new),
+    post("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True),
+)

@@ -1,0 +1,168 @@
+"""One strategy of a master: its state, description, test signals, records, and closing."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from quart import Response
+
+from engine.domain.signal import Action
+from engine.services.user import FormErrors, LookFirst
+from web.again import Again
+from web.routes import Route, Who, get, post
+from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
+from web.visit import Visit
+
+STATES: Final = {
+    "draft": ("Draft", "Only you see it; signals are recorded and no entry is copied."),
+    "published": ("Published", "In the directory; anybody here may follow."),
+    "by_link": ("By link", "Anybody with its address may follow; not in the directory."),
+    "private": ("Private", "Nobody new may follow; present followers are still copied."),
+    "paused": ("Paused", "Entries are refused, exits still copied. Followers are informed."),
+    "retired": (
+        "Retired",
+        "It has ended: entries are refused, exits still copied until nothing is left. "
+        "Followers are informed.",
+    ),
+}
+_LOWERS_RISK: Final = ("private", "paused", "retired")
+_SIGNALS_PAGE: Final = 10
+_DELIVERIES_PAGE: Final = 50
+_DELIVERIES_SHOWN: Final = 15
+
+
+async def show_strategy(visit: Visit, identifier: str) -> Response:
+    """Show one strategy."""
+    return _strategy(visit, identifier)
+
+
+async def describe(visit: Visit, identifier: str) -> Response:
+    """Store what followers read, the contracts and the leverage."""
+    try:
+        asks = await visit.services.studio.describe(visit.who, identifier, visit.form)
+    except FormErrors as error:
+        return _strategy(visit, identifier, error.errors)
+    except LookFirst as error:
+        return _strategy(visit, identifier, unconfirmed=error)
+    return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
+
+
+async def set_state(visit: Visit, identifier: str) -> Response:
+    """Set the state, which says who may follow and whether entries are taken."""
+    await visit.services.studio.set_state(visit.who, identifier, visit.text("state"))
+    return visit.go(f"/studio/strategies/{identifier}", "saved")
+
+
+async def send_test(visit: Visit, identifier: str) -> Response:
+    """Send a test signal, signed with the endpoint's secret."""
+    try:
+        reception = await visit.services.studio.test_signal(visit.who, identifier, visit.form)
+    except FormErrors as error:
+        return _strategy(visit, identifier, error.errors)
+    if reception.signal_id is None:
+        answer = (
+            f"The endpoint answered {reception.kind.value}: {reception.field} expected "
+            f"{reception.expected}"
+        )
+        return _strategy(visit, identifier, {"": answer})
+    return visit.go(f"/studio/strategies/{identifier}", "tested")
+
+
+async def show_signals(visit: Visit, identifier: str) -> Response:
+    """Show the strategy's signals, newest first."""
+    row = visit.services.studio.strategy(visit.who, identifier)
+    before = visit.before()
+    signals = visit.services.studio.signals(row, before)
+    older = signals[-1].number if len(signals) >= _SIGNALS_PAGE else None
+    live = visit.newest() if before is None else None
+    return visit.page("studio/signals.html", row=row, signals=signals, older=older, live=live)
+
+
+async def show_deliveries(visit: Visit, identifier: str) -> Response:
+    """Show what was delivered to the strategy's endpoints, newest first."""
+    row = visit.services.studio.strategy(visit.who, identifier)
+    before = visit.before()
+    deliveries = visit.services.studio.deliveries(row, before)
+    older = deliveries[-1].id if len(deliveries) >= _DELIVERIES_PAGE else None
+    live = visit.newest() if before is None else None
+    return visit.page(
+        "studio/deliveries.html", row=row, deliveries=deliveries, older=older, live=live
+    )
+
+
+async def show_close(visit: Visit, identifier: str) -> Response:
+    """Show what closing the strategy closes."""
+    row = visit.services.studio.strategy(visit.who, identifier)
+    audience = visit.services.studio.audience(row)
+    return visit.page("studio/close.html", row=row, audience=audience)
+
+
+async def close(visit: Visit, identifier: str) -> Response:
+    """Close what the strategy opened, for every follower."""
+    await visit.services.studio.close_everything(visit.who, identifier)
+    return visit.go(f"/studio/strategies/{identifier}", "closing")
+
+
+def _strategy(
+    visit: Visit,
+    identifier: str,
+    errors: dict[str, str] | None = None,
+    unconfirmed: LookFirst | None = None,
+) -> Response:
+    """Show the strategy; ``unconfirmed`` are warnings to confirm before its description is stored."""
+    studio = visit.services.studio
+    row = studio.strategy(visit.who, identifier)
+    webhook = studio.webhook(row)
+    url = "" if webhook is None else webhook[1]
+    warnings: object = () if errors else studio.warnings(row)
+    if unconfirmed is not None:
+        warnings = unconfirmed.warnings
+    return visit.page(
+        "studio/strategy.html",
+        422 if errors or unconfirmed else 200,
+        errors=errors,
+        row=row,
+        webhook=webhook,
+        secrets=studio.secrets(row),
+        states=STATES,
+        audience=studio.audience(row),
+        signals=studio.signals(row),
+        deliveries=studio.deliveries(row)[:_DELIVERIES_SHOWN],
+        actions=[action.value for action in Action],
+        python=python_sender(url, PLACEHOLDER, row.symbols[0]),
+        shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
+        placeholder=PLACEHOLDER,
+        message=studio.alert_message,
+        live=visit.newest(),
+        alerts=studio.alerts(row),
+        refused=visit.services.refused.of(visit.who, identifier),
+        confirmed="" if unconfirmed is None else unconfirmed.confirmed,
+        warnings=warnings,
+    )
+
+
+def _state_again(fields: Mapping[str, str]) -> str:
+    """Return the sentence that offers a state again; empty unless it lowers risk."""
+    state = fields["state"]
+    return f"Set this strategy to {STATES[state][0]}" if state in _LOWERS_RISK else ""
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/studio/strategies/<identifier>", Who.MASTER, show_strategy),
+    post("/studio/strategies/<identifier>/describe", Who.MASTER, describe),
+    post(
+        "/studio/strategies/<identifier>/state",
+        Who.MASTER,
+        set_state,
+        again=Again(_state_again, ("state",)),
+    ),
+    post("/studio/strategies/<identifier>/test", Who.MASTER, send_test, once=True),
+    get("/studio/strategies/<identifier>/signals", Who.MASTER, show_signals),
+    get("/studio/strategies/<identifier>/deliveries", Who.MASTER, show_deliveries),
+    get("/studio/strategies/<identifier>/close", Who.MASTER, show_close),
+    post(
+        "/studio/strategies/<identifier>/close",
+        Who.MASTER,
+        close,
+        again=Again(lambda fields: "Close what this strategy opened, for everybody"),
+    ),
+)

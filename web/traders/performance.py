@@ -1,0 +1,93 @@
+"""What the user's accounts earned: figures, charts, trades, and their files."""
+
+from typing import Final
+
+from quart import Response
+
+from engine.services.performance import periods, without_gaps
+from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
+from web.routes import Route, Who, get
+from web.visit import Visit
+
+_PAGE: Final = 50
+_BARS: Final = {"day": 30, "week": 26, "month": 24}
+"""How many periods of each size are shown."""
+
+
+async def show_performance(visit: Visit) -> Response:
+    """Show one account's equity, results and trades."""
+    service = visit.services.performance
+    row = service.account(visit.who, _chosen_account(visit))
+    if row is None:
+        return visit.go("/accounts")
+    size = visit.query.get("by", "day")
+    size = size if size in _BARS else "day"
+    figures = service.figures(row)
+    zone = visit.who.person.zone
+    equity = service.equity(row)
+    summed = periods(figures, size)
+    trades = service.account_trades(row, visit.before())
+    bars = without_gaps(summed, size)[: _BARS[size]]
+    return visit.page(
+        "traders/performance.html",
+        row=row,
+        accounts=[*service.accounts(visit.who), *service.former_accounts(visit.who)],
+        figures=figures,
+        size=size,
+        sizes=list(_BARS),
+        summed=summed[: _BARS[size]],
+        trades=trades,
+        older=trades[-1].id if len(trades) >= _PAGE else None,
+        equity=equity_chart(equity, "Equity", "USDT", zone),
+        drawdown=drawdown_chart(equity, "Drawdown of equity", zone),
+        curve=result_chart(
+            figures.curve.points,
+            "Running result",
+            "USDT",
+            zone,
+            row.ended_at or visit.now,
+            figures.curve.exact_since,
+        ),
+        bars=bar_chart(
+            [(each.label, short_period(each.label), each.result) for each in reversed(bars)],
+            f"Result by {size}",
+            "USDT",
+        ),
+        books=service.books(row),
+        live=visit.newest(),
+    )
+
+
+async def download_trades(visit: Visit) -> Response:
+    """Answer with one account's trades as CSV."""
+    service = visit.services.performance
+    row = service.account(visit.who, _chosen_account(visit))
+    if row is None:
+        return visit.go("/accounts")
+    return _csv(service.csv(row), f"trades-{row.name}.csv")
+
+
+async def download_funding(visit: Visit) -> Response:
+    """Answer with one account's funding as CSV."""
+    service = visit.services.performance
+    row = service.account(visit.who, _chosen_account(visit))
+    if row is None:
+        return visit.go("/accounts")
+    return _csv(service.funding_csv(row), f"funding-{row.name}.csv")
+
+
+def _chosen_account(visit: Visit) -> str:
+    return visit.query.get("account", "")[:80]
+
+
+def _csv(text: str, file_name: str) -> Response:
+    answer = Response(text, content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return answer
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/performance", Who.FOLLOWER, show_performance),
+    get("/performance.csv", Who.FOLLOWER, download_trades),
+    get("/performance/funding.csv", Who.FOLLOWER, download_funding),
+)
