@@ -300,19 +300,19 @@ class _Story:
         return rows
 
     async def _next_rows(self, served: Served) -> Sequence[OutcomeRow]:
-        """Wait for further outcomes; those of the algorithm's signals are shown as they come."""
-        found = await served.engine.monitor.wait_outcomes(self.sequence, 500)
-        for row in found:
+        """Wait for further outcomes and return them. Show those of the algorithm's signals."""
+        rows = await served.engine.monitor.wait_outcomes(self.sequence, 500)
+        for row in rows:
             self.sequence = row.sequence
             if row.strategy == ALGO:
                 if row.signal_id not in self.algo:
                     self.console.print(
-                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  where two "
-                        "averages of candles crossed; no bot, no POST"
+                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  from the "
+                        "crossing of two averages; no bot, no POST"
                     )
                 self.algo[row.signal_id] = row
                 self._show(row, Counter())
-        return found
+        return rows
 
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
         """Print a copy. With many followers, print only the first few of each outcome."""

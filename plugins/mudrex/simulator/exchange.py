@@ -184,13 +184,7 @@ class Exchange:
         cid = body.get("client_order_id") if version == 2 else None
         if cid is not None and cid in account.client_order_ids:
             raise Refusal(409, "client order id already exists")
-        trigger, side = body.get("trigger_type"), body.get("order_type")
-        if trigger not in ("MARKET", "LIMIT"):
-            raise Refusal(400, "invalid trigger type")
-        if side not in ("LONG", "SHORT"):
-            raise Refusal(400, "invalid order type")
-        if str(body.get("trade_currency", "USDT")) not in ("USDT", "INR"):
-            raise Refusal(400, "Invalid trade currency")
+        trigger, side = _trigger_and_side(body)
         market = self.world.prices.at(symbol, now)
         needs_price = trigger == "LIMIT" or (version == 1 and self.switches.v1_market_needs_price)
         price = checks.price_of(contract, body, market, needed=needs_price)
@@ -203,7 +197,7 @@ class Exchange:
         position = account.positions.get(symbol)
         reduces = checks.reduces(
             position,
-            str(side),
+            side,
             quantity,
             is_capped=self.switches.reduce_only_larger_is_capped,
             reduce_only=reduce_only,
@@ -213,8 +207,8 @@ class Exchange:
         order = self.new_order(
             account,
             contract=contract,
-            side=str(side),
-            trigger=str(trigger),
+            side=side,
+            trigger=trigger,
             quantity=quantity,
             price=price,
             leverage=leverage,
@@ -274,13 +268,13 @@ class Exchange:
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
         """Return an order by its id."""
         account = self.account(key, now)
-        found = next(
+        match = next(
             (each for each in account.orders if each.id == order_id and each.visible_from <= now),
             None,
         )
-        if found is None:
+        if match is None:
             raise Refusal(404, "order not found")
-        return account, found
+        return account, match
 
     def cancel(self, key: str, order_id: str, now: float) -> None:
         """Cancel a resting order, or remove a stop or a target. A filled part stays."""
@@ -427,6 +421,17 @@ class Exchange:
     def asset_row(self, contract: Contract, now: float) -> dict[str, object]:
         """Return a contract's row with its current price."""
         return {**contract.row(), "price": str(self.world.prices.at(contract.symbol, now))}
+
+
+def _trigger_and_side(body: Mapping[str, object]) -> tuple[str, str]:
+    trigger, side = body.get("trigger_type"), body.get("order_type")
+    if trigger not in ("MARKET", "LIMIT"):
+        raise Refusal(400, "invalid trigger type")
+    if side not in ("LONG", "SHORT"):
+        raise Refusal(400, "invalid order type")
+    if str(body.get("trade_currency", "USDT")) not in ("USDT", "INR"):
+        raise Refusal(400, "Invalid trade currency")
+    return str(trigger), str(side)
 
 
 def _acceptance(order: Order, price: Decimal, version: int) -> dict[str, object]:
