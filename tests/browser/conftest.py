@@ -1,9 +1,8 @@
-"""Real Chromium over a real place. Console errors, failed requests and violations of the content
-security policy fail every test.
+"""Real Chromium against a real server. Console errors, failed requests and violations of the
+content security policy fail every test.
 
-Chromium is the system's own (Debian: ``apt-get install chromium``). Where there is none the tests
-say so and skip; with ``REXALGO_BROWSER=required``, as continuous integration sets it, they fail
-instead.
+Chromium is the system's own (Debian: ``apt-get install chromium``). Without it the tests skip with
+a message; with ``REXALGO_BROWSER=required``, as continuous integration sets it, they fail instead.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""The door in real Chromium: joining by keyboard and mouse, light and dark, phone and desktop, and
-with JavaScript off.
+"""Signing in with real Chromium: joining by keyboard and mouse, light and dark, phone and desktop,
+and without JavaScript.
 """
 
 import json

@@ -1,5 +1,5 @@
 """A master in real Chromium: every page of the studio, light and dark, phone and desktop, and the
-studio from the top navigation.
+top navigation.
 """
 
 import json

@@ -1,5 +1,5 @@
 """An operator in real Chromium: two factors, every page, the global switch during a fan-out, resume
-with a factor, and the audit.
+with a factor, the audit.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive by
-itself, read why, pause, flatten.
+"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive, read
+why, pause, flatten.
 """
 
 import json
@@ -108,8 +108,8 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:
-    """Read the charts as they are: text of one size at every width, values by keys, words for
-    whoever does not see them.
+    """Check the charts: text of one size at every width, values by arrow keys, a text for people
+    who do not see them.
     """
     page = shown.page
     shown.open("/performance")

@@ -1,4 +1,4 @@
-"""The plugin host: only what is enabled is loaded, and whatever is wrong is named."""
+"""The plugin host: only enabled plugins are loaded, and every error is named."""
 
 import sys
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""A real place for journeys: a folder made by ``rexalgo init``, a real server process, real
+"""A real installation for journeys: a folder made by ``rexalgo init``, a real server process, real
 sockets, a real ledger file.
 
 Everything here goes through doors that people have: the command line, HTTP, and files that are
@@ -48,7 +48,7 @@ sizing = {{ mode = "fixed_margin", margin = "50" }}
 
 
 def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> str:
-    """Run the command line as a person would; returns what it printed."""
+    """Run the command line as a person would; return its output."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -74,7 +74,7 @@ def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> 
 
 @dataclass
 class Bot:
-    """Sign like a master's bot."""
+    """A master's bot that signs."""
 
     url: str
     secret: Secret
@@ -82,7 +82,7 @@ class Bot:
     def request(
         self, body: Mapping[str, object], *, dialect: str = "a"
     ) -> tuple[bytes, dict[str, str]]:
-        """Return content and headers of one delivery, signed now."""
+        """Return the content and headers of one delivery, signed now."""
         content = json.dumps(body).encode()
         now = datetime.now(UTC)
         signed = (
@@ -102,7 +102,7 @@ class Bot:
 
 @dataclass
 class Place:
-    """Hold one folder and, while it runs, its server: ``serving`` is the command that is it."""
+    """One folder and, while it runs, its server. ``serving`` is the command of the server."""
 
     folder: Path
     settings: str = ""
@@ -119,7 +119,7 @@ class Place:
                 file.write(f"\n{self.settings}\n")
 
     def provision(self, declarations: str) -> dict[str, Any]:
-        """Run ``rexalgo provision`` and remember the bots' secrets."""
+        """Run ``rexalgo provision`` and store the bots' secrets."""
         file = self.folder / "people.toml"
         file.write_text(declarations, encoding="utf-8")
         told: dict[str, Any] = json.loads(run_cli("provision", file, "--json", cwd=self.folder))
@@ -155,7 +155,7 @@ class Place:
                 until(lambda: client.get(f"{self.url}/api/ready").status_code == 200, 40)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal to the server's process and wait for its end; returns the exit code."""
+        """Send a signal to the server's process and wait for its end; return the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         code = self.process.wait(20)
@@ -226,7 +226,7 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
 
 @contextmanager
 def running(place: Place) -> Iterator[Place]:
-    """Serve while the block runs; a server that still runs at its end is ended like an operator
+    """Serve while the block runs. A server that still runs at its end is stopped as an operator
     would.
     """
     place.serve()

@@ -1,8 +1,7 @@
-"""A plugin as a stranger would write it in an afternoon: ``import rexalgo`` and nothing else of
-this project.
+"""A complete plugin, written in an afternoon: ``import rexalgo`` and nothing else of this project.
 
 The exchange is a toy on this machine (labelled simulated): every order fills at 10, and is written
-to a file of the plugin's folder.
+to a file in the plugin's folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +60,7 @@ TEN = Price(Decimal(10))
 
 
 class ToyConnection:
-    """Fill everything at ten."""
+    """A connection that fills everything at ten."""
 
     def __init__(self, name: str, context: ExchangeContext) -> None:
         self.name = name
@@ -129,7 +128,7 @@ class ToyConnection:
 
 
 class ToyMarket:
-    """Quote ten, and close a candle every second."""
+    """A market that quotes ten and closes a candle every second."""
 
     def __init__(self, context: ExchangeContext) -> None:
         self.clock = context.clock
@@ -167,7 +166,7 @@ class ToyMarket:
 
 
 class Toy:
-    """Stand for the toy exchange."""
+    """The adapter of the toy exchange."""
 
     name = "stranger_toy"
     title = "Toy exchange (simulated)"
@@ -187,7 +186,7 @@ class Toy:
 
 
 class Hook:
-    """Take ``BUY TOYUSDT key`` with the secret in a header."""
+    """A source that takes ``BUY TOYUSDT key`` with the secret in a header."""
 
     name = "stranger_hook"
 
@@ -254,7 +253,7 @@ class Doorstep:
 
 
 class Candles:
-    """Open long at the first candle that closed."""
+    """A source that opens long at the first closed candle."""
 
     name = "stranger_candles"
 

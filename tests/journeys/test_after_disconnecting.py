@@ -1,5 +1,5 @@
-"""What stays after an account was disconnected is its owner's to read and to download; the audit
-says of every deed from where it was.
+"""After an account is disconnected its owner can still read and download its data; the audit names
+the origin of every action.
 """
 
 import csv

@@ -1,7 +1,7 @@
-"""A ledger that is old, missing or gone: no order before a person confirmed, then the right ones;
-and never a healthy, empty place.
+"""An old, missing or removed ledger: no order before a person confirms, then the right ones, and
+never a healthy, empty installation.
 
-The real server on the paper exchange, whose own journal is the judge of what left.
+The real server on the paper exchange, whose own journal shows what was sent.
 """
 
 import json
@@ -47,12 +47,12 @@ def ask(place: Place, *args: str, code: int | None = 0) -> Any:
 
 
 def command(place: Place, method: str) -> dict[str, Any]:
-    """Ask the running server as the command line does."""
+    """Run a command against the running server, as the command line does."""
     return trio.run(ask_server, data(place), method, {})
 
 
 def refused(place: Place, *args: str) -> tuple[int, str]:
-    """Run a command that must not work; returns its exit code and what it said."""
+    """Run a failing command; return its exit code and its output."""
     told = subprocess.run(
         [*REXALGO, *args], cwd=place.folder, capture_output=True, text=True, timeout=60
     )
@@ -83,7 +83,7 @@ def end(place: Place, number: signal.Signals = signal.SIGTERM) -> None:
 
 
 def planned(place: Place) -> dict[str, set[str]]:
-    """Return the kinds of steps that the plan of each account has."""
+    """Return the kinds of steps in each account's plan."""
     return {
         each["account"]: {step["kind"] for step in each["steps"]}
         for each in command(place, "reconcile_all")["accounts"]
@@ -240,7 +240,7 @@ def written_over(file: Path, backup: Path) -> None:
 
 
 def until_gone(place: Place, client: httpx.Client) -> list[httpx.Response]:
-    """Deliver until nobody answers any more."""
+    """Deliver until the server no longer answers."""
     answers: list[httpx.Response] = []
     try:
         while True:

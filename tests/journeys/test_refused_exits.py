@@ -1,5 +1,5 @@
-"""An exit that was proven and refused wakes people within seconds, at either door; what nobody
-proved raises nothing.
+"""An authenticated exit that is refused alerts people within seconds, on both kinds of address; an
+unauthenticated one alerts nobody.
 """
 
 import json
@@ -50,7 +50,7 @@ def strategy_page(master: User) -> str:
 
 
 def woken(place: Place, code: str) -> list[str]:
-    """Return the lines by which the log notifier told of this alert."""
+    """Return the lines of the log notifier for this alert."""
     return [
         line
         for line in (place.folder / "log").read_text(encoding="utf-8").splitlines()

@@ -1,7 +1,6 @@
-"""A plugin developer's journey: a package outside this repository brings an exchange, a webhook
-source and a stream source.
+"""A package outside this repository adds an exchange, a webhook source and a stream source.
 
-It is installed into an environment of its own, listed, enabled, and a signal from each source is
+It is installed into a separate environment, listed and enabled, and a signal from each source is
 copied on its exchange.
 """
 
@@ -65,7 +64,7 @@ sizing = { mode = "fixed_notional", notional = "50" }
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """Make an environment of its own that sees this checkout, and install the package into it."""
+    """Create a separate environment that sees this checkout, and install the package into it."""
     package = tmp_path / "package"
     (package / "stranger").mkdir(parents=True)
     (package / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")

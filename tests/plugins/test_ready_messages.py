@@ -1,4 +1,4 @@
-"""The studio's messages to paste: what is shown beside them is what the door does with them."""
+"""The studio's messages to paste: the description beside each is what its address does."""
 
 from datetime import UTC, datetime
 

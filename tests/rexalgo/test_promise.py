@@ -1,4 +1,4 @@
-"""``rexalgo.__all__`` is a promise to plugin authors: names may be added with a changelog line,
+"""``rexalgo.__all__`` is a promise to plugin authors: names are added with a changelog line, and
 never dropped within one API version.
 """
 

@@ -1,5 +1,5 @@
-"""Charts: round ticks, times of the person's zone, no spike lost, words for whoever does not see;
-the geometry told by tables.
+"""Charts: round ticks, the reader's time zone, every spike, a text alternative; the geometry by
+tables.
 """
 
 import re

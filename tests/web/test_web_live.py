@@ -1,4 +1,4 @@
-"""The live page: rows, the stream that follows, and who may see it."""
+"""The live page: rows, the stream of updates, and who may see it."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from web.settings import WebSettings
 
 
 class Stream:
-    """Read server-sent events from a raw connection."""
+    """A reader of server-sent events from a raw connection."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -25,7 +25,7 @@ class Stream:
         await self._stream.aclose()
 
     async def block(self) -> str | None:
-        """Return the next block that is no heartbeat, None at the end."""
+        """Return the next block that is no heartbeat, or None at the end."""
         with trio.fail_after(10):
             while True:
                 while "\n\n" in self._text:

@@ -1,4 +1,4 @@
-"""Reload, back and a double click do nothing twice, and what is shown once survives the reload of
+"""Reload, back and a double click repeat nothing, and a secret shown once survives the reload of
 its page.
 """
 
@@ -24,7 +24,7 @@ def count(place: WebPlace, table: str) -> int:
 async def twice(
     browser: Browser, page: str, path: str, *, form: str = "", **typed: str
 ) -> tuple[str, str]:
-    """Open a page and send its form twice, the second time as it was; returns where both led."""
+    """Open a page and send its form twice unchanged; return where both led."""
     await browser.get(page)
     said = {"csrf": browser.csrf, **browser.hidden(form or path), **typed}
     first = await browser.post(path, bare=True, follow=False, **said)

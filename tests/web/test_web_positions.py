@@ -1,4 +1,4 @@
-"""The page of positions says of what is old that it is old, and of what was never read nothing."""
+"""The page of positions marks an old reading as old, and shows nothing that was never read."""
 
 from pathlib import Path
 from typing import Any

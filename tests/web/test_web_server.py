@@ -1,4 +1,4 @@
-"""The server stands: hostile bytes, slow and deaf clients, and a prompt end. Real hypercorn, real
+"""The server under hostile bytes, slow and silent clients, and a prompt stop. Real hypercorn, real
 loopback sockets.
 """
 

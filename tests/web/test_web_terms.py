@@ -1,5 +1,5 @@
-"""Terms on pages: absurd ones are told beside their field and on the confirmation, a preview
-survives limits, what is stored is shown.
+"""Terms on pages: a warning beside its field and on the confirmation, a preview within limits, and
+the stored terms shown.
 """
 
 from datetime import timedelta

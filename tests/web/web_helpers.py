@@ -50,8 +50,8 @@ def outcome_row(sequence: int, **changes: object) -> OutcomeRow:
 
 @dataclass
 class MemoryEngine:
-    """Behave like the engine at its doors, all of which it is: the header ``x-key: right`` is a
-    good signature, ids are remembered.
+    """An engine in memory behind the real interfaces. The header ``x-key: right`` is a valid
+    signature, and ids are remembered.
     """
 
     taken: dict[str, bytes] = field(default_factory=dict)
@@ -183,7 +183,7 @@ class MemoryEngine:
 
 @dataclass
 class Site:
-    """A served app: its engine, where it listens, and its shutdown."""
+    """A running app: its engine, its address, and its shutdown."""
 
     engine: MemoryEngine
     bound: Bound
@@ -214,7 +214,7 @@ async def served(
     within_s: float = 60,
     **server: object,
 ) -> AsyncIterator[Site]:
-    """Serve over a real loopback socket; ends through the shutdown trigger and fails if that takes
+    """Serve over a real loopback socket. End through the shutdown trigger, and fail if that takes
     too long.
     """
     engine = engine or MemoryEngine()
@@ -294,7 +294,7 @@ async def read_answer(
 
 
 async def wait_closed(stream: trio.SocketStream) -> bytes:
-    """Read until the server closes; returns what came."""
+    """Read until the server closes; return what came."""
     came = b""
     with trio.fail_after(10):
         try:
@@ -306,7 +306,7 @@ async def wait_closed(stream: trio.SocketStream) -> bytes:
 
 
 def new_parser(method: str) -> h11.Connection:
-    """Return the client's half of one exchange, its request already sent."""
+    """Return the client's half of an exchange, with its request sent."""
     parser = h11.Connection(h11.CLIENT)
     parser.send(
         h11.Request(

@@ -1,5 +1,5 @@
-"""Accounts are checked when they connect, each day, and when asked; the newest result is kept;
-nothing else changes by it.
+"""Accounts are checked when they connect, each day, and on request; the newest result is kept, and
+nothing else changes.
 """
 
 from datetime import timedelta

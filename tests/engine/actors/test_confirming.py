@@ -1,5 +1,5 @@
-"""`rexalgo restore confirm`: only what was shown, everything that keeps it from being done at once,
-and nobody who could not be read.
+"""``rexalgo restore confirm``: only the shown plan, every obstacle at once, and no account that
+could not be read.
 """
 
 from collections.abc import AsyncIterator

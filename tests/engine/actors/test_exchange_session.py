@@ -1,5 +1,5 @@
-"""The one caller of adapters: deadlines, permits, the last line right before the first byte, and
-what an exchange may lack.
+"""The only caller of adapters: deadlines, permits, the last line before the first byte, and missing
+features of an exchange.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -71,7 +71,7 @@ def filled() -> OrderReport:
 
 
 class Line:
-    """Be a connection; over HTTP where there is a client."""
+    """A connection, over HTTP if there is a client."""
 
     def __init__(self, http: httpx.AsyncClient | None) -> None:
         self._http = http
@@ -109,7 +109,7 @@ class Line:
 
 
 class Exchange:
-    """Be an exchange whose connections are at ``url``, or reach nothing."""
+    """An exchange whose connections are at ``url``, or reach nothing."""
 
     name, title, credential_fields = "ex", "Ex", ()
 
@@ -127,7 +127,9 @@ class Exchange:
 
 
 class Limiter:
-    """Grant everything at once, or what ``answers`` say first; raise where one is an exception."""
+    """A limiter that grants everything at once, or what ``answers`` say first; an exception is
+    raised.
+    """
 
     name = "limiter"
 
@@ -147,7 +149,7 @@ class Limiter:
 
 
 class FrozenClock:
-    """Tell the same time for ever."""
+    """A clock that always shows the same time."""
 
     def now(self) -> datetime:
         return NOW
@@ -169,8 +171,8 @@ def session_of(
 
 @asynccontextmanager
 async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer each connection's request with an empty object, and with that date; ``received`` are
-    the bytes of each.
+    """Answer each connection's request with an empty object and that date; ``received`` are the
+    bytes of each.
     """
     told = f"Date: {date}\r\n" if date else ""
     received: list[bytes] = []

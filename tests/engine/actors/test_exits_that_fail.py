@@ -1,5 +1,5 @@
-"""An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it
-is.
+"""An exit that fails three times causes an alert, whatever the failure, and ``why`` says whose move
+it is.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ from engine.views import WhyView
 
 
 class Failing:
-    """Be a connection that fails at what a test says, and does everything else."""
+    """A connection that fails at what a test says, and does everything else."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

@@ -1,5 +1,5 @@
-"""Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the
-exchange shows nothing.
+"""Switches above *no new entries*: reduce cancels resting orders, flatten closes until the exchange
+shows nothing.
 """
 
 from datetime import timedelta

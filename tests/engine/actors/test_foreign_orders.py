@@ -1,5 +1,5 @@
-"""Orders with our mark that the ledger lacks stop entries until a person accepts them, whatever is
-read or restarted meanwhile.
+"""Orders with our mark that the ledger lacks stop entries until a person accepts them, through
+readings and restarts.
 """
 
 from decimal import Decimal
@@ -22,7 +22,7 @@ LONG = PositionSide.LONG
 
 
 async def resting(house: World, name: str) -> OrderReport:
-    """Place a resting order with our mark past the engine, as another copy of its ledger would
+    """Place a resting order with our mark outside the engine, as another copy of its ledger would
     have.
     """
     await house.followers[

@@ -1,5 +1,5 @@
-"""Where the ledger may be older than what was done: nothing of any kind leaves an account until a
-person confirmed the shown plan.
+"""With a ledger that may be old, an account sends nothing of any kind until a person confirms the
+shown plan.
 """
 
 from dataclasses import replace
@@ -54,7 +54,7 @@ async def confirm(house: World) -> None:
 async def by_hand(
     follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand"
 ) -> None:
-    """Trade as the account's owner does, beside the engine."""
+    """Trade as the account's owner, beside the engine."""
     session = await follower.account.connected()
     order = OrderIntent(
         ClientOrderId(name),
@@ -239,15 +239,13 @@ async def test_each_time_it_is_told_within_the_same_hour_too(
 
 
 async def old_one(house: World, file: Path) -> Ledger:
-    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no
-    mark says so.
-    """
+    """Copy the current ledger: the copy lacks what is done later, and no mark says so."""
     house.ledger.db.execute("VACUUM INTO ?", (str(file),))
     return Ledger.open(file, inline=True)
 
 
 async def later(ledger: Ledger, by: timedelta) -> None:
-    """Move the past of a ledger, so that a world which begins anew begins after it."""
+    """Move the history of a ledger into the past, so that a new world begins after it."""
     us = by // timedelta(microseconds=1)
     await ledger.write(
         lambda db: db.execute(

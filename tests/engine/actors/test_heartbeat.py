@@ -1,5 +1,5 @@
-"""The heartbeat: beats over a real socket while the ledger is healthy, is silent while it is not,
-and survives whatever answers.
+"""The heartbeat: it beats over a real socket while the ledger is healthy, stops while it is not,
+and survives any answer.
 """
 
 import logging

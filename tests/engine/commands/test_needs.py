@@ -1,5 +1,5 @@
-"""The sentence at the top of the operator's page: well only where everything is, and otherwise what
-needs a person, the worst first.
+"""The first sentence of the operator's page: well only if everything is, otherwise what needs
+attention, the worst first.
 """
 
 import re
@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 
 def seen(**changes: Any) -> dict[str, Any]:
-    """Return what ``status`` tells of a place where all is well, with changes."""
+    """Return the answer of ``status`` when all is well, with changes."""
     engine = {
         "running": True,
         "ledger_healthy": True,

@@ -1,5 +1,5 @@
-"""The ledger of a place: when it is not taken for the newest one, when there is none, and a restore
-that is killed at each of its steps.
+"""The ledger's files: when a ledger counts as old, when there is none, and a restore that is killed
+at each of its steps.
 """
 
 import json
@@ -39,8 +39,8 @@ NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Config:
-    """Return a place that ran once, did something, and was stopped; ``old`` beside it is a backup
-    of before that.
+    """Return an installation that ran once, did something, and was stopped; ``old`` beside it is an
+    earlier backup.
     """
     (tmp_path / "rexalgo.toml").write_text("", encoding="utf-8")
     config = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
@@ -68,12 +68,12 @@ def run(config: Config) -> None:
 
 
 def elsewhere(config: Config, folder: Path) -> Config:
-    """Return the same place with its data in another folder."""
+    """Return the same installation with its data in another folder."""
     return replace(config, ledger=replace(config.ledger, path=folder / config.ledger.path.name))
 
 
 def found(config: Config) -> str:
-    """Return what keeps the place from starting, or from sending."""
+    """Return what keeps the installation from starting, or from sending."""
     if unfit := why_unfit(config):
         return unfit
     ledger = open_place(config, inline=True)
@@ -154,7 +154,7 @@ def copied_before(config: Config) -> None:
 
 
 def lost_log(config: Config) -> None:
-    """Keep what was brought into the file so far, of a ledger whose newest part is in its log."""
+    """Keep only the file of a ledger whose newest part is in its log."""
     log, kept = Path(f"{config.ledger.path}-wal"), config.folder / "kept"
     ledger = open_place(config, inline=True)
     mark = MarkKeeper(config, ledger.db)
@@ -167,7 +167,7 @@ def lost_log(config: Config) -> None:
 
 
 def lost_log_of_everything(config: Config) -> None:
-    """The same of a ledger that is so new that all of it is in its log."""
+    """Keep only the file of a ledger so new that everything is in its log."""
     for each in config.data_dir.iterdir():
         each.unlink()
     lost_log(config)
@@ -182,7 +182,7 @@ def unreadable_mark(config: Config) -> None:
 
 
 def gone_its_own_way(config: Config) -> None:
-    """Go on from a copy somewhere else, further than here."""
+    """Continue from a copy somewhere else, further than here."""
     other = config.folder / "other"
     shutil.copytree(config.data_dir, other)
     run(config)
@@ -378,8 +378,8 @@ async def _seal(ledger: Ledger, config: Config) -> None:
 
 
 def killed_at(step: int, config: Config) -> bool:
-    """Restore in a child process that is killed before its step with this number; False where it
-    had no so many steps.
+    """Restore in a child process that is killed before its step with this number; return False if
+    it had fewer steps.
     """
     child = os.fork()
     if child == 0:

@@ -1,5 +1,5 @@
-"""The corners of decisions that nothing else walks into, one test for each: every branch of a rule
-about money is told somewhere.
+"""Rare cases of decisions that no other test reaches, so that every branch of a rule about money is
+tested.
 """
 
 from decimal import Decimal

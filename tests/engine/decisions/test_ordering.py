@@ -1,5 +1,5 @@
 """The order of a strategy's signals: numbers within one numbering, times at the coarser precision,
-and the side of safety in doubt.
+and safety in doubt.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,4 @@
-"""Whom a signal reaches, which switches stand in the way, and what a reading of the exchange
-corrects.
-"""
+"""Whom a signal reaches, which switches stop it, and what a reading of the exchange corrects."""
 
 from datetime import timedelta
 from typing import Any

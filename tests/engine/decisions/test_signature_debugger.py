@@ -1,6 +1,4 @@
-"""The debugger names what people really get wrong, and never tells a secret or a signature that
-would be valid.
-"""
+"""The debugger names common mistakes, and never shows a secret or a valid signature."""
 
 import hashlib
 import hmac

@@ -1,5 +1,5 @@
-"""What was proven and refused is told: an exit at once, folded and bounded, without the sender's
-own text; until it is settled.
+"""Authenticated and refused deliveries cause alerts: exits at once, grouped and bounded, without
+the sender's own text, until settled.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is told apart for a while only: the text of an alert that carries no id."""
+"""Repetitions for a limited time: the text of an alert without an id."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -163,7 +163,7 @@ def alert(
     side: PositionSide | None = None,
     **said: Any,
 ) -> Recorded:
-    """Record an alert that tells no position; each is another text."""
+    """Record an alert that states no position; each has another text."""
     return came(
         db, later_s, f"tv-{later_s}", action=action, side=side, **{"alert": AlertFacts(), **said}
     )
