@@ -12,6 +12,7 @@ from engine.decisions.books_check import ClosedParts, Quantities
 from engine.decisions.results import FINEST
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO
+from engine.domain.booking import BookState
 from engine.domain.identifiers import AccountId
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
@@ -160,8 +161,8 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
         funding=lines.get(Line.FUNDING, ZERO),
         unexplained=lines.get(Line.UNEXPLAINED, ZERO),
         rows=tuple(wallet_rows(db, account)),
-        open_fills=counts.get("open", 0),
-        unexplained_fills=counts.get("unexplained", 0),
+        open_fills=counts.get(BookState.OPEN.value, 0),
+        unexplained_fills=counts.get(BookState.UNEXPLAINED.value, 0),
     )
 
 

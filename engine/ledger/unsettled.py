@@ -19,7 +19,7 @@ from engine.decisions.explaining_fills import OwnBook, OwnChange, Told, Unsettle
 from engine.decisions.fee_tying import AFTER, ChargedFill, FeeRow, tie
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
-from engine.domain.booking import CAUSE_OF, Cause
+from engine.domain.booking import CAUSE_OF, BookState, Cause
 from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
@@ -356,4 +356,6 @@ def count_unsettled(db: apsw.Connection) -> Unsettled:
         "!= '' GROUP BY state",
     )
     counts: dict[str, int] = dict(rows)
-    return Unsettled(counts.get("open", 0), counts.get("unexplained", 0))
+    return Unsettled(
+        counts.get(BookState.OPEN.value, 0), counts.get(BookState.UNEXPLAINED.value, 0)
+    )

@@ -20,6 +20,7 @@ from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
+from engine.domain.subscription import Mode
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.equity import read_equity_marks
@@ -187,8 +188,10 @@ class FollowingService:
             switches=mine,
             check=() if check is None else check.items,
             live_agreements=sum(1 for each in agreed if each.takes_entries),
-            watching=sum(1 for each in agreed if each.mode == "watch"),
-            stopped=sum(1 for each in agreed if each.mode == "live" and not each.takes_entries),
+            watching=sum(1 for each in agreed if each.policy.mode is Mode.WATCH),
+            stopped=sum(
+                1 for each in agreed if each.policy.mode is Mode.LIVE and not each.takes_entries
+            ),
             open_shares=open_shares,
             waiting="" if late is None else waiting_words(late),
         )
