@@ -217,7 +217,7 @@ async def _send(
         leg=leg,
         session=session,
         wanted=wanted,
-        what_stops=partial(what_stops_entry, lanes, leg, signal, entry_age_s),
+        what_stops=partial(what_stops_entry, lanes, leg, signal=signal, entry_age_s=entry_age_s),
         retry_s=ENTRY_RETRY_S,
     )
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):

@@ -120,7 +120,8 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 )
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different sizes on the paper exchange.
+    """Watch signed webhooks become orders of followers of different sizes on the paper exchange, and
+    an algorithm beside the bot.
 
     The demo runs in a temporary folder and reaches no real exchange. With --json it prints one
     object after the last signal.

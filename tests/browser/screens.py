@@ -19,7 +19,7 @@ _VIOLATIONS = (
 
 @dataclass
 class Window:
-    """A page with what its console said."""
+    """A page and the messages of its console."""
 
     page: Page
     url: str
@@ -59,15 +59,15 @@ class Window:
         """Check the current page: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing
         wider than the window.
         """
-        found = Axe().run(
+        results = Axe().run(
             self.page,
             options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
         )
-        told = [
+        problems = [
             (each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3])
-            for each in found.response["violations"]
+            for each in results.response["violations"]
         ]
-        assert not told, (self.path, told)
+        assert not problems, (self.path, problems)
         assert self.page.locator("h1").count() == 1, self.path
         twice = self.page.evaluate(
             "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => "
@@ -101,9 +101,9 @@ def window(
     shown = Window(made.new_page(), url)
     shown.page.on(
         "console",
-        lambda told: (
-            shown.said.append(f"{told.type}: {told.text}")
-            if told.type in ("error", "warning")
+        lambda message: (
+            shown.said.append(f"{message.type}: {message.text}")
+            if message.type in ("error", "warning")
             else None
         ),
     )

@@ -91,9 +91,9 @@ def trade(chromium: Browser, place: Place, invitation: str) -> None:
         page.wait_for_url(re.compile("done=subscribed"))
         shown.open("/home")
         live = sender.replace(", test=True", "")  # as the page says
-        told = subprocess.run(
+        result = subprocess.run(
             REXALGO[:1], input=live, capture_output=True, text=True, timeout=60, check=False
         )
-        assert "'ok': True" in told.stdout, (told, sender)
+        assert "'ok': True" in result.stdout, (result, sender)
         expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
         expect(page.locator("main")).to_contain_text("SIMULATED")

@@ -84,8 +84,8 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
     with running(place), window(chromium, place.url, context=context) as shown:
         page = shown.page
         strategy, sender = publish(place, shown)
-        told = run(sender)
-        assert "'ok': True" in told.stdout, told
+        answer = run(sender)
+        assert "'ok': True" in answer.stdout, answer
         expect(page.locator("#deliveries tbody tr").first).to_contain_text(
             "Accepted", timeout=15_000
         )  # by itself
@@ -126,7 +126,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
             15,
         )  # noted off the sender's way
         assert re.search(
-            r"Old secret, holds until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
+            r"Old secret, valid until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
         )
         shown.press("Revoke the old one now")
         assert "401" in run(sender).stderr

@@ -36,9 +36,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def come_in(place: Place, shown: Window, name: str) -> str:
-    """Sign in by a one-time link and set both factors; return the secret of the second one."""
-    told = json.loads(run_cli("operator", "create", name, "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    """Come in by a one-time link and set both factors; returns the secret of the second one."""
+    made = json.loads(run_cli("operator", "create", name, "--json", cwd=place.folder))
+    shown.open("/" + str(made["link"]).split("/", 3)[3])
     shown.press("Sign in")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")

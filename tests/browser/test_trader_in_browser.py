@@ -25,8 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def join(place: Place, shown: Window, name: str) -> None:
     """Join by invitation with a paper account."""
-    told = json.loads(run_cli("invite", "create", "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    invited = json.loads(run_cli("invite", "create", "--json", cwd=place.folder))
+    shown.open("/" + str(invited["link"]).split("/", 3)[3])
     shown.fill(name=name, balance="5000")
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)

@@ -91,7 +91,7 @@ MUTANTS: Final = (
         (
             (
                 "engine/ledger/signals.py",
-                "    if known is not None and _is_certain(db, new, known):\n",
+                "    if existing is not None and _is_certain(db, new, existing):\n",
                 "    if False and known is not None and _is_certain(db, new, known):\n",
             ),
             (

@@ -1,8 +1,8 @@
 """A real installation for journeys: a folder made by ``rexalgo init``, a real server process, real
 sockets, a real ledger file.
 
-Everything goes through public interfaces: the command line, HTTP, and documented files. A wait is
-for an answer or for a line on a pipe; nothing sleeps.
+Everything here goes through doors that people have: the command line, HTTP, and files that are
+documented to be read. Waiting is for an answer, a line on a pipe or a fact, never for a time.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from plugins.paper.journal import read_journal
 from rexalgo import Secret, sign_a, sign_b
 
 REXALGO = [sys.executable, "-m", "rexalgo"]
+ASK_AGAIN_S = 0.02
 FINAL = "('unknown', 'placed', 'partially_filled')"
 DECLARATIONS = """
 [[master]]
@@ -213,11 +215,13 @@ class Place:
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:
-    """Ask again until something holds. Each question does real work, so nothing needs to sleep."""
+    """Ask until something holds. Between two questions it leaves the processor to the place that
+    it waits for; how long decides nothing.
+    """
     deadline = datetime.now(UTC).timestamp() + within_s
     while not holds():
         assert datetime.now(UTC).timestamp() < deadline, f"did not come to hold within {within_s} s"
-        os.sched_yield()
+        time.sleep(ASK_AGAIN_S)
 
 
 @contextmanager

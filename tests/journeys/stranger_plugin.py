@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from secrets import token_urlsafe
 
 from rexalgo import (
     AccountLogin,
     AccountReport,
     Action,
+    AddressGuide,
     Authenticated,
     Balance,
     Candle,
     CredentialField,
     Delivery,
+    EndpointSetting,
     Environment,
     ExchangeAdapter,
     ExchangeContext,
@@ -37,14 +40,17 @@ from rexalgo import (
     Quote,
     RateLimit,
     Ratio,
+    ReadyMessage,
     Secret,
     SignalDraft,
     StreamContext,
     StreamSource,
     Symbol,
     WebhookSource,
+    capability_key,
     hookimpl,
     parse_symbol,
+    verify_capability,
 )
 
 rexalgo_api_version = 1
@@ -205,6 +211,47 @@ class Hook:
         return SignalDraft(words[2], action, parse_symbol(words[1]), side)
 
 
+class Doorstep:
+    """Take ``up ID`` and ``down ID`` at an address that is itself the proof; what ``down`` does is
+    chosen for each address.
+    """
+
+    name = "stranger_doorstep"
+    guide = AddressGuide(
+        title="Doorstep", about="From anywhere.", paste="Paste both there:", message="up ID"
+    )
+    endpoint_settings = (
+        EndpointSetting(
+            "down", "The word down", (("close", "closes what is held"), ("turn", "turns short"))
+        ),
+    )
+
+    def new_secret(self) -> Secret:
+        return capability_key(token_urlsafe(32))
+
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
+        return verify_capability(delivery, keys)
+
+    def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
+        words = delivery.body.decode("ascii", "replace").split()
+        if len(words) != 2 or words[0] not in ("up", "down"):
+            raise InvalidValue("body", self.example(TOY, is_exit=False))
+        if words[0] == "up":
+            return SignalDraft(words[1], Action.OPEN, TOY, PositionSide.LONG)
+        if delivery.settings["down"] == "turn":
+            return SignalDraft(words[1], Action.REVERSE, TOY, PositionSide.SHORT)
+        return SignalDraft(words[1], Action.CLOSE, TOY)
+
+    def ready_messages(self, symbol: Symbol) -> Sequence[ReadyMessage]:
+        orders = (("flat to long", b"up 1"),)
+        return [ReadyMessage(title="Only up", text="up ID", events=(), orders=orders)]
+
+    def example(self, symbol: Symbol, *, is_exit: bool) -> str:
+        return "down ID" if is_exit else "up ID"
+
+
 class Candles:
     """A source that opens long at the first closed candle."""
 
@@ -233,4 +280,5 @@ def register_signal_sources(
     register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]
 ) -> None:
     register(Hook())
+    register(Doorstep())
     register(Candles())

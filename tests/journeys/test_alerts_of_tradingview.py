@@ -53,11 +53,11 @@ def make(place: Place, master: User, **scope: str) -> str:
     """Create an address in the studio, and return its local form."""
     found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", master.get("/studio"))
     assert found is not None
-    page = master.get(f"/studio/strategies/{found[1]}/tradingview")
+    page = master.get(f"/studio/strategies/{found[1]}/addresses/tradingview")
     assert "closes what is held on the other side, then opens short" in page
     shown = master.post(
-        f"/studio/strategies/{found[1]}/tradingview",
-        **{"sell": "close", "only": "all", "days": "30", **scope},
+        f"/studio/strategies/{found[1]}/addresses/tradingview",
+        **{"setting_sell": "close", "only": "all", "days": "30", **scope},
     )
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None

@@ -31,13 +31,13 @@ from alert_templates import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decisions.alert_messages import STRATEGY_MESSAGE
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, Signal
 from engine.ledger import Ledger
 from engine.ledger.query import fetch_one
 from engine.ledger.signals import NewSignal, read_signal, record_signal
 from plugins.tradingview.alert import read_alert
+from plugins.tradingview.messages import STRATEGY_MESSAGE
 from rexalgo import InvalidValue, plain
 
 PAGE = Path(__file__).parents[2] / "docs" / "tradingview.md"

@@ -90,8 +90,12 @@ async def test_what_can_be_misread_is_refused_at_its_field_with_what_to_type(
             symbols="BTCUSDT",
             leverage=text,
         )
-        await master.get(f"/studio/strategies/{strategy}/tradingview")
-        told = await master.post(
-            f"/studio/strategies/{strategy}/tradingview", 422, days=text, pace=text, symbols=""
+        await master.get(f"/studio/strategies/{strategy}/addresses/tradingview")
+        answer = await master.post(
+            f"/studio/strategies/{strategy}/addresses/tradingview",
+            422,
+            days=text,
+            pace=text,
+            symbols="",
         )
-        assert told.count('class="field-error"') == 2
+        assert answer.count('class="field-error"') == 2

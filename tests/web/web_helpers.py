@@ -105,13 +105,13 @@ class MemoryEngine:
             return Reception(
                 kind=ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters"
             )
-        known = self.taken.setdefault(key, body)
+        recorded = self.taken.setdefault(key, body)
         self.entered.set()
         if self.hold is not None:
             await self.hold.wait()
-        if known != body:
+        if recorded != body:
             return Reception(kind=ReceptionKind.CONFLICT)
-        kind = ReceptionKind.ACCEPTED if known is body else ReceptionKind.DUPLICATE
+        kind = ReceptionKind.ACCEPTED if recorded is body else ReceptionKind.DUPLICATE
         reason = "skipped.entries_off" if self.entries_off else None
         return Reception(
             kind=kind,
@@ -156,17 +156,17 @@ class MemoryEngine:
 
     async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
         while True:
-            found = [row for row in self.rows if row.sequence > after][:limit]
-            if found or self.is_closing:
-                return [] if self.is_closing else found
+            newer = [row for row in self.rows if row.sequence > after][:limit]
+            if newer or self.is_closing:
+                return [] if self.is_closing else newer
             await self._news.wait()
 
     async def run(self, method: str, params: dict[str, object]) -> dict[str, object]:
         return {}
 
     async def wait_news(self, after: int) -> int:
-        found = await self.wait_outcomes(after, 1_000)
-        return found[-1].sequence if found else 0
+        rows = await self.wait_outcomes(after, 1_000)
+        return rows[-1].sequence if rows else 0
 
     def publish(self, *rows: OutcomeRow) -> None:
         self.rows.extend(rows)
@@ -247,16 +247,16 @@ class Answer:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        found = [value for key, value in self.headers if key == name]
-        assert len(found) <= 1, f"{name} came {len(found)} times"
-        return found[0] if found else None
+        values = [value for key, value in self.headers if key == name]
+        assert len(values) <= 1, f"{name} came {len(values)} times"
+        return values[0] if values else None
 
     @property
     def json(self) -> dict[str, object]:
         assert self.header("content-type") == "application/json", self.headers
-        told = json.loads(self.body)
-        assert isinstance(told, dict)
-        return told
+        fields = json.loads(self.body)
+        assert isinstance(fields, dict)
+        return fields
 
 
 def request_bytes(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:

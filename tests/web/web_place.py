@@ -53,7 +53,7 @@ _TAG = re.compile(r"<[^>]+>")
 
 @dataclass
 class Ahead:
-    """A clock that is ahead by what a test skipped."""
+    """A clock that runs ahead of the real one by what a test lets pass."""
 
     passed: timedelta = timedelta(0)
 
@@ -83,8 +83,8 @@ class Browser:
 
     def value(self, name: str, nth: int = 0) -> str:
         """Return the value of an input of the open page."""
-        found = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(self.text)]
-        return unescape([each for each in found if each.get("name") == name][nth].get("value", ""))
+        inputs = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(self.text)]
+        return unescape([each for each in inputs if each.get("name") == name][nth].get("value", ""))
 
     def hidden(self, action: str) -> dict[str, str]:
         """Return the hidden fields of the open page's form for an address."""
@@ -113,9 +113,9 @@ class Browser:
         """Send the open page's form for an address: its hidden fields (``bare``: only ``fields``),
         and typed values.
         """
-        told = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
+        data = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
         answer = await self.client.post(
-            path, form=told, headers={"Origin": "http://localhost", **self.headers}
+            path, form=data, headers={"Origin": "http://localhost", **self.headers}
         )
         if not follow:
             self.status = answer.status_code
@@ -124,8 +124,8 @@ class Browser:
 
     @property
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([^"]+)"', self.text)
-        return found[1] if found else ""
+        token = re.search(r'name="csrf" value="([^"]+)"', self.text)
+        return token[1] if token else ""
 
     async def _took(self, answer: Any, path: str, status: int) -> str:
         while answer.status_code in (302, 303):
@@ -139,7 +139,7 @@ class Browser:
 
 @dataclass
 class WebPlace:
-    """A running installation."""
+    """A running place: app, engine, services and clock."""
 
     app: QuartTrio
     engine: Engine
@@ -194,7 +194,7 @@ class WebPlace:
     async def strategy(
         self, master: Browser, name: str = "trend", state: str = "published", **described: str
     ) -> str:
-        """Create and publish a strategy as a master; return its id."""
+        """Make and publish a strategy of a master; return its id."""
         await master.get("/studio/copy-trading/new")
         said = {"name": name, "about": "", "symbols": "BTCUSDT", "leverage": "5", **described}
         await master.post("/studio/copy-trading/new", factor=PASSWORD, **said)

@@ -191,7 +191,7 @@ async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_i
             counts.append(len(told_about_keys(house)))
         assert counts == [1] * 7 + [2] * 6 + [3] + [4] * 3
         assert told_about_keys(house) == ["it ends on 2026-12-09 12:00 UTC at the latest"] * 3 + [
-            "it is over since 2026-12-09 12:00 UTC"
+            "it expired on 2026-12-09 12:00 UTC"
         ]
 
 

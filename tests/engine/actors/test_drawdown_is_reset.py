@@ -100,7 +100,7 @@ async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(
         with pytest.raises(NothingThere, match="no account f9"):
             await reset({"name": "f9", "note": "why"})
         for note in ("", "x" * 201):
-            with pytest.raises(InvalidValue, match="why it may go on"):
+            with pytest.raises(InvalidValue, match="why it may continue"):
                 await reset({"name": "f0", "note": note})
         await house.ledger.write(lambda db: db.execute("DELETE FROM equity_mark"))
         with pytest.raises(NothingThere, match="was never read"):

@@ -223,7 +223,7 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
     said: list[str | Exception] = []
 
     def guard() -> str:
-        found = said.pop() if said else "it stands still"
+        found = said.pop() if said else "it is frozen"
         if isinstance(found, Exception):
             raise found
         return found
@@ -236,16 +236,16 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
     await session.open()
     written: list[bool] = []
     answer = await session.place(order(), lambda: None, lambda: written.append(True))
-    assert (answer, written) == (NothingSent("it stands still", 5.0), [True])
+    assert (answer, written) == (NothingSent("it is frozen", 5.0), [True])
     for act in (
         lambda: session.cancel_order(BTC, "x1"),
         lambda: session.set_protection(ProtectionOrder(BTC, PositionSide.LONG)),
         lambda: session.prepare_entry(order()),
     ):
-        with pytest.raises(NotExecuted, match="it stands still"):
+        with pytest.raises(NotExecuted, match="it is frozen"):
             await act()
         said = [OSError("the disk is gone")]  # what cannot be asked lets nothing out
-        with pytest.raises(NotExecuted, match=r"cannot be told \(OSError\)"):
+        with pytest.raises(NotExecuted, match=r"may be sent \(OSError\)"):
             await act()
     assert exchange.line is not None
     assert exchange.line.placed == 0
@@ -254,7 +254,7 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
 async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is_about_to_be_written() -> (
     None
 ):
-    said = ["it stands still", ""]
+    said = ["it is frozen", ""]
     async with server() as (url, received):
         context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
         login = AccountLogin(AccountId("a0"))
@@ -263,7 +263,7 @@ async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is
         )  # type: ignore[arg-type]
         await session.open()
         assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
-            "it stands still", 5.0
+            "it is frozen", 5.0
         )
         assert received == []
         await session.aclose()

@@ -27,7 +27,7 @@ async def resting(house: World, name: str) -> OrderReport:
     """
     await house.followers[
         0
-    ].account.history.looked.wait()  # what it finds at the start lets the account stand still
+    ].account.history.looked.wait()  # what it finds at the start freezes the account
     session = await house.followers[0].account.connected()
     order = OrderIntent(
         ClientOrderId(f"rx{name}"),

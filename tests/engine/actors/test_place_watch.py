@@ -87,9 +87,9 @@ async def test_the_end_is_noted_while_it_moves_and_a_ledger_that_is_gone_is_told
         (config.data_dir / "in-the-way").rename(mark_file(config))
         for _ in range(3):
             await ledger.write(lambda db: write_event(db, "decision", "somebody", {}, NOW))
-            await until(lambda: "cannot be noted beside it" in caplog.text)
+            await until(lambda: "the mark beside the ledger cannot be written" in caplog.text)
         await trio.sleep(5)
-        assert caplog.text.count("cannot be noted beside it") == 1
+        assert caplog.text.count("the mark beside the ledger cannot be written") == 1
         config.ledger.path.unlink()
         with pytest.raises(LedgerError, match="was removed while it was in use"):
             await ledger.write(lambda db: write_event(db, "decision", "somebody", {}, NOW))

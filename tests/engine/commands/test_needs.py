@@ -92,14 +92,14 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"still": [{"account": "", "cause": "it is old"}]},
             "still",
-            "this place stands still, no order of any kind leaves: it is old",
+            "this place is frozen, no order of any kind leaves: it is old",
         ),
         (
             {"still": [{"account": each, "cause": "it is old"} for each in "ab"]},
             "still",
-            "a, b stand still",
+            "a, b are frozen",
         ),
-        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a stands still"),
+        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a is frozen"),
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         (
             {"engine": {"troubled": {"a": {"quarantined": True}}}},
@@ -114,7 +114,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"engine": {"failing": {"flattening": "WriteRefused: no"}}},
             "failing",
-            "flattening keeps failing and begins again: WriteRefused",
+            "flattening keeps failing and is restarted: WriteRefused",
         ),
         (
             {"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}},

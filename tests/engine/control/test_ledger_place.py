@@ -20,9 +20,9 @@ from engine.control import call
 from engine.keys.vault import new_root_key
 from engine.ledger import Ledger, LedgerError, back_up
 from engine.ledger.copies import begin_run
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, why_frozen
 from engine.ledger.lineage import is_copy
 from engine.ledger.outcomes import write_event
-from engine.ledger.stillness import EVERYBODY, read_still, stand_still, why_still
 from engine.recovery.ledger_place import (
     MarkKeeper,
     mark_file,
@@ -58,7 +58,7 @@ def run(config: Config) -> None:
 
     def start(db: Any) -> None:
         if mark.old:
-            stand_still(db, EVERYBODY, "", mark.old, NOW)
+            freeze(db, EVERYBODY, "", mark.old, NOW)
         begin_run(db, 1)
         write_event(db, "decision", "somebody", {}, NOW)
 
@@ -78,7 +78,7 @@ def found(config: Config) -> str:
         return unfit
     ledger = open_place(config, inline=True)
     try:
-        return why_still(ledger.db, EVERYBODY) or why_old(config, ledger.db)
+        return why_frozen(ledger.db, EVERYBODY) or why_old(config, ledger.db)
     finally:
         trio.run(ledger.aclose)
 
@@ -209,7 +209,7 @@ def gone_its_own_way(config: Config) -> None:
         (lost_log_of_everything, "-wal file"),
         (without_mark, "has no mark beside it"),
         (unreadable_mark, "cannot be read"),
-        (gone_its_own_way, "the last run that was noted is not in it"),
+        (gone_its_own_way, "the last recorded run is not in it"),
     ],
 )
 def test_what_is_not_the_newest_ledger_of_this_place_is_told(
@@ -224,7 +224,7 @@ def test_what_is_not_the_newest_ledger_of_this_place_is_told(
         return
     for _ in range(
         3
-        # whatever comes later, it stands still until a person confirms, and the mark stays as it
+        # whatever comes later, it is frozen until a person confirms, and the mark stays as it
         # was
     ):
         run(place)
@@ -288,7 +288,7 @@ def test_a_restored_backup_stands_still_and_the_former_ledger_is_kept(place: Con
     assert left == {place.ledger.path.name, former.name, "mark.json"}
     ledger = Ledger.open(place.ledger.path, inline=True)
     assert not is_copy(ledger.db)
-    assert [each.account for each in read_still(ledger.db)] == [EVERYBODY]
+    assert [each.account for each in read_freezes(ledger.db)] == [EVERYBODY]
     trio.run(ledger.aclose)
 
 

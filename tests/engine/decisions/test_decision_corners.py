@@ -109,7 +109,7 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
             {
                 "kind": "foreign",
                 "differs": "orders x1, x2 carry our mark and are not in this ledger",
-                "step": "they are taken as the owner's; entries of the account are let in again",
+                "step": "they are taken as the owner's; entries of the account are allowed again",
             },
         ),
         (

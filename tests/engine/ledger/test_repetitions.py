@@ -256,7 +256,7 @@ def said(stop: str, content: bytes | None) -> NewSignal:
         origin="stream:algo:s",
         draft=draft,
         content=content,
-        told=None,
+        sent_at=None,
         received=BEGINNING,
     )
 
@@ -296,7 +296,7 @@ def test_a_signal_s_time_is_its_sender_s_unless_that_lies_ahead() -> None:
             origin="o",
             draft=SignalDraft("k", Action.CLOSE, Symbol("BTCUSDT")),
             content=b"",
-            told=told,
+            sent_at=told,
             received=BEGINNING,
         )
         assert (new.decided_at, new.is_told) == (decided, told is not None)

@@ -84,6 +84,7 @@ class Service:
             places=PLACES,
             now=NOW,
             webhook_address="https://copy.example.org",
+            webhook_source="signed_webhook",
             file="people.toml",
         )
 
