@@ -23,7 +23,7 @@ def account() -> None:
 @json_option
 @click.pass_obj
 def list_(where: Path, troubled: bool, as_json: bool) -> None:
-    """List every account: exchange, positions, unproven orders, and the state of its task."""
+    """List every account with its positions, orders and state."""
     rows = [
         each
         for each in ask(where, "accounts")["accounts"]
@@ -53,9 +53,7 @@ def list_(where: Path, troubled: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(where: Path, name: str, as_json: bool) -> None:
-    """Show one account: its positions by strategy, waiting orders, books, and the state of its
-    task.
-    """
+    """Show the positions, orders, books and state of one account."""
     answer = ask(where, "accounts", name=name)
     each = answer["accounts"][0]
     if as_json:
@@ -124,10 +122,10 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}
 @json_option
 @click.pass_obj
 def check(where: Path, name: str, as_json: bool) -> None:
-    """Check account NAME at its exchange now: key, available balance, positions, and the smallest
-    entry of each contract. Changes nothing.
+    """Check account NAME at its exchange now.
 
-    Ends with 1 when something stops entries.
+    Checks the key, the available balance, positions, and the smallest entry of each contract.
+    Changes nothing. Ends with 1 when something stops entries.
     """
     answer = ask(where, "check", name=name)
     if as_json:
@@ -148,9 +146,10 @@ def check(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def release(where: Path, name: str, as_json: bool) -> None:
-    """End the quarantine of account NAME, so that it takes entries again. Read the log first.
+    """End the quarantine of account NAME.
 
-    An account is quarantined when its task keeps failing.
+    The account takes entries again. Read the log first: an account is quarantined when its task
+    keeps failing.
     """
     answer = ask(where, "release", name=name, by=who())
     if as_json:
@@ -169,10 +168,10 @@ def release(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def reset_drawdown(where: Path, name: str, note: str, as_json: bool) -> None:
-    """Reset the highest equity of account NAME to its current equity.
+    """Reset the highest equity of account NAME.
 
-    Use it for an account that its drawdown limit has stopped. The daily loss and the switches do
-    not change.
+    The current equity becomes the highest. Use it for an account that its drawdown limit has
+    stopped. The daily loss and the switches do not change.
     """
     answer = ask(where, "reset_drawdown", name=name, note=note, by=who())
     if as_json:

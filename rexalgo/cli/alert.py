@@ -24,9 +24,7 @@ def alert() -> None:
 @json_option
 @click.pass_obj
 def list_(where: Path, hours: int, as_json: bool) -> None:
-    """List alerts, newest first: what happened, what was done, what to type, and what follows if
-    nobody acts.
-    """
+    """List alerts, newest first, with what to do."""
     answer = ask(where, "alerts", hours=hours)
     if as_json:
         emit_json(answer)

@@ -36,10 +36,11 @@ def books() -> None:
 @json_option
 @click.pass_obj
 def check(where: Path, name: str | None, everybody: bool, as_json: bool) -> None:
-    """Compare the books of account NAME with its exchange: quantities, the wallet line by line,
-    trades, and fills without a price or fee. Changes nothing.
+    """Compare the books of account NAME with its exchange.
 
-    Ends with 1 when something differs, is not settled yet, or could not be read, and names it.
+    Compares quantities, the wallet line by line, and trades, and lists fills without a price or
+    fee. Changes nothing. Ends with 1 when something differs, is not settled yet, or could not be
+    read, and names it.
     """
     if everybody == (name is not None):
         raise CliError("expected an account's NAME, or --all", Exit.USAGE)

@@ -23,8 +23,9 @@ def config() -> None:
 @click.pass_obj
 @click.pass_context
 def check(ctx: click.Context, where: Path, as_json: bool) -> None:
-    """Show every effective value and its origin, including those of plugins. A secret is shown as
-    set or missing.
+    """Show every effective value and its origin.
+
+    Includes the settings of plugins. A secret is shown as set or missing.
 
     Ends with 2 and lists every error when the configuration is wrong. Starts and writes nothing.
     """

@@ -54,7 +54,7 @@ _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 ALGO: Final = "cross"
 _ALGO_SYMBOL: Final = "SOLUSDT"
 _ALGO_PARAMS: Final[dict[str, object]] = {
-    # candles of a second: what takes hours elsewhere is seen here within seconds
+    # candles of one second, so that a cross appears within seconds instead of hours
     "symbol": _ALGO_SYMBOL,
     "interval_s": 1,
     "fast": 3,

@@ -57,10 +57,10 @@ def status(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def new(where: Path, as_json: bool) -> None:
-    """Print a new root key, for an installation with its keys in the environment, and store
-    nothing.
+    """Print a new root key, and store nothing.
 
-    An installation with its keys in .env uses `rexalgo key rotate` instead.
+    It is for an installation with its keys in the environment. An installation with its keys in
+    .env uses `rexalgo key rotate` instead.
     """
     new_key = new_root_key()
     emit_json({"key": new_key}) if as_json else click.echo(new_key)
@@ -70,11 +70,10 @@ def new(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def rotate(where: Path, as_json: bool) -> None:
-    """Create a new root key, make it active, and move every secret under it, with or without a
-    running server.
+    """Create a new root key and move every secret under it.
 
-    If the command is killed, run it again: it continues where it stopped. The old key stays until
-    you remove it.
+    Works with or without a running server. If the command is killed, run it again: it continues
+    where it stopped. The old key stays until you remove it.
     """
     answer = ask(where, "key_rotate", by=who())
     if not as_json:
@@ -108,8 +107,9 @@ def _print_made(answer: dict[str, Any]) -> None:
 @json_option
 @click.pass_obj
 def rewrap(where: Path, as_json: bool) -> None:
-    """Read the keys again and move every secret under the active one, from where the last run
-    ended.
+    """Move every secret under the active root key.
+
+    Reads the keys again first, and continues where the last run ended.
     """
     done = _rewrap(where, as_json)
     if as_json:

@@ -23,9 +23,9 @@ def operator() -> None:
 @json_option
 @click.pass_obj
 def operator_create(where: Path, name: str, qr: bool, as_json: bool) -> None:
-    """Make NAME an operator and print a one-time link to set a password and a second factor.
+    """Make NAME an operator and print a one-time link.
 
-    The link expires after 10 minutes.
+    The link is for setting a password and a second factor, and expires after 10 minutes.
     """
     _show_link(ask(where, "operator_create", name=name, by=who()), qr, as_json)
 

@@ -69,7 +69,7 @@ def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
 @json_option
 @click.pass_obj
 def show(where: Path, name: str, as_json: bool) -> None:
-    """Load plugin NAME and show what it provides, its settings and its kit results."""
+    """Show what plugin NAME provides, its settings and kit results."""
     read = read_config(where)
     source = installed(name)
     plugins = load_plugins([name], read.plugin_settings)
@@ -149,7 +149,7 @@ def _kit_words(record: KitRecord | None, why_unproven: str) -> str:
 @json_option
 @click.pass_obj
 def enable(where: Path, name: str, as_json: bool) -> None:
-    """Load the installed plugin NAME once as a check, then enable it in rexalgo.toml."""
+    """Load plugin NAME once as a check, then enable it."""
     installed(name)
     read = read_config(where)
     load_plugins([name], read.plugin_settings)

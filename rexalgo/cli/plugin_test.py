@@ -78,12 +78,11 @@ def test(
     recorded: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the test kits for everything that plugin NAME registers: numbered cases that pass or
-    fail, with what to do.
+    """Run the test kits for everything that plugin NAME registers.
 
-    The exchange kit places the smallest possible orders. Run it against a simulator or paper, never
-    on an account in use. A pass is recorded for this version and code of the plugin; accounts with
-    real money require one.
+    A kit is a list of numbered cases. A failing case says what to do. The exchange kit places the
+    smallest possible orders. Run it against a simulator or paper, never on an account in use. A
+    pass is recorded for this version and code of the plugin; accounts with real money require one.
     """
     # imported here because the kits import the engine, which --help does not need
     from engine.plugin.kit_record import write_record

@@ -52,11 +52,11 @@ def send(
     as_json: bool,
     file: IO[bytes],
 ) -> None:
-    """Sign FILE (a JSON body; - for standard input) with the current time and post it once.
+    """Sign FILE with the current time and post it once.
 
-    Sends the bytes unchanged. If the body has no idempotency_key, adds one, because the server
-    requires it; to repeat a signal safely, send the same key again. Ends with 0 when the signal is
-    recorded (202, or 200 for a repeat), else with 1.
+    FILE is a JSON body, or - for standard input. Sends the bytes unchanged. If the body has no
+    idempotency_key, adds one, because the server requires it; to repeat a signal safely, send the
+    same key again. Ends with 0 when the signal is recorded (202, or 200 for a repeat), else with 1.
     """
     body, key = _with_key(file.read())
     now, chosen = datetime.now(UTC), Secret(_secret(secret, secret_file))

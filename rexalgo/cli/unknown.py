@@ -74,10 +74,9 @@ def decide(
     note: str,
     as_json: bool,
 ) -> None:
-    """Decide about FOLLOWER's unproven order of SIGNAL: it does not exist (--none), it is this one
-    (--order ID), or it closed the position (--done).
+    """Decide about FOLLOWER's unproven order of SIGNAL.
 
-    With --none, RexAlgo sends nothing in its place, and its symbol takes entries again. Look at the
+    It does not exist (--none), it is this one (--order ID), or it closed the position (--done). With --none, RexAlgo sends nothing in its place, and its symbol takes entries again. Look at the
     account at the exchange first: if the order exists after all, it counts as the owner's own from
     then on. With --order, RexAlgo reads that order from the exchange and counts its fill. Use
     --done at an exchange that shows no order for a close: it lowers the share, and the price stays
