@@ -1,1 +1,1 @@
-"""Benchmarks that print ratios; never timed tests, never installed."""
+"""Benchmarks that print ratios. They are not tests and are not installed."""

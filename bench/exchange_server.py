@@ -1,10 +1,10 @@
 """BENCH ONLY, no real exchange: an HTTP server process that answers orders after a set delay and
 counts them.
 
-``python -m bench.exchange_server --port 0 --latency-ms 20`` prints one JSON line with its port.
-Requests are parsed by hand, because the server must stay out of the way of what is measured: it
-reads only a request line, ``Content-Length`` and ``X-Account`` from clients that we wrote. Times
-are CLOCK_MONOTONIC nanoseconds, comparable between processes on Linux.
+``python -m bench.exchange_server --port 0 --latency-ms 20`` prints one JSON line with its port. It
+parses requests by hand, so that it does not slow the measured code: it reads only the request line,
+``Content-Length`` and ``X-Account`` of our own clients. Times are CLOCK_MONOTONIC nanoseconds,
+comparable between processes on Linux.
 """
 
 import argparse
@@ -21,9 +21,7 @@ HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\
 
 @dataclass
 class Book:
-    """Remember every order since the last reset, by account, and when the first and the last
-    arrived.
-    """
+    """Every order since the last reset, by account, with the arrival of the first and the last."""
 
     latency_s: float
     first_ns: int = 0
@@ -32,13 +30,13 @@ class Book:
     by_account: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all orders."""
         self.first_ns = self.last_ns = 0
         self.orders.clear()
         self.by_account.clear()
 
     def stats(self) -> dict[str, object]:
-        """Return what a benchmark asks for."""
+        """Return the counts and times for a benchmark."""
         return {
             "orders": len(self.orders),
             "first_ns": self.first_ns,
@@ -47,7 +45,7 @@ class Book:
         }
 
     def add(self, account: str, body: bytes) -> dict[str, object]:
-        """Fill one order at once and return the report of it."""
+        """Fill one order at once and return its report."""
         self.last_ns = monotonic_ns()
         self.first_ns = self.first_ns or self.last_ns
         asked = json.loads(body)
@@ -71,7 +69,7 @@ class Book:
         return report
 
     def account(self, account: str) -> dict[str, object]:
-        """Return an account that is always rich enough, with the sum of its orders as positions."""
+        """Return an account that always has enough money, with the sum of its orders as positions."""
         positions: dict[tuple[object, object], float] = {}
         for order in self.by_account.get(account, ()):
             key = (order["symbol"], order["position_side"])
@@ -84,17 +82,19 @@ class Book:
                 {
                     "symbol": symbol,
                     "side": side,
-                    "quantity": f"{held:.6f}",
+                    "quantity": f"{position:.6f}",
                     "price": SYMBOLS.get(str(symbol), "1"),
                     "leverage": "5",
                 }
-                for (symbol, side), held in positions.items()
-                if held > 1e-9
+                for (symbol, side), position in positions.items()
+                if position > 1e-9
             ],
         }
 
     def answer(self, method: str, target: str, account: str, body: bytes) -> tuple[int, object]:
-        """Return status and JSON body; an order is counted at its arrival, before its delay."""
+        """Return the status and the JSON body. An order is counted at its arrival, before its
+        delay.
+        """
         path, _, query = target.partition("?")
         match method, path:
             case "POST", "/orders":
@@ -146,7 +146,7 @@ async def serve_connection(book: Book, stream: trio.SocketStream) -> None:
             text = json.dumps(answer).encode()
             await stream.send_all(HEAD % (status, len(text)) + text)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return  # the client went away
+        return  # the client disconnected
     finally:
         await trio.aclose_forcefully(stream)
 

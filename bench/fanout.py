@@ -1,11 +1,10 @@
-"""From the signed POST to the last follower's order at the exchange, beside the floor of the same
-run.
+"""Time from the signed POST to the last follower's order at the exchange, beside the floor of the
+same run.
 
 ``make bench`` (or ``python -m bench.fanout --followers 10,100,1000 --rounds 5``). The engine runs
-in this process with its web server, a real ledger file and the bench-only HTTP exchange adapter;
-the exchange is a process of its own that answers each order in 20 ms. The floor is a bare trio +
-h11 loop that sends the same number of requests on connections that stand already. What counts is
-the ratio.
+in this process with its web server, a real ledger file and the bench-only HTTP exchange adapter.
+The exchange is a separate process that answers each order in 20 ms. The floor is a bare trio + h11
+loop that sends the same number of requests on open connections. The result is the ratio.
 """
 
 import argparse
@@ -41,7 +40,7 @@ LATENCY_MS = 20
 
 @dataclass
 class Round:
-    """Hold one signal's times in milliseconds since its POST began."""
+    """One signal's times in milliseconds since its POST began."""
 
     answered: float
     last_order: float
@@ -90,8 +89,8 @@ async def one(
     port: int,
     body: dict[str, str],
 ) -> Round:
-    """Send one signal and wait until every follower has its outcome; times from the exchange's own
-    clock (CLOCK_MONOTONIC).
+    """Send one signal, wait until every follower has its outcome, and return the times by the
+    exchange's clock (CLOCK_MONOTONIC).
     """
     content = json.dumps({**body, "symbol": "BTCUSDT"}).encode()
     began = monotonic_ns()
@@ -101,9 +100,9 @@ async def one(
     answered = (monotonic_ns() - began) / 1e6
     if answer.status_code != 202:
         raise RuntimeError(f"expected 202, found {answer.status_code}: {answer.text}")
-    told = answer.json()
+    answer_body = answer.json()
     while True:
-        receipt = await engine.monitor.receipt(told["receipt"].rpartition("/")[2])
+        receipt = await engine.monitor.receipt(answer_body["receipt"].rpartition("/")[2])
         if receipt is not None and receipt.open == 0:
             break
         await trio.sleep(
@@ -121,7 +120,7 @@ async def one(
 async def place(
     port: int, followers: int, *, beside: int = 0, past: Callable[[Path], None] | None = None
 ) -> AsyncIterator[tuple[Engine, str, Secret]]:
-    """Run a fresh place with that many followers; yields engine, webhook address and secret.
+    """Run a new installation with that many followers; yield engine, webhook address and secret.
 
     ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine
     runs.
@@ -164,7 +163,7 @@ base_url = "http://127.0.0.1:{port}"
 
 
 def people(followers: int, beside: int = 0) -> dict[str, object]:
-    """Return one master, a strategy with its followers, and another one with others."""
+    """Return one master, a strategy with its followers, and a second one with others."""
     terms = {"exchange": "bench_http", "sizing": {"mode": "fixed_margin", "margin": "50"}}
     groups = (("trend", "f", followers), ("swing", "g", beside))
     return {
@@ -188,7 +187,7 @@ def people(followers: int, beside: int = 0) -> dict[str, object]:
 
 
 def main() -> None:
-    """Start the exchange process, measure, stop it."""
+    """Start the exchange process, measure, and stop it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--followers", default="10,100,1000")
     parser.add_argument("--rounds", type=int, default=5)

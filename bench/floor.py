@@ -1,9 +1,8 @@
-"""BENCH ONLY: the floor. A bare trio + h11 loop sends N orders at once on N connections that stand
-already.
+"""BENCH ONLY: the floor. A bare trio + h11 loop sends N orders at once on N open connections.
 
 ``measure`` is for other benchmarks. ``python -m bench.floor`` starts its own exchange process and
-prints, in one run, this floor beside the engine's transport used directly and through httpx: time
-to the last arrival, and requests per second of this core.
+prints, in one run, this floor beside the engine's transport used directly and through httpx: the
+time to the last arrival, and requests per second of this core.
 """
 
 import json
@@ -34,7 +33,7 @@ Send = Callable[[], Awaitable[object]]
 
 
 class Bare:
-    """One connection, one h11 state, no rules at all."""
+    """One connection with one h11 state and no rules."""
 
     def __init__(self, stream: trio.SocketStream, account: int) -> None:
         self.stream = stream
@@ -84,9 +83,7 @@ async def wave(port: int, sends: list[Send]) -> float:
 
 
 async def measure(port: int, n: int) -> float:
-    """Return the floor in seconds: n connections that stand already send one order each, until the
-    last arrival.
-    """
+    """Return the floor in seconds: n open connections send one order each, until the last arrival."""
     streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(n)]
     try:
         return await wave(
@@ -99,7 +96,7 @@ async def measure(port: int, n: int) -> float:
 
 async def measure_transport(port: int, n: int, *, direct: bool) -> float:
     """Return the same through the engine's transport: one warm client each, used directly or
-    through httpx's own layers.
+    through httpx.
     """
     factory = HttpClientFactory()
     clients = [
@@ -115,7 +112,7 @@ async def measure_transport(port: int, n: int, *, direct: bool) -> float:
 def _sender(client: httpx.AsyncClient, direct: bool) -> Send:
     request = client.build_request(
         "POST", "/orders", content=ORDER
-    )  # once: making one costs as much as sending it
+    )  # built once, because building costs as much as sending
 
     async def through_transport() -> None:
         await (await client._transport.handle_async_request(request)).aread()
@@ -127,8 +124,8 @@ def _sender(client: httpx.AsyncClient, direct: bool) -> Send:
 
 
 async def throughput(n: int, sends: list[Send], seconds: float = 2.0) -> float:
-    """Return requests per second of this process's CPU time, n at once; independent of what else
-    runs here.
+    """Return requests per second of this process's CPU time, n at once; independent of other
+    processes.
     """
     count = 0
     ends = monotonic() + seconds
@@ -183,7 +180,7 @@ def _row(n: int, what: str, values: list[float], ratios: list[float]) -> None:
 
 
 def main() -> None:
-    """Start an exchange process without latency, compare, stop it."""
+    """Start an exchange process without latency, compare, and stop it."""
     command = [sys.executable, "-m", "bench.exchange_server", "--latency-ms", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         try:

@@ -1,12 +1,12 @@
-"""What an order costs behind a long past, beside what it costs in an empty ledger: ``python -m
+"""The cost of an order behind a long history, beside its cost in an empty ledger: ``python -m
 bench.history --outcomes 1000000``.
 
-Two places run, each a process with an exchange of its own; one ledger is empty, the other has a
-past (``bench/past.py``). They take turns, signal by signal, and tell CPU time of their loop's
-thread and of their writer's: all that a signal causes, until three seconds after its last outcome
-(fills, books, readings). Wall time would measure the machine's other work. What counts is the
-median of the ratios, signal by signal; the aim is 1.1. Below stand the looks that are made every
-few seconds or for every reading, and the loop's whole CPU time while nothing comes.
+Two installations run, each as a process with its own exchange; one ledger is empty, the other has a
+history (``bench/past.py``). They take turns, signal by signal, and report the CPU time of their
+loop's thread and of their writer's: everything that a signal causes, until three seconds after its
+last outcome (fills, books, readings). Wall time would include other work of the machine. The result
+is the median of the ratios, signal by signal; the aim is 1.1. Below it are the periodic looks and
+readings, and the loop's whole CPU time while idle.
 """
 
 import argparse
@@ -51,7 +51,7 @@ CACHE_KIB: Final = 800_000
 
 
 def fill(outcomes: int, path: Path) -> None:
-    """Write the past in a hurry: nothing is lost that could not be made again."""
+    """Write the history without syncing: it can be made again."""
     db = open_database(str(path))
     db.execute(f"PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}")
     write_past(db, outcomes, datetime.now(UTC))
@@ -60,9 +60,7 @@ def fill(outcomes: int, path: Path) -> None:
 
 
 def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
-    """Return the looks that the loop makes every few seconds, or for each reading of an account, by
-    name.
-    """
+    """Return the periodic looks of the loop, and those of each account reading, by name."""
     now, account = datetime.now(UTC), accounts(db)[0]
     person, sequence = account.person, newest_sequence(db)
 
@@ -110,9 +108,7 @@ def writer_clock() -> int:
 
 
 async def serve(port: int, followers: int, outcomes: int) -> None:
-    """Run one place; each line of the input asks for one thing, and is answered with one line of
-    JSON.
-    """
+    """Run one installation; each input line is a request, and is answered with one line of JSON."""
     files: list[Path] = []
 
     def past(path: Path) -> None:
@@ -128,9 +124,9 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
             partial(client.post, f"http://127.0.0.1:{port}/__reset"),
             0,
         )
-        told: dict[str, Any] = {"ready": True}
+        reply: dict[str, Any] = {"ready": True}
         while True:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(reply), flush=True)
             asked = (await trio.to_thread.run_sync(sys.stdin.readline)).strip()
             loop, writer = time.thread_time(), time.clock_gettime(clock)
             if asked in ("open", "close"):
@@ -153,12 +149,12 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
                 await trio.sleep(IDLE_S)
             elif asked == "ticks":
                 db = open_reader(str(files[0]))
-                told = {name: tick_us(look) for name, look in ticks(db).items()}
+                reply = {name: tick_us(look) for name, look in ticks(db).items()}
                 db.close()
                 continue
             else:
                 return
-            told = {
+            reply = {
                 "loop": (time.thread_time() - loop) * 1e6,
                 "writer": (time.clock_gettime(clock) - writer) * 1e6,
             }
@@ -168,7 +164,7 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
 
 
 class Place:
-    """Hold the two processes of one place."""
+    """The two processes of one installation."""
 
     def __init__(self, followers: int, outcomes: int) -> None:
         server = [sys.executable, "-m", "bench.exchange_server", "--latency-ms", str(LATENCY_MS)]
@@ -191,11 +187,11 @@ class Place:
         )
 
     def wait_ready(self) -> None:
-        """Wait until the place takes signals."""
+        """Wait until the server accepts signals."""
         self._line(self._engine)
 
     def ask(self, what: str) -> dict[str, float]:
-        """Have one thing done and measured."""
+        """Send one request, and return the measurement."""
         assert self._engine.stdin is not None
         self._engine.stdin.write(what + "\n")
         self._engine.stdin.flush()
@@ -205,9 +201,9 @@ class Place:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{process.args!r} ended; its own words stand above")
-        told: dict[str, Any] = json.loads(line)
-        return told
+            raise RuntimeError(f"{process.args!r} ended; its output is above")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def end(self) -> None:
         """End both processes."""
@@ -217,13 +213,13 @@ class Place:
 
 
 def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
-    """Ask both in turn, print rows, and tell whether an order costs the same."""
+    """Ask both in turn, print rows, and return whether an order costs the same."""
     seen: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for number in range(rounds + 1):
         for action in ("open", "close"):
             for index in (0, 1) if number % 2 else (1, 0):
-                told = places[index].ask(action)
-                for thread, us in told.items() if number else ():  # the first round warms up
+                replies = places[index].ask(action)
+                for thread, us in replies.items() if number else ():  # the first round warms up
                     seen.setdefault((action, thread), ([], []))[index].append(us / followers)
     within = True
     print(
@@ -246,7 +242,9 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
     idle = [[each.ask("idle") for each in places] for _ in range(rounds)]
     for thread in ("loop", "writer"):
         for index, row in enumerate(rows):
-            row[f"idle, {thread} (ms)"] = min(told[index][thread] for told in idle) / 1000 / IDLE_S
+            row[f"idle, {thread} (ms)"] = (
+                min(replies[index][thread] for replies in idle) / 1000 / IDLE_S
+            )
     for name, empty_us in rows[0].items():
         print(
             f"{name:<24} {empty_us:10.1f} {rows[1][name]:10.1f} "
@@ -256,7 +254,7 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
 
 
 def main() -> None:
-    """Run one place, or both and compare."""
+    """Run one installation, or both and compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--outcomes", type=int, default=1_000_000)
     parser.add_argument("--followers", type=int, default=100)
@@ -272,14 +270,14 @@ def main() -> None:
         for each in places:
             each.wait_ready()
         print(
-            f"{options.followers} followers, {options.rounds} signals each way; the past took "
-            f"{time.monotonic() - began:.0f} s to write"
+            f"{options.followers} followers, {options.rounds} signals each way; writing the "
+            f"history took {time.monotonic() - began:.0f} s"
         )
         within = measure(places, options.followers, options.rounds)
         print(
-            f"an order costs the same, within {AIM}"
+            f"an order behind the history costs at most {AIM} times as much"
             if within
-            else f"an order costs more behind a past than {AIM} times"
+            else f"an order behind the history costs more than {AIM} times as much"
         )
     finally:
         for each in places:

@@ -1,7 +1,6 @@
-"""BENCH ONLY, no real exchange: an adapter for ``bench.exchange_server``, written as any plugin
-would be.
+"""BENCH ONLY, no real exchange: an adapter for ``bench.exchange_server``, written like any plugin.
 
-Labelled simulated. Each account has its own client and names itself by its secret in ``X-Account``.
+Labelled simulated. Each account has its own client and sends its secret in ``X-Account``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +68,7 @@ class WireOrder(msgspec.Struct):
     created_at: datetime
 
     def report(self) -> OrderReport:
-        """Return it in the engine's words."""
+        """Return it as an OrderReport."""
         return OrderReport(
             exchange_order_id=self.id,
             client_order_id=ClientOrderId(self.client_order_id),
@@ -95,7 +94,7 @@ class WirePosition(msgspec.Struct):
     leverage: Decimal
 
     def position(self) -> Position:
-        """Return it in the engine's words."""
+        """Return it as a Position."""
         price, quantity, leverage = Price(self.price), Quantity(self.quantity), Ratio(self.leverage)
         margin = initial_margin(price, quantity, leverage)
         return Position(
@@ -117,13 +116,13 @@ READ_ACCOUNT = msgspec.json.Decoder(WireAccount).decode
 
 
 class BenchConnection:
-    """Act for one account."""
+    """A connection for one account."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Need nothing: the server takes the leverage with the order."""
+        """Do nothing: the server takes the leverage with the order."""
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
         """Send the order once."""
@@ -169,7 +168,7 @@ class BenchConnection:
         )
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read every order of the symbol since then."""
+        """Read every order of the symbol since a time."""
         answer = (await self._http.get("/orders", params={"symbol": symbol})).raise_for_status()
         reports = (each.report() for each in READ_ORDERS(answer.content))
         return OrderHistory(
@@ -177,7 +176,7 @@ class BenchConnection:
         )
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Need nothing: every order is done at once."""
+        """Do nothing: every order fills at once."""
 
     async def aclose(self) -> None:
         """Close the client."""
@@ -185,14 +184,14 @@ class BenchConnection:
 
 
 class BenchMarketData:
-    """Read the server's few contracts and fixed prices."""
+    """The server's few contracts and fixed prices."""
 
     def __init__(self, http: httpx.AsyncClient, context: ExchangeContext) -> None:
         self._http = http
         self._clock = context.clock
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Return every contract, all with the same generous rules."""
+        """Return every contract, all with the same wide limits."""
         names = msgspec.json.decode(
             (await self._http.get("/instruments")).raise_for_status().content, type=list[str]
         )
@@ -211,7 +210,7 @@ class BenchMarketData:
         ]
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Have none."""
+        """Return no candles."""
         return ()
 
     async def aclose(self) -> None:
@@ -233,7 +232,7 @@ def _instrument(symbol: Symbol) -> Instrument:
 
 
 class BenchExchange:
-    """Stand for the bench server."""
+    """The adapter of the bench server."""
 
     name = "bench_http"
     title = "Benchmark exchange (simulated)"
@@ -252,11 +251,11 @@ class BenchExchange:
         self._base_url = base_url
 
     def environment(self, context: ExchangeContext) -> Environment:
-        """Return simulated: the server runs on this machine."""
+        """Return SIMULATED: the server runs on this machine."""
         return Environment.SIMULATED
 
     async def market_data(self, context: ExchangeContext) -> BenchMarketData:
-        """Open the public data."""
+        """Open a connection for public data."""
         return BenchMarketData(context.http(self._base_url), context)
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> BenchConnection:
@@ -272,7 +271,7 @@ class BenchExchange:
 def register_exchanges(
     register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the one adapter, for a loopback address only."""
+    """Register the adapter, for a loopback address only."""
     base_url = settings["base_url"]
     if not isinstance(base_url, str) or not base_url.startswith("http://127.0.0.1:"):
         raise InvalidValue(

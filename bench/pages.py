@@ -1,9 +1,9 @@
-"""How long the pages take beside the health route of the same run, and what they weigh: ``python -m
+"""The time of the pages beside the health route of the same run, and their size: ``python -m
 bench.pages``.
 
-The ledger holds 1,000 followers and 100,000 outcomes; the engine runs in this process with every
-account's task and its web server. Each page is asked in turn with the health route, so that both
-meet the same load. What counts is the ratio of the medians: the aim is 5.
+The ledger has 1,000 followers and 100,000 outcomes. The engine runs in this process with every
+account's task and its web server. Each page is requested in turn with the health route, so that
+both run under the same load. The result is the ratio of the medians; the aim is 5.
 """
 
 import argparse
@@ -75,7 +75,7 @@ PAGES = {
 
 
 def table(followers: int) -> dict[str, object]:
-    """Declare the people."""
+    """Return the provisioning table."""
     terms = {"sizing": {"mode": "fixed_margin", "margin": "50"}, "strategy": "trend"}
     return {
         "master": [{"name": "alpha"}],
@@ -147,7 +147,7 @@ async def prepare(config: Config, followers: int, signals: int) -> None:
 
 
 async def timed(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
-    """Ask once; returns milliseconds and bytes."""
+    """Send one request; return milliseconds and bytes."""
     began = perf_counter()
     answer = await client.get(path)
     took = (perf_counter() - began) * 1000
@@ -156,7 +156,7 @@ async def timed(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
 
 
 async def measure(url: str, rounds: int) -> bool:
-    """Measure every page beside the health route; returns whether all are within the aims."""
+    """Measure every page beside the health route; return whether all are within the aims."""
     within = True
     print(f"{'page':<46} {'p50 ms':>8} {'health':>8} {'ratio':>6} {'KiB':>6}")
     for person, paths in PAGES.items():
@@ -184,7 +184,7 @@ async def measure(url: str, rounds: int) -> bool:
 
 
 async def main(followers: int, signals: int, rounds: int) -> None:
-    """Build a place in a temporary folder, and measure it."""
+    """Create an installation in a temporary folder, and measure it."""
     with tempfile.TemporaryDirectory(prefix="rexalgo-bench-") as folder:
         environ = {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": secrets.token_urlsafe(48)}
         config = load_config(Path(folder), environ)

@@ -1,11 +1,10 @@
-"""Write a past into a ledger with plain SQL: what a place looks like after so many outcomes, in
-seconds instead of months.
+"""Write a history into a ledger with plain SQL: an installation after so many outcomes, in seconds
+instead of months.
 
-Each strategy opens and closes in turn, for everybody who agreed to it. Most copies fill and become
-trades; some are skipped, some refused, and the close of what was not opened finds nothing.
-Everything ended an hour before ``until``: nothing is open, waits or is held. What follows lies on
-top of it: events, alerts, turned switches, deliveries, days, funding, equity. The audit is left
-out: its seals need a key.
+Each strategy opens and closes in turn, for every follower. Most copies fill and become trades; some
+are skipped, some refused, and the close of what was not opened finds nothing. Everything ended an
+hour before ``until``: nothing is open, waits or is held. Events, alerts, changed switches,
+deliveries, days, funding and equity come with it. The audit is left out: its seals need a key.
 """
 
 from datetime import datetime, timedelta
@@ -24,12 +23,12 @@ from engine.ledger.query import fetch_one
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 ORIGIN: Final = "endpoint:past"
 BETWEEN_US: Final = 600_000_000
-"""The time between two signals of the place."""
+"""The time between two signals."""
 
 
 def write_past(db: Database, outcomes: int, until: datetime) -> int:
-    """Write about that many outcomes for the people of this ledger; returns how many. The
-    connection is in no transaction.
+    """Write about that many outcomes for the people of this ledger; return the number. The
+    connection must not be in a transaction.
     """
     row = fetch_one(
         db, "SELECT count(DISTINCT strategy_id), count(*) FROM subscription WHERE state = 'active'"
@@ -45,8 +44,8 @@ def write_past(db: Database, outcomes: int, until: datetime) -> int:
         _write_orders(db)
         _write_books(db)
         _write_beside(db, ended_us)
-    told = fetch_one(db, "SELECT count(*) FROM copy WHERE code IS NOT NULL")
-    return 0 if told is None else int(told[0])
+    counted = fetch_one(db, "SELECT count(*) FROM copy WHERE code IS NOT NULL")
+    return 0 if counted is None else int(counted[0])
 
 
 def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -> None:
@@ -83,10 +82,8 @@ def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -
 
 
 def _write_copies(db: Database) -> None:
-    """Write a copy and a leg for everybody who agreed; an open and the close behind it share one
-    throw of the dice.
-    """
-    told = {
+    """Write a copy and a leg for every follower; an open and its close share one random draw."""
+    events = {
         "entry": [
             Outcome(
                 OutcomeCode.FILLED,
@@ -109,7 +106,7 @@ def _write_copies(db: Database) -> None:
     }
     said = {
         kind: [[each.code.value, dump(dict(each.numbers))] for each in outcomes]
-        for kind, outcomes in told.items()
+        for kind, outcomes in events.items()
     }
     db.execute(
         "WITH thrown AS (SELECT signal.number, signal.received_us, subscription.account_id, "
@@ -141,8 +138,8 @@ def _write_copies(db: Database) -> None:
 
 
 def _write_orders(db: Database) -> None:
-    """Write an attempt for each copy that reached the exchange, and what became of every copy as an
-    event.
+    """Write an attempt for each copy that reached the exchange, and an event for the outcome of
+    every copy.
     """
     intents = {
         kind: write_intent(
@@ -226,7 +223,7 @@ def _write_books(db: Database) -> None:
 
 
 def _write_beside(db: Database, ended_us: int) -> None:
-    """Write what comes beside orders: alerts, turns of switches, decisions, deliveries, funding,
+    """Write the rows beside orders: alerts, changes of switches, decisions, deliveries, funding,
     equity.
     """
     for kind, subject, data, every in (
@@ -250,7 +247,7 @@ def _write_beside(db: Database, ended_us: int) -> None:
     db.execute(
         "INSERT OR REPLACE INTO notifier_cursor (name, sequence) SELECT 'log', max(sequence) FROM "
         "event"
-    )  # all of them were told
+    )  # all of them were sent
     db.execute(
         "WITH RECURSIVE turn (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM turn WHERE n < 999)"
         " INSERT INTO delivery (endpoint_id, at_us, kind, signal_id, dialect, offset_ms, peer, "

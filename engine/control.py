@@ -31,7 +31,7 @@ from engine.context import EngineContext
 from engine.domain.errors import InUse, InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
-from engine.ledger.stillness import EVERYBODY, stand_still
+from engine.ledger.freeze import EVERYBODY, freeze
 from engine.plugin.host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.recovery.ledger_place import MarkKeeper, open_place, why_unfit
@@ -186,7 +186,7 @@ async def _answer(stream: trio.SocketStream, run: RunCommand) -> None:
             with trio.fail_after(REQUEST_WITHIN_S):
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
-            _LOG.info("who asked by the control socket went away before the answer")
+            _LOG.info("the client of the control socket left before the answer")
 
 
 async def _line(stream: trio.SocketStream) -> bytes:
@@ -314,7 +314,7 @@ async def _directly(
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
             await ledger.write(
-                lambda db, old=mark.old: stand_still(
+                lambda db, old=mark.old: freeze(
                     db, account=EVERYBODY, name="", cause=old, at=clock.now()
                 )  # type: ignore[misc]
             )
@@ -328,10 +328,10 @@ async def _directly(
             changed=trio.lowlevel.checkpoint,
             keyring=keyring,
         )
-        told = await Commands(context).run(method, params)
+        answer = await Commands(context).run(method, params)
         if mark is not None:
             mark.keep(clock.now())
-        return told
+        return answer
     finally:
         await ledger.aclose()
 

@@ -8,7 +8,7 @@ to authenticate is one and the same answer.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -32,6 +32,7 @@ from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
+from engine.ledger.freeze import EVERYBODY
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
@@ -43,16 +44,14 @@ from engine.ledger.signals import (
     record_signal,
     turns,
 )
-from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
+from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.views import Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
-_OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
-"""Headers that only the engine may set: a sender's headers with these names are dropped."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -67,8 +66,8 @@ goes out first.
 class Endpoint:
     """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
-    ``token_hash`` is set if the address itself is the capability; ``sell`` says what an order of
-    the other side does: close or reverse.
+    ``token_hash`` is set if the address itself is the capability; ``settings`` are what the master
+    chose of the source's own ``endpoint_settings``.
     """
 
     id: str
@@ -79,7 +78,7 @@ class Endpoint:
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
     token_hash: bytes | None = None
-    sell: str = "close"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ingress:
@@ -128,13 +127,12 @@ class Ingress:
         """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
         """
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at)
-        )
+        return await self._take(endpoint, delivery, None)
 
-    async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
-        began = trio.current_time()
+    async def _take(self, endpoint: str, told: Delivery, capability: Secret | None) -> Reception:
+        began, known = trio.current_time(), self._endpoints.get(endpoint)
+        settings = {} if known is None else known.settings
+        delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
         self._note(
             endpoint,
@@ -150,15 +148,7 @@ class Ingress:
         to the source and not kept.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
-        known = self._endpoints.get(endpoint)
-        told = (
-            ("x-capability-token", token),
-            ("x-endpoint-sell", "close" if known is None else known.sell),
-        )
-        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(
-            endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at)
-        )
+        return await self._take(endpoint, delivery, Secret(token))
 
     def _note(
         self,
@@ -173,15 +163,15 @@ class Ingress:
 
         A delivery that was verified and refused also raises an alert.
         """
-        known = self._endpoints.get(endpoint)
-        if known is None or self._closing:
+        target = self._endpoints.get(endpoint)
+        if target is None or self._closing:
             return
         if reception.kind is ReceptionKind.NOT_AUTHENTIC:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
         reads_exit = (
-            self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
+            self._reads_exit(target, delivery) if _is_lost(target, delivery, reception) else None
         )
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
             reads_exit = None  # entries are held back by their rate
@@ -201,8 +191,10 @@ class Ingress:
         )
         self._nursery.start_soon(self._write_delivery, row)
 
-    def _reads_exit(self, known: Endpoint, delivery: Delivery) -> bool:
-        return reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, known.strategy))
+    def _reads_exit(self, endpoint: Endpoint, delivery: Delivery) -> bool:
+        return reads_like_exit(
+            delivery.body, is_short=holds_short(self._ledger.db, endpoint.strategy)
+        )
 
     async def _write_delivery(self, row: NewDelivery) -> None:
         try:
@@ -217,10 +209,10 @@ class Ingress:
         """Answer a delivery; the time returned is the sender's, None if nothing proved it or none
         was sent.
         """
-        known = self._endpoints.get(endpoint)
-        source = self._default_source if known is None else known.source
+        target = self._endpoints.get(endpoint)
+        source = self._default_source if target is None else target.source
         now = self._clock.now()
-        valid = () if known is None else tuple(each for each in known.keys if each.is_valid(now))
+        valid = () if target is None else tuple(each for each in target.keys if each.is_valid(now))
         keys = (
             tuple(each.secret for each in valid) or self._dummy
         )  # a random key, so that the work done is the same
@@ -228,13 +220,13 @@ class Ingress:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
             return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
-        if known is None or not valid:
+        if target is None or not valid:
             return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(
                 self._note_old_key, valid[proof.key_index].id, now, delivery.peer
             )
-        if known.is_deleted:
+        if target.is_deleted:
             return Reception(kind=ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
@@ -243,23 +235,23 @@ class Ingress:
         try:
             draft = source.parse(delivery, proof)
             said_at = said_at or draft.sent_at
-            will_turn = partial(turns, self._ledger.db, known.strategy, draft)
+            will_turn = partial(turns, self._ledger.db, target.strategy, draft)
             draft = admit(
                 draft,
-                scope=known.scope,
-                is_held=partial(is_held, self._ledger.db, known.strategy, draft.symbol),
+                scope=target.scope,
+                is_held=partial(is_held, self._ledger.db, target.strategy, draft.symbol),
                 now=now,
                 turns=will_turn,
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind=kind, field=error.field, expected=error.expected), said_at
-        pace = known.scope.entries_per_minute
+        pace = target.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
                 return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
-        return await self._record_delivery(known, draft, delivery, proof), said_at
+        return await self._record_delivery(target, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
         """Count one delivery; return None if it may be taken, else the seconds to wait."""
@@ -288,16 +280,16 @@ class Ingress:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
     async def _record_delivery(
-        self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
+        self, endpoint: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
         new = new_signal(
-            known.strategy,
-            origin=f"endpoint:{known.id}",
+            endpoint.strategy,
+            origin=f"endpoint:{endpoint.id}",
             draft=draft,
             content=delivery.body,
-            told=draft.sent_at or proof.signed_at,
+            sent_at=draft.sent_at or proof.signed_at,
             received=delivery.received_at,
-            circumstances=self._circumstances(known.strategy),
+            circumstances=self._circumstances(endpoint.strategy),
         )
         try:
             recorded = await self.record(new)
@@ -323,9 +315,9 @@ class Ingress:
             or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
-        held = bool(self._shared.why_held(EVERYBODY))
+        is_held = bool(self._shared.why_held(EVERYBODY))
         return Circumstances(
-            off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held
+            off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), is_held
         )
 
     async def record(self, new: NewSignal) -> Recorded:
@@ -370,7 +362,7 @@ class Ingress:
             origin=f"stream:{source}:{strategy}",
             draft=draft,
             content=None,
-            told=draft.sent_at,
+            sent_at=draft.sent_at,
             received=now,
             circumstances=self._circumstances(strategy),
         )
@@ -381,11 +373,11 @@ class Ingress:
         return recorded.id
 
 
-def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
+def _is_lost(endpoint: Endpoint, delivery: Delivery, reception: Reception) -> bool:
     """Return whether a delivery was verified and refused for good; alerts that cannot sign are not
     sent again after a 429 or 503 either.
     """
-    is_once = reception.kind in NOT_NOW and known.token_hash is not None
+    is_once = reception.kind in NOT_NOW and endpoint.token_hash is not None
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 

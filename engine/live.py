@@ -41,7 +41,7 @@ class KnownAccount(Protocol):
 
     @property
     def readiness(self) -> Readiness:
-        """What the newest reading of it came to."""
+        """The result of the account's newest reading."""
 
     @property
     def foreign(self) -> frozenset[str]:

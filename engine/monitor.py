@@ -10,9 +10,9 @@ import trio
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
 from engine.ledger import Ledger
+from engine.ledger.freeze import EVERYBODY, read_freezes
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
-from engine.ledger.stillness import EVERYBODY, read_still
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView
 
 READY_WITHIN_S: Final = 30.0
@@ -52,15 +52,15 @@ class Monitor:
         """Return whether the process works; cheap, never waits."""
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
         problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
-        still = [
-            f"{each.name or 'this place'} stands still, no order of any kind leaves"
-            for each in read_still(self._ledger.db)[:1]
+        frozen = [
+            f"{each.name or 'this place'} is frozen, no order of any kind leaves"
+            for each in read_freezes(self._ledger.db)[:1]
         ]
         return HealthView(
             not problems,
             self._version,
             round(trio.current_time() - self._started, 1),
-            (*problems, *still),
+            (*problems, *frozen),
         )
 
     def readiness(self) -> ReadinessView:

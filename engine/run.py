@@ -49,6 +49,7 @@ from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.database import take_into_use
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
 from engine.ledger.lineage import is_copy
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
@@ -63,7 +64,6 @@ from engine.ledger.people import (
 )
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
-from engine.ledger.stillness import EVERYBODY, read_still, stand_still
 from engine.market.feed import MarketFeed
 from engine.monitor import Monitor
 from engine.plugin.host import Plugins, load_plugins
@@ -71,6 +71,7 @@ from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
+from engine.ports.signal_source import endpoint_settings
 from engine.provisioning.exchange_setup import exchange_context, why_refused
 from engine.recovery.ledger_place import MarkKeeper, open_place
 from engine.recovery.restoring import finish_restore
@@ -203,7 +204,7 @@ class _Engine:
 
         def start(db: Database) -> tuple[int, int]:
             if mark.old:
-                stand_still(db, account=EVERYBODY, name="", cause=mark.old, at=now)
+                freeze(db, account=EVERYBODY, name="", cause=mark.old, at=now)
             if is_copy(db):
                 take_into_use(db)
             epoch = begin_run(db, to_us(now))
@@ -211,11 +212,11 @@ class _Engine:
 
         epoch, orphans = await ledger.write(start)
         ledger.know_id()
-        for each in read_still(ledger.db):
+        for frozen in read_freezes(ledger.db):
             _LOG.critical(
-                "%s stands still, no order of any kind leaves: %s",
-                each.name or "this place",
-                each.cause,
+                "%s is frozen, no order of any kind leaves: %s",
+                frozen.name or "this place",
+                frozen.cause,
             )
         if orphans:
             _LOG.warning(
@@ -328,13 +329,14 @@ class _Engine:
         sources = self._plugins.webhook_sources
         if not sources:
             raise RexAlgoError(
-                "no enabled plugin registers a webhook source: enable one, such as signed_webhook"
+                "no enabled plugin registers a webhook source: enable one, such as "
+                f"{self._config.plugins.webhook_source}"
             )
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(
             1, 60.0 / per_minute, max(1, per_minute // 4)
         )  # a period of one delivery: nobody waits, what exceeds it is refused
-        default = sources.get("signed_webhook") or next(iter(sources.values()))
+        default = sources.get(self._config.plugins.webhook_source) or next(iter(sources.values()))
         return Ingress(
             self._shared,
             account_tasks=self._account_tasks,
@@ -361,9 +363,9 @@ class _Engine:
             await trio.sleep(SWITCHES_EVERY_S)
 
     def _use_switches(self) -> None:
-        found = switches(self._ledger.db)
-        if found != self._shared.switches:
-            self._shared.switches = found
+        current = switches(self._ledger.db)
+        if current != self._shared.switches:
+            self._shared.switches = current
             for each in self._account_tasks.followers.values():
                 each.account.look_at_all()
             self._flattening.wake()
@@ -385,13 +387,13 @@ class _Engine:
             name: adapter.environment(self._contexts[name])
             for name, adapter in self._plugins.exchanges.items()
         }
-        known = accounts(db)
-        for exchange in {each.exchange for each in known}:
+        rows = accounts(db)
+        for exchange in {each.exchange for each in rows}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
-        for gone in set(self._account_tasks.followers) - {each.id for each in known}:
+        for gone in set(self._account_tasks.followers) - {each.id for each in rows}:
             self._account_tasks.part(gone)
-        for index, row in enumerate(known):
+        for index, row in enumerate(rows):
             if row.id not in self._account_tasks.followers:
                 self._join(nursery, row, environments.get(row.exchange))
             elif self._versions[row.id] != row.row_version:
@@ -428,7 +430,10 @@ class _Engine:
                     keys=keys,
                     is_deleted=row.is_deleted,
                     token_hash=row.token_hash,
-                    sell=str(row.settings.get("sell", "close")),
+                    settings={
+                        each.name: each.chosen(row.settings.get(each.name))[0]
+                        for each in endpoint_settings(source)
+                    },
                 )
             )
         return made

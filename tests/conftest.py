@@ -1,5 +1,5 @@
-"""The order in which tests are given to several processes: what waits longest begins first, so that
-no process ends long after others.
+"""The order of tests for several processes: the longest start first, so that no process ends long
+after the others.
 """
 
 from pathlib import Path

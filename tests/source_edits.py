@@ -1,11 +1,13 @@
-"""Edits of source that still fit after the formatter broke its lines elsewhere."""
+"""Edits of source that still apply after the formatter broke lines elsewhere."""
 
 import re
 
 
 def places(source: str, text: str) -> list[tuple[int, int]]:
-    """Return where ``text`` stands in ``source``, as (start, end); lines may be broken between any
-    two tokens, and a comma may stand before a closing bracket. White space around ``text`` counts.
+    """Return where ``text`` occurs in ``source``, as (start, end).
+
+    Lines may be broken between any two tokens, and a comma may stand before a closing bracket.
+    White space around ``text`` counts.
     """
     tokens = re.findall(r"\w+|[^\w\s]", text)
     inside = r"\s*".join((r",?\s*" if each in ")]}" else "") + re.escape(each) for each in tokens)

@@ -32,7 +32,9 @@ _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERA
 
 
 def redirect_instead(visit: Visit, who: Who, offer_address: str) -> Response | None:
-    """Return where the user must go first, None where the user may use the route; 404 without the role.
+    """Return a redirect to where the user must go first, None where none is needed.
+
+    404 for a user without the role.
 
     ``offer_address``: the page that offers the form again; empty where it is not offered.
     """

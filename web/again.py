@@ -102,7 +102,7 @@ def offer_address(
 
 
 def read_offer(routes: Map, declared: Mapping[str, Again], query: MultiDict[str, str]) -> Offer:
-    """Read the offer from the query of its page; raises NothingThere for a form that is not offered.
+    """Read the offer from the query of its page; raises NothingThere where nothing is offered.
 
     ``declared``: the forms that may be offered, by the endpoint of their route.
     """

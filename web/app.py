@@ -23,7 +23,7 @@ from web.pages import error_page, static_file
 from web.pulse import PulseStreams
 from web.routes import Route, Who, get
 from web.settings import WebSettings
-from web.studio import debugger, strategy, tradingview, webhook
+from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
 from web.traders import accounts, follow, home, performance, signals, strategies
 
@@ -40,7 +40,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *studio.ROUTES,
     *strategy.ROUTES,
     *webhook.ROUTES,
-    *tradingview.ROUTES,
+    *addresses.ROUTES,
     *debugger.ROUTES,
     *overview.ROUTES,
     *unknowns.ROUTES,

@@ -3,10 +3,10 @@
 Found in quart-trio 0.12.0 (asgi.py, TrioASGIHTTPConnection) with hypercorn 0.18.0 (protocol/h11.py,
 _maybe_recycle): sending the last body message closes the stream, which tells the app
 "http.disconnect", which makes ``handle_messages`` cancel the nursery in which that very send is
-still running. The send is cancelled at its next checkpoint, before hypercorn has restarted its idle timer:
-the keep-alive timeout is never applied after the first request, and shutdown waits for the whole
-graceful timeout. Shielding the last send cures both. Nothing else of QuartTrio is overridden: its
-signatures differ between versions.
+still running. The send is cancelled at its next checkpoint, before hypercorn has restarted its idle
+timer: the keep-alive timeout is never applied after the first request, and shutdown waits for the
+whole graceful timeout. Shielding the last send cures both. Nothing else of QuartTrio is overridden:
+its signatures differ between versions.
 """
 
 import trio

@@ -50,7 +50,7 @@ def frame(title: str, description: str, spots: Sequence[Spot], drawing: Markup) 
         'id="{name}-d">{description}</desc>{drawing}'
         '<line class="cursor" y1="{top}" y2="{bottom}" visibility="hidden"/><circle '
         'class="cursor-dot" r="4" visibility="hidden"/>'
-        '</svg></div><figcaption class="chart-told">{description}</figcaption></figure>'
+        '</svg></div><figcaption class="chart-description">{description}</figcaption></figure>'
     ).format(
         value=spots[-1].value,
         label=spots[-1].label,

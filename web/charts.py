@@ -88,7 +88,7 @@ def equity_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
 
 
 def drawdown_chart(points: Points, title: str, zone: str) -> Markup:
-    """Draw the drawdown of an equity in percent, downward from 0; fewer than two points draw nothing.
+    """Draw the drawdown of equity in percent, downward from 0; fewer than two points draw nothing.
 
     The line is broken where nothing was read for longer than ``GAP``.
     """

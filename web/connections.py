@@ -73,7 +73,7 @@ class GuardedConfig(Config):
 
 
 class Connection:
-    """The deadline of one connection; its handlers find it in ``scope["state"][CONNECTION_KEY]``."""
+    """One connection's deadline; its handlers find it in ``scope["state"][CONNECTION_KEY]``."""
 
     def __init__(self, closing: trio.Event) -> None:
         self.closing = closing

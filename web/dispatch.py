@@ -190,7 +190,7 @@ class Dispatcher:
         return self._notices.take(visit.user.session.id, request.full_path, visit.now)
 
     def _keep_offer(self, visit: Visit, offer: str) -> None:
-        """Keep the offer that this page shows, or that the user is led away from; read all offers."""
+        """Keep an offer that this page shows, or from which the user is redirected; read all."""
         if visit.user is None:
             return
         shows_offer = visit.path == AGAIN_PAGE

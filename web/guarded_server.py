@@ -42,7 +42,8 @@ class GuardedServer(TCPServer):
     """One connection within its limits; hypercorn's worker makes one for each accepted stream."""
 
     config: GuardedConfig
-    protocol: Http11Only  # type: ignore[assignment]  # in place of ProtocolWrapper, whose only work is to switch protocols
+    # in place of ProtocolWrapper, which only switches protocols
+    protocol: Http11Only  # type: ignore[assignment]
 
     def __init__(
         self,

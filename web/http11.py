@@ -12,7 +12,9 @@ from hypercorn.protocol.h11 import H11Protocol
 from web.connections import GuardedConfig
 
 _HOST: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)(?::[0-9]{1,5})?"
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]"
+    rb"|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)"
+    rb"(?::[0-9]{1,5})?"
 )
 
 

@@ -81,7 +81,7 @@ class LivePage:
             abort(404)
 
     async def _start(self) -> int:
-        """Return the sequence after which the reader goes on: its last event, its page's, or now."""
+        """Return the sequence from which the reader goes on: its last event, its page, or now."""
         for text in (http.headers.get("Last-Event-ID", ""), http.args.get("after", "")):
             if _SEQUENCE.fullmatch(text):
                 return int(text)

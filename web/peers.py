@@ -31,8 +31,8 @@ def client_address(
 ) -> str:
     """Return the client's address.
 
-    ``forwarded_for``: every value of X-Forwarded-For in order of arrival. Where a hop is no address,
-    the last trusted proxy before it is returned instead of a guess.
+    ``forwarded_for``: every value of X-Forwarded-For in order of arrival. Where a hop is no
+    address, the last trusted proxy before it is returned instead of a guess.
     """
     peer = read_address(socket_peer)
     if peer is None or not _is_in(peer, trusted):
@@ -49,7 +49,7 @@ def client_address(
 
 
 def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
-    """Return whether a person on this machine asks directly: loopback peer, no proxy, loopback Host.
+    """Return whether somebody on this machine asks directly: loopback peer and Host, no proxy.
 
     The check of Host stops DNS rebinding: a foreign page whose name points at 127.0.0.1 still sends
     its own name.

@@ -115,7 +115,7 @@ class PulseStreams:
 
 
 def _start(visit: Visit) -> int:
-    """Return the sequence after which the reader goes on: its last event, its page's, or now."""
+    """Return the sequence from which the reader goes on: its last event, its page, or now."""
     for text in (http.headers.get("Last-Event-ID", ""), visit.query.get("after", "")):
         if _SEQUENCE.fullmatch(text):
             return int(text)

@@ -34,6 +34,6 @@ def asks_locally(settings: WebSettings) -> bool:
 
 
 def current_connection() -> Connection:
-    """Return the connection of the request; under a server that gives none, one that never closes."""
+    """Return the connection of the request; where the server gives none, one that never closes."""
     connection = dict[str, object](request.scope.get("state") or {}).get(CONNECTION_KEY)
     return connection if isinstance(connection, Connection) else Connection(trio.Event())

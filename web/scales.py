@@ -40,7 +40,7 @@ _STEPS_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A value axis: its ends, the round ticks between them (lowest first), and a tick's decimals."""
+    """A value axis: its ends, its round ticks (lowest first), and the decimals of a tick."""
 
     low: float
     high: float
@@ -83,7 +83,7 @@ def _step(least: float) -> tuple[float, int]:
 
 
 def tick_text(value: float, scale: Scale, unit: str) -> str:
-    """Return a tick short enough for the margin: large values with k or M, percent with its sign."""
+    """Return a tick as a short text: large values with k or M, percent with its sign."""
     if value == 0:
         return "0 %" if unit == "%" else "0"
     size = max(abs(scale.low), abs(scale.high))

@@ -1,4 +1,4 @@
-"""The HTTP server: hypercorn's trio worker in this process, on our socket, with bounded connections.
+"""The HTTP server: hypercorn's trio worker in this process, with bounded connections.
 
 ``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It installs no
 signal handler, starts no process, and knows nothing of what the app does. Cancelling it is no
@@ -50,7 +50,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Where the server listens, with its counters (``guard.open``, ``.refused``, ``.contained``)."""
+    """Where the server listens; ``guard`` counts open, refused and contained connections."""
 
     host: str
     port: int
@@ -76,7 +76,7 @@ async def serve_web(
     host, port = listener.getsockname()[:2]
     settings = _hypercorn_config(config, guard)
     settings.bind = [f"fd://{listener.detach()}"]
-    # hypercorn 0.18.0 has no setting for the connection class: worker_serve reads it from its module
+    # hypercorn 0.18.0 has no setting for the connection class: it reads it from its module
     cast(Any, hypercorn_worker).TCPServer = GuardedServer
 
     async def closing() -> None:

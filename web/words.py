@@ -17,7 +17,7 @@ from engine.services.identity import NotSignedIn
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in and do it again.",
     "ended-offered": (
-        "Your session had ended: what you pressed was not done. Sign in, and it is offered to you "
+        "Your session had ended: what you sent was not done. Sign in, and it is offered to you "
         "again."
     ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
@@ -26,9 +26,14 @@ NOTICES: Final[Mapping[str, str]] = {
         "This was sent a second time. It was done once, and nothing was repeated; to do it again, "
         "open its page again."
     ),
-    "unconfirmed": "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are below.",
-    "unflattened": "Nothing was flattened: confirm a flatten within ten minutes. Choose it again.",
-    "unrepeated": "It was not done: confirm with your factor within ten minutes. Do it again.",
+    "unconfirmed": (
+        "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are "
+        "below."
+    ),
+    "unflattened": (
+        "Nothing was flattened: it must be confirmed within ten minutes. Choose it again."
+    ),
+    "unrepeated": "It was not done: a factor must be entered within ten minutes. Do it again.",
     "gone": (
         "It can no longer be shown: it is kept for ten minutes only. Make another one if you "
         "need it."
@@ -72,7 +77,6 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
-    "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
     "resumed-entries": (
         "Resumed. What is still switched off is listed below. Trades that the master opened "
@@ -80,7 +84,6 @@ NOTICES: Final[Mapping[str, str]] = {
     ),
     "decided": "Decided, and recorded in the audit.",
     "released": "The quarantine has ended.",
-    "invited": "The invitation was made.",
     "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed.",
 }
@@ -95,7 +98,7 @@ CARE: Final = (
     "unrepeated",
     "gone",
 )
-"""The notices of something that was not done."""
+"""The notices that are shown as a warning."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, the positions of strategies in it, its orders and "
     "outcomes, changes of its wallet, the state of its task, and the results of its checks: "

@@ -253,11 +253,11 @@ class Account:
         """
         if not self.foreign:
             return self.problem
-        told = (
+        foreign_note = (
             f"{len(self.foreign)} orders carry our mark and are not in this ledger; rexalgo "
             f"reconcile {self.name} shows them"
         )
-        return f"{told}; {self.problem}" if self.problem else told
+        return f"{foreign_note}; {self.problem}" if self.problem else foreign_note
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
         """Return a row of the newest reading that may concern a symbol and cannot be read."""
@@ -326,31 +326,33 @@ class Account:
         """Return the contracts that a reading made now cannot judge: something of ours is under way
         there, or a row cannot be read.
         """
-        report, held = self.report, read_holdings(self.shared.ledger.db, self.id)
+        report, holdings = self.report, read_holdings(self.shared.ledger.db, self.id)
         unread = {
-            each.symbol for each in held if report is None or may_have_position(report, each.symbol)
+            each.symbol
+            for each in holdings
+            if report is None or may_have_position(report, each.symbol)
         }
         return (
             self.unsettled(self.shared.clock.now())
             | unread
-            | {each.symbol for each in held if each.entries_open}
+            | {each.symbol for each in holdings if each.entries_open}
         )
 
     def reserve_open_entries(self) -> None:
         """Reserve the entries that an earlier process or task sent and nobody has proven: its
         reservations ended with it, and caps must hold.
         """
-        for each in open_entries(self.shared.ledger.db, self.id):
-            intent = each.intent
+        for attempt in open_entries(self.shared.ledger.db, self.id):
+            intent = attempt.intent
             self.reserve(
                 PendingEntry(
-                    copy=each.copy,
+                    copy=attempt.copy,
                     symbol=intent.symbol,
-                    strategy=each.strategy,
+                    strategy=attempt.strategy,
                     side=intent.position_side,
                     quantity=intent.quantity,
-                    notional=each.notional,
-                    margin=each.margin,
+                    notional=attempt.notional,
+                    margin=attempt.margin,
                 )
             )
 
@@ -373,11 +375,11 @@ class Account:
         """Stop reserving an entry: at once if nothing was executed, else once a reading that began
         later shows it.
         """
-        held = self.reserved.get(copy)
-        if held is None:
+        reserved = self.reserved.get(copy)
+        if reserved is None:
             return
         if proven:
-            held.ended_at = self.shared.clock.now()
+            reserved.ended_at = self.shared.clock.now()
         else:
             del self.reserved[copy]
 

@@ -173,13 +173,13 @@ class AccountReader:
         if self._unread_since is None:
             self._unread_since = now
             await self._account.tell_pages("reading", {"problem": self._account.problem})
-        held = [
+        holdings = [
             each
             for each in read_holdings(self._account.shared.ledger.db, self._account.id)
             if each.share > 0
         ]
         named = (
-            ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held)
+            ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in holdings)
             or "none"
         )
         if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
@@ -196,5 +196,5 @@ class AccountReader:
                 self._account.name,
                 minutes=minutes,
                 problem=self._account.problem,
-                positions=str(len(held)),
+                positions=str(len(holdings)),
             )

@@ -113,13 +113,13 @@ def attempt_result(
                 "cause": answer.text,
             }
             residue = Outcome(OutcomeCode.RESIDUE, left) if answer.kind in residue_kinds else None
-            told, again_at = residue or refused_outcome(answer), None if residue else later
+            refusal, again_at = residue or refused_outcome(answer), None if residue else later
             return AttemptResult(
                 lambda db: end(
                     db,
                     attempt_id=attempt_id,
                     state=AttemptState.REJECTED,
-                    outcome=told,
+                    outcome=refusal,
                     cause=answer.text,
                     at=at,
                     retry_at=again_at,

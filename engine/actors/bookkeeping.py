@@ -80,17 +80,18 @@ class Bookkeeping:
         """Return the accounts that were read for the first time, or after something was executed;
         not too often for one.
         """
-        found = []
-        for each in self._account_tasks.accounts:
-            newest, moved = self._written.get(each.id), self._moved.get(each.id)
-            if each.read_at is None or (
-                newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))
+        due = []
+        for account in self._account_tasks.accounts:
+            newest, moved = self._written.get(account.id), self._moved.get(account.id)
+            if account.read_at is None or (
+                newest is not None
+                and (moved is None or account.read_at < max(moved, newest + _APART))
             ):
                 continue
-            self._moved.pop(each.id, None)
-            self._written[each.id] = each.read_at
-            found.append(each)
-        return found
+            self._moved.pop(account.id, None)
+            self._written[account.id] = account.read_at
+            due.append(account)
+        return due
 
     async def _write_points(self, accounts: Sequence[Account], apart_us: int) -> None:
         read = [

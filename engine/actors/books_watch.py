@@ -323,10 +323,10 @@ class BooksWatch:
             return
         if session.reports_closed_positions:
             offset = _offset(session)
-            told = await session.closed_positions(wallet.quiet_at - LOOK_BACK, for_books=True)
+            history = await session.closed_positions(wallet.quiet_at - LOOK_BACK, for_books=True)
             closed = [
                 replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset)
-                for each in told.rows
+                for each in history.rows
             ]
             await ledger.write(
                 partial(
@@ -366,9 +366,9 @@ class BooksWatch:
         ]
         if outside and session.reports_closed_positions:
             ids = frozenset(each.position_id for each in outside if each.position_id)
-            told = await session.closed_positions(since, ids, for_books=True)
-            closed = [replace(each, closed_at=each.closed_at - offset) for each in told.rows]
-            self._is_complete &= told.complete
+            closed_rows = await session.closed_positions(since, ids, for_books=True)
+            closed = [replace(each, closed_at=each.closed_at - offset) for each in closed_rows.rows]
+            self._is_complete &= closed_rows.complete
         orders: list[OrderReport] = []
         for symbol in sorted(
             {

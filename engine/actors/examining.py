@@ -25,10 +25,12 @@ async def examine(account: Account, since: datetime) -> Examined:
     if session.reports_closed_positions:
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         try:
-            told = await session.closed_positions(since)
+            history = await session.closed_positions(since)
         except Exception as error:  # the other side of the check is reported all the same
             problems.append(f"closed positions: {type(error).__name__}: {error}"[:200])
         else:
-            closed = tuple(replace(each, closed_at=each.closed_at - offset) for each in told.rows)
-            unreadable += told.unreadable
+            closed = tuple(
+                replace(each, closed_at=each.closed_at - offset) for each in history.rows
+            )
+            unreadable += history.unreadable
     return Examined(report, closed, tuple(unreadable), tuple(problems))

@@ -184,8 +184,8 @@ class ExchangeSession:
         clock; only if ``reports_fees``.
         """
         await self.permit(Priority.READ)
-        told = cast(FeesConnection, self._open).fees(self._exchange_time(since))
-        return await self._within(READ_DEADLINE_S, told, counts=False)
+        reading = cast(FeesConnection, self._open).fees(self._exchange_time(since))
+        return await self._within(READ_DEADLINE_S, reading, counts=False)
 
     @property
     def names_positions(self) -> bool:
@@ -207,8 +207,8 @@ class ExchangeSession:
         """
         await self.permit(Priority.READ)
         connection = cast(ClosedPositionsConnection, self._open)
-        told = connection.closed_positions(self._exchange_time(since), position_ids)
-        return await self._within(READ_DEADLINE_S, told, counts=not for_books)
+        reading = connection.closed_positions(self._exchange_time(since), position_ids)
+        return await self._within(READ_DEADLINE_S, reading, counts=not for_books)
 
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none if it does not count
@@ -316,8 +316,8 @@ class ExchangeSession:
         """
 
         def line() -> Outcome | NothingSent | None:
-            held = self._why_held()
-            return NothingSent(held, HELD_WAIT_S) if held else last_line()
+            reason = self._why_held()
+            return NothingSent(reason, HELD_WAIT_S) if reason else last_line()
 
         permit = SendPermit[Outcome | NothingSent](line, written)
         first = line()
@@ -355,11 +355,11 @@ class ExchangeSession:
         try:
             return self._guard()
         except Exception as error:  # whatever it is: if the guard cannot be asked, nothing leaves
-            return f"whether anything may be sent cannot be told ({type(error).__name__})"
+            return f"it is not known whether anything may be sent ({type(error).__name__})"
 
     def _refuse_where_held(self) -> None:
-        if held := self._why_held():
-            raise NotExecuted(held, HELD_WAIT_S)
+        if reason := self._why_held():
+            raise NotExecuted(reason, HELD_WAIT_S)
 
     def _without_second_fee(self, report: OrderReport) -> OrderReport:
         """Drop a report's fee if the exchange has a history of fees: what both report would be

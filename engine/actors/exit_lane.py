@@ -95,12 +95,12 @@ def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bo
     reading is too old for that.
     """
     position = context.position
-    held = context.holding
+    holding = context.holding
     is_part = (
         not plan.intent.whole_position
         and position is not None
-        and held is not None
-        and position.quantity > held.share
+        and holding is not None
+        and position.quantity > holding.share
     )
     is_named = account.session is not None and account.session.reads_client_order_id(plan.intent)
     return is_part and not is_named and not _is_fresh(account)
@@ -164,8 +164,8 @@ def _may_leave_no_trace(account: Account, attempt: Attempt) -> bool:
 
 
 def _holding(account: Account, leg: WaitingLeg) -> Holding | None:
-    held = read_holding(account.shared.ledger.db, leg.account, leg.symbol)
-    return held if held is not None and held.strategy == leg.strategy else None
+    holding = read_holding(account.shared.ledger.db, leg.account, leg.symbol)
+    return holding if holding is not None and holding.strategy == leg.strategy else None
 
 
 async def _conclude(lanes: Lanes, leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
@@ -205,14 +205,19 @@ def _is_fresh(account: Account) -> bool:
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:
-    held = read_holding(db, leg.account, leg.symbol)
-    if held is not None and held.strategy == leg.strategy and held.detached and held.share == 0:
+    holding = read_holding(db, leg.account, leg.symbol)
+    if (
+        holding is not None
+        and holding.strategy == leg.strategy
+        and holding.detached
+        and holding.share == 0
+    ):
         attach(db, leg.account, leg.symbol)
 
 
 def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
-    held = read_holding(db, leg.account, leg.symbol)
-    if held is not None and held.strategy == leg.strategy:
+    holding = read_holding(db, leg.account, leg.symbol)
+    if holding is not None and holding.strategy == leg.strategy:
         keep_carried(db, leg.account, leg.symbol, carried)
 
 

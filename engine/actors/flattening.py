@@ -68,9 +68,9 @@ class Flattening:
         switch.
         """
         groups: dict[tuple[StrategyId, Symbol], set[AccountId]] = defaultdict(set)
-        for index, held in enumerate(held_shares(self._shared.ledger.db)):
-            if self._is_to_close(held):
-                groups[held.strategy, held.symbol].add(held.account)
+        for index, share in enumerate(held_shares(self._shared.ledger.db)):
+            if self._is_to_close(share):
+                groups[share.strategy, share.symbol].add(share.account)
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
@@ -105,14 +105,14 @@ class Flattening:
             for each in shared.switches
             if each.level is SwitchLevel.FLATTEN
         }
-        found = still_open(shared.ledger.db) if flattens else []
-        left = {key: rows for key, each in flattens.items() if (rows := _within(each, found))}
+        open_shares = still_open(shared.ledger.db) if flattens else []
+        left = {key: rows for key, each in flattens.items() if (rows := _within(each, open_shares))}
         self._open_since = {key: self._open_since.get(key, now) for key in left}
         self._told = {key: at for key, at in self._told.items() if key in left}
         for key, rows in left.items():
-            told = self._told.get(key)
+            told_at = self._told.get(key)
             if now - self._open_since[key] >= FLAT_WITHIN and (
-                told is None or now - told >= EQUAL_WITHIN
+                told_at is None or now - told_at >= EQUAL_WITHIN
             ):
                 self._told[key] = now
                 await self._tell(flattens[key], rows, now - self._open_since[key])
@@ -132,26 +132,26 @@ class Flattening:
             left="; ".join(_words(each) for each in rows[:NAMED_MAX]) + more,
         )
 
-    def _is_to_close(self, held: HeldShare) -> bool:
+    def _is_to_close(self, share: HeldShare) -> bool:
         shared = self._shared
         switches = shared.switches_for(
-            held.account, held.account_name, held.strategy, held.exchange
+            share.account, share.account_name, share.strategy, share.exchange
         )
         if (
-            held.is_exiting
-            or not held.is_subscribed
+            share.is_exiting
+            or not share.is_subscribed
             or all(each.level is not SwitchLevel.FLATTEN for each in switches)
         ):
             return False
-        if has_unconfirmed_exit(shared.ledger.db, held.account, held.symbol):
+        if has_unconfirmed_exit(shared.ledger.db, share.account, share.symbol):
             return False
-        last = last_flatten(shared.ledger.db, held)
+        last = last_flatten(shared.ledger.db, share)
         if last is None or last.ended_at is None:
             return last is None
         if last.residue is not None:
             # Not in a loop; but a person who asks again may know that the position changed.
             asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
-            return held.share > last.residue or asked > last.ended_at
+            return share.share > last.residue or asked > last.ended_at
         return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
 
 

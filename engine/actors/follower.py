@@ -209,10 +209,10 @@ class Follower:
 
     def in_lane(self, copy: CopyId) -> LaneNow:
         """Return what this task knows of a copy that the ledger does not."""
-        held = self.account.why_held
+        reason = self.account.why_held
         return (
-            replace(self._lanes.now(copy), waits_for=f"a person, because nothing is sent: {held}")
-            if held
+            replace(self._lanes.now(copy), waits_for=f"a person, because nothing is sent: {reason}")
+            if reason
             else self._lanes.now(copy)
         )
 
@@ -238,7 +238,7 @@ class Follower:
     async def apply_corrections(
         self,
         by: str,
-        also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None,
+        also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, corrections: None,
     ) -> tuple[Correction, ...]:
         """Read the account, correct the ledger, and accept orders that it does not know as the
         owner's; return what differed.
@@ -246,11 +246,11 @@ class Follower:
         ``also`` is written with the decision, before anything is corrected: whoever reads the
         ledger later sees who requested it.
         """
-        found = await self.plan_corrections()
+        corrections = await self.plan_corrections()
         at = self.account.shared.clock.now()
         foreign = [
             order
-            for each in found
+            for each in corrections
             if isinstance(each, ForeignOrders)
             for order in each.exchange_order_ids
         ]
@@ -265,13 +265,13 @@ class Follower:
                     by=by,
                     at=at,
                 )
-            also(db, found)
+            also(db, corrections)
 
-        if found:
+        if corrections:
             await self.account.shared.ledger.write(decide)
         self.account.foreign = met_foreign(self.account.shared.ledger.db, self.account.id)
         await self.reader.read_account()
-        return found
+        return corrections
 
     async def bind(
         self,

@@ -43,11 +43,11 @@ async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_
                     problem = type(error).__name__
                 if problem and worked:
                     _LOG.warning(
-                        "the heartbeat does not get out: %s; somebody may be woken by the silence",
+                        "the heartbeat cannot be sent: %s; its silence may wake somebody",
                         problem,
                     )
                 elif not problem and not worked:
-                    _LOG.info("the heartbeat gets out again")
+                    _LOG.info("the heartbeat is sent again")
                 worked = not problem
             await trio.sleep(every_s)
     finally:

@@ -33,15 +33,17 @@ NOTE_CHARACTERS_MAX = 200
 
 
 def nothing_stops() -> Outcome | None:
-    """Let an exit go: no switch, age or goal stops what lowers risk."""
+    """Permit an exit: no switch, age or goal stops what lowers risk."""
     return None
 
 
 def what_stops_entry(
     lanes: Lanes, leg: WaitingLeg, signal: Signal, entry_age_s: int
 ) -> Outcome | None:
-    """Ask once more what may have changed since an entry was planned: the goal, its age, the
-    switches, the agreement. ``entry_age_s`` is the strictest of configuration and limits.
+    """Check again what may have changed since an entry was planned: the goal, its age, the
+    switches, the subscription.
+
+    ``entry_age_s`` is the strictest of configuration and limits.
     """
     account, shared = lanes.account, lanes.account.shared
     switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
@@ -85,14 +87,14 @@ class LastLine:
             return outcome
         wanted, account = self._wanted, self._account
         is_exit = wanted.intent.reduce_only
-        found = conserved(
+        verdict = conserved(
             wanted.intent,
             read_on_record(account.shared.ledger.db, self._attempt_id),
             wanted.strategy,
             wanted.planned_from,
             is_flattening=account.level_for(wanted.strategy) >= SwitchLevel.FLATTEN.rank,
         )
-        match found:
+        match verdict:
             case None:
                 return None
             case Changed(why):
@@ -106,7 +108,7 @@ class LastLine:
                     else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
                 )
             case _:
-                assert_never(found)
+                assert_never(verdict)
 
     async def record(self, write: Callable[[Database], None]) -> None:
         """Record what became of the attempt, and stop the account if conservation is broken, in one

@@ -38,9 +38,9 @@ from engine.ledger.attempts import (
     newest_claim,
 )
 from engine.ledger.copies import waiting_legs
+from engine.ledger.freeze import freeze
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import symbols_of
-from engine.ledger.stillness import stand_still
 
 LOOK_BACK: Final = timedelta(days=7)
 BEFORE: Final = timedelta(minutes=2)
@@ -102,9 +102,7 @@ class OldLedger:
             )
             at = account.shared.clock.now()
             await account.shared.ledger.write(
-                lambda db: stand_still(
-                    db, account=account.id, name=account.name, cause=cause, at=at
-                )
+                lambda db: freeze(db, account=account.id, name=account.name, cause=cause, at=at)
             )
         return True
 
@@ -126,17 +124,17 @@ class OldLedger:
             return []
         earliest = account.shared.clock.now() - LOOK_BACK
         since = max(earliest, newest_claim(db, account.id) or earliest) - BEFORE
-        found: list[OrderReport] = []
+        lost: list[OrderReport] = []
         for symbol in sorted(symbols_of(db, account.id)):
             history = await session.find_orders(symbol, since, for_books=True)
             ids = [each.exchange_order_id for each in history.orders]
-            known = bound_order_ids(db, account.id, ids) | accepted_foreign(db, account.id, ids)
-            found += [
+            known_ids = bound_order_ids(db, account.id, ids) | accepted_foreign(db, account.id, ids)
+            lost += [
                 each
                 for each in history.orders
-                if is_lacking(each, known, partial(knows_client_order_id, db))
+                if is_lacking(each, known_ids, partial(knows_client_order_id, db))
             ]
-        return found
+        return lost
 
     # What a confirmation would change
 
@@ -150,19 +148,19 @@ class OldLedger:
         report = await session.fetch_account()
         replaced: Replaced = self._position_ids.judge_old(session, report)
         lost = await self.lost_orders()
-        found = self._reconciler.corrections(report, began, replaced, lost)
-        return (*found, *self._stays(found, began), *self._sends(db))
+        corrections = self._reconciler.corrections(report, began, replaced, lost)
+        return (*corrections, *self._stays(corrections, began), *self._sends(db))
 
-    def _stays(self, found: tuple[Correction, ...], began: datetime) -> list[Told]:
+    def _stays(self, corrections: tuple[Correction, ...], began: datetime) -> list[Told]:
         account = self._account
         unsettled = account.unsettled(began)
-        gone = {each.symbol: each.share_to for each in found if isinstance(each, ShareShrunk)}
-        told = []
-        for held in read_holdings(account.shared.ledger.db, account.id):
-            share = gone.get(held.symbol, held.share)
-            what = f"{held.side.value} {plain(share)} {held.symbol}"
-            if held.symbol in unsettled:
-                told.append(
+        gone = {each.symbol: each.share_to for each in corrections if isinstance(each, ShareShrunk)}
+        notes = []
+        for holding in read_holdings(account.shared.ledger.db, account.id):
+            share = gone.get(holding.symbol, holding.share)
+            what = f"{holding.side.value} {plain(share)} {holding.symbol}"
+            if holding.symbol in unsettled:
+                notes.append(
                     Told(
                         "open",
                         f"{what}: an order of ours there is looked up",
@@ -170,11 +168,11 @@ class OldLedger:
                     )
                 )
             elif share > 0:
-                which = f", position {held.position_id}" if held.position_id else ""
-                told.append(
+                which = f", position {holding.position_id}" if holding.position_id else ""
+                notes.append(
                     Told("stays", f"{what} counts as a strategy's{which}", "its exits close it")
                 )
-        return told
+        return notes
 
     def _sends(self, db: Database) -> list[Told]:
         account = self._account
@@ -186,23 +184,27 @@ class OldLedger:
         ]
         return [Told("sends", each, "it is planned once confirmed") for each in words]
 
-    def write(self, found: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:
+    def write(self, plan: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:
         """Write a confirmed plan to the ledger; raises Changed if the ledger moved since it was
         made.
         """
         account = self._account
-        held = {each.symbol: each.share for each in read_holdings(db, account.id)}
-        for each in found:
-            if isinstance(each, ShareShrunk):
-                if held.get(each.symbol) != each.share_from:
-                    raise Changed(f"{account.name}: {each.symbol} changed since its plan was made")
-                self._reconciler.shrink(each, at, db)
-            elif isinstance(each, ForeignOrders | LostOrders):
+        shares = {
+            correction.symbol: correction.share for correction in read_holdings(db, account.id)
+        }
+        for correction in plan:
+            if isinstance(correction, ShareShrunk):
+                if shares.get(correction.symbol) != correction.share_from:
+                    raise Changed(
+                        f"{account.name}: {correction.symbol} changed since its plan was made"
+                    )
+                self._reconciler.shrink(correction, at, db)
+            elif isinstance(correction, ForeignOrders | LostOrders):
                 accept_foreign(
                     db,
                     account=account.id,
                     name=account.name,
-                    exchange_order_ids=each.exchange_order_ids,
+                    exchange_order_ids=correction.exchange_order_ids,
                     by=by,
                     at=at,
                 )

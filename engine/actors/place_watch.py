@@ -49,7 +49,7 @@ async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[No
                 noted = True
             except OSError as error:
                 if noted:
-                    _LOG.error("where the ledger ends cannot be noted beside it: %s", error)
+                    _LOG.error("the mark beside the ledger cannot be written: %s", error)
                 noted = False
         await trio.sleep(LOOK_S)
 

@@ -37,8 +37,8 @@ class Replaced:
     """The result for one reading: the positions of ours that were ``closed``, and the symbols where
     that is ``undecided``.
 
-    ``unnamed``: symbols where a share without a position id here is known to be closed, from when
-    the position now open there was opened.
+    ``unnamed``: symbols where the position open now was opened too late to contain a share of ours
+    that has no position id: the position with that share is closed.
     """
 
     closed: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ class PositionIds:
         closed = await self._closed(session, frozenset(moved.values()))
         if closed is None:
             return Replaced(undecided=frozenset(moved), unnamed=unnamed)
-        open_still = {symbol for symbol, held in moved.items() if held not in closed}
+        open_still = {symbol for symbol, position_id in moved.items() if position_id not in closed}
         now = self._account.shared.clock.now()
         self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
         followed = {
@@ -87,7 +87,7 @@ class PositionIds:
             for each in self._holdings()
             if _shown_id(each, report) not in ("", each.position_id)
         }
-        return {symbol: held for symbol, held in moved.items() if held}
+        return {symbol: position_id for symbol, position_id in moved.items() if position_id}
 
     def _opened_later(self, session: ExchangeSession, report: AccountReport) -> frozenset[Symbol]:
         """Return where a share without a position id cannot be in the position open there: it was
@@ -98,20 +98,22 @@ class PositionIds:
         )
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         later = set[Symbol]()
-        for held in self._holdings():
-            position = position_of(report, held.symbol)
+        for holding in self._holdings():
+            position = position_of(report, holding.symbol)
             if (
-                held.position_id
+                holding.position_id
                 or position is None
-                or position.side is not held.side
+                or position.side is not holding.side
                 or position.opened_at is None
             ):
                 continue
-            entered = entered_until(self._account.shared.ledger.db, self._account.id, held.symbol)
+            entered = entered_until(
+                self._account.shared.ledger.db, self._account.id, holding.symbol
+            )
             if entered is not None and position.opened_at - offset > entered + timedelta(
                 seconds=slack_s
             ):
-                later.add(held.symbol)
+                later.add(holding.symbol)
         return frozenset(later)
 
     async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
@@ -122,11 +124,11 @@ class PositionIds:
             return ids  # an id lasts from flat to flat: another one is another position
         try:
             since = min([self._account.shared.clock.now() - LOOK_BACK, *self._opened()])
-            told = await session.closed_positions(since, ids)
+            history = await session.closed_positions(since, ids)
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._account.note("closed positions cannot be read", error)
             return None
-        return ids & {each.position_id for each in told.rows}
+        return ids & {each.position_id for each in history.rows}
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however
@@ -157,9 +159,9 @@ class PositionIds:
 
     def _write(self, db: Database, named: dict[Symbol, str]) -> None:
         for symbol, shown in named.items():
-            held = read_holding(db, self._account.id, symbol)
-            if held is not None and held.share > 0:
-                write_holding(db, replace(held, position_id=shown))
+            holding = read_holding(db, self._account.id, symbol)
+            if holding is not None and holding.share > 0:
+                write_holding(db, replace(holding, position_id=shown))
 
 
 def _shown_id(holding: Holding, report: AccountReport) -> str:

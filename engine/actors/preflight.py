@@ -94,17 +94,19 @@ class PreflightWatch:
             return
         over = since + timedelta(days=lasts)
         left = (
-            f"it is over since {over:%Y-%m-%d %H:%M} UTC"
+            f"it expired on {over:%Y-%m-%d %H:%M} UTC"
             if warning == 0
             else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
         )
-        held = sum(1 for each in read_holdings(shared.ledger.db, account.id) if each.share > 0)
+        position_count = sum(
+            1 for each in read_holdings(shared.ledger.db, account.id) if each.share > 0
+        )
         details = {
             "given": f"{since:%Y-%m-%d}",
             "lasts": str(lasts),
             "exchange": account.exchange,
             "left": left,
-            "positions": str(held),
+            "positions": str(position_count),
         }
         same = f"{since.isoformat()} {warning}"
         await shared.ledger.write(
@@ -147,7 +149,7 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
-        before, found = (
+        before, newest = (
             self.newest,
             Preflight(
                 account=account.name,
@@ -157,14 +159,14 @@ class PreflightWatch:
                 at=shared.clock.now(),
             ),
         )
-        self.newest = found
-        if before is not None and before.level is not found.level:
-            await account.tell_pages("check", {"level": found.level.value})
+        self.newest = newest
+        if before is not None and before.level is not newest.level:
+            await account.tell_pages("check", {"level": newest.level.value})
         if fresh and report is None and not refused and account.report is not None:
             # asked at a bad moment: the account's own readings will show more, and nobody waits a
             # day for that
             account.check.wake()
-        return found
+        return newest
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         account = self._account
@@ -197,17 +199,19 @@ class PreflightWatch:
     async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
         shared = self._account.shared
         feed = shared.feeds[self._account.exchange]
-        found: list[SymbolNeed] = []
-        for each in agreements(shared.ledger.db, self._account.id):
-            for symbol in sorted(each.policy.symbols) if is_read else ():
+        needs: list[SymbolNeed] = []
+        for agreement in agreements(shared.ledger.db, self._account.id):
+            for symbol in sorted(agreement.policy.symbols) if is_read else ():
                 await feed.trades(
                     symbol
                     # some exchanges report their contracts only once an account is connected, and
                     # this one is
                 )
-            found += await needs_now(feed, each.strategy, each.policy, shared.pace.price_age_s)
+            needs += await needs_now(
+                feed, agreement.strategy, agreement.policy, shared.pace.price_age_s
+            )
         self._lacks_market = any(
             not each.contracts_known or (each.instrument is not None and each.quote is None)
-            for each in found
+            for each in needs
         )
-        return found
+        return needs

@@ -49,46 +49,46 @@ class ProtectionGuard:
         report = account.report
         if report is None or account.why_held or not account.history.may_send:
             return
-        for held in read_holdings(account.shared.ledger.db, account.id):
-            position = position_of(report, held.symbol)
-            if held.share == 0 or position is None or position.side is not held.side:
-                self._gaps.pop(held.symbol, None)
+        for holding in read_holdings(account.shared.ledger.db, account.id):
+            position = position_of(report, holding.symbol)
+            if holding.share == 0 or position is None or position.side is not holding.side:
+                self._gaps.pop(holding.symbol, None)
                 continue
-            missing = missing_levels(held, position)
+            missing = missing_levels(holding, position)
             if missing:
-                await self._mend(held, position, missing)
-            elif held.symbol in self._gaps:
-                await self._closed(held)
+                await self._mend(holding, position, missing)
+            elif holding.symbol in self._gaps:
+                await self._closed(holding)
 
-    async def _mend(self, held: Holding, position: Position, missing: str) -> None:
+    async def _mend(self, holding: Holding, position: Position, missing: str) -> None:
         account, now = self._account, self._account.shared.clock.now()
-        gap = self._gaps.setdefault(held.symbol, _Gap(now))
+        gap = self._gaps.setdefault(holding.symbol, _Gap(now))
         visible_s = 0.0 if account.session is None else account.session.visible_within_s
         if now - gap.since >= timedelta(seconds=visible_s):
-            gap.problem = await self._set(held, position)
+            gap.problem = await self._set(holding, position)
         if now - gap.since >= timedelta(seconds=account.shared.pace.unprotected_s):
             await account.shared.alert(
                 AlertCode.POSITION_UNPROTECTED,
                 account.name,
-                held.symbol,
-                side=held.side.value,
-                quantity=plain(held.share),
-                symbol=held.symbol,
+                holding.symbol,
+                side=holding.side.value,
+                quantity=plain(holding.share),
+                symbol=holding.symbol,
                 missing=missing,
                 problem=gap.problem,
-                exposed=plain(notional(position.mark_price, held.share)),
+                exposed=plain(notional(position.mark_price, holding.share)),
                 unprotected_s=str(round((now - gap.since).total_seconds())),
             )
 
-    async def _set(self, held: Holding, position: Position) -> str:
+    async def _set(self, holding: Holding, position: Position) -> str:
         account = self._account
         if not account.can_protect:
             return "the exchange has no call for it"
         wanted = ProtectionOrder(
-            held.symbol,
-            held.side,
-            position.stop_loss or held.stop_loss,
-            position.take_profit or held.take_profit,
+            holding.symbol,
+            holding.side,
+            position.stop_loss or holding.stop_loss,
+            position.take_profit or holding.take_profit,
         )
         try:
             session = await account.connected()
@@ -96,16 +96,16 @@ class ProtectionGuard:
         except (
             Exception
         ) as error:  # asked again in a moment; setting the same levels twice does no harm
-            account.note(f"the protection of {held.symbol} could not be set", error)
+            account.note(f"the protection of {holding.symbol} could not be set", error)
             return f"{type(error).__name__}: {error}"[:100]
         account.read_soon()
         return "set, and not seen yet"
 
-    async def _closed(self, held: Holding) -> None:
+    async def _closed(self, holding: Holding) -> None:
         account, now = self._account, self._account.shared.clock.now()
-        gap = self._gaps.pop(held.symbol)
+        gap = self._gaps.pop(holding.symbol)
         data: dict[str, object] = {
-            "symbol": held.symbol,
+            "symbol": holding.symbol,
             "unprotected_s": round((now - gap.since).total_seconds(), 1),
         }
         await account.shared.ledger.write(
@@ -113,15 +113,15 @@ class ProtectionGuard:
         )
 
 
-def missing_levels(held: Holding, position: Position) -> str:
+def missing_levels(holding: Holding, position: Position) -> str:
     """Return the levels that the strategy wants and the position lacks altogether: stop, target,
     both or nothing.
     """
     missing = [
         name
         for name, wanted, there in (
-            ("stop", held.stop_loss, position.stop_loss),
-            ("target", held.take_profit, position.take_profit),
+            ("stop", holding.stop_loss, position.stop_loss),
+            ("target", holding.take_profit, position.take_profit),
         )
         if wanted is not None and there is None
     ]

@@ -31,13 +31,13 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     entering = is_entering(
         db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, before=signal.order_key
     )
-    held = read_holding(db, leg.account, leg.symbol)
+    holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
     plan = plan_protection(
         ProtectionContext(
             signal=signal,
-            holding=held if held is not None and held.strategy == leg.strategy else None,
+            holding=holding if holding is not None and holding.strategy == leg.strategy else None,
             instrument=feed.instrument(leg.symbol),
             price=None if quote is None else quote.last,
             can_protect=account.can_protect,

@@ -82,18 +82,18 @@ class Reconciler:
 
     def shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
         """Lower a share to what the exchange has of it, within the caller's transaction."""
-        held = read_holding(db, self._account.id, correction.symbol)
-        if held is None or held.share != correction.share_from:
+        holding = read_holding(db, self._account.id, correction.symbol)
+        if holding is None or holding.share != correction.share_from:
             return
         closed = Change(
             is_entry=False,
             quantity=EXACT.subtract(correction.share_from, correction.share_to),
             at=at,
-            since=self._books.seen_at(held.symbol),
-            position_id=held.position_id,
+            since=self._books.seen_at(holding.symbol),
+            position_id=holding.position_id,
             ends_position=correction.share_to == 0,
         )
-        write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
+        write_holding(db, replace(change_share(db, holding, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
             "from": plain(correction.share_from),

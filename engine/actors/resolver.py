@@ -134,7 +134,7 @@ class Resolver:
             await self._cannot_look(attempt, look, error)
             return
         sent = self._sent(attempt, session)
-        found: Found | ClosedOtherwise | Absent | Ambiguous | None = None
+        proof: Found | ClosedOtherwise | Absent | Ambiguous | None = None
         try:
             history = await session.find_orders(
                 attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S)
@@ -145,24 +145,24 @@ class Resolver:
         else:
             look.failed = 0
             await self._unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
-            found = self._match(attempt, sent, session, history.orders)
-            found = None if isinstance(found, Absent) and not history.complete else found
+            proof = self._match(attempt, sent, session, history.orders)
+            proof = None if isinstance(proof, Absent) and not history.complete else proof
         is_named = (
             attempt.exchange_order_id is not None
         )  # the exchange took the order: only its own row shows what it did
         if (
-            isinstance(found, Found)
+            isinstance(proof, Found)
             and sent.intent.reduce_only
             and not is_named
-            and not says_who_closed(found.report)
+            and not says_who_closed(proof.report)
         ):
             # A liquidation leaves the same row: only the record of the closed position
             # distinguishes the two.
             by_record = await self._by_record(sent, session)
-            found = by_record if isinstance(by_record, ClosedOtherwise) else found
+            proof = by_record if isinstance(by_record, ClosedOtherwise) else proof
         share = (
             None
-            if attempt.is_entry or isinstance(found, Found | ClosedOtherwise)
+            if attempt.is_entry or isinstance(proof, Found | ClosedOtherwise)
             else self._share_before(attempt)
         )
         if share is not None:
@@ -171,14 +171,14 @@ class Resolver:
             )
             if is_named and isinstance(by_position, ClosedOtherwise):
                 by_position = None
-            # Read again after the look: what another order of ours did meanwhile is not this exit's
-            # work.
-            found = (
+            # The share is read again after the look: what another order of ours did meanwhile is
+            # not this exit's work.
+            proof = (
                 by_position
                 if by_position is not None and self._share_before(attempt) == share
-                else found
+                else proof
             )
-        await self._conclude(attempt, look, found)
+        await self._conclude(attempt, look, proof)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
         """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate
@@ -203,9 +203,9 @@ class Resolver:
         self,
         attempt: Attempt,
         look: _Look,
-        found: Found | ClosedOtherwise | Absent | Ambiguous | None,
+        proof: Found | ClosedOtherwise | Absent | Ambiguous | None,
     ) -> None:
-        match found:
+        match proof:
             case Found(report, is_sure):
                 if not is_sure:
                     _LOG.warning(
@@ -221,7 +221,7 @@ class Resolver:
             case Ambiguous() | None:
                 return
             case _:
-                assert_never(found)
+                assert_never(proof)
 
     def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
@@ -244,8 +244,8 @@ class Resolver:
         orders: tuple[OrderReport, ...],
     ) -> Found | Absent | Ambiguous:
         if attempt.exchange_order_id is not None:
-            known = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
-            return Found(known[0]) if known else Absent()
+            bound = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
+            return Found(bound[0]) if bound else Absent()
         return match_order(
             sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent)
         )
@@ -255,15 +255,15 @@ class Resolver:
         of ours may have changed it.
         """
         db = self._account.shared.ledger.db
-        held = read_holding(db, attempt.account, attempt.intent.symbol)
+        holding = read_holding(db, attempt.account, attempt.intent.symbol)
         if (
-            held is None
-            or held.strategy != attempt.strategy
-            or held.share < attempt.intent.quantity
+            holding is None
+            or holding.strategy != attempt.strategy
+            or holding.share < attempt.intent.quantity
             or is_followed(db, attempt)
         ):
             return None
-        return held.share
+        return holding.share
 
     async def _by_record(
         self, sent: Sent, session: ExchangeSession
@@ -278,8 +278,8 @@ class Resolver:
         except Exception as error:  # the account itself is still to be read
             self._account.note("closed positions cannot be read", error)
             return None
-        found = match_closed(sent, closed.rows)
-        return None if isinstance(found, Absent) else found
+        proof = match_closed(sent, closed.rows)
+        return None if isinstance(proof, Absent) else proof
 
     async def _by_reading(
         self, sent: Sent, session: ExchangeSession, share: Quantity
@@ -325,11 +325,11 @@ class Resolver:
                 "since the order was sent"
             )
         if not describes(report, attempt.intent):
-            found = f"{report.side.value} {plain(report.quantity)} {report.symbol}"
+            actual = f"{report.side.value} {plain(report.quantity)} {report.symbol}"
             raise LookupError(
                 f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} "
                 f"{attempt.intent.symbol}, order "
-                f"{exchange_order_id} is {found}"
+                f"{exchange_order_id} is {actual}"
             )
         if bound_order_ids(account.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
@@ -448,7 +448,7 @@ class Resolver:
             "looked_s": str(round(looked.total_seconds())),
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
-        told = {**numbers, "exposed": plain(attempt.notional)}
+        details = {**numbers, "exposed": plain(attempt.notional)}
 
         def give_up(db: Database) -> None:
             # One transaction: if this task ended between the two, no alert would be raised.
@@ -464,7 +464,7 @@ class Resolver:
                 db,
                 code=AlertCode.ORDER_NOT_CONFIRMED,
                 subject=account.name,
-                details=told,
+                details=details,
                 at=at,
                 sameness=str(attempt.id),
             )
@@ -486,12 +486,13 @@ class Resolver:
             return
         if not await self._reader.try_to_read() or account.report is None:
             return
-        held = read_holding(account.shared.ledger.db, attempt.account, attempt.intent.symbol)
+        holding = read_holding(account.shared.ledger.db, attempt.account, attempt.intent.symbol)
         position = position_of(account.report, attempt.intent.symbol)
         if may_have_position(account.report, attempt.intent.symbol):
             return
-        if held is not None and (
-            position is None or (position.side is held.side and position.quantity <= held.share)
+        if holding is not None and (
+            position is None
+            or (position.side is holding.side and position.quantity <= holding.share)
         ):
             now = account.shared.clock.now()
             await account.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

@@ -20,8 +20,8 @@ from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
 from engine.ledger import Ledger
 from engine.ledger.alerts import raise_alert
+from engine.ledger.freeze import why_frozen
 from engine.ledger.signals import read_signal
-from engine.ledger.stillness import why_still
 from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
@@ -99,19 +99,19 @@ class Shared:
         """Return a recorded signal; the newest ones are cached, because every follower asks for the
         same.
         """
-        known = self._signals.get(number)
-        if known is None:
+        cached = self._signals.get(number)
+        if cached is None:
             if len(self._signals) > 500:
                 self._signals.clear()
-            known = self._signals[number] = read_signal(self.ledger.db, number)
-        return known
+            cached = self._signals[number] = read_signal(self.ledger.db, number)
+        return cached
 
     def subscription(self, identifier: str) -> Subscription:
         """Return what a follower agreed to."""
-        known = self._subscriptions.get(identifier)
-        if known is None:
-            known = self._subscriptions[identifier] = self.read_subscription(identifier)
-        return known
+        cached = self._subscriptions.get(identifier)
+        if cached is None:
+            cached = self._subscriptions[identifier] = self.read_subscription(identifier)
+        return cached
 
     def forget_subscriptions(self) -> None:
         """Drop cached subscriptions after they were changed."""
@@ -137,9 +137,9 @@ class Shared:
 
     def why_held(self, account: AccountId) -> str:
         """Return why no order may leave an account, empty if one may: the one guard that every
-        exchange session asks (see ``stillness``).
+        exchange session asks (see ``engine.ledger.freeze``).
         """
-        return self.ledger.misplaced or why_still(self.ledger.db, account)
+        return self.ledger.misplaced or why_frozen(self.ledger.db, account)
 
     async def alert(
         self, code: AlertCode, subject: str, sameness: str = "", **details: str

@@ -81,12 +81,12 @@ async def run_stream(
     http: HttpClientFactory,
 ) -> None:
     """Keep one strategy's source running until cancelled."""
-    told = False
+    is_reported = False
 
     async def run() -> None:
-        nonlocal told
-        if vitals.quarantined and not told:
-            told = True
+        nonlocal is_reported
+        if vitals.quarantined and not is_reported:
+            is_reported = True
             await shared.alert(
                 AlertCode.PLUGIN_TASK_FAILED,
                 context.strategy,

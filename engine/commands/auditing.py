@@ -26,7 +26,9 @@ async def recorder(context: EngineContext, params: dict[str, Any]) -> Record:
     try:
         key = await context.audit_key()
     except RexAlgoError as error:
-        _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
+        _LOG.warning(
+            "what follows is not in the audit, because its key is not available: %s", error
+        )
         return lambda db, by, act, subject, data: None
     return lambda db, by, act, subject, data: append_audit(
         db, key=key, by=by, act=act, subject=subject, data=data, at=now, address=address

@@ -34,10 +34,10 @@ NOT_READ: Final = Examined(None, None, (), ("the exchange: no server runs here; 
 async def _books_check(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Compare the books of an account with the exchange; changes nothing."""
     name, db, now = text(params, "name"), context.ledger.db, context.clock.now()
-    known = {each.name: each for each in accounts(db)}
-    if name not in known:
-        raise NothingThere(no_such("account", name, sorted(known)))
-    row = known[name]
+    rows = {each.name: each for each in accounts(db)}
+    if name not in rows:
+        raise NothingThere(no_such("account", name, sorted(rows)))
+    row = rows[name]
     wallet = read_wallet(db, row.id)
     since = now - LOOK_BACK if wallet is None else max(wallet.since, now - LOOK_BACK)
     task = None if context.live is None else context.live.named(row.name)

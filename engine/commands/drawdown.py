@@ -24,13 +24,13 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue(
             "note",
-            f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on",
+            f"1 to {NOTE_CHARACTERS_MAX} characters: why it may continue",
             f"{len(note)} characters",
         )
-    known = accounts(context.ledger.db)
-    account = next((each for each in known if each.name == name), None)
+    rows = accounts(context.ledger.db)
+    account = next((each for each in rows if each.name == name), None)
     if account is None:
-        raise NothingThere(no_such("account", name, [each.name for each in known]))
+        raise NothingThere(no_such("account", name, [each.name for each in rows]))
     task = None if context.live is None else context.live.named(name)
     # Without a reading the next one sets the peak: until then entries are denied, because the
     # account is not ready.
@@ -50,7 +50,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     was = await context.ledger.write(write)
     if was is None:
         raise NothingThere(
-            f"account {name} was never read, so it has no highest equity yet; nothing changed"
+            f"account {name} was never read, so it has no equity peak yet; nothing changed"
         )
     return {"account": name, "was": plain(was), "now": plain(worth) if worth > 0 else None}
 

@@ -54,11 +54,11 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
     key.
     """
     keyring, db, now = _keyring(context), context.ledger.db, context.clock.now()
-    lying, known, counts = keyring.kids(), root_keys(db), counts_under(db)
+    lying, recorded, counts = keyring.kids(), root_keys(db), counts_under(db)
     active = lying[0]
     rows = []
-    for kid in [*lying, *sorted(({*known, *counts}) - {*lying})]:
-        row = known.get(kid)
+    for kid in [*lying, *sorted(({*recorded, *counts}) - {*lying})]:
+        row = recorded.get(kid)
         added, disabled, removed = (
             (None, None, None) if row is None else (row.added, row.disabled, row.removed)
         )
@@ -258,19 +258,19 @@ async def _key_remove(context: EngineContext, params: dict[str, Any]) -> dict[st
     kid, by, keyring = text(params, "kid"), text(params, "by", "operator"), _keyring(context)
     async with context.one_at_a_time:
         vault = await keyring.renew()
-        lying, known = keyring.kids(), root_keys(context.ledger.db)
-        if kid not in known:
+        lying, recorded = keyring.kids(), root_keys(context.ledger.db)
+        if kid not in recorded:
             raise NothingThere(
-                f"no root key {kid} is known here; known are {', '.join(known) or 'none'}"
+                f"no root key {kid} is known here; known are {', '.join(recorded) or 'none'}"
             )
         if kid == vault.active_kid:
             raise RexAlgoError(
                 f"root key {kid} is the active one and stays: `rexalgo key rotate` makes another "
                 "one active"
             )
-        if kid not in lying and known[kid].removed is not None:
-            raise NothingThere(f"root key {kid} was removed on {known[kid].removed:%Y-%m-%d}")
-        if known[kid].disabled is None:
+        if kid not in lying and recorded[kid].removed is not None:
+            raise NothingThere(f"root key {kid} was removed on {recorded[kid].removed:%Y-%m-%d}")
+        if recorded[kid].disabled is None:
             await _disable(context, kid, by)
         is_erased = await _erase(context, kid, by)
     return {

@@ -51,17 +51,16 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     engine, orders = seen["engine"], seen["open_orders"]
     if not engine["running"]:
         yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
-    if still := seen["still"]:
+    if frozen := seen["still"]:
         who = (
-            "this place stands"
-            if not still[0]["account"]
-            else f"{_some([each['account'] for each in still])} stand"
+            "this place is"
+            if not frozen[0]["account"]
+            else f"{_some([each['account'] for each in frozen])} "
+            + ("is" if len(frozen) == 1 else "are")
         )
-        if len(still) == 1 and still[0]["account"]:
-            who += "s"
         yield (
             "still",
-            f"{who} still, no order of any kind leaves: {still[0]['cause']}",
+            f"{who} frozen, no order of any kind leaves: {frozen[0]['cause']}",
             "rexalgo reconcile --plan, then rexalgo restore confirm",
         )
     if not engine["ledger_healthy"]:
@@ -92,7 +91,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
             "rexalgo account list --troubled",
         )
     for name, problem in engine["failing"].items():
-        yield "failing", f"{name} keeps failing and begins again: {problem}", "rexalgo doctor"
+        yield "failing", f"{name} keeps failing and is restarted: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
     if seen["late"]:
@@ -160,10 +159,10 @@ def _refused(each: Mapping[str, Any]) -> str:
     why = _REFUSED_FOR.get(
         each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}"
     )
-    stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
+    still_open = f"; {each['held']} of its positions are open" if each["reads_exit"] else ""
     return (
         f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC "
-        f"({why}){stand}"
+        f"({why}){still_open}"
     )
 
 

@@ -29,6 +29,7 @@ from engine.ledger.attempts import read_attempt
 from engine.ledger.books import differences
 from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
+from engine.ledger.freeze import read_freezes
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries
@@ -49,7 +50,6 @@ from engine.ledger.reports import (
 )
 from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.results import account_days
-from engine.ledger.stillness import read_still
 from engine.ledger.unsettled import count_unsettled
 from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
@@ -76,7 +76,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
         {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-        for each in read_still(context.ledger.db)
+        for each in read_freezes(context.ledger.db)
     ]
     seen["ingress"] = jsonable(
         asdict(ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours)))
@@ -127,14 +127,14 @@ async def _why(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
             f"no signal {signal} is recorded here; give the id or the receipt of the answer, the "
             "bot's own id, or: last"
         )
-    found = explain_copy(context, signal, follower)
-    if found is not None:
-        return dict(jsonable(asdict(found)))
+    explained = explain_copy(context, signal, follower)
+    if explained is not None:
+        return dict(jsonable(asdict(explained)))
     names = [each.name for each in accounts(db)]
     if follower in names:
         raise NothingThere(
             f"follower {follower} has no copy of signal {signal}: it was not subscribed when the "
-            "signal came in"
+            "signal arrived"
         )
     raise NothingThere(no_such("follower", follower, names))
 
@@ -208,9 +208,9 @@ async def _check(context: EngineContext, params: dict[str, Any]) -> dict[str, An
             "no engine runs here, and a check reads the exchange through it: start rexalgo serve "
             "first"
         )
-    found = await context.live.check(name)
-    items = [{**asdict(each), "level": each.level.value} for each in found.items]
-    return {**jsonable(asdict(found)), "level": found.level.value, "items": items}
+    preflight = await context.live.check(name)
+    items = [{**asdict(each), "level": each.level.value} for each in preflight.items]
+    return {**jsonable(asdict(preflight)), "level": preflight.level.value, "items": items}
 
 
 async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -351,9 +351,9 @@ async def _reconcile(context: EngineContext, params: dict[str, Any]) -> dict[str
         params.get("apply") is True,
         text(params, "by", "operator"),
     )
-    known = [each.name for each in accounts(context.ledger.db)]
-    if name not in known:
-        raise NothingThere(no_such("account", name, known))
+    names = [each.name for each in accounts(context.ledger.db)]
+    if name not in names:
+        raise NothingThere(no_such("account", name, names))
     task = None if context.live is None else context.live.named(name)
     if task is None:
         raise NothingThere(
@@ -361,17 +361,17 @@ async def _reconcile(context: EngineContext, params: dict[str, Any]) -> dict[str
         )
     record = await recorder(context, params)
 
-    def write_down(db: Database, found: tuple[Correction, ...]) -> None:
-        record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
+    def write_down(db: Database, plan: tuple[Correction, ...]) -> None:
+        record(db, by, "reconciled", name, {"steps": [words_of(each) for each in plan]})
 
     if apply and task.account.why_held:
         raise RexAlgoError(
-            f"{name} stands still ({task.account.why_held}): rexalgo restore confirm writes the "
+            f"{name} is frozen ({task.account.why_held}): rexalgo restore confirm writes the "
             "shown plans down"
         )
-    found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
-    note_shown(task, found)
-    return told_plan(task, found) | {"applied": apply}
+    plan = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
+    note_shown(task, plan)
+    return told_plan(task, plan) | {"applied": apply}
 
 
 # Switches
@@ -573,7 +573,7 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     db, hours = context.ledger.db, params.get("hours", 24)
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
         raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
-    found = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
+    alerts = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
     channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
     rows = [
@@ -582,7 +582,7 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
             "code": each.code.value,
             **{name: getattr(each, name) for name in words},
         }
-        for each in found
+        for each in alerts
     ]
     return {"alerts": rows, "channels": channels}
 

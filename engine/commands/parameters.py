@@ -38,13 +38,13 @@ def asked_from(params: dict[str, Any]) -> str:
     return text(params, "address", SHELL)
 
 
-def no_such(kind: str, name: str, known: list[str]) -> str:
-    """Return that nothing has this name, and which names are near."""
-    near = get_close_matches(name, known, 3)
+def no_such(kind: str, name: str, names: list[str]) -> str:
+    """Return the message that nothing has this name, with the nearest names."""
+    near = get_close_matches(name, names, 3)
     hint = (
         f"did you mean {' or '.join(near)}?"
         if near
-        else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
+        else f"{len(names)} are known" + (f", such as {names[0]}" if names else "")
     )
     return f"no {kind} {name} is known here; {hint}"
 

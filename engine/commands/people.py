@@ -39,15 +39,15 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     total = count_people(db, search)
     shown = all_people(db, search, limit if isinstance(limit, int) else -1)
     rows = []
-    for each in shown:
-        factors = factor(db, each.id)
+    for user in shown:
+        factors = factor(db, user.id)
         rows.append(
             {
-                "name": each.name,
-                "roles": sorted(role.value for role in each.roles),
+                "name": user.name,
+                "roles": sorted(role.value for role in user.roles),
                 "password": factors.password is not None,
                 "second_factor": factors.totp_sealed is not None,
-                "sessions": len(sessions_of(db, each.id, now)),
+                "sessions": len(sessions_of(db, user.id, now)),
             }
         )
     asked = [
@@ -58,12 +58,12 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 def _person(context: EngineContext, name: str) -> Person:
-    found = person_named(context.ledger.db, name)
-    if found is None:
+    person = person_named(context.ledger.db, name)
+    if person is None:
         raise NothingThere(
             no_such("person", name, [each.name for each in all_people(context.ledger.db)])
         )
-    return found
+    return person
 
 
 async def _operator_create(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -72,9 +72,9 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
     """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
     db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
-    known = person_named(db, name)
-    new = None if known is not None else new_person(await context.open_vault(), name)
-    identifier = known.id if known is not None else new.id if new is not None else None
+    existing = person_named(db, name)
+    new = None if existing is not None else new_person(await context.open_vault(), name)
+    identifier = existing.id if existing is not None else new.id if new is not None else None
     assert identifier is not None
 
     def write(writing: Database) -> None:
@@ -264,21 +264,21 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     limit, before = params.get("limit", 50), params.get("before")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
         raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
-    found = audit_rows(
+    rows = audit_rows(
         context.ledger.db,
         limit,
         before if isinstance(before, int) else None,
         text(params, "search", ""),
     )
-    return {"audit": [jsonable(asdict(each)) for each in found]}
+    return {"audit": [jsonable(asdict(each)) for each in rows]}
 
 
 async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Verify the whole chain of seals, passing through a former end if one is known."""
-    known, vault = text(params, "known", ""), await context.open_vault()
+    former_end, vault = text(params, "known", ""), await context.open_vault()
     key_of = cache(partial(audit_key_of, context.ledger.db, vault))
     return asdict(
-        verify_audit(context.ledger.db, key_of, parse_audit_end(known) if known else None)
+        verify_audit(context.ledger.db, key_of, parse_audit_end(former_end) if former_end else None)
     )
 
 

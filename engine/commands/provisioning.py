@@ -72,6 +72,7 @@ async def _provision(context: EngineContext, params: dict[str, Any]) -> dict[str
             places=exchange_setup(context.config, plugins, context.clock),
             now=context.clock.now(),
             webhook_address=context.webhook_address,
+            webhook_source=context.config.plugins.webhook_source,
             file=file,
             also=write_down,
         )
@@ -107,7 +108,7 @@ Agreed = tuple[AccountRow, StrategyRow, CopyPolicy]
 def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
     """Read the subscriptions that a file names, as they are now."""
     plans = {name: strategy_named(db, name) for _, name in made.subscriptions}
-    found = []
+    agreements = []
     for follower, name in made.subscriptions:
         account, plan = account_named(db, follower), plans[name]
         if (
@@ -115,8 +116,8 @@ def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
             and plan is not None
             and (agreed := subscription_of(db, account.id, plan.id)) is not None
         ):
-            found.append((account, plan, agreed.policy))
-    return found
+            agreements.append((account, plan, agreed.policy))
+    return agreements
 
 
 async def _compare(
@@ -143,9 +144,9 @@ async def _compare(
             [each for plan in (*plans, *(plan for _, plan, _ in agreed)) for each in plan.symbols],
         )
     reports = await _reports(context, [account for account, _, _ in agreed])
-    found = _Found()
+    warnings = _Found()
     for plan in plans:
-        found.add(
+        warnings.add(
             f"strategy {plan.name}",
             "",
             warn_of_strategy(plan.leverage, listed_now(market.feeds, plan.symbols)),
@@ -160,10 +161,10 @@ async def _compare(
             fee_bps=Ratio(TAKER_FEE_BPS),
             entry_age_s=context.config.engine.entry_age_s,
         )
-        found.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
+        warnings.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
         await trio.lowlevel.checkpoint()
     unread = sorted({account.name for account, _, _ in agreed} - set(reports))
-    return found.as_json(), unread
+    return warnings.as_json(), unread
 
 
 async def _reports(

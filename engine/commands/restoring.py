@@ -14,7 +14,7 @@ from engine.context import EngineContext
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
 from engine.domain.errors import NothingThere, RexAlgoError
 from engine.ledger import Database
-from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
+from engine.ledger.freeze import EVERYBODY, Freeze, read_freezes, unfreeze
 from engine.live import LiveAccount, LiveAccounts
 
 _LOG = logging.getLogger("rexalgo.restore")
@@ -26,10 +26,10 @@ class NotConfirmed(RexAlgoError):
     """Raised with everything that prevents a confirmation: nothing was changed."""
 
 
-def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
+def _chosen(live: LiveAccounts, freezes: Sequence[Freeze]) -> list[LiveAccount]:
     """Return the frozen accounts, by name."""
-    all_of_them = any(each.account == EVERYBODY for each in still)
-    ids = {each.account for each in still}
+    all_of_them = any(each.account == EVERYBODY for each in freezes)
+    ids = {each.account for each in freezes}
     return sorted(
         (each for each in live.tasks() if all_of_them or each.account.id in ids),
         key=lambda each: each.account.name,
@@ -42,29 +42,29 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
         raise NothingThere(
             "the exchange must be read for that, and no server runs here: rexalgo serve"
         )
-    still = read_still(context.ledger.db)
+    freezes = read_freezes(context.ledger.db)
     chosen = (
-        _chosen(context.live, still)
-        if still
+        _chosen(context.live, freezes)
+        if freezes
         else sorted(context.live.tasks(), key=lambda each: each.account.name)
     )
-    found = await context.live.plans(chosen)
-    for each, plan in found.items():
+    plans = await context.live.plans(chosen)
+    for each, plan in plans.items():
         note_shown(each, plan)
     return {
         "still": [
             {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-            for each in still
+            for each in freezes
         ],
         "accounts": [
             told_plan(each, () if isinstance(plan, str) else plan)
             | {"problem": plan if isinstance(plan, str) else ""}
-            for each, plan in found.items()
+            for each, plan in plans.items()
         ],
     }
 
 
-def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
+def told_plan(task: LiveAccount, plan: Plan) -> dict[str, Any]:
     """Return the plan of an account; ``differs``: a step of it changes what the ledger says; what
     the owner holds beside us is no such step.
     """
@@ -72,9 +72,9 @@ def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
         "account": task.account.name,
         "environment": task.account.environment,
         "still": task.account.why_held,
-        "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
+        "differs": any(not isinstance(each, OwnPosition | Told) for each in plan),
         "not_compared": sorted(task.account.not_compared()),
-        "steps": [words_of(each) for each in found],
+        "steps": [words_of(each) for each in plan],
     }
 
 
@@ -92,16 +92,16 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     frozen.
     """
     by, at = text(params, "by", "operator"), context.clock.now()
-    still = read_still(context.ledger.db)
-    if not still:
-        raise NothingThere("nothing stands still here: there is nothing to confirm")
+    freezes = read_freezes(context.ledger.db)
+    if not freezes:
+        raise NothingThere("nothing is frozen here: there is nothing to confirm")
     if context.live is None:
         raise NothingThere(
             "each account must be read for that, and no server runs here: rexalgo serve, then "
             "rexalgo reconcile --plan"
         )
-    found = await context.live.plans(_chosen(context.live, still))
-    problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
+    plans = await context.live.plans(_chosen(context.live, freezes))
+    problems = [why for each, plan in plans.items() if (why := _why_not(each, plan))]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise NotConfirmed(
@@ -110,23 +110,23 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             + more
         )
     unread = [
-        Still(each.account.id, each.account.name, f"it could not be read: {plan}", at)
-        for each, plan in found.items()
+        Freeze(each.account.id, each.account.name, f"it could not be read: {plan}", at)
+        for each, plan in plans.items()
         if isinstance(plan, str)
     ]
     record = await recorder(context, params)
 
     def write(db: Database) -> int:
-        for task, plan in found.items():
+        for task, plan in plans.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
-        ended = end_stillness(db, was=still, keep=unread, by=by, at=at)
+        ended = unfreeze(db, was=freezes, keep=unread, by=by, at=at)
         record(
             db,
             by,
             "restore_confirmed",
             "this place",
-            {"accounts": len(found), "still": [each.name for each in unread]},
+            {"accounts": len(plans), "still": [each.name for each in unread]},
         )
         return ended
 
@@ -137,11 +137,11 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it"
         ) from None
     _note_end(context)
-    for each in found:
+    for each in plans:
         each.go_on()
     await context.changed()
     return {
-        "confirmed": len(found) - len(unread),
+        "confirmed": len(plans) - len(unread),
         "still": {each.name: each.cause for each in unread},
         "entries_ended": ended,
     }
@@ -161,7 +161,7 @@ def _note_end(context: EngineContext) -> None:
     try:
         context.mark.confirm(context.clock.now())
     except OSError as error:  # the next start freezes everything once more, which does no harm
-        _LOG.error("where the confirmed ledger ends could not be noted beside it: %s", error)
+        _LOG.error("the mark beside the confirmed ledger could not be written: %s", error)
 
 
 RESTORING: Final[Mapping[str, Run]] = {"reconcile_all": _reconcile_all, "restore_confirm": _confirm}

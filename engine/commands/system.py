@@ -72,24 +72,24 @@ def _feeds(context: EngineContext) -> dict[str, Any]:
     (seconds; None: not known).
     """
     assert context.live is not None
-    told: dict[str, Any] = {}
+    feeds: dict[str, Any] = {}
     for exchange in {each.exchange for each in context.live.accounts}:
         mine = [each for each in context.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
-        told[exchange] = {
+        feeds[exchange] = {
             "accounts": len(mine),
             "read": len(read),
             "problem": context.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None,
             "clock_ahead_s": _ahead_s(mine),
         }
-    return told
+    return feeds
 
 
 def _ahead_s(mine: list[KnownAccount]) -> float | None:
     offsets = [each.clock_offset_s for each in mine]
-    known = [each for each in offsets if each is not None]
-    return round(median(known), 1) if known else None
+    measured = [each for each in offsets if each is not None]
+    return round(median(measured), 1) if measured else None
 
 
 async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -98,22 +98,25 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     """
     config, loaded = context.config, {each.name: each for each in context.plugins().loaded}
     rows = []
-    for each in list_installed():
-        record, here = read_record(config.data_dir, each.name), loaded.get(each.name)
+    for installed in list_installed():
+        record, here = read_record(config.data_dir, installed.name), loaded.get(installed.name)
         rows.append(
             {
-                "name": each.name,
-                "version": each.version,
-                "distribution": each.distribution,
+                "name": installed.name,
+                "version": installed.version,
+                "distribution": installed.distribution,
                 "enabled": here is not None,
                 "provides": [] if here is None else list(here.provides),
                 "kit": None if record is None else jsonable(asdict(record)),
                 "proven": is_proven(
-                    config.data_dir, each.name, each.version, None if here is None else here.code
+                    config.data_dir,
+                    installed.name,
+                    installed.version,
+                    None if here is None else here.code,
                 ),
                 "settings": {
                     name: str(value)
-                    for name, value in config.plugin_settings.get(each.name, {}).items()
+                    for name, value in config.plugin_settings.get(installed.name, {}).items()
                 },
             }
         )

@@ -62,8 +62,8 @@ class StateTold:
 
 def account_state(facts: AccountFacts) -> StateTold:
     """Return the state of an account, with what is late about it."""
-    told = _state(facts)
-    return replace(told, why=f"{told.why} {facts.waiting}.") if facts.waiting else told
+    state = _state(facts)
+    return replace(state, why=f"{state.why} {facts.waiting}.") if facts.waiting else state
 
 
 def _state(facts: AccountFacts) -> StateTold:

@@ -81,7 +81,7 @@ def check_scope(
     """Raise InvalidValue if the signal may not be sent here as it is."""
     if scope.expires_at is not None and now >= scope.expires_at:
         raise InvalidValue(
-            "address", "an address that has not run out; the master makes another in the studio"
+            "address", "an address that has not expired; the master creates another in the studio"
         )
     if scope.only and draft.symbol not in scope.only:
         raise InvalidValue(

@@ -111,29 +111,29 @@ class TradeCheck:
 def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
     """Compare books, shares and the exchange's positions; return what differs."""
     problems = []
-    for each in rows:
-        about = f"{each.side} {each.symbol} of {each.strategy or 'the owner'}"
-        if each.books != each.share:
+    for row in rows:
+        about = f"{row.side} {row.symbol} of {row.strategy or 'the owner'}"
+        if row.books != row.share:
             do = "this is a fault of the engine: keep the ledger, and tell the developers"
             problems.append(
                 Problem(
                     what=f"quantity of {about}",
-                    expected=f"{plain(each.share)} (the share)",
-                    found=f"{plain(each.books)} in the books",
+                    expected=f"{plain(row.share)} (the share)",
+                    found=f"{plain(row.books)} in the books",
                     do=do,
                 )
             )
-        if each.exchange is not None and each.exchange != EXACT.add(each.share, each.owner):
+        if row.exchange is not None and row.exchange != EXACT.add(row.share, row.owner):
             expected = (
-                f"{plain(EXACT.add(each.share, each.owner))} (share {plain(each.share)}, owner "
-                f"{plain(each.owner)})"
+                f"{plain(EXACT.add(row.share, row.owner))} (share {plain(row.share)}, owner "
+                f"{plain(row.owner)})"
             )
             do = "wait for the next reading, then ask again; rexalgo reconcile NAME shows the step"
             problems.append(
                 Problem(
                     what=f"position {about}",
                     expected=expected,
-                    found=f"{plain(each.exchange)} at the exchange",
+                    found=f"{plain(row.exchange)} at the exchange",
                     do=do,
                 )
             )
@@ -194,19 +194,19 @@ def _check(ours: ClosedParts, row: ClosedPosition) -> TradeCheck:
 def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
     """Return a problem for each position whose trades the exchange records differently."""
     problems = []
-    for each in checks:
-        if each.agrees is False:
-            named = ", ".join(map(str, each.trades))
+    for check in checks:
+        if check.agrees is False:
+            named = ", ".join(map(str, check.trades))
             theirs = (
-                f"exit {_or_not(each.exit_price_there)}, result {_or_not(each.result_there)} "
-                f"before fees, position {each.position_id}"
+                f"exit {_or_not(check.exit_price_there)}, result {_or_not(check.result_there)} "
+                f"before fees, position {check.position_id}"
             )
             ours = (
-                f"exit {_or_not(each.exit_price)}, result {_or_not(each.result)} in trade {named}"
+                f"exit {_or_not(check.exit_price)}, result {_or_not(check.result)} in trade {named}"
             )
             problems.append(
                 Problem(
-                    what=f"trade {named} ({each.symbol})",
+                    what=f"trade {named} ({check.symbol})",
                     expected=theirs,
                     found=ours,
                     do="compare the trade with the exchange's own page",

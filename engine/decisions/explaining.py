@@ -120,7 +120,7 @@ def explain(outcome: Outcome | None, copy: CopyNow) -> Explained:
         return Explained(outcome.sentence, *_stands(copy, outcome))
     if copy.share > 0 and _is_refused(copy):
         return Explained(
-            outcome.sentence, f"{_what(copy)} of this strategy stands, and {_refused(copy)}", _Y
+            outcome.sentence, f"{_what(copy)} of this strategy is open, and {_refused(copy)}", _Y
         )
     return Explained(outcome.sentence, _beside(outcome, copy), _mover(outcome, copy))
 
@@ -149,8 +149,7 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
     if tries is not None and tries.failed >= EXIT_TRIES_TOLD:
         return (
             f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a "
-            "minute;"
-            " where it cannot wait, close the position at the exchange.",
+            "minute; if it cannot wait, close the position at the exchange.",
             _Y if tries.is_refused else _O,
         )
     if copy.is_sending:
@@ -202,7 +201,7 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
 
 def _stands(copy: CopyNow, outcome: Outcome) -> tuple[str, WhoseMove]:
     """Describe what is still open though the master has left, or while it is being closed."""
-    what = f"{_what(copy)} of this strategy still stands"
+    what = f"{_what(copy)} of this strategy is still open"
     if copy.exit is not None:
         how, move = _exit_waits(copy)
         base = _mover(outcome, copy)
@@ -243,16 +242,16 @@ def _beside(outcome: Outcome, copy: CopyNow) -> str:
     if outcome.code in _UNDER_WAY and _is_refused(copy):
         return _refused(copy)
     if copy.kind == "exit" and copy.share > 0 and copy.is_part:
-        return f"{_what(copy)} of this strategy stands: a reduce closes a part only."
+        return f"{_what(copy)} of this strategy is still open: a reduce closes a part only."
     if copy.kind == "exit" and copy.share > 0:
         return (
-            f"{_what(copy)} of this strategy stands, from an entry that counts as later or is of "
+            f"{_what(copy)} of this strategy is open, from an entry that counts as later or is of "
             "the other side."
         )
     if copy.live is not None and copy.live.unreadable:
         return (
             f"The exchange's row of {copy.symbol} cannot be read ({copy.live.unreadable}), so "
-            "what stands there is not known: look there."
+            "what is open there is not known: look there."
         )
     if (
         outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE

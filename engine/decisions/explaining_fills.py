@@ -89,19 +89,19 @@ def explain_by_orders(
     ``waits_for_position``: only the exchange's record of closed positions says for certain what
     closed a whole position.
     """
-    told = []
+    explained = []
     for group in _groups(each for each in fills if each.price is None and each.order_id is None):
         rows = [
             each for each in orders if each.exchange_order_id not in taken and _may_be(each, group)
         ]
         chosen = _adding_up(rows, sum((each.quantity for each in group), ZERO))
         if chosen:
-            told += [_told_by(each, chosen, waits_for_position) for each in group]
+            explained += [_told_by(each, chosen, waits_for_position) for each in group]
             continue
         for each in group if len(group) > 1 else ():
             chosen = _adding_up([row for row in rows if _may_be(row, [each])], each.quantity)
-            told += [_told_by(each, chosen, waits_for_position)] if chosen else []
-    return told
+            explained += [_told_by(each, chosen, waits_for_position)] if chosen else []
+    return explained
 
 
 def _groups(fills: Iterable[UnsettledFill]) -> list[list[UnsettledFill]]:
@@ -157,15 +157,15 @@ def _adding_up(rows: Sequence[OrderReport], quantity: Decimal) -> Sequence[Order
     """
     if not rows or len(rows) > ROWS_TRIED:
         return rows if _sum(rows) == quantity else ()
-    found = [
+    choices = [
         some
         for count in range(1, len(rows) + 1)
         for some in combinations(rows, count)
         if _sum(some) == quantity
     ]
-    if not found:  # a single larger one: its owner closed, and opened again before anybody looked
+    if not choices:  # a single larger one: its owner closed, and opened again before anybody looked
         return rows if len(rows) == 1 and _sum(rows) > quantity else ()
-    return found[0] if len({(_average(some), some[0].closed_by) for some in found}) == 1 else ()
+    return choices[0] if len({(_average(some), some[0].closed_by) for some in choices}) == 1 else ()
 
 
 def _sum(rows: Iterable[OrderReport]) -> Decimal:
@@ -217,10 +217,10 @@ def explain_by_positions(
     Its exit price may be the average of everything that left, so it is a fill's own price only if
     the position was closed as a whole.
     """
-    told = []
+    explained = []
     exits = [each for each in fills if not each.is_entry]
-    for each in exits:
-        rows = [row for row in closed if _closed(each, row, taken)]
+    for fill in exits:
+        rows = [row for row in closed if _closed(fill, row, taken)]
         if len(rows) != 1:
             continue
         row = rows[0]
@@ -228,38 +228,38 @@ def explain_by_positions(
             (
                 other.quantity
                 for other in exits
-                if other.since == each.since and _closed(other, row, taken)
+                if other.since == fill.since and _closed(other, row, taken)
             ),
             ZERO,
         )
         price = (
             row.exit_price
-            if each.price is None and row.quantity in (each.quantity, at_once)
+            if fill.price is None and row.quantity in (fill.quantity, at_once)
             else None
         )
         cause = (
-            None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+            None if row.closed_by is None or fill.attempt is not None else CAUSE_OF[row.closed_by]
         )
-        if each.cause is None and cause is None and each.fee is not None:
+        if fill.cause is None and cause is None and fill.fee is not None:
             cause = (
                 Cause.OWNER
             )  # neither its order, nor its fee row, nor its position names another cause
         order = (
-            each.order_id
-            or (row.order_id if each.price is None and price is not None else None)
+            fill.order_id
+            or (row.order_id if fill.price is None and price is not None else None)
             or None
         )
-        told.append(
+        explained.append(
             Told(
-                fill=each.id,
+                fill=fill.id,
                 price=price,
                 fee=None,
                 cause=cause,
                 order_id=order,
-                at=_within(each, row.closed_at),
+                at=_within(fill, row.closed_at),
             )
         )
-    return told
+    return explained
 
 
 def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) -> bool:
@@ -281,25 +281,25 @@ def explain_by_entry(
     """Use the average entry price of an open position for an entry that is all of it, if nothing
     else gives its price.
     """
-    told = []
-    for each in fills:
+    explained = []
+    for fill in fills:
         position = next(
             (
-                found
-                for found in report.positions
-                if found.symbol == each.symbol and found.side is each.side
+                open_position
+                for open_position in report.positions
+                if open_position.symbol == fill.symbol and open_position.side is fill.side
             ),
             None,
         )
-        booked = [book for book in books if book.symbol == each.symbol]
+        booked = [book for book in books if book.symbol == fill.symbol]
         whole = (
             position is not None
             and len(booked) == 1
-            and position.quantity == booked[0].quantity == each.quantity
+            and position.quantity == booked[0].quantity == fill.quantity
         )
-        if each.is_entry and each.price is None and whole and position is not None:
-            told.append(Told(fill=each.id, price=position.entry_price))
-    return told
+        if fill.is_entry and fill.price is None and whole and position is not None:
+            explained.append(Told(fill=fill.id, price=position.entry_price))
+    return explained
 
 
 def _within(fill: UnsettledFill, at: datetime) -> datetime:
@@ -344,18 +344,18 @@ def own_changes(
     """
     ours = {each.symbol: each for each in holdings}
     there = {each.symbol: each for each in report.positions if each.quantity > 0}
-    known = {each.symbol: each for each in books}
+    booked = {each.symbol: each for each in books}
     unread = {each.symbol for each in report.unreadable if each.what == "position"}
     if None in unread:
         return []
     changes: list[OwnChange] = []
-    for symbol in sorted({*there, *known} - set(undecided) - unread):
-        held, position, before = ours.get(symbol), there.get(symbol), known.get(symbol)
-        if held is not None and held.entries_open:
+    for symbol in sorted({*there, *booked} - set(undecided) - unread):
+        holding, position, before = ours.get(symbol), there.get(symbol), booked.get(symbol)
+        if holding is not None and holding.entries_open:
             continue
         share = (
-            held.share
-            if held is not None and position is not None and held.side is position.side
+            holding.share
+            if holding is not None and position is not None and holding.side is position.side
             else ZERO
         )
         now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))

@@ -134,17 +134,17 @@ def _alone(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Mat
             if _fits(fill, row) and not any(_fits(each, row) for each in fills if each is not fill)
         ]
         if len(theirs) > ROWS_TRIED:
-            found = [tuple(theirs)] if _is_worth(theirs, fill.value) else []
+            choices = [tuple(theirs)] if _is_worth(theirs, fill.value) else []
         else:
-            found = [
+            choices = [
                 some
                 for count in range(2, len(theirs) + 1)
                 for some in combinations(theirs, count)
                 if _is_worth(some, fill.value)
             ]
-        if len(found) == 1:
-            open_rows = [each for each in open_rows if each not in found[0]]
-            yield [fill], found[0]
+        if len(choices) == 1:
+            open_rows = [each for each in open_rows if each not in choices[0]]
+            yield [fill], choices[0]
 
 
 def _together(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:

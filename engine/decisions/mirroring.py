@@ -53,7 +53,7 @@ def why_not_mirrored(
 ) -> str | None:
     """Return why no exchange will see an order of this signal; None if one may."""
     if draft.is_test:
-        return "it is a test: it is planned and told, and never sent"
+        return "it is a test: it is planned and reported, and never sent"
     if draft.action.is_only_entry:
         return _entry(draft, age_s, now, reach)
     leaves = _exit(draft, reach)
@@ -78,7 +78,7 @@ def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -
     if now.held:
         return (
             "nothing is sent until the operator has confirmed a restored ledger, and entries that "
-            "come meanwhile never are"
+            "arrive meanwhile are never sent"
         )
     if now.entries_off:
         return "new entries are switched off"

@@ -88,10 +88,10 @@ class Placed:
 
 
 def numbered(
-    seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, known: Numbering | None
+    seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, newest: Numbering | None
 ) -> Placed:
-    """Decide which numbering of its sender a seq belongs to. ``is_used``: another signal of the known
-    numbering has the same seq.
+    """Decide which numbering of its sender a seq belongs to. ``is_used``: another signal of the
+    ``newest`` numbering has the same seq.
 
     | the seq is                 | its time                          | then                                        |
     |----------------------------|-----------------------------------|---------------------------------------------|
@@ -107,25 +107,25 @@ def numbered(
 
     In doubt an exit begins a new numbering, and an entry belongs to none.
     """
-    if known is None:
+    if newest is None:
         return Placed(0, began=True)
-    if is_sent and known.is_sent and known.number > 0 and compare_times(at, known.began_at) < 0:
-        return Placed(known.number - 1)
-    if seq >= known.greatest:
-        return Placed(known.number)
-    order = compare_times(at, known.at)
+    if is_sent and newest.is_sent and newest.number > 0 and compare_times(at, newest.began_at) < 0:
+        return Placed(newest.number - 1)
+    if seq >= newest.greatest:
+        return Placed(newest.number)
+    order = compare_times(at, newest.at)
     if order < 0:
-        return Placed(known.number)
-    if is_used or (order > 0 and is_sent and known.is_sent):
-        return Placed(known.number + 1, began=True)
+        return Placed(newest.number)
+    if is_used or (order > 0 and is_sent and newest.is_sent):
+        return Placed(newest.number + 1, began=True)
     fills_gap, is_soon = (
-        seq > known.least or known.greatest - seq == 1,
-        at - known.at <= RESENT_WITHIN,
+        seq > newest.least or newest.greatest - seq == 1,
+        at - newest.at <= RESENT_WITHIN,
     )
     if fills_gap and is_soon:
-        return Placed(known.number)
+        return Placed(newest.number)
     if is_exit or (not fills_gap and not is_soon):
-        return Placed(known.number + 1, began=True)
+        return Placed(newest.number + 1, began=True)
     return Placed(None)
 
 

@@ -121,8 +121,8 @@ def _is_of_one_moment(new: Came, recorded: Came) -> bool:
     """Return whether two alerts may have been sent at once: they arrived within seconds, and the
     second does not state a later time.
     """
-    told, other = new.draft.sent_at, recorded.draft.sent_at
-    is_later = told is not None and other is not None and compare_times(told, other) > 0
+    sent_at, other = new.draft.sent_at, recorded.draft.sent_at
+    is_later = sent_at is not None and other is not None and compare_times(sent_at, other) > 0
     return new.at - recorded.at <= SIDE_BY_SIDE and not is_later
 
 
@@ -147,14 +147,14 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
     again.
     """
     close, *older = before
-    for each in older:
-        counts = not each.is_late or (_is_bare(close.draft) and _is_bare(each.draft))
-        if not counts and each.draft.action is Action.REVERSE:
+    for alert in older:
+        counts = not alert.is_late or (_is_bare(close.draft) and _is_bare(alert.draft))
+        if not counts and alert.draft.action is Action.REVERSE:
             return True
-        if counts and each.draft.action.is_entry:
-            return _seems_from(close.draft) not in (None, each.draft.side)
-        if each.draft.action is Action.CLOSE and (
-            _is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT
+        if counts and alert.draft.action.is_entry:
+            return _seems_from(close.draft) not in (None, alert.draft.side)
+        if alert.draft.action is Action.CLOSE and (
+            _is_bare(close.draft) or close.at - alert.at > _OF_ONE_EXIT
         ):
             return True
     return True
@@ -172,11 +172,11 @@ def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDra
 def held(before: Iterable[SignalDraft]) -> PositionSide | None:
     """Return the side that was entered last and not closed since; None if there is none."""
     closed: set[PositionSide | None] = set()
-    for each in before:
-        if each.action.is_entry:
-            return None if closed & {None, each.side} else each.side
-        if each.action is Action.CLOSE:
-            closed.add(each.side)
+    for draft in before:
+        if draft.action.is_entry:
+            return None if closed & {None, draft.side} else draft.side
+        if draft.action is Action.CLOSE:
+            closed.add(draft.side)
     return None
 
 

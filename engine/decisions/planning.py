@@ -257,12 +257,12 @@ def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
             OutcomeCode.DENIED_ACCOUNT_NOT_READY,
             {"why": context.account_problem or "it has not been read since the start"},
         )
-    held = next(
+    waiting = next(
         (answer for find in _WHO_HOLDS if (answer := find(context, context.account)) is not None),
         None,
     )
-    if held is not None:
-        return held
+    if waiting is not None:
+        return waiting
     order = _sized(context, context.account)
     if isinstance(order, Outcome):
         return order
@@ -390,11 +390,11 @@ def _detached(context: EntryContext, account: AccountView) -> Outcome | None:
 
 
 def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
-    held = _held_by(context.subscription.strategy, context, account)
+    holding = _held_by(context.subscription.strategy, context, account)
     symbol = context.signal.draft.symbol
-    if held is None:
+    if holding is None:
         return Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol}) if context.adds else None
-    side, quantity = held
+    side, quantity = holding
     if side is not context.side:
         if context.signal.draft.action is Action.REVERSE:
             # A test closes nothing, and it reports what would have been entered.

@@ -91,7 +91,7 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
             *(_position(each, facts) for each in facts.report.positions),
         ]
     if facts.foreign:
-        told = (
+        sentence = (
             f"{facts.foreign} orders carry our mark and are not in this ledger: it may be an old "
             "one"
         )
@@ -99,7 +99,7 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
             CheckItem(
                 _STOPS,
                 "orders",
-                told,
+                sentence,
                 "rexalgo reconcile NAME shows them, and with --apply takes them as the owner's",
             )
         )
@@ -112,10 +112,13 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
         texts = "; ".join(
             f"{text} ({count} times)" for text, count in sorted(facts.unmapped.items())
         )
-        told = f"the exchange sent texts that are not known here: {texts}"
+        sentence = f"the exchange sent texts that are not known here: {texts}"
         items.append(
             CheckItem(
-                _WARNING, "texts", told, "tell the plugin's authors; each was taken for a refusal"
+                _WARNING,
+                "texts",
+                sentence,
+                "tell the plugin's authors; each was taken for a refusal",
             )
         )
     return tuple(items)
@@ -178,12 +181,12 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
         return [CheckItem(_OK, "key", accepted)]
     left = key_days_left(facts.key_since, facts.key_lasts_days, now)
     age = (now - facts.key_since) // timedelta(days=1)
-    told = (
+    sentence = (
         f"{accepted}; it was given here {_days_ago(age)} and lasts {facts.key_lasts_days}, so at "
         f"most {max(left, 0)} days are left"
     )
     if left > max(KEY_WARNINGS_DAYS):
-        return [CheckItem(_OK, "key", told)]
+        return [CheckItem(_OK, "key", sentence)]
     when = (
         "today"
         if left <= min(KEY_WARNINGS_DAYS)
@@ -192,7 +195,9 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
         else "soon"
     )
     return [
-        CheckItem(_WARNING, "key", told, f"make a new key at the exchange and provision it {when}")
+        CheckItem(
+            _WARNING, "key", sentence, f"make a new key at the exchange and provision it {when}"
+        )
     ]
 
 
@@ -201,21 +206,21 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
 
 def _funds(facts: Facts, report: AccountReport) -> CheckItem:
     balance = report.balance
-    told = (
+    sentence = (
         f"{_free(balance.available)} {balance.currency} are free of {_free(balance.total)} in the "
         "futures wallet"
     )
     beside = " and ".join(
         f"{plain(each.amount)} {each.currency} in {each.where}" for each in facts.elsewhere
     )
-    told += f"; besides, {beside}, which cannot be traded with here" if beside else ""
+    sentence += f"; besides, {beside}, which cannot be traded with here" if beside else ""
     smallest = [
         margin
         for each in facts.needs
         if (margin := _smallest_margin(each, facts.fee_bps)) is not None
     ]
     if balance.available > 0 and (not smallest or balance.available >= min(smallest)):
-        return CheckItem(_OK, "funds", told)
+        return CheckItem(_OK, "funds", sentence)
     least = (
         f"; the smallest entry needs {_cents(min(smallest))} {balance.currency}" if smallest else ""
     )
@@ -224,7 +229,7 @@ def _funds(facts: Facts, report: AccountReport) -> CheckItem:
         if beside
         else "pay money into the futures wallet"
     )
-    return CheckItem(_STOPS, "funds", told + least, way)
+    return CheckItem(_STOPS, "funds", sentence + least, way)
 
 
 def _position(position: Position, facts: Facts) -> CheckItem:
@@ -240,7 +245,7 @@ def _position(position: Position, facts: Facts) -> CheckItem:
             return CheckItem(
                 _WARNING,
                 position.symbol,
-                f"{what} stands above the agreed leverage of {ceiling}",
+                f"{what} is above the agreed leverage of {ceiling}",
                 "look at it at the exchange",
             )
         return CheckItem(_OK, position.symbol, f"{what} is held by a strategy")
@@ -262,9 +267,11 @@ def _unreadable(facts: Facts) -> list[CheckItem]:
     rows = facts.unreadable
     if not rows:
         return []
-    told = f"{len(rows)} rows of the exchange cannot be read; closing orders are sent all the same"
+    sentence = (
+        f"{len(rows)} rows of the exchange cannot be read; closing orders are sent all the same"
+    )
     head = CheckItem(
-        _WARNING, "unreadable", told, "compare with the exchange, and tell the plugin's authors"
+        _WARNING, "unreadable", sentence, "compare with the exchange, and tell the plugin's authors"
     )
     return [head, *(_unread(each) for each in rows)]
 
@@ -323,17 +330,19 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
             "agree to less",
         )
     if need.quote is None:
-        return CheckItem(_WARNING, about, "no price can be had now; entries wait for one")
+        return CheckItem(_WARNING, about, "no price is available now; entries wait for one")
     smallest = smallest_quantity(contract, need.quote.last)
     least = _cost(need, smallest, facts.fee_bps)
     needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
-    told = (
+    sentence = (
         f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     )
-    return _sized(need, about=about, told=told, smallest=smallest, facts=facts)
+    return _sized(need, about=about, sentence=sentence, smallest=smallest, facts=facts)
 
 
-def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: Facts) -> CheckItem:
+def _sized(
+    need: SymbolNeed, about: str, sentence: str, smallest: Quantity, facts: Facts
+) -> CheckItem:
     assert need.instrument is not None and need.quote is not None, "checked by the caller"  # noqa: PT018 - one condition for the reader
     worth = Money(ZERO) if facts.report is None else equity(facts.report)
     basis = SizingBasis(
@@ -343,39 +352,39 @@ def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: F
         equity=worth,
         stop=None,
     )
-    found = raw_quantity(need.policy.sizing, basis)
+    computed = raw_quantity(need.policy.sizing, basis)
     raw = (
-        None if isinstance(found, Missing) else found
+        None if isinstance(computed, Missing) else computed
     )  # known only once a signal names its quantity, or its stop
     quantity = smallest if raw is None else floored(raw, need.instrument)
     level = _OK if need.policy.mode is Mode.LIVE else _WARNING
     if need.policy.mode is Mode.WATCH:
-        told += "; this agreement only watches"
+        sentence += "; this agreement only watches"
     if quantity < smallest:
         if need.policy.below_minimum is BelowMinimum.SKIP:
             return CheckItem(
                 _STOPS,
                 about,
-                f"{told}; the agreed size gives {plain(quantity)}, so copies are skipped",
+                f"{sentence}; the agreed size gives {plain(quantity)}, so copies are skipped",
                 "agree to more",
             )
-        told, quantity, level = (
-            f"{told}; the agreed size gives {plain(quantity)} and is lifted to it",
+        sentence, quantity, level = (
+            f"{sentence}; the agreed size gives {plain(quantity)} and is lifted to it",
             smallest,
             _WARNING,
         )
     elif raw is not None:
         needs = f"{_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
-        told += f"; the agreed size is {plain(quantity)} and needs {needs}"
+        sentence += f"; the agreed size is {plain(quantity)} and needs {needs}"
     available = None if facts.report is None else facts.report.balance.available
     if available is not None and _cost(need, quantity, facts.fee_bps) > available:
         return CheckItem(
             _STOPS,
             about,
-            f"{told}, and {_free(available)} {need.instrument.settle_currency} are free",
+            f"{sentence}, and {_free(available)} {need.instrument.settle_currency} are free",
             "pay in, or agree to less",
         )
-    return CheckItem(level, about, told)
+    return CheckItem(level, about, sentence)
 
 
 def _cents(amount: Money) -> str:

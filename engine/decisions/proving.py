@@ -171,13 +171,13 @@ def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
     says what it did, else by the oldest one.
     """
     same = [each for each in rows if row.position_id and each.position_id == row.position_id]
-    told = [
+    opened = [
         (each.side, each.closed_by is not None or each.reduce_only is True)
         for each in same
         if _says_what_it_did(each)
     ]
-    if told:
-        side, closes = told[0]
+    if opened:
+        side, closes = opened[0]
         return (row.side is side) is closes
     return bool(same) and min(same, key=lambda each: each.created_at).side is not row.side
 

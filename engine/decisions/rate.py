@@ -149,9 +149,7 @@ class RatePools:
     def reserve(
         self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
     ) -> Granted | Refused:
-        """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and
-        errors.
-        """
+        """Count ``cost`` units of ``pool``; see this module's ``reserve`` for rules and errors."""
         answer = reserve(
             self._pools.get(pool),
             limit=limit,

@@ -29,7 +29,7 @@ _LESS: Final = (
     "a part"
 )
 _REPLACED: Final = (
-    "the position was closed outside the engine, and the one that stands there now was opened by "
+    "the position was closed outside the engine, and the one that is open there now was opened by "
     "the owner"
 )
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
@@ -136,10 +136,10 @@ def reconcile(
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
     shrunk = [
-        found
+        correction
         for each, exits in settled_now
         if (
-            found := _shrunk(
+            correction := _shrunk(
                 each,
                 report=report,
                 is_exiting=exits,
@@ -205,7 +205,7 @@ def _shrunk(
         cause += (
             ""
             if position is None or there > 0
-            else "; the one that stands there now is another one"
+            else "; the one that is open there now is another one"
         )
     else:
         cause = (
@@ -247,7 +247,7 @@ def _through(
 
 
 def is_lacking(
-    order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]
+    order: OrderReport, bound_ids: Collection[str], is_known: Callable[[ClientOrderId], bool]
 ) -> bool:
     """Return whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
@@ -255,7 +255,7 @@ def is_lacking(
         own is not None
         and order.has_our_mark
         and order.exchange_order_id not in bound_ids
-        and not known(own)
+        and not is_known(own)
     )
 
 
@@ -320,7 +320,7 @@ def words_of(correction: Correction) -> dict[str, str]:
             return {
                 "kind": "foreign",
                 "differs": differs,
-                "step": "they are taken as the owner's; entries of the account are let in again",
+                "step": "they are taken as the owner's; entries of the account are allowed again",
             }
         case LostOrders():
             differs = (
@@ -370,13 +370,13 @@ class Changed(Exception):
     """Raised when an account is no longer as its plan was shown."""
 
 
-def digest(found: tuple[Correction, ...]) -> str:
+def digest(plan: tuple[Correction, ...]) -> str:
     """Return a short digest of what a plan decides; what is only reported (the owner's positions,
     what waits) is left out.
     """
     lines = [
         f"{words}"
-        for each in found
+        for each in plan
         if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"
     ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

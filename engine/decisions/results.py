@@ -69,22 +69,22 @@ class Trade:
         return _less(self.gross, self.fees)
 
 
-def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
+def fold(position: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
     """Fold a fill into the open position; return the open position afterwards, and the trade if
     something was closed.
 
     A close beyond what is open is not ours and makes no trade; the ledger never writes such a fill.
     """
     if fill.is_entry:
-        return _grown(held, fill), None
-    if held is None or fill.quantity <= ZERO:
-        return held, None
-    return _closed(held, fill)
+        return _grown(position, fill), None
+    if position is None or fill.quantity <= ZERO:
+        return position, None
+    return _closed(position, fill)
 
 
-def _grown(held: Open | None, fill: Fill) -> Open:
+def _grown(position: Open | None, fill: Fill) -> Open:
     cost = _times(fill.quantity, fill.price)
-    if held is None or held.side is not fill.side:
+    if position is None or position.side is not fill.side:
         return Open(
             side=fill.side,
             quantity=fill.quantity,
@@ -94,55 +94,55 @@ def _grown(held: Open | None, fill: Fill) -> Open:
             state=fill.state,
         )
     return replace(
-        held,
-        quantity=EXACT.add(held.quantity, fill.quantity),
-        cost=_plus(held.cost, cost),
-        fees=_plus(held.fees, fill.fee),
-        state=worst(held.state, fill.state),
+        position,
+        quantity=EXACT.add(position.quantity, fill.quantity),
+        cost=_plus(position.cost, cost),
+        fees=_plus(position.fees, fill.fee),
+        state=worst(position.state, fill.state),
     )
 
 
-def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
-    quantity = min(held.quantity, fill.quantity)
-    whole = quantity == held.quantity
-    cost = held.cost if whole else part(held.cost, quantity, held.quantity)
-    entry_fee = held.fees if whole else part(held.fees, quantity, held.quantity)
+def _closed(position: Open, fill: Fill) -> tuple[Open | None, Trade]:
+    quantity = min(position.quantity, fill.quantity)
+    whole = quantity == position.quantity
+    cost = position.cost if whole else part(position.cost, quantity, position.quantity)
+    entry_fee = position.fees if whole else part(position.fees, quantity, position.quantity)
     exit_fee = fill.fee if quantity == fill.quantity else part(fill.fee, quantity, fill.quantity)
     brought = _times(quantity, fill.price)
-    gross = _less(brought, cost) if held.side is PositionSide.LONG else _less(cost, brought)
+    gross = _less(brought, cost) if position.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        side=held.side,
+        side=position.side,
         quantity=quantity,
         entry_price=part(cost, Decimal(1), quantity),
         exit_price=fill.price,
         fees=_plus(entry_fee, exit_fee),
         gross=gross,
-        opened_at=held.opened_at,
+        opened_at=position.opened_at,
         closed_at=fill.at,
         fill=fill.id,
         cause=fill.cause,
-        state=worst(held.state, fill.state),
+        state=worst(position.state, fill.state),
     )
     if whole:
         return None, trade
     left = replace(
-        held,
-        quantity=EXACT.subtract(held.quantity, quantity),
-        cost=_less(held.cost, cost),
-        fees=_less(held.fees, entry_fee),
+        position,
+        quantity=EXACT.subtract(position.quantity, quantity),
+        cost=_less(position.cost, cost),
+        fees=_less(position.fees, entry_fee),
     )
     return left, trade
 
 
 def fold_all(fills: Iterable[Fill]) -> tuple[Open | None, list[Trade]]:
     """Fold fills in their order."""
-    held: Open | None = None
+    position: Open | None = None
     trades = []
     for fill in fills:
-        held, trade = fold(held, fill)
+        position, trade = fold(position, fill)
         if trade is not None:
             trades.append(trade)
-    return held, trades
+    return position, trades
 
 
 def worst(one: BookState, other: BookState) -> BookState:

@@ -125,21 +125,21 @@ def carried_in(
     the missing part is what the pending entries brought, and it is counted once: through them. The
     margin of a share is at its entry price.
     """
-    held = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
+    holding = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
     flying = [each for each in pending if each.symbol == symbol]
     on_their_way = Carried(
         total(*(each.notional for each in flying)), total(*(each.margin for each in flying))
     )
-    if held is None:
+    if holding is None:
         return on_their_way
     position = position_of(report, symbol)
     shown = (
-        min(held.share, position.quantity)
-        if position is not None and position.side is held.side
+        min(holding.share, position.quantity)
+        if position is not None and position.side is holding.side
         else ZERO
     )
     unseen = EXACT.subtract(
-        held.share, EXACT.add(shown, total(*(each.quantity for each in flying)))
+        holding.share, EXACT.add(shown, total(*(each.quantity for each in flying)))
     )
     if position is None:
         return on_their_way if unseen <= 0 else Unvalued(symbol)
@@ -187,8 +187,8 @@ def broken_cap(
             symbol=symbol,
             currency=currency,
         )
-    held = held_symbols(holdings, pending)
-    by_symbol = {each: carried_in(each, holdings, report, pending) for each in held | {symbol}}
+    symbols = held_symbols(holdings, pending)
+    by_symbol = {each: carried_in(each, holdings, report, pending) for each in symbols | {symbol}}
     return (
         _broken_symbol_cap(
             limits.symbol_notional,
@@ -204,7 +204,7 @@ def broken_cap(
             everything=tuple(by_symbol.values()),
             currency=currency,
         )
-        or _broken_count(limits.open_positions, symbol, held)
+        or _broken_count(limits.open_positions, symbol, symbols)
     )
 
 
@@ -265,8 +265,8 @@ def _broken_account_cap(
     return None
 
 
-def _broken_count(cap: int | None, symbol: Symbol, held: frozenset[Symbol]) -> Outcome | None:
-    others = len(held - {symbol})
+def _broken_count(cap: int | None, symbol: Symbol, symbols: frozenset[Symbol]) -> Outcome | None:
+    others = len(symbols - {symbol})
     if cap is None or others < cap:
         return None
     return Outcome(
@@ -336,13 +336,13 @@ def lost_too_much(
             EXACT.multiply(EXACT.subtract(marks.peak, now), Decimal(100)), marks.peak
         )
         if below >= limits.drawdown_percent:
-            told = {
+            drawdown_numbers = {
                 "drawdown": plain(ceil_to_step(max(below, ZERO), Decimal("0.01"))),
                 "cap": str(limits.drawdown_percent),
             }
             return Outcome(
                 OutcomeCode.DENIED_DRAWDOWN,
-                told | {"peak": plain(marks.peak), "currency": currency},
+                drawdown_numbers | {"peak": plain(marks.peak), "currency": currency},
             )
     return None
 

@@ -61,12 +61,12 @@ class NamedKey:
 
 def read_headers(text: str) -> dict[str, list[str]]:
     """Read pasted header lines, as ``curl -v`` or a log shows them; ignore other lines."""
-    found: dict[str, list[str]] = {}
+    headers: dict[str, list[str]] = {}
     for line in text.splitlines():
         matched = _HEADER_LINE.fullmatch(line.lstrip("<>* "))
         if matched:
-            found.setdefault(matched[1].lower(), []).append(matched[2])
-    return found
+            headers.setdefault(matched[1].lower(), []).append(matched[2])
+    return headers
 
 
 def debug_delivery(
@@ -83,11 +83,11 @@ def debug_delivery(
     of_a = headers.get(SIGNATURE_HEADER.lower(), [])
     of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
     if not of_a and not any(of_b):
-        told = f"neither {SIGNATURE_HEADER} nor {SIGNATURES_HEADER} is among the headers"
+        missing = f"neither {SIGNATURE_HEADER} nor {SIGNATURES_HEADER} is among the headers"
         return [
             Finding(
                 False,
-                told,
+                missing,
                 "sign with one of the two dialects, and send its headers with the request",
             )
         ]
@@ -115,7 +115,7 @@ def debug_delivery(
         Finding(
             accepted,
             last,
-            "" if accepted else "mend the first part above that does not fit, and paste again",
+            "" if accepted else "correct the first part above that does not fit, and paste again",
         ),
     ]
 
@@ -133,7 +133,9 @@ def pasted_body(
     ]  # an ended secret also shows which body was signed
     return max(
         tries,
-        key=lambda each: sum(found.fits for found in debug_delivery(headers, each, standing, now)),
+        key=lambda each: sum(
+            finding.fits for finding in debug_delivery(headers, each, standing, now)
+        ),
     )
 
 
@@ -144,10 +146,10 @@ def _verifies(
     now: datetime,
     window_a_s: int,
 ) -> bool:
-    told = tuple((name, value) for name, values in headers.items() for value in values)
+    pairs = tuple((name, value) for name, values in headers.items() for value in values)
     try:
         verify_signatures(
-            Delivery(body, told, "", now),
+            Delivery(body, pairs, "", now),
             [each.secret for each in keys if each.ended_at is None],
             now,
             window_a_s,
@@ -212,12 +214,12 @@ def _dialect_b(
         yield Finding(False, f"{ID_HEADER} has another form", "1 to 128 of A-Z, a-z, 0-9, '_', '-'")
         return
     if not re.fullmatch(r"[0-9]{1,12}", at):
-        told = (
+        fault = (
             "has 13 digits, which are milliseconds"
             if re.fullmatch(r"[0-9]{13}", at)
             else "is not a whole number of seconds"
         )
-        yield Finding(False, f"{TIMESTAMP_HEADER} {told}", "unix seconds")
+        yield Finding(False, f"{TIMESTAMP_HEADER} {fault}", "unix seconds")
         return
     parts = listed.split(" ")
     if not all(_B.fullmatch(each) for each in parts):
@@ -276,21 +278,21 @@ def _signed(
     right: KeyOf,
     other: KeyOf,
 ) -> Finding:
-    def fits(key: bytes, told: bytes) -> bool:
-        mac = hmac.digest(key, b"".join(each.encode() + b"." for each in parts) + told, "sha256")
+    def fits(key: bytes, signed: bytes) -> bool:
+        mac = hmac.digest(key, b"".join(each.encode() + b"." for each in parts) + signed, "sha256")
         return any(hmac.compare_digest(mac, each) for each in signatures)
 
     for each in keys:
         if fits(right(each.secret.reveal()), body):
             if each.ended_at is None:
                 return Finding(True, f"the signature fits this body and {each.name}")
-            told = (
+            signed = (
                 f"the signature fits this body and {each.name}, which ended "
                 f"{each.ended_at:%Y-%m-%d %H:%M:%S} UTC"
             )
             return Finding(
                 False,
-                told,
+                signed,
                 "give the bot the current secret; where nobody has it any more, renew it in the "
                 "studio",
             )
@@ -343,13 +345,13 @@ def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
         for is_sorted in (False, True):
             for is_ascii in (True, False):
                 yield (
-                    "the JSON was written anew after signing",
+                    "the JSON was rewritten after signing",
                     json.dumps(
                         value, separators=separators, sort_keys=is_sorted, ensure_ascii=is_ascii
                     ).encode(),
                 )
-    yield "the JSON was written anew after signing", json.dumps(value, indent=2).encode()
-    yield "the JSON was written anew after signing", json.dumps(value, indent=4).encode()
+    yield "the JSON was rewritten after signing", json.dumps(value, indent=2).encode()
+    yield "the JSON was rewritten after signing", json.dumps(value, indent=4).encode()
 
 
 def _both(ids: list[str], body: bytes) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ checked by the reader of the body), count, remember, or reveal why a delivery fa
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -49,6 +50,24 @@ _SIGNATURES_B: Final = re.compile(
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 _PREFIX: Final = "whsec_"
 _FORMS: Final = "whsec_ followed by base64 of 32 (or 24) bytes, or by 64 hex digits"
+
+
+def capability_key(token: str) -> Secret:
+    """Return the key of an address from its token: the token's SHA-256, in hex."""
+    digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+    return Secret(digest)
+
+
+def verify_capability(delivery: Delivery, keys: Sequence[Secret]) -> Authenticated:
+    """Compare the token of a delivery's address with every key in constant time. Raise NotAuthentic
+    whatever the cause.
+    """
+    token = "" if delivery.capability is None else delivery.capability.reveal()
+    digest = capability_key(token).reveal().encode()
+    fits = [hmac.compare_digest(digest, key.reveal().encode()) for key in keys]
+    if delivery.capability is None or not any(fits):
+        raise NotAuthentic
+    return Authenticated(key_index=fits.index(True), signed_at=None)
 
 
 def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
@@ -153,10 +172,10 @@ class _Claim:
             if self.id is None
             else _mac(key.b, self.id, self.timestamp, body=body)
         )
-        found = False
+        matches = False
         for signature in self.signatures:
-            found |= hmac.compare_digest(signature, mac)
-        return found
+            matches |= hmac.compare_digest(signature, mac)
+        return matches
 
     def is_timely(self, now: datetime) -> bool:
         return abs(_unix_us(now) - int(self.timestamp) * 1_000_000) <= self.window_s * 1_000_000

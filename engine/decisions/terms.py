@@ -107,29 +107,29 @@ def warn_of_strategy(leverage: Ratio, listed: Sequence[Listed]) -> tuple[TermsWa
     """Return what is absurd about a strategy: a leverage that an exchange does not offer, contracts
     that no exchange here trades.
     """
-    found = []
+    warnings = []
     for symbol in sorted({each.symbol for each in listed}):
         places = [each for each in listed if each.symbol == symbol]
         if all(each.instrument is None for each in places):
             where = " or ".join(sorted(each.exchange for each in places))
-            found.append(
+            warnings.append(
                 TermsWarning(
                     "symbols", f"{symbol} is not traded at {where}: no follower can copy it."
                 )
             )
         for each in places:
             if each.instrument is not None:
-                found += _of_range(each.instrument, leverage, each.exchange)
-    return _told(found)
+                warnings += _of_range(each.instrument, leverage, each.exchange)
+    return _told(warnings)
 
 
 def _told(warnings: Iterable[TermsWarning]) -> tuple[TermsWarning, ...]:
-    found: dict[str, list[str]] = {}
+    by_field: dict[str, list[str]] = {}
     for warning in warnings:
-        found.setdefault(warning.field, []).append(warning.sentence)
+        by_field.setdefault(warning.field, []).append(warning.sentence)
     return tuple(
         TermsWarning(field, sentence)
-        for field, sentences in found.items()
+        for field, sentences in by_field.items()
         for sentence in _short(sentences)
     )
 
@@ -167,11 +167,11 @@ def _of_leverage(facts: TermsFacts) -> Iterable[TermsWarning]:
 def _of_limits(facts: TermsFacts) -> Iterable[TermsWarning]:
     limits = facts.policy.limits
     if limits.entry_age_s is not None and limits.entry_age_s > facts.entry_age_s:
-        told = (
+        sentence = (
             f"This place sends no entry that is older than {facts.entry_age_s} s, whatever stands "
             "here."
         )
-        yield TermsWarning("entry_age_s", told)
+        yield TermsWarning("entry_age_s", sentence)
     if limits.drawdown_percent == 100:
         yield TermsWarning("drawdown_percent", "100 % stops entries when everything is lost.")
     worth = None if facts.report is None else equity(facts.report)
@@ -186,12 +186,12 @@ def _of_contract(need: SymbolNeed, facts: TermsFacts) -> Iterable[TermsWarning]:
     contract = need.instrument
     if contract is None or need.quote is None:
         is_unlisted = contract is None and need.contracts_known
-        told = (
+        fault = (
             "is not traded at this exchange"
             if is_unlisted
             else "cannot be compared: its price is not known now"
         )
-        yield TermsWarning("symbols", f"{need.symbol} {told}.")
+        yield TermsWarning("symbols", f"{need.symbol} {fault}.")
         return
     yield from _of_range(contract, facts.policy.leverage.value, "the exchange")
     yield from _of_size(contract, need.quote.last, facts)
@@ -292,11 +292,11 @@ def _of_money(
                 else (f"the operator’s limit of {plain(cap)}", "size")
             )
             kind = "takes a margin of" if name == "account_margin" else "is worth"
-            told = (
+            sentence = (
                 f"{contract.symbol}: one entry {kind} {_up(amount)} {currency}, more than "
                 f"{whose}: every entry is denied."
             )
-            yield TermsWarning(what, told)
+            yield TermsWarning(what, sentence)
 
 
 def _cost(price: Price, quantity: Quantity, leverage: Ratio, facts: TermsFacts) -> Money:

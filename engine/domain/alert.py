@@ -68,7 +68,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         do="rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
         "decide",
         otherwise="If the order exists after all, its position is without an exit until it is found; after "
-        "15 minutes new entries are let in again.",
+        "15 minutes new entries are allowed again.",
         wakes=True,
     ),
     AlertCode.ORDER_FOUND_LATE: AlertWords(
@@ -83,8 +83,8 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         sentence="{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
         "{problem}",
         done="It is tried again and again, at least once a minute.",
-        do="rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
-        otherwise="The position stays open and moves with the market. This is told again every hour until "
+        do="rexalgo account check {subject}; if it cannot wait, close it at the exchange by hand",
+        otherwise="The position stays open and moves with the market. This alert repeats every hour until "
         "it is closed.",
         wakes=True,
     ),
@@ -121,7 +121,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
         sentence="{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
-        done="Everything else is read on, and closing orders are still sent. Entries into a contract "
+        done="Everything else is still read, and closing orders are still sent. Entries into a contract "
         "of such a row are denied.",
         do="rexalgo account check {subject} names all of them; compare with the exchange, and tell "
         "the plugin's authors",
@@ -164,11 +164,11 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=True,
     ),
     AlertCode.STANDS_STILL: AlertWords(
-        sentence="{subject} stands still: {cause}.",
+        sentence="{subject} is frozen: {cause}.",
         done="No order of any kind leaves, closing ones included. Signals are recorded; entries that "
-        "come meanwhile are never sent.",
+        "arrive meanwhile are never sent.",
         do="rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
-        otherwise="Nothing is opened and nothing is closed. What must not wait: close it at the exchange by "
+        otherwise="Nothing is opened and nothing is closed. If something cannot wait, close it at the exchange by "
         "hand.",
         wakes=True,
     ),
@@ -177,7 +177,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         done="Nothing is taken or sent any more: senders get 503, and the server ends.",
         do="rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
         "bring the files back",
-        otherwise="No exit of a master reaches any account. What must not wait: close it at the exchange by "
+        otherwise="No exit of a master reaches any account. If something cannot wait, close it at the exchange by "
         "hand.",
         wakes=True,
     ),
@@ -195,7 +195,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         sentence="{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
         done="What the exchange proved is recorded; orders go by the share.",
         do="rexalgo books check {subject}, and tell the developers: this is a fault of the engine",
-        otherwise="Trades of that position may be told with a wrong quantity; orders are not touched by it.",
+        otherwise="Trades of that position may show a wrong quantity; orders are not affected.",
         wakes=False,
     ),
     AlertCode.BREAKER_TRIPPED: AlertWords(
@@ -206,11 +206,11 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=True,
     ),
     AlertCode.FLATTEN_NOT_FLAT: AlertWords(
-        sentence="{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
-        done="Closing goes on where it can do no harm; new entries stay off.",
+        sentence="{scope}: still not flat after {after_s} s, {count_open} left: {left}.",
+        done="Closing goes on as far as it is safe; new entries stay off.",
         do="rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
         "exchange by hand, or decide what is unproven",
-        otherwise="What is named stays open and moves with the market. This is told again every hour until "
+        otherwise="What is named stays open and moves with the market. This alert repeats every hour until "
         "it is flat.",
         wakes=True,
     ),
@@ -231,7 +231,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.NUMBERING_RESTARTED: AlertWords(
         sentence="Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while "
         "time went on ({symbol}).",
-        done="It counts as a sender that began anew: its signals are ordered from here on by the new "
+        done="It counts as a restarted sender: its signals are ordered from here on by the new "
         "numbers.",
         do="Ask the master whether the bot was restarted; a bot that keeps its numbers over a "
         "restart, or sends none, needs no such guess",
@@ -240,18 +240,18 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=False,
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
-        sentence="Strategy {subject}: what reads like an exit came from its sender, was proven, and was "
+        sentence="Strategy {subject}: its sender's message reads like an exit, was verified, and was "
         "refused: {why}.",
-        done="Nothing was closed. Positions of the strategy that stand: {held}.",
+        done="Nothing was closed. Open positions of the strategy: {held}.",
         do="rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
         "studio shows what to send instead",
         otherwise="The master may be flat while the followers' positions move with the market. The same "
-        "fault is told again after an hour.",
+        "fault is reported again after an hour.",
         wakes=True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
-        sentence="Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
-        done="Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
+        sentence="Strategy {subject}: its sender's message was verified and refused: {why}.",
+        done="Nothing of it was recorded or copied. Open positions of the strategy: {held}.",
         do="Tell the master: the strategy's page in the studio shows the fault and what to send "
         "instead",
         otherwise="Messages of this form are refused each time.",

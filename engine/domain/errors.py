@@ -33,15 +33,15 @@ class InvalidValue(RexAlgoError, ValueError):
 
 
 class NothingThere(RexAlgoError):
-    """Say that what was asked for is not here; the message names what is."""
+    """Raised when the requested thing does not exist; the message names what does."""
 
 
 class UnusableFile(RexAlgoError):
-    """Be the parent of errors that say at once everything that is wrong with a file."""
+    """The base of errors that list at once everything that is wrong with a file."""
 
 
 class InUse(RexAlgoError):
-    """Say that another process works on what is needed: nothing was done."""
+    """Raised when another process works on what is needed: nothing was done."""
 
 
 class InvalidMove(RexAlgoError):

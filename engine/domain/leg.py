@@ -1,4 +1,4 @@
-"""Where one leg of a copy stands, and which moves exist.
+"""The states of one leg of a copy, and the moves between them.
 
 A leg is a step of a copy: an entry, an exit, a cancellation or a protection. While an order of it is
 under way its state is that of its newest attempt (``decisions.order_lifecycle``, whose table is
@@ -15,7 +15,7 @@ from typing import Final
 
 
 class LegState(Enum):
-    """Where one leg of a copy stands."""
+    """The state of one leg of a copy."""
 
     NEW = "new"
     CLAIMED = "claimed"
@@ -35,7 +35,7 @@ class LegState(Enum):
 
     @property
     def is_live(self) -> bool:
-        """Tell whether the leg waits or has an order under way: the index ``leg_live``."""
+        """Return whether the leg waits or has an order under way: the index ``leg_live``."""
         return self in LIVE_LEGS
 
 

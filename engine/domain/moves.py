@@ -1,4 +1,4 @@
-"""One way to ask a table of moves."""
+"""Checks of moves against a table."""
 
 from collections.abc import Mapping
 from enum import Enum

@@ -168,7 +168,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "limits.entry_age_s",
     ),
     OutcomeCode.KILLED: Explanation(
-        "Stopped at the last line before sending ({cause}). Nothing was sent.", _O
+        "Stopped at the last check before sending ({cause}). Nothing was sent.", _O
     ),
     OutcomeCode.APPLIED: Explanation("Done: {what}.", _N),
     OutcomeCode.NOTHING_TO_DO: Explanation("There was nothing to do: {why}.", _N),
@@ -312,20 +312,20 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "limits.daily_loss",
     ),
     OutcomeCode.DENIED_DRAWDOWN: Explanation(
-        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is "
-        "{cap} %. An operator lets it go on with "
+        "The account is {drawdown} % below its equity peak of {peak} {currency}; the cap is "
+        "{cap} %. An operator lets it continue with "
         "rexalgo account reset-drawdown.",
         _Y,
         "limits.drawdown_percent",
     ),
     OutcomeCode.DENIED_SLIPPAGE: Explanation(
-        "{symbol} stands at {price}, {slippage} basis points worse than the signal's {asked}; the "
+        "{symbol} is at {price}, {slippage} basis points worse than the signal's {asked}; the "
         "cap is {cap}.",
         _Y,
         "limits.slippage_bps",
     ),
     OutcomeCode.DENIED_PRICE_STALE: Explanation(
-        "No price of {symbol} younger than {limit_s} s could be had.", _O
+        "No price of {symbol} younger than {limit_s} s was available.", _O
     ),
     OutcomeCode.DENIED_INSTRUMENT: Explanation(
         "{symbol} is not traded on this exchange, or not at {leverage}x: {why}.", _M

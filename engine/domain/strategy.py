@@ -1,4 +1,4 @@
-"""What a master lets a strategy do, and which moves exist."""
+"""The states of a strategy that its master sets, and the moves between them."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class StrategyState(Enum):
-    """Whether a strategy's entries are copied, and to whom it is shown. Exits are always copied."""
+    """Whether a strategy's entries are copied, and who can see it. Exits are always copied."""
 
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -17,7 +17,7 @@ class StrategyState(Enum):
 
     @property
     def takes_entries(self) -> bool:
-        """Tell whether its entries are copied."""
+        """Return whether the strategy's entries are copied."""
         return self in _TAKES_ENTRIES
 
 
@@ -32,5 +32,5 @@ STRATEGY_MOVES: Final[Mapping[StrategyState, frozenset[StrategyState]]] = {
 
 
 def lets_entries_in(old: StrategyState, new: StrategyState) -> bool:
-    """Tell whether a move lets a strategy's entries in that were refused before."""
+    """Return whether a move permits entries of a strategy that were refused before."""
     return new.takes_entries and not old.takes_entries

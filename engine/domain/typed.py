@@ -57,7 +57,7 @@ def typed_whole(text: str, field: str, least: int, most: int) -> int:
 
 def _readings(text: str) -> set[str]:
     """Return every plain number that a text may mean."""
-    found = set()
+    readings = set()
     for point in ".,":
         whole, mark, rest = text.partition(point)
         if mark and not _is_digits(rest):
@@ -72,8 +72,8 @@ def _readings(text: str) -> set[str]:
         )
         if _is_digits(whole) or grouped is not None:
             digits = whole if grouped is None else whole.replace(grouped, "")
-            found.add(plain(Decimal(f"{digits}.{rest}" if mark else digits)))
-    return found
+            readings.add(plain(Decimal(f"{digits}.{rest}" if mark else digits)))
+    return readings
 
 
 def _is_grouped(whole: str, mark: str) -> bool:

@@ -53,7 +53,7 @@ def squashed(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).lower()
 
 
-def meant_instead(name: str, known: Iterable[str]) -> str | None:
+def meant_instead(name: str, names: Iterable[str]) -> str | None:
     """Return the known name that ``name`` misspells; None if it is a known name or far from all of
     them.
 
@@ -62,12 +62,12 @@ def meant_instead(name: str, known: Iterable[str]) -> str | None:
     too short to decide.
     """
     said = squashed(name)
-    return None if len(said) > _CHARS_MAX else _meant(said, tuple(known))
+    return None if len(said) > _CHARS_MAX else _meant(said, tuple(names))
 
 
 @lru_cache(maxsize=1024)  # a sender's fields have the same names each time
-def _meant(said: str, known: tuple[str, ...]) -> str | None:
-    by_form = {squashed(each): each for each in known}
+def _meant(said: str, names: tuple[str, ...]) -> str | None:
+    by_form = {squashed(each): each for each in names}
     if said in by_form:
         return None
     near = [

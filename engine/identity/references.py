@@ -98,10 +98,10 @@ class References:
         ).digest()
         return hmac.new(key, sid.encode(), hashlib.sha256).hexdigest()
 
-    def is_csrf_token(self, sid: str, told: str) -> bool:
+    def is_csrf_token(self, sid: str, token: str) -> bool:
         """Return whether a form's token is this session's, in constant time."""
         return hmac.compare_digest(
-            self.csrf_token(sid).encode(), told.encode(errors="surrogatepass")
+            self.csrf_token(sid).encode(), token.encode(errors="surrogatepass")
         )
 
 

@@ -84,14 +84,14 @@ def move_batch(db: Database, vault: Vault, at: RewrapRow) -> bool:
 
 def _data_keys(db: Database, vault: Vault, after: str) -> tuple[list[str], int]:
     people, moved = persons_under_others(db, vault.active_kid, after, BATCH), 0
-    for each in people:
-        key = person_key(db, PersonId(each))
+    for person in people:
+        key = person_key(db, PersonId(person))
         try:
             new = vault.rewrap(WrappedKey(key.id, key.person, key.kid, key.wrapped))
         except VaultError as error:
             _LOG.error("a data key stays as it is: %s", error)
             continue
-        set_person_key(db, each, new.kid, new.blob)
+        set_person_key(db, person, new.kid, new.blob)
         moved += 1
     return people, moved
 

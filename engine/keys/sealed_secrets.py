@@ -55,10 +55,10 @@ async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | Non
     vault = Vault(
         RootKeys(keys.active, {kid: key for kid, key in keys.by_kid.items() if kid not in disabled})
     )
-    known = canaries(ledger.db)
-    for kid, sealed in known.items():
+    stored = canaries(ledger.db)
+    for kid, sealed in stored.items():
         vault.check_canary(kid, sealed)
-    new = {kid: vault.seal_canary(kid) for kid in sorted(vault.kids) if kid not in known}
+    new = {kid: vault.seal_canary(kid) for kid in sorted(vault.kids) if kid not in stored}
 
     def remember(db: Database) -> None:
         for kid, sealed in new.items():

@@ -109,13 +109,13 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
 def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
     """Read the newest alerts about some accounts or strategies by name, newest first."""
     rows: list[Row] = []
-    for each in dict.fromkeys(subjects):
+    for subject in dict.fromkeys(subjects):
         rows += fetch_all(
             db,
             "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = "
             "? AND copy_id IS NULL"
             " ORDER BY sequence DESC LIMIT ?",
-            (each, limit),
+            (subject, limit),
         )
     return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
 
@@ -126,7 +126,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
     is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
         f"{SwitchScope.ACCOUNT.value} "
     )
-    found = (
+    account = (
         fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],))
         if is_about_account
         else None
@@ -138,7 +138,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
         at=from_us(row[1]),
         details=details,
         count=data["count"],
-        environment="" if found is None else found[0],
+        environment="" if account is None else account[0],
     )
 
 
@@ -162,8 +162,8 @@ class ChannelState:
 def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
     """Read a channel's progress."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
-    told = 0 if row is None else int(row[0])
+    last = 0 if row is None else int(row[0])
     waiting = fetch_one(
-        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (told,)
+        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (last,)
     )
-    return ChannelState(told, 0 if waiting is None else int(waiting[0]))
+    return ChannelState(last, 0 if waiting is None else int(waiting[0]))

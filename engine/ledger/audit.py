@@ -128,10 +128,11 @@ def audit_end(db: apsw.Connection) -> AuditEnd:
 
 
 def verify_audit(
-    db: apsw.Connection, key_of: Callable[[str], bytes], known: AuditEnd | None = None
+    db: apsw.Connection, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
 ) -> AuditProof:
-    """Walk the whole chain; ``key_of`` returns the audit key of a kid. With a ``known`` former end
-    the chain must pass through it.
+    """Verify the whole chain, which must pass through ``former_end`` if one is given.
+
+    ``key_of`` returns the audit key of a kid.
     """
     last, count = _FIRST, 0
     for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):  # noqa: S608 - fixed column names
@@ -142,9 +143,9 @@ def verify_audit(
         ):
             return AuditProof(count, last.hex(), count)
         last = bytes(seal)
-        if known is not None and count == known.number and last.hex() != known.seal:
+        if former_end is not None and count == former_end.number and last.hex() != former_end.seal:
             return AuditProof(count, last.hex(), count)
-    if known is not None and count < known.number:
+    if former_end is not None and count < former_end.number:
         return AuditProof(count, last.hex(), count + 1)  # rows were cut off
     return AuditProof(count, last.hex(), None)
 

@@ -54,54 +54,58 @@ class Change:
     ends_position: bool = False
 
 
-def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
+def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holding:
     """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
     share is ours.
     """
-    quantity = change.quantity if change.is_entry else min(change.quantity, held.share)
+    quantity = change.quantity if change.is_entry else min(change.quantity, holding.share)
     if quantity <= 0:
-        return held
+        return holding
     fee = change.fee if quantity == change.quantity else part(change.fee, quantity, change.quantity)
     share = (
-        EXACT.add(held.share, quantity) if change.is_entry else EXACT.subtract(held.share, quantity)
+        EXACT.add(holding.share, quantity)
+        if change.is_entry
+        else EXACT.subtract(holding.share, quantity)
     )
     # A position ends with the share in it. What an open entry still fills may be in another one,
     # which the next reading names.
-    after = replace(held, share=Quantity(share), position_id=held.position_id if share else "")
+    after = replace(
+        holding, share=Quantity(share), position_id=holding.position_id if share else ""
+    )
     db.execute(
         "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE "
         "position_id END"
         " WHERE account_id = ? AND symbol = ?",
-        (plain(share), held.side.value, share == 0, held.account, held.symbol),
+        (plain(share), holding.side.value, share == 0, holding.account, holding.symbol),
     )
     fill = replace(
-        change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id
+        change, quantity=quantity, fee=fee, position_id=change.position_id or holding.position_id
     )
     booked = write_fill(
         db,
-        account=held.account,
-        strategy=held.strategy,
-        symbol=held.symbol,
-        side=held.side,
+        account=holding.account,
+        strategy=holding.strategy,
+        symbol=holding.symbol,
+        side=holding.side,
         change=fill,
     )
     if booked != share:
-        _tell_difference(db, held=held, booked=booked, share=share, at=change.at)
+        _tell_difference(db, holding=holding, booked=booked, share=share, at=change.at)
     return after
 
 
 def _tell_difference(
-    db: apsw.Connection, held: Holding, booked: Decimal, share: Decimal, at: datetime
+    db: apsw.Connection, holding: Holding, booked: Decimal, share: Decimal, at: datetime
 ) -> None:
-    row = fetch_one(db, "SELECT name FROM account WHERE id = ?", (held.account,))
-    details = {"symbol": held.symbol, "booked": plain(booked), "share": plain(share)}
+    row = fetch_one(db, "SELECT name FROM account WHERE id = ?", (holding.account,))
+    details = {"symbol": holding.symbol, "booked": plain(booked), "share": plain(share)}
     raise_alert(
         db,
         code=AlertCode.BOOKS_DIFFER,
-        subject=str(held.account if row is None else row[0]),
+        subject=str(holding.account if row is None else row[0]),
         details=details,
         at=at,
-        sameness=held.symbol,
+        sameness=holding.symbol,
     )
 
 
@@ -263,28 +267,28 @@ def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
-    known = [(Decimal(row[1]), Decimal(row[2])) for row in rows if row[2] is not None]
-    missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
+    priced = [(Decimal(row[1]), Decimal(row[2])) for row in rows if row[2] is not None]
+    missing = EXACT.subtract(filled, sum((quantity for quantity, _ in priced), ZERO))
     if missing <= 0:
         return None
     cost = EXACT.subtract(
-        EXACT.multiply(filled, average), sum((EXACT.multiply(*each) for each in known), ZERO)
+        EXACT.multiply(filled, average), sum((EXACT.multiply(*each) for each in priced), ZERO)
     )
     return part(cost, Decimal(1), missing) if cost > 0 else average
 
 
 def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | None:
     """Return the fee per unit of the fills that have none yet."""
-    known = [(Decimal(row[1]), Decimal(row[3])) for row in rows if row[3] is not None]
-    missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
+    charged = [(Decimal(row[1]), Decimal(row[3])) for row in rows if row[3] is not None]
+    missing = EXACT.subtract(filled, sum((quantity for quantity, _ in charged), ZERO))
     return (
         None
         if missing <= 0
-        else EXACT.divide(EXACT.subtract(fee, sum((each for _, each in known), ZERO)), missing)
+        else EXACT.divide(EXACT.subtract(fee, sum((each for _, each in charged), ZERO)), missing)
     )
 
 
-def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
+def bind_outside(db: apsw.Connection, holding: Holding, change: Change) -> None:
     """Assign to an order of ours that is proven late the closes that a reading had seen before it,
     newest first.
 
@@ -297,19 +301,25 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
         + " AND state IN ('open', 'unexplained') UNION "
         + _BY_OTHERS
         + " AND exchange_order_id = ?5 ORDER BY id DESC",
-        (held.account, held.symbol, held.strategy, held.side.value, change.order_id or None),
+        (
+            holding.account,
+            holding.symbol,
+            holding.strategy,
+            holding.side.value,
+            change.order_id or None,
+        ),
     )
     left = change.quantity
-    for identifier, quantity, known, seen_us in rows:
+    for identifier, quantity, order_fee, seen_us in rows:
         if Decimal(quantity) <= left:
             if (
-                known is not None and change.fee is not None
+                order_fee is not None and change.fee is not None
             ):  # it came with the same order, which counts as ours by now
                 add_since(
                     db,
-                    account=held.account,
+                    account=holding.account,
                     line=Line.ORDER_FEES,
-                    amount=-Decimal(known),
+                    amount=-Decimal(order_fee),
                     at_us=seen_us,
                 )
             left = EXACT.subtract(left, Decimal(quantity))
@@ -357,13 +367,13 @@ def differences(db: apsw.Connection, account: str | None = None) -> list[Differe
         "AND (?1 IS NULL OR account_id = ?1)",
         (account,),
     )
-    found: dict[tuple[str, str, str, str], list[Decimal]] = {}
+    quantities: dict[tuple[str, str, str, str], list[Decimal]] = {}
     for *key, quantity, is_share in rows:
-        found.setdefault((key[0], key[1], key[2], key[3]), [ZERO, ZERO])[is_share] = Decimal(
+        quantities.setdefault((key[0], key[1], key[2], key[3]), [ZERO, ZERO])[is_share] = Decimal(
             quantity
         )
     return [
         Difference(*key[:3], booked, share)
-        for key, (booked, share) in sorted(found.items())
+        for key, (booked, share) in sorted(quantities.items())
         if booked != share
     ]

@@ -46,13 +46,13 @@ def quantities(
             (account,),
         )
     }
-    known = {key for key in {*books, *shares} if key[0] != OWNER}
+    keys = {key for key in {*books, *shares} if key[0] != OWNER}
     alone = {(symbol, side) for _, symbol, side in books} | {
         (symbol, side) for symbol, (side, _) in (there or {}).items()
     }
-    alone -= {(symbol, side) for _, symbol, side in known}
-    found = []
-    for strategy, symbol, side in sorted(known | {(OWNER, *each) for each in alone}):
+    alone -= {(symbol, side) for _, symbol, side in keys}
+    rows = []
+    for strategy, symbol, side in sorted(keys | {(OWNER, *each) for each in alone}):
         seen = (
             None
             if there is None
@@ -63,7 +63,7 @@ def quantities(
         ours = (strategy, symbol, side)
         booked = ZERO if strategy == OWNER else books.get(ours, ZERO)
         name = "" if strategy == OWNER else names.get(strategy, strategy)
-        found.append(
+        rows.append(
             Quantities(
                 symbol=symbol,
                 side=side,
@@ -74,7 +74,7 @@ def quantities(
                 exchange=seen,
             )
         )
-    return found
+    return rows
 
 
 def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> list[ClosedParts]:
@@ -90,20 +90,20 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
     )
     grouped: dict[str, list[tuple[int, Decimal, Decimal | None, Decimal | None, str]]] = {}
     for position, trade, quantity, price, gross, strategy in rows:
-        known = (
+        part = (
             trade,
             Decimal(quantity),
             None if price is None else Decimal(price),
             None if gross is None else Decimal(gross),
             strategy,
         )
-        grouped.setdefault(position, []).append(known)
-    found = []
+        grouped.setdefault(position, []).append(part)
+    closed = []
     for position, parts in grouped.items():
         ours = [each for each in parts if each[4] != OWNER]
         values = [EXACT.multiply(each[1], each[2]) for each in ours if each[2] is not None]
         gross = [each[3] for each in ours if each[3] is not None]
-        found.append(
+        closed.append(
             ClosedParts(
                 position_id=position,
                 trades=tuple(each[0] for each in ours),
@@ -113,7 +113,7 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
                 whole=len(ours) == len(parts),
             )
         )
-    return found
+    return closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,8 +165,8 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
         return NotClaimed(
             None
         )  # recorded while this entry was being claimed: planned again, it waits
-    held = read_holding(db, wanted.account, symbol)
-    if held is None or (held.share == 0 and held.entries_open == 0):
+    holding = read_holding(db, wanted.account, symbol)
+    if holding is None or (holding.share == 0 and holding.entries_open == 0):
         return (
             NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol}))
             if wanted.adds
@@ -174,18 +174,18 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
         )
     numbers = {
         "symbol": symbol,
-        "side": held.side.value,
-        "held": plain(held.share),
-        "holder": held.strategy,
-        "held_side": held.side.value,
+        "side": holding.side.value,
+        "held": plain(holding.share),
+        "holder": holding.strategy,
+        "held_side": holding.side.value,
     }
-    if held.strategy != wanted.strategy:
+    if holding.strategy != wanted.strategy:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, numbers))
-    if wanted.adds and held.side is wanted.intent.position_side:
-        return None if held.entries_open == 0 else NotClaimed(None)
+    if wanted.adds and holding.side is wanted.intent.position_side:
+        return None if holding.entries_open == 0 else NotClaimed(None)
     code = (
         OutcomeCode.SKIPPED_ALREADY_OPEN
-        if held.side is wanted.intent.position_side
+        if holding.side is wanted.intent.position_side
         else OutcomeCode.SKIPPED_OPPOSITE_HELD
     )
     return NotClaimed(Outcome(code, numbers))

@@ -33,22 +33,22 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
         out += counts and (copy, leg) == (own.copy, own.leg)
         if counts and kind == "exit" and number != attempt_id:
             closing += read_intent(intent).quantity - Decimal(filled)
-    held = read_holding(db, own.account, own.intent.symbol)
-    opened, closed = (None, None) if held is None or held.share == 0 else _fills(db, held)
+    holding = read_holding(db, own.account, own.intent.symbol)
+    opened, closed = (None, None) if holding is None or holding.share == 0 else _fills(db, holding)
     return OnRecord(
         claimed=own.intent,
         state=own.state,
         orders_out=out,
-        strategy=None if held is None else held.strategy,
-        side=None if held is None else held.side,
-        share=Quantity(ZERO) if held is None else held.share,
+        strategy=None if holding is None else holding.strategy,
+        side=None if holding is None else holding.side,
+        share=Quantity(ZERO) if holding is None else holding.share,
         closing=Quantity(closing),
         opened=opened,
         closed=closed,
     )
 
 
-def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
+def _fills(db: apsw.Connection, holding: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
     """Sum the fills of the entries and exits since the contract was entered; (None, None) if no
     entry of ours opened it.
 
@@ -63,7 +63,7 @@ def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tu
         " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg AND "
         "leg.order_key = holding.entry_key"
         " WHERE holding.account_id = ? AND holding.symbol = ? AND attempt.kind = 'entry'",
-        (held.account, held.symbol),
+        (holding.account, holding.symbol),
     )
     if opening is None:
         return None, None
@@ -74,14 +74,14 @@ def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tu
         " UNION ALL SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = "
         "?1 AND symbol = ?2 AND freed = 1"
         " AND ended_us >= ?4 AND id < ?3 AND filled != '0'",
-        (held.account, held.symbol, *opening),
+        (holding.account, holding.symbol, *opening),
     )
     opened = sum((Decimal(filled) for _, kind, _, filled, _ in rows if kind == "entry"), start=ZERO)
     closed = sum(
         (
             min(Decimal(filled), read_intent(intent).quantity)
             for number, kind, strategy, filled, intent in rows
-            if kind == "exit" and strategy == held.strategy and number > opening[0]
+            if kind == "exit" and strategy == holding.strategy and number > opening[0]
         ),
         start=ZERO,
     )

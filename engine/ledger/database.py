@@ -96,12 +96,12 @@ def version_of(path: Path) -> int:
         and log.exists()
         and log.stat().st_size
     ):
-        found = (
+        state = (
             f"a backup was put in the place of the ledger {path}, and the log of the former one "
             f"({log.name}) lies beside it"
         )
         raise LedgerError(
-            f"{found}: move the backup out again, and put it into place with rexalgo restore"
+            f"{state}: move the backup out again, and put it into place with rexalgo restore"
         )
     try:
         db = open_reader(str(path))
@@ -115,9 +115,9 @@ def version_of(path: Path) -> int:
     page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     is_short = pages * (65_536 if page == 1 else page) > path.stat().st_size
     if (
-        is_short and (found := check_ledger(path)) != "ok"
+        is_short and (state := check_ledger(path)) != "ok"
     ):  # a kill within a checkpoint leaves it short too, and then its log has the rest
-        raise LedgerError(f"the ledger {path} is cut ({found[:100]})")
+        raise LedgerError(f"the ledger {path} is cut ({state[:100]})")
     return version
 
 

@@ -33,9 +33,9 @@ def mark_equity(
     db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool
 ) -> None:
     """Write the marks: the peak if ``worth`` is above it, and with ``new_day`` the day's start too."""
-    known = read_equity_marks(db, account, "")
-    peak = worth if known is None else max(worth, known.peak)
-    start, since = (worth, at) if new_day or known is None else (known.day_start, known.since)
+    marks = read_equity_marks(db, account, "")
+    peak = worth if marks is None else max(worth, marks.peak)
+    start, since = (worth, at) if new_day or marks is None else (marks.day_start, marks.since)
     db.execute(
         "INSERT INTO equity_mark (account_id, day_start, since_us, peak) VALUES (?, ?, ?, ?) ON "
         "CONFLICT DO UPDATE"
@@ -48,8 +48,8 @@ def begin_peak_anew(db: apsw.Connection, account: AccountId, worth: Money) -> Mo
     """Reset the peak to ``worth`` (zero: what the next reading shows); return the former one, None
     before any reading.
     """
-    known = read_equity_marks(db, account, "")
-    if known is None:
+    marks = read_equity_marks(db, account, "")
+    if marks is None:
         return None
     db.execute("UPDATE equity_mark SET peak = ? WHERE account_id = ?", (plain(worth), account))
-    return known.peak
+    return marks.peak

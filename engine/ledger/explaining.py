@@ -69,7 +69,7 @@ def read_copy_now(
     sending = fetch_one(
         db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,)
     )
-    held = fetch_one(
+    holding = fetch_one(
         db,
         "SELECT share, side, entries_open, entry_key FROM holding WHERE account_id = ? AND symbol "
         "= ? AND strategy_id = ?",
@@ -78,11 +78,13 @@ def read_copy_now(
     return CopyNow(
         symbol=Symbol(symbol),
         kind=kind,
-        share=Quantity(ZERO if held is None else Decimal(held[0])),
-        side="" if held is None else held[1],
-        entries_open=0 if held is None else held[2],
-        master_left=held is not None
-        and _master_left(db, account=account, strategy=strategy, symbol=symbol, entry_key=held[3]),
+        share=Quantity(ZERO if holding is None else Decimal(holding[0])),
+        side="" if holding is None else holding[1],
+        entries_open=0 if holding is None else holding[2],
+        master_left=holding is not None
+        and _master_left(
+            db, account=account, strategy=strategy, symbol=symbol, entry_key=holding[3]
+        ),
         is_sending=sending is not None,
         exit=_exit(db, account=account, strategy=strategy, symbol=symbol, in_lane=in_lane),
         unproven=_unproven(db, account, symbol),

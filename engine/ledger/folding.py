@@ -66,23 +66,23 @@ def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]
-    held, trades = fold_all(fills)
-    cost = None if held is None else text(held.cost)
+    left_open, trades = fold_all(fills)
+    cost = None if left_open is None else text(left_open.cost)
     db.execute(
         "UPDATE book SET cost = ? WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND "
         "episode = ?",
         (cost, account, strategy, symbol, episode),
     )
-    known = {
+    folded = {
         row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))
     }
     days = _Days(db, account, strategy)
     for trade in trades:
-        before = known.pop(trade.fill, None)
+        before = folded.pop(trade.fill, None)
         if before is not None:
             days.take(before, -1)
         _write_trade(db, (account, strategy, symbol), episode, trade, is_new=before is None)
-    for gone in known.values():  # folded otherwise before
+    for gone in folded.values():  # folded otherwise before
         days.take(gone, -1)
         db.execute("DELETE FROM trade WHERE fill_id = ?", (gone[0],))
     for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,)):
@@ -178,13 +178,13 @@ class _Days:
             if counts
             else (0, 0, ZERO, ZERO, 1)
         )
-        known = self._sums.get(day, (0, 0, ZERO, ZERO, 0))
+        sums = self._sums.get(day, (0, 0, ZERO, ZERO, 0))
         self._sums[day] = (
-            known[0] + sign * came[0],
-            known[1] + sign * came[1],
-            EXACT.add(known[2], sign * came[2]),
-            EXACT.add(known[3], sign * came[3]),
-            known[4] + sign * came[4],
+            sums[0] + sign * came[0],
+            sums[1] + sign * came[1],
+            EXACT.add(sums[2], sign * came[2]),
+            EXACT.add(sums[3], sign * came[3]),
+            sums[4] + sign * came[4],
         )
 
     def write(self) -> None:
@@ -214,7 +214,7 @@ class _Days:
         read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
         row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
         trades, won, result, fees, others = (
-            EXACT.add(Decimal(known), Decimal(each)) for known, each in zip(row, more, strict=True)
+            EXACT.add(Decimal(old), Decimal(each)) for old, each in zip(row, more, strict=True)
         )
         marks = ", ".join("?" for _ in range(len(columns) + 5))
         self._db.execute(

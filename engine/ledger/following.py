@@ -172,22 +172,22 @@ def copies_of(
     Each account is read by itself along its index; all copies of the last signal are kept together,
     so a page may be a little longer.
     """
-    found: list[CopyRow] = []
-    for each in accounts:
+    copies: list[CopyRow] = []
+    for account_id in accounts:
         rows = fetch_all(
             db,
             _COPIES
             + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
             " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY "
             "copy.signal_number DESC LIMIT ?5",
-            (each, 2**62 if before is None else before, strategy, family, limit),
+            (account_id, 2**62 if before is None else before, strategy, family, limit),
         )
-        found += [_copy(row) for row in rows]
-    found.sort(key=lambda each: (-each.number, each.account))
+        copies += [_copy(row) for row in rows]
+    copies.sort(key=lambda each: (-each.number, each.account))
     return (
-        [each for each in found if each.number >= found[limit - 1].number]
-        if len(found) > limit
-        else found
+        [each for each in copies if each.number >= copies[limit - 1].number]
+        if len(copies) > limit
+        else copies
     )
 
 
@@ -242,8 +242,8 @@ def orders_of(
     """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
     previous page.
     """
-    found: list[OrderRow] = []
-    for each in accounts:
+    orders: list[OrderRow] = []
+    for account_id in accounts:
         rows = fetch_all(
             db,
             "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
@@ -255,10 +255,10 @@ def orders_of(
             " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND "
             "attempt.id < ?"
             " ORDER BY attempt.id DESC LIMIT ?",
-            (each, 2**62 if before is None else before, limit),
+            (account_id, 2**62 if before is None else before, limit),
         )
-        found += [_order(row) for row in rows]
-    return sorted(found, key=lambda each: -each.id)[:limit]
+        orders += [_order(row) for row in rows]
+    return sorted(orders, key=lambda each: -each.id)[:limit]
 
 
 def _order(row: Row) -> OrderRow:
@@ -315,11 +315,11 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
         "strategy_id = ? ORDER BY number DESC LIMIT ?",
         (strategy, limit * 6),
     )
-    found: list[Signal] = []
+    entries: list[Signal] = []
     for row in rows:
         draft: SignalDraft = read_draft(row[2])
-        if draft.action.is_entry and len(found) < limit:
-            found.append(
+        if draft.action.is_entry and len(entries) < limit:
+            entries.append(
                 Signal(
                     id=row[0],
                     number=row[1],
@@ -330,7 +330,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
                     received_at=from_us(row[5]),
                 )
             )
-    return found
+    return entries
 
 
 # What a person agrees to
@@ -406,8 +406,8 @@ def agree(
 
 
 def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
-    """Write active, paused or left; return False if it was so already. Raises InvalidMove for what is
-    never stored.
+    """Write active, paused or left; return False if it was so already. Raises InvalidMove for a
+    state that is never stored.
     """
     row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
     before = state if row is None else SubscriptionState(row[0])

@@ -23,7 +23,7 @@ def forced_close(
         origin=FLATTEN_ORIGIN,
         draft=SignalDraft(key, Action.CLOSE, symbol),
         content=key.encode(),
-        told=now,
+        sent_at=now,
         received=now,
         only=accounts,
     )

@@ -51,17 +51,28 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
     engine held.
     """
     new = 0
-    for each in rows:
-        strategy = _holder(db, account, each) or OWNER
+    for payment in rows:
+        strategy = _holder(db, account, payment) or OWNER
         db.execute(
             "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (account, each.id, strategy, each.symbol, plain(each.amount), to_us(each.at)),
+            (
+                account,
+                payment.id,
+                strategy,
+                payment.symbol,
+                plain(payment.amount),
+                to_us(payment.at),
+            ),
         )
         if db.changes():
             new += strategy != OWNER
             add_since(
-                db, account=account, line=Line.FUNDING, amount=each.amount, at_us=to_us(each.at)
+                db,
+                account=account,
+                line=Line.FUNDING,
+                amount=payment.amount,
+                at_us=to_us(payment.at),
             )
     return new
 

@@ -93,18 +93,20 @@ def keep_carried(
 
 def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
     """Permit entries again in a symbol that its owner had closed by hand: the master is flat."""
-    held = read_holding(db, account, symbol)
-    if held is not None and held.share == 0:
-        write_holding(db, replace(held, detached=False))
+    holding = read_holding(db, account, symbol)
+    if holding is not None and holding.share == 0:
+        write_holding(db, replace(holding, detached=False))
 
 
 def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
     """Record which stop and target a strategy wants at its position from now on; the exchange's
     levels are compared with them.
     """
-    held = read_holding(db, account, wanted.symbol)
-    if held is not None:
-        write_holding(db, replace(held, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit))
+    holding = read_holding(db, account, wanted.symbol)
+    if holding is not None:
+        write_holding(
+            db, replace(holding, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit)
+        )
 
 
 def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> datetime | None:

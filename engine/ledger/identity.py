@@ -51,10 +51,10 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
     """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` if nobody
     else has that name.
     """
-    found = fetch_all(
+    rows = fetch_all(
         db, _PERSON + " WHERE person.name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,)
     )
-    people = [_person(row) for row in found]
+    people = [_person(row) for row in rows]
     exact = [each for each in people if each.name == name]
     if exact:
         return exact[0]
@@ -240,8 +240,8 @@ def forget_login(db: apsw.Connection, account: AccountId) -> None:
 
 def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None:
     """Find the account that one of these fingerprints belongs to."""
-    for each in prints:
-        row = fetch_one(db, "SELECT account_id FROM login_print WHERE print = ?", (each,))
+    for print_ in prints:
+        row = fetch_one(db, "SELECT account_id FROM login_print WHERE print = ?", (print_,))
         if row is not None:
             return AccountId(row[0])
     return None

@@ -53,7 +53,7 @@ def was_marked(db: apsw.Connection) -> bool:
 def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
     """Return what a ledger lacks of an end that was recorded before; empty if it has all of it."""
     if end.run and not has_run(db, end.run):
-        return "the last run that was noted is not in it"
+        return "the last recorded run is not in it"
     here = read_end(db).numbers
     smaller = [
         f"{name} {here.get(name, 0)} of {number}"

@@ -89,7 +89,7 @@ class LastFlatten:
     residue: Quantity | None
 
 
-def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
+def last_flatten(db: apsw.Connection, share: HeldShare) -> LastFlatten | None:
     """Read the newest exit that flattening requested since an account's symbol was opened; None if
     there was none.
     """
@@ -100,7 +100,7 @@ def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
         f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND "
         "signal.origin = ?4"
         " ORDER BY signal.number DESC LIMIT 1",
-        (held.account, held.strategy, held.symbol, FLATTEN_ORIGIN),
+        (share.account, share.strategy, share.symbol, FLATTEN_ORIGIN),
     )
     if row is None:
         return None
@@ -130,7 +130,7 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
 
 
 _NOT_ASKED: Final = "no exit was asked for"
-_ON_ITS_WAY: Final = "an entry is on its way or rests"
+_ON_ITS_WAY: Final = "an entry is in flight or resting"
 _CLOSED_A_PART: Final = (
     OutcomeCode.FILLED.value,
     OutcomeCode.APPLIED.value,

@@ -74,14 +74,14 @@ class Place:
 
 def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     """Decide the place of a new signal; writes nothing."""
-    known = None if new.draft.seq is None else _newest_numbering(db, new.origin)
-    placed = _numbered(db, new, known)
-    told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
-    restarted_from = known.greatest if known is not None and placed.began else None
+    newest = None if new.draft.seq is None else _newest_numbering(db, new.origin)
+    placed = _numbered(db, new, newest)
+    told_order = Told(new.origin, new.draft.seq, placed.number, new.told_at)
+    restarted_from = newest.greatest if newest is not None and placed.began else None
     enters, action = new.draft.action.is_entry, new.draft.action
     alerts = _alerts_before(db, new)
     late = enters and (
-        is_late(told, _newest(db, new, EXITS))
+        is_late(told_order, _newest(db, new, EXITS))
         or has_overtaken(Came(new.draft, new.received_at), alerts)
     )
     if late and action is not Action.REVERSE:
@@ -96,7 +96,7 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
         and stands_before(Came(new.draft, new.received_at), alerts)
     ):
         key = right_before(alerts[0].key, new.number)
-    if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
+    if action is Action.SET_PROTECTION and is_late(told_order, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
     return Place(key, late, placed.number, restarted_from)
 
@@ -205,14 +205,14 @@ def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     )
 
 
-def _numbered(db: apsw.Connection, new: Unplaced, known: Numbering | None) -> Placed:
+def _numbered(db: apsw.Connection, new: Unplaced, newest: Numbering | None) -> Placed:
     seq = new.draft.seq
     if seq is None:
         return Placed(None)
-    used = known is not None and fetch_one(
+    used = newest is not None and fetch_one(
         db,
         "SELECT 1 FROM signal WHERE origin = ? AND numbering = ? AND seq = ?",
-        (new.origin, known.number, seq),
+        (new.origin, newest.number, seq),
     )
     return numbered(
         seq,
@@ -220,7 +220,7 @@ def _numbered(db: apsw.Connection, new: Unplaced, known: Numbering | None) -> Pl
         is_sent=new.draft.sent_at is not None,
         is_exit=not new.draft.action.is_entry,
         is_used=bool(used),
-        known=known,
+        newest=newest,
     )
 
 
@@ -298,10 +298,10 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
 
 
 def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
-    """Find the place before the entries that the sender's own numbers put behind this signal; None
-    if it comes behind all.
+    """Find the place before the entries that the sender's own numbers put behind this signal.
 
-    Also if an entry that no number excepts comes behind one of those: an exit then closes both.
+    None if it comes behind all, and if an entry that the numbers do not put behind it comes behind
+    one of those: an exit then closes both.
     """
     if new.draft.seq is None or placed.number is None or placed.began:
         return None

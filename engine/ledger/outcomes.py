@@ -16,7 +16,7 @@ from engine.ledger.query import fetch_one
 
 
 def _leg_state(outcome: Outcome) -> LegState:
-    """Return the state of a leg that ends with this outcome, and with no order under way."""
+    """Return the state of a leg that ends with this outcome and has no order under way."""
     if outcome.code is OutcomeCode.RESIDUE:
         return LegState.REJECTED
     return LegState(outcome.code.family)

@@ -141,14 +141,14 @@ def unsettled_refusals(
         " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC LIMIT ?",
         (to_us(now - KEPT_IN_SIGHT), _READ_MAX),
     )
-    found: dict[tuple[str, bool], Refused] = {}
+    refusals: dict[tuple[str, bool], Refused] = {}
     for identifier, name, source, reads_exit, at_us, kind, field, expected in rows:
         key = (identifier, bool(reads_exit))
         if strategy not in (None, identifier):
             continue
-        known = found.get(key)
-        if known is None:
-            found[key] = Refused(
+        earlier = refusals.get(key)
+        if earlier is None:
+            refusals[key] = Refused(
                 strategy_id=identifier,
                 strategy=name,
                 source=source,
@@ -161,9 +161,9 @@ def unsettled_refusals(
                 held=shares_held(db, identifier),
             )
         else:
-            found[key] = replace(known, count=known.count + 1)
+            refusals[key] = replace(earlier, count=earlier.count + 1)
     return sorted(
-        (each for each in found.values() if _matters(db, each, now)),
+        (each for each in refusals.values() if _matters(db, each, now)),
         key=lambda each: (not each.reads_exit, -to_us(each.at)),
     )
 

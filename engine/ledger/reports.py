@@ -199,8 +199,8 @@ def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
     return tuple(_attempt(each, booked(db, each.id)) for each in attempts_of(db, CopyId(copy)))
 
 
-def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
-    told = None if attempt.price == "?" else attempt.price
+def _attempt(attempt: Attempt, booked: Booked) -> AttemptView:
+    price = None if attempt.price == "?" else attempt.price
     return AttemptView(
         number=attempt.number,
         kind=attempt.kind,
@@ -210,8 +210,8 @@ def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
         client_order_id=attempt.intent.client_order_id,
         exchange_order_id=attempt.exchange_order_id,
         filled=plain(attempt.filled),
-        price=told if known.price is None else plain(known.price),
-        fee=None if known.fee is None else plain(known.fee),
+        price=price if booked.price is None else plain(booked.price),
+        fee=None if booked.fee is None else plain(booked.fee),
         cause=attempt.cause,
         claimed_at=attempt.claimed_at,
     )
@@ -294,26 +294,26 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
         for row in fetch_all(db, "SELECT id, name, environment FROM account")
     }
     shown = []
-    for each in all_unknown(db):
+    for attempt in all_unknown(db):
         row = fetch_one(
             db,
             "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE "
             "copy.id = ?",
-            (each.copy,),
+            (attempt.copy,),
         )
-        name, environment = named[each.account]
+        name, environment = named[attempt.account]
         shown.append(
             UnknownView(
                 signal_id="?" if row is None else row[0],
                 account=name,
                 environment=environment,
-                symbol=each.intent.symbol,
-                side=each.intent.side.value,
-                quantity=format(each.intent.quantity, "f"),
-                state=each.state.value,
-                cause=each.cause,
-                client_order_id=each.intent.client_order_id,
-                claimed_at=each.claimed_at,
+                symbol=attempt.intent.symbol,
+                side=attempt.intent.side.value,
+                quantity=format(attempt.intent.quantity, "f"),
+                state=attempt.state.value,
+                cause=attempt.cause,
+                client_order_id=attempt.intent.client_order_id,
+                claimed_at=attempt.claimed_at,
             )
         )
     return shown

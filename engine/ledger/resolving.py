@@ -200,15 +200,17 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
     )
     if row is None or row[0] != "exit" or LegState(row[5]).is_live:
         return False
-    held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
+    holding = read_holding(db, AccountId(row[1]), Symbol(row[3]))
     if (
-        held is None
-        or held.strategy != row[2]
-        or not _is_of_episode(db, held, _newest_attempt(db, copy, leg))
+        holding is None
+        or holding.strategy != row[2]
+        or not _is_of_episode(db, holding, _newest_attempt(db, copy, leg))
     ):
         return False
     leave = Decimal(row[4] or 0)
-    goes_on = held.share > leave or (leave == 0 and (held.entries_open > 0 or held.detached))
+    goes_on = holding.share > leave or (
+        leave == 0 and (holding.entries_open > 0 or holding.detached)
+    )
     if goes_on:
         reopen_leg(db, copy, leg, retry_at)
     return goes_on
@@ -223,15 +225,17 @@ def _move_share(
     if grown <= 0:
         _count_entries(db, attempt)
         return
-    held = read_holding(db, attempt.account, attempt.intent.symbol)
-    if held is None and attempt.is_entry:
-        held = _hold_late(db, attempt)
+    holding = read_holding(db, attempt.account, attempt.intent.symbol)
+    if holding is None and attempt.is_entry:
+        holding = _hold_late(db, attempt)
     if (
-        held is not None
+        holding is not None
         and not attempt.is_entry
-        and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id))
+        and not (holding.strategy == attempt.strategy and _is_of_episode(db, holding, attempt.id))
     ):
-        held = None  # what it closed was gone before: the share that is held now was entered later
+        holding = (
+            None  # what it closed was gone before: the share that is held now was entered later
+        )
     is_first = (
         attempt.filled == 0
     )  # of a later part the order reports the average only: ``tell_order`` finds the part's own price
@@ -247,8 +251,8 @@ def _move_share(
         position_id=report.position_id,
         since=attempt.claimed_at,
     )
-    if held is not None:
-        _book(db, held, attempt, change)
+    if holding is not None:
+        _book(db, holding, attempt, change)
     else:
         bind_outside(db, _gone(attempt), change)
     _count_entries(db, attempt)
@@ -259,7 +263,7 @@ def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
     return 0 if row is None else int(row[0] or 0)
 
 
-def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
+def _is_of_episode(db: apsw.Connection, holding: Holding, exit_id: int) -> bool:
     """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
@@ -267,29 +271,29 @@ def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
         db,
         "SELECT fill.attempt_id FROM book JOIN fill ON fill.id = book.episode"
         " WHERE book.account_id = ? AND book.strategy_id = ? AND book.symbol = ?",
-        (held.account, held.strategy, held.symbol),
+        (holding.account, holding.strategy, holding.symbol),
     )
     return row is None or row[0] is None or row[0] < exit_id
 
 
-def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
+def _book(db: apsw.Connection, holding: Holding, attempt: Attempt, change: Change) -> None:
     """Write what an order executed: an exit closes our share first; an entry nets if the other side
     is held, as the exchange does.
     """
     side = attempt.intent.position_side
-    closing = not change.is_entry or (held.side is not side and held.share > 0)
+    closing = not change.is_entry or (holding.side is not side and holding.share > 0)
     if not closing:
-        change_share(db, replace(held, side=side), change)
+        change_share(db, replace(holding, side=side), change)
         return
-    beyond = EXACT.subtract(change.quantity, held.share)
-    after = change_share(db, held, replace(change, is_entry=False))
+    beyond = EXACT.subtract(change.quantity, holding.share)
+    after = change_share(db, holding, replace(change, is_entry=False))
     if beyond <= 0:
         return
     rest = replace(change, quantity=beyond, fee=part(change.fee, beyond, change.quantity))
     if change.is_entry:
         change_share(db, replace(after, side=side), rest)
     else:
-        bind_outside(db, held, rest)
+        bind_outside(db, holding, rest)
 
 
 def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
@@ -373,19 +377,19 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
             attempt.leg,
         ),
     )
-    held = read_holding(db, attempt.account, intent.symbol)
-    assert held is not None, "it was inserted above"
-    return held
+    holding = read_holding(db, attempt.account, intent.symbol)
+    assert holding is not None, "it was inserted above"
+    return holding
 
 
 def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
     """Update how many entries of a holding are open, and remove it if it holds nothing."""
-    held = read_holding(db, attempt.account, attempt.intent.symbol)
-    if held is not None:
+    holding = read_holding(db, attempt.account, attempt.intent.symbol)
+    if holding is not None:
         # Counted afresh each time: a count that is moved up and down goes wrong if one attempt ends
         # twice (freed, then proven after all).
         open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
-        write_holding(db, replace(held, entries_open=open_now))
+        write_holding(db, replace(holding, entries_open=open_now))
 
 
 def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:

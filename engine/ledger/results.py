@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from engine.domain.account import Environment
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
@@ -296,14 +297,17 @@ def _listed(row: Row) -> StrategyRow:
     )
 
 
+_LIVE_FIRST: Final = tuple(
+    each.value for each in (Environment.LIVE, Environment.SIMULATED, Environment.PAPER)
+)
+
+
 def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
     """Read the environments in which a strategy has closed trades, live first."""
     rows = fetch_all(
         db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
     )
-    return sorted(
-        (row[0] for row in rows), key=lambda each: ("live", "simulated", "paper").index(each)
-    )
+    return sorted((row[0] for row in rows), key=_LIVE_FIRST.index)
 
 
 def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
@@ -315,11 +319,11 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
     )
     counts: dict[str, int] = {}
     for (number,) in numbers:
-        for code, found in fetch_all(
+        for code, count in fetch_all(
             db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
         ):
             family = "waiting" if code is None else str(code).partition(".")[0]
-            counts[family] = counts.get(family, 0) + int(found)
+            counts[family] = counts.get(family, 0) + int(count)
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 

@@ -122,7 +122,7 @@ def refuse_disabled(db: apsw.Connection, kid: str) -> None:
 
 def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
     """Count by kid what needs that root key, by kind; only kids that seal something."""
-    found: dict[str, Counter[str]] = {}
+    by_kid: dict[str, Counter[str]] = {}
     for kind, sql in (
         ("data_keys", "SELECT key_kid, count(*) FROM person GROUP BY key_kid"),
         ("logins", "SELECT substr(print, 1, 8), count(*) FROM login_print GROUP BY 1"),
@@ -139,8 +139,8 @@ def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
         ),
     ):
         for kid, count in fetch_all(db, sql):
-            found.setdefault(str(kid), Counter())[kind] = int(count)
-    return {kid: dict(each) for kid, each in found.items()}
+            by_kid.setdefault(str(kid), Counter())[kind] = int(count)
+    return {kid: dict(each) for kid, each in by_kid.items()}
 
 
 def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -> None:

@@ -209,11 +209,11 @@ def ticket_by_hash(db: apsw.Connection, hashed: bytes) -> TicketRow | None:
 
 def use_ticket(db: apsw.Connection, hashed: bytes, now: datetime) -> TicketRow | None:
     """Use a link once; None if it is no longer valid."""
-    found = ticket_by_hash(db, hashed)
-    if found is None or not found.is_valid(now):
+    ticket = ticket_by_hash(db, hashed)
+    if ticket is None or not ticket.is_valid(now):
         return None
     db.execute("UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ?", (hashed,))
-    return found
+    return ticket
 
 
 def invitations(db: apsw.Connection, now: datetime) -> list[TicketRow]:

@@ -83,13 +83,15 @@ def new_signal(
     origin: str,
     draft: SignalDraft,
     content: bytes | None,
-    told: datetime | None,
+    sent_at: datetime | None,
     received: datetime,
     only: frozenset[AccountId] | None = None,
     circumstances: Circumstances | None = None,
 ) -> NewSignal:
-    """Make a signal with fresh ids. ``content`` is what came, as it came; None where the draft is
-    all that came. ``told`` is the sender's time, None where it told none.
+    """Create a signal with fresh ids.
+
+    ``content`` is what was delivered; None if the draft is everything that was delivered.
+    ``sent_at`` is the sender's time, None if none was stated.
     """
     said = write_draft(draft).encode() if content is None else content
     return NewSignal(
@@ -100,10 +102,10 @@ def new_signal(
         origin=origin,
         draft=draft,
         body_hash=hashlib.sha256(said).digest(),
-        decided_at=received if told is None else min(told, received),
+        decided_at=received if sent_at is None else min(sent_at, received),
         received_at=received,
         only=only,
-        is_told=told is not None,
+        is_told=sent_at is not None,
         circumstances=circumstances,
         is_draft=content is None,
     )
@@ -132,20 +134,20 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises
     DedupeConflict for another content.
     """
-    known = _find(db, new)
-    if known is not None and _is_certain(db, new, known):
-        if known[2] != new.body_hash and not _says_the_same(new, known[6]):
+    existing = _find(db, new)
+    if existing is not None and _is_certain(db, new, existing):
+        if existing[2] != new.body_hash and not _says_the_same(new, existing[6]):
             raise DedupeConflict(
                 "this idempotency id was used before with another content; send a new id"
             )
         return Recorded(
-            id=SignalId(known[0]),
-            receipt=ReceiptId(known[1]),
+            id=SignalId(existing[0]),
+            receipt=ReceiptId(existing[1]),
             is_new=False,
-            copies=known[3],
-            not_mirrored=known[4],
+            copies=existing[3],
+            not_mirrored=existing[4],
         )
-    if known is not None and new.draft.action is Action.REVERSE:
+    if existing is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
     new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
     number, place = _insert_signal(db, new)
@@ -257,13 +259,13 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
 
 
 def _says_the_same(new: NewSignal, draft: str) -> bool:
-    """Tell whether a draft says what is recorded though it was hashed in another form: earlier
-    versions hashed drafts as Python shows them.
+    """Return whether a draft equals the recorded one although it was hashed in another form:
+    earlier versions hashed the ``repr`` of drafts.
     """
     return new.is_draft and write_draft(read_draft(draft)) == write_draft(new.draft)
 
 
-def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
+def _is_certain(db: apsw.Connection, new: NewSignal, existing: Row) -> bool:
     """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
@@ -271,7 +273,7 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
         return True
     return not any(
         each.action.is_entry and would_close(new.draft, each)
-        for each in _behind(db, new.strategy, new.draft.symbol, known[5])
+        for each in _behind(db, new.strategy, new.draft.symbol, existing[5])
     )
 
 

@@ -123,7 +123,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: Strat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioEndpoint:
-    """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """One endpoint of a strategy; ``settings`` are its scope and its source's own settings."""
 
     id: EndpointId
     source: str
@@ -213,11 +213,11 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin, not_mirrored = row
     draft = read_draft(text)
     counts: dict[str, int] = {}
-    for code, found in fetch_all(
+    for code, copies in fetch_all(
         db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
     ):
         family = "waiting" if code is None else str(code).partition(".")[0]
-        counts[family] = counts.get(family, 0) + int(found)
+        counts[family] = counts.get(family, 0) + int(copies)
     ended = sum(count for family, count in counts.items() if family != "waiting")
     half, most = (
         _took_ms(db, number, received_us, ended * percent // 100) if ended else None

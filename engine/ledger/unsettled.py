@@ -102,25 +102,25 @@ def taken_ids(
     return frozenset(row[0] for row in rows)
 
 
-def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
+def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> None:
     """Record what was reported about fills, whose fees came with orders that are not ours."""
-    for each in told:
+    for fact in facts:
         tell_fill(
             db,
-            each.fill,
-            price=each.price,
-            fee=each.fee,
-            cause=each.cause,
-            order_id=each.order_id,
-            at=each.at,
+            fact.fill,
+            price=fact.price,
+            fee=fact.fee,
+            cause=fact.cause,
+            order_id=fact.order_id,
+            at=fact.at,
         )
-        if each.fee:
-            row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (each.fill,))
+        if fact.fee:
+            row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (fact.fill,))
             add_since(
                 db,
                 account=account,
                 line=Line.ORDER_FEES,
-                amount=each.fee,
+                amount=fact.fee,
                 at_us=0 if row is None else row[0],
             )
 
@@ -133,26 +133,26 @@ def tell_known_orders(
 ) -> None:
     """Record what rows report about fills whose order is known: price and fee."""
     rows = {each.exchange_order_id: each for each in orders}
-    for each in fills:
-        row = rows.get(each.order_id or "")
+    for fill in fills:
+        row = rows.get(fill.order_id or "")
         if row is None or row.filled_quantity <= 0:
             continue
-        if each.attempt is not None:
+        if fill.attempt is not None:
             tell_order(
                 db,
-                attempt=each.attempt,
+                attempt=fill.attempt,
                 filled=row.filled_quantity,
                 average=row.average_price,
                 fee=row.fee,
             )
-        elif each.fee is None and row.fee is not None:
+        elif fill.fee is None and row.fee is not None:
             share = EXACT.divide(
-                EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)),
+                EXACT.multiply(row.fee, min(fill.quantity, row.filled_quantity)),
                 row.filled_quantity,
             )
-            tell_fill(db, each.id, fee=share)
+            tell_fill(db, fill.id, fee=share)
             add_since(
-                db, account=account, line=Line.ORDER_FEES, amount=share, at_us=to_us(each.seen_at)
+                db, account=account, line=Line.ORDER_FEES, amount=share, at_us=to_us(fill.seen_at)
             )
 
 
@@ -160,14 +160,14 @@ def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
     """Mark fills unexplained whose price or fee was asked for long enough; if only the cause is
     missing, the owner caused it.
     """
-    for each in fills:
-        if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (each.id,)) is None:
+    for fill in fills:
+        if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (fill.id,)) is None:
             continue  # it was given up before
-        if each.cause is None:
-            tell_fill(db, each.id, cause=Cause.UNEXPLAINED if each.price is None else Cause.OWNER)
+        if fill.cause is None:
+            tell_fill(db, fill.id, cause=Cause.UNEXPLAINED if fill.price is None else Cause.OWNER)
         db.execute(
             "UPDATE fill SET state = 'unexplained', folded = 0 WHERE id = ? AND state = 'open'",
-            (each.id,),
+            (fill.id,),
         )
 
 
@@ -180,22 +180,22 @@ def store_fees(
     """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
-    for each in rows:
-        if each.kind is not FeeKind.FUNDING:
+    for row in rows:
+        if row.kind is not FeeKind.FUNDING:
             db.execute(
                 "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, "
                 "traded, closed_by, at_us)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     account,
-                    each.id,
-                    each.kind.value,
-                    each.symbol,
-                    None if each.side is None else each.side.value,
-                    plain(each.amount),
-                    None if each.traded is None else plain(each.traded),
-                    None if each.closed_by is None else each.closed_by.value,
-                    to_us(each.at - offset),
+                    row.id,
+                    row.kind.value,
+                    row.symbol,
+                    None if row.side is None else row.side.value,
+                    plain(row.amount),
+                    None if row.traded is None else plain(row.traded),
+                    None if row.closed_by is None else row.closed_by.value,
+                    to_us(row.at - offset),
                 ),
             )
             if db.changes():
@@ -203,8 +203,8 @@ def store_fees(
                     db,
                     account=account,
                     line=Line.FEE_ROWS,
-                    amount=each.amount,
-                    at_us=to_us(each.at - offset),
+                    amount=row.amount,
+                    at_us=to_us(row.at - offset),
                 )
 
 
@@ -226,12 +226,15 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
         tied, used = tie(
             fills, [_fee_row(row) for row in rows if row[7] == kind.value and row[4] is not None]
         )
-        for each in tied:
+        for tied_fill in tied:
             if kind is FeeKind.REBATE:
-                tell_fill(db, each.fill, rebate=each.amount)
+                tell_fill(db, tied_fill.fill, rebate=tied_fill.amount)
             else:
                 tell_fill(
-                    db, each.fill, fee=each.amount, cause=_cause(db, each.fill, each.closed_by)
+                    db,
+                    tied_fill.fill,
+                    fee=tied_fill.amount,
+                    cause=_cause(db, tied_fill.fill, tied_fill.closed_by),
                 )
         for identifier in used:
             db.execute(
@@ -315,20 +318,25 @@ def book_own(
     its average price, without a fee.
     """
     began = seen_at is None
-    for each in changes:
+    for own_change in changes:
         change = Change(
-            is_entry=each.is_entry,
-            quantity=each.quantity,
+            is_entry=own_change.is_entry,
+            quantity=own_change.quantity,
             at=at,
-            cause=Cause.OWNER if each.is_entry else None,
-            price=each.entry_price if began else None,
+            cause=Cause.OWNER if own_change.is_entry else None,
+            price=own_change.entry_price if began else None,
             fee=ZERO if began else None,
-            position_id=each.position_id,
-            since=None if seen_at is None else seen_at(each.symbol),
-            ends_position=each.ends_position,
+            position_id=own_change.position_id,
+            since=None if seen_at is None else seen_at(own_change.symbol),
+            ends_position=own_change.ends_position,
         )
         write_fill(
-            db, account=account, strategy=OWNER, symbol=each.symbol, side=each.side, change=change
+            db,
+            account=account,
+            strategy=OWNER,
+            symbol=own_change.symbol,
+            side=own_change.side,
+            change=change,
         )
 
 

@@ -100,10 +100,10 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
     row = fetch_one(
         db, "SELECT amount FROM wallet_sum WHERE account_id = ? AND line = ?", (account, line.value)
     )
-    known = ZERO if row is None else Decimal(row[0])
+    amount_before = ZERO if row is None else Decimal(row[0])
     db.execute(
         "INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)",
-        (account, line.value, plain(EXACT.add(known, amount))),
+        (account, line.value, plain(EXACT.add(amount_before, amount))),
     )
 
 
@@ -315,23 +315,23 @@ def note_unseen(
         " UNION SELECT position_id FROM wallet_row WHERE account_id = ?1 AND until_us >= ?2",
         (account, to_us(since)),
     )
-    known = {row[0] for row in rows}
+    recorded = {row[0] for row in rows}
     new = 0
-    for each in closed:
+    for position in closed:
         if (
-            each.position_id
-            and each.position_id not in known
-            and each.result is not None
-            and since <= each.closed_at
+            position.position_id
+            and position.position_id not in recorded
+            and position.result is not None
+            and since <= position.closed_at
         ):
             add_row(
                 db,
                 account=account,
                 kind=Line.OWNER,
-                amount=each.result,
-                since=each.opened_at,
-                until=max(until, each.closed_at),
-                position_id=each.position_id,
+                amount=position.result,
+                since=position.opened_at,
+                until=max(until, position.closed_at),
+                position_id=position.position_id,
             )
             new += 1
     return new

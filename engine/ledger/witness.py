@@ -30,14 +30,14 @@ class Witness:
         try:
             self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             opened = os.fstat(self._handle)
-            found = os.pread(self._handle, 4, _ID_AT)
+            file_id = os.pread(self._handle, 4, _ID_AT)
         except OSError as error:
             raise LedgerError(
                 f"{_unseen(path, error)}; rexalgo doctor says what is there and what to do"
             ) from error
         self._file = (opened.st_dev, opened.st_ino)
         self._size = opened.st_size
-        self._ids = {found, known_id.to_bytes(4, "big")}
+        self._ids = {file_id, known_id.to_bytes(4, "big")}
         self._log_file: tuple[int, int] | None = None
         self._problem = ""
         self.is_written_over = False
@@ -57,7 +57,7 @@ class Witness:
     def _look(self) -> str:
         try:
             now = self._path.stat()
-            found = os.pread(self._handle, 4, _ID_AT)
+            file_id = os.pread(self._handle, 4, _ID_AT)
         except (FileNotFoundError, NotADirectoryError):
             return f"{self._path} was removed while it was in use"
         except OSError as error:
@@ -70,7 +70,7 @@ class Witness:
                 f"{self._path} was cut from {self._size} to {now.st_size} bytes while it was in use"
             )
         self._size = now.st_size
-        if found not in self._ids:
+        if file_id not in self._ids:
             self.is_written_over = True
             return f"{self._path} was written over with another ledger while it was in use"
         return self._look_at_log()

@@ -20,10 +20,10 @@ async def needs_now(
     feed: MarketFeed, strategy: str, policy: CopyPolicy, price_age_s: float
 ) -> list[SymbolNeed]:
     """Return every agreed contract, with its definition and current price if they are available."""
-    found = []
+    needs = []
     for symbol in sorted(policy.symbols):
         quote = await feed.quote(symbol, price_age_s)
-        found.append(
+        needs.append(
             SymbolNeed(
                 symbol=symbol,
                 strategy=strategy,
@@ -33,7 +33,7 @@ async def needs_now(
                 contracts_known=feed.knows_contracts,
             )
         )
-    return found
+    return needs
 
 
 async def read_contracts(feeds: Iterable[MarketFeed], any_symbol: Symbol) -> None:

@@ -67,14 +67,14 @@ class MarketFeed:
         not available.
         """
         self._wanted.add(symbol)
-        known = self._young(symbol, age_s)
-        if known is None:
+        quote = self._young(symbol, age_s)
+        if quote is None:
             async with self._reading:  # one read for all who wait
-                known = self._young(symbol, age_s)
-                if known is None:
+                quote = self._young(symbol, age_s)
+                if quote is None:
                     await self._read_safely()
-                    known = self._young(symbol, age_s)
-        return known
+                    quote = self._young(symbol, age_s)
+        return quote
 
     def _young(self, symbol: Symbol, age_s: float) -> Quote | None:
         quote = self._quotes.get(symbol)
@@ -137,24 +137,24 @@ class MarketFeed:
                 self._quotes[quote.symbol] = quote
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
-        """Return the newest closed candles, oldest first, at most ``count``; raises whatever the
-        exchange's reading raises, and RexAlgoError where its market cannot be opened.
+        """Return the newest closed candles, oldest first, at most ``count``; raises what the
+        exchange's reading raises, and RexAlgoError if its market cannot be opened.
         """
-        found = await self._closed(symbol, interval_s, count)
+        closed = await self._closed(symbol, interval_s, count)
         if self._market is None:
             raise RexAlgoError(
                 f"candles of {symbol}: expected market data of {self._adapter.name}, found "
                 f"{self.problem or 'none'}"
             )
-        return found
+        return closed
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each closed candle once, oldest first, starting with the newest closed one."""
         last: datetime | None = None
         while True:
-            # two at first, for an exchange that tells the running one too
-            found = await self._closed(symbol, interval_s, 2 if last is None else 500)
-            for candle in found[-1:] if last is None else found:
+            # two at first, for an exchange that returns the running one too
+            closed = await self._closed(symbol, interval_s, 2 if last is None else 500)
+            for candle in closed[-1:] if last is None else closed:
                 if last is None or candle.opened_at > last:
                     last = candle.opened_at
                     yield candle
@@ -168,8 +168,8 @@ class MarketFeed:
             if self._market is None:
                 return []
             with trio.fail_after(DEADLINE_S):
-                found = await self._market.candles(symbol, interval_s, limit)
-            # told too early, a candle would count as told and never come again with its close
+                read = await self._market.candles(symbol, interval_s, limit)
+            # yielded too early, a candle would count as yielded and never come again with its close
             closes_by = self._clock.now() - timedelta(seconds=interval_s)
-            closed = [each for each in found if each.opened_at <= closes_by]
+            closed = [each for each in read if each.opened_at <= closes_by]
             return sorted(closed, key=lambda each: each.opened_at)

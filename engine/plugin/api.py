@@ -13,8 +13,10 @@ from engine.decisions.signatures import (
     WINDOW_A_S,
     WINDOW_A_S_MAX,
     WINDOW_A_S_MIN,
+    capability_key,
     sign_a,
     sign_b,
+    verify_capability,
     verify_signatures,
 )
 from engine.domain.account import (
@@ -104,9 +106,14 @@ from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
 from engine.ports.secret import Secret, read_secret_file
 from engine.ports.signal_source import (
+    AddressGuide,
+    AddressSource,
     Authenticated,
     Delivery,
+    EndpointSetting,
+    ExampleSource,
     NotAuthentic,
+    ReadyMessage,
     StreamContext,
     StreamSource,
     WebhookSource,
@@ -121,6 +128,8 @@ __all__ = [
     "AccountLogin",
     "AccountReport",
     "Action",
+    "AddressGuide",
+    "AddressSource",
     "Alert",
     "AlertCode",
     "AlertFacts",
@@ -135,8 +144,10 @@ __all__ = [
     "ClosedPositionsConnection",
     "CredentialField",
     "Delivery",
+    "EndpointSetting",
     "Environment",
     "ErrorCountingAdapter",
+    "ExampleSource",
     "ExchangeAdapter",
     "ExchangeConnection",
     "ExchangeContext",
@@ -177,6 +188,7 @@ __all__ = [
     "RateLimiter",
     "RatePools",
     "Ratio",
+    "ReadyMessage",
     "Refused",
     "Rejected",
     "RejectionKind",
@@ -195,6 +207,7 @@ __all__ = [
     "WINDOW_A_S",
     "WINDOW_A_S_MAX",
     "WINDOW_A_S_MIN",
+    "capability_key",
     "floor_to_step",
     "hookimpl",
     "initial_margin",
@@ -218,5 +231,6 @@ __all__ = [
     "sign_b",
     "squashed",
     "sync_folder",
+    "verify_capability",
     "verify_signatures",
 ]

@@ -137,11 +137,11 @@ def load_plugins(
 
 
 def _described(point: metadata.EntryPoint) -> InstalledPlugin:
-    known = point.dist
+    distribution = point.dist
     return InstalledPlugin(
         point.name,
-        known.name if known else "(unknown)",
-        known.version if known else "",
+        distribution.name if distribution else "(unknown)",
+        distribution.version if distribution else "",
         point.value,
     )
 
@@ -287,7 +287,7 @@ def _wrong_hooks(module: object) -> Iterator[str]:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    return f"{type(error).__name__}: {error}"[:1_000]
 
 
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -296,6 +296,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "notifier": ("deliver",),
     "webhook": ("new_secret", "authenticate", "parse"),
     "stream": ("check_params", "run"),
+    "address": ("guide", "endpoint_settings", "ready_messages"),
 }
 
 
@@ -342,7 +343,10 @@ class _Registry:
         name = getattr(thing, "name", None)
         if not isinstance(name, str) or not name.isidentifier():
             raise TypeError(f"a registered {kind} needs a name of a-z, 0-9 and _, was {name!r}")
-        missing = [each for each in _NEEDED[shape] if not hasattr(thing, each)]
+        needed = _NEEDED[shape]
+        if shape == "webhook" and any(hasattr(thing, each) for each in _NEEDED["address"]):
+            needed += _NEEDED["address"]  # half of an AddressSource would be none without a word
+        missing = [each for each in needed if not hasattr(thing, each)]
         if missing:
             raise TypeError(f"{kind} {name} has no " + ", ".join(missing))
         return name

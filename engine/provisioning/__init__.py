@@ -35,6 +35,7 @@ async def provision(
     places: Mapping[str, ExchangePlace],
     now: datetime,
     webhook_address: str,
+    webhook_source: str,
     file: str,
     also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
 ) -> ProvisionResult:
@@ -49,7 +50,14 @@ async def provision(
         known_strategies(strategies(db)),
         frozenset(each.name for each in accounts(db)),
     )
-    wanted = parse_declarations(table, places=places, plugins=plugins, known=known, file=file)
+    wanted = parse_declarations(
+        table,
+        places=places,
+        plugins=plugins,
+        known=known,
+        file=file,
+        webhook_source=webhook_source,
+    )
 
     def apply(writing: Database) -> ProvisionResult:
         result = apply_declarations(

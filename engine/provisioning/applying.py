@@ -265,36 +265,44 @@ class _Run:
             if (kind, what) == ("follower", "login")
         }
         kids = {value.partition(":")[0] for value in logins}
-        for each in wanted:
-            row = people.account_named(self.db, each.name)
-            other = self._other_with_login(each, logins, kids)
+        for declaration in wanted:
+            row = people.account_named(self.db, declaration.name)
+            other = self._other_with_login(declaration, logins, kids)
             if other is not None:
                 self.problems.append(
                     ProvisionProblem(
-                        each.path,
+                        declaration.path,
                         "a login that no other account has",
                         f"the login of {other}",
-                        each.name,
+                        declaration.name,
                     )
                 )
-            elif row is None and person_named(self.db, _person_of(each)) is not None:
+            elif row is None and person_named(self.db, _person_of(declaration)) is not None:
                 self.differences.append(
                     Difference(
-                        f"follower {each.name}", "account", "connected", "disconnected by its owner"
+                        f"follower {declaration.name}",
+                        "account",
+                        "connected",
+                        "disconnected by its owner",
                     )
                 )
             elif row is None:
-                self._new_follower(each)
-            elif row.exchange != each.exchange:
+                self._new_follower(declaration)
+            elif row.exchange != declaration.exchange:
                 expected = (
                     f"{row.exchange}, where this account is; declare a new follower for another "
                     "exchange"
                 )
                 self.problems.append(
-                    ProvisionProblem(f"{each.path}.exchange", expected, each.exchange, each.name)
+                    ProvisionProblem(
+                        f"{declaration.path}.exchange",
+                        expected,
+                        declaration.exchange,
+                        declaration.name,
+                    )
                 )
             else:
-                self._login(each, row)
+                self._login(declaration, row)
 
     def _other_with_login(
         self, each: FollowerDeclaration, logins: Mapping[str, str], kids: set[str]

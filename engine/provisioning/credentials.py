@@ -31,13 +31,13 @@ def read_credentials(
     given: dict[str, list[str]] = {}
     if inner is not None:
         inner.refuse_unknown([f"{each.name}{form}" for each in wanted for form in _FORMS])
-    for each in wanted:
-        if each.name == main:
+    for field in wanted:
+        if field.name == main:
             inside = inner is not None and any(f"{main}{form}" in inner.values for form in _FORMS)
             outside = any(f"secret{form}" in table.values for form in _FORMS)
             if inner is not None and inside and not outside:
                 texts = _read_one(
-                    inner, key=main, wanted=each, environment=environment, count=count
+                    inner, key=main, wanted=field, environment=environment, count=count
                 )
             else:
                 if inside:
@@ -45,17 +45,17 @@ def read_credentials(
                         "credentials", f"{main} only once", f"secret and credentials.{main}"
                     )
                 texts = _read_one(
-                    table, key="secret", wanted=each, environment=environment, count=count
+                    table, key="secret", wanted=field, environment=environment, count=count
                 )
         else:
             texts = _read_one(
                 inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
-                key=each.name,
-                wanted=each,
+                key=field.name,
+                wanted=field,
                 environment=environment,
                 count=count,
             )
-        given[each.name] = texts
+        given[field.name] = texts
     if len(table.problems) > before:
         return []
     return [

@@ -26,7 +26,6 @@ from engine.provisioning.policies import POLICY_KEYS, read_policy
 from engine.provisioning.reading import Table, kind_of
 from engine.provisioning.templates import numbered, parse_count
 
-WEBHOOK_SOURCE: Final = "signed_webhook"
 _SECRET_KEYS: Final = ("secret", "secret_env", "secret_file", "credentials")
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "master": ("name",),
@@ -113,13 +112,14 @@ def parse_declarations(
     table: Mapping[str, object],
     places: Mapping[str, ExchangePlace],
     plugins: Plugins,
-    known: Known = Known(),
-    file: str = "the file",
+    known: Known,
+    file: str,
+    webhook_source: str,
 ) -> Declarations:
     """Read a table whose secrets are resolved (``resolve_secrets``); raises ProvisionErrors with
-    everything that is wrong.
+    everything that is wrong. ``webhook_source`` is that of a strategy that names none.
     """
-    parser = _Parser(table, places, plugins, known)
+    parser = _Parser(table, places, plugins, known, webhook_source)
     declarations = parser.run()
     if parser.problems:
         raise ProvisionErrors(file, parser.problems)
@@ -135,7 +135,9 @@ class _Parser:
         places: Mapping[str, ExchangePlace],
         plugins: Plugins,
         known: Known,
+        webhook_source: str,
     ) -> None:
+        self._webhook_source = webhook_source
         self.problems: list[ProvisionProblem] = []
         self._top = Table("", table, self.problems)
         self._places = places
@@ -188,11 +190,11 @@ class _Parser:
             table.refuse_unknown(_KEYS[kind])
             yield table
 
-    def _refuse_doubles(self, what: str, found: Sequence[tuple[str, str]]) -> None:
-        counted = Counter(name for _, name in found)
+    def _refuse_doubles(self, what: str, named: Sequence[tuple[str, str]]) -> None:
+        counted = Counter(name for _, name in named)
         for name, times in counted.items():
             if times > 1:
-                path = [path for path, each in found if each == name][-1]
+                path = [path for path, each in named if each == name][-1]
                 self.problems.append(
                     ProvisionProblem(path, f"each {what} once", f"{name} {times} times")
                 )
@@ -200,7 +202,7 @@ class _Parser:
     # Strategies
 
     def _read_strategies(self) -> Iterator[StrategyDeclaration]:
-        found: list[tuple[str, str]] = []
+        named: list[tuple[str, str]] = []
         for table in self._tables("strategy"):
             before = len(self.problems)
             name = table.read("name", parse_name)
@@ -210,7 +212,7 @@ class _Parser:
             leverage = table.read("leverage", parse_ratio)
             source, params = self._read_source(table, kind)
             if name is not None:
-                found.append((table.path, name))
+                named.append((table.path, name))
                 self._strategies[name] = None
             if len(self.problems) > before or not (
                 name and master and kind and symbols and leverage and source
@@ -227,7 +229,7 @@ class _Parser:
                 source=source,
                 params=params,
             )
-        self._refuse_doubles("strategy", found)
+        self._refuse_doubles("strategy", named)
 
     def _read_source(
         self, table: Table, kind: str | None
@@ -240,7 +242,7 @@ class _Parser:
             if inner is not None:
                 table.complain("params", f"no params: they belong to kind {KIND_ALGO}", "a table")
             return table.choice(
-                "source", sorted(self._plugins.webhook_sources), WEBHOOK_SOURCE
+                "source", sorted(self._plugins.webhook_sources), self._webhook_source
             ), params
         source = table.choice("source", sorted(self._plugins.stream_sources))
         if source is not None:

@@ -58,15 +58,15 @@ class Table:
 
     def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str | None:
         """Read one of several words."""
-        known = list(choices)
+        allowed = list(choices)
 
         def parse(value: object, field: str) -> str:
-            if not isinstance(value, str) or value not in known:
-                near = get_close_matches(value, known, 1) if isinstance(value, str) else []
+            if not isinstance(value, str) or value not in allowed:
+                near = get_close_matches(value, allowed, 1) if isinstance(value, str) else []
                 hint = f" (did you mean {near[0]}?)" if near else ""
                 words = (
-                    "one of " + ", ".join(known)
-                    if known
+                    "one of " + ", ".join(allowed)
+                    if allowed
                     else "something that is there, and nothing is"
                 )
                 raise InvalidValue(field, words + hint, value)

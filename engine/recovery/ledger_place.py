@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from engine.ledger import Database, Ledger, LedgerError
 from engine.ledger.database import open_reader, version_of
+from engine.ledger.freeze import EVERYBODY, why_frozen
 from engine.ledger.lineage import LedgerEnd, is_copy, knows_marks, lacks, read_end, was_marked
-from engine.ledger.stillness import EVERYBODY, why_still
 from engine.settings.config import Config
 from engine.settings.files import remove_leftovers, replace_file
 
@@ -28,7 +28,7 @@ RESTORE_NAME: Final = "restore.json"
 SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of a ledger, by the suffix after its path."""
 DO_WITHOUT: Final = (
-    "rexalgo restore FILE puts a backup into place; to begin anew without the past, move the "
+    "rexalgo restore FILE puts a backup into place; to start afresh without the history, move the "
     "whole data folder away first"
 )
 
@@ -53,13 +53,13 @@ def mark_file(config: Config) -> Path:
 def read_mark(file: Path) -> Mark | None:
     """Read the mark; None if there is none. Raises NoMark if it cannot be read."""
     try:
-        told: Any = json.loads(file.read_text(encoding="utf-8"))
-        numbers: Mapping[str, Any] = told["numbers"]
+        row: Any = json.loads(file.read_text(encoding="utf-8"))
+        numbers: Mapping[str, Any] = row["numbers"]
         return Mark(
             LedgerEnd(
-                str(told["run"]), {str(name): int(number) for name, number in numbers.items()}
+                str(row["run"]), {str(name): int(number) for name, number in numbers.items()}
             ),
-            str(told["at"]),
+            str(row["at"]),
         )
     except FileNotFoundError:
         return None
@@ -159,7 +159,7 @@ def why_old_on_disk(config: Config) -> str:
     """
     db = open_reader(str(config.ledger.path))
     try:
-        return "" if not knows_marks(db) or why_still(db, EVERYBODY) else why_old(config, db)
+        return "" if not knows_marks(db) or why_frozen(db, EVERYBODY) else why_old(config, db)
     finally:
         db.close()
 
@@ -184,7 +184,7 @@ class MarkKeeper:
         to be the newest one.
         """
         end = read_end(self._db)
-        return None if self.old or end == self._noted or why_still(self._db, EVERYBODY) else end
+        return None if self.old or end == self._noted or why_frozen(self._db, EVERYBODY) else end
 
     def note(self, end: LedgerEnd, at: datetime) -> None:
         """Record an end durably; may be called in another thread. Raises OSError."""

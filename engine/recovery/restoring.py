@@ -21,8 +21,8 @@ from engine.keys.vault import Vault
 from engine.ledger import Database, Ledger, LedgerError, copy_ledger
 from engine.ledger.audit import verify_audit
 from engine.ledger.database import settle, take_into_use
+from engine.ledger.freeze import EVERYBODY, freeze
 from engine.ledger.people import accounts, endpoints
-from engine.ledger.stillness import EVERYBODY, stand_still
 from engine.recovery.ledger_place import RESTORE_NAME, SUFFIXES
 from engine.settings.config import Config
 from engine.settings.files import make_folder, remove_leftovers, replace_file, sync_folder
@@ -121,10 +121,10 @@ def finish_restore(config: Config) -> None:
         return
     former = json.loads(order.read_text(encoding="utf-8"))["former"]
     if copy.exists():  # else it is in place already
-        for each in SUFFIXES:
+        for suffix in SUFFIXES:
             with suppress(FileNotFoundError):
-                Path(f"{path}{each}").rename(
-                    Path(f"{path.parent / (former or path.name + '.former')}{each}")
+                Path(f"{path}{suffix}").rename(
+                    Path(f"{path.parent / (former or path.name + '.former')}{suffix}")
                 )
         sync_folder(
             path.parent
@@ -151,7 +151,7 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
         if not problems:
             cause = f"the ledger was restored from {what}: what was done after it is not in it"
             await ledger.write(
-                lambda db: stand_still(db, account=EVERYBODY, name="", cause=cause, at=now)
+                lambda db: freeze(db, account=EVERYBODY, name="", cause=cause, at=now)
             )
             take_into_use(db)
             settle(db)

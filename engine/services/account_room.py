@@ -40,8 +40,8 @@ class AccountRoom:
 
     def choice(self, exchange: str) -> ExchangeChoice:
         """Return one exchange; the first if none has that name."""
-        found = self.choices()
-        return next((each for each in found if each.name == exchange), found[0])
+        choices = self.choices()
+        return next((each for each in choices if each.name == exchange), choices[0])
 
     async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:
         """Connect another account of the user; raises FormErrors, NeedsConfirmation."""
@@ -99,8 +99,8 @@ class AccountRoom:
                 raise FormErrors(
                     {"": "This key belongs to another account that is connected here."}
                 )
-            known = account(db, row.id)
-            version = known.row_version + 1
+            current = account(db, row.id)
+            version = current.row_version + 1
             sealed = seal_credentials(
                 vault,
                 key=person_key(db, user.id),
@@ -129,22 +129,22 @@ class AccountRoom:
         ``keep``: the owner keeps what the engine holds there; without it, a holding is a refusal.
         """
         row = self._following.account(user, name)
-        held = self._following.still_open(user, name)
+        open_shares = self._following.still_open(user, name)
         if open_attempts(self._context.ledger.db, row.id):
             raise FormErrors(
                 {
                     "": (
-                        "An order of this account is on its way or looked up: pause, and try "
+                        "An order of this account is in flight or being looked up: pause, and try "
                         "again when it is settled."
                     )
                 }
             )
-        if held and not keep:
-            what = ", ".join(f"{each.share} {each.symbol}" for each in held)
+        if open_shares and not keep:
+            what = ", ".join(f"{each.share} {each.symbol}" for each in open_shares)
             raise FormErrors(
                 {
                     "keep": (
-                        f"The engine still holds {what} there: flatten first, or say that you "
+                        f"The engine still holds {what} there: flatten first, or confirm that you "
                         "keep it."
                     )
                 }
@@ -152,7 +152,7 @@ class AccountRoom:
         vault, now = await self._context.open_vault(), self._context.clock.now()
         data = {
             "exchange": row.exchange,
-            "kept": [f"{each.side} {each.share} {each.symbol}" for each in held],
+            "kept": [f"{each.side} {each.share} {each.symbol}" for each in open_shares],
         }
 
         def change(db: Database) -> None:
@@ -160,8 +160,8 @@ class AccountRoom:
                 raise FormErrors(
                     {"": "An order went out a moment ago: pause, and try again when it is settled."}
                 )
-            known = account(db, row.id)
-            version = known.row_version + 1
+            current = account(db, row.id)
+            version = current.row_version + 1
             nothing = seal_credentials(
                 vault,
                 key=person_key(db, user.id),

@@ -53,7 +53,7 @@ _ACTS: Final = {
     SubscriptionState.ACTIVE: "strategy_resumed",
     SubscriptionState.LEFT: "strategy_left",
 }
-"""What the audit calls each move of an agreement."""
+"""The audit's name for each move of a subscription."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ class AgreeingService:
 
     def strategy(self, user: User, identifier: str) -> StrategyTerms:
         """Read a strategy that the user may see; raises NothingThere."""
-        found = strategy_terms(self._context.ledger.db, identifier, user.id)
-        if found is None:
+        terms = strategy_terms(self._context.ledger.db, identifier, user.id)
+        if terms is None:
             raise NothingThere("there is no such strategy")
-        return found
+        return terms
 
     def agreement(self, row: AccountRow, strategy: StrategyId) -> Subscription | None:
         """Read what an account agreed to for a strategy, None if it agreed to nothing."""
@@ -262,10 +262,10 @@ class AgreeingService:
         await self._context.changed()
 
     def _standing(self, row: AccountRow, strategy: StrategyTerms) -> Subscription:
-        found = subscription_of(self._context.ledger.db, row.id, strategy.id)
-        if found is None:
+        agreed = subscription_of(self._context.ledger.db, row.id, strategy.id)
+        if agreed is None:
             raise NothingThere("you do not follow this strategy with this account")
-        return found
+        return agreed
 
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
@@ -278,7 +278,7 @@ class AgreeingService:
 
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
-        now, found = self._context.clock.now(), self._standing(row, strategy)
+        now, agreed = self._context.clock.now(), self._standing(row, strategy)
         user.require_fresh(now)
         data = {
             "strategy": strategy.name,
@@ -291,7 +291,7 @@ class AgreeingService:
             act="consented",
             subject=row.name,
             data=data,
-            change=lambda db: consent(db, found.id, now),
+            change=lambda db: consent(db, agreed.id, now),
         )
         await self._context.changed()
 
@@ -340,11 +340,11 @@ class AgreeingService:
         state: SubscriptionState,
         also: Callable[[Database], None] = lambda db: None,
     ) -> None:
-        found = self._standing(row, strategy)
+        agreed = self._standing(row, strategy)
         act = _ACTS[state]
 
         def change(db: Database) -> None:
-            set_agreement_state(db, found.id, state)
+            set_agreement_state(db, agreed.id, state)
             also(db)
 
         await audited(
@@ -390,11 +390,11 @@ def _previewed(signal: Signal, plan: Any) -> Previewed:
     side = "" if signal.draft.side is None else signal.draft.side.value
     common = (signal.received_at, signal.draft.action.value, signal.draft.symbol, side)
     if isinstance(plan, EntryPlan):
-        told = (
+        sentence = (
             f"{plan.intent.side.value} {plain(plan.intent.quantity)} {signal.draft.symbol} at "
             f"about {plain(plan.price)}"
         )
-        return Previewed(*common, told, Decimal(plan.margin))
+        return Previewed(*common, sentence, Decimal(plan.margin))
     return Previewed(
         *common, plan.sentence if isinstance(plan, Outcome) else "It would have waited.", None
     )

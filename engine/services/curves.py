@@ -42,10 +42,10 @@ def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
             began,
         )
     first = newest[0].closed_at if newest else None
-    told: dict[str, Decimal] = {}
+    drawn: dict[str, Decimal] = {}
     for each in newest:
         day = each.closed_at.astimezone(UTC).date().isoformat()
-        told[day] = told.get(day, _NOTHING) + each.result
+        drawn[day] = drawn.get(day, _NOTHING) + each.result
     changes: list[tuple[datetime, Decimal]] = []
     for each_day in days:
         begins = datetime.fromisoformat(each_day.day).replace(tzinfo=UTC)
@@ -53,7 +53,7 @@ def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
             ends = begins + _DAY if first is None else min(begins + _DAY, first)
             changes += [
                 (begins, _NOTHING),
-                (ends, each_day.result - told.get(each_day.day, _NOTHING)),
+                (ends, each_day.result - drawn.get(each_day.day, _NOTHING)),
             ]
     return Curve(_running([*changes, *((each.closed_at, each.result) for each in newest)]), first)
 

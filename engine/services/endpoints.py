@@ -2,12 +2,12 @@
 once, to the person who created it.
 """
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
 from engine.context import EngineContext
+from engine.decisions.signatures import capability_key
 from engine.domain.identifiers import EndpointId, StrategyId
 from engine.identity.references import capability_hash, new_secret_id
 from engine.keys.sealed_secrets import seal_endpoint_secret
@@ -118,8 +118,8 @@ async def make_capability(
     def write(db: Database) -> None:
         insert_endpoint(db, row)
         owner = person_key(db, endpoint_owner(db, row.id))
-        proof = Secret(hashlib.sha256(token.encode()).hexdigest())
-        insert_endpoint_secret(db, seal_endpoint_secret(vault, owner, row.id, proof), now)
+        proof = seal_endpoint_secret(vault, owner, row.id, capability_key(token))
+        insert_endpoint_secret(db, proof, now)
         append_audit(
             db,
             key=key,

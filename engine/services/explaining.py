@@ -25,15 +25,15 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
     copy.
     """
     db = context.ledger.db
-    number, found = signal_number(db, signal), why(db, signal, account)
-    if number is None or found is None:
+    number, view = signal_number(db, signal), why(db, signal, account)
+    if number is None or view is None:
         return None
     task = None if context.live is None else context.live.named(account)
-    strategy = strategy_named(db, found.strategy)
+    strategy = strategy_named(db, view.strategy)
     live = (
         None
         if task is None or strategy is None
-        else live_now(db, task, strategy.id, Symbol(found.symbol))
+        else live_now(db, task, strategy.id, Symbol(view.symbol))
     )
     now = read_copy_now(
         db,
@@ -42,18 +42,18 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
         live=live,
         in_lane=lambda copy: LaneNow() if task is None else task.in_lane(copy),
     )
-    outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
-    told = explain(outcome, now)
-    return replace(found, sentence=told.sentence, now=told.now, move=told.move.value)
+    outcome = None if view.code is None else Outcome(OutcomeCode(view.code), view.numbers)
+    explained = explain(outcome, now)
+    return replace(view, sentence=explained.sentence, now=explained.now, move=explained.move.value)
 
 
 def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symbol) -> LiveNow:
     """Return what an account's task currently knows about a symbol."""
     unread = task.account.unread(symbol)
-    held = read_holding(db, task.account.id, symbol)
+    holding = read_holding(db, task.account.id, symbol)
     there = (
         None
-        if task.account.report is None or held is not None
+        if task.account.report is None or holding is not None
         else position_of(task.account.report, symbol)
     )
     return LiveNow(

@@ -138,10 +138,10 @@ class FollowingService:
 
     def account(self, user: User, name: str) -> AccountRow:
         """Find one of the user's connected accounts; raises NothingThere."""
-        found = next((each for each in self.accounts(user) if each.name == name), None)
-        if found is None:
+        account = next((each for each in self.accounts(user) if each.name == name), None)
+        if account is None:
             raise NothingThere("there is no such account of yours")
-        return found
+        return account
 
     def task(self, row: AccountRow) -> LiveAccount | None:
         """Return the task of an account, None if no engine runs it."""
@@ -285,10 +285,10 @@ class FollowingService:
             exchange=row.exchange,
         )
         is_flattening = any(each.level is SwitchLevel.FLATTEN for each in mine)
-        found = still_open(self._db, row.id)
+        open_shares = still_open(self._db, row.id)
         return [
             replace(each, why=_BEING_ASKED) if is_flattening and not each.is_asked else each
-            for each in found
+            for each in open_shares
         ]
 
     # What became of signals
@@ -313,14 +313,14 @@ class FollowingService:
 
     def why(self, user: User, signal: str, account: str) -> WhyView:
         """Explain one copy of the user's; raises NothingThere."""
-        found = (
+        view = (
             explain_copy(self._context, signal, account)
             if signal_of_copy(self._db, signal, account, user.id)
             else None
         )
-        if found is None:
+        if view is None:
             raise NothingThere("there is no such copy of yours")
-        return found
+        return view
 
     def agreements(self, user: User) -> Sequence[AgreementRow]:
         """Read what the user agreed to."""
@@ -347,9 +347,9 @@ class FollowingService:
         sent = alerts_about(
             self._db, [each.name for each in strategies_of(self._db, user.id)], PAGE
         )
-        found = [each for each in about if each.code not in ABOUT_STRATEGIES]
-        found += [each for each in sent if each.code in ABOUT_STRATEGIES]
-        return sorted(found, key=lambda each: -each.number)[:PAGE]
+        alerts = [each for each in about if each.code not in ABOUT_STRATEGIES]
+        alerts += [each for each in sent if each.code in ABOUT_STRATEGIES]
+        return sorted(alerts, key=lambda each: -each.number)[:PAGE]
 
     # Positions
 
@@ -365,7 +365,7 @@ class FollowingService:
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:
         names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}
-        held = {
+        holdings = {
             each.symbol: each
             for each in read_holdings(self._db, AccountId(row.id))
             if each.share > 0
@@ -374,8 +374,8 @@ class FollowingService:
             {} if report is None else {each.symbol: each for each in report.positions}
         )
         shown = []
-        for symbol in sorted({*held, *there}):
-            ours, theirs = held.get(symbol), there.get(symbol)
+        for symbol in sorted({*holdings, *there}):
+            ours, theirs = holdings.get(symbol), there.get(symbol)
             share = Decimal(0) if ours is None else ours.share
             whole = share if theirs is None else theirs.quantity
             named = names.get(row.id + symbol)

@@ -157,9 +157,9 @@ class IdentityService:
         """Return the token for the forms of a session."""
         return self._references.csrf_token(user.sid)
 
-    def is_csrf_token(self, user: User, told: str) -> bool:
+    def is_csrf_token(self, user: User, token: str) -> bool:
         """Return whether a form's token is that of its session."""
-        return self._references.is_csrf_token(user.sid, told)
+        return self._references.is_csrf_token(user.sid, token)
 
     async def _begin(
         self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)
@@ -290,10 +290,10 @@ class IdentityService:
         )  # what the exchange refuses is counted too: asking it costs requests of this installation
         checked = await check_login(self._context, exchange, given)
         prints = login_prints(await self._context.open_vault(), exchange, checked.credentials)
-        found = ledger.account_of_login(self._context.ledger.db, prints)
-        if found is None:
+        account_id = ledger.account_of_login(self._context.ledger.db, prints)
+        if account_id is None:
             raise self._failed(keys)
-        row = account(self._context.ledger.db, found)
+        row = account(self._context.ledger.db, account_id)
         is_declared = (
             declared(self._context.ledger.db).get(("follower", row.name, "login")) in prints
         )
@@ -342,10 +342,10 @@ class IdentityService:
 
     def invitation(self, token: str) -> TicketRow | None:
         """Find a valid invitation."""
-        found = doors.ticket_by_hash(self._context.ledger.db, capability_hash(token))
+        ticket = doors.ticket_by_hash(self._context.ledger.db, capability_hash(token))
         return (
-            found
-            if found is not None and found.kind == KIND_INVITATION and found.is_valid(self._now)
+            ticket
+            if ticket is not None and ticket.kind == KIND_INVITATION and ticket.is_valid(self._now)
             else None
         )
 
@@ -355,9 +355,9 @@ class IdentityService:
         """
         keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
-        known = doors.ticket_by_hash(self._context.ledger.db, hashed)
+        ticket = doors.ticket_by_hash(self._context.ledger.db, hashed)
         used = None
-        if known is not None and known.kind == KIND_SIGN_IN:
+        if ticket is not None and ticket.kind == KIND_SIGN_IN:
             used = await self._context.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
         if used is None or used.person is None:
             raise self._failed(keys)
@@ -479,10 +479,10 @@ class IdentityService:
                 address=caller.address,
             )
 
-        known = self.invitation(token)
+        ticket = self.invitation(token)
         await self._context.ledger.write(write)
-        if known is not None and known.strategy is not None:
-            self._invited[new.id] = known.strategy
+        if ticket is not None and ticket.strategy is not None:
+            self._invited[new.id] = ticket.strategy
         await self._context.changed()
         return ledger.person(self._context.ledger.db, new.id)
 
@@ -654,8 +654,8 @@ class IdentityService:
 
     def master_request(self, user: User) -> ledger.MasterRequest | None:
         """Read what became of the user's request to publish."""
-        found = ledger.master_requests(self._context.ledger.db, user.id)
-        return found[0] if found else None
+        requests = ledger.master_requests(self._context.ledger.db, user.id)
+        return requests[0] if requests else None
 
     async def _write(
         self, user: User, act: str, subject: str, change: Callable[[Database], T]

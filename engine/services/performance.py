@@ -103,10 +103,10 @@ class PerformanceService:
 
     def strategy(self, user: User, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
         """Read one strategy that the user may see; raises NothingThere."""
-        found = results.strategies_for(self._context.ledger.db, user.id, identifier)
-        if not found:
+        rows = results.strategies_for(self._context.ledger.db, user.id, identifier)
+        if not rows:
             raise NothingThere("there is no such strategy")
-        return found[0], self._figures(found[0].id, detailed=True)
+        return rows[0], self._figures(rows[0].id, detailed=True)
 
     def _figures(self, strategy: str, *, detailed: bool = False) -> Sequence[Figures]:
         db = self._context.ledger.db
@@ -146,10 +146,10 @@ class PerformanceService:
         mine = [*self.accounts(user), *self.former_accounts(user)]
         if not name:
             return mine[0] if mine else None
-        found = next((each for each in mine if each.name == name), None)
-        if found is None:
+        row = next((each for each in mine if each.name == name), None)
+        if row is None:
             raise NothingThere("there is no such account of yours")
-        return found
+        return row
 
     def accounts(self, user: User) -> Sequence[AccountRow]:
         """Read the user's connected accounts."""
@@ -164,12 +164,12 @@ class PerformanceService:
     def figures(self, row: AccountRow) -> Figures:
         """Read the results of an account's trades."""
         db = self._context.ledger.db
-        found = figures_of(
+        figures = figures_of(
             row.environment,
             results.account_days(db, row.id),
             results.trade_results(db, TRADES_DRAWN, account=row.id),
         )
-        return replace(found, funding=funding_by_day(db, row.id))
+        return replace(figures, funding=funding_by_day(db, row.id))
 
     def books(self, row: AccountRow) -> BooksSummary:
         """Read each line by which the account's wallet changed since its books began, and what
@@ -204,8 +204,8 @@ class PerformanceService:
 
         What is not known yet, or was never reported, is an empty cell; ``state`` says which.
         """
-        told = io.StringIO()
-        writer = csv.writer(told)
+        output = io.StringIO()
+        writer = csv.writer(output)
         writer.writerow(
             [
                 "id",
@@ -228,41 +228,41 @@ class PerformanceService:
         before: int | None = None
         while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
             before = page[-1].id
-            for each in page:
-                known = (each.entry_price, each.exit_price, each.fees, each.result)
+            for trade in page:
+                amounts = (trade.entry_price, trade.exit_price, trade.fees, trade.result)
                 numbers = (
-                    each.quantity,
-                    *("" if number is None else str(number) for number in known),
+                    trade.quantity,
+                    *("" if number is None else str(number) for number in amounts),
                 )
-                times = (each.opened_at.isoformat(), each.closed_at.isoformat())
-                ended = ("" if each.cause is None else each.cause.value, each.state.value)
+                times = (trade.opened_at.isoformat(), trade.closed_at.isoformat())
+                ended = ("" if trade.cause is None else trade.cause.value, trade.state.value)
                 words = (
                     _cell(text)
                     for text in (
-                        own_name(each.account),
-                        each.environment,
-                        each.strategy,
-                        each.symbol,
-                        each.side,
+                        own_name(trade.account),
+                        trade.environment,
+                        trade.strategy,
+                        trade.symbol,
+                        trade.side,
                     )
                 )
-                writer.writerow([each.id, *words, *numbers, *times, *ended])
-        return told.getvalue()
+                writer.writerow([trade.id, *words, *numbers, *times, *ended])
+        return output.getvalue()
 
     def funding_csv(self, row: AccountRow) -> str:
         """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was
         received.
         """
-        told = io.StringIO()
-        writer = csv.writer(told)
+        output = io.StringIO()
+        writer = csv.writer(output)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
-        for each in funding_of(self._context.ledger.db, row.id):
+        for payment in funding_of(self._context.ledger.db, row.id):
             words = (
                 _cell(text)
-                for text in (own_name(row.name), row.environment, each.strategy, each.symbol)
+                for text in (own_name(row.name), row.environment, payment.strategy, payment.symbol)
             )
-            writer.writerow([*words, str(each.amount), each.at.isoformat()])
-        return told.getvalue()
+            writer.writerow([*words, str(payment.amount), payment.at.isoformat()])
+        return output.getvalue()
 
 
 def _cell(text: str) -> str:
@@ -295,14 +295,16 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        known = summed.get(label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0)))
+        period = summed.get(
+            label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0))
+        )
         each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
-        paid = known.funding + funding.get(day, Decimal(0))
+        paid = period.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
             label=label,
-            trades=known.trades + each.trades,
-            result=known.result + each.result,
-            fees=known.fees + each.fees,
+            trades=period.trades + each.trades,
+            result=period.result + each.result,
+            fees=period.fees + each.fees,
             funding=paid,
         )
     return list(reversed(summed.values()))
@@ -314,7 +316,7 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
     """
     if not summed:
         return ()
-    known = {each.label: each for each in summed}
+    by_label = {each.label: each for each in summed}
     day, labels = _first_day(summed[-1].label), list[str]()
     while not labels or labels[-1] != summed[0].label:
         label = _label(day.isoformat(), size)
@@ -322,7 +324,7 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
             labels.append(label)
         day += timedelta(days=1)
     return [
-        known.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
+        by_label.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
         for each in reversed(labels)
     ]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from engine.context import EngineContext
 from engine.domain.person import Role
+from engine.ledger.freeze import frozen_names
 from engine.ledger.pulse import concerns_person, newest_sequence
-from engine.ledger.stillness import still_for
 from engine.services.user import User
 
 
@@ -20,10 +20,10 @@ class PulseService:
         return newest_sequence(self._context.ledger.db)
 
     def held(self, user: User) -> str:
-        """Return that nothing is sent for a user now, naming the installation or the user's frozen
-        accounts; empty if nothing is frozen.
+        """Return the notice that nothing is sent for a user now, naming the installation or the
+        user's frozen accounts; empty if nothing is frozen.
         """
-        names = still_for(self._context.ledger.db, user.id)
+        names = frozen_names(self._context.ledger.db, user.id)
         where = "this place" if "" in names else ", ".join(names)
         return where and (
             f"Nothing is sent from {where} now, closing orders included, until the operator "
@@ -36,5 +36,5 @@ class PulseService:
         if user.person.is_a(Role.OPERATOR):
             newest = newest_sequence(db)
             return (newest,) if newest > after else ()
-        found = concerns_person(db, user.id, after)
-        return () if found is None else (found,)
+        sequence = concerns_person(db, user.id, after)
+        return () if sequence is None else (sequence,)

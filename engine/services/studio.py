@@ -14,13 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from engine.context import OWN_PAGE, EngineContext
-from engine.decisions.alert_messages import (
-    READY_MESSAGES,
-    STRATEGY_MESSAGE,
-    ReadyMessage,
-    StepTaken,
-    what_orders_do,
-)
+from engine.decisions.ready_messages import StepTaken, what_orders_do
 from engine.decisions.signature_debugger import (
     Finding,
     NamedKey,
@@ -56,15 +50,19 @@ from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
-from engine.ports.signal_source import Authenticated, Delivery
+from engine.ports.signal_source import (
+    AddressSource,
+    Authenticated,
+    Delivery,
+    ReadyMessage,
+    WebhookSource,
+)
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
-from engine.services.studio_forms import read_alert_scope, read_description, read_test_body
+from engine.services.studio_forms import read_address_scope, read_description, read_test_body
 from engine.services.user import FormErrors, LookFirst, User
 from engine.views import ReceiptView, Reception
 
-WEBHOOK: Final = "signed_webhook"
-TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
 SIGNALS: Final = 10
 ENDED_SECRETS: Final = 5
@@ -91,6 +89,14 @@ class Shown:
     secret: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class MadeAddress:
+    """One address of a source, with ``chosen``: the words of each of its settings."""
+
+    endpoint: StudioEndpoint
+    chosen: Sequence[str]
+
+
 class StudioService:
     """The service for masters."""
 
@@ -101,16 +107,24 @@ class StudioService:
     def _db(self) -> Database:
         return self._context.ledger.db
 
+    @property
+    def signed_source(self) -> str:
+        """Return the name of the source of the addresses that bots sign for."""
+        return self._context.config.plugins.webhook_source
+
+    def _signed_source(self) -> WebhookSource | None:
+        return self._context.plugins().webhook_sources.get(self.signed_source)
+
     def strategies(self, user: User) -> Sequence[StudioStrategy]:
         """Read the user's strategies."""
         return studio.strategies_of(self._db, user.id)
 
     def strategy(self, user: User, identifier: str) -> StudioStrategy:
         """Read one of the user's strategies; raises NothingThere."""
-        found = studio.strategy_of(self._db, user.id, identifier)
-        if found is None:
+        strategy = studio.strategy_of(self._db, user.id, identifier)
+        if strategy is None:
             raise NothingThere("there is no such strategy of yours")
-        return found
+        return strategy
 
     # Making and changing
 
@@ -130,7 +144,7 @@ class StudioService:
         master = master_of(self._db, user.id)
         if master is None or not user.person.is_a(Role.MASTER):
             errors[""] = "Only masters publish strategies: ask to become one on your security page."
-        source = self._context.plugins().webhook_sources.get(WEBHOOK)
+        source = self._signed_source()
         if source is None:
             errors[""] = "The operator has not enabled signed webhooks here."
         if errors:
@@ -146,7 +160,7 @@ class StudioService:
             kind=KIND_COPY_TRADING,
             symbols=symbols,
             leverage=leverage,
-            source=WEBHOOK,
+            source=source.name,
             params={},
         )
 
@@ -232,8 +246,8 @@ class StudioService:
         try:
             wanted = StrategyState(state)
         except ValueError:
-            known = ", ".join(each.value for each in StrategyState)
-            raise FormErrors({"state": f"expected one of {known}"}) from None
+            states = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {states}"}) from None
         if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(
@@ -280,23 +294,25 @@ class StudioService:
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
         """Read a strategy's signed endpoint and its address, None if it has none."""
-        found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
-        return None if found is None else (found, self._address(found.id))
+        endpoint = next(
+            (each for each in self.endpoints(row) if each.source == self.signed_source), None
+        )
+        return None if endpoint is None else (endpoint, self._address(endpoint.id))
 
     def _webhook(self, row: StudioStrategy) -> StudioEndpoint:
-        found = self.webhook(row)
-        if found is None:
+        endpoint = self.webhook(row)
+        if endpoint is None:
             raise NothingThere("this strategy has no signed webhook")
-        return found[0]
+        return endpoint[0]
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
         """Read which secrets of a strategy's endpoint are still valid, newest first."""
-        now, found = self._context.clock.now(), self.webhook(row)
-        rows = [] if found is None else secrets_in_use(self._db, found[0].id)
-        held = [each for each in rows if each[1] is None or each[1] > now]
+        now, endpoint = self._context.clock.now(), self.webhook(row)
+        rows = [] if endpoint is None else secrets_in_use(self._db, endpoint[0].id)
+        valid = [each for each in rows if each[1] is None or each[1] > now]
         return [
             SecretInUse(index == 0, until, used, where)
-            for index, (_, until, used, where) in enumerate(held)
+            for index, (_, until, used, where) in enumerate(valid)
         ]
 
     async def rotate(self, user: User, identifier: str) -> Shown:
@@ -305,7 +321,7 @@ class StudioService:
         user.require_fresh(now)
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
-        known = EndpointRow(
+        endpoint_row = EndpointRow(
             id=endpoint.id,
             strategy=row.id,
             source=endpoint.source,
@@ -314,7 +330,7 @@ class StudioService:
         )
         secret = await rotate_secret(
             self._context,
-            endpoint=known,
+            endpoint=endpoint_row,
             strategy=row.name,
             source=source,
             until=now + OVERLAP,
@@ -329,7 +345,7 @@ class StudioService:
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         user.require_fresh(now)
-        source = self._context.plugins().webhook_sources.get(WEBHOOK)
+        source = self._signed_source()
         if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
             raise FormErrors(
                 {"": "This strategy needs no other address: it has one, or runs inside this place."}
@@ -373,7 +389,7 @@ class StudioService:
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
         """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         if enabled:
             user.require_fresh(self._context.clock.now())
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
@@ -382,77 +398,78 @@ class StudioService:
             user=user,
             act=act,
             subject=row.name,
-            data={"endpoint": found.id},
-            change=lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
+            data={"endpoint": target.id},
+            change=lambda db: studio.set_endpoint_enabled(db, target.id, enabled),
         )
         await self._context.changed()
 
     async def delete(self, user: User, identifier: str, endpoint: str) -> None:
         """Delete an endpoint for good."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         await audited(
             self._context,
             user=user,
             act="endpoint_deleted",
             subject=row.name,
-            data={"endpoint": found.id},
-            change=lambda db: studio.delete_endpoint(db, found.id, now),
+            data={"endpoint": target.id},
+            change=lambda db: studio.delete_endpoint(db, target.id, now),
         )
         await self._context.changed()
 
     def _endpoint(self, row: StudioStrategy, endpoint: str) -> StudioEndpoint:
-        found = next((each for each in self.endpoints(row) if each.id == endpoint), None)
-        if found is None:
+        owned = next((each for each in self.endpoints(row) if each.id == endpoint), None)
+        if owned is None:
             raise NothingThere("there is no such endpoint of yours")
-        return found
+        return owned
 
-    # TradingView
+    # Addresses that are the proof
 
-    def alerts_enabled(self) -> bool:
-        """Return whether the operator enabled alerts of TradingView here."""
-        return TRADINGVIEW in self._context.plugins().webhook_sources
+    def address_sources(self) -> Sequence[AddressSource]:
+        """Return the enabled sources that have addresses for senders that cannot sign, by name."""
+        found = self._context.plugins().webhook_sources
+        return [each for _, each in sorted(found.items()) if isinstance(each, AddressSource)]
 
-    alert_message: Final = STRATEGY_MESSAGE
-    """The message of a strategy script's alert, whatever the strategy holds."""
+    def address_source(self, name: str) -> AddressSource:
+        """Return one of these sources; raises NothingThere."""
+        for each in self.address_sources():
+            if each.name == name:
+                return each
+        raise NothingThere("no enabled source of addresses has this name")
+
+    def addresses(self, row: StudioStrategy, source: AddressSource) -> Sequence[MadeAddress]:
+        """Read a strategy's addresses for a source, each with the words of its settings."""
+        return [
+            MadeAddress(
+                each,
+                [one.chosen(each.settings.get(one.name))[1] for one in source.endpoint_settings],
+            )
+            for each in self.endpoints(row)
+            if each.has_token and each.source == source.name
+        ]
 
     def ready_messages(
-        self, row: StudioStrategy
+        self, row: StudioStrategy, source: AddressSource
     ) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
-        """Return messages to paste, each with what every order will do; what it does is empty if
-        alerts are not enabled here.
-        """
-        source, now = (
-            self._context.plugins().webhook_sources.get(TRADINGVIEW),
-            self._context.clock.now(),
-        )
-        if source is None:
-            return [(each, ()) for each in READY_MESSAGES]
+        """Return messages to paste, each with what every order will do."""
+        now = self._context.clock.now()
 
         def read(body: bytes) -> SignalDraft:
-            return source.parse(Delivery(body, (), "this page", now), Authenticated(0, None))
+            return source.parse(Delivery(body, (), OWN_PAGE, now), Authenticated(0, None))
 
-        return [(each, what_orders_do(each, row.symbols[0], read)) for each in READY_MESSAGES]
+        ready = source.ready_messages(row.symbols[0])
+        return [(each, what_orders_do(each, read)) for each in ready]
 
-    async def make_alert_address(
-        self, user: User, identifier: str, given: Mapping[str, str]
+    async def make_address(
+        self, user: User, identifier: str, name: str, given: Mapping[str, str]
     ) -> str:
-        """Create an address for alerts; return it, the only time that it is shown. Raises
+        """Create an address of a source; return it, the only time that it is shown. Raises
         FormErrors, NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
         user.require_fresh(now)
-        source = self._context.plugins().webhook_sources.get(TRADINGVIEW)
-        if source is None:
-            raise FormErrors(
-                {
-                    "": (
-                        "The operator has not enabled TradingView here: rexalgo plugin enable "
-                        "tradingview."
-                    )
-                }
-            )
-        settings = read_alert_scope(given, row, now)
+        source = self.address_source(name)
+        settings = read_address_scope(given, row, source.endpoint_settings, now)
         token = await make_capability(
             self._context,
             strategy=row.id,
@@ -495,12 +512,12 @@ class StudioService:
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
         """Read the deliveries to a strategy's endpoints, newest first."""
-        found = [
+        rows = [
             each
             for endpoint in self.endpoints(row)
             for each in deliveries(self._db, endpoint.id, PAGE, before)
         ]
-        return sorted(found, key=lambda each: -each.id)[:PAGE]
+        return sorted(rows, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
@@ -545,10 +562,10 @@ class StudioService:
             .provider("signal source", endpoint.source)
             .settings.get("window_a_s", WINDOW_A_S)
         )
-        told = read_headers(headers)
+        read = read_headers(headers)
         return debug_delivery(
-            told,
-            body=pasted_body(told, body, named, now),
+            read,
+            body=pasted_body(read, body, named, now),
             keys=named,
             now=now,
             window_a_s=int(str(window)),

@@ -3,7 +3,7 @@ stored here.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from engine.domain.identifiers import Symbol, parse_symbol
 from engine.domain.signal import Action
 from engine.domain.typed import typed_number, typed_whole
 from engine.ledger.studio import StudioStrategy
+from engine.ports.signal_source import EndpointSetting
 from engine.services.user import FormErrors
 
 ABOUT_MAX: Final = 1_000
@@ -48,10 +49,15 @@ def read_description(
         return about, symbols, parse_ratio("1", "leverage")
 
 
-def read_alert_scope(
-    given: Mapping[str, str], row: StudioStrategy, now: datetime
+def read_address_scope(
+    given: Mapping[str, str],
+    row: StudioStrategy,
+    settings: Sequence[EndpointSetting],
+    now: datetime,
 ) -> dict[str, object]:
-    """Read what an address for alerts may send; raises FormErrors with everything that is wrong."""
+    """Read what an address may send, and the choices of its source (``setting_NAME``); raises
+    FormErrors with everything that is wrong.
+    """
     errors: dict[str, str] = {}
 
     def whole(name: str, default: str, most: int, of_what: str) -> int:
@@ -75,7 +81,7 @@ def read_alert_scope(
     if errors:
         raise FormErrors(errors)
     return {
-        "sell": "reverse" if given.get("sell") == "reverse" else "close",
+        **{each.name: each.chosen(given.get(f"setting_{each.name}"))[0] for each in settings},
         "expires_at": (now + timedelta(days=days)).isoformat(),
         "actions": list(_CLOSING) if given.get("only") == "close" else [],
         "symbols": sorted(set(symbols)),

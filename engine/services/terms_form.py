@@ -110,18 +110,18 @@ def first_terms(strategy: StrategyTerms) -> CopyPolicy:
 
 def terms_fields(policy: CopyPolicy) -> dict[str, Any]:
     """Write terms as the texts of the form."""
-    told: dict[str, Any] = policy_fields(policy)
-    sizing, leverage = told["sizing"], told["leverage"]
-    limits = {name: str(value) for name, value in told["limits"].items()}
+    stored: dict[str, Any] = policy_fields(policy)
+    sizing, leverage = stored["sizing"], stored["leverage"]
+    limits = {name: str(value) for name, value in stored["limits"].items()}
     return {
-        "mode": told["mode"],
+        "mode": stored["mode"],
         "sizing": sizing["mode"],
         "size": sizing[SIZING_FIELD[sizing["mode"]]],
         "leverage_mode": leverage["mode"],
         "leverage": leverage["value"],
-        "symbols": told["symbols"],
-        "below_minimum": told["below_minimum"],
-        "allow_own_position": "yes" if told["allow_own_position"] else "",
+        "symbols": stored["symbols"],
+        "below_minimum": stored["below_minimum"],
+        "allow_own_position": "yes" if stored["allow_own_position"] else "",
         **limits,
     }
 

@@ -60,13 +60,15 @@ class LedgerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE
-    accounts are accepted without proof.
+    """Which plugins are loaded, in order, which registered rate limiter is used, which webhook
+    source makes the endpoints that bots sign for, and whether LIVE accounts are accepted without
+    proof.
     """
 
     enabled: tuple[str, ...]
     allow_untested: bool
     rate_limiter: str
+    webhook_source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,12 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
     "ledger": (LedgerConfig, {"path": rules.path}),
     "plugins": (
         PluginsConfig,
-        {"enabled": rules.names, "allow_untested": rules.switch, "rate_limiter": rules.name},
+        {
+            "enabled": rules.names,
+            "allow_untested": rules.switch,
+            "rate_limiter": rules.name,
+            "webhook_source": rules.name,
+        },
     ),
     "engine": (
         EngineConfig,
@@ -286,14 +293,14 @@ def _secrets(
     except InvalidValue as error:
         errors.append(ConfigError(str(env_file), error.field, error.expected, error.found))
     sources = [(ENVIRONMENT, environ), (str(env_file), from_file)]
-    found, problems = read_secrets(sources, folder)
+    by_name, problems = read_secrets(sources, folder)
     errors.extend(
         ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems
     )
     for name in SECRETS:
-        origins[f"secrets.{name.lower()}"] = found[name][0] if name in found else "missing"
+        origins[f"secrets.{name.lower()}"] = by_name[name][0] if name in by_name else "missing"
     secrets = Secrets(
-        **{name.lower(): found[name][1] if name in found else None for name in SECRETS}
+        **{name.lower(): by_name[name][1] if name in by_name else None for name in SECRETS}
     )
     return secrets, place_of("ENCRYPTION_KEY", sources, folder)
 

@@ -71,7 +71,7 @@ def name(value: object, folder: Path) -> str:
 def names(value: object, folder: Path) -> tuple[str, ...]:
     """Read a list of short names without duplicates."""
     if not isinstance(value, list):
-        raise InvalidValue("", 'a list of names such as ["paper", "log"]', value)
+        raise InvalidValue("", "a list of names, each in quotes", value)
     for index, each in enumerate(value):
         if not isinstance(each, str) or not NAME.fullmatch(each):
             raise InvalidValue(f"[{index}]", "a short name of a-z, 0-9 and _", each)
@@ -148,10 +148,10 @@ def optional_path(value: object, folder: Path) -> Path | None:
     """Read the path of a file that exists; "" means none."""
     if value == "":
         return None
-    found = path(value, folder)
-    if not found.is_file():
+    file = path(value, folder)
+    if not file.is_file():
         raise InvalidValue("", 'an existing file, or ""', value)
-    return found
+    return file
 
 
 def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -31,8 +31,8 @@ def _jwt_secret(text: str) -> None:
 
 
 def _encryption_key(text: str) -> None:
-    for each in text.split(","):
-        if not _KEY.fullmatch(each.strip()) or len(_decoded(each)) != 32:
+    for key in text.split(","):
+        if not _KEY.fullmatch(key.strip()) or len(_decoded(key)) != 32:
             raise InvalidValue(
                 "",
                 "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init "
@@ -128,9 +128,9 @@ def _unquoted(text: str) -> str:
 
 
 def _refuse_near_miss(values: Mapping[str, str]) -> None:
-    known = [*SECRETS, *(f"{name}_FILE" for name in SECRETS)]
+    names = [*SECRETS, *(f"{name}_FILE" for name in SECRETS)]
     for name in values:
-        near = [] if name in known else get_close_matches(name, known, 1, cutoff=0.85)
+        near = [] if name in names else get_close_matches(name, names, 1, cutoff=0.85)
         if near:
             raise InvalidValue(name, f"a known name (did you mean {near[0]}?)", "an unknown one")
 
@@ -143,7 +143,7 @@ def read_secrets(
     ``sources`` are (label, values) pairs, the strongest first. Returns (label, Secret) by name, and
     (label, problem) pairs.
     """
-    found: dict[str, tuple[str, Secret]] = {}
+    by_name: dict[str, tuple[str, Secret]] = {}
     problems: list[tuple[str, InvalidValue]] = []
     for name, check in SECRETS.items():
         for label, values in sources:
@@ -157,9 +157,9 @@ def read_secrets(
                     (label, InvalidValue(error.field or name, error.expected, error.found))
                 )
             else:
-                found[name] = (label, Secret(text))
+                by_name[name] = (label, Secret(text))
             break
-    return found, problems
+    return by_name, problems
 
 
 def place_of(

@@ -251,8 +251,8 @@ def _burst(
 
 @_limiter("L01", "no more than the burst is let through at once")
 def _at_once(limiter: RateLimiter) -> None:
-    found = _burst(limiter, "a", Priority.EXIT, NOW)
-    expect(1 <= found <= LIMIT.burst, f"expected at most {LIMIT.burst} at once, found {found}")
+    granted = _burst(limiter, "a", Priority.EXIT, NOW)
+    expect(1 <= granted <= LIMIT.burst, f"expected at most {LIMIT.burst} at once, found {granted}")
 
 
 @_limiter(

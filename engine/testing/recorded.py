@@ -54,10 +54,10 @@ class RecordedAnswers:
         key = (request.method, request.url.path, _query(request.url))
         waiting = self._answers.get(key)
         if not waiting:
-            known = sorted({f"{method} {path}" for method, path, _ in self._answers})
+            requests = sorted({f"{method} {path}" for method, path, _ in self._answers})
             raise NotRecorded(
                 f"no recorded answer for {key[0]} {key[1]}?{key[2]}; recorded are: "
-                + ", ".join(known)[:300]
+                + ", ".join(requests)[:300]
             )
         status, body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         return httpx.Response(status, headers={"content-type": "application/json"}, content=body)

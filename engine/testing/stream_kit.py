@@ -55,7 +55,7 @@ class _Context:
     over: trio.Event = field(default_factory=trio.Event)
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
-        """Return none: the kit's candles all come one by one."""
+        """Return none: the kit delivers its candles one by one."""
         await trio.lowlevel.checkpoint()
         return ()
 
@@ -130,14 +130,14 @@ async def _refuses_params(under_test: StreamUnderTest) -> None:
     rubbish: tuple[object, ...] = (None, "", "rubbish", -1, 10**12, 1.5, [], {}, True)
     wrong: list[Mapping[str, object]] = [{}, {"no_such_parameter": 1}]
     wrong += [{**under_test.params, name: value} for name in under_test.params for value in rubbish]
-    for each in wrong:
+    for params in wrong:
         try:
-            under_test.source.check_params(each)
+            under_test.source.check_params(params)
         except InvalidValue:
             continue
         except Exception as error:
             raise CaseFailed(
-                f"expected InvalidValue, or silence, for params {dict(each)}, found "
+                f"expected InvalidValue, or silence, for params {dict(params)}, found "
                 f"{type(error).__name__}: {error}"
             ) from None
 

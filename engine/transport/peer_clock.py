@@ -29,17 +29,17 @@ class PeerClock:
         changes nothing.
         """
         received = self.now()
-        told = _read(date)
-        if told is None or not timedelta(0) <= received - sent <= ROUND_TRIP_MAX:
+        peer_time = _read(date)
+        if peer_time is None or not timedelta(0) <= received - sent <= ROUND_TRIP_MAX:
             return
         self.offset_s = (
-            told + timedelta(seconds=0.5) - (sent + (received - sent) / 2)
+            peer_time + timedelta(seconds=0.5) - (sent + (received - sent) / 2)
         ).total_seconds()
 
 
 def _read(date: str | None) -> datetime | None:
     try:
-        told = parsedate_to_datetime(date or "")
+        parsed = parsedate_to_datetime(date or "")
     except (ValueError, OverflowError):
         return None
-    return told.replace(tzinfo=UTC) if told.tzinfo is None else told
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed

@@ -20,7 +20,9 @@ class SendRefused(RexAlgoError):
 
 
 class SendStopped(RexAlgoError):
-    """Raised when the last line stopped an order: nothing of it was written. The permit keeps why."""
+    """Raised when the last line stopped an order: nothing of it was written. The permit keeps the
+    reason.
+    """
 
 
 Stop = TypeVar("Stop")

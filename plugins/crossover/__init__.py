@@ -1,11 +1,11 @@
-"""Stream source ``crossover``: two moving averages over closed candles; a signal wherever the fast
+"""Stream source ``crossover``: two moving averages over closed candles, and a signal when the fast
 one crosses the slow one.
 
-The decision is in ``crossing`` (pure), what may be set in ``settings``. What is here waits: it
-reads the history, then each candle as it closes, and emits the newest cross that was not emitted
-yet. It remembers nothing: after a restart, a failure of the exchange or of the ledger, it reads
-the history again and repeats the newest cross, which the engine knows by its key. Its README.md
-says what that means for a follower.
+``crossing`` decides (pure), ``settings`` defines what can be set. This module waits: it reads the
+history, then each candle as it closes, and emits the newest cross that it has not emitted yet. It
+stores nothing: after a restart, or a failure of the exchange or the ledger, it reads the history
+again and repeats the newest cross, which the engine recognises by its key. README.md says what that
+means for a follower.
 """
 
 import logging
@@ -35,12 +35,12 @@ params_for_kit: Mapping[str, object] = {
     "quantity": "0.01",
     "missing_max": 3,
 }
-"""Parameters that work, for the kit of stream sources."""
+"""Valid parameters, for the kit of stream sources."""
 _LOG: Final = logging.getLogger("rexalgo.plugins.crossover")
 
 
 class Crossover:
-    """Turn, enter or leave where two moving averages cross."""
+    """A source that turns, enters or leaves when two moving averages cross."""
 
     name = "crossover"
 
@@ -48,11 +48,11 @@ class Crossover:
         self._settings = settings
 
     def check_params(self, params: Mapping[str, object]) -> None:
-        """Raise InvalidValue with everything that is wrong in a strategy's parameters."""
+        """Raise InvalidValue with every problem in a strategy's parameters."""
         read_rule(self._settings, "params", params)
 
     async def run(self, context: StreamContext) -> None:
-        """Run until cancelled; raises InvalidValue for a contract that is not the strategy's."""
+        """Run until cancelled. Raise InvalidValue for a contract that is not the strategy's."""
         rule = read_rule(self._settings, "params", context.params)
         if rule.symbol not in context.symbols:
             expected = "a contract of the strategy: " + ", ".join(sorted(context.symbols))
@@ -64,7 +64,7 @@ class Crossover:
 
 
 class _Following:
-    """The candles that one run has seen, and the newest cross that it emitted."""
+    """The candles that one run has read, and the newest cross that it emitted."""
 
     def __init__(self, rule: Rule, context: StreamContext) -> None:
         self._rule = rule
@@ -72,10 +72,10 @@ class _Following:
         self._candles: tuple[Candle, ...] = ()
         self._emitted: datetime | None = None
 
-    async def look(self, told: Iterable[Candle]) -> None:
-        """Take candles in, and emit the newest cross where it is a new one."""
+    async def look(self, candles: Iterable[Candle]) -> None:
+        """Add candles, and emit the newest cross if it is new."""
         now = self._context.clock.now()
-        self._candles = keep_closed(self._candles, told, now, self._rule)
+        self._candles = keep_closed(self._candles, candles, now, self._rule)
         cross = newest_cross(self._candles, self._rule)
         if cross is None or (self._emitted is not None and cross.candle.opened_at <= self._emitted):
             return
@@ -89,8 +89,8 @@ class _Following:
             if error.field != "dedupe_key":
                 raise
             _LOG.warning(
-                "strategy %s: the signal of candle %s was recorded under other settings and stands; "
-                "these hold from the next cross on",
+                "strategy %s: the signal of candle %s was recorded with other settings and stays; "
+                "the new settings apply from the next cross on",
                 self._context.strategy,
                 draft.dedupe_key,
             )
@@ -100,6 +100,6 @@ class _Following:
 def register_signal_sources(
     register: Callable[[StreamSource], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the source; raises InvalidValue with everything that is wrong in the section."""
+    """Register the source. Raise InvalidValue with every problem in the section."""
     read_rule(settings, "plugin.crossover")
     register(Crossover(settings))

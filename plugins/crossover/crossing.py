@@ -1,8 +1,8 @@
-"""From candles to a signal: where the fast average last crossed the slow one, and what the strategy
-says there. Pure.
+"""From candles to a signal: the last cross of the fast average and the slow one, and the strategy's
+signal for it. Pure.
 
-The same candles always give the same signal with the same key, so that whoever reads them again
-after a restart repeats a signal and never makes a second one.
+The same candles always give the same signal with the same key. So whoever reads them again after a
+restart repeats a signal and never makes a second one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ from rexalgo import (
 
 @dataclass(frozen=True, slots=True)
 class Cross:
-    """The candle at whose close the fast average came to stand on another side of the slow one:
-    LONG above it, SHORT below it.
+    """The candle at whose close the fast average moved to another side of the slow one: LONG above
+    it, SHORT below it.
     """
 
     candle: Candle
@@ -33,15 +33,15 @@ class Cross:
 
 
 def keep_closed(
-    kept: Sequence[Candle], told: Iterable[Candle], now: datetime, rule: Rule
+    kept: Sequence[Candle], candles: Iterable[Candle], now: datetime, rule: Rule
 ) -> tuple[Candle, ...]:
     """Return the newest closed candles of the rule's contract and length, oldest first, each once.
 
-    Candles may be told in any order and again; what was told first about a candle stands. One that
-    has not closed at ``now`` is left out.
+    Candles may come in any order and more than once; the first version of a candle counts. A candle
+    that has not closed at ``now`` is left out.
     """
     by_time: dict[datetime, Candle] = {each.opened_at: each for each in kept}
-    for each in told:
+    for each in candles:
         fits = each.symbol == rule.symbol and each.interval_s == rule.interval_s
         if fits and each.opened_at + rule.interval <= now:
             by_time.setdefault(each.opened_at, each)
@@ -49,15 +49,15 @@ def keep_closed(
 
 
 def newest_cross(candles: Sequence[Candle], rule: Rule) -> Cross | None:
-    """Find the newest cross in closed candles, oldest first; None where there is none.
+    """Return the newest cross in closed candles, oldest first, or None if there is none.
 
-    Averages that are equal stand where they stood before. At most ``missing_max`` missing candles
-    in a row count as candles without a trade, at the close before them; behind a longer gap the
-    averages begin anew.
+    Equal averages count as on their former side. At most ``missing_max`` missing candles in a row
+    count as candles without a trade, at the close before them; after a longer gap the averages
+    begin again.
     """
     closes: list[Decimal] = []
     stood: PositionSide | None = None
-    found: Cross | None = None
+    newest: Cross | None = None
     for index, candle in enumerate(candles):
         if index:
             missing = (candle.opened_at - candles[index - 1].opened_at) // rule.interval - 1
@@ -67,13 +67,13 @@ def newest_cross(candles: Sequence[Candle], rule: Rule) -> Cross | None:
         closes.append(candle.close)
         side = _side(closes, rule)
         if side is not None and stood not in (None, side):
-            found = Cross(candle, side)
+            newest = Cross(candle, side)
         stood = side or stood
-    return found
+    return newest
 
 
 def _side(closes: Sequence[Decimal], rule: Rule) -> PositionSide | None:
-    """Tell where the fast average stands; None where both are equal or closes are too few."""
+    """Return the side of the fast average, or None if both are equal or closes are too few."""
     if len(closes) < rule.slow:
         return None
     fast, slow = sum(closes[-rule.fast :]) * rule.slow, sum(closes[-rule.slow :]) * rule.fast
@@ -83,11 +83,11 @@ def _side(closes: Sequence[Decimal], rule: Rule) -> PositionSide | None:
 
 
 def signal_of(cross: Cross, rule: Rule) -> SignalDraft:
-    """Return what the strategy says at a cross.
+    """Return the strategy's signal for a cross.
 
-    The candle is what the signal is known by: ``dedupe_key`` names it, ``seq`` and ``sent_at`` are
-    its close (seconds since the epoch, UTC). ``position_after`` is the strategy's own position,
-    negative where it is short.
+    The candle identifies the signal: ``dedupe_key`` names it, ``seq`` and ``sent_at`` are its close
+    (seconds since the epoch, UTC). ``position_after`` is the strategy's own position, negative when
+    it is short.
     """
     opened = cross.candle.opened_at.astimezone(UTC)
     closed = opened + rule.interval

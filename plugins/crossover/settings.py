@@ -1,5 +1,5 @@
-"""What one strategy of this source does, as one frozen value: the ``[plugin.crossover]`` section,
-and over it the strategy's own ``params``. Every problem is told at once.
+"""The settings of one strategy of this source, as one frozen value: the ``[plugin.crossover]``
+section, and over it the strategy's own ``params``. Every problem is reported at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from rexalgo import InvalidValue, Quantity, Symbol, parse_quantity, read_contrac
 
 T = TypeVar("T")
 HISTORY: Final = 500
-"""How many closed candles are looked at; a cross that is older is not looked for after a restart."""
+"""Closed candles to read. After a restart, an older cross is not found."""
 SLOW_MAX: Final = 400
 DEFAULTS: Final[Mapping[str, object]] = {
     "symbol": "BTCUSDT",  # the contract; one of the strategy's
@@ -22,12 +22,12 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "slow": 21,  # candles in the slow average
     "sides": "both",  # "both" turns at every cross; "long" or "short" only enters that side
     "quantity": "0.01",  # the strategy's own position, in units of the base asset
-    "missing_max": 3,  # so many missing candles in a row count as candles without a trade
+    "missing_max": 3,  # this many missing candles in a row count as candles without a trade
 }
 
 
 class Sides(Enum):
-    """Which positions a strategy takes."""
+    """The positions that a strategy takes."""
 
     BOTH = "both"
     LONG = "long"
@@ -36,7 +36,7 @@ class Sides(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One strategy's rule; README.md of this plugin says what each setting is for."""
+    """One strategy's rule. README.md describes each setting."""
 
     symbol: Symbol
     interval: timedelta
@@ -55,8 +55,10 @@ class Rule:
 def read_rule(
     settings: Mapping[str, object], path: str, params: Mapping[str, object] | None = None
 ) -> Rule:
-    """Read a rule: ``params`` over ``settings`` over the defaults. Raises InvalidValue with every
-    problem; ``path`` is where what can be wrong stands, such as ``params``.
+    """Read a rule: ``params`` over ``settings`` over the defaults. Raise InvalidValue with every
+    problem.
+
+    ``path`` is the place of the values that can be wrong, such as ``params``.
     """
     given = settings if params is None else params
     reading = _Reading({**DEFAULTS, **settings, **given}, path)
@@ -85,7 +87,7 @@ def _sides(value: object, field: str) -> Sides:
 
 
 class _Reading:
-    """The values of one reading, and what is wrong with them."""
+    """The values of one reading, and their problems."""
 
     def __init__(self, values: Mapping[str, object], path: str) -> None:
         self._values = values
@@ -112,7 +114,7 @@ class _Reading:
         return 0
 
     def raise_problems(self) -> None:
-        """Raise one InvalidValue that tells every problem, under the name of the first."""
+        """Raise one InvalidValue with every problem, under the name of the first."""
         if not self._problems:
             return
         first, *more = self._problems

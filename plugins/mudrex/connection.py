@@ -94,12 +94,12 @@ class MudrexConnection:
         """
         if not self._uses_v2:
             await self._read_reference(order)
-        known = self._leverage.get(order.symbol)
+        leverage_set = self._leverage.get(order.symbol)
         now = self._clock.now()
         if (
-            known is not None
-            and known[0] == order.leverage
-            and now - known[1] < timedelta(seconds=LEVERAGE_HOLDS_S)
+            leverage_set is not None
+            and leverage_set[0] == order.leverage
+            and now - leverage_set[1] < timedelta(seconds=LEVERAGE_HOLDS_S)
         ):
             return
         path = f"/v1/futures/{order.symbol}/leverage"
@@ -171,26 +171,26 @@ class MudrexConnection:
     # Exits
 
     async def _close(self, order: OrderIntent) -> OrderReport:
-        held, seen_at = await self._held(order)
-        path, body = requests.closing(str(held["id"]), order)
+        position, seen_at = await self._held(order)
+        path, body = requests.closing(str(position["id"]), order)
         answer = await self._write("POST", path, body)
         if answer.status_code not in (200, 202):
             raise judge_write(answer.status_code, answer.content)
-        proof = ExitProof(held, order, seen_at, frozenset(self._proven))
+        proof = ExitProof(position, order, seen_at, frozenset(self._proven))
         for number, wait_s in enumerate(LOOKS_S):
             await trio.sleep(wait_s)
             try:
-                seen = (await self._readings.newest_orders()).values
-                found = proof.by_order(seen)
-                if found is None and number:
-                    found = proof.by_closed_position(
-                        await self._readings.closed_now(proof.position_id), seen
+                newest = (await self._readings.newest_orders()).values
+                closing_order = proof.by_order(newest)
+                if closing_order is None and number:
+                    closing_order = proof.by_closed_position(
+                        await self._readings.closed_now(proof.position_id), newest
                     )
             except (ExchangeError, httpx.HTTPError):
                 continue  # a failed reading proves nothing; look again
-            if found is not None:
-                self._proven.append(found.exchange_order_id)
-                return found
+            if closing_order is not None:
+                self._proven.append(closing_order.exchange_order_id)
+                return closing_order
         raise OutcomeUnknown(
             "the exchange accepted the closing call, but nothing named the position that it closed "
             "in time"
@@ -199,15 +199,15 @@ class MudrexConnection:
     async def _held(self, order: OrderIntent | ProtectionOrder) -> tuple[parsing.Row, datetime]:
         """Return the row of the order's position, and the exchange's time of that reading."""
         seen_at = self._clock.now() - CLOCKS_APART
-        listed = await self._readings.whole(
-            POSITIONS, lambda found: any(requests.is_held(each, order) for each in found)
+        positions = await self._readings.whole(
+            POSITIONS, lambda read_rows: any(requests.is_held(each, order) for each in read_rows)
         )
-        held = next((row for row in listed if requests.is_held(row, order)), None)
-        if held is not None:
+        position = next((row for row in positions if requests.is_held(row, order)), None)
+        if position is not None:
             # The newest answer may be later than the reading, but it came before the closing call,
             # so the order of that call is newer still.
-            return held, self._readings.answered_at or seen_at
-        if any(requests.may_be_held(row, order) for row in listed):
+            return position, self._readings.answered_at or seen_at
+        if any(requests.may_be_held(row, order) for row in positions):
             raise NotExecuted(
                 "a position of this account cannot be read, and it could be the one in "
                 f"{order.symbol}"
@@ -263,13 +263,13 @@ class MudrexConnection:
 
     def _position(self, row: parsing.Row) -> Position:
         read = rows.position(row, self._shared.prices.get(Symbol(str(row.get("symbol")))))
-        known = self._leverage.get(read.symbol)
-        if known is not None and known[0] != read.leverage:
+        leverage_set = self._leverage.get(read.symbol)
+        if leverage_set is not None and leverage_set[0] != read.leverage:
             _LOG.warning(
                 "a position in %s has leverage %s, but %s was set before it",
                 read.symbol,
                 read.leverage,
-                known[0],
+                leverage_set[0],
             )
             del self._leverage[read.symbol]  # the next entry reads it again
         return read
@@ -297,11 +297,11 @@ class MudrexConnection:
         """Return the balances above zero of the spot wallet and the rupee futures wallet."""
         spot = parsing.spot_amount(await self.read("/v1/wallet/funds"))
         rupees = parsing.balance(await self.read("/v1/futures/funds", trade_currency="INR")).total
-        told = [
+        balances = [
             FundsElsewhere("the spot wallet", spot, CURRENCY),
             FundsElsewhere("the rupee futures wallet", rupees, "INR"),
         ]
-        return [each for each in told if each.amount > 0]
+        return [each for each in balances if each.amount > 0]
 
     async def aclose(self) -> None:
         """Close the client."""

@@ -36,8 +36,8 @@ class Choices:
 
     def of(self, account: AccountId) -> EntryApi | None:
         """Return the choice of an account."""
-        known = self._kept.get(account)
-        return None if known is None else EntryApi(known)
+        choice = self._kept.get(account)
+        return None if choice is None else EntryApi(choice)
 
     def keep(self, account: AccountId, chosen: EntryApi) -> None:
         """Store a choice durably, before its first use."""
@@ -51,11 +51,11 @@ async def choose(
     """Return the call that this account uses. Raise ExchangeError if its answers do not decide."""
     if setting is not EntryApi.AUTO:
         return setting
-    known = choices.of(account)
-    if known is None:
-        known = await _ask(http)
-        choices.keep(account, known)
-    return known
+    choice = choices.of(account)
+    if choice is None:
+        choice = await _ask(http)
+        choices.keep(account, choice)
+    return choice
 
 
 async def _ask(http: httpx.AsyncClient) -> EntryApi:

@@ -107,9 +107,9 @@ def judge_write(status: int, content: bytes) -> ExchangeError:
     if status == 401:
         return Rejected(f"the exchange refused the key: {text}", RejectionKind.CREDENTIALS)
     if status in NOT_TAKEN:
-        found = _WAIT.search(text)
+        wait = _WAIT.search(text)
         return NotExecuted(
-            f"the exchange is busy ({status}): {text}", float(found[1]) if found else None
+            f"the exchange is busy ({status}): {text}", float(wait[1]) if wait else None
         )
     if status in REFUSED:
         return refusal(text)

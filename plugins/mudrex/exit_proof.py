@@ -22,18 +22,18 @@ class ExitProof:
     """
 
     def __init__(
-        self, held: Row, order: OrderIntent, seen_at: datetime, proven: Collection[str]
+        self, position: Row, order: OrderIntent, seen_at: datetime, proven: Collection[str]
     ) -> None:
-        self.position_id = str(held.get("position_id") or held["id"])
+        self.position_id = str(position.get("position_id") or position["id"])
         self._order = order
         self._since = seen_at.replace(
             microsecond=0
         )  # rows have rounded times: a row of this moment shows this second or the next
         self._others = {
             *proven,
-            *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(held, name))),
+            *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(position, name))),
         }
-        self._held = _quantity(held)
+        self._held = _quantity(position)
         self._quantity = self._held if order.whole_position else order.quantity
 
     def by_order(self, reports: Collection[OrderReport]) -> OrderReport | None:
@@ -95,15 +95,15 @@ class ExitProof:
         )
 
 
-def _leg(held: Row, name: str) -> rows.Leg | None:
+def _leg(position: Row, name: str) -> rows.Leg | None:
     try:
-        return rows.leg(held, name)
+        return rows.leg(position, name)
     except (ValueError, KeyError):
         return None
 
 
-def _quantity(held: Row) -> Quantity | None:
+def _quantity(position: Row) -> Quantity | None:
     try:
-        return Quantity(Decimal(number(held, "quantity")))
+        return Quantity(Decimal(number(position, "quantity")))
     except ValueError:
         return None

@@ -49,7 +49,7 @@ class MudrexMarket:
         The exchange may give fewer rows than asked for, so only a page without a new row is the
         end.
         """
-        found: dict[Symbol, Instrument] = {}
+        contracts: dict[Symbol, Instrument] = {}
         listed: list[Any] = []
         while True:
             page = await self._page(len(listed))
@@ -58,11 +58,11 @@ class MudrexMarket:
                     each = parsing.instrument(row)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     continue
-                found[each.symbol] = each
+                contracts[each.symbol] = each
                 self._page_of[each.symbol] = len(listed)
             before, listed = len(listed), rows.once([*listed, *page])
             if len(listed) < LEAST_CONTRACT_ROWS or len(listed) == before:
-                return list(found.values())
+                return list(contracts.values())
 
     async def _page(self, offset: int) -> list[Any]:
         return parsing.rows_of(
@@ -119,11 +119,13 @@ class MudrexMarket:
         """
         aggregation = AGGREGATIONS.get(interval_s)
         if aggregation is None:
-            known = ", ".join(map(str, AGGREGATIONS))
-            raise ExchangeError(f"candles of {interval_s} s: the exchange has lengths of {known} s")
+            lengths = ", ".join(map(str, AGGREGATIONS))
+            raise ExchangeError(
+                f"candles of {interval_s} s: the exchange has lengths of {lengths} s"
+            )
         count = min(limit, KLINE_ROWS_MAX - 1)
         end = int(self._clock.now().timestamp())
-        found = await get(
+        answer = await get(
             self._public,
             "/v1/price/kline",
             assets=parsing.pair(symbol),
@@ -132,7 +134,7 @@ class MudrexMarket:
             end_time=str(end),
         )
         try:
-            return parsing.newest_closed(parsing.candles(found, symbol, interval_s), end, count)
+            return parsing.newest_closed(parsing.candles(answer, symbol, interval_s), end, count)
         except ValueError as error:
             raise ExchangeError(f"the exchange's candles cannot be read: {error}") from None
 

@@ -49,12 +49,12 @@ def number(row: Row, name: str, default: Decimal | None = None) -> Decimal:
     if value in (None, "") and default is not None:
         return default
     try:
-        found = value if isinstance(value, Decimal) else Decimal(str(value))
+        parsed = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation:
         raise ValueError(f"{name}: expected a number, found {value!r}") from None
-    if not found.is_finite():
+    if not parsed.is_finite():
         raise ValueError(f"{name}: expected a finite number, found {value!r}")
-    return found
+    return parsed
 
 
 def moment(text: Any) -> datetime:

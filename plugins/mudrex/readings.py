@@ -85,18 +85,18 @@ class Readings:
         self, path: str, enough: Enough, limit: int = PAGE_ROWS
     ) -> tuple[list[Any], End]:
         """Read a list until it is enough or ends. Return each row once."""
-        found: list[Any] = []
+        raw_rows: list[Any] = []
         for _ in range(PAGES_MAX):
-            page = await self.page(path, limit, len(found))
-            more = rows.once([*found, *page])
+            page = await self.page(path, limit, len(raw_rows))
+            more = rows.once([*raw_rows, *page])
             if enough(more):
                 return more, End.ENOUGH
             if not page:
                 return more, End.EMPTY
-            if len(more) == len(found):
+            if len(more) == len(raw_rows):
                 return more, End.REPEATED
-            found = more
-        return found, End.CUT
+            raw_rows = more
+        return raw_rows, End.CUT
 
     async def whole(self, path: str, enough: Enough = lambda _: False) -> list[Any]:
         """Read a list of current rows completely (or until it is enough). Raise ExchangeError if
@@ -104,17 +104,17 @@ class Readings:
         """
         first = True
 
-        def is_all(found: list[Any]) -> bool:
+        def is_all(raw_rows: list[Any]) -> bool:
             nonlocal first
-            is_last, first = first and len(found) < LEAST_PAGE_ROWS, False
-            return is_last or enough(found)
+            is_last, first = first and len(raw_rows) < LEAST_PAGE_ROWS, False
+            return is_last or enough(raw_rows)
 
-        found, end = await self._pages(path, is_all)
+        raw_rows, end = await self._pages(path, is_all)
         if end in (End.REPEATED, End.CUT):
             raise ExchangeError(
-                f"the exchange shows {len(found)} rows of {path}, and not whether they are all"
+                f"the exchange shows {len(raw_rows)} rows of {path}, and not whether they are all"
             )
-        return found
+        return raw_rows
 
     # Orders
 
@@ -133,19 +133,21 @@ class Readings:
         if end is End.EMPTY:
             is_whole = len(past) < LEAST_PAGE_ROWS or await self._ends_by_time(past)
         read = rows.orders([*past, *resting])  # the history's row is the newer one
-        found = [each for each in read.values if each.symbol == symbol and each.created_at >= floor]
+        matching = [
+            each for each in read.values if each.symbol == symbol and each.created_at >= floor
+        ]
         unreadable = tuple(each.row for each in read.unread if each.may_be(since, symbol))
-        newest_first = sorted(found, key=lambda each: each.created_at, reverse=True)
+        newest_first = sorted(matching, key=lambda each: each.created_at, reverse=True)
         return OrderHistory(tuple(newest_first), is_whole and not unreadable, read.unreadable)
 
-    async def _ends_by_time(self, found: list[Any]) -> bool:
+    async def _ends_by_time(self, raw_rows: list[Any]) -> bool:
         """Return whether there is nothing older, in case the history's offset is a time in
         milliseconds.
         """
-        times = [at for each in found if (at := rows.time_of(each, "created_at")) is not None]
+        times = [at for each in raw_rows if (at := rows.time_of(each, "created_at")) is not None]
         until = (min(times) + timedelta(seconds=1)).timestamp() * 1000 if times else 0
         older = await self.page(ORDER_HISTORY, HISTORY_ROWS, int(until))
-        return bool(until) and len(rows.once([*found, *older])) == len(found)
+        return bool(until) and len(rows.once([*raw_rows, *older])) == len(raw_rows)
 
     # Closed positions
 
@@ -156,40 +158,44 @@ class Readings:
         position is there, or only older ones follow. Without named positions, one long page is
         enough.
         """
-        found, end = await self._pages(
+        raw_rows, end = await self._pages(
             CLOSED,
-            _holds(position_ids) if position_ids else lambda found: len(found) >= LEAST_PAGE_ROWS,
+            _holds(position_ids)
+            if position_ids
+            else lambda raw_rows: len(raw_rows) >= LEAST_PAGE_ROWS,
         )
-        read = rows.read_each("closed position", found, rows.closed_position)
-        told = [
+        read = rows.read_each("closed position", raw_rows, rows.closed_position)
+        positions = [
             each
             for each in read.values
             if each.closed_at >= since - ROUNDED or each.position_id in position_ids
         ]
-        is_whole = end is End.EMPTY or (end is End.REPEATED and len(found) < LEAST_PAGE_ROWS)
-        return ClosedPositions(tuple(told), is_whole and not read.hides(since), read.unreadable)
+        is_whole = end is End.EMPTY or (end is End.REPEATED and len(raw_rows) < LEAST_PAGE_ROWS)
+        return ClosedPositions(
+            tuple(positions), is_whole and not read.hides(since), read.unreadable
+        )
 
     async def closed_now(self, position_id: str) -> ClosedPosition | None:
         """Look for one closed position, down to where only older ones follow."""
-        found, _ = await self._pages(CLOSED, _holds([position_id]))
-        read = rows.read_each("closed position", found, rows.closed_position)
+        raw_rows, _ = await self._pages(CLOSED, _holds([position_id]))
+        read = rows.read_each("closed position", raw_rows, rows.closed_position)
         return next((each for each in read.values if each.position_id == position_id), None)
 
     # Fees
 
     async def fees_since(self, since: datetime) -> FeeHistory:
         """Read the fee history back to a time, newest first."""
-        found, end = await self._pages(FEES, _reaches(since - ROUNDED))
-        read = rows.read_each("fee", found, rows.fee)
+        raw_rows, end = await self._pages(FEES, _reaches(since - ROUNDED))
+        read = rows.read_each("fee", raw_rows, rows.fee)
         is_whole = end in (End.ENOUGH, End.EMPTY) or (
-            end is End.REPEATED and len(found) < LEAST_FEE_ROWS
+            end is End.REPEATED and len(raw_rows) < LEAST_FEE_ROWS
         )
-        told = sorted(
+        reports = sorted(
             (each for each in read.values if each.at >= since),
             key=lambda each: each.at,
             reverse=True,
         )
-        return FeeHistory(tuple(told), is_whole and not read.hides(since), read.unreadable)
+        return FeeHistory(tuple(reports), is_whole and not read.hides(since), read.unreadable)
 
 
 def _reaches(floor: datetime) -> Enough:
@@ -197,8 +203,8 @@ def _reaches(floor: datetime) -> Enough:
     nothing.
     """
 
-    def past(found: list[Any]) -> bool:
-        times = (rows.time_of(each, "created_at") for each in reversed(found))
+    def past(raw_rows: list[Any]) -> bool:
+        times = (rows.time_of(each, "created_at") for each in reversed(raw_rows))
         last = next((each for each in times if each is not None), None)
         return last is not None and last < floor
 
@@ -207,13 +213,13 @@ def _reaches(floor: datetime) -> Enough:
 
 def _holds(position_ids: Collection[str]) -> Enough:
     """Return whether rows, newest opened first, contain each named position that they can."""
-    made = {each: parsing.minted_at(each) for each in position_ids}
+    born = {each: parsing.minted_at(each) for each in position_ids}
 
-    def all_there(found: list[Any]) -> bool:
-        there = {each.get("position_id") for each in found if isinstance(each, dict)}
+    def all_there(raw_rows: list[Any]) -> bool:
+        ids = {each.get("position_id") for each in raw_rows if isinstance(each, dict)}
         return all(
-            each in there or (at is not None and _reaches(at - 2 * ROUNDED)(found))
-            for each, at in made.items()
+            each in ids or (at is not None and _reaches(at - 2 * ROUNDED)(raw_rows))
+            for each, at in born.items()
         )
 
     return all_there

@@ -123,17 +123,17 @@ def _object(row: Any) -> Row:
 
 
 def _unread(what: str, row: Any, error: Exception) -> Unread:
-    known = row if isinstance(row, dict) else {}
+    fields = row if isinstance(row, dict) else {}
     problem = (
         f"{error.args[0]}: expected a value, found none"
         if isinstance(error, KeyError)
         else str(error)
     )
-    identifier = known.get("id")
-    told = UnreadableRow(
-        what, str(identifier or "")[:64], symbol_of(known), problem[:PROBLEM_CHARACTERS_MAX]
+    identifier = fields.get("id")
+    unread = UnreadableRow(
+        what, str(identifier or "")[:64], symbol_of(fields), problem[:PROBLEM_CHARACTERS_MAX]
     )
-    return Unread(told, time_of(known, "created_at", "updated_at"))
+    return Unread(unread, time_of(fields, "created_at", "updated_at"))
 
 
 def symbol_of(row: Row) -> Symbol | None:
@@ -153,25 +153,25 @@ def time_of(row: Any, *names: str) -> datetime | None:
 
 
 def _id(row: Row, name: str = "id") -> str:
-    found = row[name]
-    if not isinstance(found, str) or not found:
-        raise ValueError(f"{name}: expected an id, found {found!r}")
-    return found
+    value = row[name]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}: expected an id, found {value!r}")
+    return value
 
 
 def _one_of(row: Row, name: str, words: Mapping[str, T]) -> T:
-    found = row[name]
-    word = found.upper() if isinstance(found, str) else ""
+    value = row[name]
+    word = value.upper() if isinstance(value, str) else ""
     if word not in words:
-        raise ValueError(f"{name}: expected one of {', '.join(words)}, found {found!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(words)}, found {value!r}")
     return words[word]
 
 
 def _positive(row: Row, name: str) -> Any:
-    found = number(row, name)
-    if found <= 0:
-        raise ValueError(f"{name}: expected a number above 0, found {found}")
-    return found
+    value = number(row, name)
+    if value <= 0:
+        raise ValueError(f"{name}: expected a number above 0, found {value}")
+    return value
 
 
 # Orders
@@ -186,8 +186,8 @@ def orders(rows: Iterable[Any]) -> Read[OrderReport]:
 
 def position_of(row: Row) -> str:
     """Return the id of the position that an order row names, or an empty text."""
-    found = row.get("position_id") or row.get("future_position_uuid")
-    return found if isinstance(found, str) else ""
+    value = row.get("position_id") or row.get("future_position_uuid")
+    return value if isinstance(value, str) else ""
 
 
 def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
@@ -284,17 +284,17 @@ class Leg:
 
 def leg(row: Row, name: str) -> Leg | None:
     """Parse a position's stop or target. Null, an empty object or a missing order gives None."""
-    found = row.get(name)
-    if not isinstance(found, dict):
+    value = row.get(name)
+    if not isinstance(value, dict):
         return None
-    price = number(found, "price", ZERO)
+    price = number(value, "price", ZERO)
     return (
-        Leg(Price(price), str(found["order_id"])) if price > 0 and found.get("order_id") else None
+        Leg(Price(price), str(value["order_id"])) if price > 0 and value.get("order_id") else None
     )
 
 
-def _price_of(found: Leg | None) -> Price | None:
-    return None if found is None else found.price
+def _price_of(leg: Leg | None) -> Price | None:
+    return None if leg is None else leg.price
 
 
 def position(row: Row, mark: Price | None) -> Position:
@@ -355,10 +355,10 @@ def fee(row: Row) -> FeeReport:
     back, funding the amount paid.
     """
     kind = _one_of(row, "fee_type", _FEE_KINDS)
-    told, traded = number(row, "fee_amount"), number(row, "transaction_amount", ZERO)
+    stated, traded = number(row, "fee_amount"), number(row, "transaction_amount", ZERO)
     currency = str(row.get("trade_currency") or "USDT")
     tax = number(row, "gst_amount", ZERO) if kind is FeeKind.TRADE else ZERO
-    amount = -told if kind is FeeKind.REBATE else told if currency == "USDT" else told + tax
+    amount = -stated if kind is FeeKind.REBATE else stated if currency == "USDT" else stated + tax
     is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
     return FeeReport(
         id=_id(row),

@@ -140,12 +140,12 @@ class PaperMarketData:
         """Return the current prices. Unknown symbols are left out."""
         await trio.lowlevel.checkpoint()
         now = self._clock.now()
-        known = [
+        traded = [
             (symbol, self._prices.price(symbol, second_of(now)))
             for symbol in sorted(symbols)
             if symbol in CONTRACTS
         ]
-        return tuple(Quote(symbol, price, price, now) for symbol, price in known)
+        return tuple(Quote(symbol, price, price, now) for symbol, price in traded)
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
         """Return closed candles aligned to multiples of the interval, at most 1,000. Raise
@@ -160,11 +160,11 @@ class PaperMarketData:
                 (interval_s, limit),
             )
         running = second_of(self._clock.now()) // interval_s
-        found: list[Candle] = []
+        closed: list[Candle] = []
         for number in range(max(0, running - min(limit, CANDLES_MAX)), running):
-            found.append(candle(self._prices, symbol, interval_s, number * interval_s))
+            closed.append(candle(self._prices, symbol, interval_s, number * interval_s))
             await trio.lowlevel.checkpoint()
-        return tuple(found)
+        return tuple(closed)
 
     async def aclose(self) -> None:
         """Release the venue."""

@@ -150,8 +150,8 @@ def decide_protection(
 
 def closes_all(account: Account, order: OrderIntent) -> bool:
     """Return whether an order closes the whole of a position."""
-    held = account.positions.get(order.symbol)
-    return order.reduce_only and held is not None and order.quantity == held.quantity
+    position = account.positions.get(order.symbol)
+    return order.reduce_only and position is not None and order.quantity == position.quantity
 
 
 def check_contract(order: OrderIntent, *, closes_all: bool = False) -> Instrument:
@@ -354,7 +354,7 @@ def next_trigger(
         return orphan
     last = second_of(now)
     first = max(account.checked_s + 1, last - LOOKBACK_S + 1)
-    found: tuple[int, Symbol] | None = None
+    earliest: tuple[int, Symbol] | None = None
     for symbol in sorted(
         {*account.positions, *(order.placed.symbol for order in account.resting.values())}
     ):
@@ -364,13 +364,13 @@ def next_trigger(
             symbol=symbol,
             low=low,
             high=high,
-            seconds=range(first, (last if found is None else found[0] - 1) + 1),
+            seconds=range(first, (last if earliest is None else earliest[0] - 1) + 1),
         )
         if second is not None:
-            found = (second, symbol)
-    if found is None:
+            earliest = (second, symbol)
+    if earliest is None:
         return None
-    second, symbol = found
+    second, symbol = earliest
     return _triggered(
         account,
         symbol=symbol,

@@ -122,13 +122,13 @@ class Venue:
             )
         async with self._lock(key):
             account = await self._up_to_date(key)
-            known = (
+            earlier = (
                 account.by_client_id.get(intent.client_order_id)
                 if self._settings.dedupe_client_order_ids
                 else None
             )
-            if known is not None:
-                return known.report()
+            if earlier is not None:
+                return earlier.report()
             order = await self._accept(account, intent)
         self._accepted += 1
         if (

@@ -24,6 +24,7 @@ from rexalgo import (
     NotAuthentic,
     Secret,
     SignalDraft,
+    Symbol,
     WebhookSource,
     hookimpl,
     sign_a,
@@ -81,6 +82,11 @@ class SignedWebhook:
         """
         needs_key = bool(delivery.header(SIGNATURE_HEADER.lower()))
         return read_draft(read_body(delivery.body), proof.dedupe_key, needs_key)
+
+    def example(self, symbol: Symbol, *, is_exit: bool) -> str:
+        """Return the shortest body that closes or opens."""
+        rest = '"action": "close"' if is_exit else '"action": "open", "side": "LONG"'
+        return f'{{"idempotency_key": "A-NEW-ID-EACH-TIME", {rest}, "symbol": "{symbol}"}}'
 
 
 def _carries_other_id(body: bytes, signed_id: str | None) -> bool:

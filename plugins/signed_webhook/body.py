@@ -161,11 +161,11 @@ def read_body(body: bytes) -> Body:
     if not isinstance(document, dict):
         raise InvalidValue("body", "a JSON object at the top")
     _refuse_lone_surrogates(document)
-    known, others = _by_known_names(document)
-    action = known.get("action")
+    known_fields, others = _by_known_names(document)
+    action = known_fields.get("action")
     if not isinstance(action, str) or squashed(action) not in _EXITS:
         _refuse_no_numbers(document)
-    return Body(known, others)
+    return Body(known_fields, others)
 
 
 def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
@@ -175,13 +175,13 @@ def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dic
     body: dict[str, object] = {}
     others: dict[str, object] = {}
     for name, value in document.items():
-        known = _BY_FORM.get(squashed(name))
-        if known is None:
+        known_name = _BY_FORM.get(squashed(name))
+        if known_name is None:
             others[name] = value
-        elif known in body:
-            raise InvalidValue(known, "once: it is given twice")
+        elif known_name in body:
+            raise InvalidValue(known_name, "once: it is given twice")
         else:
-            body[known] = value
+            body[known_name] = value
     return body, others
 
 
@@ -234,8 +234,8 @@ def _is_zero(text: str) -> bool:
 def _depth(text: str) -> int:
     """Return the deepest nesting, before the recursive parser sees the text."""
     depth = deepest = 0
-    for found in _STRUCTURE.finditer(text):
-        mark = found[0]
+    for token in _STRUCTURE.finditer(text):
+        mark = token[0]
         if mark in "[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -369,8 +369,8 @@ def _if_told(body: Body, field: str, read: Callable[[object, str], T]) -> T | No
 
 
 def _exit_size(body: Body, action: Action) -> SignalSize:
-    told = body.get("size")
-    mode = told.get("mode") if isinstance(told, dict) else None
+    size = body.get("size")
+    mode = size.get("mode") if isinstance(size, dict) else None
     mode = mode.lower() if isinstance(mode, str) else mode
     if action is Action.REDUCE:
         return _optional(body, "size", _size) or SignalSize()
@@ -416,17 +416,17 @@ def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | N
     """Read a field under any of its names. Refuse values that differ, because nobody can say which
     one is meant.
     """
-    found = [
+    values = [
         (name, read(body.get(name), name))
         for name in _ALIASES.get(field, (field,))
         if body.get(name) is not None
     ]
-    for name, value in found[1:]:
-        if value != found[0][1]:
+    for name, value in values[1:]:
+        if value != values[0][1]:
             raise InvalidValue(
-                name, f"the same value as {found[0][0]}, or only one of the two", body.get(name)
+                name, f"the same value as {values[0][0]}, or only one of the two", body.get(name)
             )
-    return found[0][1] if found else None
+    return values[0][1] if values else None
 
 
 def _choice(kind: type[E]) -> Callable[[object, str], E]:

@@ -114,15 +114,15 @@ def _size(fields: Fields, meaning: Meaning) -> SignalSize:
     """
     if meaning.fraction is not None:
         return SignalSize(SizeMode.FRACTION, fraction=meaning.fraction)
-    told = {
+    sizes = {
         each.path.lower(): each
         for each in fields.all
         if each.path.lower() in ("size.mode", "size.quantity") and each.is_told
     }
-    mode = told.get("size.mode")
+    mode = sizes.get("size.mode")
     if mode is None or not meaning.action.is_entry or mode.text == SizeMode.FOLLOWER.value:
         return SignalSize()
-    quantity = told.get("size.quantity")
+    quantity = sizes.get("size.quantity")
     if mode.text != SizeMode.QUANTITY.value or quantity is None:
         raise InvalidValue("size.mode", "follower, or quantity with size.quantity", mode.text)
     return SignalSize(
@@ -133,24 +133,24 @@ def _size(fields: Fields, meaning: Meaning) -> SignalSize:
 
 def _symbol(fields: Fields) -> Symbol:
     """Read the contract. All readable fields must name the same one."""
-    told = list(fields.named(SYMBOLS))
-    found: list[tuple[Field, Symbol]] = []
-    for each in told:
+    named = list(fields.named(SYMBOLS))
+    contracts: list[tuple[Field, Symbol]] = []
+    for each in named:
         try:
-            found.append((each, read_contract(each.text, "symbol")))
+            contracts.append((each, read_contract(each.text, "symbol")))
         except InvalidValue:
             if each.name in ("symbol", "ticker"):
                 raise
-    if not found:
-        return read_contract(told[0].text if told else None, "symbol")
-    for each, symbol in found[1:]:
-        if symbol != found[0][1]:
+    if not contracts:
+        return read_contract(named[0].text if named else None, "symbol")
+    for each, symbol in contracts[1:]:
+        if symbol != contracts[0][1]:
             raise InvalidValue(
                 each.shown,
-                f"the same contract as {found[0][0].shown}, or only one of the two",
+                f"the same contract as {contracts[0][0].shown}, or only one of the two",
                 each.text,
             )
-    return found[0][1]
+    return contracts[0][1]
 
 
 # Numbers and levels
@@ -205,10 +205,10 @@ def _order_type(fields: Fields) -> OrderType:
 
 
 def _seq(fields: Fields) -> int | None:
-    told = fields.first(("seq",))
+    field = fields.first(("seq",))
     return (
-        int(told.text)
-        if told is not None and told.text is not None and re.fullmatch("[0-9]{1,18}", told.text)
+        int(field.text)
+        if field is not None and field.text is not None and re.fullmatch("[0-9]{1,18}", field.text)
         else None
     )
 
@@ -227,20 +227,20 @@ def _is_test(fields: Fields) -> bool:
 
 
 def _key(fields: Fields) -> str | None:
-    told = fields.first(_KEYS)
-    if told is None:
+    field = fields.first(_KEYS)
+    if field is None:
         return None
-    if told.text is None or not _KEY.fullmatch(told.text):
-        raise InvalidValue("idempotency_key", "1 to 120 of A-Z, a-z, 0-9, '_', '-'", told.text)
-    return told.text
+    if field.text is None or not _KEY.fullmatch(field.text):
+        raise InvalidValue("idempotency_key", "1 to 120 of A-Z, a-z, 0-9, '_', '-'", field.text)
+    return field.text
 
 
 def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
     """Read the sender's clock; None if it is absent or not a time."""
     for each in fields.named(CLOCKS):
-        told = _moment(each.text or "")
-        if told is not None:
-            return told
+        moment = _moment(each.text or "")
+        if moment is not None:
+            return moment
     told_elsewhere = (
         _moment(each.text or "", zone=UTC) for each in fields.named((*CLOCKS, *TIMES))
     )
@@ -259,8 +259,8 @@ def _moment(text: str, zone: timezone | None = None) -> datetime | None:
     try:
         if _EPOCH.fullmatch(text):
             return _BEGINNING + timedelta(microseconds=int(text.ljust(16, "0")))
-        told = datetime.fromisoformat(text.strip())
-        told = told if told.tzinfo is not None else told.replace(tzinfo=zone)
-        return told.astimezone(UTC) if told.tzinfo is not None and told.year >= 2000 else None
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC) if moment.tzinfo is not None and moment.year >= 2000 else None
     except (ValueError, OverflowError):
         return None

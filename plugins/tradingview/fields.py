@@ -97,15 +97,15 @@ class Fields:
         """Read every one of ``fields``; None if there is none. Raise InvalidValue if two of them
         differ.
         """
-        found = [(each, read(each)) for each in fields]
-        for each, value in found[1:]:
-            if value != found[0][1]:
+        values = [(each, read(each)) for each in fields]
+        for each, value in values[1:]:
+            if value != values[0][1]:
                 raise InvalidValue(
                     each.shown,
-                    f"the same as {found[0][0].shown}, or only one of the two",
+                    f"the same as {values[0][0].shown}, or only one of the two",
                     each.text,
                 )
-        return found[0][1] if found else None
+        return values[0][1] if values else None
 
     def first(self, names: Sequence[str]) -> Field | None:
         """Return the outermost field under any of these names that has a value."""

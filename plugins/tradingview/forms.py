@@ -112,9 +112,9 @@ def _json(text: str) -> Fields:
         (document,) = document
     if not isinstance(document, _Object):
         raise InvalidValue("body", "a JSON object at the top")
-    found: list[tuple[int, Field]] = []
-    _collect(document, "", 1, found)
-    return Fields(tuple(each for _, each in sorted(found, key=lambda each: each[0])))
+    fields: list[tuple[int, Field]] = []
+    _collect(document, "", 1, fields)
+    return Fields(tuple(each for _, each in sorted(fields, key=lambda each: each[0])))
 
 
 def _document(text: str) -> object:
@@ -139,7 +139,7 @@ def _loads(text: str) -> object:
     )
 
 
-def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Field]]) -> None:
+def _collect(document: _Object, path: str, depth: int, fields: list[tuple[int, Field]]) -> None:
     if depth > _DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {_DEPTH_MAX} deep")
     once: set[str] = set()
@@ -148,8 +148,8 @@ def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Fi
         if field.name in once:
             raise InvalidValue(field.shown, "once: it is given twice")
         once.add(field.name)
-        found.append((depth, field))
-        if len(found) > _FIELDS_MAX:
+        fields.append((depth, field))
+        if len(fields) > _FIELDS_MAX:
             raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")
         if field.name in TELLS_POSITION:
             # an object or a list in place of a position is refused, and nothing in it is read as
@@ -159,9 +159,9 @@ def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Fi
             value if isinstance(value, list) and not isinstance(value, _Object) else ()
         ):
             if isinstance(inner, _Object):
-                _collect(inner, f"{field.path}[{index}].", depth + 1, found)
+                _collect(inner, f"{field.path}[{index}].", depth + 1, fields)
         if isinstance(value, _Object):
-            _collect(value, f"{field.path}.", depth + 1, found)
+            _collect(value, f"{field.path}.", depth + 1, fields)
 
 
 def _text(value: object) -> str | None:
@@ -221,7 +221,7 @@ def _contract(text: str) -> str | None:
 
 def _words(text: str) -> Fields:
     """Read words and ``key=value``. Use every one of them, or refuse the text."""
-    pairs = [(found[1], found[2]) for found in _PAIRS.finditer(text)]
+    pairs = [(match[1], match[2]) for match in _PAIRS.finditer(text)]
     words = [each for each in re.split(r"[\s,;]+", _PAIRS.sub(" ", text)) if each]
     if not words:
         fields = _once(pairs)

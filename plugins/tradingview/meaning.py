@@ -187,7 +187,7 @@ def _part(after: Stand, before: Stand | None) -> Ratio | None:
 
 
 def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    told = next(
+    fraction = next(
         (
             each
             for each in fields.all
@@ -195,9 +195,11 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
         ),
         None,
     )
-    if told is not None:
+    if fraction is not None:
         return Meaning(
-            action=Action.REDUCE, side=word.side, fraction=parse_fraction(told.text, told.shown)
+            action=Action.REDUCE,
+            side=word.side,
+            fraction=parse_fraction(fraction.text, fraction.shown),
         )
     part = None if after is None else _part(after, before)
     if part is None or after is None:
@@ -213,25 +215,25 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
     """Read an order that only reduces: a sell closes a long. A ``long`` or a similar word has no
     clear meaning there, so it closes.
     """
-    held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
-    if after is not None and held is not None and after.side is not held:
+    side_held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
+    if after is not None and side_held is not None and after.side is not side_held:
         raise InvalidValue(
             _where_told(fields), "flat or the side that the order reduces, because it only reduces"
         )
     part = None if after is None else _part(after, before)
     if part is not None and after is not None:
         return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
-    return Meaning(action=Action.CLOSE, side=held, came_from=held)
+    return Meaning(action=Action.CLOSE, side=side_held, came_from=side_held)
 
 
 def _bare_exit(closing: Field, word: Word) -> Meaning:
     """Read an order beside another field that says it closes: a buy closes a short, as with
     reduce-only. It never enters.
     """
-    held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
+    side_held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
     said = WORDS.get(squashed(closing.text or ""))
     of_side = None if said is None else said.side
-    is_one = word.verb is Verb.BE or (word.verb is Verb.ORDER and of_side in (None, held))
+    is_one = word.verb is Verb.BE or (word.verb is Verb.ORDER and of_side in (None, side_held))
     if not is_one:
         expected = (
             "no word of a close beside this action; market_position for where the strategy "
@@ -240,7 +242,7 @@ def _bare_exit(closing: Field, word: Word) -> Meaning:
         raise InvalidValue(
             closing.shown if closing.shown != "body" else "action", expected, closing.text
         )
-    return Meaning(action=Action.CLOSE, side=held or of_side, came_from=held or of_side)
+    return Meaning(action=Action.CLOSE, side=side_held or of_side, came_from=side_held or of_side)
 
 
 # What enters
@@ -351,12 +353,12 @@ def _word(fields: Fields) -> Word:
 
 
 def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
-    found = WORDS.get(squashed(field.text or ""))
-    if found is None and not is_lenient:
+    word = WORDS.get(squashed(field.text or ""))
+    if word is None and not is_lenient:
         raise InvalidValue(
             "action" if field.name in ACTIONS else field.shown, ACTION_EXPECTED, field.text
         )
-    return found
+    return word
 
 
 def _joined(word: Word, said: Word, field: Field) -> Word:

@@ -46,15 +46,15 @@ FLAT: Final = Stand(None)
 
 def read_after(fields: Fields) -> Stand | None:
     """Read the position after the order; None if no field tells it. Raise InvalidValue."""
-    told = fields.agreed(fields.present(AFTER), _stand)
-    if told is not None and told.side is None:
+    stated = fields.agreed(fields.present(AFTER), _stand)
+    if stated is not None and stated.side is None:
         return FLAT
     signed = fields.agreed(fields.present(SIGNED_SIZES), _signed)
     unsigned = fields.agreed(fields.present(SIZES), read_size)
     by_sign = None if signed is None else _by_sign(signed)
-    if told is None:
+    if stated is None:
         return FLAT if by_sign is None and unsigned == 0 else by_sign
-    if by_sign is not None and by_sign.side not in (told.side, LONG):
+    if by_sign is not None and by_sign.side not in (stated.side, LONG):
         raise InvalidValue(
             next(fields.present(SIGNED_SIZES)).shown, "the side that the position tells", signed
         )
@@ -62,7 +62,9 @@ def read_after(fields: Fields) -> Stand | None:
         raise InvalidValue(
             next(fields.present(SIZES)).shown, "a size above 0 where the position is not flat", 0
         )
-    return Stand(told.side, told.size or unsigned or (None if by_sign is None else by_sign.size))
+    return Stand(
+        stated.side, stated.size or unsigned or (None if by_sign is None else by_sign.size)
+    )
 
 
 def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
@@ -70,10 +72,10 @@ def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | Non
 
     ``ordered`` is what was bought or sold.
     """
-    told = fields.agreed(fields.present(BEFORE), _stand)
+    stated = fields.agreed(fields.present(BEFORE), _stand)
     size = fields.agreed(fields.present(SIZES_BEFORE), read_size)
-    if told is not None:
-        return Stand(told.side, None if told.side is None else told.size or size or None)
+    if stated is not None:
+        return Stand(stated.side, None if stated.side is None else stated.size or size or None)
     if size == 0:
         return FLAT
     if size is not None:

@@ -74,12 +74,12 @@ def _show(account: dict[str, Any]) -> None:
 
 def _show_quantities(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        there = "not read" if row["exchange"] is None else row["exchange"]
+        exchange = "not read" if row["exchange"] is None else row["exchange"]
         owner = f", owner {row['owner']}" if row["owner"] != "0" else ""
         who = row["strategy"] or "the owner"
         click.echo(
             f"  {row['side']} {row['symbol']} of {who}: books {row['books']}, share "
-            f"{row['share']}{owner}, exchange {there}"
+            f"{row['share']}{owner}, exchange {exchange}"
         )
 
 

@@ -120,7 +120,8 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 )
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different sizes on the paper exchange.
+    """Watch signed webhooks become orders of followers of different sizes on the paper exchange, and
+    an algorithm beside the bot.
 
     The demo runs in a temporary folder and reaches no real exchange. With --json it prints one
     object after the last signal.
@@ -266,7 +267,7 @@ class _Story:
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
-        status, answer_body, took_ms = await bot.post(body)
+        status, answer, took_ms = await bot.post(body)
         self.webhook_ms.append(took_ms)
         words = f"{body['action']} {body['symbol']}" + (
             f" {body['side']}" if "side" in body else ""
@@ -276,9 +277,9 @@ class _Story:
             f"{took_ms:.1f} ms"
         )
         if status not in (200, 202):
-            self.console.print(f"  [red]not taken: {answer_body}[/]")
+            self.console.print(f"  [red]not taken: {answer}[/]")
             return
-        rows = await self._rows_of(served, str(answer_body["signal_id"]))
+        rows = await self._rows_of(served, str(answer["signal_id"]))
         self._account(rows)
 
     async def _rows_of(self, served: Served, signal: str) -> dict[str, OutcomeRow]:
@@ -300,19 +301,19 @@ class _Story:
         return rows
 
     async def _next_rows(self, served: Served) -> Sequence[OutcomeRow]:
-        """Wait for further outcomes; those of the algorithm's signals are shown as they come."""
-        found = await served.engine.monitor.wait_outcomes(self.sequence, 500)
-        for row in found:
+        """Wait for further outcomes and return them. Show those of the algorithm's signals."""
+        rows = await served.engine.monitor.wait_outcomes(self.sequence, 500)
+        for row in rows:
             self.sequence = row.sequence
             if row.strategy == ALGO:
                 if row.signal_id not in self.algo:
                     self.console.print(
-                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  where two "
-                        "averages of candles crossed; no bot, no POST"
+                        f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  from the "
+                        "crossing of two averages; no bot, no POST"
                     )
                 self.algo[row.signal_id] = row
                 self._show(row, Counter())
-        return found
+        return rows
 
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
         """Print a copy. With many followers, print only the first few of each outcome."""

@@ -262,7 +262,7 @@ def _state(config: Config) -> Iterator[Finding]:
         yield Finding("wrong", f"the state cannot be read: {error}", "see the lines above")
         return
     checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (
-        _still,
+        _frozen,
         _accounts,
         _switches,
         _orders,
@@ -273,11 +273,11 @@ def _state(config: Config) -> Iterator[Finding]:
         yield from check(seen)
 
 
-def _still(seen: dict[str, Any]) -> Iterator[Finding]:
+def _frozen(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["still"][:20]:
         yield Finding(
             "wrong",
-            f"{each['account'] or 'everything'} stands still since {each['since']}, no order of "
+            f"{each['account'] or 'everything'} has been frozen since {each['since']}, no order of "
             f"any kind is sent: {each['cause']}",
             "rexalgo reconcile --plan shows what differs; then rexalgo restore confirm",
         )

@@ -34,10 +34,10 @@ class CasePrinter:
             click.echo(f"{INDENT}to do: {result.do}")
 
 
-def print_summary(reports: list[KitReport], command: str) -> None:
-    """Print the plugin's traits, the counts, and the case to start with.
+def print_summary(reports: list[KitReport], command: str, file: str | None) -> None:
+    """Print the plugin's traits, the counts, the case to start with, and the verdict.
 
-    ``command`` is the command line of this run.
+    ``command`` is the command line of this run, ``file`` the record of its result.
     """
     for report in reports:
         if report.capabilities:
@@ -58,6 +58,8 @@ def print_summary(reports: list[KitReport], command: str) -> None:
                 else ""
             )
             click.echo(f"start with {first}{alone}")
+    verdict = "PASSED" if all(each.passed for each in reports) else "FAILED"
+    click.echo(f"{verdict}; " + (f"recorded in {file}" if file else "nothing was recorded"))
 
 
 def as_json(

@@ -128,9 +128,7 @@ def test(
             only=only,
             recorded=recorded,
         )
-        kit_output.print_summary(reports, " ".join(command))
-        verdict = "PASSED" if passed else "FAILED"
-        click.echo(f"{verdict}; " + (f"recorded in {file}" if file else "nothing was recorded"))
+        kit_output.print_summary(reports, command, file)
     if not passed:
         raise click.exceptions.Exit(Exit.NO)
 
@@ -142,11 +140,11 @@ def _command(
     read_only: bool,
     only: str | None,
     recorded: Path | None,
-) -> list[str]:
-    """Return the words of this command line, without --case unless it was given."""
+) -> str:
+    """Return this command line, without --case unless it was given."""
     words = ["rexalgo plugin test", name, *(["--against", against] if against else [])]
     for field, variable in credentials.items():
         words += ["--credential", f"{field}={variable}"]
     words += ["--read-only"] if read_only else []
     words += ["--recorded", str(recorded)] if recorded else []
-    return words + (["--case", only] if only else [])
+    return " ".join(words + (["--case", only] if only else []))

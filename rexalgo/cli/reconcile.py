@@ -21,8 +21,8 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 @json_option
 @click.pass_obj
 def reconcile(where: Path, name: str | None, plan: bool, applies: bool, as_json: bool) -> None:
-    """Compare account NAME with its exchange now. Without NAME, compare the accounts that stand
-    still, or all accounts if none does.
+    """Compare account NAME with its exchange now. Without NAME, compare the frozen accounts,
+    or all accounts if none is frozen.
 
     A step only lowers our share, or accepts orders as the owner's. It sends no order, and a second
     run changes nothing. Ends with 1 when a difference is left, or something could not be compared.

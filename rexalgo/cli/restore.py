@@ -62,4 +62,4 @@ def _confirm(where: Path, as_json: bool) -> None:
     if answer["entries_ended"]:
         click.echo(f"{answer['entries_ended']} entries that arrived meanwhile ended unsent")
     for name, cause in answer["still"].items():
-        click.echo(f"{name} still sends no order: {cause}")
+        click.echo(f"{name} stays frozen: {cause}")

@@ -1,5 +1,6 @@
 """``rexalgo status``: what runs, what needs attention, and the last signal."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +17,32 @@ def status(where: Path, as_json: bool) -> None:
     """Show whether the engine runs, what needs attention, and the outcomes of the last signal.
     Counts cover the last 24 hours.
     """
-    seen = ask(where, "status")
+    answer = ask(where, "status")
     if as_json:
-        emit_json(seen)
+        emit_json(answer)
         return
-    for line in _lines(seen):
+    for line in _lines(answer):
         click.echo(line)
 
 
-def _lines(seen: dict[str, Any]) -> list[str]:
-    engine, orders, came = seen["engine"], seen["open_orders"], seen["ingress"]
-    accounts = sum(seen["accounts"].values())
+def _lines(answer: dict[str, Any]) -> list[str]:
+    engine, orders, came = answer["engine"], answer["open_orders"], answer["ingress"]
+    accounts = sum(answer["accounts"].values())
     kinds = (
-        ", ".join(f"{count} {name.upper()}" for name, count in seen["accounts"].items()) or "none"
+        ", ".join(f"{count} {name.upper()}" for name, count in answer["accounts"].items()) or "none"
     )
     lines = (
-        [seen["well"]]
-        if seen["well"]
-        else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in seen["needs"]]
+        [answer["well"]]
+        if answer["well"]
+        else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in answer["needs"]]
     )
     lines += [
         "engine      "
         f"{'running, version ' + engine['version'] if engine['running'] else 'NOT RUNNING (start it: rexalgo serve)'}",
         f"accounts    {kinds}"
         + (f"; {engine['accounts_read']} of {accounts} read" if engine["running"] else ""),
-        f"positions   {seen['positions']} held by strategies",
-        f"new entries {'OFF: see below' if seen['switches'] else 'on'}",
+        f"positions   {answer['positions']} held by strategies",
+        f"new entries {'OFF: see below' if answer['switches'] else 'on'}",
         f"unproven    {orders.get('unknown', 0)} unknown, {orders.get('not_confirmed', 0)} not "
         "confirmed"
         + (
@@ -51,40 +52,52 @@ def _lines(seen: dict[str, Any]) -> list[str]:
         ),
         f"webhooks    {came['taken']} taken, {came['repeated']} repeated, {came['refused']} "
         f"refused; newest {came['last_at'] or 'never'}",
-        f"waiting     {seen['waiting']} orders to plan, {orders.get('claimed', 0)} being sent",
+        f"waiting     {answer['waiting']} orders to plan, {orders.get('claimed', 0)} being sent",
     ]
-    for each in seen["switches"]:
-        what = "everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}"
-        level = {"entries": "OFF", "reduce": "REDUCE ONLY", "flatten": "FLATTEN"}[each["level"]]
-        lines.append(
-            f"  {level} for {what} since {each['set_at']} by {each['set_by']}: "
-            f"{each['note'] or 'no note'}"
+    return [*lines, *_switches(answer), *_signals(answer), *_troubles(answer)]
+
+
+def _switches(answer: dict[str, Any]) -> Iterator[str]:
+    for switch in answer["switches"]:
+        is_all = switch["scope"] == "all"
+        what = "everything" if is_all else f"{switch['scope']} {switch['target']}"
+        level = {"entries": "OFF", "reduce": "REDUCE ONLY", "flatten": "FLATTEN"}[switch["level"]]
+        yield (
+            f"  {level} for {what} since {switch['set_at']} by {switch['set_by']}: "
+            f"{switch['note'] or 'no note'}"
         )
-    if seen["copies"]:
-        lines.append(
-            "copies      " + ", ".join(f"{count} {code}" for code, count in seen["copies"].items())
+
+
+def _signals(answer: dict[str, Any]) -> Iterator[str]:
+    if answer["copies"]:
+        yield "copies      " + ", ".join(
+            f"{count} {code}" for code, count in answer["copies"].items()
         )
-    last = seen["last_signal"]
+    last = answer["last_signal"]
     if last is not None:
         outcomes = ", ".join(f"{count} {code}" for code, count in last["outcomes"].items())
-        lines.append(
+        yield (
             f"last signal {last['action']} {last['symbol']} at {last['received_at']}: "
             f"{outcomes or 'no follower'}"
         )
+
+
+def _troubles(answer: dict[str, Any]) -> Iterator[str]:
+    engine = answer["engine"]
     worse = [
         f"{count} {name.replace('_', ' ')}"
         for name, count in engine.get("checks", {}).items()
         if name != "ok"
     ]
     if worse:
-        lines.append(f"checks      {', '.join(worse)}  (rexalgo account check NAME)")
-    for name, each in list(engine["troubled"].items())[:20]:
+        yield f"checks      {', '.join(worse)}  (rexalgo account check NAME)"
+    for name, task in list(engine["troubled"].items())[:20]:
         what = (
             "QUARANTINED: no new entries"
-            if each["quarantined"]
-            else each["problem"] or each["last_error"] or "starting"
+            if task["quarantined"]
+            else task["problem"] or task["last_error"] or "starting"
         )
-        lines.append(f"  account {name}: {what}")
-    for each in seen["alerts"][:10]:
-        lines += [f"  alert {each['at']}  {each['sentence']}", f"        do: {each['do']}"]
-    return lines
+        yield f"  account {name}: {what}"
+    for alert in answer["alerts"][:10]:
+        yield f"  alert {alert['at']}  {alert['sentence']}"
+        yield f"        do: {alert['do']}"

@@ -1,9 +1,8 @@
-"""Real Chromium over a real place. Console errors, failed requests and violations of the content
-security policy fail every test.
+"""Real Chromium against a real server. Console errors, failed requests and violations of the
+content security policy fail every test.
 
-Chromium is the system's own (Debian: ``apt-get install chromium``). Where there is none the tests
-say so and skip; with ``REXALGO_BROWSER=required``, as continuous integration sets it, they fail
-instead.
+Chromium is the system's own (Debian: ``apt-get install chromium``). Without it the tests skip with
+a message; with ``REXALGO_BROWSER=required``, as continuous integration sets it, they fail instead.
 """
 
 import os
@@ -30,8 +29,8 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """Start the system's Chromium once."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    executable = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if executable is None:
         text = (
             f"expected Chromium on this machine, found none of {', '.join(NAMES)}; Debian and "
             "Ubuntu: apt-get install chromium"
@@ -40,7 +39,7 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
             pytest.fail(text)
         pytest.skip(text)
     browser = playwright.chromium.launch(
-        executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
     )
     yield browser
     browser.close()

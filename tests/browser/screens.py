@@ -1,5 +1,5 @@
-"""One person's window: light or dark, phone or desktop, with everything that went wrong in it
-written down.
+"""One browser window, light or dark, phone or desktop, that records everything that goes wrong in
+it.
 """
 
 import re
@@ -19,21 +19,21 @@ _VIOLATIONS = (
 
 @dataclass
 class Window:
-    """Hold a page and what its console said."""
+    """A page and the messages of its console."""
 
     page: Page
     url: str
     said: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
-        """Go to a page of the place; it must answer with 200."""
+        """Open a page. It must answer with 200."""
         answer = self.page.goto(self.url + path)
         assert answer is not None
         assert answer.status == 200, (path, answer.status)
 
     @property
     def path(self) -> str:
-        """Return where the window is, without its query."""
+        """Return the current path, without its query."""
         return re.sub(r"^https?://[^/]+", "", self.page.url).partition("?")[0]
 
     def fill(self, **values: str) -> None:
@@ -42,7 +42,7 @@ class Window:
             self.page.locator(f"[name='{name}']:visible").first.fill(value)
 
     def press(self, label: str) -> None:
-        """Press the button with this label, and wait for where it leads."""
+        """Press the button with this label, and wait for the next page."""
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=label, exact=True).first.click()
 
@@ -52,22 +52,22 @@ class Window:
             self.page.get_by_role("link", name=label, exact=True).first.click()
 
     def text(self) -> str:
-        """Return what a person reads on the page."""
+        """Return the visible text of the page."""
         return self.page.locator("body").inner_text()
 
     def check(self) -> None:
-        """Check the page as it stands: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing
+        """Check the current page: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing
         wider than the window.
         """
-        found = Axe().run(
+        results = Axe().run(
             self.page,
             options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
         )
-        told = [
+        problems = [
             (each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3])
-            for each in found.response["violations"]
+            for each in results.response["violations"]
         ]
-        assert not told, (self.path, told)
+        assert not problems, (self.path, problems)
         assert self.page.locator("h1").count() == 1, self.path
         twice = self.page.evaluate(
             "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => "
@@ -90,7 +90,7 @@ def window(
     script: bool = True,
     context: BrowserContext | None = None,
 ) -> Iterator[Window]:
-    """Open a window of its own; at its end nothing may have been said on its console."""
+    """Open a new window. At its end its console must be empty."""
     width, height = SIZES[size]
     made = context or chromium.new_context(
         color_scheme="dark" if dark else "light",
@@ -101,9 +101,9 @@ def window(
     shown = Window(made.new_page(), url)
     shown.page.on(
         "console",
-        lambda told: (
-            shown.said.append(f"{told.type}: {told.text}")
-            if told.type in ("error", "warning")
+        lambda message: (
+            shown.said.append(f"{message.type}: {message.text}")
+            if message.type in ("error", "warning")
             else None
         ),
     )

@@ -1,5 +1,5 @@
-"""The door in real Chromium: joining by keyboard and mouse, light and dark, phone and desktop, and
-with JavaScript off.
+"""Signing in with real Chromium: joining by keyboard and mouse, light and dark, phone and desktop,
+and without JavaScript.
 """
 
 import json
@@ -23,8 +23,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def link(place: Place, *args: object) -> str:
     """Return the path of a link that the command line printed."""
-    told = json.loads(run_cli(*args, "--json", cwd=place.folder))
-    return "/" + str(told["link"]).split("/", 3)[3]
+    made = json.loads(run_cli(*args, "--json", cwd=place.folder))
+    return "/" + str(made["link"]).split("/", 3)[3]
 
 
 @pytest.mark.parametrize("size", ["phone", "desktop"])

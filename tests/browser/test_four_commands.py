@@ -1,5 +1,5 @@
-"""An operator's way from nothing to an account that trades at the simulated exchange: four
-commands, then pages only.
+"""An operator's way to an account that trades at the simulated exchange: four commands, then pages
+only.
 """
 
 import json
@@ -45,7 +45,7 @@ def test_four_commands_and_then_pages_only(chromium: Browser, tmp_path: Path) ->
 
 
 def invite(chromium: Browser, place: Place, link: str) -> str:
-    """Come in as the operator, see what a new place needs, and invite a master; returns the
+    """Sign in as the operator, see what a new installation needs, and invite a master; return the
     invitation's path.
     """
     with window(chromium, place.url) as shown:
@@ -65,7 +65,7 @@ def invite(chromium: Browser, place: Place, link: str) -> str:
 
 def trade(chromium: Browser, place: Place, invitation: str) -> None:
     """Join with a simulated account, publish a strategy, follow it live, and see a signed signal
-    become an order there.
+    become an order.
     """
     with window(chromium, place.url) as shown:
         page = shown.page
@@ -91,9 +91,9 @@ def trade(chromium: Browser, place: Place, invitation: str) -> None:
         page.wait_for_url(re.compile("done=subscribed"))
         shown.open("/home")
         live = sender.replace(", test=True", "")  # as the page says
-        told = subprocess.run(
+        result = subprocess.run(
             REXALGO[:1], input=live, capture_output=True, text=True, timeout=60, check=False
         )
-        assert "'ok': True" in told.stdout, (told, sender)
+        assert "'ok': True" in result.stdout, (result, sender)
         expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
         expect(page.locator("main")).to_contain_text("SIMULATED")

@@ -1,5 +1,5 @@
-"""A trader whose exchange key died: told at home, back in with the password, a new key from inside,
-and copied again.
+"""A trader with a dead exchange key: informed at home, signed in with the password, a new key
+added, copying again.
 """
 
 import json

@@ -1,5 +1,5 @@
 """A master in real Chromium: every page of the studio, light and dark, phone and desktop, and the
-studio from the top navigation.
+top navigation.
 """
 
 import json
@@ -25,8 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def come_in(place: Place, shown: Window) -> None:
     """Come in as the provisioned master by a one-time link."""
-    told = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    made = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
+    shown.open("/" + str(made["link"]).split("/", 3)[3])
     shown.press("Sign in")
     if shown.path == "/security/password":
         shown.fill(password=PASSWORD, again=PASSWORD)
@@ -49,7 +49,7 @@ def test_every_page_of_the_studio_is_accessible(
             f"/studio/strategies/{strategy}/signals",
             f"/studio/strategies/{strategy}/deliveries",
             f"/studio/strategies/{strategy}/close",
-            f"/studio/strategies/{strategy}/tradingview",
+            f"/studio/strategies/{strategy}/addresses/tradingview",
             f"/strategies/{strategy}",
         ):
             shown.open(path)

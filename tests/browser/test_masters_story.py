@@ -1,5 +1,5 @@
-"""A master's path as one story: publish, run the sender of the page, see the delivery, rotate while
-it sends, be told what is wrong.
+"""A master's path: publish, run the sender of the page, see the delivery, rotate the secret
+meanwhile, debug a signature.
 """
 
 import json
@@ -49,8 +49,8 @@ def copied(shown: Window, what: str) -> str:
 
 
 def publish(place: Place, shown: Window) -> tuple[str, str]:
-    """Come in by an invitation, make a strategy and publish it; returns its id and the sender in
-    Python that was shown with its secret.
+    """Join by an invitation and publish a strategy; return its id and the Python sender that was
+    shown with its secret.
     """
     link = str(
         json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))[
@@ -84,8 +84,8 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
     with running(place), window(chromium, place.url, context=context) as shown:
         page = shown.page
         strategy, sender = publish(place, shown)
-        told = run(sender)
-        assert "'ok': True" in told.stdout, told
+        answer = run(sender)
+        assert "'ok': True" in answer.stdout, answer
         expect(page.locator("#deliveries tbody tr").first).to_contain_text(
             "Accepted", timeout=15_000
         )  # by itself
@@ -126,7 +126,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
             15,
         )  # noted off the sender's way
         assert re.search(
-            r"Old secret, holds until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
+            r"Old secret, valid until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
         )
         shown.press("Revoke the old one now")
         assert "401" in run(sender).stderr
@@ -137,7 +137,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
 
 
 def broken_signature(shown: Window, sender: str) -> None:
-    """Break what the newest sender signs, paste it into the debugger, and read what is wrong."""
+    """Break the newest sender's signature, paste it into the debugger, and read the fault."""
     page = shown.page
     one_more = sender.rpartition("\nprint(")[0] + (
         "\ndef show(asked, timeout):\n    print(json.dumps([dict(asked.header_items()), "

@@ -1,5 +1,5 @@
 """An operator in real Chromium: two factors, every page, the global switch during a fan-out, resume
-with a factor, and the audit.
+with a factor, the audit.
 """
 
 import json
@@ -37,8 +37,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def come_in(place: Place, shown: Window, name: str) -> str:
     """Come in by a one-time link and set both factors; returns the secret of the second one."""
-    told = json.loads(run_cli("operator", "create", name, "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    made = json.loads(run_cli("operator", "create", name, "--json", cwd=place.folder))
+    shown.open("/" + str(made["link"]).split("/", 3)[3])
     shown.press("Sign in")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")

@@ -1,5 +1,5 @@
-"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive by
-itself, read why, pause, flatten.
+"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive, read
+why, pause, flatten.
 """
 
 import json
@@ -25,8 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def join(place: Place, shown: Window, name: str) -> None:
     """Join by invitation with a paper account."""
-    told = json.loads(run_cli("invite", "create", "--json", cwd=place.folder))
-    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    invited = json.loads(run_cli("invite", "create", "--json", cwd=place.folder))
+    shown.open("/" + str(invited["link"]).split("/", 3)[3])
     shown.fill(name=name, balance="5000")
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
@@ -108,8 +108,8 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:
-    """Read the charts as they are: text of one size at every width, values by keys, words for
-    whoever does not see them.
+    """Check the charts: text of one size at every width, values by arrow keys, a text for people
+    who do not see them.
     """
     page = shown.page
     shown.open("/performance")

@@ -1,4 +1,4 @@
-"""Alerts: one closed set with words for each, equal ones within an hour are one with a count."""
+"""Alerts: a closed set with texts for each; equal alerts within an hour are one with a count."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""The circuit of an exchange: opens for several accounts that fail in a row, closes with anything
-that works, and saves retries.
+"""The circuit of an exchange: it opens after failures of several accounts in a row, closes with any
+answer, and saves retries.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""What is written is on the disk when the call returns: the file, its name, and each folder that
-was made for it.
+"""A written file is on the disk when the call returns: its content, its name, and each folder made
+for it.
 """
 
 import os

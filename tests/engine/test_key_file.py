@@ -1,5 +1,5 @@
-"""The root keys where they lie: the file is the old one or the new one, readable by nobody else,
-and nothing else in it changes.
+"""The file of the root keys: it is the old one or the new one, readable by nobody else, and nothing
+else in it changes.
 """
 
 import os
@@ -22,7 +22,7 @@ BOTH = Secret(f"{NEW},{OLD}")
 
 
 def env(folder: Path, text: str) -> SecretPlace:
-    """Write a .env and return where its root keys lie."""
+    """Write a .env and return the place of its root keys."""
     file = folder / ".env"
     file.write_text(text)
     file.chmod(0o600)

@@ -1,5 +1,5 @@
-"""Rotating root keys: everything moves in batches, what is derived from an old key goes on without
-it, and a key that is needed stays.
+"""Rotating root keys: everything moves in batches, derived values survive their old key, and a
+needed key stays.
 """
 
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ KID = OLD[:8]
 
 @dataclass
 class Service:
-    """Hold what commands work with, and the file where the root keys lie."""
+    """The parts that commands need, and the file of the root keys."""
 
     context: EngineContext
     file: Path
@@ -71,7 +71,7 @@ class Service:
         return await {**KEYS, **PEOPLE}[command](self.context, params)
 
     async def rewrap(self) -> dict[str, Any]:
-        """Ask until a round is through."""
+        """Rewrap until a round is complete."""
         while not (told := await self.ask("key_rewrap"))["is_through"]:
             pass
         return told
@@ -110,7 +110,7 @@ class Service:
 
 
 def context_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> EngineContext:
-    """Return what commands work with where no engine runs."""
+    """Return the parts that commands need without a running engine."""
     clock = SystemClock()
     keyring = Keyring(ledger, clock, place, Secret(given))
     config = load_config(folder, {})

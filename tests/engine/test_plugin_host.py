@@ -1,4 +1,4 @@
-"""The plugin host: only what is enabled is loaded, and whatever is wrong is named."""
+"""The plugin host: only enabled plugins are loaded, and every error is named."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ import pytest
 
 from engine.plugin.hookspecs import hookimpl
 from engine.plugin.host import PluginError, list_installed, load_plugins
+from rexalgo import EndpointSetting, InvalidValue
 
 
 def thing(name: str, *parts: str) -> SimpleNamespace:
@@ -154,6 +155,25 @@ def test_unfit_object_is_refused(registered: object, said: str) -> None:
         register(registered)
 
     assert said in wrong(module(register_notifiers=register_notifiers))
+
+
+def test_half_a_source_of_addresses_is_refused() -> None:
+    @hookimpl
+    def register_signal_sources(register: Callable[[object], None], settings: object) -> None:
+        register(thing("door", "new_secret", "authenticate", "parse", "endpoint_settings"))
+
+    said = wrong(module(register_signal_sources=register_signal_sources))
+    assert "signal source door has no guide, ready_messages" in said
+
+
+def test_a_setting_of_an_address_takes_no_name_of_the_engine() -> None:
+    with pytest.raises(InvalidValue, match="none of actions, entries_per_minute, expires_at, sym"):
+        EndpointSetting("symbols", "Which", (("all", "all"),))
+    with pytest.raises(InvalidValue, match="choices"):
+        EndpointSetting("down", "The word down", ())
+    setting = EndpointSetting("down", "The word down", (("close", "closes"), ("turn", "turns")))
+    assert setting.chosen("turn") == ("turn", "turns")
+    assert setting.chosen(None) == setting.chosen("sideways") == ("close", "closes")
 
 
 def test_two_things_of_one_name_are_refused_naming_the_first() -> None:

@@ -27,7 +27,7 @@ def ask(
     now: datetime = NOW,
     limit: RateLimit = TEN,
 ) -> list[float]:
-    """Reserve ``count`` times and tell how many seconds ahead each permit lies; -1 for a refusal."""
+    """Reserve ``count`` times; return how many seconds ahead each permit is, -1 for a refusal."""
     answers = [pools.reserve("pool", limit, 1, priority, now) for _ in range(count)]
     return [
         round((a.at - now).total_seconds(), 6) if isinstance(a, Granted) else -1 for a in answers

@@ -1,5 +1,5 @@
-"""Between ledger and vault: what is sealed opens only in its own place, and only with the keys that
-the ledger was written with.
+"""Between ledger and vault: a sealed secret opens only in its own place, and only with the keys of
+its ledger.
 """
 
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ LOGIN = {"key": Secret("k-1"), "secret": Secret("s-1")}
 
 @dataclass
 class Place:
-    """Hold a ledger with a person, and its vault."""
+    """A ledger with a person, and its vault."""
 
     ledger: Ledger
     vault: Vault

@@ -1,3 +1,3 @@
 """Deterministic simulation of the real engine against an exchange that fails on purpose: seeded,
-replayable, judged by its own record.
+replayable, checked against its own record.
 """

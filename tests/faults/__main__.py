@@ -1,8 +1,8 @@
-"""``python -m tests.faults``: tell seeded stories until enough faults were injected; exit 1 with
-the seed if one ends badly.
+"""``python -m tests.faults``: run seeded stories until enough faults were injected; exit 1 with the
+seed if one fails.
 
-``--seed N`` tells one story again, ``--mutants`` removes one guard at a time and says after how
-many seeds the invariants noticed.
+``--seed N`` runs one story again. ``--mutants`` removes one guard at a time and prints after how
+many seeds the invariants notice.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RARE_STORIES: int = 200
 
 
 def main() -> int:
-    """Read the arguments, tell stories, print what was seen."""
+    """Read the arguments, run stories, and print the results."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults", description=__doc__.splitlines()[0]
     )

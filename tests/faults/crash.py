@@ -1,10 +1,10 @@
 """``python -m tests.faults.crash``: SIGKILL the real server at commits and sends again and again;
 the simulator's own record judges.
 
-One simulated exchange in a process of its own. In a place, life follows upon life: each is the real
+The simulated exchange is one process. An installation has one life after another: each is the real
 ``rexalgo serve``, kills itself at a chosen boundary (see ``killing_serve``), and leaves its work to
-the next. The last life is left alone; when it has looked up what the others left, ledger and record
-are compared. Exit 1 if anything was lost, doubled, or told NOT_CONFIRMED though the exchange has
+the next. The last life is not killed; when it has looked up what the others left, ledger and record
+are compared. Exit 1 if anything was lost or doubled, or is NOT_CONFIRMED although the exchange has
 it.
 """
 
@@ -32,8 +32,8 @@ LOOKS_STEP: Final = 7
 
 
 class Schedule:
-    """Choose where the next life ends: boundary by boundary, each at its first time, its second,
-    and so on until it is not come to.
+    """The order of kills: boundary by boundary, each at its first time, its second, and so on until
+    a life does not reach it.
     """
 
     def __init__(self, seed: int, boundaries: tuple[str, ...] = BOUNDARIES, first: int = 1) -> None:
@@ -45,14 +45,14 @@ class Schedule:
         self.missed = 0
 
     def choose(self) -> tuple[str, int]:
-        """Return a boundary and the time at which it kills."""
+        """Return a boundary and the count at which to kill."""
         if not self._turn:
             self._turn = self.random.sample(tuple(self._next), len(self._next))
         boundary = self._turn.pop()
         return boundary, self._next[boundary]
 
     def note(self, boundary: str, number: int, *, killed: bool) -> None:
-        """Say whether the life came to it."""
+        """Record whether the life reached it."""
         if killed:
             self.kills[boundary] += 1
             self.deepest[boundary] = max(self.deepest[boundary], number)
@@ -64,7 +64,7 @@ class Schedule:
 
 @dataclass
 class Findings:
-    """Add up what all places showed."""
+    """The sum of all results."""
 
     violations: list[str] = field(default_factory=list)
     signals: int = 0
@@ -77,7 +77,7 @@ class Findings:
 def crash(
     kills: int, folder: Path, schedule: Schedule, say: Callable[[str], None]
 ) -> tuple[Schedule, Findings]:
-    """Kill until it was done ``kills`` times; stops early at the first place whose record does not
+    """Kill until ``kills`` kills are done; stop at the first installation whose record does not
     agree.
     """
     findings = Findings()
@@ -117,7 +117,7 @@ def _judge(place: CrashPlace, findings: Findings) -> None:
 
 
 def main() -> int:
-    """Read the arguments, kill, print what was seen."""
+    """Read the arguments, kill, and print the results."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.crash", description=__doc__.splitlines()[0]
     )

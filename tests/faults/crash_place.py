@@ -1,9 +1,9 @@
-"""A real place and a simulated exchange in processes of their own, for ``crash``: what bots send,
-how a life ends, what is compared.
+"""A real server and a simulated exchange as processes, for ``crash``: what bots send, how a life
+ends, what is compared.
 
-A bot does what bots do: it sends again, under the same key, what nobody acknowledged. A person
-decides at the end about orders without trace, as the alert asks for, after each was compared with
-the exchange's record.
+A bot sends everything again, under the same key, that was not acknowledged. At the end a person
+decides about orders without trace, as the alert asks, after each was compared with the exchange's
+record.
 """
 
 import json
@@ -74,7 +74,7 @@ _OPEN_ATTEMPTS: Final = "state IN ('claimed', 'unknown', 'placed', 'partially_fi
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Hold the simulated exchange's addresses."""
+    """The simulated exchange's addresses."""
 
     base_url: str
     control: str
@@ -121,7 +121,7 @@ def _head(process: "subprocess.Popen[str]") -> str:
 
 @dataclass
 class Aftermath:
-    """Say what a place's ledger and the record showed."""
+    """The findings about one installation: its ledger against the record."""
 
     violations: list[str]
     signals: int
@@ -132,7 +132,7 @@ class Aftermath:
 
 @dataclass
 class CrashPlace:
-    """Hold one place over all its lives."""
+    """One installation over all its lives."""
 
     place: Place
     exchange: Exchange
@@ -147,7 +147,7 @@ class CrashPlace:
 
     @classmethod
     def make(cls, folder: Path, exchange: Exchange, number: int, lives: int) -> "CrashPlace":
-        """Make a place as people do: init, enable, provision."""
+        """Create an installation as people do: init, enable, provision."""
         place = Place(folder, SETTINGS.format(url=exchange.base_url))
         file = folder / "rexalgo.toml"
         file.write_text(
@@ -167,8 +167,8 @@ class CrashPlace:
     # One life
 
     def live_until(self, boundary: str, number: int, life: int, random: Random) -> bool:
-        """Serve and send until the process kills itself; False, and killed from outside, where it
-        did not come to the boundary.
+        """Serve and send until the process kills itself; return False, after killing it, if it did
+        not reach the boundary.
         """
         with (self.place.folder / "log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
@@ -218,7 +218,7 @@ class CrashPlace:
                 self._wait(process, life, random.choice((0.0, 0.3, LIFE_S)))
 
     def _deliver(self, client: httpx.Client, life: int, body: dict[str, object]) -> None:
-        """Send once; what is not acknowledged stays to be sent again."""
+        """Send once; keep what is not acknowledged, to send it again."""
         key = str(body["idempotency_key"])
         try:
             answer = self.place.bots[f"s{life}"].post(client, body)
@@ -240,7 +240,7 @@ class CrashPlace:
         self.heard.append((life, body))
 
     def _wait(self, process: "subprocess.Popen[str]", life: int, within_s: float) -> None:
-        """Wait until this life's copies have outcomes, or it ended, or the time is up."""
+        """Wait until this life's copies have outcomes, the life ended, or the time is over."""
         until = time.monotonic() + within_s
         open_here = (
             "SELECT 1 FROM copy JOIN subscription ON subscription.id = subscription_id JOIN "
@@ -257,8 +257,8 @@ class CrashPlace:
     # Afterwards
 
     def aftermath(self) -> Aftermath:
-        """Let a last life look everything up, have a person decide what is left, close everything,
-        and compare.
+        """Start a last life that looks everything up, decide what is left, close everything, and
+        compare.
         """
         self.place.serve()
         try:
@@ -316,8 +316,8 @@ class CrashPlace:
                 continue
 
     def _free_copies(self) -> list[tuple[Any, ...]]:
-        """Read copies without outcome that wait for nothing but time: those behind an order without
-        trace wait for a person.
+        """Return copies without outcome that only need time. Copies behind an order without trace
+        wait for a person.
         """
         return self._rows(
             "SELECT copy.id FROM copy JOIN leg ON leg.copy_id = copy.id AND leg.state = 'new' "
@@ -351,8 +351,8 @@ class CrashPlace:
             trio.run(ask_server, self.place.folder / "data", "decide", note)
 
     def _untrue_positions(self) -> list[str]:
-        """Before the last closes: what the ledger calls ours is what the exchange has, for every
-        account and contract.
+        """Compare, before the last closes, the ledger's shares with the exchange's positions, for
+        every account and contract.
         """
         there = self._positions()
         held = {
@@ -426,8 +426,8 @@ class CrashPlace:
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which the place's own .env decides, and tests.faults can be imported
-    from the place's folder.
+    """Return an environment in which the installation's own .env decides, and tests.faults can be
+    imported from its folder.
     """
     kept = {
         name: value

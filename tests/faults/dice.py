@@ -1,9 +1,8 @@
 """Which fault happens at which call: decided by the seed and by the call's own place in the story,
 and counted in a matrix.
 
-A call's fault depends on nothing but the seed, where it is and the how-manieth it is there, so that
-a story from which something is left out stays nearly the same story. That is what makes shrinking
-possible.
+A call's fault depends only on the seed, the place of the call and its count there. So a story from
+which something is left out stays nearly the same, which makes shrinking possible.
 """
 
 from collections import Counter
@@ -76,20 +75,20 @@ whole task.
 
 @dataclass(slots=True)
 class Roll:
-    """Hold what one call meets, and the random numbers of this call alone."""
+    """The faults of one call, and the random numbers of this call alone."""
 
     fault: str | None
     random: Random
 
     def between(self, low: float, high: float) -> float:
-        """Return a number of this call."""
+        """Return a random number of this call."""
         return self.random.uniform(low, high)
 
 
 @dataclass
 class Dice:
-    """Decide and count. ``off`` ends all faults; ``calls`` names the only calls that may fail in a
-    story that is being shrunk.
+    """The source of faults. ``off`` ends all faults; ``calls`` names the only calls that may fail
+    in a story that is being shrunk.
     """
 
     seed: int
@@ -110,7 +109,7 @@ class Dice:
         *,
         cells: set[Cell] | None = None,
     ) -> Roll:
-        """Throw for one call; ``cells`` tells what it hits where the ledger alone cannot."""
+        """Decide for one call. ``cells`` are cells it hits that the ledger alone does not show."""
         where = f"{account}/{faults[0]}"
         self._made[where] += 1
         call = f"{where}/{self._made[where]}"

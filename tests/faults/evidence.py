@@ -1,5 +1,5 @@
-"""What invariants look at: the ledger beside the exchange's own record, whether a story was told or
-a process killed.
+"""The input of the invariants: the ledger beside the exchange's own record, after a story or after
+killed processes.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,7 @@ from engine.ledger import Database
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Hold one order of the exchange's own record; ``client_order_id`` is None where the exchange
-    was not told one.
-    """
+    """One order of the exchange's own record. ``client_order_id`` is None if none was sent."""
 
     account: str
     client_order_id: str | None
@@ -26,14 +24,14 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Hold both sides once everything has ended and every strategy was told to close.
+    """Both sides after everything has ended and every strategy was told to close.
 
     ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always
-    positive. ``sent`` are the dedupe keys of what was acknowledged to a sender, with the number of
-    accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are the accounts and
-    symbols where the exchange refused a closing order as too small: what it does not close may stay
-    there. ``earned`` is by account what the exchange's own record says that its wallet changed by,
-    ``ours`` what our own fills brought of it, before fees; none where nobody waited for the books.
+    positive. ``sent`` are the dedupe keys of acknowledged signals, with the number of accounts each
+    is for. ``problems`` occurred on the way. ``refused_exits`` are the accounts and symbols where
+    the exchange refused a closing order as too small: what it does not close may stay there.
+    ``earned`` is the change of each wallet by the exchange's own record, ``ours`` the part of it
+    from our own fills, before fees; both are empty if nobody waited for the books.
     """
 
     db: Database

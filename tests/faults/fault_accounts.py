@@ -1,9 +1,9 @@
-"""What the fault exchange keeps of its accounts: netted positions with ids, cash, closed positions,
-fee rows, and what of it is ours.
+"""The accounts of the fault exchange: netted positions with ids, cash, closed positions, fee rows,
+and which part is ours.
 
-The record is exact and complete, and it judges: ``ours`` splits every fill between the engine and
-the owner (who closes what is his first), so that what the engine's trades really came to is known,
-whatever the exchange tells.
+The record is exact and complete, and it judges. ``ours`` splits every fill between the engine and
+the owner (who closes his own part first), so the true result of the engine's trades is known,
+whatever the exchange reports.
 """
 
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ Place = tuple[str, Symbol]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Hold one netted position: ``signed`` above 0 is long; ``worth`` is quantity x average price
-    of what is open.
+    """One netted position. ``signed`` above 0 is long; ``worth`` is quantity x average price of
+    what is open.
     """
 
     id: str
@@ -53,8 +53,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Hold one fill as it is to be netted; ``ours`` is how much of it the engine's share changes,
-    signed as ``change``.
+    """One fill to be netted. ``ours`` is the change of the engine's share, with the sign of
+    ``change``.
     """
 
     account: str
@@ -69,7 +69,7 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Hold a row that is shown from ``seen`` on."""
+    """A row that is visible from ``seen`` on."""
 
     seen: datetime
     account: str
@@ -78,8 +78,8 @@ class Late:
 
 @dataclass
 class Accounts:
-    """Hold positions and money of every account. ``born_s`` is how late the next closed position
-    and fee rows are told.
+    """Positions and money of every account. ``born_s`` is the delay of the next closed position and
+    fee rows.
     """
 
     held: dict[Place, Held] = field(default_factory=dict)
@@ -95,12 +95,12 @@ class Accounts:
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def cash_of(self, account: str) -> Decimal:
-        """Return an account's wallet, open results apart."""
+        """Return an account's wallet, without open results."""
         return self.cash.get(account, START)
 
     def net(self, fill: Filled, born_s: float) -> str:
-        """Net one fill and return the id of the position that it closed, else of the one that it
-        opened or grew.
+        """Net one fill and return the id of the position that it closed, or else opened or
+        increased.
         """
         place, before = (fill.account, fill.symbol), self.held.get((fill.account, fill.symbol))
         self._before.append((fill.at, place, before, self.cash_of(fill.account)))
@@ -174,7 +174,7 @@ class Accounts:
         self.told.append(Late(fill.at + timedelta(seconds=min(born_s, 1.0)), fill.account, row))
 
     def at(self, account: str, when: datetime) -> tuple[dict[Symbol, Held], Decimal]:
-        """Return an account's positions and cash as they were."""
+        """Return an account's positions and cash at an earlier time."""
         seen = {symbol: held for (name, symbol), held in self.held.items() if name == account}
         cash = self.cash_of(account)
         for at, (name, symbol), before, had in reversed(self._before):
@@ -189,7 +189,7 @@ class Accounts:
         return seen, cash
 
     def rows(self, account: str, now: datetime) -> list[ClosedPosition | FeeReport]:
-        """Return the closed positions and fee rows that an account is shown now."""
+        """Return the closed positions and fee rows that an account sees now."""
         return [each.row for each in self.told if each.account == account and each.seen <= now]
 
 

@@ -1,4 +1,4 @@
-"""One account's way into the fault exchange: every call may fail in every way that is known of
+"""One account's connection to the fault exchange. Every call can fail in every way known of
 exchanges.
 """
 
@@ -43,7 +43,7 @@ STEP: Final = Decimal("0.001")
 
 
 class FaultConnection:
-    """Act for one account, with faults."""
+    """A connection for one account, with faults."""
 
     def __init__(self, exchange: FaultExchange, account: str) -> None:
         self._exchange = exchange
@@ -125,8 +125,8 @@ class FaultConnection:
         return report
 
     async def _travel(self, order: OrderIntent, roll: Roll) -> None:
-        """Take the time to get there. Whoever is cut off meanwhile does not know whether the order
-        arrives.
+        """Take the time of the way to the exchange. A caller cancelled meanwhile does not know
+        whether the order arrives.
         """
         exchange = self._exchange
         try:

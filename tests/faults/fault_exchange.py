@@ -1,11 +1,11 @@
 """An exchange that fails on purpose. It keeps its own complete record, and the record judges.
 
 It behaves like a netting futures exchange: an order is acknowledged first and fills a little later,
-positions are netted per contract, an order may be refused after it was acknowledged, and what fills
-may be missing from readings for a while. Nothing here dedupes: an order that is sent twice is
-executed twice. What it tells of closes differs by story (``Habits``): no order row, no position
-ids, closed positions and fees late or never. ``fault_connection`` is an account's way in,
-``fault_accounts`` its positions and money.
+positions are netted per contract, an order may be refused after its acknowledgement, and a fill may
+be missing from readings for a while. It never deduplicates: an order that is sent twice is executed
+twice. What it reports about closes differs by story (``Habits``): without order rows, without
+position ids, with closed positions and fees late or never. ``fault_connection`` is an account's
+connection, ``fault_accounts`` its positions and money.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -59,9 +59,7 @@ TICK: Final = Decimal("0.1")
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Say what the exchange of one story tells. ``born_s`` is how late it tells closed positions,
-    at most.
-    """
+    """What the exchange of a story reports. ``born_s`` is the longest delay of closed positions."""
 
     ids: str = "both"
     names_positions: bool = True
@@ -72,7 +70,7 @@ class Habits:
 
     @staticmethod
     def of(random: Random) -> "Habits":
-        """Choose those of a story."""
+        """Return the habits of a story."""
         return Habits(
             random.choice(("both", "entries", "none")),
             random.random() < 0.75,
@@ -85,7 +83,7 @@ class Habits:
 
 @dataclass(slots=True)
 class Row:
-    """Hold one order as the exchange knows it; ``plan`` are the fills to come, earliest first."""
+    """One order as the exchange knows it. ``plan`` are the coming fills, earliest first."""
 
     id: str
     account: str
@@ -113,8 +111,8 @@ class Row:
 
 @dataclass
 class FaultExchange:
-    """Be the adapter and the exchange at once. The habits' ``ids``: "both", "entries" or "none"
-    carry the client order id on reads.
+    """The adapter and the exchange in one. ``ids`` of its habits says which orders carry the client
+    order id on reads: "both", "entries" or "none".
     """
 
     clock: Clock
@@ -189,11 +187,13 @@ class FaultExchange:
     # What happens in time
 
     def new_id(self) -> str:
-        """Make an order id that was never given before, whatever became of the rows."""
+        """Return an order id that was never used before, whatever happened to the rows."""
         return f"X{next(self._ids)}"
 
     def settle(self) -> None:
-        """Do what is due, in the order of time: orders that were on their way arrive, orders fill."""
+        """Apply everything due, in the order of time: orders that were on their way arrive, orders
+        fill.
+        """
         now = self.clock.now()
         arrived = sorted(
             (each for each in self._on_their_way if each[0] <= now), key=lambda each: each[0]
@@ -264,9 +264,7 @@ class FaultExchange:
         share: Decimal = Decimal(1),
         by: ClosedBy = ClosedBy.ORDER,
     ) -> None:
-        """Close the position, or a part of it, without the engine: first what is the owner's, then
-        what is ours.
-        """
+        """Close the position or part of it by hand: the owner's part first, then ours."""
         self.settle()
         place, now = (account, symbol), self.clock.now()
         signed = self.positions.get(place, ZERO)
@@ -328,15 +326,15 @@ class FaultExchange:
     # Orders
 
     def is_open_for(self, account: str, intent: OrderIntent) -> bool:
-        """Tell whether an order may be taken: a closing one needs a position on its side."""
+        """Return whether an order can be accepted: a closing one needs a position on its side."""
         signed = self.positions.get((account, intent.symbol), ZERO)
         return not intent.reduce_only or (
             signed > 0 if intent.position_side is PositionSide.LONG else signed < 0
         )
 
     def is_too_small(self, account: str, intent: OrderIntent) -> bool:
-        """Tell whether a closing order is refused as too small, and keep that in the record: a
-        whole position is closed whatever it is.
+        """Return whether a closing order is refused as too small, and record that. A whole position
+        is closed at any size.
         """
         signed = abs(self.positions.get((account, intent.symbol), ZERO))
         refused = (
@@ -349,17 +347,17 @@ class FaultExchange:
         return refused
 
     def arrive_later(self, at: datetime, account: str, intent: OrderIntent, roll: Roll) -> None:
-        """Take an order that its sender has given up on."""
+        """Accept later an order that its sender has given up on."""
         self._on_their_way.append((at, account, intent, roll))
 
     def is_on_its_way(self, cid: str) -> bool:
-        """Tell whether an order may still arrive."""
+        """Return whether an order may still arrive."""
         return any(intent.client_order_id == cid for _, _, intent, _ in self._on_their_way)
 
     def accept(
         self, account: str, intent: OrderIntent, roll: Roll, fate: str | None, now: datetime
     ) -> Row:
-        """Take an order for good: from here on it is in the record."""
+        """Accept an order for good; it is in the record from now on."""
         if (
             intent.reduce_only
             and not self.habits.rows_of_closes
@@ -398,7 +396,7 @@ class FaultExchange:
         return row
 
     def _watch_entry(self, account: str, intent: OrderIntent) -> None:
-        """See a second entry into what the engine holds already, unless it is an add."""
+        """Record a second entry into what the engine holds already, unless it is an add."""
         ours = self.ours.get((account, intent.symbol), ZERO)
         if ours and self.action_of(intent.client_order_id) != "add":
             self.problems.append(
@@ -406,7 +404,7 @@ class FaultExchange:
             )
 
     def report(self, row: Row) -> OrderReport:
-        """Write a row as it is read."""
+        """Return a row in the form of a reading."""
         ids, names = self.habits.ids, self.habits.names_positions
         shows = ids == "both" or (ids == "entries" and not row.reduce_only)
         fee = Money(row.worth * FEE_RATE) if self.habits.fees_with_orders else None
@@ -428,14 +426,14 @@ class FaultExchange:
         )
 
     def shows(self, row: Row) -> bool:
-        """Tell whether an order's row is ever read: some exchanges write none for a close."""
+        """Return whether an order's row is ever visible: some exchanges write none for a close."""
         return self.habits.rows_of_closes or not row.reduce_only
 
 
 def _fills(
     intent: OrderIntent, roll: Roll, fate: str | None, now: datetime
 ) -> list[tuple[datetime, Decimal]]:
-    """Plan what fills when: all of it within two seconds, unless this order has another fate."""
+    """Plan the fills: everything within two seconds, unless this order has another fate."""
     first = now + timedelta(
         seconds=roll.between(2.0, 6.0) if fate == "late_fill" else roll.between(0.0, 2.0)
     )
@@ -455,7 +453,7 @@ def _fills(
 
 
 class FaultMarket:
-    """Be a market at one price, which now and then cannot be read."""
+    """A market at one price, which sometimes cannot be read."""
 
     def __init__(self, exchange: FaultExchange) -> None:
         self._exchange = exchange

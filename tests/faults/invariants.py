@@ -1,5 +1,5 @@
-"""What must be true when everything has ended, judged by the exchange's own record: the same for
-told stories and for killed processes.
+"""What must be true at the end, checked against the exchange's own record, for stories and for
+killed processes alike.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ NEVER_SENT: Final = ("skipped", "denied", "expired", "killed")
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """Hold one promise and the way to see it broken; ``check`` returns a line for each violation."""
+    """One promise and the way to see it broken; ``check`` returns a line for each violation."""
 
     name: str
     promise: str
@@ -121,8 +121,8 @@ def _nobody_is_told_a_wrong_loss(seen: Evidence) -> list[str]:
 
 
 def _no_entry_passes_a_close(seen: Evidence) -> list[str]:
-    """Compare turns (see ``turns.py``), for times are taken before a commit, and a stop received
-    earlier may be recorded later.
+    """Compare turns (see ``turns.py``). Times are taken before a commit, so a stop that was
+    received earlier may be recorded later.
     """
     rows = fetch_all(
         seen.db,
@@ -167,7 +167,7 @@ def _no_entry_is_lost_to_an_exit_under_way(seen: Evidence) -> list[str]:
 
 
 def _told_residues(seen: Evidence) -> dict[tuple[str, str], Decimal]:
-    """Return what people were told that the exchange does not close."""
+    """Return the residues that people got an alert about."""
     rows = fetch_all(
         seen.db,
         "SELECT subject, json_extract(data, '$.details.symbol'), json_extract(data, "
@@ -200,8 +200,8 @@ def _goals_are_reached(seen: Evidence) -> list[str]:
 
 
 def _waits_for_a_person(seen: Evidence, account: str, symbol: str) -> bool:
-    """Tell whether a closing order without trace was left to a person, because the owner has a part
-    in the position.
+    """Return whether a closing order without trace was left to a person, because the owner has a
+    part in the position.
     """
     rows = fetch_all(
         seen.db,
@@ -375,5 +375,5 @@ INVARIANTS: Final = (
 
 
 def violations(seen: Evidence) -> list[str]:
-    """Return everything that does not hold."""
+    """Return every violation."""
     return [line for each in INVARIANTS for line in each.check(seen)]

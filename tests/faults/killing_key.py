@@ -1,10 +1,10 @@
 """``python -m tests.faults.killing_key rotate|remove FOLDER TARGET``: change the root keys of
-copies of a place, killed at every boundary.
+copies of an installation, killed at every boundary.
 
-Copy after copy is made below TARGET, and the Nth is worked on by a process that sends itself
-SIGKILL at the Nth boundary, until one comes through; that number is printed. Boundaries are what a
-change of root keys passes: before and after each commit of the ledger, before and after each file
-is replaced. What became of the copies is for the caller to judge.
+One copy after another is made below TARGET. The process on the Nth copy sends itself SIGKILL at the
+Nth boundary, until one completes; that number is printed. The boundaries of a key change are:
+before and after each commit of the ledger, before and after each replaced file. The caller checks
+the copies.
 """
 
 import os

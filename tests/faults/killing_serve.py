@@ -1,9 +1,9 @@
 """``python -m tests.faults.killing_serve BOUNDARY N [serve options]``: the real ``rexalgo serve``,
 which kills itself at a boundary.
 
-It counts how often the process comes to BOUNDARY and sends itself SIGKILL at the Nth time. Commits
-are watched at the ledger's one writer, sends at the transport's one connection; nothing in the
-engine knows about this.
+It counts how often the process reaches BOUNDARY and sends itself SIGKILL at the Nth time. It
+watches commits at the ledger's one writer, and sends at the transport's one connection. Nothing in
+the engine knows about this.
 """
 
 import os
@@ -34,21 +34,21 @@ BOUNDARIES: Final = (
 
 
 class Executioner:
-    """Count how often each boundary is come to; at the chosen time the process ends."""
+    """A counter of boundaries that ends the process at the chosen one."""
 
     def __init__(self, boundary: str, number: int) -> None:
         self._boundary = boundary
         self._left = number
 
     def come_to(self, boundary: str) -> None:
-        """Say that this boundary is reached; does not return from the last time."""
+        """Count this boundary. Do not return from the chosen one."""
         if self.is_next(boundary):
             os.kill(os.getpid(), signal.SIGKILL)
         if boundary == self._boundary:
             self._left -= 1
 
     def is_next(self, boundary: str) -> bool:
-        """Tell whether the process is to end at the coming time."""
+        """Return whether the process is to end at the coming time."""
         return boundary == self._boundary and self._left == 1
 
 

@@ -55,9 +55,7 @@ _acting: ContextVar[str] = ContextVar("_acting", default="")
 
 
 class StoryLedger(Ledger):
-    """Be the real ledger in memory, which refuses a write now and then, and every write of a
-    process that is dead.
-    """
+    """The real ledger in memory. It refuses some writes, and every write of a dead process."""
 
     dice: Dice
     exchange: FaultExchange
@@ -66,7 +64,7 @@ class StoryLedger(Ledger):
 
     @classmethod
     def made(cls, dice: Dice, exchange: FaultExchange) -> "StoryLedger":
-        """Make it."""
+        """Return a new one."""
         ledger = cls.in_memory()
         assert isinstance(ledger, cls)
         ledger.dice, ledger.exchange, ledger.dead, ledger.problems = dice, exchange, False, []
@@ -83,9 +81,7 @@ class StoryLedger(Ledger):
         return await super().write(verb)
 
     def _compare(self) -> None:
-        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the
-        exchange shows.
-        """
+        """Check after every write that no order is NOT_CONFIRMED that the exchange shows."""
         rows = fetch_all(
             self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'"
         )
@@ -99,7 +95,7 @@ class StoryLedger(Ledger):
 
 
 class FaultLimiter(GcraLimiter):
-    """Be the real limiter, which fails now and then."""
+    """The real limiter, which sometimes fails."""
 
     def __init__(self, dice: Dice, account: str) -> None:
         super().__init__()
@@ -122,7 +118,9 @@ class _Follower(Follower):
 
 @dataclass
 class _Shared(Shared):
-    """Make a planning task fail now and then with a mistake of the engine's own."""
+    """The accounts' shared parts, with planning tasks that sometimes fail by an error of the
+    engine.
+    """
 
     dice: Dice | None = None
 
@@ -135,7 +133,7 @@ class _Shared(Shared):
 
 @dataclass
 class Life:
-    """Hold one process's actors."""
+    """One process's actors."""
 
     shared: Shared
     account_tasks: AccountTasks
@@ -145,7 +143,7 @@ class Life:
     async def begin(
         cls, nursery: trio.Nursery, ledger: StoryLedger, exchange: FaultExchange, seed: int
     ) -> "Life":
-        """Start as ``run`` does: own the claims of the process before, then run."""
+        """Start as ``run`` does: take over the claims of the process before, then run."""
         clock = exchange.clock
         epoch = await _surely(ledger, lambda db: _start(db, clock.now()))
         context = ExchangeContext({}, clock, HttpClientFactory(), "")
@@ -220,12 +218,12 @@ class Life:
         return life
 
     def cut(self) -> None:
-        """End every call of an order that is still out."""
+        """End every call of an order in flight."""
         for scope in tuple(self.shared.sends):
             scope.cancel()
 
     def release_all(self) -> None:
-        """Have an operator end every quarantine."""
+        """End every quarantine, as an operator does."""
         for each in self.followers:
             self.account_tasks.unquarantine(each)
 
@@ -261,7 +259,7 @@ def _start(db: apsw.Connection, now: datetime) -> int:
 
 
 def people(ledger: Ledger) -> None:
-    """Have three accounts, each subscribed to both strategies."""
+    """Return three accounts, each subscribed to both strategies."""
     db = ledger.db
     policy = CopyPolicy(
         Mode.LIVE,

@@ -1,9 +1,9 @@
-"""Which faults met which actions in which state: the cells that a run must hit, and why the others
-cannot be.
+"""Which faults met which actions in which state: the cells that a run must hit, and why others are
+impossible.
 
-A cell is (fault, action, state); the state is that of the action's leg or order at the moment of
-the fault, ``held`` and ``idle`` are an account that has nothing under way. For faults that are not
-an order's own the action does not matter, and stands as ``*``.
+A cell is (fault, action, state). The state is that of the action's leg or order at the moment of
+the fault; ``held`` and ``idle`` are an account with nothing in flight. For faults that do not
+concern an order, the action does not matter and is ``*``.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ SIGNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hold faults of one kind, the cells that each of them must hit, and why there are no others."""
+    """Faults of one kind, the cells that each must hit, and why there are no others."""
 
     title: str
     faults: tuple[str, ...]
@@ -149,7 +149,7 @@ def expected() -> set[Cell]:
 
 
 def hit(matrix: Counter[Cell]) -> Counter[Cell]:
-    """Count by cell, with ``*`` where the action does not matter."""
+    """Return the counts by cell, with ``*`` if the action does not matter."""
     any_action = {fault for group in GROUPS if group.actions == ("*",) for fault in group.faults}
     found: Counter[Cell] = Counter()
     for (fault, action, state), count in matrix.items():
@@ -158,13 +158,13 @@ def hit(matrix: Counter[Cell]) -> Counter[Cell]:
 
 
 def missing(matrix: Counter[Cell]) -> list[str]:
-    """Name the cells that were not hit."""
+    """Return the cells that were not hit."""
     return sorted(" x ".join(cell) for cell in expected() - {*hit(matrix)})
 
 
 def table(matrix: Counter[Cell]) -> str:
-    """Write the matrix: a line per fault, a column per action, counts by state; ``!`` is a cell
-    that should have been hit.
+    """Return the matrix: a line per fault, a column per action, counts by state; ``!`` marks a
+    missing cell.
     """
     found, lines = hit(matrix), []
     for group in GROUPS:

@@ -1,4 +1,4 @@
-"""The proof of the proof: take one guard out of a copy of the engine at a time, and see after how
+"""The test of the tests: remove one guard at a time from a copy of the engine, and see after how
 many seeds the invariants notice.
 """
 
@@ -18,8 +18,8 @@ Edit = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """Name a guard, and the edits (file, text, instead) that take it out. Every text must be there
-    exactly once.
+    """A guard, and the edits (file, text, instead) that remove it. Every text must occur exactly
+    once.
     """
 
     name: str
@@ -91,7 +91,7 @@ MUTANTS: Final = (
         (
             (
                 "engine/ledger/signals.py",
-                "    if known is not None and _is_certain(db, new, known):\n",
+                "    if existing is not None and _is_certain(db, new, existing):\n",
                 "    if False and known is not None and _is_certain(db, new, known):\n",
             ),
             (
@@ -240,7 +240,7 @@ MUTANTS: Final = (
 
 
 def try_mutants(seeds: int, as_json: bool) -> int:
-    """Run every mutant until it is noticed, at most ``seeds`` seeds; returns 1 if one was not."""
+    """Run every mutant until it is noticed, at most ``seeds`` seeds; return 1 if one was not."""
     results: dict[str, tuple[int, str]] = {}
     for each in MUTANTS:
         name, (after, what) = each.name, try_one(each, seeds)
@@ -258,7 +258,7 @@ def try_mutants(seeds: int, as_json: bool) -> int:
 
 
 def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
-    """Return after how many seeds a mutant is noticed, and by what; 0 where it is not."""
+    """Return after how many seeds a mutant is noticed, and by what; 0 if it is not."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         for name in ("engine", "plugins", "rexalgo", "config", "tests/faults"):
             shutil.copytree(

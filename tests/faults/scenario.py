@@ -1,9 +1,9 @@
 """One seeded story: accounts, strategies, signals of every action, switches, owners who act by
-hand, a process that ends; then peace.
+hand, a process that ends; then everything settles.
 
 The real followers, lanes, resolver and ledger run under a virtual clock and a seeded scheduler, so
-a seed always tells the same story. A process that is *killed* loses its ledger and its exchange in
-the same moment: what it was doing stays undone, as after SIGKILL.
+a seed always gives the same story. A *killed* process loses its ledger and its exchange in the same
+moment: what it was doing stays undone, as after SIGKILL.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ _OPEN_STATES: Final = "('claimed', 'unknown', 'placed', 'partially_filled', 'not
 
 @dataclass
 class Story:
-    """Hold a seed's story while it is told and when it has ended."""
+    """A seed's story, while it runs and afterwards."""
 
     seed: int
     ledger: StoryLedger
@@ -76,7 +76,7 @@ class Story:
 
     @property
     def evidence(self) -> Evidence:
-        """Return what invariants look at."""
+        """Return the evidence for the invariants."""
         orders = tuple(
             Ordered(
                 row.account,
@@ -111,8 +111,8 @@ class Story:
         )
 
     def action_of(self, cid: str) -> str:
-        """Tell which action an order is sent for: an entry's is known from the start, an exit's
-        from its claim.
+        """Return the action that an order is sent for: an entry's is known from the start, an
+        exit's from its claim.
         """
         if cid not in self.actions:
             row = fetch_one(
@@ -126,9 +126,7 @@ class Story:
         return self.actions[cid]
 
     def situation(self, account: str, symbol: str | None) -> set[Cell]:
-        """Tell what of an account is open just now, as (action, state); what it is otherwise where
-        nothing is.
-        """
+        """Return what an account has open now, as (action, state), or its idle state."""
         place, values = (
             ("= ?1", (account,))
             if symbol is None
@@ -159,7 +157,7 @@ class Story:
 
 
 class Teller:
-    """Tell a story, step by step."""
+    """The runner of a story, step by step."""
 
     def __init__(self, story: Story) -> None:
         self._story = story
@@ -168,13 +166,13 @@ class Teller:
         self._switches: tuple[Switch, ...] = ()
 
     async def tell(self, steps: tuple[Step, ...]) -> None:
-        """Tell all of it: lives that end, and the last one, which ends in peace."""
+        """Run the whole story: lives that end, and a last one in which everything settles."""
         left = list(steps)
         while await self._live(left):
             pass
 
     async def _live(self, left: list[Step]) -> bool:
-        """Run one process; False when it was the last."""
+        """Run one process; return False if it was the last."""
         how = ""
         async with trio.open_nursery() as outer:
             try:
@@ -219,7 +217,7 @@ class Teller:
         return ""
 
     async def _until_one_is_out(self) -> None:
-        """Wait until an order is on its way, for a while: not every signal makes one."""
+        """Wait until an order is in flight, for a while: not every signal causes one."""
         with trio.move_on_after(ONE_IS_OUT_S):
             while (  # noqa: ASYNC110  # no wakeup
                 fetch_one(self._ledger.db, "SELECT 1 FROM attempt WHERE state = 'claimed'") is None
@@ -295,7 +293,7 @@ class Teller:
             await self._deliver(life, new)
 
     async def _deliver(self, life: Life, new: NewSignal) -> None:
-        """Deliver until it is acknowledged: a sender sends again what nobody said to have."""
+        """Deliver until it is acknowledged, as a sender does."""
         while True:
             try:
                 await self._ledger.write(lambda db: record_signal(db, new))
@@ -365,8 +363,8 @@ class Teller:
                 )
 
     async def _is_read(self, life: Life, account: str, symbol: Symbol) -> bool:
-        """Tell whether a reading saw what the owner closed; what he opens before one does is by
-        design taken for the rest of ours.
+        """Return whether a reading saw what the owner closed. What he opens before that counts by
+        design as the rest of ours.
         """
         if self._exchange.positions.get((account, symbol)) is None:
             life.followers[account].account.read_soon()
@@ -381,9 +379,7 @@ class Teller:
         )
 
     async def _decide_exits(self, life: Life) -> None:
-        """Have a person look at accounts with closing orders without trace, and say which of them
-        closed.
-        """
+        """Decide, as a person does, which of the closing orders without trace closed."""
         filled = {row.client_order_id: row.filled == row.quantity for row in self._exchange.rows}
         rows = fetch_all(
             self._ledger.db,
@@ -405,9 +401,7 @@ class Teller:
         life.account_tasks.wake()
 
     async def _decide(self, life: Life) -> None:
-        """Have a person compare entries without trace with the exchange, and decide about those
-        that are not there.
-        """
+        """Decide, as a person does, about entries without trace that are not at the exchange."""
         there = {row.client_order_id for row in self._exchange.rows}
         rows = fetch_all(
             self._ledger.db,
@@ -449,9 +443,7 @@ class Teller:
                 )
 
     async def _make_peace(self, life: Life) -> None:
-        """End every fault and switch, have everything closed, and wait until every copy has its
-        outcome.
-        """
+        """End every fault and switch, close everything, and wait until all copies have outcomes."""
         self._story.dice.off = True
         self._exchange.key_refused_until.clear()
         self._exchange.prices_fail_until = None
@@ -487,8 +479,8 @@ class Teller:
                 )
 
     def _missed_goals(self) -> list[str]:
-        """Name every share that is still held though its strategy's newest word about the contract
-        was to close.
+        """Return every share that is still held although its strategy's newest signal about the
+        contract was a close.
         """
         rows = fetch_all(
             self._ledger.db,
@@ -533,7 +525,7 @@ def _draft(number: int, saying: Saying) -> SignalDraft:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Have trio choose among runnable tasks by a seed."""
+    """Make trio choose among runnable tasks by a seed."""
     from trio._core import _run
 
     old_random, old_flag = _run._r, _run._ALLOW_DETERMINISTIC_SCHEDULING
@@ -552,8 +544,8 @@ def run_story(
     only: frozenset[int] | None = None,
     calls: frozenset[str] | None = None,
 ) -> Story:
-    """Tell one seed from beginning to end. ``only``: the numbers of the steps to do; ``calls``: the
-    only calls that may fail.
+    """Run one seed from beginning to end. ``only`` are the numbers of the steps to do, ``calls``
+    the only calls that may fail.
     """
 
     async def tell() -> Story:

@@ -1,7 +1,7 @@
-"""What happens in a story, as data made from its seed: what masters send, what owners and operators
+"""The script of a story, as data made from its seed: what masters send, what owners and operators
 do, when the process ends.
 
-The same seed makes the same steps, and a step that is left out leaves the others as they are.
+The same seed makes the same steps, and leaving out a step does not change the others.
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +52,9 @@ _SYMBOL_SHARES: Final = {"s1": (5, 3, 1), "s2": (1, 3, 5)}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Do ``kind`` after a pause; ``number`` is its place in the whole script, whatever is left out."""
+    """A step of the script: do ``kind`` after a pause. ``number`` is its place in the whole script,
+    whatever is left out.
+    """
 
     number: int
     pause_s: float
@@ -62,9 +64,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """Hold one signal of a master. ``late_s``: how long it was on its way; ``times``: how often it
-    is delivered.
-    """
+    """One signal of a master. ``late_s`` is its travel time, ``times`` the number of deliveries."""
 
     strategy: str
     symbol: Symbol
@@ -78,7 +78,7 @@ class Saying:
 
 
 def script(seed: int, length: int) -> tuple[Step, ...]:
-    """Write the steps of a seed."""
+    """Return the steps of a seed."""
     random, believed = Random(f"script {seed}"), dict[tuple[str, Symbol], PositionSide | None]()
     return tuple(_step(random, number, believed) for number in range(length))
 
@@ -144,9 +144,7 @@ def _saying(
     action: Action | None = None,
     symbol: Symbol | None = None,
 ) -> Saying:
-    """Have a master say what makes sense to him, most of the time; every action that there is may
-    come.
-    """
+    """Return a signal that makes sense for the master, most of the time; every action may occur."""
     strategy = random.choice(STRATEGIES)
     symbol = symbol or random.choices(SYMBOLS, _SYMBOL_SHARES[strategy])[0]
     side = believed.get((strategy, symbol))

@@ -1,5 +1,5 @@
-"""Make a story that ends badly small: fewer steps, then fewer faults, as long as the same kind of
-violation stays.
+"""Shrink a failing story: fewer steps, then fewer faults, as long as the same kind of violation
+remains.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass
 class Shrunk:
-    """Hold what is left: numbers of steps, calls that fail, and what is violated."""
+    """The remainder: numbers of steps, calls that fail, and what is violated."""
 
     steps: tuple[int, ...]
     calls: tuple[str, ...]
@@ -22,13 +22,13 @@ class Shrunk:
     told: int = 0
 
     def replay(self, seed: int) -> str:
-        """Write the command that tells it again."""
+        """Return the command that runs it again."""
         steps, calls = ",".join(map(str, self.steps)), ",".join(self.calls) or "none"
         return f'make faults ARGS="--seed {seed} --only {steps} --calls {calls}"'
 
 
 def shrink(seed: int, steps: int, share: float, budget: int) -> Shrunk:
-    """Tell the story again and again with less in it, at most ``budget`` times."""
+    """Run the story again and again with less in it, at most ``budget`` times."""
     story = run_story(seed, steps=steps, share=share)
     kept = Shrunk(tuple(range(steps)), tuple(story.dice.happened), violations(story.evidence), 1)
     kind = kept.found[0].split(":")[0]

@@ -1,5 +1,5 @@
-"""A share of ``make crash`` in every test run: the real server, killed where it hurts most; the
-simulator's own record is the judge.
+"""A share of ``make crash`` in every test run: the real server, killed at the worst moments,
+checked against the simulator's own record.
 """
 
 from pathlib import Path

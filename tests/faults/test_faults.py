@@ -1,4 +1,4 @@
-"""A share of ``make faults`` in every test run: some seeds end well, the same seed tells the same
+"""A share of ``make faults`` in every test run: some seeds pass, the same seed gives the same
 story, and broken guards are noticed.
 """
 
@@ -14,7 +14,7 @@ from tests.faults.scenario import run_story
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Keep quiet about the thousands of failures that a story makes itself."""
+    """Silence the log of the thousands of failures that a story makes itself."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -1,5 +1,5 @@
-"""The judge of order looks at commits, not at clocks: a stop that was received before a claim may
-be recorded after it.
+"""The judge of order uses commits, not clocks: a stop that was received before a claim may be
+recorded after it.
 """
 
 from dataclasses import replace

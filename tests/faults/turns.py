@@ -1,9 +1,9 @@
-"""Have a ledger itself write down in which turn it recorded each signal and each claim: one
-sequence for both, in the order of commits.
+"""Make a ledger record in which turn it recorded each signal and each claim: one sequence for both,
+in the order of commits.
 
-Every time in the ledger was taken before its own transaction began, so two of them say nothing
-about which transaction came first: a signal that was received earlier may be recorded later. A turn
-is given inside the transaction, and there is one writer.
+Every time in the ledger was taken before its own transaction began, so times do not prove which
+transaction came first: a signal that was received earlier may be recorded later. A turn is assigned
+inside the transaction, and there is one writer.
 """
 
 from typing import Final
@@ -18,5 +18,5 @@ CREATE TRIGGER turn_of_claim AFTER INSERT ON attempt BEGIN INSERT INTO turn (wha
 
 
 def watch_turns(db: apsw.Connection) -> None:
-    """Begin to write turns down; once for each ledger, before anything is recorded in it."""
+    """Start recording turns; once per ledger, before anything else is recorded in it."""
     db.execute(WATCH)

@@ -73,7 +73,7 @@ def section(title: str, things: dict[str, Any], lines: Any) -> str:
 
 
 def is_protocol(thing: Any) -> bool:
-    """Tell whether a name of the API is a Protocol."""
+    """Return whether a name of the API is a Protocol."""
     return isinstance(thing, type) and getattr(thing, "_is_protocol", False)
 
 

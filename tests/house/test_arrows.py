@@ -1,5 +1,5 @@
-"""The arrows of the architecture: contracts in pyproject.toml, and allow-lists where few modules
-may be imported.
+"""The import rules of the architecture: contracts in pyproject.toml, and lists of modules that few
+may import.
 """
 
 import ast
@@ -43,7 +43,7 @@ def within(name: str, *allowed: str) -> bool:
 
 
 def strays(files: list[Path], *allowed: str) -> list[str]:
-    """List the project's own modules that are imported and not allowed."""
+    """Return the project's own modules that are imported and not allowed."""
     return [
         f"{file.relative_to(ROOT)} imports {name}"
         for file in files

@@ -1,6 +1,4 @@
-"""What the documents promise: outcome codes from the code, links that lead somewhere, commands that
-exist, settings that are real.
-"""
+"""The documents match the code: outcome codes, links, commands, settings."""
 
 import re
 import tomllib
@@ -22,7 +20,7 @@ REFERENCE = ROOT / "docs" / "plugin-reference.md"
 
 
 def outcomes_page() -> str:
-    """Return docs/outcomes.md as the code has it."""
+    """Return docs/outcomes.md as the code defines it."""
     rows = []
     for code in OutcomeCode:
         told = EXPLANATIONS[code]
@@ -49,7 +47,7 @@ def outcomes_page() -> str:
 
 
 def alerts_page() -> str:
-    """Return docs/alerts.md as the code has it."""
+    """Return docs/alerts.md as the code defines it."""
     told = []
     for code in AlertCode:
         words = ALERTS[code]
@@ -97,7 +95,7 @@ TABLE = re.compile(r"\| case \| promise \|\n(?:\|[^\n]*(?:\n|$))+")
 
 
 def guide(name: str) -> str:
-    """Return a plugin guide with its tables of cases as the kits have them."""
+    """Return a plugin guide with the kits' tables of cases."""
     tables = [
         "| case | promise |\n|---|---|\n"
         + "".join(f"| {n} | {promise} |\n" for n, promise in cases())

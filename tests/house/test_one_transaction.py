@@ -1,9 +1,9 @@
-"""What a person asks for is one transaction: on no way through a service or a command is the ledger
-written twice.
+"""A person's request is one transaction: no path through a service or a command writes the ledger
+twice.
 
-Counted are ``ledger.write`` and ``audited`` themselves and calls of the module's own functions that
-write; a write within a loop counts as two. A way that must write twice (what comes first stands for
-itself, as a try that is counted whatever follows) is named with its reason.
+Counted are ``ledger.write`` and ``audited`` and calls of the module's own functions that write; a
+write within a loop counts as two. A path that must write twice (because the first write stands by
+itself, such as a counted attempt) is listed with its reason.
 """
 
 import ast
@@ -29,7 +29,7 @@ def functions(tree: ast.AST) -> dict[str, ast.AsyncFunctionDef]:
 
 
 class Writes:
-    """Count the writes on the way through a function that has most of them."""
+    """A counter of the writes on the path through a function with the most of them."""
 
     def __init__(self, tree: ast.AST) -> None:
         self._functions = functions(tree)

@@ -1,4 +1,4 @@
-"""Every mutant and every seeded bug still finds its place in the source: a bug that cannot be
+"""Every mutant and every seeded bug still finds its place in the source. A bug that cannot be
 seeded proves nothing, and the slow runs that seed them are not part of the gate.
 """
 

@@ -1,5 +1,5 @@
-"""What a reader may rely on: secrets are listed, no address of a registry, a docstring everywhere,
-a light front door.
+"""Repository rules: secrets are listed, no registry address, a docstring everywhere, a light
+``import rexalgo``.
 """
 
 import ast

@@ -1,5 +1,5 @@
 """A browser without a screen: cookies, forms with their tokens, and redirects, over real HTTP. For
-journeys that need no JavaScript.
+journeys without JavaScript.
 """
 
 import re
@@ -29,14 +29,14 @@ def close_all() -> None:
 
 @dataclass
 class User:
-    """Hold one person's browser at one place."""
+    """One person's browser at one installation."""
 
     url: str
     client: httpx.Client = field(default_factory=new_client)
     page: httpx.Response | None = None
 
     def get(self, path: str, status: int = 200) -> str:
-        """Open a page; returns its text."""
+        """Open a page; return its text."""
         return self._took(self.client.get(self.url + path), status)
 
     def post(
@@ -48,8 +48,8 @@ class User:
         origin: str | None = None,
         **fields: str,
     ) -> str:
-        """Send a form to an address, with the token of the page that is open; returns the text of
-        where it led.
+        """Send a form to an address with the token of the open page; return the text of the page it
+        led to.
         """
         sent = {**({"csrf": self.csrf} if token and self.csrf else {}), **fields}
         headers = {"Origin": self.url if origin is None else origin}
@@ -66,17 +66,17 @@ class User:
 
     @property
     def csrf(self) -> str:
-        """Return the token of the page that is open."""
+        """Return the token of the open page."""
         return self.value("csrf") if self.page is not None else ""
 
     @property
     def path(self) -> str:
-        """Return where the browser is."""
+        """Return the current path."""
         assert self.page is not None
         return self.page.url.path
 
     def value(self, name: str) -> str:
-        """Return the value of an input of the open page; empty where there is none."""
+        """Return the value of an input of the open page; empty if there is none."""
         assert self.page is not None
         for found in _INPUT.findall(self.page.text):
             attributes = dict(_ATTRIBUTE.findall(found))

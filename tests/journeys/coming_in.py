@@ -1,6 +1,4 @@
-"""The ways in that journeys take before their own story begins: a link of the command line, a
-password, a second factor.
-"""
+"""The sign-ins that start journeys: a link of the command line, a password, a second factor."""
 
 import json
 
@@ -20,7 +18,7 @@ def link(place: Place, *command: str) -> str:
 
 
 def come_in(place: Place, *command: str) -> User:
-    """Come in by the one-time link that a command prints, and set a password."""
+    """Sign in by the one-time link that a command prints, and set a password."""
     user, way = User(place.url), link(place, *command)
     user.get(way)
     user.post(way)
@@ -29,7 +27,7 @@ def come_in(place: Place, *command: str) -> User:
 
 
 def operator(place: Place) -> tuple[User, str]:
-    """Come in as a new operator, ``ops``, with both factors; returns the browser and the second
+    """Sign in as a new operator, ``ops``, with both factors; return the browser and the second
     factor's secret.
     """
     user = come_in(place, "operator", "create", "ops")

@@ -70,7 +70,7 @@ KINDS = {
 
 
 class Adapter:
-    """Stand for the exchange. Connects nowhere when made."""
+    """The adapter of the exchange. Creating it connects to nothing."""
 
     name = "tiny"
     title = "Tiny"
@@ -91,15 +91,15 @@ class Adapter:
         self._base_url = base_url
 
     def environment(self, context: ExchangeContext) -> Environment:
-        """Tell what is at this address."""
+        """Return the environment of this address."""
         return Environment.SIMULATED if is_loopback(self._base_url) else Environment.LIVE
 
     async def market_data(self, context: ExchangeContext) -> "Market":
-        """Open public data."""
+        """Open a connection for public data."""
         return Market(context.http(self._base_url), context.clock)
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> "Connection":
-        """Open one account and try its key."""
+        """Open one account and check its key."""
         http = context.http(self._base_url, {KEY_HEADER: login.credentials["secret"].reveal()})
         await read(http, "/account")
         return Connection(http, context.clock)
@@ -116,14 +116,14 @@ async def read(http: httpx.AsyncClient, path: str, **query: str) -> Any:
 
 
 def rows(value: Any) -> list[Mapping[str, Any]]:
-    """Check that a list is one."""
+    """Return a list, or raise if it is not one."""
     if not isinstance(value, list):
         raise ExchangeError("the exchange's answer has no list where one must be")
     return value
 
 
 def judge(status: int, content: bytes) -> ExchangeError:
-    """Say what a refused order or cancel proves."""
+    """Return what a refused order or cancel proves."""
     if status in (423, 429):
         return NotExecuted(f"the exchange is busy ({status})")
     if 400 <= status < 500 and status != 409:
@@ -138,7 +138,7 @@ T = TypeVar("T")
 def read_each(
     what: str, listed: Any, read_one: Callable[[Mapping[str, Any]], T]
 ) -> tuple[tuple[T, ...], tuple[UnreadableRow, ...]]:
-    """Read row by row: one that cannot be read is told, and stops no other."""
+    """Parse row by row. An unreadable row is reported and affects no other."""
     values: list[T] = []
     unreadable: list[UnreadableRow] = []
     for row in rows(listed):
@@ -157,7 +157,7 @@ def read_each(
 
 
 def symbol_of(row: Mapping[str, Any]) -> Symbol | None:
-    """Return a row's contract, where it can be read."""
+    """Return a row's contract, if it is readable."""
     try:
         return parse_symbol(row.get("symbol"))
     except ValueError:
@@ -165,7 +165,7 @@ def symbol_of(row: Mapping[str, Any]) -> Symbol | None:
 
 
 def order_of(row: Mapping[str, Any]) -> OrderReport:
-    """Read one order."""
+    """Parse one order."""
     filled = Decimal(row["filled"])
     return OrderReport(
         exchange_order_id=row["id"],
@@ -183,7 +183,7 @@ def order_of(row: Mapping[str, Any]) -> OrderReport:
 
 
 def position_of(row: Mapping[str, Any], mark: Price) -> Position:
-    """Read one position; the sign of its size is its side."""
+    """Parse one position; the sign of its size is its side."""
     size, entry = Decimal(row["size"]), Price(Decimal(row["entry"]))
     return Position(
         symbol=Symbol(row["symbol"]),
@@ -200,7 +200,9 @@ def position_of(row: Mapping[str, Any], mark: Price) -> Position:
 
 
 class Market:
-    """Read public data, once for everybody. Raise whenever something cannot be read (E53)."""
+    """The public data, read once for all accounts. Each method raises if something cannot be read
+    (E53).
+    """
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
         self._http = http
@@ -244,7 +246,7 @@ class Market:
 
 
 class Connection:
-    """Act for one account."""
+    """A connection for one account."""
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
         self._http = http
@@ -311,7 +313,7 @@ class Connection:
 
 
 def text(price: Price | None) -> str | None:
-    """Write a price, or nothing."""
+    """Return a price as text, or None."""
     return None if price is None else plain(price)
 
 
@@ -319,7 +321,7 @@ def text(price: Price | None) -> str | None:
 def register_exchanges(
     register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the adapter; a setting that cannot work stops the start here."""
+    """Check the settings and register the adapter. A wrong setting stops the start here."""
     base_url = settings["base_url"]
     if not isinstance(base_url, str) or not (
         base_url.startswith("https://") or is_loopback(base_url)

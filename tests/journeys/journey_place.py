@@ -1,8 +1,8 @@
-"""A real place for journeys: a folder made by ``rexalgo init``, a real server process, real
+"""A real installation for journeys: a folder made by ``rexalgo init``, a real server process, real
 sockets, a real ledger file.
 
 Everything here goes through doors that people have: the command line, HTTP, and files that are
-documented to be read. Waiting is for an answer or for a line on a pipe; nothing sleeps.
+documented to be read. Waiting is for an answer, a line on a pipe or a fact, never for a time.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from plugins.paper.journal import read_journal
 from rexalgo import Secret, sign_a, sign_b
 
 REXALGO = [sys.executable, "-m", "rexalgo"]
+ASK_AGAIN_S = 0.02
 FINAL = "('unknown', 'placed', 'partially_filled')"
 DECLARATIONS = """
 [[master]]
@@ -46,7 +48,7 @@ sizing = {{ mode = "fixed_margin", margin = "50" }}
 
 
 def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> str:
-    """Run the command line as a person would; returns what it printed."""
+    """Run the command line as a person would; return its output."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -72,7 +74,7 @@ def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> 
 
 @dataclass
 class Bot:
-    """Sign like a master's bot."""
+    """A master's bot that signs."""
 
     url: str
     secret: Secret
@@ -80,7 +82,7 @@ class Bot:
     def request(
         self, body: Mapping[str, object], *, dialect: str = "a"
     ) -> tuple[bytes, dict[str, str]]:
-        """Return content and headers of one delivery, signed now."""
+        """Return the content and headers of one delivery, signed now."""
         content = json.dumps(body).encode()
         now = datetime.now(UTC)
         signed = (
@@ -100,7 +102,7 @@ class Bot:
 
 @dataclass
 class Place:
-    """Hold one folder and, while it runs, its server: ``serving`` is the command that is it."""
+    """One folder and, while it runs, its server. ``serving`` is the command of the server."""
 
     folder: Path
     settings: str = ""
@@ -117,7 +119,7 @@ class Place:
                 file.write(f"\n{self.settings}\n")
 
     def provision(self, declarations: str) -> dict[str, Any]:
-        """Run ``rexalgo provision`` and remember the bots' secrets."""
+        """Run ``rexalgo provision`` and store the bots' secrets."""
         file = self.folder / "people.toml"
         file.write_text(declarations, encoding="utf-8")
         told: dict[str, Any] = json.loads(run_cli("provision", file, "--json", cwd=self.folder))
@@ -153,7 +155,7 @@ class Place:
                 until(lambda: client.get(f"{self.url}/api/ready").status_code == 200, 40)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal to the server's process and wait for its end; returns the exit code."""
+        """Send a signal to the server's process and wait for its end; return the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         code = self.process.wait(20)
@@ -213,18 +215,18 @@ class Place:
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:
-    """Ask again and again until something holds; each question does real work, so that nothing
-    needs to sleep.
+    """Ask until something holds. Between two questions it leaves the processor to the place that
+    it waits for; how long decides nothing.
     """
     deadline = datetime.now(UTC).timestamp() + within_s
     while not holds():
         assert datetime.now(UTC).timestamp() < deadline, f"did not come to hold within {within_s} s"
-        os.sched_yield()
+        time.sleep(ASK_AGAIN_S)
 
 
 @contextmanager
 def running(place: Place) -> Iterator[Place]:
-    """Serve while the block runs; a server that still runs at its end is ended like an operator
+    """Serve while the block runs. A server that still runs at its end is stopped as an operator
     would.
     """
     place.serve()

@@ -1,4 +1,4 @@
-"""Judge the books of followers at the simulated Mudrex by the exchange's own record of their
+"""Check the books of followers at the simulated Mudrex against the exchange's own record of their
 wallets, which no client sees.
 """
 
@@ -23,10 +23,11 @@ OPEN = "SELECT id FROM fill WHERE (state != 'settled' AND state != 'old') OR NOT
 
 
 def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s: float = 60) -> int:
-    """Wait until ``rexalgo books check --all`` agrees, hold each trade against the exchange's
-    record, and return how many there are.
+    """Wait until ``rexalgo books check --all`` agrees, check each trade against the exchange's
+    record, and return the number of trades.
 
-    A trade came to what the wallet says of its position: fills, fees, rebates and funding.
+    The result of a trade is the change of the wallet by its position: fills, fees, rebates and
+    funding.
     """
     wait_until_settled(place, within_s)
     wallets: dict[str, Any] = httpx.get(f"{control}/wallets", trust_env=False).json()
@@ -58,7 +59,9 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
 
 
 def wait_until_settled(place: Place, within_s: float) -> None:
-    """Wait until nothing lacks a price, a fee or a cause, and ``rexalgo books check --all`` agrees."""
+    """Wait until every fill has a price, a fee and a cause, and ``rexalgo books check --all``
+    agrees.
+    """
     until(
         lambda: place.rows(OPEN) == [], within_s
     )  # asked of the ledger: the exchange is asked by those who trade
@@ -73,15 +76,15 @@ def wait_until_settled(place: Place, within_s: float) -> None:
 
 
 def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
-    """Hold what a person sees of one account against what its trades came to."""
+    """Check what a person sees of one account against the results of its trades."""
     books = json.loads(run_cli("account", "show", name, "--json", cwd=place.folder))["books"]
     assert (books["trades_reconciled"], books["trades_not_reconciled"]) == (len(came_to), 0)
     assert abs(Decimal(books["result_reconciled"]) - sum(came_to)) <= CENT * len(came_to)
 
 
 def came_to(wallet: Mapping[str, Any]) -> Decimal:
-    """Return what trading made of a wallet, by the exchange's own record: the money that it began
-    with is left out.
+    """Return the result of trading by the exchange's own record: the change of a wallet without its
+    starting balance.
     """
     return sum(
         (Decimal(each["amount"]) for each in wallet["changes"] if each.get("position_id")),
@@ -90,9 +93,7 @@ def came_to(wallet: Mapping[str, Any]) -> Decimal:
 
 
 def pages_agree(user: User, change: Decimal) -> None:
-    """Hold what a trader sees of one account whose trades are all ours, on the page and in both
-    files, against its wallet's change.
-    """
+    """Check the page and both files of an account with only our trades against its wallet."""
     trades, paid = (
         list(csv.DictReader(io.StringIO(user.get(path))))
         for path in ("/performance.csv", "/performance/funding.csv")
@@ -109,7 +110,7 @@ def pages_agree(user: User, change: Decimal) -> None:
 
 
 def figure(page: str, name: str) -> Decimal:
-    """Return a number of a page that stands under a name."""
+    """Return a number of a page by its name."""
     found = re.search(rf"<dt>{re.escape(name)}</dt><dd>(?:<[^>]*>)?([+−0-9.,]+)", page)
     assert found, name
     return Decimal(found[1].replace("−", "-").replace(",", ""))

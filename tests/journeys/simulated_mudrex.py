@@ -1,4 +1,4 @@
-"""The simulated Mudrex in a process of its own, and a place whose followers trade there."""
+"""The simulated Mudrex in a process of its own, and an installation whose followers trade there."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from journey_place import DECLARATIONS, REXALGO, Place, run_cli, running
 
 @dataclass
 class Simulator:
-    """Hold the simulator's addresses."""
+    """The simulator's addresses."""
 
     base_url: str
     control: str
@@ -25,12 +25,12 @@ class Simulator:
         return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
 
     def positions(self) -> int:
-        """Count open positions over all accounts."""
+        """Return the number of open positions of all accounts."""
         seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
         return sum(len(each["positions"]) for each in seen.values())
 
     def skew(self, seconds: int) -> None:
-        """Set its clock so far ahead of ours, or behind."""
+        """Set its clock ahead of ours, or behind."""
         httpx.post(
             f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False
         ).raise_for_status()
@@ -42,17 +42,17 @@ class Simulator:
         ).raise_for_status()
 
     def fault(self, path: str, fault: str, times: int) -> None:
-        """Do something to the next requests."""
+        """Inject a fault into the next requests."""
         self.rules({"path": path, "fault": fault, "times": times})
 
     def does(self, what: str, **body: object) -> None:
-        """Have something happen at the exchange: a price, an owner's act, funding, a liquidation, a
+        """Cause an event at the exchange: a price, an owner's act, funding, a liquidation, a
         transfer.
         """
         httpx.post(f"{self.control}/{what}", json=body, trust_env=False).raise_for_status()
 
     def switch(self, **switches: object) -> None:
-        """Have it behave otherwise from now on."""
+        """Change its switches from now on."""
         self.does("switches", **switches)
 
     def wallet(self, key: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Simulator:
         return dict(seen[key])
 
     def rules(self, *rules: dict[str, object]) -> None:
-        """Have these faults and no others."""
+        """Set exactly these faults."""
         httpx.post(
             f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False
         ).raise_for_status()
@@ -69,7 +69,7 @@ class Simulator:
 
 @contextmanager
 def simulated(state: Path, *options: str) -> Iterator[Simulator]:
-    """Run a simulator in a process of its own while the block runs; it must end well."""
+    """Run a simulator in its own process while the block runs. It must end without an error."""
     command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -90,8 +90,8 @@ def simulated(state: Path, *options: str) -> Iterator[Simulator]:
 def trading_there(
     simulator: Simulator, folder: Path, followers: int, **engine: object
 ) -> Iterator[Place]:
-    """Serve a place whose followers have their accounts at the simulator, with these settings of
-    the engine.
+    """Serve an installation whose followers have accounts at the simulator, with these engine
+    settings.
     """
     place = Place(folder, f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
     settings = "\n".join(["[engine]", *(f"{name} = {value}" for name, value in engine.items())])

@@ -1,24 +1,26 @@
-"""A plugin as a stranger would write it in an afternoon: ``import rexalgo`` and nothing else of
-this project.
+"""A complete plugin, written in an afternoon: ``import rexalgo`` and nothing else of this project.
 
 The exchange is a toy on this machine (labelled simulated): every order fills at 10, and is written
-to a file of the plugin's folder.
+to a file in the plugin's folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from secrets import token_urlsafe
 
 from rexalgo import (
     AccountLogin,
     AccountReport,
     Action,
+    AddressGuide,
     Authenticated,
     Balance,
     Candle,
     CredentialField,
     Delivery,
+    EndpointSetting,
     Environment,
     ExchangeAdapter,
     ExchangeContext,
@@ -38,14 +40,17 @@ from rexalgo import (
     Quote,
     RateLimit,
     Ratio,
+    ReadyMessage,
     Secret,
     SignalDraft,
     StreamContext,
     StreamSource,
     Symbol,
     WebhookSource,
+    capability_key,
     hookimpl,
     parse_symbol,
+    verify_capability,
 )
 
 rexalgo_api_version = 1
@@ -55,7 +60,7 @@ TEN = Price(Decimal(10))
 
 
 class ToyConnection:
-    """Fill everything at ten."""
+    """A connection that fills everything at ten."""
 
     def __init__(self, name: str, context: ExchangeContext) -> None:
         self.name = name
@@ -123,7 +128,7 @@ class ToyConnection:
 
 
 class ToyMarket:
-    """Quote ten, and close a candle every second."""
+    """A market that quotes ten and closes a candle every second."""
 
     def __init__(self, context: ExchangeContext) -> None:
         self.clock = context.clock
@@ -161,7 +166,7 @@ class ToyMarket:
 
 
 class Toy:
-    """Stand for the toy exchange."""
+    """The adapter of the toy exchange."""
 
     name = "stranger_toy"
     title = "Toy exchange (simulated)"
@@ -181,7 +186,7 @@ class Toy:
 
 
 class Hook:
-    """Take ``BUY TOYUSDT key`` with the secret in a header."""
+    """A source that takes ``BUY TOYUSDT key`` with the secret in a header."""
 
     name = "stranger_hook"
 
@@ -206,8 +211,49 @@ class Hook:
         return SignalDraft(words[2], action, parse_symbol(words[1]), side)
 
 
+class Doorstep:
+    """Take ``up ID`` and ``down ID`` at an address that is itself the proof; what ``down`` does is
+    chosen for each address.
+    """
+
+    name = "stranger_doorstep"
+    guide = AddressGuide(
+        title="Doorstep", about="From anywhere.", paste="Paste both there:", message="up ID"
+    )
+    endpoint_settings = (
+        EndpointSetting(
+            "down", "The word down", (("close", "closes what is held"), ("turn", "turns short"))
+        ),
+    )
+
+    def new_secret(self) -> Secret:
+        return capability_key(token_urlsafe(32))
+
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
+        return verify_capability(delivery, keys)
+
+    def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
+        words = delivery.body.decode("ascii", "replace").split()
+        if len(words) != 2 or words[0] not in ("up", "down"):
+            raise InvalidValue("body", self.example(TOY, is_exit=False))
+        if words[0] == "up":
+            return SignalDraft(words[1], Action.OPEN, TOY, PositionSide.LONG)
+        if delivery.settings["down"] == "turn":
+            return SignalDraft(words[1], Action.REVERSE, TOY, PositionSide.SHORT)
+        return SignalDraft(words[1], Action.CLOSE, TOY)
+
+    def ready_messages(self, symbol: Symbol) -> Sequence[ReadyMessage]:
+        orders = (("flat to long", b"up 1"),)
+        return [ReadyMessage(title="Only up", text="up ID", events=(), orders=orders)]
+
+    def example(self, symbol: Symbol, *, is_exit: bool) -> str:
+        return "down ID" if is_exit else "up ID"
+
+
 class Candles:
-    """Open long at the first candle that closed."""
+    """A source that opens long at the first closed candle."""
 
     name = "stranger_candles"
 
@@ -234,4 +280,5 @@ def register_signal_sources(
     register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]
 ) -> None:
     register(Hook())
+    register(Doorstep())
     register(Candles())

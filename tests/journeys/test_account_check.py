@@ -1,5 +1,5 @@
-"""``rexalgo account check``: a person asks one command whether an account can copy, and is told why
-not and what to do.
+"""``rexalgo account check``: one command says whether an account can copy, and if not, why and what
+to do.
 """
 
 import json
@@ -55,7 +55,7 @@ def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rot
 
 
 def run_cli_error(place: Place, *args: str) -> str:
-    """Run a command that has nothing to say; returns its words."""
+    """Run a failing command; return its error output."""
     told = subprocess.run(
         [*REXALGO, *args], cwd=place.folder, capture_output=True, text=True, timeout=60
     )

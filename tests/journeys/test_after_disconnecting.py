@@ -1,5 +1,5 @@
-"""What stays after an account was disconnected is its owner's to read and to download; the audit
-says of every deed from where it was.
+"""After an account is disconnected its owner can still read and download its data; the audit names
+the origin of every action.
 """
 
 import csv
@@ -111,7 +111,10 @@ def test_the_audit_says_of_every_deed_who_did_it_and_from_where(place: Place) ->
         (f"{studio}/state", {"state": "published"}),
         (f"{studio}/rotate", {}),
         (f"{studio}/revoke", {}),
-        (f"{studio}/tradingview", {"sell": "close", "only": "all", "days": "30", "pace": "10"}),
+        (
+            f"{studio}/addresses/tradingview",
+            {"setting_sell": "close", "only": "all", "days": "30", "pace": "10"},
+        ),
         (f"{studio}/close", {}),
     )
     walk(

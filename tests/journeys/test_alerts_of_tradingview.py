@@ -1,5 +1,5 @@
-"""TradingView's documented behaviour replayed: text or JSON, gives up after 3 s, sends again after
-a 5xx, from its own addresses.
+"""TradingView's documented behaviour: text or JSON, a timeout of 3 s, a retry after a 5xx, its own
+addresses.
 """
 
 import json
@@ -43,21 +43,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def master(place: Place) -> Iterator[User]:
-    """Come in as the provisioned master."""
+    """Sign in as the provisioned master."""
     master = come_in(place, "user", "link", "master:alpha")
     yield master
     close_all()
 
 
 def make(place: Place, master: User, **scope: str) -> str:
-    """Make an address in the studio, and return it as it is reached here."""
+    """Create an address in the studio, and return its local form."""
     found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", master.get("/studio"))
     assert found is not None
-    page = master.get(f"/studio/strategies/{found[1]}/tradingview")
+    page = master.get(f"/studio/strategies/{found[1]}/addresses/tradingview")
     assert "closes what is held on the other side, then opens short" in page
     shown = master.post(
-        f"/studio/strategies/{found[1]}/tradingview",
-        **{"sell": "close", "only": "all", "days": "30", **scope},
+        f"/studio/strategies/{found[1]}/addresses/tradingview",
+        **{"setting_sell": "close", "only": "all", "days": "30", **scope},
     )
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None
@@ -70,7 +70,7 @@ def url(place: Place, master: User) -> str:
 
 
 def send(url: str, body: str | dict[str, object], peer: str = "52.89.214.238") -> httpx.Response:
-    """Post as TradingView does, through a proxy that tells the address."""
+    """Post as TradingView does, through a proxy that adds the address."""
     is_json = isinstance(body, dict)
     content = json.dumps(body) if is_json else str(body)
     headers = {

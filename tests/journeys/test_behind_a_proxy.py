@@ -1,5 +1,5 @@
-"""The proxy file of deploy/ before a real place: who peers are, cookies and headers over TLS,
-streams that are not held back.
+"""The Caddyfile of deploy/ in front of a real server: peer addresses, cookies and headers over TLS,
+unbuffered streams.
 """
 
 import os
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Serve behind Caddy with the file of deploy/; ``url`` is the proxy's."""
+    """Serve behind Caddy with the Caddyfile of deploy/. ``url`` is the proxy's."""
     folder, port = tmp_path_factory.mktemp("proxied"), free_port()
     site = f"https://localhost:{port}"
     run_cli(

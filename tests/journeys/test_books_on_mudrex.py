@@ -1,8 +1,9 @@
 """The books of followers at the simulated Mudrex, compared with the exchange's own record of every
 change of their wallets.
 
-A stop, a liquidation, the owner's hand (all of it, a part, more), a deposit, funding and rebates:
-one follower each. The record that no client sees is the judge, to 0.01 for each trade.
+One follower each for a stop, a liquidation, the owner's manual trades (close all, close a part,
+add), a deposit, funding and rebates. The record that no client sees decides, to 0.01 for each
+trade.
 """
 
 import json
@@ -50,7 +51,7 @@ def shown(place: Place, name: str) -> dict[str, Any]:
 
 
 def checked(place: Place) -> dict[str, Any]:
-    """Ask for both sides of every account, whatever the answer is."""
+    """Check the books of every account, whatever the answer is."""
     return dict(
         json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))
     )

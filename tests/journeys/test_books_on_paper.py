@@ -1,9 +1,9 @@
-"""The books of followers on paper, compared with the exchange's own journal: what happened while
-nobody was looking, told afterwards.
+"""The books of followers on paper, compared with the exchange's own journal: events while the
+server was down, reported afterwards.
 
-The price moves, and the owner acts, while the server is down: a stop, a liquidation, a hand that
-takes a part, takes everything, or adds. The wallet that the journal makes judges ``account show``,
-``books check`` and the CSV that a trader loads, to 0.01 for each trade.
+The price moves, and the owner acts, while the server is down: a stop, a liquidation, a manual close
+of a part or of all, an addition. The wallet of the journal checks ``account show``, ``books check``
+and the CSV of a trader, to 0.01 for each trade.
 """
 
 import csv
@@ -46,7 +46,7 @@ STOPPED, LIQUIDATED, IN_PART, BY_HAND, MORE = ALL
 
 
 class Now:
-    """Be a clock."""
+    """The real clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -66,7 +66,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def away(place: Place, price: str, *acts: tuple[str, str, str]) -> None:
-    """Stop the server, have owners act at the exchange, move the price, and serve again; an act is
+    """Stop the server, let owners act at the exchange, move the price, and serve again; an act is
     (whose, what, quantity).
     """
     assert place.end(signal.SIGTERM) == 0
@@ -105,7 +105,7 @@ async def _act(place: Place, acts: tuple[tuple[str, str, str], ...]) -> None:
 
 
 def wallet(place: Place, name: str) -> Decimal:
-    """Return what the exchange's journal makes of a wallet."""
+    """Return a wallet as the exchange's journal gives it."""
     return replay(read_event(each) for each in read_journal(place.journal))[
         account_key(name.replace("f", "paper-"))
     ].wallet

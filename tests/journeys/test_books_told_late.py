@@ -1,9 +1,8 @@
-"""Books whose facts come late: an order that fills after nobody found it any more, and a close
-whose price the exchange tells later.
+"""Books with late facts: an order that fills after it was given up, and a close whose price the
+exchange reports later.
 
-What is not known is said to be so, on the page, in the file and by both commands, and is never
-zero; what comes corrects the result. The simulated exchange's own record of the wallets is the
-judge.
+An unknown value is shown as unknown on the page, in the file and by both commands, and is never
+zero; a late value corrects the result. The simulated exchange's own record of the wallets decides.
 """
 
 import csv
@@ -66,9 +65,7 @@ def checked(place: Place, code: int) -> list[dict[str, Any]]:
 
 
 def last_order(place: Place, signal_id: str) -> tuple[str, str | None, str | None]:
-    """Return what ``rexalgo why`` knows by now of the order that a signal led to: what for, price,
-    fee.
-    """
+    """Return what ``rexalgo why`` shows of the order of a signal: leg, price, fee."""
     order = json.loads(run_cli("why", signal_id, ALL[0], "--json", cwd=place.folder))["attempts"][
         -1
     ]

@@ -1,5 +1,5 @@
-"""Coming in: an operator by one-time link with two factors, a trader by invitation, and back in
-when everything else is gone.
+"""Signing in: an operator by one-time link with two factors, a trader by invitation, and recovery
+when everything else is lost.
 """
 
 import json
@@ -28,12 +28,12 @@ def closing() -> Iterator[None]:
 
 
 def cli(place: Place, *args: object) -> dict[str, object]:
-    """Ask the running place by the command line."""
+    """Run a command against the running server."""
     return dict(json.loads(run_cli(*args, "--json", cwd=place.folder)))
 
 
 def join(place: Place, name: str) -> tuple[User, list[str]]:
-    """Join by invitation with a paper account; returns the browser and the recovery codes."""
+    """Join by invitation with a paper account; return the browser and the recovery codes."""
     user = User(place.url)
     user.get(link(place, "invite", "create"))
     user.post("/join", invite=user.value("invite"), exchange="paper", name=name, balance="5000")

@@ -1,9 +1,9 @@
-"""SIGKILL and SIGTERM in the middle of a fan-out: restart, deliver again, and the exchange's own
-record is the judge.
+"""SIGKILL and SIGTERM in the middle of a fan-out: restart, deliver again, and check against the
+exchange's own record.
 
 Twenty moments: before the first order, and after every tenth of 200. A crash may leave at most the
-16 claims that stood unsent without an order (they end NOT_CONFIRMED, looked up and never repeated);
-everything else is there exactly once.
+16 unsent claims without an order (they end NOT_CONFIRMED, looked up and never repeated); everything
+else exists exactly once.
 """
 
 import signal
@@ -50,7 +50,7 @@ def place_of(folder: Path) -> Place:
 
 
 def judge(place: Place, signal_id: str, orders_before: int, unsent_max: int) -> None:
-    """Compare what people are told with what the exchange has."""
+    """Compare the reported outcomes with the exchange's orders."""
     codes = Counter(place.settled(signal_id, 90))
     assert codes.total() == FOLLOWERS
     orders = place.orders()[orders_before:]
@@ -90,7 +90,7 @@ def test_killed_in_a_fan_out_nothing_is_lost_and_nothing_is_sent_twice(
 
 
 def grown(place: Place, size: int) -> int:
-    """Count the orders that the journal took since it had ``size`` bytes."""
+    """Return the number of orders in the journal since it had ``size`` bytes."""
     if not place.journal.exists():
         return 0
     with place.journal.open("rb") as file:

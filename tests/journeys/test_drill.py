@@ -1,4 +1,4 @@
-"""An operator rehearses: the drills are listed, and one of them is played to its end."""
+"""Drills: they are listed, and one of them is played to its end."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ from web.settings import WebSettings
 
 
 class _Anything(SimpleNamespace):
-    """Stand where services are asked for while routes are declared; nothing is called."""
+    """A stand-in for the services while routes are declared; nothing is called."""
 
     def __getattr__(self, name: str) -> "_Anything":
         return _Anything()
@@ -78,7 +78,7 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
 
 @pytest.fixture(scope="module")
 def users(place: Place) -> Iterator[dict[str, User]]:
-    """Have one user of each kind, each with exactly one role."""
+    """Return one user of each kind, each with exactly one role."""
     operator = operator_of(place)[0]
     yield {
         "nobody": User(place.url),

@@ -1,5 +1,5 @@
-"""Exits that the size of a position, or rows of other contracts that nobody can read, must not
-stop. The exchange's record judges.
+"""Exits that the size of a position, or unreadable rows of other contracts, must not stop. The
+exchange's record decides.
 """
 
 import json
@@ -79,7 +79,7 @@ def price(simulator: Simulator, value: str) -> None:
 
 
 def sent(place: Place, body: dict[str, object]) -> list[str]:
-    """Send a signal and return what became of it for each account."""
+    """Send a signal and return its outcome for each account."""
     with httpx.Client(trust_env=False, timeout=20) as client:
         answer = place.bots["trend"].post(client, body)
     assert answer.status_code == 202, answer.text
@@ -149,7 +149,7 @@ def test_rows_of_another_contract_that_nobody_can_read_stop_no_exit(
 
 
 def put(simulator: Simulator, lists: dict[str, list[object]]) -> None:
-    """Begin lists of every account with these rows."""
+    """Put these rows at the head of lists of every account."""
     for account in KEYS.values():
         for name, rows in lists.items():
             body = {"account": account, "list": name, "rows": rows}

@@ -1,5 +1,5 @@
-"""Exits leave whatever stops entries: a broken limiter, an open circuit, a quarantine. The
-simulated exchange's own record judges.
+"""Exits are sent whatever stops entries: a broken limiter, an open circuit, a quarantine. The
+simulated exchange's own record decides.
 """
 
 import json
@@ -46,7 +46,7 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def client(simulator: Simulator, place: Place) -> Iterator[httpx.Client]:
-    """Have everybody hold BTC, and nothing be wrong before and after."""
+    """Open BTC for everybody, with no fault before and after."""
     with httpx.Client(trust_env=False, timeout=30) as made:
         opened = send(place, made, opening(f"open-{len(simulator.orders())}"))
         assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}

@@ -1,5 +1,5 @@
-"""One follower that raises, one that hangs, one that is flooded: nobody else notices, and each is
-told the truth.
+"""One follower that raises, one that hangs, one that is flooded: nobody else is affected, and each
+gets a true outcome.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +66,7 @@ def test_a_raising_a_hanging_and_a_flooded_follower_disturb_nobody(tmp_path: Pat
 
 
 def settled_for(place: Place, signal_id: str, names: list[str]) -> set[str]:
-    """Wait until these followers' copies have an outcome; returns the codes."""
+    """Wait until these followers' copies have an outcome; return the codes."""
     marks = ", ".join("?" * len(names))
     sql = (
         "SELECT copy.code FROM copy JOIN signal ON signal.number = copy.signal_number JOIN "

@@ -1,7 +1,7 @@
-"""A ledger that is old, missing or gone: no order before a person confirmed, then the right ones;
-and never a healthy, empty place.
+"""An old, missing or removed ledger: no order before a person confirms, then the right ones, and
+never a healthy, empty installation.
 
-The real server on the paper exchange, whose own journal is the judge of what left.
+The real server on the paper exchange, whose own journal shows what was sent.
 """
 
 import json
@@ -47,19 +47,19 @@ def ask(place: Place, *args: str, code: int | None = 0) -> Any:
 
 
 def command(place: Place, method: str) -> dict[str, Any]:
-    """Ask the running server as the command line does."""
+    """Run a command against the running server, as the command line does."""
     return trio.run(ask_server, data(place), method, {})
 
 
 def refused(place: Place, *args: str) -> tuple[int, str]:
-    """Run a command that must not work; returns its exit code and what it said."""
+    """Run a failing command; return its exit code and its output."""
     told = subprocess.run(
         [*REXALGO, *args], cwd=place.folder, capture_output=True, text=True, timeout=60
     )
     return told.returncode, told.stderr
 
 
-def serve_still(place: Place) -> None:
+def serve_frozen(place: Place) -> None:
     """Start a server from which nothing may leave, and wait until every account was read."""
     place.serve(ready=False)
     until(lambda: command(place, "status")["engine"]["accounts_read"] == 2, 40)
@@ -83,7 +83,7 @@ def end(place: Place, number: signal.Signals = signal.SIGTERM) -> None:
 
 
 def planned(place: Place) -> dict[str, set[str]]:
-    """Return the kinds of steps that the plan of each account has."""
+    """Return the kinds of steps in each account's plan."""
     return {
         each["account"]: {step["kind"] for step in each["steps"]}
         for each in command(place, "reconcile_all")["accounts"]
@@ -105,31 +105,31 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
 
     assert Path(ask(place, "restore", "old.sqlite3")["former"]).exists()
     before = place.orders()
-    serve_still(place)
+    serve_frozen(place)
     assert client.get(f"{place.url}/api/ready").status_code == 503
     health = client.get(f"{place.url}/api/health")
-    assert (health.status_code, "stands still" in health.text) == (200, True)
+    assert (health.status_code, "is frozen" in health.text) == (200, True)
     page = coming_in.operator(place)[0].get("/operate")
     assert "Nothing is sent from this place now, closing orders included" in page
-    assert "This place stands still, no order of any kind leaves" in page
+    assert "This place is frozen, no order of any kind leaves" in page
     close_all()
     exit_ = deliver(place, client, closing("four"))
     entry = deliver(place, client, opening("five"))
     assert (entry["mirrored"], "confirmed" in entry["reason"]) == (False, True)
     assert {each["code"] for each in command(place, "status")["needs"]} >= {"still"}
-    assert "stands still" in run_cli("doctor", cwd=tmp_path, code=1)
+    assert "has been frozen" in run_cli("doctor", cwd=tmp_path, code=1)
     assert "nothing is sent" in run_cli("why", exit_["signal_id"], "f0001", cwd=tmp_path)
     code, said = refused(place, "restore", "confirm")
     assert (code, said.count("was not shown")) == (1, 2)
     end(place, signal.SIGKILL)
-    serve_still(place)  # neither a restart nor a crash changes that
+    serve_frozen(place)  # neither a restart nor a crash changes that
 
     for each in ask(place, "reconcile", "--plan", code=1)["accounts"]:
         differs = {step["kind"]: step["differs"] for step in each["steps"]}
         assert set(differs) == {"share", "own", "lost", "sends"}, each
         assert (
             "an order of this engine that this ledger lacks closed the position; the one that "
-            "stands there now" in differs["share"]
+            "is open there now" in differs["share"]
         )
         assert "an order of this engine that this ledger lacks opened it" in differs["own"]
     assert place.orders() == before
@@ -171,7 +171,7 @@ def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours
         )
         ask(place, "restore", "old.sqlite3")
         before = exchange.orders()
-        serve_still(place)
+        serve_frozen(place)
         exit_ = deliver(place, client, closing("two"))
         # Until the exchange's history tells what became of the position, the plan says that it is
         # looked up.
@@ -240,7 +240,7 @@ def written_over(file: Path, backup: Path) -> None:
 
 
 def until_gone(place: Place, client: httpx.Client) -> list[httpx.Response]:
-    """Deliver until nobody answers any more."""
+    """Deliver until the server no longer answers."""
     answers: list[httpx.Response] = []
     try:
         while True:

@@ -1,5 +1,5 @@
-"""A master's path: publish, run the sender that the page shows, see the delivery and its receipt,
-rotate under load, and debug.
+"""A master's path: publish, run the sender of the page, see the delivery and its receipt, rotate
+under load, and debug.
 """
 
 import json
@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture
 def master(place: Place) -> Iterator[User]:
-    """Come in as a new master with a password."""
+    """Sign in as a new master with a password."""
     told = json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))
     user = User(place.url)
     user.get("/" + str(told["link"]).split("/", 3)[3])
@@ -49,7 +49,7 @@ def shown(page: str, part: str) -> str:
 
 
 def make(master: User, name: str) -> tuple[str, str]:
-    """Make and publish a strategy; returns its id and the page that showed its secret."""
+    """Create and publish a strategy; return its id and the page that showed its secret."""
     master.get("/studio/copy-trading/new")
     page = master.post(
         "/studio/copy-trading/new",
@@ -318,12 +318,12 @@ def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
 
 
 def shown_address(page: str) -> str:
-    """Return what stands behind the door of webhooks in the address that a page shows."""
+    """Return the last part of the webhook address that a page shows."""
     found = re.search(r"/api/webhooks(/copy-trading/ep_[0-9a-f]+)", page)
     assert found is not None
     return found[1]
 
 
 def master_account(place: Place) -> str:
-    """Return the newest account: that of the master who came in last."""
+    """Return the newest account: that of the last new master."""
     return str(place.rows("SELECT name FROM account ORDER BY created_us DESC LIMIT 1")[0][0])

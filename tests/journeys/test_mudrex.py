@@ -1,4 +1,4 @@
-"""Mudrex against its simulator in a process of its own: the simulator's record is the judge, and
+"""Mudrex against its simulator in a process of its own: the simulator's record decides, and
 everything is labelled SIMULATED.
 """
 

@@ -1,5 +1,5 @@
-"""Promises about money, judged by the simulated exchange's own record: quick closes, hands of
-owners, bursts, exits in a storm.
+"""Promises about money, checked against the simulated exchange's own record: quick closes, manual
+trades, bursts, exits in a storm.
 """
 
 import json
@@ -67,21 +67,21 @@ def client() -> Iterator[httpx.Client]:
 
 
 def held(simulator: Simulator) -> dict[str, list[dict[str, Any]]]:
-    """Return the open positions by account, accounts without any left out."""
+    """Return the open positions by account, without accounts that have none."""
     seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
     return {name: each["positions"] for name, each in seen.items() if each["positions"]}
 
 
 class Owner:
-    """The owner of an account at the exchange, by hand: told that the key was used too fast (the
-    engine uses it too), people try again.
+    """The owner of an account, who acts by hand and tries again after a rate limit (the engine uses
+    the same key).
     """
 
     def __init__(self, simulator: Simulator, key: str) -> None:
         self._base, self._headers = simulator.base_url, {"X-Authentication": key}
 
     def does(self, path: str, body: dict[str, object] | None = None) -> None:
-        """Ask until it is not refused for its rate; a refusal for anything else fails the test."""
+        """Repeat an act until the rate limit allows it; fail the test for any other refusal."""
         with httpx.Client(
             base_url=self._base, headers=self._headers, trust_env=False, timeout=20
         ) as hands:
@@ -97,7 +97,7 @@ class Owner:
         return True
 
     def opens(self, leverage: int) -> None:
-        """Open, or add to, a long BTCUSDT position of 0.01."""
+        """Open, or add to, a long position of 0.01 BTCUSDT."""
         order: dict[str, object] = {
             "leverage": leverage,
             "quantity": 0.01,
@@ -189,8 +189,8 @@ def test_the_owners_own_position_is_neither_entered_nor_touched(
 
 
 def until_read_again() -> None:
-    """Let the engine's next periodic reading pass (every 5 s here): what an owner opens between two
-    readings is seen by the second.
+    """Wait for the engine's next periodic reading (every 5 s here), which sees what an owner opened
+    since the last one.
     """
     began = time.monotonic()
     until(lambda: time.monotonic() - began >= 7.0, 10)

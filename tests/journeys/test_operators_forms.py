@@ -1,6 +1,4 @@
-"""What an operator types, at three in the morning too: a form that does not say clearly what it
-means stops nothing and loses nothing.
-"""
+"""Operators' forms: an unclear form stops nothing and loses nothing."""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,5 @@
-"""An exit that was proven and refused wakes people within seconds, at either door; what nobody
-proved raises nothing.
+"""An authenticated exit that is refused alerts people within seconds, on both kinds of address; an
+unauthenticated one alerts nobody.
 """
 
 import json
@@ -50,7 +50,7 @@ def strategy_page(master: User) -> str:
 
 
 def woken(place: Place, code: str) -> list[str]:
-    """Return the lines by which the log notifier told of this alert."""
+    """Return the lines of the log notifier for this alert."""
     return [
         line
         for line in (place.folder / "log").read_text(encoding="utf-8").splitlines()
@@ -96,7 +96,7 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
     (line,) = woken(place, "exit_refused")
     assert "wakes=yes" in line
     assert "action: expected" in line
-    assert "that stand: 2." in line
+    assert "Open positions of the strategy: 2." in line
     assert "hunter2" not in line
     assert woken(place, "signal_refused") == []
 
@@ -113,7 +113,7 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
         assert "trend: an exit was refused" in shown, page
         assert "The fault: <code>action</code>" in shown
         assert '"action": "close", "symbol": "BTCUSDT"}' in shown
-    assert "what reads like an exit came from its sender" in master.get("/notifications")
+    assert "reads like an exit, was verified" in master.get("/notifications")
 
 
 def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, master: User) -> None:
@@ -133,7 +133,9 @@ def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, ma
 
 def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, master: User) -> None:
     page = strategy_page(master)
-    shown = master.post(f"{page}/tradingview", sell="close", only="all", days="30")
+    shown = master.post(
+        f"{page}/addresses/tradingview", setting_sell="close", only="all", days="30"
+    )
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None
     url = place.url + "/hooks" + unescape(address[1]).partition("/hooks")[2]

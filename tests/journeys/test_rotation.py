@@ -1,5 +1,5 @@
-"""A new root key while everything runs: nobody notices, every secret opens, the audit verifies;
-killed anywhere, it goes on; and the old key leaves only when nothing needs it any more.
+"""A root key rotation without downtime: nobody notices it, every secret opens, the audit verifies.
+After a kill it continues, and the old key is removed only when nothing needs it.
 """
 
 import json
@@ -36,12 +36,12 @@ def closing_browsers() -> Iterator[None]:
 
 
 def cli(place: Place, *args: object, code: int | None = 0) -> dict[str, Any]:
-    """Ask the place by the command line, with its server or without one."""
+    """Run a command, with or without a running server."""
     return dict(json.loads(run_cli(*args, "--json", cwd=place.folder, code=code)))
 
 
 def refusal(folder: Path, *args: str) -> str:
-    """Run a command that says no, and return what it says."""
+    """Run a failing command, and return its output."""
     env = {
         name: value
         for name, value in os.environ.items()
@@ -60,7 +60,7 @@ def refusal(folder: Path, *args: str) -> str:
 
 
 def kids(folder: Path) -> list[str]:
-    """Return the root keys that lie in a place's .env, the active one first."""
+    """Return the root keys in the .env, the active one first."""
     line = next(
         each
         for each in (folder / ".env").read_text().splitlines()
@@ -70,8 +70,8 @@ def kids(folder: Path) -> list[str]:
 
 
 def takes_signals(place: Place, body: dict[str, object]) -> None:
-    """Prove that the bot's secret of before still opens, and that an order goes out with a
-    follower's sealed login.
+    """Prove that the bot's old secret still opens, and that an order is sent with a follower's
+    sealed login.
     """
     with httpx.Client(trust_env=False) as client:
         answer = place.bots["trend"].post(client, body)
@@ -214,13 +214,13 @@ def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(
 
 
 def asked(folder: Path, method: str, **params: object) -> dict[str, Any]:
-    """Run a command as the command line does where no server runs."""
+    """Run a command as the command line does without a server."""
     return trio.run(partial(call, load_config(folder, {}), method, params))
 
 
 def _killed_everywhere(command: str, folder: Path, target: Path) -> list[Path]:
-    """Return copies of a place, each of them left behind by a process that was killed at another
-    boundary; the last one came through.
+    """Return copies of an installation, each left by a process that was killed at another boundary;
+    the last one completed.
     """
     told = subprocess.run(
         [sys.executable, "-m", "tests.faults.killing_key", command, str(folder), str(target)],
@@ -234,8 +234,8 @@ def _killed_everywhere(command: str, folder: Path, target: Path) -> list[Path]:
 
 
 async def _rotate_to_the_end(folder: Path) -> tuple[int, int]:
-    """End a rotation like somebody who asks again only where none is done; returns how many keys
-    there must be, and what is left.
+    """Complete a rotation, starting one only if none is done; return the expected number of keys,
+    and what is left.
     """
     config = load_config(folder, {})
     if len(kids(folder)) == 1:
@@ -252,7 +252,7 @@ def _acts(folder: Path) -> list[str]:
 
 def _still_opens(folder: Path) -> None:
     """Prove that every login opens and is recognised, and that the audit verifies: provisioning
-    compares each with what is sealed.
+    compares each with the sealed one.
     """
     table = tomllib.loads((folder / "people.toml").read_text())
     again = asked(folder, "provision", table=table)

@@ -1,8 +1,8 @@
-"""Rounds of open and close, and flips, at the simulated Mudrex, whatever it writes about a close
-and however late.
+"""Rounds of open and close, and flips, at the simulated Mudrex, whatever rows it writes about a
+close, and however late.
 
-Every close is proven by what the exchange tells of the position, the next entry leaves at once,
-nothing is lost, and the books agree with the exchange's own record of the wallets.
+Every close is proven by what the exchange reports about the position, the next entry is sent at
+once, nothing is lost, and the books agree with the exchange's own record of the wallets.
 """
 
 import json
@@ -35,7 +35,7 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Place]]:
-    """Have orders fill 0.2 to 2 s after they are accepted."""
+    """Let orders fill 0.2 to 2 s after they are accepted."""
     with (
         simulated(tmp_path_factory.mktemp("slow") / "orders.jsonl", "--fill-ms", "2000") as made,
         at(made, tmp_path_factory) as place,
@@ -55,7 +55,7 @@ def switch(simulator: Simulator, **switches: object) -> None:
 
 
 def looks(simulator: Simulator) -> int:
-    """Count how often somebody looked for orders."""
+    """Count the look-ups of orders."""
     counts: dict[str, int] = httpx.get(f"{simulator.control}/counts", trust_env=False).json()
     return sum(count for what, count in counts.items() if "/orders/history" in what)
 
@@ -72,7 +72,7 @@ def all_filled(place: Place, signal_id: str) -> None:
 
 
 def waited_s(place: Place, signal_id: str) -> float:
-    """Return how long the slowest entry of a signal waited from its receipt to its claim."""
+    """Return the longest time of an entry of a signal from its receipt to its claim."""
     sql = """SELECT max(attempt.claimed_us - signal.received_us) FROM attempt JOIN copy ON copy.id = copy_id
         JOIN signal ON signal.number = signal_number WHERE signal.id = ?"""
     return float(place.rows(sql, signal_id)[0][0]) / 1_000_000

@@ -1,8 +1,8 @@
-"""A plugin developer's afternoon: begin from the template, see cases fail, complete it by the guide
-alone, pass, and be recorded.
+"""A plugin developer's afternoon: start from the template, see cases fail, complete it by the
+guide, pass, and get a record.
 
-Packages are installed into an environment of their own. The completed exchange stands beside this
-file and imports ``rexalgo`` only.
+Packages are installed into a separate environment. The completed exchange is beside this file and
+imports ``rexalgo`` only.
 """
 
 import ast
@@ -22,7 +22,7 @@ COMPLETED = Path(__file__).with_name("completed_exchange.py")
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an environment of its own that sees this checkout."""
+    """Create a separate environment that sees this checkout."""
     home = tmp_path_factory.mktemp("env")
     venv.create(home, symlinks=True)
     libraries = next(home.glob("lib/python*/site-packages"))
@@ -47,7 +47,7 @@ def rexalgo(python: Path, *args: object, cwd: Path, code: int = 0) -> str:
 
 
 def install(python: Path, package: Path) -> None:
-    """Install as the guide says, without any index."""
+    """Install as the guide says, without an index."""
     pip = [
         sys.executable,
         "-m",

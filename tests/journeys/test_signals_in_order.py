@@ -1,4 +1,4 @@
-"""An exit is never ordered before its own entry, a flip loses nothing, and a sender is told when
+"""An exit is never ordered before its own entry, a flip loses nothing, and a sender learns when
 nobody copies. Real sockets.
 """
 
@@ -42,7 +42,7 @@ def slow_place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def sent_at(seconds: float = 0.0) -> Body:
-    """Say that a signal was sent so many seconds from now."""
+    """Return the field for a signal that was sent so many seconds from now."""
     return {"sent_at": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()}
 
 

@@ -1,19 +1,22 @@
-"""A plugin developer's journey: a package outside this repository brings an exchange, a webhook
-source and a stream source.
+"""A package outside this repository adds an exchange, a webhook source and a stream source.
 
-It is installed into an environment of its own, listed, enabled, and a signal from each source is
+It is installed into a separate environment, listed and enabled, and a signal from each source is
 copied on its exchange.
 """
 
 import json
+import re
 import site
 import subprocess
 import sys
 import venv
+from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
+from browser_free import close_all
+from coming_in import come_in
 from journey_place import Place, running
 
 PYPROJECT = """
@@ -61,7 +64,7 @@ sizing = { mode = "fixed_notional", notional = "50" }
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """Make an environment of its own that sees this checkout, and install the package into it."""
+    """Create a separate environment that sees this checkout, and install the package into it."""
     package = tmp_path / "package"
     (package / "stranger").mkdir(parents=True)
     (package / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
@@ -95,6 +98,22 @@ def scratch(tmp_path: Path) -> Path:
         timeout=180,
     )
     return home / "bin" / "python"
+
+
+def address_of_its_own(place: Place) -> str:
+    """Make an address for the stranger's source in the studio, as a master does."""
+    master = come_in(place, "user", "link", "master:alpha")
+    try:
+        strategy = place.rows("SELECT id FROM strategy WHERE name = 'hooked'")[0][0]
+        page = f"/studio/strategies/{strategy}/addresses/stranger_doorstep"
+        assert "opens long" in master.get(page)
+        shown = master.post(page, setting_down="turn", only="all", days="30")
+        assert "turns short; entries and closes" in shown
+    finally:
+        close_all()
+    address = re.search(r'id="url">([^<]+)<', shown)
+    assert address is not None
+    return place.url + "/hooks" + unescape(address[1]).partition("/hooks")[2]
 
 
 def test_a_package_from_outside_is_listed_enabled_and_copies_from_each_of_its_sources(
@@ -133,6 +152,17 @@ def test_a_package_from_outside_is_listed_enabled_and_copies_from_each_of_its_so
             ).status_code
             == 401
         )
+        url = address_of_its_own(place)
+        for word, action, code in (("up a", "open", "skipped"), ("down b", "reverse", "filled")):
+            told = client.post(url, content=word.encode())
+            assert told.status_code == 202, told.text
+            signal = told.json()["signal_id"]
+            assert [each.partition(".")[0] for each in place.settled(signal)] == [code]
+            said = "SELECT json_extract(draft, '$.action') FROM signal WHERE id = ?"
+            assert place.rows(said, signal) == [(action,)]
+        assert client.post(url[:-1] + "-", content=b"down c").status_code == 401
+        refused = client.post(url, content=b"sideways c")
+        assert (refused.status_code, refused.json()["expected"]) == (400, "up ID")
         emitted = "SELECT signal.id FROM signal WHERE origin LIKE 'stream:stranger_candles:%'"
         journey_place.until(lambda: len(place.rows(emitted)) == 1, 20)
         signal = str(place.rows(emitted)[0][0])
@@ -150,4 +180,4 @@ def test_a_package_from_outside_is_listed_enabled_and_copies_from_each_of_its_so
         .read_text(encoding="utf-8")
         .splitlines()
     )
-    assert sorted(each.split()[0] for each in orders) == ["one", "two"]
+    assert sorted(each.split()[0] for each in orders) == ["one", "one", "one", "two"]

@@ -1,5 +1,5 @@
-"""The published signature vectors, over a real socket, against the engine with a clock that stands
-at their time.
+"""The published signature vectors, over a real socket, against an engine whose clock is fixed at
+their time.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -40,14 +40,14 @@ VECTORS = {
 
 
 class FrozenClock:
-    """Stand at the time of the vectors."""
+    """A clock fixed at the time of the vectors."""
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(SIGNED_AT, UTC)
 
 
 async def give_secret(folder: Path, secret: str) -> str:
-    """Seal a secret of our own for the place's one endpoint; returns the endpoint."""
+    """Seal our own secret for the only endpoint; return the endpoint."""
     config = load_config(folder, {})
     ledger = Ledger.open(config.ledger.path, inline=True)
     assert config.secrets.encryption_key is not None

@@ -36,12 +36,12 @@ MIN_NOTIONAL = Decimal(5)
 
 
 class Refusal(Exception):
-    """Answer with a status and a code."""
+    """Raised to answer with a status and a code."""
 
 
 @dataclass
 class Account:
-    """Hold one account."""
+    """One account."""
 
     cash: Decimal = Decimal(10_000)
     positions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Account:
 
 @dataclass
 class Exchange:
-    """Hold every account."""
+    """All accounts."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -115,7 +115,7 @@ class Exchange:
         raise Refusal(404, "not_found")
 
     def place(self, account: Account, body: dict[str, Any]) -> dict[str, Any]:
-        """Take an order: a market order fills at once, a limit order rests."""
+        """Accept an order: a market order fills at once, a limit order rests."""
         symbol, size, limit = body["symbol"], Decimal(body["size"]), body["limit"]
         if any(each["clientId"] == body["clientId"] for each in account.orders):
             raise Refusal(409, "duplicate_client_id")
@@ -149,7 +149,7 @@ class Exchange:
         return order
 
     def fill(self, account: Account, symbol: str, signed: Decimal, body: dict[str, Any]) -> None:
-        """Change the position."""
+        """Change the position by a fill."""
         held = account.positions.pop(symbol, None)
         size = (held["size"] if held else Decimal(0)) + signed
         if size:
@@ -175,7 +175,7 @@ class Exchange:
 
 
 def handler(exchange: Exchange) -> type[BaseHTTPRequestHandler]:
-    """Make the class that serves one exchange."""
+    """Return the class that serves one exchange."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -206,14 +206,14 @@ def handler(exchange: Exchange) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PUT = do_DELETE = _serve
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
 
 @contextmanager
 def tiny_exchange() -> Iterator[str]:
-    """Serve one on a free port of this machine; yields its address."""
+    """Serve one on a free port of this machine; yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(Exchange()))
     server.daemon_threads = True
     thread = threading.Thread(

@@ -1,9 +1,9 @@
 """``python tests/journeys/troubled_serve.py [serve options]``: the real ``rexalgo serve`` with
-mistakes of our own that a file switches on.
+engine errors that a file switches on.
 
-In the folder of the place: ``limiter-broken`` makes the rate limiter raise at every call;
-``crash-NAME`` makes the task of account NAME fail whenever it plans an entry. Nothing in the engine
-knows about this.
+In the folder of the installation, ``limiter-broken`` makes the rate limiter raise at every call,
+and ``crash-NAME`` makes the task of account NAME fail whenever it plans an entry. Nothing in the
+engine knows about this.
 """
 
 import os
@@ -28,14 +28,14 @@ def reserve(self: GcraLimiter, *asked: Any) -> Any:
 
 
 async def enter(of: Lanes, leg: Any) -> None:
-    """Enter, or fail with a mistake that nobody expected."""
+    """Enter, or fail with an unexpected error."""
     if f"crash-{of.account.name}" in os.listdir():
         raise ZeroDivisionError("a planner's own mistake")
     await _enter(of, leg)
 
 
 def main() -> None:
-    """Make the mistakes possible, and serve."""
+    """Install the errors, and serve."""
     GcraLimiter.reserve = reserve  # type: ignore[method-assign]
     follower._RUN[ENTRY] = enter
     from rexalgo.cli import main as rexalgo

@@ -1,5 +1,5 @@
-"""Alerts as people really write them, and what a strategy's orders fill in: the shapes that
-``test_alert_templates`` walks.
+"""Alerts in real forms, and how a strategy's orders fill them in: the shapes for
+``test_alert_templates``.
 
 A shape is a text with TradingView's placeholders, or one text for each change of position.
 """
@@ -21,10 +21,9 @@ HALF: Final = Decimal("0.5")
 
 @dataclass(frozen=True)
 class Shape:
-    """Hold how one service has its alerts written: ``text`` for every order, else one of ``texts``
-    for each change.
+    """The alerts of one service: ``text`` for every order, else one of ``texts`` for each change.
 
-    ``is_bare``: it tells ``buy`` or ``sell`` and nothing about the position.
+    ``is_bare`` alerts contain ``buy`` or ``sell`` and nothing about the position.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Shape:
     is_bare: bool = False
 
     def body(self, change: Change, at: datetime) -> bytes | None:
-        """Write the alert of one order as TradingView sends it; None where the shape has no text
+        """Return the alert of one order as TradingView sends it, or None if the shape has no text
         for it.
         """
         text = self.text if self.texts is None else self.texts.get(change)
@@ -41,7 +40,7 @@ class Shape:
 
 
 def filled(text: str, change: Change, at: datetime) -> str:
-    """Fill in the placeholders of one order: whole positions are 0.5, a part leaves 0.2."""
+    """Fill in the placeholders of one order: a whole position is 0.5, a part leaves 0.2."""
     before, after = (each.strip() for each in change)
     has_part = change == LESS
     size_before = Decimal(0) if before == FLAT else HALF
@@ -78,7 +77,7 @@ def filled(text: str, change: Change, at: datetime) -> str:
 
 
 def _each(entry: str, exit_text: str) -> dict[Change, str]:
-    """Write one text for each change from two, in which SIDE and ORDER stand for the words."""
+    """Return one text for each change, from two texts with the words SIDE and ORDER."""
     words = {
         UP: ("long", "buy", entry),
         DOWN: ("short", "sell", entry),
@@ -105,7 +104,7 @@ def _only(texts: dict[Change, str], *changes: Change) -> dict[Change, str]:
 
 
 def shapes(studio: str) -> tuple[Shape, ...]:
-    """Return every shape; ``studio`` is the message that the studio offers."""
+    """Return every shape. ``studio`` is the message of the studio."""
     order, position = '"action":"{{strategy.order.action}}"', '"{{strategy.market_position}}"'
     return (
         Shape("the studio's message", studio),

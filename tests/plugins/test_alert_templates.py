@@ -1,9 +1,9 @@
-"""Every shape of alert walked along flat, long, flat, short, flat: in order, doubled and swapped,
-and never a wrong-way order.
+"""Every shape of alert through flat, long, flat, short, flat: in order, doubled and swapped, and
+never a wrong-way order.
 
-The alerts take the real way: the reader, then the ledger with its rules of order and repetition. A
-small model of one follower carries out what was recorded, and another one of the strategy judges
-it: whatever enters a side while the strategy is not there, is wrong.
+The alerts take the real path: the reader, then the ledger with its rules of order and repetition. A
+small model of one follower carries out what was recorded, and a model of the strategy checks it: an
+entry of a side where the strategy is not is a failure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ from alert_templates import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decisions.alert_messages import STRATEGY_MESSAGE
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, Signal
 from engine.ledger import Ledger
 from engine.ledger.query import fetch_one
 from engine.ledger.signals import NewSignal, read_signal, record_signal
 from plugins.tradingview.alert import read_alert
+from plugins.tradingview.messages import STRATEGY_MESSAGE
 from rexalgo import InvalidValue, plain
 
 PAGE = Path(__file__).parents[2] / "docs" / "tradingview.md"
@@ -72,7 +72,7 @@ def ledger() -> apsw.Connection:
 
 @dataclass
 class Follower:
-    """Carry out at once what is recorded."""
+    """A model follower that carries out at once what is recorded."""
 
     db: apsw.Connection
     position: str = FLAT
@@ -139,8 +139,8 @@ class Follower:
 def walk(
     shape: Shape, groups: Sequence[Sequence[Change]], *, twice: bool = False, swapped: bool = False
 ) -> Follower:
-    """Send groups of orders, each group within one moment; raises AssertionError for an entry into
-    a side where the strategy is not.
+    """Send groups of orders, each group within one moment. Raise AssertionError for an entry of a
+    side where the strategy is not.
     """
     follower, at = Follower(ledger()), BEGINNING
     for group in groups:
@@ -228,8 +228,8 @@ def walked(
     """Walk anywhere, one or two orders at a time, in order or swapped, once or twice; nothing
     enters where the strategy is not.
 
-    Yields the follower after each step, where the strategy stands, and whether the follower must
-    stand there too.
+    Yield, after each step, the follower, the strategy's position, and whether the follower must
+    have the same position.
     """
     follower, at, stands = Follower(ledger()), BEGINNING, FLAT
     for targets, swapped, twice in steps:
@@ -301,7 +301,7 @@ def becomes(shape: Shape, change: Change) -> str:
 
 
 def swapped_ends(shape: Shape) -> str:
-    """Say how a follower stands after each pair of orders of one moment that came swapped."""
+    """Return the follower's position after each pair of orders that arrive swapped."""
     ends = []
     for at, pair in enumerate(pairs()):
         if shape.is_bare and pair == (DOWN, OUT_OF_SHORT):
@@ -317,7 +317,7 @@ def cell(text: str) -> str:
 
 
 def page() -> str:
-    """Return docs/tradingview.md as the code has it."""
+    """Return docs/tradingview.md as the code defines it."""
     words: dict[tuple[str, str, str], list[str]] = {}
     rows = []
     for shape in SHAPES:

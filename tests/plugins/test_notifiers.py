@@ -1,5 +1,5 @@
-"""The channels telegram and webhook_out against real servers on this machine: what they send, what
-they do when it is not taken.
+"""The channels telegram and webhook_out against real servers on this machine: what they send, and
+what follows a refusal.
 """
 
 import json
@@ -32,7 +32,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Server:
-    """Answer every request with ``status``, and remember it."""
+    """A server that answers every request with ``status`` and records it."""
 
     def __init__(self) -> None:
         self.status = 200

@@ -1,5 +1,5 @@
-"""The signed webhook source: what is proven, what a body may say, and that no input gives anything
-but three answers.
+"""The signed webhook source: what is authenticated, what a body may contain, and that every input
+gives one of three answers.
 """
 
 import base64

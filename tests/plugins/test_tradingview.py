@@ -41,7 +41,7 @@ def alert(**fields: object) -> bytes:
 def delivery(
     body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str = ADDRESSES[0]
 ) -> Delivery:
-    return Delivery(body, () if token is None else (("x-capability-token", token),), peer, NOW)
+    return Delivery(body, (), peer, NOW, None if token is None else Secret(token))
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,20 @@ def test_only_the_token_from_their_addresses_proves_an_alert() -> None:
     ):
         with pytest.raises(NotAuthentic):
             source.authenticate(wrong, [KEY], NOW)
-    doubled = Delivery(
-        b"", (("x-capability-token", TOKEN), ("x-capability-token", TOKEN)), ADDRESSES[0], NOW
-    )
+    in_a_header = Delivery(b"", (("x-capability-token", TOKEN),), ADDRESSES[0], NOW)
     with pytest.raises(NotAuthentic):
-        source.authenticate(doubled, [KEY], NOW)
+        source.authenticate(in_a_header, [KEY], NOW)
+
+
+@pytest.mark.parametrize(
+    ("settings", "action"),
+    [({}, Action.CLOSE), ({"sell": "close"}, Action.CLOSE), ({"sell": "reverse"}, Action.REVERSE)],
+)
+def test_what_a_master_chose_for_an_address_decides_a_bare_order(
+    settings: dict[str, str], action: Action
+) -> None:
+    told = replace(delivery(b"sell BTCUSDT"), settings=settings)
+    assert TradingView().parse(told, Authenticated(0, None)).action is action
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``rexalgo init`` and ``rexalgo config check``: a new place from nothing, never over an old one."""
+"""``rexalgo init`` and ``rexalgo config check``: a new installation, never over an old one."""
 
 import json
 import stat

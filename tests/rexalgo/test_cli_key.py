@@ -1,4 +1,4 @@
-"""``rexalgo key``: what an operator reads and is asked, and what the doctor says about root keys."""
+"""``rexalgo key``: its output and questions, and what the doctor says about root keys."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(place: Path, *args: object, code: int = 0) -> str:
-    """Run a command of the place and return what it says, on either way."""
+    """Run a command and return its output, stdout and stderr."""
     result = CliRunner().invoke(main, ["--config", str(place), *map(str, args)])
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
@@ -40,7 +40,7 @@ def only_kid(place: Path) -> str:
 
 
 def change(place: Path, sql: str, *values: object) -> None:
-    """Change the ledger's file from outside."""
+    """Change the ledger's file directly."""
     db = apsw.Connection(str(place / "data" / "ledger.sqlite3"))
     db.execute(sql, values)  # type: ignore[arg-type]
     db.close()

@@ -1,4 +1,4 @@
-"""``rexalgo plugin``: what is installed, and changing what is enabled without harming the rest of
+"""``rexalgo plugin``: what is installed, and changing what is enabled without changing the rest of
 the file.
 """
 

@@ -1,5 +1,5 @@
-"""What a file declares is compared as on the pages: absurd leverage, sizes and limits are printed,
-and stop nothing.
+"""A provisioning file is checked as the pages check: unreasonable leverage, sizes and limits are
+printed, and stop nothing.
 """
 
 import json

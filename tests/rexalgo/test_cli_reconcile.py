@@ -1,6 +1,4 @@
-"""``rexalgo reconcile``: its exit code says whether ledger and exchange agree, so that a script may
-ask.
-"""
+"""``rexalgo reconcile``: its exit code says whether ledger and exchange agree, for scripts."""
 
 import json
 from decimal import Decimal

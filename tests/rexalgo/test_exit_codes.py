@@ -12,7 +12,7 @@ from rexalgo.cli.common import Exit, as_click_error
 
 
 class NoAccount(NothingThere):
-    """Stand for an error that says more exactly what is not here."""
+    """An error that says more exactly what is missing."""
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Our own plugins pass the kits that strangers' plugins are asked to pass, and what is written by
-``plugin new`` fails the right cases.
+"""The built-in plugins pass the kits that every plugin must pass, and a package of ``plugin new``
+fails the expected cases.
 """
 
 import importlib.util
@@ -342,7 +342,7 @@ def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it
 
 
 class Trend:
-    """Enter long when a candle closed above the one before it; for the kit."""
+    """A source that enters long when a candle closed above the one before, for the kit."""
 
     name = "trend"
 

@@ -1,4 +1,4 @@
-"""The log: one line each, whatever stands in a message."""
+"""The log: one line per record, whatever a message contains."""
 
 import logging
 from collections.abc import Iterator

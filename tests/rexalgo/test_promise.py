@@ -1,20 +1,21 @@
-"""``rexalgo.__all__`` is a promise to plugin authors: names may be added with a changelog line,
+"""``rexalgo.__all__`` is a promise to plugin authors: names are added with a changelog line, and
 never dropped within one API version.
 """
 
 import rexalgo
 
 PROMISED = """
-    AccountId AccountLogin AccountReport Action Alert AlertCode AlertFacts Authenticated Balance Candle ClientOrderId Clock ClosedBy
-    ClosedPosition ClosedPositions ClosedPositionsConnection CredentialField Delivery Environment ErrorCountingAdapter ExchangeAdapter
-    ExchangeConnection ExchangeContext ExchangeError ExchangeTraits FeeHistory FeeKind FeeReport FeesConnection FundsConnection
-    FundsElsewhere Granted HttpClients Instrument InvalidValue MarketData Money NotAuthentic NotExecuted Notifier OrderHistory
-    OrderIdConnection OrderIntent OrderReport OrderSide OrderStatus OrderType OutcomeUnknown PLUGIN_API_VERSION Position PositionSide
-    Price Priority ProtectionConnection ProtectionOrder Quantity Quote RateLimit RateLimiter RatePools Ratio Refused Rejected
-    RejectionKind RexAlgoError SIGNATURE_HEADER Secret SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol
-    UnreadableRow WINDOW_A_S WINDOW_A_S_MAX WINDOW_A_S_MIN WebhookSource floor_to_step hookimpl initial_margin is_loopback json_fault
-    meant_instead notional parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain
-    read_contract read_number read_secret_file replace_file sign_a sign_b squashed sync_folder verify_signatures
+    AccountId AccountLogin AccountReport Action AddressGuide AddressSource Alert AlertCode AlertFacts Authenticated Balance Candle
+    ClientOrderId Clock ClosedBy ClosedPosition ClosedPositions ClosedPositionsConnection CredentialField Delivery EndpointSetting
+    Environment ErrorCountingAdapter ExampleSource ExchangeAdapter ExchangeConnection ExchangeContext ExchangeError ExchangeTraits
+    FeeHistory FeeKind FeeReport FeesConnection FundsConnection FundsElsewhere Granted HttpClients Instrument InvalidValue
+    MarketData Money NotAuthentic NotExecuted Notifier OrderHistory OrderIdConnection OrderIntent OrderReport OrderSide OrderStatus
+    OrderType OutcomeUnknown PLUGIN_API_VERSION Position PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity
+    Quote RateLimit RateLimiter RatePools Ratio ReadyMessage Refused Rejected RejectionKind RexAlgoError SIGNATURE_HEADER Secret
+    SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol UnreadableRow WINDOW_A_S WINDOW_A_S_MAX
+    WINDOW_A_S_MIN WebhookSource capability_key floor_to_step hookimpl initial_margin is_loopback json_fault meant_instead notional
+    parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_contract read_number
+    read_secret_file replace_file sign_a sign_b squashed sync_folder verify_capability verify_signatures
 """
 
 

@@ -1,4 +1,4 @@
-"""What the wiring decides: who is trusted for asking from this machine."""
+"""Who is trusted for asking from this machine."""
 
 from pathlib import Path
 

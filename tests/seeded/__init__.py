@@ -1,3 +1,3 @@
-"""Bugs that are seeded into copies of adapters, to see whether the kit for exchanges catches them:
+"""Bugs that are seeded into copies of adapters, to test whether the kit for exchanges catches them:
 ``make seeded``.
 """

@@ -1,7 +1,7 @@
-"""Seed one bug at a time into a copy of an adapter, and see whether the kit for exchanges catches
+"""Seed one bug at a time into a copy of an adapter, and test whether the kit for exchanges catches
 it: ``make seeded``.
 
-``ARGS=WORD`` tries only the bugs whose name has the word in it.
+``ARGS=WORD`` tries only the bugs with this word in their name.
 """
 
 import shutil
@@ -20,8 +20,8 @@ AT_ONCE: Final = 4  # most of a run is waiting for fills
 
 
 def caught(kind: str, bug: Bug | None) -> str:
-    """Return what the kit says about a seeded bug, or about the copy without one; the empty text
-    where it notices nothing.
+    """Return what the kit says about a seeded bug, or about the copy without one; empty if it
+    notices nothing.
     """
     with tempfile.TemporaryDirectory(prefix="seeded-") as name:
         folder = Path(name)

@@ -8,8 +8,8 @@ from tests.source_edits import edited, places
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """Name a bug and the edits (text, instead) of one file that make it; each text must be there
-    once or more, the first is changed.
+    """A bug: its name, and edits (text, instead) of one file. Each text must occur at least once;
+    the first is changed.
     """
 
     name: str
@@ -19,7 +19,7 @@ class Bug:
     more: tuple[tuple[str, str], ...] = ()
 
     def seed(self, folder: Path) -> None:
-        """Change the copy in ``folder``."""
+        """Apply the bug to the copy in ``folder``."""
         file = folder / self.file
         source = file.read_text(encoding="utf-8")
         for text, instead in ((self.text, self.instead), *self.more):

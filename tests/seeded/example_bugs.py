@@ -1,5 +1,5 @@
-"""Bugs for a copy of the completed example (tests/journeys/completed_exchange.py): what a
-stranger's adapter gets wrong.
+"""Bugs for a copy of the completed example (tests/journeys/completed_exchange.py): likely mistakes
+of a new adapter.
 """
 
 from typing import Final

@@ -1,5 +1,5 @@
-"""Bugs for a copy of the mudrex adapter: each an edit of one of its files, and each would lose
-money or tell an untruth about it.
+"""Bugs for a copy of the mudrex adapter: each edits one of its files, and each would lose money or
+report something false about it.
 """
 
 from pathlib import Path
@@ -253,9 +253,9 @@ BUGS: Final = (
     Bug(
         "leverage is set once and never again",
         C,
-        "known is not None and known[0] == order.leverage and now - known[1] < "
+        "leverage_set is not None and leverage_set[0] == order.leverage and now - leverage_set[1] < "
         "timedelta(seconds=LEVERAGE_HOLDS_S)",
-        "known is not None",
+        "leverage_set is not None",
     ),
     Bug(
         "protection that failed is taken for set",
@@ -295,9 +295,9 @@ BUGS: Final = (
     Bug(
         "every order row is taken for the asked contract",
         D,
-        "        found = [each for each in read.values if each.symbol == symbol and "
+        "        matching = [each for each in read.values if each.symbol == symbol and "
         "each.created_at >= floor]",
-        "        from dataclasses import replace\n        found = [replace(each, symbol=symbol) "
+        "        from dataclasses import replace\n        matching = [replace(each, symbol=symbol) "
         "for each in read.values if each.created_at >= floor]",
     ),
     Bug(
@@ -408,7 +408,7 @@ BUGS: Final = (
     Bug(
         "fees are promised and never told",
         D,
-        "return FeeHistory(tuple(told),",
+        "return FeeHistory(tuple(reports),",
         "return FeeHistory((),",
     ),
     # What proves an exit, whole lists, money, and rows that nobody can read.
@@ -442,10 +442,15 @@ BUGS: Final = (
     Bug(
         "a rebate is told as paid",
         R,
-        "-told if kind is FeeKind.REBATE",
-        "told if kind is FeeKind.REBATE",
+        "-stated if kind is FeeKind.REBATE",
+        "stated if kind is FeeKind.REBATE",
     ),
-    Bug("the tax is counted twice", R, 'told if currency == "USDT" else told + tax', "told + tax"),
+    Bug(
+        "the tax is counted twice",
+        R,
+        'stated if currency == "USDT" else stated + tax',
+        "stated + tax",
+    ),
     Bug(
         "one unreadable row stops every other",
         R,

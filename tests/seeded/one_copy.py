@@ -1,5 +1,5 @@
-"""Run the kit for exchanges against one copy of an adapter; ends with 1 at the first case that
-fails, and prints it.
+"""Run the kit for exchanges against one copy of an adapter; end with 1 at the first failing case,
+and print it.
 """
 
 import sys

@@ -1,5 +1,5 @@
-"""A deed that lowers risk and met an ended session is not lost: it is offered again after signing
-in, and done by one press.
+"""An action that lowers risk and met an ended session is offered again after signing in, and done
+by one click.
 """
 
 from datetime import timedelta
@@ -23,7 +23,7 @@ def switches(place: WebPlace) -> list[tuple[object, ...]]:
 
 
 async def come_back(browser: Browser, way: str = "/sign-in", **typed: str) -> None:
-    """Sign in on the page where an ended session led."""
+    """Sign in on the page that an ended session led to."""
     assert browser.path == "/sign-in", browser.path
     assert "not done" in browser.words
     if way != "/sign-in":
@@ -163,7 +163,7 @@ async def test_what_raises_risk_is_not_offered_but_said_not_to_be_done(tmp_path:
 
 
 async def made_operator(place: WebPlace, name: str) -> None:
-    """Make somebody an operator, who must set up a second factor before anything else."""
+    """Return an operator who must set up a second factor first."""
     who = fetch_all(place.context.ledger.db, "SELECT id FROM person WHERE name = ?", (name,))[0][0]
     await place.context.ledger.write(
         lambda db: give_role(db, PersonId(str(who)), Role.OPERATOR, "test", place.clock.now())

@@ -1,5 +1,5 @@
-"""The bots' room over real sockets: each row of the table of answers, the caps, and what a sender
-is never told.
+"""The bots' routes over real sockets: each row of the table of answers, the caps, and what a sender
+never learns.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Charts: round ticks, times of the person's zone, no spike lost, words for whoever does not see;
-the geometry told by tables.
+"""Charts: round ticks, the reader's time zone, every spike, a text alternative; the geometry by
+tables.
 """
 
 import re
@@ -101,10 +101,10 @@ def test_times_are_round_in_the_persons_zone_and_midnights_are_days(
 )
 def test_ticks_of_time_are_few_and_between_the_ends(length_s: int, shift_s: int, zone: str) -> None:
     first = NOON + timedelta(seconds=shift_s)
-    found = time_ticks(first, first + timedelta(seconds=length_s), ZoneInfo(zone))
-    assert len(found) <= TIME_TICKS_MAX
-    assert [share for share, _ in found] == sorted(share for share, _ in found)
-    assert all(0 <= share <= 1 for share, _ in found)
+    ticks = time_ticks(first, first + timedelta(seconds=length_s), ZoneInfo(zone))
+    assert len(ticks) <= TIME_TICKS_MAX
+    assert [share for share, _ in ticks] == sorted(share for share, _ in ticks)
+    assert all(0 <= share <= 1 for share, _ in ticks)
 
 
 def test_of_many_points_the_ends_and_every_spike_stay() -> None:
@@ -117,7 +117,7 @@ def test_of_many_points_the_ends_and_every_spike_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "percents"),
     [
         ((100.0, 110.0, 99.0, 121.0), (0, 0, -10, 0)),
         ((100.0, 50.0, 75.0), (0, -50, -25)),
@@ -126,9 +126,9 @@ def test_of_many_points_the_ends_and_every_spike_stay() -> None:
     ],
 )
 def test_drawdowns_are_percent_below_the_highest_so_far(
-    values: tuple[float, ...], told: tuple[float, ...]
+    values: tuple[float, ...], percents: tuple[float, ...]
 ) -> None:
-    assert drawdowns(values) == pytest.approx(list(told))
+    assert drawdowns(values) == pytest.approx(list(percents))
 
 
 def paths(drawn: str, tone: str) -> str:

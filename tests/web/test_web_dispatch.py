@@ -1,4 +1,4 @@
-"""What a page says when this place itself fails: that it did, and nothing else."""
+"""A page for a failure of the server says only that it failed."""
 
 from types import SimpleNamespace
 from typing import cast

@@ -1,4 +1,4 @@
-"""The live page: rows, the stream that follows, and who may see it."""
+"""The live page: rows, the stream of updates, and who may see it."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from web.settings import WebSettings
 
 
 class Stream:
-    """Read server-sent events from a raw connection."""
+    """A reader of server-sent events from a raw connection."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -25,13 +25,13 @@ class Stream:
         await self._stream.aclose()
 
     async def block(self) -> str | None:
-        """Return the next block that is no heartbeat, None at the end."""
+        """Return the next block that is no heartbeat, or None at the end."""
         with trio.fail_after(10):
             while True:
                 while "\n\n" in self._text:
-                    found, _, self._text = self._text.partition("\n\n")
-                    if "event: outcomes" in found:
-                        return found
+                    text_of_event, _, self._text = self._text.partition("\n\n")
+                    if "event: outcomes" in text_of_event:
+                        return text_of_event
                 event = self._parser.next_event()
                 if event is h11.NEED_DATA:
                     self._parser.receive_data(await self._stream.receive_some(65536))
@@ -52,7 +52,7 @@ async def follow(site: Site, path: str = "/events", **headers: str) -> Stream:
 def sequences(block: str | None) -> list[int]:
     assert block is not None
     html = json.loads(block.partition("data: ")[2])["html"]
-    return [int(found) for found in re.findall(r'data-sequence="(\d+)"', html)]
+    return [int(number) for number in re.findall(r'data-sequence="(\d+)"', html)]
 
 
 def event_id(block: str | None) -> str:
@@ -73,7 +73,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
         text = page.body.decode()
         assert page.status == 200
         assert text.index("Worth 900 USDT") < text.index("Filled: LONG")
-        for told in (
+        for query in (
             "Denied",
             "order notional",
             "limits.order_notional",
@@ -83,7 +83,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
             "42 ms",
             'data-after="2"',
         ):
-            assert told in text
+            assert query in text
 
 
 async def test_what_a_name_contains_is_escaped() -> None:

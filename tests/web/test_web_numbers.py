@@ -1,5 +1,5 @@
-"""Numbers in forms: what is stored is what the confirmation shows, and what can be read in two ways
-is refused at its field.
+"""Numbers in forms: the stored number is the one in the confirmation, and an ambiguous number is
+refused at its field.
 """
 
 import json
@@ -13,7 +13,7 @@ from engine.ledger.query import fetch_all
 
 
 def stored(place: WebPlace, sub: str = "policy") -> dict[str, object]:
-    """Read the one agreement that there is."""
+    """Return the only agreement."""
     (row,) = fetch_all(place.context.ledger.db, f"SELECT {sub} FROM subscription")
     return dict(json.loads(row[0]))
 
@@ -90,8 +90,12 @@ async def test_what_can_be_misread_is_refused_at_its_field_with_what_to_type(
             symbols="BTCUSDT",
             leverage=text,
         )
-        await master.get(f"/studio/strategies/{strategy}/tradingview")
-        told = await master.post(
-            f"/studio/strategies/{strategy}/tradingview", 422, days=text, pace=text, symbols=""
+        await master.get(f"/studio/strategies/{strategy}/addresses/tradingview")
+        answer = await master.post(
+            f"/studio/strategies/{strategy}/addresses/tradingview",
+            422,
+            days=text,
+            pace=text,
+            symbols="",
         )
-        assert told.count('class="field-error"') == 2
+        assert answer.count('class="field-error"') == 2

@@ -1,4 +1,4 @@
-"""Reload, back and a double click do nothing twice, and what is shown once survives the reload of
+"""Reload, back and a double click repeat nothing, and a secret shown once survives the reload of
 its page.
 """
 
@@ -24,7 +24,7 @@ def count(place: WebPlace, table: str) -> int:
 async def twice(
     browser: Browser, page: str, path: str, *, form: str = "", **typed: str
 ) -> tuple[str, str]:
-    """Open a page and send its form twice, the second time as it was; returns where both led."""
+    """Open a page and send its form twice unchanged; return where both led."""
     await browser.get(page)
     said = {"csrf": browser.csrf, **browser.hidden(form or path), **typed}
     first = await browser.post(path, bare=True, follow=False, **said)
@@ -249,7 +249,7 @@ MAKES = {
     "/studio/strategies/<identifier>/rotate",
     "/studio/strategies/<identifier>/endpoint",
     "/studio/strategies/<identifier>/test",
-    "/studio/strategies/<identifier>/tradingview",
+    "/studio/strategies/<identifier>/addresses/<source>",
     "/operate/people/link",
     "/operate/people/invite",
     "/operate/alerts/test",
@@ -304,27 +304,27 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
         assert {route.address for route in acts if route.again} == LOWERS_RISK
 
 
-async def test_a_notice_of_a_deed_is_shown_once(tmp_path: Path) -> None:
+async def test_a_notice_is_shown_once(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
-        bob, told = await place.person("bob", balance="1000"), "Paused. No new trades."
+        bob, paused = await place.person("bob", balance="1000"), "Paused. No new trades."
         await bob.get("/home")
-        for _ in range(2):  # pressed twice: told twice, for it was done twice
+        for _ in range(2):  # pressed twice, done twice, shown twice
             await bob.post("/accounts/bob/pause")
-            assert told in bob.words
+            assert paused in bob.words
             way = f"{bob.path}?{bob.query}"
             await bob.get(way)
-            assert told not in bob.words, "a reload does nothing, and tells of nothing"
+            assert paused not in bob.words, "a reload does nothing, and shows no notice"
         other = await place.person("carl")
         await other.get(way)
-        assert told not in other.words, "a link to the address of a notice tells of no deed"
+        assert paused not in other.words, "a link to the address of a notice shows none"
         place.clock.passed += timedelta(hours=13)
         await bob.get(way)
         await bob.post("/sign-in", name="bob", password=PASSWORD)
         assert bob.path == "/home"
-        assert told not in bob.words
+        assert paused not in bob.words
 
 
-async def test_an_address_alone_tells_of_no_deed(tmp_path: Path) -> None:
+async def test_an_address_alone_shows_no_notice(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob")
         for code, words in NOTICES.items():

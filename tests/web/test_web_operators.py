@@ -1,4 +1,4 @@
-"""What an operator reads is so: pages claim no more than is known."""
+"""The operator's pages claim no more than is known."""
 
 from pathlib import Path
 

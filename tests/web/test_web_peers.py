@@ -1,5 +1,5 @@
-"""Who is asking: proxies are believed only when configured, from the right; loopback means really
-from here.
+"""Who is asking: proxies are believed only when configured, from the right; loopback means a
+request from this machine.
 """
 
 from ipaddress import ip_address, ip_network

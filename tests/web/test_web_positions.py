@@ -1,4 +1,4 @@
-"""The page of positions says of what is old that it is old, and of what was never read nothing."""
+"""The page of positions marks an old reading as old, and shows nothing that was never read."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
         assert place.context.live is not None
         task = place.context.live.named("bob")
         assert task is not None
-        known: Any = task.account
-        known.report = None  # as after a reading that failed
+        task_account: Any = task.account
+        task_account.report = None  # as after a reading that failed
         await bob.get("/positions")
         assert "bob cannot be read now" in bob.words
-        known.last_report = None  # as before the first reading
+        task_account.last_report = None  # as before the first reading
         await bob.get("/positions")
         assert "cannot be read now" not in bob.words

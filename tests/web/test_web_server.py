@@ -1,4 +1,4 @@
-"""The server stands: hostile bytes, slow and deaf clients, and a prompt end. Real hypercorn, real
+"""The server under hostile bytes, slow and silent clients, and a prompt stop. Real hypercorn, real
 loopback sockets.
 """
 
@@ -410,15 +410,15 @@ async def test_connections_above_the_cap_are_refused_and_places_come_back(
     limits: ConnectionLimits,
 ) -> None:
     async with served(limits=limits) as site:
-        held = [await site.connect() for _ in range(2)]
-        for stream in held:  # each has been looked at
+        streams = [await site.connect() for _ in range(2)]
+        for stream in streams:  # each has been looked at
             await stream.send_all(request_bytes("GET", "/api/health"))
             await read_answer(stream)
         extra = await site.connect()
         assert await wait_closed(extra) == b""
         await extra.aclose()
         assert site.bound.guard.refused == 1
-        for stream in held:
+        for stream in streams:
             await stream.aclose()
         with trio.fail_after(2):
             while site.bound.guard.open:

@@ -1,4 +1,4 @@
-"""The master's pages say what is so: the margin of everything that is open."""
+"""The master's pages show the margin of everything open."""
 
 from pathlib import Path
 

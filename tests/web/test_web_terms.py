@@ -1,5 +1,5 @@
-"""Terms on pages: absurd ones are told beside their field and on the confirmation, a preview
-survives limits, what is stored is shown.
+"""Terms on pages: a warning beside its field and on the confirmation, a preview within limits, and
+the stored terms shown.
 """
 
 from datetime import timedelta
@@ -137,8 +137,11 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
             return (place.clock.now() - timedelta(seconds=seconds)).isoformat()
 
         bob = await follow("bob", entry_age_s="3")
-        told = await place.signal(strategy, **entry, sent_at=old(6))
-        assert (told.mirrored, "older than every follower's own limit" in str(told.reason)) == (
+        reception = await place.signal(strategy, **entry, sent_at=old(6))
+        assert (
+            reception.mirrored,
+            "older than every follower's own limit" in str(reception.reason),
+        ) == (
             False,
             True,
         )
@@ -148,7 +151,7 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
                 == ("expired",)
             )
         )
-        await bob.get(f"/signals/{told.signal_id}/bob")
+        await bob.get(f"/signals/{reception.signal_id}/bob")
         assert "the limit is 3 s" in bob.words
         assert (await place.signal(strategy, **entry, sent_at=old(0.1))).mirrored
         await follow("carl")
@@ -172,9 +175,9 @@ async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_
         )
         await ada.get(new)
         await ada.post(new, 422, **said, factor=PASSWORD)
-        told = "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
-        assert told in ada.text.partition('id="leverage"')[2]
-        assert f"Look at these firstLeverage: {told}" in ada.words
+        warning = "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
+        assert warning in ada.text.partition('id="leverage"')[2]
+        assert f"Look at these firstLeverage: {warning}" in ada.words
         await ada.post(new, 422, **{**said, "leverage": "600"})
         assert "an entry at 600x" in ada.words, "what was shown and confirmed was 500x"
         assert stored() == []
@@ -219,8 +222,8 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
                 }
             ],
         }
-        told = await Commands(place.context).run("provision", {"table": declared})
-        (warning,) = told["warnings"]
+        answer = await Commands(place.context).run("provision", {"table": declared})
+        (warning,) = answer["warnings"]
         assert (warning["what"], warning["followers"], warning["field"]) == (
             "terms of trend",
             ["f1"],
@@ -230,4 +233,4 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
             "and the account is worth 1000: it is denied. The smallest that trades now is 13."
             in warning["sentence"]
         )
-        assert told["not_read"] == []
+        assert answer["not_read"] == []

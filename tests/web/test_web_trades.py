@@ -1,4 +1,4 @@
-"""What pages say of trades: how each ended, and that what is not known is not a number."""
+"""Trades on pages: how each ended, and unknown values that are not numbers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

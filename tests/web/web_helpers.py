@@ -50,8 +50,8 @@ def outcome_row(sequence: int, **changes: object) -> OutcomeRow:
 
 @dataclass
 class MemoryEngine:
-    """Behave like the engine at its doors, all of which it is: the header ``x-key: right`` is a
-    good signature, ids are remembered.
+    """An engine in memory behind the real interfaces. The header ``x-key: right`` is a valid
+    signature, and ids are remembered.
     """
 
     taken: dict[str, bytes] = field(default_factory=dict)
@@ -105,13 +105,13 @@ class MemoryEngine:
             return Reception(
                 kind=ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters"
             )
-        known = self.taken.setdefault(key, body)
+        recorded = self.taken.setdefault(key, body)
         self.entered.set()
         if self.hold is not None:
             await self.hold.wait()
-        if known != body:
+        if recorded != body:
             return Reception(kind=ReceptionKind.CONFLICT)
-        kind = ReceptionKind.ACCEPTED if known is body else ReceptionKind.DUPLICATE
+        kind = ReceptionKind.ACCEPTED if recorded is body else ReceptionKind.DUPLICATE
         reason = "skipped.entries_off" if self.entries_off else None
         return Reception(
             kind=kind,
@@ -156,17 +156,17 @@ class MemoryEngine:
 
     async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
         while True:
-            found = [row for row in self.rows if row.sequence > after][:limit]
-            if found or self.is_closing:
-                return [] if self.is_closing else found
+            newer = [row for row in self.rows if row.sequence > after][:limit]
+            if newer or self.is_closing:
+                return [] if self.is_closing else newer
             await self._news.wait()
 
     async def run(self, method: str, params: dict[str, object]) -> dict[str, object]:
         return {}
 
     async def wait_news(self, after: int) -> int:
-        found = await self.wait_outcomes(after, 1_000)
-        return found[-1].sequence if found else 0
+        rows = await self.wait_outcomes(after, 1_000)
+        return rows[-1].sequence if rows else 0
 
     def publish(self, *rows: OutcomeRow) -> None:
         self.rows.extend(rows)
@@ -183,7 +183,7 @@ class MemoryEngine:
 
 @dataclass
 class Site:
-    """A served app: its engine, where it listens, and its shutdown."""
+    """A running app: its engine, its address, and its shutdown."""
 
     engine: MemoryEngine
     bound: Bound
@@ -214,7 +214,7 @@ async def served(
     within_s: float = 60,
     **server: object,
 ) -> AsyncIterator[Site]:
-    """Serve over a real loopback socket; ends through the shutdown trigger and fails if that takes
+    """Serve over a real loopback socket. End through the shutdown trigger, and fail if that takes
     too long.
     """
     engine = engine or MemoryEngine()
@@ -247,16 +247,16 @@ class Answer:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        found = [value for key, value in self.headers if key == name]
-        assert len(found) <= 1, f"{name} came {len(found)} times"
-        return found[0] if found else None
+        values = [value for key, value in self.headers if key == name]
+        assert len(values) <= 1, f"{name} came {len(values)} times"
+        return values[0] if values else None
 
     @property
     def json(self) -> dict[str, object]:
         assert self.header("content-type") == "application/json", self.headers
-        told = json.loads(self.body)
-        assert isinstance(told, dict)
-        return told
+        fields = json.loads(self.body)
+        assert isinstance(fields, dict)
+        return fields
 
 
 def request_bytes(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
@@ -294,7 +294,7 @@ async def read_answer(
 
 
 async def wait_closed(stream: trio.SocketStream) -> bytes:
-    """Read until the server closes; returns what came."""
+    """Read until the server closes; return what came."""
     came = b""
     with trio.fail_after(10):
         try:
@@ -306,7 +306,7 @@ async def wait_closed(stream: trio.SocketStream) -> bytes:
 
 
 def new_parser(method: str) -> h11.Connection:
-    """Return the client's half of one exchange, its request already sent."""
+    """Return the client's half of an exchange, with its request sent."""
     parser = h11.Connection(h11.CLIENT)
     parser.send(
         h11.Request(

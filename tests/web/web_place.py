@@ -1,4 +1,4 @@
-"""A whole place in one process, without sockets: a real engine on paper, the real app, and people's
+"""A whole installation in one process without sockets: a real engine on paper, the real app, and
 browsers with cookies and forms.
 """
 
@@ -53,7 +53,7 @@ _TAG = re.compile(r"<[^>]+>")
 
 @dataclass
 class Ahead:
-    """Tell the time, plus what a test let pass."""
+    """A clock that runs ahead of the real one by what a test lets pass."""
 
     passed: timedelta = timedelta(0)
 
@@ -63,8 +63,8 @@ class Ahead:
 
 @dataclass
 class Browser:
-    """One person's browser: ``text`` is the page that is open, ``path`` where it is, ``status`` how
-    it was answered.
+    """One person's browser: ``text`` is the open page, ``path`` its address, ``status`` its status
+    code.
     """
 
     place: "WebPlace"
@@ -78,16 +78,16 @@ class Browser:
 
     @property
     def words(self) -> str:
-        """Return what a person reads: the page without its tags, each run of blanks as one."""
+        """Return the visible text: the page without its tags, each run of blanks as one."""
         return re.sub(r"\s+", " ", unescape(_TAG.sub("", self.text)))
 
     def value(self, name: str, nth: int = 0) -> str:
         """Return the value of an input of the open page."""
-        found = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(self.text)]
-        return unescape([each for each in found if each.get("name") == name][nth].get("value", ""))
+        inputs = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(self.text)]
+        return unescape([each for each in inputs if each.get("name") == name][nth].get("value", ""))
 
     def hidden(self, action: str) -> dict[str, str]:
-        """Return the hidden fields of the form of the open page that is sent to an address."""
+        """Return the hidden fields of the open page's form for an address."""
         form = self.text.partition(f'action="{action}"')[2].partition("</form>")[0]
         inputs = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(form)]
         return {
@@ -110,12 +110,12 @@ class Browser:
         follow: bool = True,
         **fields: str | list[str],
     ) -> str:
-        """Send the form of the open page to an address: its hidden fields for it (``bare``: only
-        ``fields``), and what was typed.
+        """Send the open page's form for an address: its hidden fields (``bare``: only ``fields``),
+        and typed values.
         """
-        told = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
+        data = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
         answer = await self.client.post(
-            path, form=told, headers={"Origin": "http://localhost", **self.headers}
+            path, form=data, headers={"Origin": "http://localhost", **self.headers}
         )
         if not follow:
             self.status = answer.status_code
@@ -124,8 +124,8 @@ class Browser:
 
     @property
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([^"]+)"', self.text)
-        return found[1] if found else ""
+        token = re.search(r'name="csrf" value="([^"]+)"', self.text)
+        return token[1] if token else ""
 
     async def _took(self, answer: Any, path: str, status: int) -> str:
         while answer.status_code in (302, 303):
@@ -139,7 +139,7 @@ class Browser:
 
 @dataclass
 class WebPlace:
-    """Hold a running place."""
+    """A running place: app, engine, services and clock."""
 
     app: QuartTrio
     engine: Engine
@@ -151,11 +151,11 @@ class WebPlace:
         return self.services.context
 
     def browser(self) -> Browser:
-        """Open a browser that knows nobody."""
+        """Open a browser without a session."""
         return Browser(self, self.app.test_client())
 
     async def person(self, name: str, *roles: Role, balance: str = "") -> Browser:
-        """Make a person who is signed in, with a password; with ``balance`` a paper account of the
+        """Return a signed-in user with a password; with ``balance``, also a paper account of the
         same name.
         """
         new = new_person(await self.context.open_vault(), name)
@@ -194,7 +194,7 @@ class WebPlace:
     async def strategy(
         self, master: Browser, name: str = "trend", state: str = "published", **described: str
     ) -> str:
-        """Have a master make and publish a strategy; returns its id."""
+        """Make and publish a strategy of a master; return its id."""
         await master.get("/studio/copy-trading/new")
         said = {"name": name, "about": "", "symbols": "BTCUSDT", "leverage": "5", **described}
         await master.post("/studio/copy-trading/new", factor=PASSWORD, **said)
@@ -227,7 +227,7 @@ class WebPlace:
         )
 
     async def until(self, holds: Callable[[], Any]) -> None:
-        """Wait until something holds, looking after each commit."""
+        """Wait until something holds, checking after each commit."""
         news = trio.Event()
 
         def committed() -> None:

@@ -1,4 +1,4 @@
-"""What the place recorded, and what it runs on: alerts, refused deliveries, audit, plugins, system."""
+"""Alerts, refused deliveries, the audit, plugins and the system."""
 
 import json
 from typing import Any, Final

@@ -20,7 +20,8 @@ LEVELS: Final = {
     "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
     "flatten": (
         "Flatten",
-        "Everything that the engine opened is closed, with new orders until the exchange reports it closed.",
+        "Everything that the engine opened is closed, with new orders until the exchange "
+        "reports it closed.",
     ),
 }
 STOPPED: Final = ("killed", "skipped.entries_off")

@@ -1,1 +1,1 @@
-"""Pages for masters: their strategies, webhooks, TradingView alerts, and the signature debugger."""
+"""Pages for masters: their strategies, webhooks, addresses, and the signature debugger."""

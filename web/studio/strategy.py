@@ -108,7 +108,7 @@ def _strategy(
     errors: dict[str, str] | None = None,
     unconfirmed: LookFirst | None = None,
 ) -> Response:
-    """Show the strategy; ``unconfirmed`` are warnings to confirm before its description is stored."""
+    """Show the strategy; ``unconfirmed``: warnings to confirm before anything is stored."""
     studio = visit.services.studio
     row = studio.strategy(visit.who, identifier)
     webhook = studio.webhook(row)
@@ -131,7 +131,8 @@ def _strategy(
         python=python_sender(url, PLACEHOLDER, row.symbols[0]),
         shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
         placeholder=PLACEHOLDER,
-        message=studio.alert_message,
+        signed_source=studio.signed_source,
+        address_sources=studio.address_sources(),
         live=visit.newest(),
         alerts=studio.alerts(row),
         refused=visit.services.refused.of(visit.who, identifier),

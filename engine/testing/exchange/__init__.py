@@ -92,6 +92,6 @@ def _word(value: object) -> str:
         case RateLimit():
             return f"{value.count} in {value.period_s:g} s, {value.burst} at once"
         case None:
-            return "not told"
+            return "not stated"
         case _:
             return str(value)

@@ -55,10 +55,10 @@ async def _says_what_it_is(kit: ExchangeKit) -> None:
         len(names) == len(set(names)),
         f"expected credential fields of different names, found {names}",
     )
-    for each in adapter.credential_fields:
+    for field in adapter.credential_fields:
         expect(
-            bool(each.label and each.help),
-            f"expected label and help of credential field {each.name}, found an empty one",
+            bool(field.label and field.help),
+            f"expected label and help of credential field {field.name}, found an empty one",
         )
     expect(
         any(each.secret for each in adapter.credential_fields),
@@ -76,7 +76,7 @@ async def _says_what_it_is(kit: ExchangeKit) -> None:
 
 @case(
     "E02",
-    "the environment is told from the settings alone, and an address that is not of this machine "
+    "the environment follows from the settings alone, and an address that is not on this machine "
     "is LIVE",
     do=(
         "return SIMULATED only where rexalgo.is_loopback(base_url), else LIVE: real money is "
@@ -95,7 +95,7 @@ async def _environment(kit: ExchangeKit) -> None:
             far = make(url)
         except InvalidValue:
             continue  # a refusal is as good
-        told = far.environment(
+        answer = far.environment(
             ExchangeContext(
                 {**kit.under_test.settings, "base_url": url},
                 kit.clock,
@@ -103,7 +103,7 @@ async def _environment(kit: ExchangeKit) -> None:
                 kit.under_test.data_dir,
             )
         )
-        expect(told is Environment.LIVE, f"expected LIVE for {url}, found {told}")
+        expect(answer is Environment.LIVE, f"expected LIVE for {url}, found {answer}")
 
 
 @case(
@@ -177,8 +177,8 @@ async def _contracts(kit: ExchangeKit) -> None:
     trades=False,
 )
 async def _prices(kit: ExchangeKit) -> None:
-    found = await kit.contracts()
-    for _, quote in found:
+    contracts = await kit.contracts()
+    for _, quote in contracts:
         expect(quote.last > 0 and quote.mark > 0, f"expected positive prices, found {quote}")
         expect(
             quote.last / 2 < quote.mark < quote.last * 2,
@@ -191,7 +191,7 @@ async def _prices(kit: ExchangeKit) -> None:
             f"expected a price not older than 15 s, found {age}",
         )
         expect_no_float(quote, "a price")
-    symbol = found[0][0].symbol
+    symbol = contracts[0][0].symbol
     alone = await (await kit.market()).quotes(frozenset({symbol}))
     expect(
         [each.symbol for each in alone] == [symbol],
@@ -237,30 +237,33 @@ async def _candles(kit: ExchangeKit) -> None:
             continue
         now = kit.clock.now()
         expect(len(candles) <= 5, f"expected at most 5 candles of {length} s, found {len(candles)}")
-        for each in candles:
+        for candle in candles:
             seen += 1
             expect(
-                (each.symbol, each.interval_s) == (instrument.symbol, length),
-                f"expected candles of {instrument.symbol} and {length} s, found {each}",
+                (candle.symbol, candle.interval_s) == (instrument.symbol, length),
+                f"expected candles of {instrument.symbol} and {length} s, found {candle}",
             )
             expect(
-                each.opened_at.utcoffset() == timedelta(0),
-                f"expected a start in UTC, found {each.opened_at!r}",
+                candle.opened_at.utcoffset() == timedelta(0),
+                f"expected a start in UTC, found {candle.opened_at!r}",
             )
             expect(
-                int(each.opened_at.timestamp()) % length == 0,
-                f"expected a start on a multiple of {length} s, found {each.opened_at}",
+                int(candle.opened_at.timestamp()) % length == 0,
+                f"expected a start on a multiple of {length} s, found {candle.opened_at}",
             )
             expect(
-                each.opened_at + timedelta(seconds=length - 1) <= now,
-                f"expected candles that are closed, found one of {length} s from {each.opened_at} "
-                f"at {now}",
+                candle.opened_at + timedelta(seconds=length - 1) <= now,
+                f"expected candles that are closed, found one of {length} s from "
+                f"{candle.opened_at} at {now}",
             )
             expect(
-                each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high,
-                f"expected low <= open, close <= high, found {each}",
+                candle.low
+                <= min(candle.open, candle.close)
+                <= max(candle.open, candle.close)
+                <= candle.high,
+                f"expected low <= open, close <= high, found {candle}",
             )
-            expect_no_float(each, "a candle")
+            expect_no_float(candle, "a candle")
         starts = [each.opened_at for each in candles]
         expect(
             starts == sorted(set(starts)),

@@ -296,7 +296,7 @@ async def _resting(kit: ExchangeKit) -> None:
     for order, report in zip(orders, reports, strict=True):
         expect(
             report.status is OrderStatus.OPEN,
-            f"expected place_order to tell a resting order as OPEN, found {report.status.value}",
+            f"expected place_order to report a resting order as OPEN, found {report.status.value}",
         )
         shown = await _open(kit, report.exchange_order_id)
         expect_sound(shown, "an open order")
@@ -308,11 +308,11 @@ async def _resting(kit: ExchangeKit) -> None:
             shown.reduce_only is not True,
             "expected reduce_only False of a resting entry, found True",
         )
-        found = (
+        history = (
             await connection.find_orders(order.symbol, kit.begun - timedelta(seconds=60))
         ).orders
         expect(
-            any(each.exchange_order_id == report.exchange_order_id for each in found),
+            any(each.exchange_order_id == report.exchange_order_id for each in history),
             "expected find_orders to show a resting order, found that it does not",
         )
     first, second = (each.exchange_order_id for each in reports)

@@ -114,12 +114,12 @@ async def _whole(kit: ExchangeKit) -> None:
         expect(not left, f"expected no position after the whole was closed, found {left}")
 
 
-async def read_back(kit: ExchangeKit, leaving: OrderIntent, told: OrderReport) -> OrderReport:
+async def read_back(kit: ExchangeKit, leaving: OrderIntent, report: OrderReport) -> OrderReport:
     """Return an exit as it is read back: its order, or the first report if only the closed position
     names that order.
     """
     if not kit.adapter.traits.reports_closed_positions:
-        return await kit.found(leaving, told.exchange_order_id)
+        return await kit.found(leaving, report.exchange_order_id)
     connection, since = await kit.connection(), kit.begun - timedelta(seconds=60)
     with trio.move_on_after(SETTLE_S):
         while True:
@@ -128,22 +128,22 @@ async def read_back(kit: ExchangeKit, leaving: OrderIntent, told: OrderReport) -
                 (
                     each
                     for each in history.orders
-                    if each.exchange_order_id == told.exchange_order_id
+                    if each.exchange_order_id == report.exchange_order_id
                 ),
                 None,
             )
             if order is not None and order.status.is_terminal:
                 return order
             closed = await cast(ClosedPositionsConnection, connection).closed_positions(
-                since, [told.position_id]
+                since, [report.position_id]
             )
             if order is None and any(
-                each.order_id == told.exchange_order_id for each in closed.rows
+                each.order_id == report.exchange_order_id for each in closed.rows
             ):
-                return told
+                return report
             await trio.sleep(LOOK_S)
     raise CaseFailed(
-        f"expected order {told.exchange_order_id}, or a closed position that names it, within "
+        f"expected order {report.exchange_order_id}, or a closed position that names it, within "
         f"{SETTLE_S:g} s, found neither"
     )
 
@@ -230,8 +230,8 @@ async def _refused_somewhere(kit: ExchangeKit, order: OrderIntent) -> Answer:
 async def _own_contract(kit: ExchangeKit) -> None:
     for closing in (1, 0):  # each of them once is not the account's first position
         orders = [await kit.intent(LONG, 4, 0), await kit.intent(LONG, 1, 1)]
-        held = [(await kit.entered(each))[1] for each in orders]
-        gone, staying = held[closing], held[1 - closing]
+        positions = [(await kit.entered(each))[1] for each in orders]
+        gone, staying = positions[closing], positions[1 - closing]
         await kit.taken(kit.exit_of(gone))
         await kit.waits_for(
             lambda report, symbol=gone.symbol: all(  # type: ignore[misc]

@@ -146,12 +146,12 @@ class ExchangeKit:
         """Return a contract whose smallest order is cheap, and its price; skip the case if there
         are not enough contracts.
         """
-        found = await self.contracts()
-        if len(found) <= number:
+        contracts = await self.contracts()
+        if len(contracts) <= number:
             raise CaseSkipped(
-                f"it needs {number + 1} contracts, and the exchange has {len(found)} with a price"
+                f"it needs {number + 1} contracts, and the exchange has {len(contracts)} with a price"
             )
-        return found[number]
+        return contracts[number]
 
     async def account(self) -> AccountReport:
         """Read the account."""
@@ -271,19 +271,19 @@ class ExchangeKit:
 
     async def held(self, order: OrderIntent) -> Position:
         """Wait until the position of an entry is read back whole: exchanges fill in parts."""
-        found = None
+        position = None
         with trio.move_on_after(SETTLE_S):
             while True:
-                found = await self.position(order.symbol)
-                if found is not None and found.quantity == order.quantity:
-                    return found
+                position = await self.position(order.symbol)
+                if position is not None and position.quantity == order.quantity:
+                    return position
                 await trio.sleep(LOOK_S)
-        if found is None:
+        if position is None:
             raise CaseFailed(
                 f"expected a {order.position_side.value} position in {order.symbol} within "
                 f"{SETTLE_S:g} s, found none"
             )
-        return found
+        return position
 
     async def found(
         self, order: OrderIntent, exchange_order_id: str, since: datetime | None = None

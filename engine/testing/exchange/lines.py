@@ -133,7 +133,7 @@ async def _prepare_fails(kit: ExchangeKit) -> None:
 
 @case(
     "E48",
-    "a cancel that failed is an error, and is not told as done",
+    "a cancel that failed is an error, and is not reported as done",
     do=(
         "take only the exchange's own 'done already' or 'unknown order' for done; everything else "
         "raises"

@@ -66,13 +66,13 @@ def expect_sound(report: OrderReport, where: str) -> None:
 def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
     """Fail for the first order that contradicts itself, and for an id that occurs twice."""
     seen: set[str] = set()
-    for each in reports:
-        expect_sound(each, f"{where} {each.exchange_order_id}")
+    for order in reports:
+        expect_sound(order, f"{where} {order.exchange_order_id}")
         expect(
-            each.exchange_order_id not in seen,
-            f"expected each order once in {where}, found {each.exchange_order_id} twice",
+            order.exchange_order_id not in seen,
+            f"expected each order once in {where}, found {order.exchange_order_id} twice",
         )
-        seen.add(each.exchange_order_id)
+        seen.add(order.exchange_order_id)
 
 
 def near(one: Decimal, other: Decimal, share: str) -> bool:

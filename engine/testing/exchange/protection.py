@@ -124,8 +124,7 @@ async def _shows(
     "stop and target that could not be set are an error",
     do=(
         "raise from set_protection whatever is not the exchange's yes, and read back that they "
-        "stand: an unprotected position is "
-        "told to people"
+        "are set: an unprotected position raises an alert"
     ),
 )
 async def _protecting_fails(kit: ExchangeKit) -> None:
@@ -143,8 +142,8 @@ async def _protecting_fails(kit: ExchangeKit) -> None:
         except Exception as error:
             kit.look_for_secrets(error)
             continue
-        found = await kit.position(order.symbol)
-        stands = found is not None and (found.stop_loss, found.take_profit) == (
+        position = await kit.position(order.symbol)
+        stands = position is not None and (position.stop_loss, position.take_profit) == (
             wanted.stop_loss,
             wanted.take_profit,
         )

@@ -54,10 +54,10 @@ async def _reading_fails(kit: ExchangeKit) -> None:
             ("fetch_account", connection.fetch_account),
             ("find_orders", lambda: connection.find_orders(instrument.symbol, kit.begun)),
         ):
-            found = await _under(kit, fault, call)
+            answer = await _under(kit, fault, call)
             expect(
-                isinstance(found, Exception),
-                f"expected {what} to raise after {fault}, found {found}",
+                isinstance(answer, Exception),
+                f"expected {what} to raise after {fault}, found {answer}",
             )
 
 
@@ -104,7 +104,7 @@ async def _secrets(kit: ExchangeKit) -> None:
 
 @case(
     "E53",
-    "contracts and prices whose reading fails raise, and are never told as none, fewer or old "
+    "contracts and prices whose reading fails raise, and are never reported as none, fewer or old "
     "ones as new",
     do=(
         "raise from instruments and quotes where a request fails; remembered prices keep the time "
@@ -118,11 +118,11 @@ async def _market_fails(kit: ExchangeKit) -> None:
     contracts = {each.symbol for each in await market.instruments()}
     some = frozenset(each.symbol for each, _ in (await kit.contracts())[:3])
     for fault in READING:
-        found = await _under(kit, fault, market.instruments)
+        answer = await _under(kit, fault, market.instruments)
         seen = (
             contracts
-            if isinstance(found, Exception)
-            else {each.symbol for each in cast(Any, found)}
+            if isinstance(answer, Exception)
+            else {each.symbol for each in cast(Any, answer)}
         )
         expect(
             seen == contracts,
@@ -174,23 +174,23 @@ async def _all_of_them(kit: ExchangeKit) -> None:
 
 @case(
     "E55",
-    "fees and money elsewhere are told where the traits say so",
+    "fees and money elsewhere are reported where the traits say so",
     do=(
-        "read the fee history back to the asked time, newest first, paid above 0; tell only what "
+        "read the fee history back to the asked time, newest first, paid above 0; report only what "
         "is really there; else correct the traits"
     ),
 )
 async def _beside_orders(kit: ExchangeKit) -> None:
     traits, connection = kit.adapter.traits, await kit.connection()
     if not (traits.reports_fees or traits.reports_funds):
-        raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are told")
+        raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are reported")
     if traits.reports_funds:
-        for each in await cast(FundsConnection, connection).funds_elsewhere():
+        for funds in await cast(FundsConnection, connection).funds_elsewhere():
             expect(
-                each.amount >= 0 and bool(each.where),
-                f"expected an amount of 0 or more and where it is, found {each}",
+                funds.amount >= 0 and bool(funds.where),
+                f"expected an amount of 0 or more and where it is, found {funds}",
             )
-            expect_no_float(each, "money elsewhere")
+            expect_no_float(funds, "money elsewhere")
     if traits.reports_fees:
         order = await kit.intent()
         began = (await kit.account()).as_of - timedelta(seconds=5)
@@ -198,10 +198,10 @@ async def _beside_orders(kit: ExchangeKit) -> None:
         fees: list[Any] = []
         with trio.move_on_after(SETTLE_S):
             while not fees:
-                told = list((await cast(FeesConnection, connection).fees(began)).rows)
+                rows = list((await cast(FeesConnection, connection).fees(began)).rows)
                 fees = [
                     each
-                    for each in told
+                    for each in rows
                     if each.symbol == order.symbol and each.kind is FeeKind.TRADE
                 ]
                 await trio.sleep(LOOK_S)
@@ -222,7 +222,7 @@ async def _beside_orders(kit: ExchangeKit) -> None:
 @case(
     "E56",
     "each request of a reading that fails on its own makes the reading raise, or changes nothing "
-    "that it tells",
+    "in its result",
     do=(
         "do not catch the error of one page, of positions or of open orders and go on with less: "
         "what is missing counts as "
@@ -250,24 +250,26 @@ async def _part_of_a_reading_fails(kit: ExchangeKit) -> None:
         true = _essence(await call())
         for nth in range(1, min(kit.http.plan.requests - before, REQUESTS_MAX) + 1):
             for fault in (*READING, WITHOUT_LISTS):
-                found = await _under(kit, fault, call, nth)
-                fits = isinstance(found, Exception) or _essence(found) == true
+                answer = await _under(kit, fault, call, nth)
+                fits = isinstance(answer, Exception) or _essence(answer) == true
                 expect(
                     fits,
                     f"expected {what} to raise where its request {nth} fails ({fault}), found "
-                    f"{_essence(found)} instead of {true}",
+                    f"{_essence(answer)} instead of {true}",
                 )
 
 
-def _essence(told: object) -> object:
+def _essence(reading: object) -> object:
     """Return what must not be missing from a reading."""
-    if isinstance(told, AccountReport):
-        positions = sorted((each.symbol, each.side.value, each.quantity) for each in told.positions)
+    if isinstance(reading, AccountReport):
+        positions = sorted(
+            (each.symbol, each.side.value, each.quantity) for each in reading.positions
+        )
         return (
             positions,
-            sorted(each.exchange_order_id for each in told.open_orders),
-            told.balance.currency,
+            sorted(each.exchange_order_id for each in reading.open_orders),
+            reading.balance.currency,
         )
-    if isinstance(told, OrderHistory):
-        return [each.exchange_order_id for each in told.orders], told.complete
-    return told
+    if isinstance(reading, OrderHistory):
+        return [each.exchange_order_id for each in reading.orders], reading.complete
+    return reading

@@ -58,11 +58,11 @@ async def _names_positions(kit: ExchangeKit) -> None:
         await kit.found(growing, second.exchange_order_id),
     ]
     orders.append(await read_back(kit, leaving, third))
-    for what, found in zip(("opened", "grew", "closed"), orders, strict=True):
+    for what, order in zip(("opened", "grew", "closed"), orders, strict=True):
         expect(
-            found.position_id == position.id,
+            order.position_id == position.id,
             f"expected the order that {what} position {position.id} to name it, found "
-            f"{found.position_id or 'no position'}",
+            f"{order.position_id or 'no position'}",
         )
     _, again = await kit.entered(await kit.intent())
     expect(
@@ -73,7 +73,7 @@ async def _names_positions(kit: ExchangeKit) -> None:
 
 @case(
     "E58",
-    "a position that was closed is told, as it was, and one that is open is not",
+    "a closed position is reported as it was, and an open one is not",
     do=(
         "read the exchange's history of positions; name the position that was open, its close's "
         "price and order, and what closed it "
@@ -89,7 +89,7 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         cast(ClosedPositionsConnection, await kit.connection()),
         kit.begun - timedelta(seconds=60),
     )
-    told: list[ClosedPosition] = []
+    closed: list[ClosedPosition] = []
     for side in (LONG, SHORT):
         order = await kit.intent(side)
         report, position = await kit.entered(order)
@@ -104,9 +104,9 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         await kit.waits_for(lambda account: not account.positions)
         row = await _closed(connection.closed_positions, kit, position.id)
         _expect_it_was(row, position, entry, exit_)
-        told.append(row)
+        closed.append(row)
     last = await connection.closed_positions(since, ())
-    missing = {each.position_id for each in told} - {each.position_id for each in last.rows}
+    missing = {each.position_id for each in closed} - {each.position_id for each in last.rows}
     expect(
         not (last.complete and missing),
         f"expected a complete reading to show every position that was closed, found {missing} "
@@ -123,8 +123,8 @@ async def _closed(
     row = None
     with trio.move_on_after(SETTLE_S):
         while row is None:
-            found = (await read(kit.begun - timedelta(seconds=60), [position_id])).rows
-            row = next((each for each in found if each.position_id == position_id), None)
+            rows = (await read(kit.begun - timedelta(seconds=60), [position_id])).rows
+            row = next((each for each in rows if each.position_id == position_id), None)
             await trio.sleep(LOOK_S)
     expect(
         row is not None,
@@ -152,7 +152,7 @@ def _expect_it_was(
     )
     expect(
         row.closed_by in (None, ClosedBy.ORDER),
-        f"expected an order, or nothing, told for what closed it, found {row.closed_by}",
+        f"expected an order, or nothing, reported as what closed it, found {row.closed_by}",
     )
     times = (
         row.opened_at.utcoffset() == row.closed_at.utcoffset() == timedelta(0)
@@ -184,9 +184,9 @@ def _profit(position: Position, entry: OrderReport, exit_: OrderReport) -> Decim
 
 @case(
     "E59",
-    "a round of entry and exit changes the wallet by its result less what the fees tell",
+    "a round trip changes the wallet by its result less the reported fees",
     do=(
-        "tell in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where "
+        "report in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where "
         "orders carry their fee, the same; None "
         "while it is not known"
     ),
@@ -197,7 +197,7 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
     since = kit.begun - timedelta(seconds=60)
     await trio.sleep(FEES_LATE_S if tells else 0)  # what was paid before may still be on its way
     before = (await kit.account()).balance.total
-    known = (
+    known_ids = (
         {each.id for each in (await cast(FeesConnection, connection).fees(since)).rows}
         if tells
         else set()
@@ -216,7 +216,7 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
                 rows = [
                     each
                     for each in (await cast(FeesConnection, connection).fees(since)).rows
-                    if each.id not in known
+                    if each.id not in known_ids
                 ]
             paid, most = _paid(rows) if tells else _paid_by(entry, exit_)
             if abs(change - (result - paid)) <= most * FEE_SHARE + Decimal("1e-8") and (
@@ -230,11 +230,11 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
         f"expected the wallet changed by {result} less what was paid, {paid}; found {change}, off "
         f"by {off}",
     )
-    for each in rows:
-        is_trade = each.kind is FeeKind.TRADE
+    for fee in rows:
+        is_trade = fee.kind is FeeKind.TRADE
         expect(
-            not is_trade or 0 <= each.tax <= each.amount,
-            f"expected the tax within the fee {each.amount}, found {each.tax}",
+            not is_trade or 0 <= fee.tax <= fee.amount,
+            f"expected the tax within the fee {fee.amount}, found {fee.tax}",
         )
 
 
@@ -247,13 +247,13 @@ def _paid(rows: list[FeeReport]) -> tuple[Decimal, Decimal]:
 def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
     fees = [each.fee for each in orders if each.fee is not None]
     if len(fees) < len(orders):
-        raise CaseSkipped("neither orders nor a fee history tell what was paid")
+        raise CaseSkipped("neither orders nor a fee history report what was paid")
     return sum(fees, Decimal(0)), sum((abs(each) for each in fees), Decimal(0))
 
 
 @case(
     "E60",
-    "a row that cannot be read is told as unreadable, hides nothing else, and stops no exit",
+    "a row that cannot be read is reported as unreadable, hides nothing else, and stops no exit",
     do=(
         "read rows one by one; put what cannot be read into unreadable with its symbol where that "
         "can be read, go on with the rest, and "
@@ -297,18 +297,18 @@ async def _strange_rows(kit: ExchangeKit) -> None:
         "expected a position and an order that cannot be read in AccountReport.unreadable, found "
         f"{', '.join(each.what for each in strange.unreadable) or 'none'}",
     )
-    found = await connection.find_orders(order.symbol, since)
-    missing = ours - {each.exchange_order_id for each in found.orders}
+    history = await connection.find_orders(order.symbol, since)
+    missing = ours - {each.exchange_order_id for each in history.orders}
     expect(
         not missing,
         f"expected both orders beside a row that cannot be read, found {missing} missing",
     )
     expect(
-        bool(found.unreadable),
+        bool(history.unreadable),
         "expected the row that cannot be read in OrderHistory.unreadable, found none there",
     )
     expect(
-        not found.complete,
+        not history.complete,
         "expected a history with a row that could be any order not to be complete, found complete",
     )
     answer = await kit.send(kit.exit_of(account.positions[0]))

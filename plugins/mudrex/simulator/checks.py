@@ -28,24 +28,24 @@ def quantity(contract: Contract, asked: Decimal) -> None:
 
 
 def reduces(
-    held: Position | None, side: str, asked: Decimal, *, is_capped: bool, reduce_only: bool
+    position: Position | None, side: str, asked: Decimal, *, is_capped: bool, reduce_only: bool
 ) -> bool:
     """Return whether an order makes a position smaller. Refuse a reduce-only order that would not,
     or that is too large.
     """
-    opposite = held is not None and held.side != side
+    opposite = position is not None and position.side != side
     if reduce_only and not opposite:
         raise Refusal(400, "reduce only order would increase position")
-    if reduce_only and held is not None and asked > held.quantity and not is_capped:
+    if reduce_only and position is not None and asked > position.quantity and not is_capped:
         raise Refusal(400, "order quantity out of permissible range")
     return opposite
 
 
-def leg(held: Position, kind: str, price: Decimal, market: Decimal) -> None:
+def leg(position: Position, kind: str, price: Decimal, market: Decimal) -> None:
     """Refuse a stop or target on the wrong side of the market, a stop beyond the liquidation, and a
     price off its step.
     """
-    wrong_side = (price - market) * held.sign * (1 if kind == STOP else -1) >= 0
-    behind = kind == STOP and (price - held.liquidation_price) * held.sign <= 0
-    if price % contract_of(held.symbol).price_step or wrong_side or behind:
+    wrong_side = (price - market) * position.sign * (1 if kind == STOP else -1) >= 0
+    behind = kind == STOP and (price - position.liquidation_price) * position.sign <= 0
+    if price % contract_of(position.symbol).price_step or wrong_side or behind:
         raise Refusal(400, "Risk order creation failed")

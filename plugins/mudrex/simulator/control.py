@@ -68,7 +68,9 @@ def _look(simulator: Simulator, what: str) -> object:
                     "balance": str(each.balance),
                     "locked": str(each.locked),
                     "closed": born(each.closed, NEVER),
-                    "positions": [held.row(each.legs(held.id)) for held in each.positions.values()],
+                    "positions": [
+                        position.row(each.legs(position.id)) for position in each.positions.values()
+                    ],
                     "working": [
                         order.row()
                         for order in each.orders

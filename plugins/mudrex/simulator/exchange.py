@@ -126,11 +126,11 @@ class Exchange:
         """Liquidate a position at any price."""
         name = self.name_of(key)
         account = self.settled(name, now)
-        held = account.positions.get(symbol)
-        if held is None:
+        position = account.positions.get(symbol)
+        if position is None:
             raise Refusal(404, "Position not found")
-        legs = list(account.legs(held.id).values())
-        self._saved(name, account, [*legs, liquidate(account, held, now, self.world)], False)
+        legs = list(account.legs(position.id).values())
+        self._saved(name, account, [*legs, liquidate(account, position, now, self.world)], False)
 
     def fund(self, symbol: str, rate: Decimal, now: float) -> int:
         """Charge funding: longs pay ``rate`` of the position's notional, shorts receive it. Return
@@ -139,10 +139,15 @@ class Exchange:
         price, paid = self.world.prices.at(contract_of(symbol).symbol, now), 0
         for name in list(self.accounts):
             account = self.settled(name, now)
-            held = account.positions.get(symbol)
-            if held is not None:
+            position = account.positions.get(symbol)
+            if position is not None:
                 pay_funding(
-                    account, held=held, rate=rate, price=price, at=now, books=self.world.books
+                    account,
+                    position=position,
+                    rate=rate,
+                    price=price,
+                    at=now,
+                    books=self.world.books,
                 )
                 self._saved(name, account, [], False)
                 paid += 1
@@ -179,13 +184,7 @@ class Exchange:
         cid = body.get("client_order_id") if version == 2 else None
         if cid is not None and cid in account.client_order_ids:
             raise Refusal(409, "client order id already exists")
-        trigger, side = body.get("trigger_type"), body.get("order_type")
-        if trigger not in ("MARKET", "LIMIT"):
-            raise Refusal(400, "invalid trigger type")
-        if side not in ("LONG", "SHORT"):
-            raise Refusal(400, "invalid order type")
-        if str(body.get("trade_currency", "USDT")) not in ("USDT", "INR"):
-            raise Refusal(400, "Invalid trade currency")
+        trigger, side = _trigger_and_side(body)
         market = self.world.prices.at(symbol, now)
         needs_price = trigger == "LIMIT" or (version == 1 and self.switches.v1_market_needs_price)
         price = checks.price_of(contract, body, market, needed=needs_price)
@@ -195,10 +194,10 @@ class Exchange:
         if quantity * price < contract.notional_min:
             raise Refusal(400, "order value less than minimum required value")
         reduce_only = body.get("reduce_only") is True
-        held = account.positions.get(symbol)
+        position = account.positions.get(symbol)
         reduces = checks.reduces(
-            held,
-            str(side),
+            position,
+            side,
             quantity,
             is_capped=self.switches.reduce_only_larger_is_capped,
             reduce_only=reduce_only,
@@ -208,8 +207,8 @@ class Exchange:
         order = self.new_order(
             account,
             contract=contract,
-            side=str(side),
-            trigger=str(trigger),
+            side=side,
+            trigger=trigger,
             quantity=quantity,
             price=price,
             leverage=leverage,
@@ -259,8 +258,8 @@ class Exchange:
         )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
-        held = account.positions.get(contract.symbol)
-        order.position_id = self.new_id(now - MINTED_BEFORE_S) if held is None else held.id
+        position = account.positions.get(contract.symbol)
+        order.position_id = self.new_id(now - MINTED_BEFORE_S) if position is None else position.id
         order.visible_from = now + LATE_S if fate == "late" else now
         order.fate = "" if fate == "late" else fate
         account.orders.append(order)
@@ -269,13 +268,13 @@ class Exchange:
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
         """Return an order by its id."""
         account = self.account(key, now)
-        found = next(
+        match = next(
             (each for each in account.orders if each.id == order_id and each.visible_from <= now),
             None,
         )
-        if found is None:
+        if match is None:
             raise Refusal(404, "order not found")
-        return account, found
+        return account, match
 
     def cancel(self, key: str, order_id: str, now: float) -> None:
         """Cancel a resting order, or remove a stop or a target. A filled part stays."""
@@ -304,10 +303,12 @@ class Exchange:
 
     def _position(self, key: str, position_id: str, now: float) -> tuple[Account, Position]:
         account = self.account(key, now)
-        held = next((each for each in account.positions.values() if each.id == position_id), None)
-        if held is None:
+        position = next(
+            (each for each in account.positions.values() if each.id == position_id), None
+        )
+        if position is None:
             raise Refusal(404, "Position not found")
-        return account, held
+        return account, position
 
     def close(
         self, key: str, position_id: str, quantity: Decimal | None, now: float, fate: str = ""
@@ -316,41 +317,43 @@ class Exchange:
         id.
         """
         try:
-            account, held = self._position(key, position_id, now)
+            account, position = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
-        order = self.closing_order(account, held=held, quantity=quantity, now=now, fate=fate)
+        order = self.closing_order(
+            account, position=position, quantity=quantity, now=now, fate=fate
+        )
         self._saved(self.name_of(key), account, [order], True)
         return order
 
     def closing_order(
         self,
         account: Account,
-        held: Position,
+        position: Position,
         quantity: Decimal | None,
         now: float,
         fate: str = "",
         by: str = "close",
     ) -> Order:
         """Add the order that closes a position or part of it. A switch delays its row."""
-        contract = contract_of(held.symbol)
-        closing = held.quantity if quantity is None else quantity
+        contract = contract_of(position.symbol)
+        closing = position.quantity if quantity is None else quantity
         checks.quantity(contract, closing)
-        if closing > held.quantity:
+        if closing > position.quantity:
             raise Refusal(400, "order quantity out of permissible range")
-        price = self.world.prices.at(held.symbol, now)
+        price = self.world.prices.at(position.symbol, now)
         order = self.new_order(
             account,
             contract=contract,
-            side=held.closing_side,
+            side=position.closing_side,
             trigger="MARKET",
             quantity=closing,
             price=price,
-            leverage=held.leverage,
+            leverage=position.leverage,
             now=now,
             fate=fate,
         )
-        order.reduce_only, order.position_id, order.by = True, held.id, by
+        order.reduce_only, order.position_id, order.by = True, position.id, by
         late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
             self.switches.closing_row
         ]
@@ -361,8 +364,8 @@ class Exchange:
         self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool
     ) -> None:
         """Set the stop and target of a whole position, or move them (with the ids of the legs)."""
-        account, held = self._position(key, position_id, now)
-        legs, wanted = account.legs(held.id), {}
+        account, position = self._position(key, position_id, now)
+        legs, wanted = account.legs(position.id), {}
         for kind, flag, name in (
             (STOP, "is_stoploss", "stoploss"),
             (TARGET, "is_takeprofit", "takeprofit"),
@@ -372,24 +375,24 @@ class Exchange:
             if amends and (kind not in legs or body.get(f"{name}_order_id") != legs[kind].id):
                 raise Refusal(400, "risk order id missing")
             wanted[kind] = number(body, f"{name}_price")
-            checks.leg(held, kind, wanted[kind], self.world.prices.at(held.symbol, now))
+            checks.leg(position, kind, wanted[kind], self.world.prices.at(position.symbol, now))
         if not wanted:
             raise Refusal(400, "Invalid request")
-        made = [
-            set_leg(account, held=held, kind=kind, price=price, at=now, world=self.world)
+        placed = [
+            set_leg(account, position=position, kind=kind, price=price, at=now, world=self.world)
             for kind, price in wanted.items()
         ]
-        self._saved(self.name_of(key), account, made, False)
+        self._saved(self.name_of(key), account, placed, False)
 
     def add_margin(self, key: str, position_id: str, margin: Decimal, now: float) -> Position:
         """Add margin to a position; a negative amount removes margin."""
-        account, held = self._position(key, position_id, now)
-        if margin > account.balance or held.margin + margin <= 0:
+        account, position = self._position(key, position_id, now)
+        if margin > account.balance or position.margin + margin <= 0:
             raise Refusal(400, "Insufficient funds")
         account.balance -= margin
-        held.added += margin
+        position.added += margin
         self._saved(self.name_of(key), account, [], False)
-        return held
+        return position
 
     def keep(
         self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False
@@ -418,6 +421,17 @@ class Exchange:
     def asset_row(self, contract: Contract, now: float) -> dict[str, object]:
         """Return a contract's row with its current price."""
         return {**contract.row(), "price": str(self.world.prices.at(contract.symbol, now))}
+
+
+def _trigger_and_side(body: Mapping[str, object]) -> tuple[str, str]:
+    trigger, side = body.get("trigger_type"), body.get("order_type")
+    if trigger not in ("MARKET", "LIMIT"):
+        raise Refusal(400, "invalid trigger type")
+    if side not in ("LONG", "SHORT"):
+        raise Refusal(400, "invalid order type")
+    if str(body.get("trade_currency", "USDT")) not in ("USDT", "INR"):
+        raise Refusal(400, "Invalid trade currency")
+    return str(trigger), str(side)
 
 
 def _acceptance(order: Order, price: Decimal, version: int) -> dict[str, object]:

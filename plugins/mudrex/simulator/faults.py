@@ -91,11 +91,11 @@ class Rule:
 
 def read_rule(table: Mapping[str, Any], now: float) -> Rule:
     """Return the rule of a table. Raise ValueError for an unknown fault or key."""
-    known = {each.name for each in fields(Rule)} - {"since", "done"}
-    if not set(table) <= known:
+    keys = {each.name for each in fields(Rule)} - {"since", "done"}
+    if not set(table) <= keys:
         raise ValueError(
-            f"a fault rule: expected keys among {', '.join(sorted(known))}, found "
-            f"{', '.join(sorted(set(table) - known))}"
+            f"a fault rule: expected keys among {', '.join(sorted(keys))}, found "
+            f"{', '.join(sorted(set(table) - keys))}"
         )
     if table.get("fault") not in KINDS:
         raise ValueError(f"fault: expected one of {', '.join(KINDS)}, found {table.get('fault')!r}")
@@ -154,13 +154,13 @@ def read_drill(name_or_file: str) -> Drill:
     """Read a preset by its name, or a TOML or JSON file of the same form. Raise ValueError with
     what was expected.
     """
-    known = presets()
-    if name_or_file in known:
-        return drill_of(known[name_or_file])
+    built_in = presets()
+    if name_or_file in built_in:
+        return drill_of(built_in[name_or_file])
     file = Path(name_or_file)
     if not file.is_file():
         raise ValueError(
-            f"faults: expected a preset ({', '.join(known)}) or a file, found {name_or_file!r}"
+            f"faults: expected a preset ({', '.join(built_in)}) or a file, found {name_or_file!r}"
         )
     text = file.read_text(encoding="utf-8")
     return drill_of(json.loads(text) if file.suffix == ".json" else tomllib.loads(text))

@@ -45,16 +45,26 @@ def apply_fill(
     """Fill a part of an order in its account. Return the filled quantity, which is less if a
     position ends before the order.
     """
-    held = account.positions.get(order.symbol)
-    if held is None or held.side == order.side:
-        _grow(account, held=held, order=order, quantity=quantity, price=price, at=at, books=books)
+    position = account.positions.get(order.symbol)
+    if position is None or position.side == order.side:
+        _grow(
+            account,
+            position=position,
+            order=order,
+            quantity=quantity,
+            price=price,
+            at=at,
+            books=books,
+        )
         return quantity
-    filled = min(quantity, held.quantity)
-    shrink(account, held=held, order=order, quantity=filled, price=price, at=at, books=books)
+    filled = min(quantity, position.quantity)
+    shrink(
+        account, position=position, order=order, quantity=filled, price=price, at=at, books=books
+    )
     if quantity > filled and books.switches.opposite_larger_flips and not order.reduce_only:
         _grow(
             account,
-            held=None,
+            position=None,
             order=order,
             quantity=quantity - filled,
             price=price,
@@ -67,21 +77,21 @@ def apply_fill(
 
 def _grow(
     account: Account,
-    held: Position | None,
+    position: Position | None,
     order: Order,
     quantity: Decimal,
     price: Decimal,
     at: float,
     books: Books,
 ) -> None:
-    if held is None:
+    if position is None:
         used = {each["position_id"] for each in account.closed}
         identifier = (
             order.position_id
             if order.position_id and order.position_id not in used
             else books.new_id(at)
         )
-        held = account.positions[order.symbol] = Position(
+        position = account.positions[order.symbol] = Position(
             id=identifier,
             symbol=order.symbol,
             side=order.side,
@@ -91,15 +101,15 @@ def _grow(
             created=at,
             checked=at,
         )
-        account.balance -= held.margin
+        account.balance -= position.margin
     else:
-        account.balance += held.margin
-        held.entry_price = (held.entry_price * held.quantity + price * quantity) / (
-            held.quantity + quantity
+        account.balance += position.margin
+        position.entry_price = (position.entry_price * position.quantity + price * quantity) / (
+            position.quantity + quantity
         )
-        held.quantity += quantity
-        account.balance -= held.margin
-    order.position_id = held.id
+        position.quantity += quantity
+        account.balance -= position.margin
+    order.position_id = position.id
     _note_fill(
         account,
         order=order,
@@ -118,7 +128,7 @@ def _grow(
 
 def shrink(
     account: Account,
-    held: Position,
+    position: Position,
     order: Order,
     quantity: Decimal,
     price: Decimal,
@@ -126,13 +136,13 @@ def shrink(
     books: Books,
 ) -> None:
     """Close part or all of a position by an order. ``order.by`` is the cause."""
-    profit = (price - held.entry_price) * quantity * held.sign
-    back = held.margin * quantity / held.quantity + profit
-    order.position_id = held.id
+    profit = (price - position.entry_price) * quantity * position.sign
+    back = position.margin * quantity / position.quantity + profit
+    order.position_id = position.id
     _note_fill(
         account,
         order=order,
-        side=held.closing_side,
+        side=position.closing_side,
         quantity=quantity,
         price=price,
         at=at,
@@ -149,25 +159,31 @@ def shrink(
     )
     account.freed.append((at + books.switches.margin_freed_after_s, back - min(fee, back)))
     account.balance -= fee - min(fee, back)
-    if quantity < held.quantity:
+    if quantity < position.quantity:
         if books.switches.partial_closes == "parts":
             _write_closed(
-                account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+                account,
+                position=position,
+                order=order,
+                quantity=quantity,
+                price=price,
+                at=at,
+                books=books,
             )
-        held.added -= held.added * quantity / held.quantity
-        held.quantity -= quantity
-        held.closed += quantity
-        held.closed_worth += quantity * price
+        position.added -= position.added * quantity / position.quantity
+        position.quantity -= quantity
+        position.closed += quantity
+        position.closed_worth += quantity * price
         return
-    del account.positions[held.symbol]
+    del account.positions[position.symbol]
     if books.switches.legs_vanish_with_position:
-        for leg in account.legs(held.id).values():
+        for leg in account.legs(position.id).values():
             leg.status, leg.updated = "CANCELLED", at
-    if books.switches.partial_closes == "whole" and held.closed:
-        price = (held.closed_worth + quantity * price) / (held.closed + quantity)
-        quantity += held.closed
+    if books.switches.partial_closes == "whole" and position.closed:
+        price = (position.closed_worth + quantity * price) / (position.closed + quantity)
+        quantity += position.closed
     _write_closed(
-        account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+        account, position=position, order=order, quantity=quantity, price=price, at=at, books=books
     )
 
 
@@ -236,20 +252,20 @@ def _charge(
 
 
 def pay_funding(
-    account: Account, held: Position, rate: Decimal, price: Decimal, at: float, books: Books
+    account: Account, position: Position, rate: Decimal, price: Decimal, at: float, books: Books
 ) -> None:
     """Deduct funding (below 0: add it) and write its row, which has no fields of an order."""
-    worth = held.quantity * price
-    amount = (worth * rate * held.sign).quantize(FINEST)
+    worth = position.quantity * price
+    amount = (worth * rate * position.sign).quantize(FINEST)
     account.balance -= amount
-    account.change(at, "funding", -amount, position_id=held.id, symbol=held.symbol)
+    account.change(at, "funding", -amount, position_id=position.id, symbol=position.symbol)
     account.fees.append(
         {
             "_born": at,
             "id": books.new_id(at),
-            "symbol": held.symbol,
+            "symbol": position.symbol,
             "fee_amount": text(amount),
-            "fee_perc": text(rate * held.sign * 100),
+            "fee_perc": text(rate * position.sign * 100),
             "fee_type": "FUNDING",
             "created_at": stamp(at),
             "transaction_amount": text(worth),
@@ -260,7 +276,7 @@ def pay_funding(
 
 def _write_closed(
     account: Account,
-    held: Position,
+    position: Position,
     order: Order,
     quantity: Decimal,
     price: Decimal,
@@ -271,25 +287,25 @@ def _write_closed(
     appears later.
     """
     born = max(at, books.born(order.created, CLOSED_BORN_S, 0)) + books.switches.closed_rows_late_s
-    pnl = ((price - held.entry_price) * quantity * held.sign).quantize(FINEST, ROUND_DOWN)
+    pnl = ((price - position.entry_price) * quantity * position.sign).quantize(FINEST, ROUND_DOWN)
     account.closed.append(
         {
             "_born": born,
-            "_opened": held.created,
-            "id": books.new_id(born) if books.switches.closed_position_has_new_id else held.id,
-            "position_id": held.id,
+            "_opened": position.created,
+            "id": books.new_id(born) if books.switches.closed_position_has_new_id else position.id,
+            "position_id": position.id,
             "order_id": order.id,
-            "position_type": held.side,
+            "position_type": position.side,
             "status": "LIQUIDATED" if order.by == "liquidation" else "CLOSED",
-            "leverage": str(held.leverage),
-            "entry_price": str(digits(held.entry_price)),
+            "leverage": str(position.leverage),
+            "entry_price": str(digits(position.entry_price)),
             "closed_price": str(digits(price)),
             "quantity": str(quantity),
             "pnl": text(pnl),
-            "created_at": stamp(held.created),
+            "created_at": stamp(position.created),
             "updated_at": stamp(at),
-            "asset_uuid": CONTRACTS[held.symbol].id,
-            "symbol": held.symbol,
+            "asset_uuid": CONTRACTS[position.symbol].id,
+            "symbol": position.symbol,
             "trade_currency": "USDT",
             "entry_hedge_rate": "1",
             "exit_hedge_rate": "1",

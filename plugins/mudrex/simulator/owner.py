@@ -28,8 +28,8 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
         body["act"],
     )
     account = exchange.settled(name, now)
-    held = account.positions.get(symbol)
-    if what != "open" and held is None:
+    position = account.positions.get(symbol)
+    if what != "open" and position is None:
         raise Refusal(404, "Position not found")
     if what == "open":
         _order(
@@ -40,31 +40,31 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
             quantity=number(dict(body), "quantity"),
             now=now,
         )
-    elif what == "add" and held is not None:
+    elif what == "add" and position is not None:
         _order(
             exchange,
             name=name,
             symbol=symbol,
-            side=held.side,
+            side=position.side,
             quantity=number(dict(body), "quantity"),
             now=now,
         )
-    elif what == "close" and held is not None:
+    elif what == "close" and position is not None:
         _close(
             exchange,
             name=name,
-            held=held,
+            position=position,
             quantity=None if body.get("quantity") is None else number(dict(body), "quantity"),
             now=now,
         )
-    elif what == "reverse" and held is not None:
-        _close(exchange, name=name, held=held, quantity=None, now=now)
+    elif what == "reverse" and position is not None:
+        _close(exchange, name=name, position=position, quantity=None, now=now)
         _order(
             exchange,
             name=name,
             symbol=symbol,
-            side=held.closing_side,
-            quantity=held.quantity,
+            side=position.closing_side,
+            quantity=position.quantity,
             now=now,
         )
     else:
@@ -79,8 +79,8 @@ def _order(
     """Fill a market order at the leverage of the position, or of the contract."""
     account, contract = exchange.settled(name, now), contract_of(symbol)
     checks.quantity(contract, quantity)
-    held, price = account.positions.get(symbol), exchange.world.prices.at(symbol, now)
-    leverage = account.leverage.get(symbol, Decimal(1)) if held is None else held.leverage
+    position, price = account.positions.get(symbol), exchange.world.prices.at(symbol, now)
+    leverage = account.leverage.get(symbol, Decimal(1)) if position is None else position.leverage
     if side not in ("LONG", "SHORT"):
         raise Refusal(400, "invalid order type")
     if quantity * price / leverage + quantity * price * FEE > account.balance + sum(
@@ -102,14 +102,14 @@ def _order(
 
 
 def _close(
-    exchange: Exchange, name: str, held: Position, quantity: Decimal | None, now: float
+    exchange: Exchange, name: str, position: Position, quantity: Decimal | None, now: float
 ) -> None:
     account = exchange.settled(name, now)
     _fill(
         exchange,
         name=name,
         account=account,
-        order=exchange.closing_order(account, held, quantity, now, by="owner"),
+        order=exchange.closing_order(account, position, quantity, now, by="owner"),
         now=now,
     )
 

@@ -54,11 +54,11 @@ def born(
     rows: Iterable[Mapping[str, object]], now: float, *, by_opening: bool = False
 ) -> list[dict[str, object]]:
     """Return the rows that have appeared, newest (or newest opened) first, without hidden ones."""
-    there = [each for each in rows if float(str(each.get("_born", 0))) <= now]
-    there.sort(key=lambda each: float(str(each.get("_opened" if by_opening else "_born", 0))))
+    visible = [each for each in rows if float(str(each.get("_born", 0))) <= now]
+    visible.sort(key=lambda each: float(str(each.get("_opened" if by_opening else "_born", 0))))
     return [
         {key: value for key, value in each.items() if not key.startswith("_")}
-        for each in reversed(there)
+        for each in reversed(visible)
     ]
 
 

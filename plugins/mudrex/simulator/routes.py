@@ -201,11 +201,11 @@ def _positions(
             exchange.protect(key, position_id, body, now, amends=True)
             return 200, {"message": "Risk order amended successfully"}
         case "POST", [position_id, "add-margin"]:
-            held = exchange.add_margin(key, position_id, number(body, "margin"), now)
+            position = exchange.add_margin(key, position_id, number(body, "margin"), now)
             return 200, {
                 "message": "OK",
-                "initial_margin": str(held.margin),
-                "liquidation_price": str(held.liquidation_price),
+                "initial_margin": str(position.margin),
+                "liquidation_price": str(position.liquidation_price),
                 "trade_currency": "USDT",
             }
         case _:
@@ -257,8 +257,8 @@ def _klines(exchange: Exchange, request: Request, now: float) -> dict[str, objec
     for asset in assets:
         symbol = asset.replace("/", "").upper()
         if symbol in CONTRACTS:
-            found = exchange.world.prices.candles(symbol, step_s, start, end, now, CANDLES_MAX)
-            ticks[asset.lower()] = [each[:width] for each in found]
+            candles = exchange.world.prices.candles(symbol, step_s, start, end, now, CANDLES_MAX)
+            ticks[asset.lower()] = [each[:width] for each in candles]
     return {"asset_ticks": ticks} if ticks else {}
 
 

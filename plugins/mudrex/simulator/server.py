@@ -52,29 +52,31 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
         await trio.aclose_forcefully(stream)
 
 
-async def _send(wire: h11.Connection, stream: trio.SocketStream, told: Answer, now: float) -> None:
+async def _send(
+    wire: h11.Connection, stream: trio.SocketStream, answer: Answer, now: float
+) -> None:
     headers = [
-        (b"content-type", told.kind),
-        (b"content-length", str(len(told.content)).encode()),
+        (b"content-type", answer.kind),
+        (b"content-length", str(len(answer.content)).encode()),
         (b"server", b"mudrex.simulated"),
         (b"date", formatdate(now, usegmt=True).encode()),
     ]
-    head = wire.send(h11.Response(status_code=told.status, headers=headers)) or b""
+    head = wire.send(h11.Response(status_code=answer.status, headers=headers)) or b""
     body = b"".join(
-        wire.send(part) or b"" for part in (h11.Data(data=told.content), h11.EndOfMessage())
+        wire.send(part) or b"" for part in (h11.Data(data=answer.content), h11.EndOfMessage())
     )
-    if told.cut_after is not None:
-        await stream.send_all(head + body[: told.cut_after])
+    if answer.cut_after is not None:
+        await stream.send_all(head + body[: answer.cut_after])
         stream.setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )  # close with a reset
         raise Dropped
-    if told.drip_s:
+    if answer.drip_s:
         for byte in head + body:
             await stream.send_all(bytes([byte]))
-            await trio.sleep(told.drip_s / len(head + body))
+            await trio.sleep(answer.drip_s / len(head + body))
         return
-    await stream.send_all((head + body) * (2 if told.twice else 1))
+    await stream.send_all((head + body) * (2 if answer.twice else 1))
 
 
 async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | None:

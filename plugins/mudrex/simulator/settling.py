@@ -53,14 +53,14 @@ def settle(account: Account, now: float, world: World) -> list[Order] | None:
         (each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due
     ):
         at = min(order.due, now)
-        held = account.positions.get(order.symbol)
+        position = account.positions.get(order.symbol)
         touched += (
-            [] if held is None else _trigger(account, held, at, world)
+            [] if position is None else _trigger(account, position, at, world)
         )  # triggers of the price come before fills of the same moment
         _advance(account, order, at, world)
         touched.append(order)
-    for held in tuple(account.positions.values()):
-        touched += _trigger(account, held, now, world)
+    for position in tuple(account.positions.values()):
+        touched += _trigger(account, position, now, world)
     freed = [amount for when, amount in account.freed if when <= now]
     if freed:
         account.balance += sum(freed, ZERO)
@@ -92,8 +92,8 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
             NEVER,
         )
         return
-    held = account.positions.get(order.symbol)
-    if order.reduce_only and (held is None or held.side == order.side):
+    position = account.positions.get(order.symbol)
+    if order.reduce_only and (position is None or position.side == order.side):
         order.status, order.reason, order.due = "CANCELLED", "nothing is left to reduce", NEVER
         return
     resting = order.trigger == "LIMIT" and order.due == NEVER
@@ -139,28 +139,28 @@ def _protect(account: Account, order: Order, at: float, world: World) -> None:
     """Set the stop and target that came with an entry, unless a switch or a fault drops them
     silently.
     """
-    held = account.positions.get(order.symbol)
+    position = account.positions.get(order.symbol)
     if (
-        held is None
-        or held.side != order.side
+        position is None
+        or position.side != order.side
         or not world.switches.attached_protection_is_kept
         or order.fate == "drop_protection"
     ):
         return
     for kind, price in ((STOP, order.stop), (TARGET, order.target)):
         if price is not None:
-            set_leg(account, held=held, kind=kind, price=price, at=at, world=world)
+            set_leg(account, position=position, kind=kind, price=price, at=at, world=world)
 
 
 def set_leg(
-    account: Account, held: Position, kind: str, price: Decimal, at: float, world: World
+    account: Account, position: Position, kind: str, price: Decimal, at: float, world: World
 ) -> Order:
     """Add or move one leg of a position."""
-    leg = account.legs(held.id).get(kind)
+    leg = account.legs(position.id).get(kind)
     if leg is None:
         leg = Order(
             id=world.new_id(at),
-            symbol=held.symbol,
+            symbol=position.symbol,
             side=kind,
             trigger="MARKET",
             quantity=ZERO,
@@ -169,42 +169,42 @@ def set_leg(
             created=at,
             due=NEVER,
             reduce_only=True,
-            position_id=held.id,
+            position_id=position.id,
         )
         account.orders.append(leg)
     leg.price, leg.updated = price, at
     return leg
 
 
-def _trigger(account: Account, held: Position, now: float, world: World) -> list[Order]:
-    price = world.prices.at(held.symbol, now)
-    legs = account.legs(held.id)
-    if (price - held.liquidation_price) * held.sign <= 0 and held.liquidation_price > 0:
-        return [*legs.values(), liquidate(account, held, now, world)]
+def _trigger(account: Account, position: Position, now: float, world: World) -> list[Order]:
+    price = world.prices.at(position.symbol, now)
+    legs = account.legs(position.id)
+    if (price - position.liquidation_price) * position.sign <= 0 and position.liquidation_price > 0:
+        return [*legs.values(), liquidate(account, position, now, world)]
     for kind, leg in legs.items():
-        beyond = (price - leg.price) * held.sign
+        beyond = (price - leg.price) * position.sign
         if (beyond <= 0) if kind == STOP else (beyond >= 0):
             return [
                 *legs.values(),
-                *_hit(account, held=held, leg=leg, price=price, now=now, world=world),
+                *_hit(account, position=position, leg=leg, price=price, now=now, world=world),
             ]
     return []
 
 
-def liquidate(account: Account, held: Position, now: float, world: World) -> Order:
+def liquidate(account: Account, position: Position, now: float, world: World) -> Order:
     """Liquidate a position at the price of its row, by an ordinary order of the closing side."""
-    price, market = held.liquidation_price, world.prices.at(held.symbol, now)
+    price, market = position.liquidation_price, world.prices.at(position.symbol, now)
     asked = (
-        market if market != price else price + contract_of(held.symbol).price_step
+        market if market != price else price + contract_of(position.symbol).price_step
     )  # as recorded: two prices
     order = Order(
         id=world.new_id(now),
-        symbol=held.symbol,
-        side=held.closing_side,
+        symbol=position.symbol,
+        side=position.closing_side,
         trigger="MARKET",
-        quantity=held.quantity,
+        quantity=position.quantity,
         price=asked,
-        leverage=held.leverage,
+        leverage=position.leverage,
         created=now,
         due=NEVER,
         reduce_only=True,
@@ -212,9 +212,9 @@ def liquidate(account: Account, held: Position, now: float, world: World) -> Ord
     )
     shrink(
         account,
-        held=held,
+        position=position,
         order=order,
-        quantity=held.quantity,
+        quantity=position.quantity,
         price=price,
         at=now,
         books=world.books,
@@ -230,10 +230,10 @@ def liquidate(account: Account, held: Position, now: float, world: World) -> Ord
 
 
 def _hit(
-    account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World
+    account: Account, position: Position, leg: Order, price: Decimal, now: float, world: World
 ) -> list[Order]:
     """Close a position by its stop or target. A switch says which row that leaves."""
-    quantity = held.quantity
+    quantity = position.quantity
     leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = (
         "stop" if leg.side == STOP else "target",
         "FILLED",
@@ -242,17 +242,25 @@ def _hit(
         now,
     )
     leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
-    shrink(account, held=held, order=leg, quantity=quantity, price=price, at=now, books=world.books)
+    shrink(
+        account,
+        position=position,
+        order=leg,
+        quantity=quantity,
+        price=price,
+        at=now,
+        books=world.books,
+    )
     if world.switches.stop_row != "order":
         return []
     shown = Order(
         id=world.new_id(now),
-        symbol=held.symbol,
-        side=held.closing_side,
+        symbol=position.symbol,
+        side=position.closing_side,
         trigger="MARKET",
         quantity=quantity,
         price=price,
-        leverage=held.leverage,
+        leverage=position.leverage,
         created=now,
         due=NEVER,
         reduce_only=True,
@@ -260,7 +268,7 @@ def _hit(
         filled=quantity,
         filled_price=price,
         updated=now,
-        position_id=held.id,
+        position_id=position.id,
         by=leg.by,
     )
     account.orders.append(shown)

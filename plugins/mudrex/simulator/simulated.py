@@ -109,26 +109,28 @@ class Simulator:
         early = BEFORE.get(fault) or (
             None if limits.take(request.key, self._clock()) else BEFORE["rate_limit"]
         )
-        told = early or self._safely(request, fate_of(rule))
-        self._count(f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {told.status}")
-        if told.status == 429:
+        reply = early or self._safely(request, fate_of(rule))
+        self._count(
+            f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {reply.status}"
+        )
+        if reply.status == 429:
             self._count("429")
-        return _spoiled(told, rule) if early is None else told
+        return _spoiled(reply, rule) if early is None else reply
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def _safely(self, request: Request, fate: str) -> Answer:
         try:
-            status, found = route(self.exchange, request, self.now(), fate)
+            status, data = route(self.exchange, request, self.now(), fate)
         except Refusal as refusal:
             if refusal.bare:
                 return messages.bare_error(refusal.status, refusal.text)
             return messages.error(refusal.status, refusal.code, refusal.text)
-        return messages.data(found, status)
+        return messages.data(data, status)
 
 
-def _spoiled(told: Answer, rule: Rule | None) -> Answer:
+def _spoiled(reply: Answer, rule: Rule | None) -> Answer:
     """Return the answer with a fault applied."""
     match "" if rule is None else rule.fault:
         case "accept_then_503":
@@ -138,19 +140,19 @@ def _spoiled(told: Answer, rule: Rule | None) -> Answer:
         case "accept_then_drop":
             raise Dropped
         case "reset_mid_body":
-            told.cut_after = len(told.content) // 2
+            reply.cut_after = len(reply.content) // 2
         case "garbage":
-            told.content = b'{"success": tr'
+            reply.content = b'{"success": tr'
         case "empty":
-            told.content = b""
+            reply.content = b""
         case "duplicate_answer":
-            told.twice = True
+            reply.twice = True
         case "drip":
             assert rule is not None
-            told.drip_s = rule.seconds or DRIP_S
+            reply.drip_s = rule.seconds or DRIP_S
         case "duplicate_rows" | "missing_rows" as kind:
-            told.content = _other_rows(told.content, kind)
-    return told
+            reply.content = _other_rows(reply.content, kind)
+    return reply
 
 
 def _other_rows(content: bytes, kind: str) -> bytes:

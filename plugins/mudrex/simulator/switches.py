@@ -90,15 +90,15 @@ class Switches:
 
     def changed(self, table: Mapping[str, object]) -> "Switches":
         """Return a copy with changes. Raise ValueError for an unknown name, type or word."""
-        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        current = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in table.items():
-            if name not in known:
-                raise ValueError(f"switch {name}: expected one of {', '.join(known)}")
+            if name not in current:
+                raise ValueError(f"switch {name}: expected one of {', '.join(current)}")
             if name in WORDS and value not in WORDS[name]:
                 raise ValueError(
                     f"switch {name}: expected one of {', '.join(WORDS[name])}, found {value!r}"
                 )
-            kind = type(known[name])
+            kind = type(current[name])
             fits = (
                 isinstance(value, bool)
                 if kind is bool
@@ -106,6 +106,6 @@ class Switches:
             )
             if not fits or (isinstance(value, bool) and kind is not bool):
                 raise ValueError(
-                    f"switch {name}: expected a value like {known[name]!r}, found {value!r}"
+                    f"switch {name}: expected a value like {current[name]!r}, found {value!r}"
                 )
         return replace(self, **table)  # type: ignore[arg-type]  # names and types were checked above

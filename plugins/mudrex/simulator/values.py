@@ -242,10 +242,10 @@ class Account:
 
 def contract_of(symbol: str) -> Contract:
     """Return a contract by its symbol."""
-    found = CONTRACTS.get(symbol)
-    if found is None:
+    contract = CONTRACTS.get(symbol)
+    if contract is None:
         raise Refusal(404, "Asset not found")
-    return found
+    return contract
 
 
 def number(body: object, name: str, default: Decimal | None = None) -> Decimal:
@@ -254,12 +254,12 @@ def number(body: object, name: str, default: Decimal | None = None) -> Decimal:
     if value is None and default is not None:
         return default
     try:
-        found = Decimal(str(value))
+        parsed = Decimal(str(value))
     except InvalidOperation:
         raise Refusal(400, "Params error") from None
-    if not found.is_finite():
+    if not parsed.is_finite():
         raise Refusal(400, "Params error")
-    return found
+    return parsed
 
 
 def digits(price: Decimal) -> Decimal:

@@ -1,5 +1,5 @@
-"""A small world for actor tests: the real ledger in memory, the real paper exchange, a virtual
-clock, followers under supervision.
+"""A small environment for actor tests: the real ledger in memory, the real paper exchange, a
+virtual clock, supervised followers.
 """
 
 import secrets
@@ -49,7 +49,7 @@ BEGINNING = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 @dataclass
 class World:
-    """Hold what a test looks at."""
+    """The parts that a test reads and drives."""
 
     ledger: Ledger
     shared: Shared
@@ -68,7 +68,7 @@ class World:
         key: str = "",
         **said: Any,
     ) -> str:
-        """Record a signal as the ingress does, and ring; returns its id. ``said``: more fields of
+        """Record a signal as the ingress does, and ring; return its id. ``said``: more fields of
         the draft.
         """
         self.sent += 1
@@ -103,7 +103,7 @@ class World:
     async def outcome(
         self, signal: str, unlike: tuple[str | None, ...] = (None,)
     ) -> list[str | None]:
-        """Wait until every copy of a signal has an outcome that is none of ``unlike``; returns the
+        """Wait until every copy of a signal has an outcome that is none of ``unlike``; return the
         codes.
         """
         with trio.fail_after(300):
@@ -112,21 +112,21 @@ class World:
         return self.codes(signal)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so after a commit: of what passes in one moment, such as a state
-        that a repetition replaces at once.
+        """Wait until something holds after a commit, such as a state that a repetition replaces at
+        once.
         """
         with trio.fail_after(300):
             while not is_so():
                 await self.next_commit()
 
     async def next_commit(self) -> None:
-        """Wait until the ledger has committed something more."""
+        """Wait for the next commit of the ledger."""
         committed = trio.Event()
         self.waiting.append(committed)
         await committed.wait()
 
     def committed(self) -> None:
-        """Wake whoever waits for a commit."""
+        """Wake the tasks that wait for a commit."""
         while self.waiting:
             self.waiting.pop().set()
 
@@ -151,7 +151,7 @@ class World:
         return [row[0] for row in rows]
 
     async def position(self, index: int = 0) -> Position | None:
-        """Return what the exchange says a follower has in the contract."""
+        """Return a follower's position in the contract at the exchange."""
         session = await self.followers[index].account.connected()
         return next(
             (each for each in (await session.fetch_account()).positions if each.symbol == BTC), None
@@ -206,8 +206,8 @@ async def world(
     exchange: Callable[[Clock], ExchangeAdapter] | None = None,
     ledger: Ledger | None = None,
 ) -> AsyncIterator[World]:
-    """Run an engine of a few followers under the test's clock, on paper or another exchange, with a
-    new ledger or one that has them.
+    """Run an engine with a few followers under the test's clock, on paper or another exchange, with
+    a new or an existing ledger.
     """
     if ledger is None:
         ledger = Ledger.in_memory()

@@ -1,5 +1,5 @@
-"""Accounts are checked when they connect, each day, and when asked; the newest result is kept;
-nothing else changes by it.
+"""Accounts are checked when they connect, each day, and on request; the newest result is kept, and
+nothing else changes.
 """
 
 from datetime import timedelta
@@ -191,7 +191,7 @@ async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_i
             counts.append(len(told_about_keys(house)))
         assert counts == [1] * 7 + [2] * 6 + [3] + [4] * 3
         assert told_about_keys(house) == ["it ends on 2026-12-09 12:00 UTC at the latest"] * 3 + [
-            "it is over since 2026-12-09 12:00 UTC"
+            "it expired on 2026-12-09 12:00 UTC"
         ]
 
 

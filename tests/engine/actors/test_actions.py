@@ -1,4 +1,4 @@
-"""Every action a master has, through the real ledger, lanes and paper exchange under a virtual
+"""Every action of a master, through the real ledger, lanes and paper exchange under a virtual
 clock.
 """
 

@@ -1,4 +1,6 @@
-"""Channels: at least once and in order, each from its own cursor, and none waits for another."""
+"""Channels deliver at least once and in order, each from its own cursor, and none waits for
+another.
+"""
 
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from engine.ports.exchange import HttpClients
 
 
 class Channel:
-    """Be a channel that fails as often as it is told to."""
+    """A channel that fails as often as the test sets."""
 
     def __init__(self, name: str, failures: int = 0) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""``books check`` shows both sides, names the trade that differs, and says what it could not read."""
+"""``books check`` shows both sides, names a trade that differs, and says what was not read."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -31,7 +31,7 @@ D = Decimal
 async def checked(
     house: World, *, live: bool = True, name: str = "f0", fold: bool = True
 ) -> dict[str, Any]:
-    """Ask for both sides, once the books were folded."""
+    """Check the books, once they are folded."""
 
     async def no_keys() -> Vault:
         raise RexAlgoError("no keys here")
@@ -75,7 +75,7 @@ async def test_a_fill_that_no_trade_shows_yet_is_not_agreement(
 
 
 class Answering:
-    """Be a connection whose readings are changed before anybody sees them."""
+    """A connection whose readings the test changes."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

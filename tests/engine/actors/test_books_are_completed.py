@@ -1,5 +1,5 @@
-"""The exchange tells prices, causes and fees late, in parts or never: the books ask again, are
-corrected, or say that nobody told.
+"""The exchange reports prices, causes and fees late, in parts or never: the books ask again, are
+corrected, or say that they are unknown.
 """
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ from engine.ports.exchange import ExchangeError, OrderHistory, OutcomeUnknown
 
 
 class Reluctant:
-    """Be a connection whose history of orders and positions is empty, or whose fees are not told,
-    for as long as told so.
+    """A connection with an empty history of orders and positions, or without fees, for as long as
+    the test sets.
     """
 
     def __init__(self, real: Any) -> None:
@@ -60,7 +60,7 @@ def reluctant(house: World) -> Reluctant:
 
 
 async def stopped_out(house: World) -> None:
-    """Have the first account lose its position to its stop, and a reading see it."""
+    """Close the first account's position by its stop, and let a reading see it."""
     price_is(house, "63000")
     await house.followers[0].reader.read_account()
     price_is(house, "65000")

@@ -1,4 +1,4 @@
-"""Every change of a position ends in the books: what the exchange or its owner did without us is
+"""Every change of a position is in the books: what the exchange or its owner did without us is
 never averaged into the next trade.
 """
 
@@ -25,7 +25,7 @@ D = Decimal
 
 
 def price_is(house: World, price: str) -> None:
-    """Have the contract stand at a price from now on."""
+    """Set the contract's price from now on."""
     session = house.followers[0].account.session
     assert session is not None
     prices: Any = session._open._venue.prices  # type: ignore[attr-defined]  # the paper exchange's own
@@ -51,7 +51,7 @@ async def closed(house: World) -> None:
 
 
 async def by_hand(house: World, side: OrderSide, quantity: str) -> OrderReport:
-    """Have the owner of the first account buy or sell at the exchange."""
+    """Buy or sell at the exchange as the first account's owner."""
     session = await house.followers[0].account.connected()
     house.sent += 1
     order = OrderIntent(
@@ -133,7 +133,7 @@ async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_tr
 
 
 class Lost:
-    """Be a connection that executes orders, tells nobody, and shows neither orders nor the account."""
+    """A connection that executes orders, answers none, and shows neither orders nor the account."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -207,7 +207,7 @@ async def test_an_exit_proven_after_a_new_entry_takes_nothing_of_what_that_entry
 
 
 class Half:
-    """Be a connection that shows no closing order."""
+    """A connection that shows no closing order."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

@@ -1,5 +1,5 @@
-"""`rexalgo restore confirm`: only what was shown, everything that keeps it from being done at once,
-and nobody who could not be read.
+"""``rexalgo restore confirm``: only the shown plan, every obstacle at once, and no account that
+could not be read.
 """
 
 from collections.abc import AsyncIterator
@@ -16,11 +16,11 @@ from engine.commands.restoring import RESTORING, NotConfirmed
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere, RexAlgoError
 from engine.domain.signal import Action, PositionSide
-from engine.ledger.stillness import EVERYBODY, read_still, stand_still
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
 
 
 @asynccontextmanager
-async def standing_still(folder: Path) -> AsyncIterator[tuple[World, EngineContext]]:
+async def frozen_house(folder: Path) -> AsyncIterator[tuple[World, EngineContext]]:
     async with world(folder, followers=2) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
             "filled",
@@ -28,7 +28,7 @@ async def standing_still(folder: Path) -> AsyncIterator[tuple[World, EngineConte
         ]
         await trio.sleep(60)
         now = house.shared.clock.now()
-        await house.ledger.write(lambda db: stand_still(db, EVERYBODY, "", "it is old", now))
+        await house.ledger.write(lambda db: freeze(db, EVERYBODY, "", "it is old", now))
 
         async def no_vault() -> Any:
             raise RexAlgoError("no keys here")
@@ -53,7 +53,7 @@ async def standing_still(folder: Path) -> AsyncIterator[tuple[World, EngineConte
 async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with standing_still(tmp_path) as (house, context):
+    async with frozen_house(tmp_path) as (house, context):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
         with pytest.raises(
             NotConfirmed, match=r"f0: its plan was not shown.*\n.*f1: its plan was not shown"
@@ -71,7 +71,7 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
         real, session.fetch_account = session.fetch_account, fails  # type: ignore[method-assign]
         with pytest.raises(NotConfirmed, match="f1: what differs is not what was shown"):
             await confirm(context, {})
-        assert [each.account for each in read_still(house.ledger.db)] == [EVERYBODY]
+        assert [each.account for each in read_freezes(house.ledger.db)] == [EVERYBODY]
         assert [each["problem"] for each in (await show(context, {}))["accounts"]] == [
             "",
             "OSError: no way to it",
@@ -85,14 +85,14 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
         assert [each["account"] for each in (await show(context, {}))["accounts"]] == ["f1"]
         assert (await confirm(context, {}))["still"] == {}
         assert set(await house.outcome(closed)) == {"filled"}
-        with pytest.raises(NothingThere, match="nothing stands still"):
+        with pytest.raises(NothingThere, match="nothing is frozen"):
             await confirm(context, {})
 
 
 async def test_without_a_running_engine_nothing_is_shown_or_confirmed(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with standing_still(tmp_path) as (_, context):
+    async with frozen_house(tmp_path) as (_, context):
         context.live = None
         for method in ("reconcile_all", "restore_confirm"):
             with pytest.raises(NothingThere, match="no server runs here"):
@@ -100,10 +100,10 @@ async def test_without_a_running_engine_nothing_is_shown_or_confirmed(
 
 
 @pytest.mark.parametrize("is_read", [True, False])
-async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
+async def test_who_is_frozen_while_a_person_confirms_stays_frozen(
     tmp_path: Path, autojump_clock: MockClock, is_read: bool
 ) -> None:
-    async with standing_still(tmp_path) as (house, context):
+    async with frozen_house(tmp_path) as (house, context):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
         session = await house.followers[1].account.connected()
         real = session.fetch_account
@@ -111,7 +111,7 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
         async def slow() -> Any:
             now = house.shared.clock.now()
             await house.ledger.write(
-                lambda db: stand_still(
+                lambda db: freeze(
                     db, house.followers[1].account.id, "f1", "its history has more", now
                 )
             )
@@ -127,6 +127,6 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
         await show(context, {})
         session.fetch_account = slow  # type: ignore[method-assign]
         await confirm(context, {})
-        assert [(each.name, each.cause) for each in read_still(house.ledger.db)] == [
+        assert [(each.name, each.cause) for each in read_freezes(house.ledger.db)] == [
             ("f1", "its history has more")
         ]

@@ -1,5 +1,5 @@
 """Broken conservation stops the account: nothing is sent, entries and exits wait for a person, and
-people are woken.
+an alert wakes people.
 """
 
 from dataclasses import replace
@@ -60,7 +60,7 @@ async def hold_more_than_was_filled(house: World, share: str = "0.9") -> None:
 
 
 def closing_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the planner of exits make a mistake: twice the share."""
+    """Make the planner of exits wrong: it closes twice the share."""
 
     def plan(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
         made = plan_exit(context)

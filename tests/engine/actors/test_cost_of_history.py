@@ -1,9 +1,8 @@
-"""Nothing that the engine does for an order, or every few seconds, takes longer because much was
-done before.
+"""The engine's work for an order, and its periodic work, does not grow with the history.
 
-SQLite counts the steps of each statement that it runs, so this needs no clock: the same story is
-told in an empty place and in one with a past, and no statement may take more steps in the second.
-``make bench`` measures the same with a million outcomes.
+SQLite counts the steps of each statement that it runs, so this needs no clock: the same story runs
+with and without a history, and no statement may take more steps in the second. ``make bench``
+measures the same with a million outcomes.
 """
 
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def counted(db: Database) -> Iterator[dict[str, int]]:
 
 
 async def told(folder: Path, past: int) -> dict[str, int]:
-    """Tell one story behind a past of that many outcomes; returns the most steps of each statement."""
+    """Run one story after a history of that many outcomes; return each statement's most steps."""
     async with world(folder, followers=2) as house, trio.open_nursery() as nursery:
         for each in (
             house.followers
@@ -93,7 +92,7 @@ async def told(folder: Path, past: int) -> dict[str, int]:
 
 
 async def _orders(house: World, breakers: Breakers) -> None:
-    """Send every kind of signal twice, each while the one before still settles."""
+    """Send every kind of signal twice, each while the one before is still being settled."""
     half = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
     for _ in range(2):
         for action, said in (
@@ -111,9 +110,7 @@ async def _orders(house: World, breakers: Breakers) -> None:
 
 
 async def _looks(house: World, breakers: Breakers) -> None:
-    """Do what is done every few seconds, with something open, something refused and somebody who
-    looks on.
-    """
+    """Do the periodic work, with something open, something refused and somebody watching."""
     db, now = house.ledger.db, house.shared.clock.now
     await house.outcome(await house.send(Action.OPEN, side=LONG))
     sequence = newest_sequence(db)

@@ -1,5 +1,5 @@
-"""An account that its drawdown stopped goes on once a person decided so, and the decision is kept
-with its reason.
+"""An account stopped by its drawdown goes on after a person's decision, which is recorded with its
+reason.
 """
 
 import json
@@ -45,7 +45,7 @@ def reset_of(house: World, *, live: bool = True) -> Command:
 
 
 async def stopped(house: World) -> None:
-    """Have an account stand 50 % below its highest equity, with a cap of 20 %."""
+    """Put an account 50 % below its highest equity, with a cap of 20 %."""
     await house.followers[0].account.first_reading.wait()
     house.shared.limits = RiskLimits(drawdown_percent=20)
     await house.ledger.write(lambda db: db.execute("UPDATE equity_mark SET peak = '20000'"))
@@ -100,7 +100,7 @@ async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(
         with pytest.raises(NothingThere, match="no account f9"):
             await reset({"name": "f9", "note": "why"})
         for note in ("", "x" * 201):
-            with pytest.raises(InvalidValue, match="why it may go on"):
+            with pytest.raises(InvalidValue, match="why it may continue"):
                 await reset({"name": "f0", "note": note})
         await house.ledger.write(lambda db: db.execute("DELETE FROM equity_mark"))
         with pytest.raises(NothingThere, match="was never read"):

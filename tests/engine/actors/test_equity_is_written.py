@@ -1,5 +1,5 @@
-"""What an account is worth is written at its first reading and after each fill, as it was read;
-nothing else invents a point.
+"""Equity is recorded at an account's first reading and after each fill, as it was read, and at no
+other time.
 """
 
 from datetime import UTC, datetime

@@ -1,5 +1,5 @@
-"""The one caller of adapters: deadlines, permits, the last line right before the first byte, and
-what an exchange may lack.
+"""The only caller of adapters: deadlines, permits, the last line before the first byte, and missing
+features of an exchange.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -71,7 +71,7 @@ def filled() -> OrderReport:
 
 
 class Line:
-    """Be a connection; over HTTP where there is a client."""
+    """A connection, over HTTP if there is a client."""
 
     def __init__(self, http: httpx.AsyncClient | None) -> None:
         self._http = http
@@ -109,7 +109,7 @@ class Line:
 
 
 class Exchange:
-    """Be an exchange whose connections are at ``url``, or reach nothing."""
+    """An exchange whose connections are at ``url``, or reach nothing."""
 
     name, title, credential_fields = "ex", "Ex", ()
 
@@ -127,7 +127,9 @@ class Exchange:
 
 
 class Limiter:
-    """Grant everything at once, or what ``answers`` say first; raise where one is an exception."""
+    """A limiter that grants everything at once, or what ``answers`` say first; an exception is
+    raised.
+    """
 
     name = "limiter"
 
@@ -147,7 +149,7 @@ class Limiter:
 
 
 class FrozenClock:
-    """Tell the same time for ever."""
+    """A clock that always shows the same time."""
 
     def now(self) -> datetime:
         return NOW
@@ -169,8 +171,8 @@ def session_of(
 
 @asynccontextmanager
 async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer each connection's request with an empty object, and with that date; ``received`` are
-    the bytes of each.
+    """Answer each connection's request with an empty object and that date; ``received`` are the
+    bytes of each.
     """
     told = f"Date: {date}\r\n" if date else ""
     received: list[bytes] = []
@@ -221,7 +223,7 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
     said: list[str | Exception] = []
 
     def guard() -> str:
-        found = said.pop() if said else "it stands still"
+        found = said.pop() if said else "it is frozen"
         if isinstance(found, Exception):
             raise found
         return found
@@ -234,16 +236,16 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
     await session.open()
     written: list[bool] = []
     answer = await session.place(order(), lambda: None, lambda: written.append(True))
-    assert (answer, written) == (NothingSent("it stands still", 5.0), [True])
+    assert (answer, written) == (NothingSent("it is frozen", 5.0), [True])
     for act in (
         lambda: session.cancel_order(BTC, "x1"),
         lambda: session.set_protection(ProtectionOrder(BTC, PositionSide.LONG)),
         lambda: session.prepare_entry(order()),
     ):
-        with pytest.raises(NotExecuted, match="it stands still"):
+        with pytest.raises(NotExecuted, match="it is frozen"):
             await act()
         said = [OSError("the disk is gone")]  # what cannot be asked lets nothing out
-        with pytest.raises(NotExecuted, match=r"cannot be told \(OSError\)"):
+        with pytest.raises(NotExecuted, match=r"may be sent \(OSError\)"):
             await act()
     assert exchange.line is not None
     assert exchange.line.placed == 0
@@ -252,7 +254,7 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
 async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is_about_to_be_written() -> (
     None
 ):
-    said = ["it stands still", ""]
+    said = ["it is frozen", ""]
     async with server() as (url, received):
         context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
         login = AccountLogin(AccountId("a0"))
@@ -261,7 +263,7 @@ async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is
         )  # type: ignore[arg-type]
         await session.open()
         assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
-            "it stands still", 5.0
+            "it is frozen", 5.0
         )
         assert received == []
         await session.aclose()

@@ -1,5 +1,5 @@
-"""Exits at an exchange that writes no order row for a close, loses the answer, or had the position
-closed by somebody else.
+"""Exits at an exchange that writes no order row for a close, loses the answer, or closes the
+position for another reason.
 """
 
 from collections.abc import AsyncIterator
@@ -27,10 +27,10 @@ from engine.ports.exchange import OrderHistory, OutcomeUnknown
 
 
 class Closing:
-    """Be a connection whose closing calls are taken and never answered, and whose closes leave no
+    """A connection whose closing calls are accepted and never answered, and whose closes leave no
     order row.
 
-    ``tells_closed``: closed positions are told. ``reads`` counts what the engine asked for.
+    With ``tells_closed`` closed positions are reported. ``reads`` counts the engine's readings.
     """
 
     def __init__(self, real: Any) -> None:
@@ -74,9 +74,7 @@ class Closing:
         raise OutcomeUnknown("the closing call was taken, and nothing shows what became of it")
 
     async def _half(self, order: OrderIntent) -> Any:
-        """Fill half of a closing call and cancel the rest; readings show the account as it was
-        before.
-        """
+        """Fill half of a closing call and cancel the rest; readings show the account as before."""
         self.halves -= 1
         self.lagging = await self._real.fetch_account()
         report = await self._real.place_order(replace(order, quantity=Quantity(order.quantity / 2)))
@@ -109,7 +107,7 @@ class Closing:
             raise TimeoutError("nothing can be read")
 
     async def by_hand(self, side: OrderSide, quantity: str, *, closes: bool = False) -> None:
-        """Trade as the account's owner does, beside the engine."""
+        """Trade as the account's owner, beside the engine."""
         opening = OrderSide.opening(PositionSide.LONG)
         held = PositionSide.LONG if (side is opening) != closes else PositionSide.SHORT
         order = OrderIntent(
@@ -150,7 +148,7 @@ def exits(house: World) -> list[Any]:
 
 
 async def held(house: World) -> None:
-    """Have the account hold something, and have read its position."""
+    """Open a position for the account, and read it."""
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
     await trio.sleep(1)
     assert await house.followers[0].reader.try_to_read()

@@ -1,5 +1,5 @@
-"""An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it
-is.
+"""An exit that fails three times causes an alert, whatever the failure, and ``why`` says whose move
+it is.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ from engine.views import WhyView
 
 
 class Failing:
-    """Be a connection that fails at what a test says, and does everything else."""
+    """A connection that fails at what a test says, and does everything else."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -182,7 +182,7 @@ async def test_a_close_behind_broken_conservation_is_the_operator_s_move(
         assert "a person must decide" in found.sentence
         stands = why(house, "sig-1")
         assert stands.move == "operator"
-        assert "still stands; closing it is under way" in stands.now
+        assert "is still open; closing it is under way" in stands.now
 
 
 async def test_what_a_reduce_leaves_is_not_told_as_a_later_entry(
@@ -197,7 +197,7 @@ async def test_what_a_reduce_leaves_is_not_told_as_a_later_entry(
         found = why(house, reduced)
         assert (found.move, found.now) == (
             "nobody",
-            "LONG 0.002 BTCUSDT of this strategy stands: a reduce closes a part only.",
+            "LONG 0.002 BTCUSDT of this strategy is still open: a reduce closes a part only.",
         )
 
 

@@ -1,5 +1,5 @@
-"""A closing order of which nothing can be found: people are told in the same moment, and it is
-repeated once the account can be read.
+"""A closing order without trace: people get an alert in the same moment, and it is repeated once
+the account can be read.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from engine.ledger.query import fetch_all
 
 
 class Troubled:
-    """Be a connection whose orders vanish on the way, and whose account cannot be read, for as long
-    as ``lasts``.
+    """A connection whose orders vanish on the way, and whose account cannot be read, for as long as
+    ``lasts``.
     """
 
     def __init__(self, real: Any) -> None:
@@ -37,7 +37,7 @@ class Troubled:
 
 
 async def opened(house: World) -> Troubled:
-    """Have the only account hold something, then trouble its connection."""
+    """Open a position for the only account, then disturb its connection."""
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
     session = house.followers[0].account.session
     assert session is not None

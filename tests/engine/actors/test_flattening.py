@@ -1,5 +1,5 @@
-"""Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the
-exchange shows nothing.
+"""Switches above *no new entries*: reduce cancels resting orders, flatten closes until the exchange
+shows nothing.
 """
 
 from datetime import timedelta
@@ -155,7 +155,7 @@ async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_
             share = house.holdings()[0][1]
             assert told.subject == ""
             assert told.sentence == (
-                "everything: flattening is not flat after 60 s, 1 left: "
+                "everything: still not flat after 60 s, 1 left: "
                 f"f1 [PAPER] LONG {share} BTCUSDT of trend (its exit is asked for and not sent, "
                 "the last try: closed for maintenance)."
             )

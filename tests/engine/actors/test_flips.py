@@ -1,5 +1,5 @@
-"""Close and open right behind each other, on an exchange that fills a while after it acknowledged:
-no entry is lost.
+"""Close and open directly after each other, on an exchange that fills after its acknowledgement: no
+entry is lost.
 """
 
 from pathlib import Path
@@ -19,8 +19,8 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 class Slow:
-    """Make an exchange that does nothing wrong: it fills within two seconds, and shows orders and
-    positions a while later.
+    """An exchange without faults that fills within two seconds, and shows orders and positions
+    later.
     """
 
     def __init__(self, habits: Habits) -> None:

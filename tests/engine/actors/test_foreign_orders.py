@@ -1,5 +1,5 @@
-"""Orders with our mark that the ledger lacks stop entries until a person accepts them, whatever is
-read or restarted meanwhile.
+"""Orders with our mark that the ledger lacks stop entries until a person accepts them, through
+readings and restarts.
 """
 
 from decimal import Decimal
@@ -22,12 +22,12 @@ LONG = PositionSide.LONG
 
 
 async def resting(house: World, name: str) -> OrderReport:
-    """Place a resting order with our mark past the engine, as another copy of its ledger would
+    """Place a resting order with our mark outside the engine, as another copy of its ledger would
     have.
     """
     await house.followers[
         0
-    ].account.history.looked.wait()  # what it finds at the start lets the account stand still
+    ].account.history.looked.wait()  # what it finds at the start freezes the account
     session = await house.followers[0].account.connected()
     order = OrderIntent(
         ClientOrderId(f"rx{name}"),

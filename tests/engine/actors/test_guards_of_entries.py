@@ -1,5 +1,5 @@
 """Breakers, circuit, protection guard, refused keys and decisions of people: they stop entries,
-tell people, and never stop an exit.
+alert people, and never stop an exit.
 """
 
 from dataclasses import replace
@@ -170,7 +170,7 @@ async def test_a_reconcile_plan_changes_nothing_and_applying_it_twice_neither(
 
 
 async def close_by_hand(house: World) -> None:
-    """Close the first follower's position past the engine, as its owner would."""
+    """Close the first follower's position outside the engine, as its owner would."""
     session = await house.followers[0].account.connected()
     quantity, leverage = Quantity(Decimal("0.003")), Ratio(Decimal(5))
     order = OrderIntent(

@@ -1,5 +1,5 @@
-"""The heartbeat: beats over a real socket while the ledger is healthy, is silent while it is not,
-and survives whatever answers.
+"""The heartbeat: it beats over a real socket while the ledger is healthy, stops while it is not,
+and survives any answer.
 """
 
 import logging
@@ -51,7 +51,7 @@ async def test_beats_while_healthy_and_only_then(caplog: pytest.LogCaptureFixtur
         nursery.cancel_scope.cancel()
     told = [each.message for each in caplog.records if each.name == "rexalgo.heartbeat"]
     assert [each.split(":")[0] for each in told] == [
-        "the heartbeat does not get out",
-        "the heartbeat gets out again",
+        "the heartbeat cannot be sent",
+        "the heartbeat is sent again",
     ]
     assert "my-place" not in " ".join(told)

@@ -1,4 +1,4 @@
-"""What is late is told with since when: orders that wait, and entries that were not sent because
+"""Late orders are reported with their start time: orders that wait, and entries not sent because
 they waited or were overtaken.
 """
 

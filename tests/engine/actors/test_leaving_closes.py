@@ -1,5 +1,5 @@
-"""Leaving a strategy with closing is one transaction: whatever fails in it, nobody has left whose
-closes are not recorded.
+"""Leaving a strategy with closing is one transaction: whatever fails, nobody has left without
+recorded closes.
 """
 
 from pathlib import Path

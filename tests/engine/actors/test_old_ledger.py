@@ -1,9 +1,9 @@
-"""A ledger of version 0.1 is opened by this one: books are shares, what was before is marked and in
+"""A ledger of version 0.1 is opened by this one: books equal shares, older trades are marked and in
 no public figure, and trading goes on.
 
-``before_0_2`` is what 0.1 had after real use on paper: two followers opened, closed, opened with a
-stop, and added. The add of the first is not in the old books yet; that of the second was executed,
-and its answer was lost.
+``before_0_2`` is a ledger of 0.1 after real use on paper: two followers opened, closed, opened with
+a stop, and added. The add of the first is not in the old books yet; that of the second was
+executed, and its answer was lost.
 """
 
 import shutil
@@ -33,7 +33,7 @@ VERSION = next(number for number, each in enumerate(MIGRATIONS) if "held_before"
 
 @asynccontextmanager
 async def migrated(folder: Path, patch: pytest.MonkeyPatch, price: str) -> AsyncIterator[World]:
-    """Go on from the old place, with the contract at a price."""
+    """Continue from the old ledger, with the contract at a price."""
     patch.setattr(database, "MIGRATIONS", MIGRATIONS[:VERSION])
     old = database.open_database(str(folder / "ledger"))
     old.execute((BEFORE / "ledger.sql").read_text())
@@ -52,7 +52,7 @@ async def migrated(folder: Path, patch: pytest.MonkeyPatch, price: str) -> Async
 
 
 def held(house: World) -> list[object]:
-    """Return the shares that stand."""
+    """Return the current shares."""
     return [row[1] for row in house.holdings() if row[1] != "0"]
 
 

@@ -1,5 +1,5 @@
-"""Orders whose answer never came, looked up by reading alone: what is proof, what is none, and what
-a person may name.
+"""Orders whose answer never came, looked up by reading alone: what proves them, what does not, and
+what a person may name.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -29,8 +29,8 @@ NOTHING_IN_PART: Change = lambda history: OrderHistory((), complete=False)  # no
 
 
 class Silent:
-    """Be a connection that never answers an order: ``takes``: the exchange has it; ``readings``
-    change what is read of orders.
+    """A connection that never answers an order. With ``takes`` the exchange has it; ``readings``
+    change the readings of orders.
     """
 
     def __init__(self, real: Any) -> None:

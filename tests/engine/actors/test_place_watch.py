@@ -1,5 +1,5 @@
-"""While the ledger is used: where it ends is noted, and once its files are gone people are told
-past it and the engine ends.
+"""While the ledger is used, its end is recorded; once its files are gone, people get an alert
+without it and the engine ends.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ NOW = SystemClock().now()
 
 
 class Channel:
-    """Be a channel that takes alerts, or fails."""
+    """A channel that accepts alerts, or fails."""
 
     def __init__(self, name: str, error: Exception | None = None) -> None:
         self.name = name
@@ -40,7 +40,9 @@ class Channel:
 
 @dataclasses.dataclass
 class Used:
-    """Stand in for what accounts share: the watch needs its ledger, its clock and its stop."""
+    """A stand-in for the accounts' shared parts: the watch needs the ledger, the clock and the
+    stop.
+    """
 
     ledger: Any
     clock: Any
@@ -51,14 +53,14 @@ class Used:
 
 
 def noted(config: Config) -> int:
-    """Return up to which event the mark knows the ledger."""
+    """Return the newest event in the mark."""
     mark = read_mark(mark_file(config))
     return 0 if mark is None else mark.end.numbers.get("event", 0)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Ask again and again: the mark is written in a thread, which a virtual clock does not wait
-    for.
+    """Ask again until something holds: a thread writes the mark, and a virtual clock does not wait
+    for it.
     """
     for _ in range(100_000):
         if holds():
@@ -85,9 +87,9 @@ async def test_the_end_is_noted_while_it_moves_and_a_ledger_that_is_gone_is_told
         (config.data_dir / "in-the-way").rename(mark_file(config))
         for _ in range(3):
             await ledger.write(lambda db: write_event(db, "decision", "somebody", {}, NOW))
-            await until(lambda: "cannot be noted beside it" in caplog.text)
+            await until(lambda: "the mark beside the ledger cannot be written" in caplog.text)
         await trio.sleep(5)
-        assert caplog.text.count("cannot be noted beside it") == 1
+        assert caplog.text.count("the mark beside the ledger cannot be written") == 1
         config.ledger.path.unlink()
         with pytest.raises(LedgerError, match="was removed while it was in use"):
             await ledger.write(lambda db: write_event(db, "decision", "somebody", {}, NOW))

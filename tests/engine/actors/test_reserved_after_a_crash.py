@@ -1,4 +1,4 @@
-"""What an entry reserves survives the task that sent it: a crash or a restart must not make room
+"""The reserve of an entry survives the task that sent it: a crash or a restart must not free room
 under the caps.
 """
 
@@ -13,8 +13,8 @@ from engine.domain.subscription import Subscription
 
 
 async def crash(house: World) -> None:
-    """Have the only follower's task meet a mistake of the engine's own while it plans, and wait
-    until it runs again.
+    """Make the only follower's task fail by an engine error while it plans, and wait until it runs
+    again.
     """
     follower, real = house.followers[0], house.shared.read_subscription
 

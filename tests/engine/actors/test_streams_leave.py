@@ -1,5 +1,5 @@
-"""What a stream source may send: its strategy's contracts, and exits of what followers hold whether
-it is listed or not.
+"""A stream source may send its strategy's contracts, and exits of what followers hold, listed or
+not.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A task that serves every account and fails begins again, ends nothing else, and is named while it
+"""A failing task that serves every account restarts, ends nothing else, and is named while it
 fails.
 """
 

@@ -1,5 +1,5 @@
-"""A trade that the ledger refuses to write is that trade's fault: every other account's trades are
-written all the same.
+"""A trade that the ledger refuses is that trade's fault alone: every other account's trades are
+written.
 """
 
 from pathlib import Path

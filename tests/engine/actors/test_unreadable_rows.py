@@ -1,4 +1,4 @@
-"""A row of the exchange that cannot be read stops nothing but what it is about, and people see it."""
+"""An unreadable row of the exchange stops only what it is about, and people see it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +22,7 @@ OF_POSITION = UnreadableRow("position", "p-1", BTC, "quantity must be a number, 
 
 
 class Odd:
-    """Be a connection whose readings have rows that cannot be read; the position's own row is
-    missing then.
-    """
+    """A connection whose readings have unreadable rows; the position's own row is missing then."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

@@ -1,4 +1,4 @@
-"""Results, fees, funding and visible rows are the change of the wallet: to 0.01 for each trade,
+"""Results, fees, funding and visible rows equal the change of the wallet, to 0.01 for each trade,
 whatever happened without us.
 """
 
@@ -26,8 +26,8 @@ D = Decimal
 
 
 def cash(house: World, more: str = "0") -> Decimal:
-    """Return what the exchange says is in the first account's wallet; ``more`` is paid in (below 0:
-    taken out).
+    """Return the first account's wallet at the exchange; ``more`` is a deposit (below 0: a
+    withdrawal).
     """
     session: Any = house.followers[0].account.session
     connection = session._open
@@ -37,7 +37,7 @@ def cash(house: World, more: str = "0") -> Decimal:
 
 
 async def settled(house: World) -> list[WalletRow]:
-    """Let readings pass until both sides were compared; the sums are the change of the wallet."""
+    """Wait for readings until both sides were compared; the sums equal the change of the wallet."""
     for _ in range(30):
         await trio.sleep(20)
         await house.followers[0].reader.read_account()
@@ -175,7 +175,7 @@ async def as_an_old_place(house: World) -> None:
 
 
 async def unexplained_now(house: World) -> list[WalletRow]:
-    """Let readings pass, and folding between them; returns what nothing explains."""
+    """Wait for readings and folding; return what nothing explains."""
     for _ in range(30):
         await house.followers[0].reader.read_account()
         await trades(house)

@@ -1,5 +1,5 @@
-"""A whole position is closed whatever it is worth; what is too small to be closed the exchange
-says, and nobody else.
+"""A whole position is closed whatever it is worth; only the exchange decides what is too small to
+close.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ LONG = PositionSide.LONG
 
 
 class Strict:
-    """Be a connection that takes a whole position whatever it is worth, and no part of one."""
+    """A connection that closes a whole position whatever it is worth, and no part of one."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -52,7 +52,7 @@ class Strict:
 
 
 async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
-    """Have the only account hold what has become worth less than the exchange's minimum for
+    """Open a position for the only account whose value has fallen below the exchange's minimum for
     opening.
     """
     assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]

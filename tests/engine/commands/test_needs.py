@@ -1,5 +1,5 @@
-"""The sentence at the top of the operator's page: well only where everything is, and otherwise what
-needs a person, the worst first.
+"""The first sentence of the operator's page: well only if everything is, otherwise what needs
+attention, the worst first.
 """
 
 import re
@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 
 def seen(**changes: Any) -> dict[str, Any]:
-    """Return what ``status`` tells of a place where all is well, with changes."""
+    """Return the answer of ``status`` when all is well, with changes."""
     engine = {
         "running": True,
         "ledger_healthy": True,
@@ -92,14 +92,14 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"still": [{"account": "", "cause": "it is old"}]},
             "still",
-            "this place stands still, no order of any kind leaves: it is old",
+            "this place is frozen, no order of any kind leaves: it is old",
         ),
         (
             {"still": [{"account": each, "cause": "it is old"} for each in "ab"]},
             "still",
-            "a, b stand still",
+            "a, b are frozen",
         ),
-        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a stands still"),
+        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a is frozen"),
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         (
             {"engine": {"troubled": {"a": {"quarantined": True}}}},
@@ -114,7 +114,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"engine": {"failing": {"flattening": "WriteRefused: no"}}},
             "failing",
-            "flattening keeps failing and begins again: WriteRefused",
+            "flattening keeps failing and is restarted: WriteRefused",
         ),
         (
             {"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}},

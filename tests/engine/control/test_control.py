@@ -1,5 +1,5 @@
-"""The way in: one process per folder, commands with and without a server, and a server that is
-silent stops nobody from halting.
+"""The control socket: one process per folder, commands with and without a server, and a silent
+server that stops nobody from halting.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""The ledger of a place: when it is not taken for the newest one, when there is none, and a restore
-that is killed at each of its steps.
+"""The ledger's files: when a ledger counts as old, when there is none, and a restore that is killed
+at each of its steps.
 """
 
 import json
@@ -20,9 +20,9 @@ from engine.control import call
 from engine.keys.vault import new_root_key
 from engine.ledger import Ledger, LedgerError, back_up
 from engine.ledger.copies import begin_run
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, why_frozen
 from engine.ledger.lineage import is_copy
 from engine.ledger.outcomes import write_event
-from engine.ledger.stillness import EVERYBODY, read_still, stand_still, why_still
 from engine.recovery.ledger_place import (
     MarkKeeper,
     mark_file,
@@ -39,8 +39,8 @@ NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Config:
-    """Return a place that ran once, did something, and was stopped; ``old`` beside it is a backup
-    of before that.
+    """Return an installation that ran once, did something, and was stopped; ``old`` beside it is an
+    earlier backup.
     """
     (tmp_path / "rexalgo.toml").write_text("", encoding="utf-8")
     config = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
@@ -58,7 +58,7 @@ def run(config: Config) -> None:
 
     def start(db: Any) -> None:
         if mark.old:
-            stand_still(db, EVERYBODY, "", mark.old, NOW)
+            freeze(db, EVERYBODY, "", mark.old, NOW)
         begin_run(db, 1)
         write_event(db, "decision", "somebody", {}, NOW)
 
@@ -68,17 +68,17 @@ def run(config: Config) -> None:
 
 
 def elsewhere(config: Config, folder: Path) -> Config:
-    """Return the same place with its data in another folder."""
+    """Return the same installation with its data in another folder."""
     return replace(config, ledger=replace(config.ledger, path=folder / config.ledger.path.name))
 
 
 def found(config: Config) -> str:
-    """Return what keeps the place from starting, or from sending."""
+    """Return what keeps the installation from starting, or from sending."""
     if unfit := why_unfit(config):
         return unfit
     ledger = open_place(config, inline=True)
     try:
-        return why_still(ledger.db, EVERYBODY) or why_old(config, ledger.db)
+        return why_frozen(ledger.db, EVERYBODY) or why_old(config, ledger.db)
     finally:
         trio.run(ledger.aclose)
 
@@ -154,7 +154,7 @@ def copied_before(config: Config) -> None:
 
 
 def lost_log(config: Config) -> None:
-    """Keep what was brought into the file so far, of a ledger whose newest part is in its log."""
+    """Keep only the file of a ledger whose newest part is in its log."""
     log, kept = Path(f"{config.ledger.path}-wal"), config.folder / "kept"
     ledger = open_place(config, inline=True)
     mark = MarkKeeper(config, ledger.db)
@@ -167,7 +167,7 @@ def lost_log(config: Config) -> None:
 
 
 def lost_log_of_everything(config: Config) -> None:
-    """The same of a ledger that is so new that all of it is in its log."""
+    """Keep only the file of a ledger so new that everything is in its log."""
     for each in config.data_dir.iterdir():
         each.unlink()
     lost_log(config)
@@ -182,7 +182,7 @@ def unreadable_mark(config: Config) -> None:
 
 
 def gone_its_own_way(config: Config) -> None:
-    """Go on from a copy somewhere else, further than here."""
+    """Continue from a copy somewhere else, further than here."""
     other = config.folder / "other"
     shutil.copytree(config.data_dir, other)
     run(config)
@@ -209,7 +209,7 @@ def gone_its_own_way(config: Config) -> None:
         (lost_log_of_everything, "-wal file"),
         (without_mark, "has no mark beside it"),
         (unreadable_mark, "cannot be read"),
-        (gone_its_own_way, "the last run that was noted is not in it"),
+        (gone_its_own_way, "the last recorded run is not in it"),
     ],
 )
 def test_what_is_not_the_newest_ledger_of_this_place_is_told(
@@ -224,7 +224,7 @@ def test_what_is_not_the_newest_ledger_of_this_place_is_told(
         return
     for _ in range(
         3
-        # whatever comes later, it stands still until a person confirms, and the mark stays as it
+        # whatever comes later, it is frozen until a person confirms, and the mark stays as it
         # was
     ):
         run(place)
@@ -288,7 +288,7 @@ def test_a_restored_backup_stands_still_and_the_former_ledger_is_kept(place: Con
     assert left == {place.ledger.path.name, former.name, "mark.json"}
     ledger = Ledger.open(place.ledger.path, inline=True)
     assert not is_copy(ledger.db)
-    assert [each.account for each in read_still(ledger.db)] == [EVERYBODY]
+    assert [each.account for each in read_freezes(ledger.db)] == [EVERYBODY]
     trio.run(ledger.aclose)
 
 
@@ -378,8 +378,8 @@ async def _seal(ledger: Ledger, config: Config) -> None:
 
 
 def killed_at(step: int, config: Config) -> bool:
-    """Restore in a child process that is killed before its step with this number; False where it
-    had no so many steps.
+    """Restore in a child process that is killed before its step with this number; return False if
+    it had fewer steps.
     """
     child = os.fork()
     if child == 0:

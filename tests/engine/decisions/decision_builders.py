@@ -1,5 +1,5 @@
 """Values for the tests of decisions: one valid case each, changed by keyword. Prices are round so
-that sums can be read.
+that sums are readable.
 """
 
 from dataclasses import replace
@@ -183,7 +183,7 @@ def intent(**changes: Any) -> OrderIntent:
 
 
 def row(**changes: Any) -> OrderReport:
-    """Make the exchange's report of ``intent()``, open and created as it was sent."""
+    """Return the exchange's report of ``intent()``, open and created as it was sent."""
     base = OrderReport(
         "x1",
         client_order_id("copy-1", 1),

@@ -1,4 +1,4 @@
-"""What a trader is told first, and why an agreement takes no entries."""
+"""The first line for a trader, and why an agreement takes no entries."""
 
 from dataclasses import replace
 

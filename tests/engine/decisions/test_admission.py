@@ -1,5 +1,5 @@
-"""What an endpoint may send: the strategy's contracts, narrowed; and what lowers risk passes where
-a master took a contract out.
+"""What an endpoint may send: the strategy's contracts or fewer; and signals that lower risk for a
+contract that was removed.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def draft(action: Action, symbol: Symbol = BTC) -> SignalDraft:
 def refused(
     scope: Scope, action: Action, symbol: Symbol = BTC, *, held: bool = False, now: datetime = NOW
 ) -> str:
-    """Return the field that is refused, empty where nothing is."""
+    """Return the refused field, or an empty text."""
     try:
         check_scope(draft(action, symbol), scope, lambda: held, now)
     except InvalidValue as error:

@@ -1,5 +1,5 @@
-"""The last line's question about quantities: as claimed, once for each leg, never more than the
-share, never a share without fills.
+"""The last line's check of quantities: as claimed, once for each leg, never more than the share,
+never a share without fills.
 """
 
 from dataclasses import replace

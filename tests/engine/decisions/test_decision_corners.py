@@ -1,5 +1,5 @@
-"""The corners of decisions that nothing else walks into, one test for each: every branch of a rule
-about money is told somewhere.
+"""Rare cases of decisions that no other test reaches, so that every branch of a rule about money is
+tested.
 """
 
 from decimal import Decimal
@@ -109,7 +109,7 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
             {
                 "kind": "foreign",
                 "differs": "orders x1, x2 carry our mark and are not in this ledger",
-                "step": "they are taken as the owner's; entries of the account are let in again",
+                "step": "they are taken as the owner's; entries of the account are allowed again",
             },
         ),
         (

@@ -1,4 +1,4 @@
-"""Which waiting legs of an account may start, as a table, and what holds for any of them."""
+"""Which waiting legs of an account may start, as a table, and what holds for all of them."""
 
 from datetime import UTC, datetime, timedelta
 

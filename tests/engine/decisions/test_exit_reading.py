@@ -1,4 +1,4 @@
-"""Which refused bodies read like an exit: who is woken for them, and who is not."""
+"""Which refused bodies read like an exit, and so wake people."""
 
 import time
 

@@ -1,6 +1,4 @@
-"""What a copy waits for and whose move it is, as things are now: *nobody* only where nothing that
-stands needs anybody.
-"""
+"""What a copy waits for and whose move it is now: *nobody* only if nothing open needs anybody."""
 
 import re
 from dataclasses import replace

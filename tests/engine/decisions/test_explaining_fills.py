@@ -1,5 +1,5 @@
-"""Which rows explain which fills: exactly those that can be nothing else, and what the owner's own
-did is told apart from ours.
+"""Which rows explain which fills: exactly those with one meaning, with the owner's own acts told
+apart from ours.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 def fill(number: int = 1, quantity: str = "1", **said: Any) -> UnsettledFill:
-    """Make a close of ours that a reading at NOW saw, and the one 30 s before did not."""
+    """Return a close of ours that a reading at NOW saw, and the one 30 s before did not."""
     given = {
         "price": None,
         "fee": None,

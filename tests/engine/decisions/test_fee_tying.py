@@ -1,5 +1,5 @@
-"""Which fee rows belong to which fills: nothing paid is lost, nothing is counted twice, and what is
-in doubt waits.
+"""Which fee rows belong to which fills: nothing paid is lost or counted twice, and a doubtful row
+waits.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a sender is told when nobody's exchange will see an order of its signal."""
+"""The answer to a sender when no exchange will see an order of its signal."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The transition table against its picture, and the judgement of answers."""
+"""The transition table against its diagram, and the classification of answers."""
 
 from typing import Any
 
@@ -82,11 +82,11 @@ def test_states_know_whether_they_are_over_or_working() -> None:
 
 
 class ConnectError(Exception):
-    """Have the name of httpx's proof, and be none."""
+    """An error with the name of httpx's proof that is not one."""
 
 
 class _Shaped(httpx.ConnectTimeout):
-    """Be what an adapter may make of httpx's own."""
+    """An error that an adapter may derive from httpx's own."""
 
 
 CLASSIFIED: list[tuple[str, Any, bool | None, Any]] = [

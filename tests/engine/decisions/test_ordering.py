@@ -1,5 +1,5 @@
 """The order of a strategy's signals: numbers within one numbering, times at the coarser precision,
-and the side of safety in doubt.
+and safety in doubt.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ def test_a_number_that_falls_back_is_late_or_a_restart(
 ) -> None:
     for is_exit, placed in ((False, entry), (True, exit_)):
         assert (
-            numbered(seq, at(time), is_sent=is_sent, is_exit=is_exit, is_used=used, known=known)
+            numbered(seq, at(time), is_sent=is_sent, is_exit=is_exit, is_used=used, newest=known)
             == placed
         )
 

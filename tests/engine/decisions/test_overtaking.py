@@ -1,4 +1,4 @@
-"""Which alert was first, where two of one moment come in either order."""
+"""Which of two alerts of one moment was first, if they arrive in either order."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""Exits: our share and never more, never refused by a guard of entries, and waiting only where
-proof is missing.
+"""Exits: our share and never more, never refused by a guard of entries, waiting only if proof is
+missing.
 """
 
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""Adding, reversing, reducing, protecting, sizing by equity and the limits that look at what was
-lost: each decided from values alone.
+"""Adding, reversing, reducing, protecting, sizing by equity and the loss limits: each decided from
+values alone.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a check of an account says: each fact by a table, in the words that people read."""
+"""The sentences of an account check: each fact by a table."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -40,7 +40,7 @@ CONTRACT = Instrument(
 
 
 def quote(price: str = "65000") -> Quote:
-    """Return a price of now."""
+    """Return a current price."""
     return Quote(BTC, Price(D(price)), Price(D(price)), NOW)
 
 
@@ -81,7 +81,7 @@ def report(free: str = "1000", *positions: Position) -> AccountReport:
 
 
 def items(**changes: Any) -> dict[str, CheckItem]:
-    """Check a healthy account with some facts changed; returns the items by what they are about."""
+    """Check a healthy account with some facts changed; return the items by subject."""
     facts: dict[str, Any] = {
         "report": report(),
         "problem": "",

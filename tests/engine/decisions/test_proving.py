@@ -1,5 +1,5 @@
-"""Orders told by reading alone: which row, which closed position and which reading prove an order,
-and which prove nothing.
+"""Orders proven by reading alone: which row, closed position or reading proves an order, and which
+proves nothing.
 """
 
 from dataclasses import replace

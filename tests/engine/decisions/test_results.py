@@ -1,4 +1,4 @@
-"""Fills folded into trades: known cases, and that money is conserved however fills come."""
+"""Fills folded into trades: known cases, and conservation of money however fills come."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,6 +1,4 @@
-"""Whom a signal reaches, which switches stand in the way, and what a reading of the exchange
-corrects.
-"""
+"""Whom a signal reaches, which switches stop it, and what a reading of the exchange corrects."""
 
 from datetime import timedelta
 from typing import Any
@@ -163,13 +161,13 @@ OURS = "an order of this engine that this ledger lacks"
         (
             ("SELL 2", "BUY 1"),
             position(quantity=D("1"), id="p2"),
-            f"{OURS} closed the position; the one that stands there now",
+            f"{OURS} closed the position; the one that is open there now",
             True,
         ),
         (
             ("SELL 2", "SELL 3"),
             position(side=SHORT, quantity=D("3")),
-            f"{OURS} closed the position; the one that stands there now",
+            f"{OURS} closed the position; the one that is open there now",
             True,
         ),
         # a part

@@ -1,6 +1,4 @@
-"""The debugger names what people really get wrong, and never tells a secret or a signature that
-would be valid.
-"""
+"""The debugger names common mistakes, and never shows a secret or a valid signature."""
 
 import hashlib
 import hmac
@@ -58,7 +56,7 @@ def test_a_good_delivery_fits_in_every_part() -> None:
         (signed(at=NOW + timedelta(seconds=90)), BODY, "90 s ahead"),
         (signed(BODY + b"\n"), BODY, "newline at its end was signed"),
         (signed(BODY), BODY + b"\n", "were not signed"),
-        (signed(), json.dumps(json.loads(BODY), indent=2).encode(), "written anew"),
+        (signed(), json.dumps(json.loads(BODY), indent=2).encode(), "rewritten"),
         (by_hand(TEXT.removeprefix("whsec_").encode()), BODY, "without the prefix"),
         (by_hand(hashlib.sha256(TEXT.encode()).digest()), BODY, "hashed before use"),
         (signed(key="whsec_" + "ff" * 32), BODY, "none of this endpoint's secrets"),

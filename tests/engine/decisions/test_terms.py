@@ -1,6 +1,4 @@
-"""What is said about terms before anybody agrees to them: absurd ones never pass in silence,
-ordinary ones are not talked about.
-"""
+"""Warnings about terms: unreasonable ones always get one, ordinary ones never do."""
 
 from decimal import Decimal
 
@@ -54,7 +52,7 @@ def told(
     contract: Instrument | None = CONTRACT,
     is_known: bool = True,
 ) -> dict[str, str]:
-    """Return the warnings by field for an account of that worth."""
+    """Return the warnings by field for an account of that equity."""
     policy = CopyPolicy(
         Mode.LIVE,
         parse_sizing(size),

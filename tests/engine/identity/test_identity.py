@@ -1,4 +1,4 @@
-"""Passwords, one-time codes, recovery codes and session references: what fits, what does not, and
+"""Passwords, one-time codes, recovery codes and session references: what is valid, what is not, and
 what nobody may learn.
 """
 
@@ -96,7 +96,7 @@ def test_recovery_codes_differ_and_are_read_as_people_type_them() -> None:
 
 
 def written(**claims: object) -> str:
-    """Write a token as this place would, with some claims changed; None leaves one out."""
+    """Return a token as the server would write it, with changed claims; None leaves one out."""
     at = NOW.timestamp()
     told = {
         "iss": "rexalgo",

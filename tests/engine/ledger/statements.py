@@ -1,9 +1,9 @@
 """Find every statement that the ledger's source gives to the database, without running it.
 
 A call of ``fetch_one``, ``fetch_all``, ``execute`` or ``executemany`` is a place. Its text is
-worked out from the source: literals, module constants, local names, both sides of a condition,
-loops over literals, and parameters by what callers in the same module pass. A text that cannot be
-worked out that way is a place without statements, and the test that uses this fails.
+computed from the source: literals, module constants, local names, both sides of a condition, loops
+over literals, and parameters by what callers in the same module pass. If a text cannot be computed,
+the place has no statements, and the test that uses this fails.
 """
 
 import ast
@@ -29,7 +29,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Hold one call: ``where`` is file and line, ``verb`` is module and function, ``texts`` are all
+    """One call: ``where`` is file and line, ``verb`` is module and function, ``texts`` are all
     statements that it can run.
     """
 
@@ -39,11 +39,11 @@ class Place:
 
 
 class Unreadable(Exception):
-    """Say that an expression cannot be worked out from the source."""
+    """Raised when an expression cannot be computed from the source."""
 
 
 def places(folder: Path = LEDGER, package: str = "engine.ledger") -> list[Place]:
-    """Find the places of every module of a folder."""
+    """Return the places of every module of a folder."""
     files = [
         each for each in sorted(folder.glob("*.py")) if each.name not in NO_STATEMENTS_OF_THE_RECORD
     ]
@@ -55,7 +55,7 @@ def places(folder: Path = LEDGER, package: str = "engine.ledger") -> list[Place]
 
 
 def places_in(file: Path, module: ModuleType) -> list[Place]:
-    """Find the places of one module."""
+    """Return the places of one module."""
     source = _Source(ast.parse(file.read_text(encoding="utf-8")), module)
     return [
         Place(f"{file.name}:{line}", f"{file.stem}.{verb}", texts)
@@ -66,7 +66,7 @@ def places_in(file: Path, module: ModuleType) -> list[Place]:
 def strangers(
     folders: tuple[str, ...] = ("engine", "plugins", "web", "rexalgo", "config"),
 ) -> list[str]:
-    """List the calls outside the ledger's folder that look like statements."""
+    """Return the calls outside the ledger's folder that look like statements."""
     found = []
     for file in (
         each
@@ -90,7 +90,7 @@ def _is_database_word(node: ast.AST) -> bool:
 
 
 class _Source:
-    """Hold one parsed module and work its expressions out."""
+    """One parsed module, with the values of its expressions."""
 
     def __init__(self, tree: ast.Module, module: ModuleType) -> None:
         self._tree = tree
@@ -141,8 +141,8 @@ class _Source:
         return tuple(dict.fromkeys(found)) if all(isinstance(each, str) for each in found) else ()
 
     def _values(self, wanted: ast.expr, function: _Function | None, way: _Names) -> list[Any]:
-        """Work an expression out, once for each way through its conditions and local names; ``way``
-        binds the parameters.
+        """Return the values of an expression, one for each path through its conditions and local
+        names; ``way`` binds the parameters.
         """
         found = []
         for each in _branches(wanted):
@@ -163,7 +163,7 @@ class _Source:
         return found
 
     def _needed(self, wanted: ast.expr, function: _Function) -> list[str]:
-        """List the parameters of a function that an expression needs, also through local names."""
+        """Return the parameters of a function that an expression needs, through local names too."""
         seen: set[str] = set()
         names = _free(wanted)
         while names - seen:
@@ -178,7 +178,7 @@ class _Source:
         ]
 
     def _passed(self, function: _Function, wanted: list[str]) -> list[dict[str, Any]]:
-        """Bind parameters together, as each caller in this module passes them."""
+        """Return parameters bound together, as each caller in this module passes them."""
         if not wanted:
             return [{}]
         taken = [
@@ -214,7 +214,7 @@ class _Source:
         return ways
 
     def _assigned(self, name: str, function: _Function, way: _Names) -> list[Any]:
-        """Work out what a local name is given: by assignments, and by loops over literals."""
+        """Return the values of a local name, from assignments and from loops over literals."""
         values: list[Any] = []
         for node in ast.walk(function):
             if isinstance(node, ast.Assign) and _names(node.targets, name):
@@ -229,7 +229,7 @@ class _Source:
 
 
 def _free(wanted: ast.AST) -> set[str]:
-    """Return the names that an expression takes from around it."""
+    """Return the free names of an expression."""
     names = [node for node in ast.walk(wanted) if isinstance(node, ast.Name)]
     return {each.id for each in names if isinstance(each.ctx, ast.Load)} - {
         each.id for each in names if isinstance(each.ctx, ast.Store)
@@ -237,7 +237,7 @@ def _free(wanted: ast.AST) -> set[str]:
 
 
 def _givers(name: str, function: _Function) -> Iterator[ast.expr]:
-    """Yield the expressions that a local name is given from."""
+    """Yield the expressions that a local name is assigned from."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and _names(node.targets, name):
             yield node.value
@@ -265,7 +265,7 @@ def _picked(target: ast.expr, name: str, row: Any) -> Any:
 
 
 def _branches(wanted: ast.expr) -> list[ast.expr]:
-    """Return an expression once for each way through its conditions."""
+    """Return an expression once for each path through its conditions."""
     if isinstance(wanted, ast.IfExp):
         return [*_branches(wanted.body), *_branches(wanted.orelse)]
     for node in ast.walk(wanted):

@@ -1,4 +1,4 @@
-"""The audit: rows follow from each other, and any change made around the ledger shows."""
+"""The audit: rows follow from each other, and any change made outside RexAlgo shows."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,5 @@
-"""The books keep what a share is, correct themselves when something is told later, and never lose
-the exchange's proof.
+"""The books equal the share, correct themselves after late reports, and never lose the exchange's
+proof.
 """
 
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def fill(
     cause: Cause | None = Cause.SIGNAL,
     attempt: int | None = None,
 ) -> int:
-    """Write one fill; returns its id."""
+    """Write one fill; return its id."""
     at = NOON + timedelta(minutes=minutes)
     told = None if price is None else D(price)
     change_share(

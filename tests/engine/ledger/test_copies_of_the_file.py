@@ -1,5 +1,5 @@
-"""The file itself: a backup while it is written, migrations after one verified copy of what was
-there, a newer file refused.
+"""The file itself: a backup while it is written, migrations after one verified copy, a newer file
+refused.
 """
 
 import stat

@@ -1,6 +1,4 @@
-"""What came to an endpoint is kept within bounds, and a stranger pushes out no real row, however
-the deliveries of endpoints alternate.
-"""
+"""Recorded deliveries of an endpoint are bounded; a stranger's push out no real row."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""What an account was worth is written at bounded distances, at the time it was read, and thinned
-to an hour a point after a day.
+"""Equity is recorded at bounded intervals, at the time it was read, and thinned to a point an hour
+after a day.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def db() -> Iterator[Database]:
 
 
 def minutes(db: Database, account: AccountId = A0) -> list[float]:
-    """Return when points stand, in minutes after noon."""
+    """Return the times of points, in minutes after noon."""
     return [(at - NOON).total_seconds() / 60 for at, _ in equity_points(db, account, EVER)]
 
 

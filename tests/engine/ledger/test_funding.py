@@ -1,5 +1,5 @@
-"""Funding is written once, to the strategy that held the contract at its time; what was the owner's
-alone is left out.
+"""Funding is written once, to the strategy that held the contract at its time; the owner's own is
+left out.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def db() -> Iterator[Database]:
 
 
 def held(db: Database, strategy: str, opened: datetime, closed: datetime | None = None) -> None:
-    """Have a strategy hold BTC from a time on, or between two."""
+    """Let a strategy hold BTC from a time on, or between two times."""
     if closed is None:
         db.execute(
             "INSERT INTO book VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', 1, ?, '', NULL)",

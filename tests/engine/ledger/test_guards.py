@@ -1,5 +1,5 @@
 """The ledger's own guards of money, each alone: unique keys, the claim, the lane, the goal key.
-Whoever weakens one fails here.
+Weakening one fails here.
 """
 
 from dataclasses import replace
@@ -357,7 +357,7 @@ def held(db: Database) -> Holding | None:
 
 
 def closing(db: Database, key: str) -> tuple[int, Claim]:
-    """Claim the exit of a close of everything that is held."""
+    """Claim the exit of a close of the whole share."""
     signal = record_signal(db, new(key, Action.CLOSE, at=NOW + timedelta(seconds=1)))
     asked = wanted(db, signal.id)
     intent = replace(asked.intent, side=OrderSide.SELL, reduce_only=True)

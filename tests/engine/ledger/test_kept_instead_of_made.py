@@ -1,5 +1,5 @@
-"""What the ledger keeps so that nobody has to go through its past: an older file gets it when it is
-migrated, a new one as it goes.
+"""Values that the ledger stores so that nobody reads its whole history: set by the migration, and
+kept current.
 """
 
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What key a recorded signal is given: whatever is compared later is compared by that text alone."""
+"""The order key of a recorded signal. Later comparisons use that text alone."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,8 +63,8 @@ def people(db: apsw.Connection) -> None:
 
 @dataclass(frozen=True)
 class Sent:
-    """A signal as its sender made it; ``signed``: seconds at which it was signed, None where
-    nothing was told; ``sent`` in the body.
+    """A signal of a sender. ``signed`` are the seconds at which it was signed, or None; ``sent`` is
+    the time in the body.
     """
 
     action: Action
@@ -78,7 +78,7 @@ _number = count()
 
 
 def record(db: apsw.Connection, each: Sent, received: float) -> str:
-    """Record a delivery; times are seconds after T. Returns the key."""
+    """Record a delivery and return the key; times are seconds after T."""
     number, now = next(_number), T + timedelta(seconds=received)
     sent_at = None if each.sent is None else T + timedelta(seconds=each.sent)
     signed_at = (

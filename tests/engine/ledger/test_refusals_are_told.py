@@ -1,5 +1,5 @@
-"""What was proven and refused is told: an exit at once, folded and bounded, without the sender's
-own text; until it is settled.
+"""Authenticated and refused deliveries cause alerts: exits at once, grouped and bounded, without
+the sender's own text, until settled.
 """
 
 from collections.abc import Iterator
@@ -127,9 +127,9 @@ def test_a_refused_exit_wakes_and_says_where_the_fault_is(db: apsw.Connection) -
     (alert,) = newest_alerts(db, NOW, 10)
     assert (alert.code, alert.wakes, alert.subject) == (AlertCode.EXIT_REFUSED, True, "trend")
     assert alert.sentence.endswith(
-        "was proven, and was refused: action: expected one of open, close."
+        "reads like an exit, was verified, and was refused: action: expected one of open, close."
     )
-    assert alert.done.endswith("that stand: 1.")
+    assert alert.done.endswith("Open positions of the strategy: 1.")
     assert len(deliveries(db, EndpointId("one"), 9)) == 1
 
 

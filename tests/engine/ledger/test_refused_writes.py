@@ -1,5 +1,5 @@
-"""A write that breaks a rule of the database is that write's own failure: its neighbours stand, and
-the ledger is as well as before.
+"""A write that breaks a rule of the database fails alone: other writes stay, and the ledger stays
+healthy.
 """
 
 from pathlib import Path

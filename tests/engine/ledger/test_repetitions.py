@@ -1,4 +1,4 @@
-"""What is told apart for a while only: the text of an alert that carries no id."""
+"""Repetitions for a limited time: the text of an alert without an id."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -163,7 +163,7 @@ def alert(
     side: PositionSide | None = None,
     **said: Any,
 ) -> Recorded:
-    """Record an alert that tells no position; each is another text."""
+    """Record an alert that states no position; each has another text."""
     return came(
         db, later_s, f"tv-{later_s}", action=action, side=side, **{"alert": AlertFacts(), **said}
     )
@@ -256,7 +256,7 @@ def said(stop: str, content: bytes | None) -> NewSignal:
         origin="stream:algo:s",
         draft=draft,
         content=content,
-        told=None,
+        sent_at=None,
         received=BEGINNING,
     )
 
@@ -296,7 +296,7 @@ def test_a_signal_s_time_is_its_sender_s_unless_that_lies_ahead() -> None:
             origin="o",
             draft=SignalDraft("k", Action.CLOSE, Symbol("BTCUSDT")),
             content=b"",
-            told=told,
+            sent_at=told,
             received=BEGINNING,
         )
         assert (new.decided_at, new.is_told) == (decided, told is not None)

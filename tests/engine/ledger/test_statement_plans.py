@@ -181,8 +181,8 @@ module constant, or a concatenation of these at the call; hand it on as a parame
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold a line of a plan that reads a table: ``index`` None is none, ``equal`` columns are
-    given, ``is_since``: one is bounded below.
+    """A line of a plan that reads a table: ``index`` None is none, ``equal`` columns are given,
+    ``is_since``: one is bounded below.
     """
 
     line: str
@@ -253,8 +253,8 @@ def _lines(plan: object) -> Iterator[str]:
 
 
 def is_bounded(step: Step, keys: list[frozenset[str]]) -> bool:
-    """Tell whether a step reads one thing, what is open, or what came since; a search without terms
-    looks up the least or greatest.
+    """Return whether a step reads one thing, what is open, or what came since; a search without
+    terms looks up the least or greatest.
     """
     if step.index in ONLY_WHAT_IS_OPEN:
         return True
@@ -266,7 +266,7 @@ def is_bounded(step: Step, keys: list[frozenset[str]]) -> bool:
 
 
 def is_page(db: Database, statement: str) -> bool:
-    """Tell whether a statement stops at a LIMIT without sorting first."""
+    """Return whether a statement stops at a LIMIT without sorting first."""
     plan = "\n".join(_lines(apsw.ext.query_info(db, statement, explain_query_plan=True).query_plan))
     return (
         " LIMIT " in statement

@@ -1,4 +1,4 @@
-"""Whom a strategy is shown to, whatever its master stops; and what counts as an entry of it."""
+"""Who sees a strategy, whatever its master stops, and what counts as an entry of it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

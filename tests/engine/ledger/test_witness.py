@@ -1,5 +1,5 @@
-"""The files of a ledger in use are looked at: what happened to them is said, and what cannot be
-looked at lets nothing through.
+"""The files of a ledger in use are watched: a change of them is reported, and if they cannot be
+checked, nothing is sent.
 """
 
 import os
@@ -21,7 +21,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def loop(file: Path) -> None:
-    """Put something in the file's place that no system call can look at."""
+    """Replace the file by something that no system call can check."""
     file.unlink()
     file.symlink_to(file)
 

@@ -22,7 +22,7 @@ BTC, GONE = Symbol("BTCUSDT"), Symbol("NOTLISTEDUSDT")
 
 
 class Market:
-    """List one contract, and fail for any other, as exchanges do."""
+    """A market that lists one contract and fails for any other, as exchanges do."""
 
     async def instruments(self) -> Sequence[Instrument]:
         one = Decimal(1)
@@ -66,7 +66,9 @@ async def test_a_contract_that_is_not_listed_leaves_the_others_their_price(
 
 
 class Unruly(Market):
-    """Tell candles of a minute newest first, the running one too; ``failing`` raises."""
+    """A market that returns candles of a minute newest first, including the running one;
+    ``failing`` raises.
+    """
 
     def __init__(self, clock: TrioClock) -> None:
         self.clock = clock

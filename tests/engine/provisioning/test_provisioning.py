@@ -1,5 +1,5 @@
-"""Provisioning: a file becomes the ledger's people, once; a person's change wins over the file;
-everything wrong is told at once.
+"""Provisioning: a file becomes the ledger's people once; a person's change wins over the file;
+every error is reported at once.
 """
 
 import tomllib
@@ -65,7 +65,7 @@ PLACES = {
 
 @dataclass
 class Service:
-    """Hold a ledger in memory and what provisioning needs."""
+    """A ledger in memory and the parts that provisioning needs."""
 
     ledger: Ledger
     vault: Vault
@@ -84,6 +84,7 @@ class Service:
             places=PLACES,
             now=NOW,
             webhook_address="https://copy.example.org",
+            webhook_source="signed_webhook",
             file="people.toml",
         )
 

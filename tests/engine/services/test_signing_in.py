@@ -1,5 +1,5 @@
-"""The service at the door against somebody who tries: what is counted, for whom, and what a stolen
-session cannot do.
+"""The sign-in service against an attacker: what is counted, for whom, and what a stolen session
+cannot do.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -57,7 +57,7 @@ class Hand:
 
 @dataclass
 class Door:
-    """A service, and how often the exchange was asked."""
+    """A service, with a count of requests to the exchange."""
 
     context: EngineContext
     clock: Hand
@@ -302,7 +302,7 @@ def test_what_stands_for_one_line(address: str, line: str) -> None:
 async def account_at(
     here: Door, person: PersonId, exchange: str, secret: str, *, is_declared: bool
 ) -> None:
-    """Give a person an account with a login; with ``is_declared`` as a provisioning file does."""
+    """Give a person an account with a login; with ``is_declared``, as a provisioning file does."""
     vault, login = await here.context.open_vault(), {"secret": Secret(secret)}
     print_ = credentials_print(vault, exchange, login)
 
@@ -347,7 +347,7 @@ async def test_a_login_that_a_stranger_can_guess_opens_no_session(
         await account_at(here, ada, exchange, "paper-0001", is_declared=is_declared)
 
         async def known() -> None:
-            """Have the exchange accept whatever it is given."""
+            """Make the exchange accept any login."""
 
         here.meanwhile = known
         if opens:

@@ -55,7 +55,13 @@ class Place:
             return await self.ingress.emit(StrategyId("s"), source.name, symbols, draft)
 
         context = StrategyStream(
-            "trend", symbols, {**PARAMS, **params}, self.house.shared.clock, http, (feed,), record
+            strategy="trend",
+            symbols=symbols,
+            params={**PARAMS, **params},
+            clock=self.house.shared.clock,
+            http=http,
+            feeds=(feed,),
+            record=record,
         )
         with trio.move_on_after(minutes * 60):
             await run_stream(self.house.shared, source, context, vitals, http)

@@ -1,5 +1,5 @@
-"""The adapter against the simulator over a real socket in this process: the engine's transport, the
-exchange's record as the judge.
+"""The adapter against the simulator over a real socket in this process, with the engine's
+transport, checked against the exchange's record.
 """
 
 import json
@@ -49,7 +49,7 @@ FAST = (0.0, 0.0)
 
 
 class WallClock:
-    """Tell the real time."""
+    """The real clock."""
 
     def now(self) -> datetime:
         """Return now, UTC."""
@@ -58,7 +58,7 @@ class WallClock:
 
 @dataclass
 class World:
-    """Hold a running simulator, an adapter at its address, and one open connection."""
+    """A running simulator, an adapter at its address, and one open connection."""
 
     simulator: Simulator
     url: str
@@ -67,14 +67,14 @@ class World:
     connection: MudrexConnection
 
     async def control(self, what: str, **body: object) -> Any:
-        """Ask or tell the simulator something over its control address."""
+        """Send a request to the simulator's control address."""
         async with httpx.AsyncClient(base_url=f"{self.url}/__control", trust_env=False) as client:
             answer = await (client.post(f"/{what}", json=body) if body else client.get(f"/{what}"))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     async def fault(self, path: str, fault: str, times: int = 1, **more: object) -> None:
-        """Do something to the next requests."""
+        """Inject a fault into the next requests."""
         await self.control("faults", rules=[{"path": path, "fault": fault, "times": times, **more}])
 
     async def connect(self, key: str = "someone", account: str = "a2") -> MudrexConnection:
@@ -86,7 +86,7 @@ class World:
         return made
 
     async def enter(self, cid: str = "rx1", **changes: Any) -> OrderReport:
-        """Enter BTC long and return what the exchange said."""
+        """Enter BTC long and return the answer."""
         order = entry(cid, **changes)
         await self.connection.prepare_entry(order)
         return await self.connection.place_order(order)
@@ -94,7 +94,7 @@ class World:
     async def until(
         self, read: Callable[[], Awaitable[T]], holds: Callable[[T], bool], within_s: float = 5.0
     ) -> T:
-        """Read until something holds: rows are born after what they tell of."""
+        """Read until something holds: rows appear after the events they are about."""
         with trio.fail_after(within_s):
             while True:
                 found = await read()
@@ -113,7 +113,7 @@ class World:
 
 
 def entry(cid: str = "rx1", **changes: Any) -> OrderIntent:
-    """Return an entry: long BTC, 0.01 at leverage 5, or what is changed."""
+    """Return an entry: long BTC, 0.01 at leverage 5, with changes."""
     plain: dict[str, Any] = {
         "client_order_id": ClientOrderId(cid),
         "symbol": BTC,
@@ -138,7 +138,7 @@ def leave(quantity: str = "0.01", *, whole: bool = True) -> OrderIntent:
 
 
 def protection(stop: str | None = None, target: str | None = None) -> ProtectionOrder:
-    """Return what long BTC is to be protected by."""
+    """Return a protection of long BTC."""
     return ProtectionOrder(
         BTC,
         PositionSide.LONG,
@@ -157,7 +157,7 @@ async def mudrex_world(
     per_s: int = 0,
     seed: int = 1,
 ) -> AsyncIterator[World]:
-    """Serve a simulator whose prices stand still and whose orders fill at once, and connect to it."""
+    """Serve a simulator with fixed prices and immediate fills, and connect to it."""
     drill = drill or Drill(switches={"prices_move": False, "margin_freed_after_s": 0.0})
     simulator = Simulator(state, seed, 0.0, per_s, drill=drill, fill_s=FAST)
     clients = HttpClientFactory()
@@ -202,7 +202,7 @@ def body(quantity: str = "0.01", side: str = "LONG", **more: object) -> dict[str
 
 
 def exchange(**switches: Any) -> Exchange:
-    """Return an exchange that fills after half a second, prices standing still."""
+    """Return an exchange with fixed prices that fills after half a second."""
     made = Exchange(1, (0.5, 0.5), switches=Switches(prices_move=False, margin_freed_after_s=0.0))
     made.switch(**switches)
     return made

@@ -1,5 +1,5 @@
-"""Rows as Mudrex was recorded to give them, with values of our own: keys, number forms, nulls and
-ids made at their own time.
+"""Rows of Mudrex as recorded, with our own values: keys, number forms, nulls and ids made at their
+own time.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ AT = datetime(2026, 10, 5, 8, 0, 0, tzinfo=UTC)
 
 
 def uuid7(milliseconds: int, number: int = 0) -> str:
-    """Make an id that was made so many milliseconds after AT."""
+    """Return an id that was made so many milliseconds after AT."""
     bits = f"{int(AT.timestamp() * 1000) + milliseconds:012x}"
     return f"{bits[:8]}-{bits[8:]}-7{number:03x}-8000-000000000000"
 
@@ -23,7 +23,7 @@ OTHER = uuid7(-600_000)
 
 
 def stamp(second: int) -> str:
-    """Write a time so many seconds after AT."""
+    """Return a time so many seconds after AT."""
     return datetime.fromtimestamp(AT.timestamp() + second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,6 +1,4 @@
-"""Entries by v2 and v1, leverage before and after, fees of what filled, and money that lies
-elsewhere.
-"""
+"""Entries by v2 and v1, leverage before and after, fees of fills, and money elsewhere."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""Every error text that the exchange is known to send has one meaning here; a new one is told as it
-is, and counted.
+"""Every known error text of the exchange has one meaning; a new one is passed on as it is, and
+counted.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What proves an exit, and what looks like one: rows as recorded, each changed in one thing."""
+"""Proofs of an exit, and rows that only resemble one: rows as recorded, each with one change."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

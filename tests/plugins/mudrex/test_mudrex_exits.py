@@ -1,4 +1,4 @@
-"""Exits over a real socket: which row proves them, what they cost, and that nothing foreign stops
+"""Exits over a real socket: the rows that prove them, their cost, and that no foreign row stops
 them.
 """
 
@@ -23,13 +23,13 @@ CLOSED = "GET /fapi/v1/futures/positions/history 200"
 
 
 def drill(**switches: object) -> Drill:
-    """Return a drill in which nothing goes wrong, with some switches."""
+    """Return a drill without faults, with some switches."""
     return Drill(switches={**STILL, **switches})
 
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look five times as often: what proves an exit does not depend on it."""
+    """Look five times as often; the proof of an exit does not depend on it."""
     monkeypatch.setattr(connection, "LOOKS_S", tuple(each / 5 for each in LOOKS_S))
 
 

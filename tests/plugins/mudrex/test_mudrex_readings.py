@@ -1,5 +1,5 @@
-"""What is called complete: lists that the exchange cuts, whose offset it reads in its own way, and
-whose rows cannot all be read.
+"""Complete readings: lists that the exchange cuts, with different meanings of the offset, and with
+unreadable rows.
 """
 
 import json
@@ -31,12 +31,12 @@ Offset = Callable[[list[dict[str, Any]], int], list[dict[str, Any]]]
 
 
 def counted(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
-    """Take an offset for a number of rows."""
+    """Read an offset as a number of rows."""
     return rows[offset:]
 
 
 def as_time(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
-    """Take an offset for the newest time in milliseconds."""
+    """Read an offset as the newest time in milliseconds."""
     until = datetime.fromtimestamp(offset / 1000, UTC).isoformat()
     return [
         each for each in rows if not offset or each["created_at"].replace("Z", "+00:00") <= until
@@ -44,13 +44,13 @@ def as_time(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
 
 
 def passed_over(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
-    """Take no offset at all."""
+    """Ignore the offset."""
     return rows
 
 
 class Lists:
-    """Serve lists, newest first, as an exchange that gives at most ``cap`` rows and reads the
-    offset in one way.
+    """Lists, newest first, of an exchange that gives at most ``cap`` rows and reads the offset in
+    one way.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Lists:
 
     @property
     def readings(self) -> Readings:
-        """Return what reads them."""
+        """Return the readings under test."""
         return Readings(
             httpx.AsyncClient(transport=httpx.MockTransport(self), base_url="http://exchange")
         )
 
 
 def orders(count: int, newest_s: int = 100, **changes: Any) -> list[dict[str, Any]]:
-    """Make order rows, one a second, the newest first."""
+    """Return order rows, one a second, the newest first."""
     return [
         order_row(
             id=uuid7(second * 1000, 1),
@@ -191,7 +191,7 @@ async def test_more_positions_than_a_page_are_read_whole_or_not_at_all() -> None
 
 
 def closed(count: int) -> list[dict[str, Any]]:
-    """Make closed positions, the newest opened first, all closed at the same time."""
+    """Return closed positions, the newest opened first, all closed at the same time."""
     made = [(each * 1000, stamp(each)) for each in range(count, 0, -1)]
     return [
         closed_row(
@@ -252,7 +252,7 @@ async def test_a_short_list_of_closed_positions_is_complete_unless_a_row_cannot_
 
 
 def fees(count: int) -> list[dict[str, Any]]:
-    """Make fee rows, one a second, the newest first."""
+    """Return fee rows, one a second, the newest first."""
     return [
         fee_row(id=uuid7(1000 * each, 5), created_at=stamp(each)) for each in range(count, 0, -1)
     ]

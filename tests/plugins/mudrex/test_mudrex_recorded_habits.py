@@ -1,5 +1,5 @@
-"""The simulator shows what was recorded of the exchange, takes every open question for a switch,
-and keeps an exact record of money.
+"""The simulator behaves as the exchange was recorded, has a switch for every open question, and
+keeps an exact record of money.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ NOW = STILL_NOW
 
 
 def shown(on: Exchange, path: str, now: float, **query: str) -> Any:
-    """Return what a list shows to a client."""
+    """Return a list as a client sees it."""
     asked = {name: [value] for name, value in query.items()}
     return route(on, Request("GET", f"/fapi/v1/futures/{path}", asked, "key", {}), now, "")[1]
 

@@ -1,5 +1,5 @@
 """Rows of orders, positions, closed positions and fees as recorded: what they say, what they do not
-say, and what cannot be read.
+say, and unreadable ones.
 """
 
 from datetime import timedelta

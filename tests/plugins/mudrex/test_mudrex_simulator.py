@@ -1,4 +1,4 @@
-"""The simulator itself: what it breaks, what it remembers over a restart, what it does with orders."""
+"""The simulator itself: its faults, its state over a restart, its orders."""
 
 import json
 from decimal import Decimal

@@ -1,5 +1,5 @@
-"""What the paper tests share: a clock and prices that the test moves, intents, and a pure venue
-without a file.
+"""Shared parts of the paper tests: a clock and prices that the test moves, intents, and a pure
+venue without a file.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ TERMS = Terms.of_bps(Decimal(5), Decimal(0))
 
 
 class HandClock:
-    """Tell the time that the test set."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.time = START
@@ -49,7 +49,7 @@ class HandClock:
 
 
 class ScriptedPrices:
-    """Follow a script of (second after START, price) for every symbol; before the first step the
+    """Prices by a script of (second after START, price) for every symbol; before the first step the
     price is 65000.
     """
 
@@ -105,7 +105,7 @@ def _price(text: str | None) -> Price | None:
 
 @dataclass
 class PureVenue:
-    """Drive the pure rules as the running venue does, without a journal."""
+    """The pure rules, driven as the running venue does, without a journal."""
 
     balance: str = "10000"
     terms: Terms = TERMS
@@ -150,9 +150,7 @@ class PureVenue:
 
 @dataclass
 class PaperHouse:
-    """Hold an adapter over a folder; reopening is a new adapter on the same folder, as after a
-    crash.
-    """
+    """An adapter over a folder; reopening is a new adapter on the same folder, as after a crash."""
 
     folder: Path
     settings: dict[str, object] = field(default_factory=dict)

@@ -185,7 +185,7 @@ async def test_an_order_is_durable_before_it_is_acknowledged(tmp_path, monkeypat
 
 
 class SickDisk:
-    """Fail chosen calls of the operating system, as a full or broken disk does."""
+    """A disk on which chosen system calls fail, as on a full or broken disk."""
 
     def __init__(self, monkeypatch, **failing):
         self.failing = failing

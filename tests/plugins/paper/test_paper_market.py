@@ -1,4 +1,4 @@
-"""The simulated market: the same for everybody, moving, on the price step, and candles that agree
+"""The simulated market: equal in every process, moving, on the price step, with candles that agree
 with quotes.
 """
 

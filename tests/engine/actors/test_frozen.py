@@ -1,5 +1,5 @@
-"""Where the ledger may be older than what was done: nothing of any kind leaves an account until a
-person confirmed the shown plan.
+"""With a ledger that may be old, an account sends nothing of any kind until a person confirms the
+shown plan.
 """
 
 from dataclasses import replace
@@ -24,27 +24,27 @@ from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Ratio
 from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, unfreeze
 from engine.ledger.query import fetch_all
-from engine.ledger.stillness import EVERYBODY, end_stillness, read_still, stand_still
 
 LONG = PositionSide.LONG
 
 
 async def stop(house: World, account: str = EVERYBODY, name: str = "") -> None:
     now = house.shared.clock.now()
-    await house.ledger.write(lambda db: stand_still(db, AccountId(account), name, "it is old", now))
+    await house.ledger.write(lambda db: freeze(db, AccountId(account), name, "it is old", now))
 
 
 async def confirm(house: World) -> None:
     """Do what the command does: plan, and write the plans down."""
-    still = read_still(house.ledger.db)
+    freezes = read_freezes(house.ledger.db)
     plans = [(each, await each.plan_corrections()) for each in house.followers]
     now = house.shared.clock.now()
 
     def write(db: Any) -> None:
         for follower, plan in plans:
             follower.old_ledger.write(plan, "ada", now, db)
-        end_stillness(db, still, [], "ada", now)
+        unfreeze(db, freezes, [], "ada", now)
 
     await house.ledger.write(write)
     for each in house.followers:
@@ -54,7 +54,7 @@ async def confirm(house: World) -> None:
 async def by_hand(
     follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand"
 ) -> None:
-    """Trade as the account's owner does, beside the engine."""
+    """Trade as the account's owner, beside the engine."""
     session = await follower.account.connected()
     order = OrderIntent(
         ClientOrderId(name),
@@ -114,7 +114,7 @@ def house_copy(house: World, signal: str) -> Any:
     return rows.fetchall()[0][0]
 
 
-async def test_one_account_that_stands_still_keeps_nobody_elses_order(
+async def test_one_frozen_account_keeps_nobody_elses_order(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=2) as house:
@@ -135,7 +135,7 @@ async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_
         closed = await house.send(Action.CLOSE)
         await trio.sleep(60)
         assert [
-            (each.name, "1 order of ours" in each.cause) for each in read_still(house.ledger.db)
+            (each.name, "1 order of ours" in each.cause) for each in read_freezes(house.ledger.db)
         ] == [("f0", True)]
         opened = await house.send(Action.OPEN, side=LONG)
         await trio.sleep(60)
@@ -145,13 +145,13 @@ async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_
         assert kinds == ["own", "lost", "sends"]
         await confirm(house)
         await trio.sleep(60)
-        assert read_still(house.ledger.db) == []
+        assert read_freezes(house.ledger.db) == []
         assert set(house.codes(closed)) == {"skipped.nothing_to_close"}
         await house.followers[0].old_ledger._look()  # what was accepted is not told again
-        assert read_still(house.ledger.db) == []
+        assert read_freezes(house.ledger.db) == []
 
 
-async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_ours(
+async def test_the_plan_of_a_frozen_account_takes_no_position_of_another_id_for_ours(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1) as house:
@@ -230,24 +230,22 @@ async def test_each_time_it_is_told_within_the_same_hour_too(
     async with world(tmp_path, followers=1) as house:
         for _ in range(2):
             await stop(house)
-            await stop(house)  # it stands still already
+            await stop(house)  # it is frozen already
             await trio.sleep(60)
             await confirm(house)
-            assert read_still(house.ledger.db) == []
+            assert read_freezes(house.ledger.db) == []
         told = newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)
         assert [each.code for each in told] == [AlertCode.STANDS_STILL] * 2
 
 
 async def old_one(house: World, file: Path) -> Ledger:
-    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no
-    mark says so.
-    """
+    """Copy the current ledger: the copy lacks what is done later, and no mark says so."""
     house.ledger.db.execute("VACUUM INTO ?", (str(file),))
     return Ledger.open(file, inline=True)
 
 
 async def later(ledger: Ledger, by: timedelta) -> None:
-    """Move the past of a ledger, so that a world which begins anew begins after it."""
+    """Move the history of a ledger into the past, so that a new world begins after it."""
     us = by // timedelta(microseconds=1)
     await ledger.write(
         lambda db: db.execute(
@@ -276,7 +274,7 @@ async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_nex
     async with world(tmp_path, followers=1, ledger=old) as house:
         house.sent = 1
         await trio.sleep(60)
-        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        assert [each.name for each in read_freezes(house.ledger.db)] == ["f0"]
         told = {
             (words := words_of(each))["kind"]: words
             for each in await house.followers[0].plan_corrections()
@@ -308,7 +306,7 @@ async def test_no_reading_changes_a_share_before_the_history_of_an_old_ledger_wa
     await later(old, -timedelta(hours=1))
     async with world(tmp_path, followers=1, ledger=old) as house:
         await trio.sleep(60)
-        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        assert [each.name for each in read_freezes(house.ledger.db)] == ["f0"]
         assert house.holdings() == before
         assert fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'correction'") == []
         assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
@@ -379,7 +377,7 @@ async def test_no_stop_is_set_before_the_history_of_an_old_ledger_was_asked(
     await later(old, -timedelta(hours=1))
     async with world(tmp_path, followers=1, ledger=old) as house:
         await trio.sleep(60)
-        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        assert [each.name for each in read_freezes(house.ledger.db)] == ["f0"]
         position = await house.position()
         assert position is not None
         assert position.stop_loss is None

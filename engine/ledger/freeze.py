@@ -24,7 +24,7 @@ EVERYBODY: Final = AccountId("")
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
+class Freeze:
     """A frozen account with cause and time, or EVERYBODY (then ``name`` is empty)."""
 
     account: AccountId
@@ -33,17 +33,17 @@ class Still:
     since: datetime
 
 
-def read_still(db: apsw.Connection) -> list[Still]:
+def read_freezes(db: apsw.Connection) -> list[Freeze]:
     """Read the frozen accounts, everybody first."""
     rows = fetch_all(
         db,
         "SELECT account_id, coalesce(name, ''), cause, since_us FROM still LEFT JOIN account ON "
         "id = account_id ORDER BY account_id",
     )
-    return [Still(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
+    return [Freeze(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
 
 
-def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
+def frozen_names(db: apsw.Connection, person: PersonId) -> list[str]:
     """Read the names of a person's frozen accounts; an empty name is everybody."""
     rows = fetch_all(
         db,
@@ -54,7 +54,7 @@ def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def why_still(db: apsw.Connection, account: AccountId) -> str:
+def why_frozen(db: apsw.Connection, account: AccountId) -> str:
     """Return why no order may leave an account; empty if one may."""
     row = fetch_one(
         db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,)
@@ -62,9 +62,7 @@ def why_still(db: apsw.Connection, account: AccountId) -> str:
     return "" if row is None else str(row[0])
 
 
-def stand_still(
-    db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime
-) -> bool:
+def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime) -> bool:
     """Freeze an account, or everybody, and raise an alert. Return False if it was frozen already;
     the first cause stays.
     """
@@ -85,8 +83,8 @@ def stand_still(
     return True
 
 
-def end_stillness(
-    db: apsw.Connection, was: Collection[Still], keep: Collection[Still], by: str, at: datetime
+def unfreeze(
+    db: apsw.Connection, was: Collection[Freeze], keep: Collection[Freeze], by: str, at: datetime
 ) -> int:
     """Let orders out again, except for those to keep frozen; entries that arrived meanwhile end
     unsent. Return the number of those entries.
@@ -94,22 +92,24 @@ def end_stillness(
     ``was`` is what was frozen when the person decided: an account frozen since then stays frozen.
     """
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
-    for each in keep:
+    for kept in keep:
         db.execute(
             "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
-            (each.account, each.cause, to_us(each.since)),
+            (kept.account, kept.cause, to_us(kept.since)),
         )
     ended = 0
     killed = Outcome(
         OutcomeCode.KILLED,
-        {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"},
+        {
+            "cause": "it arrived while nothing was sent, before a person confirmed the restored ledger"
+        },
     )
     rows = fetch_all(
         db,
         "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'",
     )
     for copy, number in rows:
-        if _stood_still(db, CopyId(copy), was):
+        if _was_frozen(db, CopyId(copy), was):
             conclude(db, copy=CopyId(copy), leg=number, outcome=killed, at=at)
             ended += 1
     write_event(
@@ -122,6 +122,6 @@ def end_stillness(
     return ended
 
 
-def _stood_still(db: apsw.Connection, copy: CopyId, was: Collection[Still]) -> bool:
+def _was_frozen(db: apsw.Connection, copy: CopyId, was: Collection[Freeze]) -> bool:
     row = fetch_one(db, "SELECT account_id FROM copy WHERE id = ?", (copy,))
     return row is not None and any(each.account in (EVERYBODY, row[0]) for each in was)

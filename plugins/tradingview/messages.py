@@ -3,19 +3,16 @@ of such a strategy will do. Pure.
 
 One message serves every strategy script, because it carries the position before and after each
 order: followers do what the script does, and none is left flat while the master is short. An
-indicator knows no position; it has one alert for each event, with its own text. ``what_orders_do``
-calls the same reader as the webhook, so what is shown is what happens.
+indicator knows no position; it has one alert for each event, with its own text.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from itertools import pairwise
 from typing import Final
 
-from engine.domain.errors import InvalidValue
-from engine.domain.signal import Action, SignalDraft
+from rexalgo import ReadyMessage, Symbol
 
 STRATEGY_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
  "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
@@ -46,7 +43,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadyMessage:
+class KindMessages:
     """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
     an indicator's, one for each event.
     """
@@ -57,19 +54,17 @@ class ReadyMessage:
     events: tuple[tuple[str, str], ...]
     steps: tuple[Step, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class StepTaken:
-    """What one order becomes: ``does`` is the signal in words, or the refusal if ``is_refused``."""
-
-    order: str
-    does: str
-    is_refused: bool
+    def ready(self, symbol: Symbol) -> ReadyMessage:
+        """Return them with the alert of each order in ``symbol``, as TradingView fills it in."""
+        orders = tuple(
+            (each.words, _filled(self.text, each, symbol).encode()) for each in self.steps
+        )
+        return ReadyMessage(title=self.title, text=self.text, events=self.events, orders=orders)
 
 
 def _steps(*positions: str) -> tuple[Step, ...]:
-    held = [Decimal(each) for each in positions]
-    return tuple(Step(before, after) for before, after in pairwise(held))
+    sizes = [Decimal(each) for each in positions]
+    return tuple(Step(before, after) for before, after in pairwise(sizes))
 
 
 def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
@@ -78,15 +73,15 @@ def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     )
 
 
-READY_MESSAGES: Final = (
-    ReadyMessage(
+MESSAGES: Final = (
+    KindMessages(
         kind=Kind.LONG_ONLY,
         title="Long only: it holds a long, or nothing",
         text=STRATEGY_MESSAGE,
         events=_events(("it goes long", "enter long"), ("it leaves", "close long")),
         steps=_steps("0", "1", "2", "1", "0"),
     ),
-    ReadyMessage(
+    KindMessages(
         kind=Kind.LONG_AND_SHORT,
         title="Long and short: it holds either, or nothing",
         text=STRATEGY_MESSAGE,
@@ -98,7 +93,7 @@ READY_MESSAGES: Final = (
         ),
         steps=_steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
-    ReadyMessage(
+    KindMessages(
         kind=Kind.ALWAYS_IN_MARKET,
         title="Always in the market: it turns from one side to the other",
         text=STRATEGY_MESSAGE,
@@ -108,41 +103,6 @@ READY_MESSAGES: Final = (
         steps=_steps("0", "1", "-1", "1"),
     ),
 )
-
-
-def what_orders_do(
-    ready: ReadyMessage, symbol: str, read: Callable[[bytes], SignalDraft]
-) -> Sequence[StepTaken]:
-    """Return what the alert of each order of a kind of strategy becomes; ``read`` is the webhook's
-    reader and may raise InvalidValue.
-    """
-    return [_taken(each, _filled(ready.text, each, symbol), read) for each in ready.steps]
-
-
-def _taken(step: Step, text: str, read: Callable[[bytes], SignalDraft]) -> StepTaken:
-    try:
-        return StepTaken(step.words, what_it_does(read(text.encode())), is_refused=False)
-    except InvalidValue as error:
-        return StepTaken(
-            step.words, f"refused: {error.field}: expected {error.expected}", is_refused=True
-        )
-
-
-def what_it_does(draft: SignalDraft) -> str:
-    """Return in words what a signal asks every follower's account to do."""
-    side = "" if draft.side is None else draft.side.value.lower()
-    if draft.action is Action.REDUCE and draft.size.fraction is not None:
-        return f"closes {draft.size.fraction:.0%} of the {side or 'position'}"
-    words: dict[Action, str] = {
-        Action.OPEN: f"opens {side}",
-        Action.ADD: f"adds to the {side}",
-        Action.CLOSE: f"closes the {side}" if side else "closes all",
-        Action.REVERSE: f"closes what is held on the other side, then opens {side}",
-        Action.REDUCE: "closes a part",
-        Action.CANCEL: "takes resting entries back",
-        Action.SET_PROTECTION: "moves stop and target",
-    }
-    return words[draft.action]
 
 
 def _filled(text: str, step: Step, symbol: str) -> str:
