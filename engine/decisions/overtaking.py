@@ -22,6 +22,7 @@ doubt for closing and against entering:
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Final
 
 from engine.decisions.ordering import compare_times
@@ -144,11 +145,15 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
     Closes shortly before it may have closed parts of the same position; bare ones may also have
     opened one on the other side. A late entry was not entered, and a late reverse closed what there
     was. A late bare entry counts, so that a strategy that was mistaken for another kind is followed
-    again.
+    again; but not one whose own exit, named as such, arrived before it: that round is over.
     """
     close, *older = before
-    for alert in older:
-        counts = not alert.is_late or (_is_bare(close.draft) and _is_bare(alert.draft))
+    for alert, arrived_before in zip_longest(older, older[1:]):
+        counts = not alert.is_late or (
+            _is_bare(close.draft)
+            and _is_bare(alert.draft)
+            and not _was_its_exit(arrived_before, alert)
+        )
         if not counts and alert.draft.action is Action.REVERSE:
             return True
         if counts and alert.draft.action.is_entry:
@@ -158,6 +163,18 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
         ):
             return True
     return True
+
+
+def _was_its_exit(arrived_before: Came | None, entry: Came) -> bool:
+    """Return whether what arrived before a late entry is its own exit: a close of the same moment
+    that says itself that it closes.
+    """
+    return (
+        arrived_before is not None
+        and arrived_before.draft.action is Action.CLOSE
+        and not _is_bare(arrived_before.draft)
+        and _is_of_one_moment(entry, arrived_before)
+    )
 
 
 def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:

@@ -28,7 +28,7 @@ from alert_templates import (
     Shape,
     shapes,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
@@ -263,8 +263,15 @@ NAMELESS = ("WunderTrading: EXIT-ALL", "TradersPost: exit, bullish and bearish")
 """Their exits name neither side nor position; the page says what that costs."""
 
 
+TELLS_ITS_CLOSES = next(each for each in SHAPES if each.name == "Bybit: side, reduce_only")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([each for each in HAS_NO_KEY if each.name not in NAMELESS]), walks)
+@example(
+    TELLS_ITS_CLOSES,
+    [([FLAT], False, False), (["long", FLAT], True, False), (["long", "short"], True, False)],
+)
 def test_whatever_the_strategy_does_no_alert_that_tells_a_side_enters_where_it_is_not(
     shape: Shape, steps: list[tuple[list[str], bool, bool]]
 ) -> None:

@@ -68,6 +68,16 @@ def enter(
         (enter(1), (close(0, facts=AlertFacts(SHORT)),), False),
         (enter(1), (close(0, facts=AlertFacts(LONG)),), True),
         (enter(4), (close(0),), False),
+        # A bare round whose exit was named as one arrived swapped: it is over, and closes nothing.
+        (
+            enter(301, facts=BARE),
+            (
+                close(300, LONG, facts=BARE),
+                replace(enter(1, facts=BARE), is_late=True),
+                close(0, LONG),
+            ),
+            True,
+        ),
         (enter(1, told_s=1), (close(0, told_s=1),), True),
         (enter(1, told_s=2), (close(0, told_s=1),), False),
         (enter(1, SHORT), (close(0), enter(-60)), False),
