@@ -68,6 +68,7 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
         .replace("BTCUSDT", DOGE)
     )
     made.provision(people.replace('margin = "50"', 'margin = "1.025"'))
+    price(simulator, "0.125")  # before the server reads one: it sizes by what it read last
     with running(made):
         yield made
 
@@ -103,7 +104,6 @@ def newest(simulator: Simulator) -> set[tuple[str, str, bool]]:
 def test_what_is_worth_less_than_an_order_may_open_is_closed_by_flatten_and_by_a_close(
     simulator: Simulator, place: Place
 ) -> None:
-    price(simulator, "0.125")
     assert sent(place, opening("open-small", symbol=DOGE)) == ["filled"] * 2
     assert newest(simulator) == {(each, "41", False) for each in KEYS.values()}
     price(simulator, "0.12")  # 41 of them are worth 4.92 now
