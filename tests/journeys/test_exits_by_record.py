@@ -110,7 +110,7 @@ def test_what_is_worth_less_than_an_order_may_open_is_closed_by_flatten_and_by_a
     told = run_cli(
         "halt", "flatten", "--account", "f0001", "--yes", "--wait", "60", cwd=place.folder
     )
-    assert "FLAT: nothing of the engine is open" in told
+    assert "FLAT: the engine has nothing open" in told
     assert sorted(sent(place, closing("close-small", symbol=DOGE))) == [
         "filled",
         "skipped.nothing_to_close",

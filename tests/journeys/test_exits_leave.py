@@ -149,7 +149,7 @@ def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be
         ).raise_for_status()
         until(lambda: _worth_at_most(simulator) < 5, 30)
         told = run_cli("halt", "flatten", "--all", "--yes", "--wait", "60", cwd=place.folder)
-        assert "FLAT: nothing of the engine is open for everything" in told
+        assert "FLAT: the engine has nothing open for everything" in told
         assert (simulator.positions(), "residue" in alerts(place)) == (0, False)
     finally:
         httpx.post(
