@@ -234,7 +234,8 @@ class AgreeingService:
         """
         now, db = self._context.clock.now(), self._context.ledger.db
         before = subscription_of(db, row.id, strategy.id)
-        if not strategy.state.takes_entries and before is None:
+        is_new = before is None or before.state is SubscriptionState.LEFT
+        if not strategy.state.takes_entries and is_new:
             raise FormErrors({"": "This strategy takes no new followers now."})
         if policy.mode is Mode.LIVE:
             user.require_fresh(now)
@@ -261,10 +262,14 @@ class AgreeingService:
         )
         await self._context.changed()
 
-    def _standing(self, row: AccountRow, strategy: StrategyTerms) -> Subscription:
+    def _agreed(
+        self, row: AccountRow, strategy: StrategyTerms, *, or_left: bool = False
+    ) -> Subscription:
         agreed = subscription_of(self._context.ledger.db, row.id, strategy.id)
-        if agreed is None:
-            raise NothingThere("you do not follow this strategy with this account")
+        if agreed is None or (agreed.state is SubscriptionState.LEFT and not or_left):
+            raise NothingThere(
+                "you do not follow this strategy with this account; agree to its terms first"
+            )
         return agreed
 
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
@@ -278,7 +283,7 @@ class AgreeingService:
 
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
-        now, agreed = self._context.clock.now(), self._standing(row, strategy)
+        now, agreed = self._context.clock.now(), self._agreed(row, strategy)
         user.require_fresh(now)
         data = {
             "strategy": strategy.name,
@@ -340,7 +345,8 @@ class AgreeingService:
         state: SubscriptionState,
         also: Callable[[Database], None] = lambda db: None,
     ) -> None:
-        agreed = self._standing(row, strategy)
+        # Leaving again may close what is still open; nothing else brings a left one back.
+        agreed = self._agreed(row, strategy, or_left=state is SubscriptionState.LEFT)
         act = _ACTS[state]
 
         def change(db: Database) -> None:

@@ -96,6 +96,31 @@ async def test_new_terms_end_no_pause(tmp_path: Path) -> None:
         assert "Paused" in bob.words
 
 
+async def test_only_agreeing_anew_brings_back_who_left(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob", balance="1000")
+        way = f"/strategies/{strategy}/follow"
+
+        def state() -> object:
+            row = fetch_one(place.context.ledger.db, "SELECT state FROM subscription")
+            return None if row is None else row[0]
+
+        await bob.get(way)
+        await bob.post(way, do="agree", **{**TERMS, "mode": "watch"})
+        for _ in range(2):  # leaving again may close what is still open
+            await bob.get(f"/strategies/{strategy}/leave?account=bob")
+            await bob.post(f"/strategies/{strategy}/leave", account="bob")
+            assert state() == "left"
+        for act in ("resume", "pause", "consent"):
+            await bob.get(way)
+            await bob.post(f"/strategies/{strategy}/{act}", 404, account="bob", factor=PASSWORD)
+            assert state() == "left", act
+        await bob.get(way)
+        await bob.post(way, do="agree", **{**TERMS, "mode": "watch"})
+        assert state() == "active"
+
+
 async def test_a_preview_survives_every_limit_of_losses(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
