@@ -22,7 +22,6 @@ doubt for closing and against entering:
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import zip_longest
 from typing import Final
 
 from engine.decisions.ordering import compare_times
@@ -61,14 +60,18 @@ def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
         return False
     if before[0].draft.action.is_entry:
         return _first(entry, before) is not before[0]
-    if before[0].draft.action is not Action.CLOSE or not _closed_nothing(before):
+    if before[0].draft.action is not Action.CLOSE:
         return False
     close, came_from = before[0], _seems_from(before[0].draft)
+    # Two alerts of one moment whose order is in doubt must not settle it by an earlier doubt.
+    of_one_moment = _is_of_one_moment(entry, close)
+    if not _closed_nothing(before, late_counts=not of_one_moment):
+        return False
     if came_from not in (None, entry.draft.side):
         return False
     if came_from is not None and _is_bare(close.draft) and _is_bare(entry.draft):
         return True
-    return _is_of_one_moment(entry, close)
+    return of_one_moment
 
 
 def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
@@ -139,20 +142,18 @@ def _is_bare(draft: SignalDraft) -> bool:
     return draft.alert is not None and draft.alert.is_bare
 
 
-def _closed_nothing(before: tuple[Came, ...]) -> bool:
+def _closed_nothing(before: tuple[Came, ...], *, late_counts: bool) -> bool:
     """Return whether nothing is recorded that the newest alert, a close, could have closed.
 
     Closes shortly before it may have closed parts of the same position; bare ones may also have
     opened one on the other side. A late entry was not entered, and a late reverse closed what there
-    was. A late bare entry counts, so that a strategy that was mistaken for another kind is followed
-    again; but not one whose own exit, named as such, arrived before it: that round is over.
+    was. With ``late_counts`` a late bare entry counts, so that a strategy that was mistaken for
+    another kind is followed again.
     """
     close, *older = before
-    for alert, arrived_before in zip_longest(older, older[1:]):
+    for alert in older:
         counts = not alert.is_late or (
-            _is_bare(close.draft)
-            and _is_bare(alert.draft)
-            and not _was_its_exit(arrived_before, alert)
+            late_counts and _is_bare(close.draft) and _is_bare(alert.draft)
         )
         if not counts and alert.draft.action is Action.REVERSE:
             return True
@@ -163,18 +164,6 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
         ):
             return True
     return True
-
-
-def _was_its_exit(arrived_before: Came | None, entry: Came) -> bool:
-    """Return whether what arrived before a late entry is its own exit: a close of the same moment
-    that says itself that it closes.
-    """
-    return (
-        arrived_before is not None
-        and arrived_before.draft.action is Action.CLOSE
-        and not _is_bare(arrived_before.draft)
-        and _is_of_one_moment(entry, arrived_before)
-    )
 
 
 def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:

@@ -68,7 +68,7 @@ def enter(
         (enter(1), (close(0, facts=AlertFacts(SHORT)),), False),
         (enter(1), (close(0, facts=AlertFacts(LONG)),), True),
         (enter(4), (close(0),), False),
-        # A bare round whose exit was named as one arrived swapped: it is over, and closes nothing.
+        # A late bare entry says nothing about the order of two bare alerts of one moment ...
         (
             enter(301, facts=BARE),
             (
@@ -77,6 +77,16 @@ def enter(
                 close(0, LONG),
             ),
             True,
+        ),
+        # ... and counts as closed for one that follows later.
+        (
+            enter(400, facts=BARE),
+            (
+                close(300, LONG, facts=BARE),
+                replace(enter(1, facts=BARE), is_late=True),
+                close(0, LONG),
+            ),
+            False,
         ),
         (enter(1, told_s=1), (close(0, told_s=1),), True),
         (enter(1, told_s=2), (close(0, told_s=1),), False),
