@@ -34,7 +34,8 @@ from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.commands import Commands, chosen_notifiers
 from engine.context import EngineContext, Receive
-from engine.control import FolderLock, serve_control
+from engine.control import FolderLock
+from engine.control.server import serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
 from engine.domain.account import AccountReport, Environment

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.control import call
 from rexalgo.cli.common import read_config
-from rexalgo.cli.serving import run_trio
+from rexalgo.cli.process import run_trio
 
 
 def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:

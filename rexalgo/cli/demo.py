@@ -29,16 +29,8 @@ from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
 from rexalgo.cli.init import new_env_text
-from rexalgo.cli.serving import (
-    Served,
-    keep_memory_private,
-    run_trio,
-    serving,
-    start_logging,
-    tunnel_hint,
-    wait_for_signal,
-    with_port,
-)
+from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.serving import Served, serving, tunnel_hint, with_port
 
 FOLLOWERS_SHOWN: Final = 12
 SHOWN_OF_EACH: Final = 3

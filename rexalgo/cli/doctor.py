@@ -16,7 +16,7 @@ from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.ledger_place import why_old_on_disk, why_unfit
 from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
-from rexalgo.cli.serving import run_trio
+from rexalgo.cli.process import run_trio
 
 ROOT_KEY_DAYS_MAX: Final = 365
 DISK_FREE_MIN: Final = 256 * 1024 * 1024

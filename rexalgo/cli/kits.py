@@ -21,7 +21,7 @@ from engine.ports.secret import Secret
 from engine.transport import HttpClientFactory
 from rexalgo.cli.common import CliError, Exit
 from rexalgo.cli.installed import installed
-from rexalgo.cli.serving import run_trio
+from rexalgo.cli.process import run_trio
 from rexalgo.testing import (
     CaseResult,
     ExchangeUnderTest,

@@ -10,7 +10,7 @@ from engine.recovery.restoring import restore as put_into_place
 from engine.settings.files import make_folder
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.serving import run_trio
+from rexalgo.cli.process import run_trio
 
 
 @click.command()

@@ -6,17 +6,8 @@ import click
 
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.serving import (
-    keep_memory_private,
-    refuse_exposure,
-    run_trio,
-    serving,
-    start_logging,
-    trusts_here,
-    tunnel_hint,
-    wait_for_signal,
-    with_port,
-)
+from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hint, with_port
 
 
 @click.command()

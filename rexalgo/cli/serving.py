@@ -1,19 +1,14 @@
 """Run engine and web in one process. Only this module wires the two together."""
 
-import ctypes
 import logging
 import os
 import re
-import resource
-import signal
 import socket
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import trio
@@ -26,9 +21,7 @@ from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
 from web.settings import WebSettings
 
-T = TypeVar("T")
 log = logging.getLogger("rexalgo")
-_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,71 +114,6 @@ async def serving(
         finally:
             engine.stop_claiming()
             stop.set()
-
-
-async def wait_for_signal() -> signal.Signals:
-    """Wait for SIGTERM or SIGINT, and return it."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-        async for number in received:
-            return signal.Signals(number)
-    raise AssertionError("the signal receiver never ends by itself")
-
-
-def run_trio(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work`` in a trio loop. Raise the only error of nested groups by itself, so that it
-    becomes one message.
-    """
-    try:
-        return trio.run(work)
-    except BaseExceptionGroup as group:
-        leaves = _leaves(group)
-        if len(leaves) == 1:
-            raise leaves[0] from group
-        raise
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
-
-
-def keep_memory_private() -> None:
-    """Forbid core dumps and access to this process's memory, and make new files private to the
-    user.
-
-    A core dump would contain the root keys. On Linux the process also marks itself as not dumpable,
-    because a dump piped to a handler ignores the limit.
-    """
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        log.warning("this process could not be marked as not dumpable; the core file limit is 0")
-
-
-class _OneLine(logging.Formatter):
-    """A formatter that escapes unprintable characters.
-
-    Text from outside (names, notes, an exchange's messages) can neither start a line nor move a
-    cursor.
-    """
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode()
-            for each in super().formatMessage(record)
-        )
-
-
-def start_logging(level: int = logging.INFO) -> None:
-    """Log to stderr, one line per record, times in UTC."""
-    handler = logging.StreamHandler(sys.stderr)
-    form = _OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx", "hypercorn", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def tunnel_hint(url: str) -> str | None:

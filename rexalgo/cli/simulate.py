@@ -7,7 +7,7 @@ import click
 import trio
 
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
-from rexalgo.cli.serving import run_trio, wait_for_signal
+from rexalgo.cli.process import run_trio, wait_for_signal
 
 
 @click.group()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rexalgo.cli.serving import start_logging
+from rexalgo.cli.process import start_logging
 
 
 @pytest.fixture(autouse=True)

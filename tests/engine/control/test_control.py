@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import trio
 
-import engine.control
-from engine.control import SOCKET_NAME, FolderLock, FolderLocked, ask_server, call, serve_control
+import engine.control.client
+from engine.control import SOCKET_NAME, FolderLock, FolderLocked, ask_server, call
+from engine.control.server import serve_control
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.ledger import Ledger
 from engine.ledger.reports import switches
@@ -112,8 +113,8 @@ async def test_a_fault_inside_a_command_is_answered_without_its_text(tmp_path: P
 async def test_a_silent_server_keeps_nobody_from_halting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.control, "ANSWER_WITHIN_S", 0.05)
-    monkeypatch.setattr(engine.control, "PROVISION_WITHIN_S", 0.05)
+    monkeypatch.setattr(engine.control.client, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(engine.control.client, "PROVISION_WITHIN_S", 0.05)
     config = place(tmp_path)
     await Ledger.open(config.ledger.path, inline=True).aclose()
 

@@ -1,0 +1,41 @@
+"""The command line's access to an engine.
+
+A command goes to the server of the folder if one runs; else it takes the folder's lock and opens the
+ledger itself. A server that holds the lock and does not answer keeps nobody from reading, from
+halting entries and from allowing them again, because those need only the ledger.
+"""
+
+from typing import Any, Final
+
+from engine.control.client import ServerSilent, ask_server
+from engine.control.folder_lock import FolderLock, FolderLocked
+from engine.control.wire import SOCKET_NAME
+from engine.settings.config import Config
+
+__all__ = ["SOCKET_NAME", "FolderLock", "FolderLocked", "ServerSilent", "ask_server", "call"]
+WITHOUT_LOCK: Final = frozenset(
+    {"status", "why", "unknown", "accounts", "books_check", "halt", "resume", "key_status"}
+)
+
+
+async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Run a command: by the server of this folder if one runs, else here. Raises what the command
+    raised, or FolderLocked.
+
+    If a server holds the folder and is silent for 5 s, a command that needs only the ledger runs
+    here all the same.
+    """
+    try:
+        return await ask_server(config.data_dir, method, params)
+    except ServerSilent:
+        if method not in WITHOUT_LOCK:
+            raise
+        is_held = True
+    except OSError:  # no socket, or nobody behind it
+        is_held = False
+    # Loaded only now: the engine's own code takes longer to load than a server to answer.
+    from engine.control.direct import run_directly, run_with_lock
+
+    if is_held:
+        return await run_directly(config, method, params)
+    return await run_with_lock(config, method, params, may_go_without=method in WITHOUT_LOCK)

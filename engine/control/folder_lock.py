@@ -1,0 +1,63 @@
+"""The folder's lock: at most one process works on a folder. It is an ``flock``, so a killed process
+leaves nothing to clean up.
+"""
+
+import fcntl
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from engine.domain.errors import InUse
+
+LOCK_NAME: Final = "lock"
+
+
+class FolderLocked(InUse):
+    """Raised when another process works on this folder; names it."""
+
+
+class FolderLock:
+    """The lock that reserves a folder for one process, as a context manager; raises FolderLocked,
+    naming the holder.
+    """
+
+    def __init__(self, folder: Path, what: str, now: datetime) -> None:
+        self._file = folder / LOCK_NAME
+        self._about = {"pid": os.getpid(), "what": what, "since": now.isoformat(timespec="seconds")}
+        self._handle = -1
+
+    def __enter__(self) -> "FolderLock":
+        handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(os.read(handle, 1000))
+            os.close(handle)
+            raise FolderLocked(
+                f"the folder {self._file.parent} is in use by {holder}; stop it first, or use "
+                "another folder"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(self._about).encode(), 0)
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.ftruncate(self._handle, 0)
+        os.close(self._handle)
+
+
+def _holder(text: bytes) -> str:
+    try:
+        about = json.loads(text)
+        return f"{about['what']} (process {about['pid']}, since {about['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
