@@ -104,7 +104,10 @@ def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
     is_behind = _begins_at(entry.draft, newest.draft.side)
     is_ahead = _begins_at(newest.draft, entry.draft.side)
     if is_behind and is_ahead:
-        stood = held(tuple(each.draft for each in before[1:] if not each.is_late))
+        older = before[1:]
+        if _is_in_doubt(older):
+            return None
+        stood = held(tuple(each.draft for each in older if not each.is_late))
         return (
             entry
             if _begins_at(entry.draft, stood)
@@ -113,6 +116,19 @@ def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
             else None
         )
     return newest if is_behind else entry if is_ahead else None
+
+
+def _is_in_doubt(before: tuple[Came, ...]) -> bool:
+    """Return whether nobody knows where the strategy is after these alerts: since the newest one
+    that says so, two entries of one moment came whose order could not be decided.
+    """
+    for at, alert in enumerate(before):
+        if not alert.is_late:
+            return False
+        older = before[at + 1 :]
+        if alert.draft.action.is_entry and older and older[0].draft.action.is_entry:
+            return _first(alert, older) is None
+    return False
 
 
 def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:

@@ -273,6 +273,15 @@ TELLS_ITS_CLOSES = next(each for each in SHAPES if each.name == "Bybit: side, re
     [([FLAT], False, False), (["long", FLAT], True, False), (["long", "short"], True, False)],
 )
 @example(TELLS_ITS_CLOSES, [(["long", "short"], True, False), (["long", "short"], True, False)])
+@example(
+    SHAPES[0],
+    [
+        (["long"], False, False),
+        ([FLAT, "long"], True, False),
+        (["short", "long"], False, False),
+        (["short", "long"], True, False),
+    ],
+)
 def test_whatever_the_strategy_does_no_alert_that_tells_a_side_enters_where_it_is_not(
     shape: Shape, steps: list[tuple[list[str], bool, bool]]
 ) -> None:

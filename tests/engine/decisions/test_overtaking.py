@@ -152,6 +152,7 @@ def turn(at_s: float, side: PositionSide, *, known: bool = True) -> Came:
 FROM_FLAT = AlertFacts(was_flat=True)
 LATE_TURN = replace(turn(-59, LONG, known=False), is_late=True)
 """It closed the short before it and entered nothing."""
+LATE_FROM_SHORT = replace(turn(-59, LONG), is_late=True)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,20 @@ LATE_TURN = replace(turn(-59, LONG, known=False), is_late=True)
         (turn(1, SHORT), (turn(0, LONG),), True, False),
         (turn(1, SHORT, known=False), (turn(0, LONG, known=False),), True, False),
         (turn(4, SHORT, known=False), (turn(0, LONG, known=False),), False, False),
+        # Two turns before them that nobody could order leave the strategy anywhere ...
+        (
+            turn(1, SHORT),
+            (turn(0, LONG), LATE_FROM_SHORT, turn(-60, SHORT), close(-200), enter(-300)),
+            True,
+            False,
+        ),
+        # ... and two whose order was known do not.
+        (
+            turn(1, SHORT),
+            (turn(0, LONG), LATE_FROM_SHORT, turn(-60, SHORT), enter(-300, SHORT)),
+            False,
+            False,
+        ),
         (
             turn(1, SHORT, known=False),
             (close(0, SHORT), LATE_TURN, turn(-60, SHORT, known=False)),
