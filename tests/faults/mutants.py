@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -240,7 +242,12 @@ MUTANTS: Final = (
 
 
 def try_mutants(seeds: int, as_json: bool) -> int:
-    """Run every mutant until it is noticed, at most ``seeds`` seeds; return 1 if one was not."""
+    """Run every mutant until it is noticed, at most ``seeds`` seeds; return 1 if one was not.
+
+    First the copy without a mutant runs one story: only where that ends well does an end tell.
+    """
+    with copied() as folder:
+        assert tell(folder, 1) is None, "the copy without a mutant ends badly by itself"
     results: dict[str, tuple[int, str]] = {}
     for each in MUTANTS:
         name, (after, what) = each.name, try_one(each, seeds)
@@ -252,39 +259,56 @@ def try_mutants(seeds: int, as_json: bool) -> int:
                     f"noticed after {after} seed{'s' if after > 1 else ''} ({what})"
                     if after
                     else f"NOT noticed in {seeds} seeds"
-                )
+                ),
+                flush=True,
             )
     return 0 if all(after for after, _ in results.values()) else 1
 
 
 def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
-    """Return after how many seeds a mutant is noticed, and by what; 0 if it is not."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        for name in ("engine", "plugins", "rexalgo", "config", "tests/faults"):
-            shutil.copytree(
-                ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+    """Return after how many seeds a mutant is noticed, and by what; 0 where it is not."""
+    with copied() as folder:
         for file, text, instead in mutant.edits:
-            path = Path(folder) / file
+            path = folder / file
             source = path.read_text(encoding="utf-8")
             found = places(source, text)
             assert len(found) == 1, f"{file}: expected once, found {len(found)} times: {text!r}"
             path.write_text(edited(source, found[0], instead), encoding="utf-8")
         for seed in range(1, seeds + 1):
-            command = [sys.executable, "-m", "tests.faults", "--seed", str(seed)]
-            told = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
-            )
-            if told.returncode != 0:
-                lines = [
-                    line.strip()
-                    for line in (told.stdout + told.stderr).splitlines()
-                    if line.strip()
-                ]
-                return seed, next(
-                    (line for line in lines if line.split(":")[0] in _KINDS), lines[-1]
-                )[:110]
+            violation = tell(folder, seed)
+            if violation is not None:
+                return seed, violation
     return 0, ""
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """Yield a copy of what the stories run on."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = Path(name)
+        for part in ("engine", "plugins", "rexalgo", "config", "tests/faults"):
+            shutil.copytree(
+                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        shutil.copy(ROOT / "tests" / "source_edits.py", folder / "tests")
+        yield folder
+
+
+def tell(folder: Path, seed: int) -> str | None:
+    """Run one story in a copy; return the violation that ended it, None where it ended well. Raise
+    RuntimeError for an end that names no violation: a copy that cannot run proves nothing.
+    """
+    command = [sys.executable, "-m", "tests.faults", "--seed", str(seed)]
+    run = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    if run.returncode == 0:
+        return None
+    lines = [line.strip() for line in (run.stdout + run.stderr).splitlines() if line.strip()]
+    for line in lines:
+        if line.split(":")[0] in _KINDS:
+            return line[:110]
+    raise RuntimeError(f"seed {seed} ended without naming a violation: {lines[-1][:200]}")
 
 
 _KINDS: Final = (
