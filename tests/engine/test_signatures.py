@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions import signatures
-from engine.decisions.signatures import sign_a, sign_b, verify_signatures
+from engine.decisions.signatures import (
+    capability_key,
+    sign_a,
+    sign_b,
+    verify_capability,
+    verify_signatures,
+)
 from engine.domain.errors import InvalidValue
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic
@@ -339,3 +345,19 @@ def test_nothing_but_the_key_verifies_and_nothing_else_is_ever_raised(
 ) -> None:
     with pytest.raises(NotAuthentic):
         verify_signatures(delivery(headers, body), keys, AT)
+
+
+def test_an_address_is_proven_by_its_token_against_every_key_and_by_nothing_else() -> None:
+    keys = [capability_key("the-old-token"), capability_key("the-token")]
+
+    def at(token: str | None) -> Delivery:
+        capability = None if token is None else Secret(token)
+        return Delivery(BODY, (), "192.0.2.1", AT, capability=capability)
+
+    assert verify_capability(at("the-token"), keys) == Authenticated(key_index=1, signed_at=None)
+    assert verify_capability(at("the-old-token"), keys).key_index == 0
+    for stranger in ("another", "", None, "the-token ", "\udc80"):
+        with pytest.raises(NotAuthentic):
+            verify_capability(at(stranger), keys)
+    with pytest.raises(NotAuthentic):
+        verify_capability(at("the-token"), [])

@@ -46,6 +46,7 @@ from engine.ledger.query import fetch_all
 from engine.ledger.resolving import (
     close_again,
     complete,
+    decide_done,
     decide_none,
     end,
     free_symbol,
@@ -340,6 +341,35 @@ def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
     assert fetch_all(db, "SELECT count(*) FROM holding") == [(0,)]
     with pytest.raises(InvalidMove):
         decide_none(db, attempt, "again", "op", NOW)
+
+
+def test_a_person_may_decide_that_an_exit_was_done(db: Database) -> None:
+    entry, _ = claimed(db, "open")
+    complete(
+        db,
+        attempt_id=entry,
+        report=report_of(entry, db),
+        outcome=Outcome(OutcomeCode.FILLED),
+        at=NOW,
+    )
+    exit_id, asked = closing(db, "close")
+    end(
+        db,
+        attempt_id=exit_id,
+        state=AttemptState.UNKNOWN,
+        outcome=unknown_outcome(asked.intent, "timeout"),
+        cause="timeout",
+        at=NOW,
+    )
+    decide_done(db, exit_id, NOW)
+    done = read_attempt(db, exit_id)
+    assert (done.state, done.filled) == (AttemptState.FILLED, asked.intent.quantity)
+    after = held(db)
+    assert after is None or after.share == 0
+    # Its price and fee are not known: nobody told them.
+    assert fetch_all(db, "SELECT price, fee FROM fill ORDER BY id DESC LIMIT 1") == [(None, None)]
+    with pytest.raises(InvalidMove, match="a closing order that is unknown"):
+        decide_done(db, exit_id, NOW)
 
 
 # Each end of a claim
