@@ -24,7 +24,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.decisions.planning import Wait
-from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
+from engine.decisions.planning_exits import (
+    NO_TRACE,
+    Carry,
+    ExitContext,
+    ExitPlan,
+    is_below_minimum,
+    plan_exit,
+)
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import exit_client_order_id
 from engine.domain.order import OrderSide
@@ -268,3 +275,14 @@ def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(
     if intent.whole_position:
         assert context.position is not None
         assert context.position.quantity == intent.quantity == held.share
+
+
+def test_a_close_waits_for_a_person_where_an_exit_without_trace_may_have_closed_all_of_it() -> None:
+    shared = leaving(position=position(quantity=D("3")), without_trace=D("2"))
+    assert plan_exit(shared) == Wait(NO_TRACE)
+    alone = leaving(position=position(quantity=D("2")), without_trace=D("2"))
+    assert isinstance(plan_exit(alone), ExitPlan), "all of the position is ours"
+
+
+def test_without_a_contract_nothing_is_known_to_be_below_a_minimum() -> None:
+    assert not is_below_minimum(leaving(instrument=None), D("0.000001"))

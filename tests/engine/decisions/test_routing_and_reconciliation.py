@@ -1,5 +1,6 @@
 """Whom a signal reaches, which switches stop it, and what a reading of the exchange corrects."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -329,3 +330,10 @@ def test_reconciling_twice_changes_nothing_and_never_raises_a_share(
     assert all(
         new == old for new, old in zip(after, holdings, strict=True) if old.symbol in unsettled
     )
+
+
+def test_a_lost_order_of_another_symbol_closed_nothing_here() -> None:
+    elsewhere = tuple(replace(each, symbol=ETH) for each in lost("SELL 2"))
+    found = compare((holding(position_id="p1"),), report(()), lost=elsewhere)
+    assert isinstance(found[0], ShareShrunk)
+    assert OURS not in found[0].cause

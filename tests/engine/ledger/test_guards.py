@@ -37,11 +37,12 @@ from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
 from engine.ledger.attempts import read_attempt
+from engine.ledger.books import Change, change_share
 from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_database
-from engine.ledger.holdings import read_holding, want_protection
+from engine.ledger.holdings import attach, read_holding, want_protection, write_holding
 from engine.ledger.query import fetch_all
 from engine.ledger.resolving import (
     close_again,
@@ -526,3 +527,51 @@ def test_what_is_compared_at_the_last_line_is_what_the_ledger_has(db: Database) 
     assert read_on_record(db, exit_).opened is None
     with pytest.raises(LookupError):
         read_signal(db, 999)
+
+
+def test_a_symbol_is_given_back_to_its_strategy_only_when_nothing_of_it_is_open(
+    db: Database,
+) -> None:
+    attach(db, AccountId("a"), BTC)
+    assert held(db) is None
+    entry, _ = claimed(db, "open")
+    complete(
+        db,
+        attempt_id=entry,
+        report=report_of(entry, db),
+        outcome=Outcome(OutcomeCode.FILLED),
+        at=NOW,
+    )
+    opened = held(db)
+    assert opened is not None
+    write_holding(db, replace(opened, detached=True))
+    attach(db, AccountId("a"), BTC)
+    assert held(db) == replace(opened, detached=True)
+
+
+def test_an_exit_called_done_takes_over_what_a_reading_had_seen_leave(db: Database) -> None:
+    entry, _ = claimed(db, "open")
+    complete(
+        db,
+        attempt_id=entry,
+        report=report_of(entry, db),
+        outcome=Outcome(OutcomeCode.FILLED),
+        at=NOW,
+    )
+    exit_id, asked = closing(db, "close")
+    end(
+        db,
+        attempt_id=exit_id,
+        state=AttemptState.UNKNOWN,
+        outcome=unknown_outcome(asked.intent, "timeout"),
+        cause="timeout",
+        at=NOW,
+    )
+    open_share = held(db)
+    assert open_share is not None
+    seen_gone = Change(is_entry=False, quantity=open_share.share, at=NOW, since=NOW)
+    write_holding(db, change_share(db, open_share, seen_gone))
+    by = "SELECT attempt_id FROM fill WHERE NOT is_entry"
+    assert fetch_all(db, by) == [(None,)]
+    decide_done(db, exit_id, NOW)
+    assert fetch_all(db, by) == [(exit_id,)]
