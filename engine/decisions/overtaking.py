@@ -14,6 +14,9 @@ doubt for closing and against entering:
   which side it came from.
 - Of two entries of one moment to two sides, the first is the one at whose end the other begins. If
   that cannot be decided, the second only closes.
+- A doubt about an earlier moment settles nothing in a later one: a late bare entry does not tell
+  how two bare alerts of one moment were ordered, and after two entries that nobody could order two
+  further ones are not ordered by where the first two left the record.
 - The same bytes again within their time are a repetition. A close or a reduce is a repetition only
   while nothing that it would close was entered since; otherwise it may be meant for that. Of a
   repeated reverse, therefore, only the closing half is certain.

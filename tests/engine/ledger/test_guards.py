@@ -242,6 +242,33 @@ def entries_open(db: Database) -> int:
     return int(fetch_all(db, "SELECT entries_open FROM holding WHERE account_id = 'a'")[0][0])
 
 
+def filled_entry(db: Database) -> None:
+    """Claim an entry and fill it whole."""
+    entry, _ = claimed(db, "open")
+    complete(
+        db,
+        attempt_id=entry,
+        report=report_of(entry, db),
+        outcome=Outcome(OutcomeCode.FILLED),
+        at=NOW,
+    )
+
+
+def lost_exit(db: Database) -> tuple[int, Claim]:
+    """Claim the exit of a filled entry, and lose its answer."""
+    filled_entry(db)
+    exit_id, asked = closing(db, "close")
+    end(
+        db,
+        attempt_id=exit_id,
+        state=AttemptState.UNKNOWN,
+        outcome=unknown_outcome(asked.intent, "timeout"),
+        cause="timeout",
+        at=NOW,
+    )
+    return exit_id, asked
+
+
 def lost_entry(db: Database, key: str) -> int:
     """Claim an entry and give it up: sent, looked up for long, no trace, its symbol free again."""
     asked = wanted(db, record_signal(db, new(key)).id)
@@ -345,23 +372,7 @@ def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
 
 
 def test_a_person_may_decide_that_an_exit_was_done(db: Database) -> None:
-    entry, _ = claimed(db, "open")
-    complete(
-        db,
-        attempt_id=entry,
-        report=report_of(entry, db),
-        outcome=Outcome(OutcomeCode.FILLED),
-        at=NOW,
-    )
-    exit_id, asked = closing(db, "close")
-    end(
-        db,
-        attempt_id=exit_id,
-        state=AttemptState.UNKNOWN,
-        outcome=unknown_outcome(asked.intent, "timeout"),
-        cause="timeout",
-        at=NOW,
-    )
+    exit_id, asked = lost_exit(db)
     decide_done(db, exit_id, NOW)
     done = read_attempt(db, exit_id)
     assert (done.state, done.filled) == (AttemptState.FILLED, asked.intent.quantity)
@@ -534,14 +545,7 @@ def test_a_symbol_is_given_back_to_its_strategy_only_when_nothing_of_it_is_open(
 ) -> None:
     attach(db, AccountId("a"), BTC)
     assert held(db) is None
-    entry, _ = claimed(db, "open")
-    complete(
-        db,
-        attempt_id=entry,
-        report=report_of(entry, db),
-        outcome=Outcome(OutcomeCode.FILLED),
-        at=NOW,
-    )
+    filled_entry(db)
     opened = held(db)
     assert opened is not None
     write_holding(db, replace(opened, detached=True))
@@ -550,23 +554,7 @@ def test_a_symbol_is_given_back_to_its_strategy_only_when_nothing_of_it_is_open(
 
 
 def test_an_exit_called_done_takes_over_what_a_reading_had_seen_leave(db: Database) -> None:
-    entry, _ = claimed(db, "open")
-    complete(
-        db,
-        attempt_id=entry,
-        report=report_of(entry, db),
-        outcome=Outcome(OutcomeCode.FILLED),
-        at=NOW,
-    )
-    exit_id, asked = closing(db, "close")
-    end(
-        db,
-        attempt_id=exit_id,
-        state=AttemptState.UNKNOWN,
-        outcome=unknown_outcome(asked.intent, "timeout"),
-        cause="timeout",
-        at=NOW,
-    )
+    exit_id, _ = lost_exit(db)
     open_share = held(db)
     assert open_share is not None
     seen_gone = Change(is_entry=False, quantity=open_share.share, at=NOW, since=NOW)
