@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
 from engine.domain.holding import SwitchScope
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
 
 def raise_alert(
-    db: apsw.Connection,
+    db: Database,
     code: AlertCode,
     subject: str,
     details: Mapping[str, str],
@@ -63,7 +61,7 @@ def raise_alert(
 
 
 def raise_alert_once(
-    db: apsw.Connection,
+    db: Database,
     code: AlertCode,
     subject: str,
     details: Mapping[str, str],
@@ -83,7 +81,7 @@ def raise_alert_once(
     )
 
 
-def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
+def undelivered_alerts(db: Database, channel: str, limit: int) -> list[Alert]:
     """Read the alerts after a channel's cursor, oldest first."""
     rows = fetch_all(
         db,
@@ -95,7 +93,7 @@ def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Al
     return [_alert(db, row) for row in rows]
 
 
-def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Alert]:
+def newest_alerts(db: Database, since: datetime, limit: int) -> list[Alert]:
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
@@ -106,7 +104,7 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
     return [_alert(db, row) for row in rows if row[1] >= to_us(since)]
 
 
-def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
+def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Alert]:
     """Read the newest alerts about some accounts or strategies by name, newest first."""
     rows: list[Row] = []
     for subject in dict.fromkeys(subjects):
@@ -120,7 +118,7 @@ def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> li
     return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
 
 
-def _alert(db: apsw.Connection, row: Row) -> Alert:
+def _alert(db: Database, row: Row) -> Alert:
     data = json.loads(row[3])
     code, details = AlertCode(data["code"]), data["details"]
     is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
@@ -142,7 +140,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
     )
 
 
-def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
+def delivered(db: Database, channel: str, sequence: int) -> None:
     """Move a channel's cursor past a delivered alert."""
     db.execute(
         "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
@@ -159,7 +157,7 @@ class ChannelState:
     waiting: int
 
 
-def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
+def channel_state(db: Database, channel: str) -> ChannelState:
     """Read a channel's progress."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
     last = 0 if row is None else int(row[0])

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Quantity
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
@@ -17,7 +15,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us, read_intent, to_us
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,7 @@ def _attempt(row: Row) -> Attempt:
     )
 
 
-def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
+def read_attempt(db: Database, attempt_id: int) -> Attempt:
     """Read one attempt."""
     row = fetch_one(db, _ATTEMPT + " WHERE id = ?", (attempt_id,))
     if row is None:
@@ -95,7 +93,7 @@ def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
     return _attempt(row)
 
 
-def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+def open_attempts(db: Database, account: AccountId) -> list[Attempt]:
     """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled,
     not confirmed.
     """
@@ -105,7 +103,7 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     ]
 
 
-def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+def open_entries(db: Database, account: AccountId) -> list[Attempt]:
     """Read the account's entries that may be at the exchange and count as held: those without trace
     only until their symbol is freed.
     """
@@ -116,9 +114,7 @@ def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
 
 
-def unsettled_symbols(
-    db: apsw.Connection, account: AccountId, since: datetime
-) -> frozenset[Symbol]:
+def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
     ``since``: no reading from then can judge them.
 
@@ -138,7 +134,7 @@ def unsettled_symbols(
     return frozenset(Symbol(row[0]) for row in rows)
 
 
-def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
+def last_exits(db: Database, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
     """Read when our newest exit that closed something ended, for each symbol with one at or after
     ``since``.
     """
@@ -153,7 +149,7 @@ def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict
 
 
 def entries_before(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> list[Attempt]:
     """Read a strategy's entry attempts that may be working at the exchange and whose leg has an
     earlier order key.
@@ -171,7 +167,7 @@ def entries_before(
 
 
 def taken_back_since(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime
 ) -> int:
     """Count a strategy's entries that ended cancelled at or after ``since``."""
     row = fetch_one(
@@ -184,7 +180,7 @@ def taken_back_since(
     return 0 if row is None else int(row[0])
 
 
-def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
+def newest_claim(db: Database, account: AccountId) -> datetime | None:
     """Read when the newest attempt of an account was claimed."""
     row = fetch_one(
         db,
@@ -194,7 +190,7 @@ def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
     return None if row is None else from_us(row[0])
 
 
-def all_unknown(db: apsw.Connection) -> list[Attempt]:
+def all_unknown(db: Database) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
     return [
         _attempt(row)
@@ -204,16 +200,14 @@ def all_unknown(db: apsw.Connection) -> list[Attempt]:
     ]
 
 
-def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
+def attempts_of(db: Database, copy: CopyId) -> list[Attempt]:
     """Read the attempts of one copy, oldest first."""
     return [
         _attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))
     ]
 
 
-def bound_order_ids(
-    db: apsw.Connection, account: AccountId, among: Iterable[str]
-) -> frozenset[str]:
+def bound_order_ids(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that are bound to an attempt of the account."""
     rows = fetch_all(
         db,
@@ -230,7 +224,7 @@ class BoundElsewhere:
     ``but``; asked one id at a time.
     """
 
-    db: apsw.Connection
+    db: Database
     account: AccountId
     but: str | None
 
@@ -240,9 +234,7 @@ class BoundElsewhere:
         )
 
 
-def accepted_foreign(
-    db: apsw.Connection, account: AccountId, among: Iterable[str]
-) -> frozenset[str]:
+def accepted_foreign(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that somebody accepted as not this ledger's, though
     they carry our mark.
     """
@@ -255,7 +247,7 @@ def accepted_foreign(
     return frozenset(row[0] for row in rows)
 
 
-def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
+def met_foreign(db: Database, account: AccountId) -> frozenset[str]:
     """Read the orders with our mark that the ledger lacks and nobody accepted: they stop the
     account's entries, resting or not.
     """
@@ -268,9 +260,7 @@ def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def meet_foreign(
-    db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]
-) -> None:
+def meet_foreign(db: Database, account: AccountId, exchange_order_ids: Iterable[str]) -> None:
     """Record orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
     db.executemany(
         "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES "
@@ -280,7 +270,7 @@ def meet_foreign(
 
 
 def accept_foreign(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     name: str,
     exchange_order_ids: Sequence[str],
@@ -302,7 +292,7 @@ def accept_foreign(
     )
 
 
-def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
+def knows_client_order_id(db: Database, client_order_id: str) -> bool:
     """Return whether an attempt with this client order id was ever claimed."""
     return (
         fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.errors import InvalidValue
 from engine.ledger.codec import dump, from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 SHELL: Final = "shell"
@@ -66,7 +64,7 @@ class AuditProof:
 
 
 def append_audit(
-    db: apsw.Connection,
+    db: Database,
     key: AuditKey,
     by: str,
     act: str,
@@ -119,7 +117,7 @@ def parse_audit_end(text: str) -> AuditEnd:
     return AuditEnd(int(matched[1]), matched[2])
 
 
-def audit_end(db: apsw.Connection) -> AuditEnd:
+def audit_end(db: Database) -> AuditEnd:
     """Read where the chain ends now."""
     row = fetch_one(
         db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
@@ -128,7 +126,7 @@ def audit_end(db: apsw.Connection) -> AuditEnd:
 
 
 def verify_audit(
-    db: apsw.Connection, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
+    db: Database, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
 ) -> AuditProof:
     """Verify the whole chain, which must pass through ``former_end`` if one is given.
 
@@ -151,7 +149,7 @@ def verify_audit(
 
 
 def audit_rows(
-    db: apsw.Connection, limit: int, before: int | None = None, search: str = ""
+    db: Database, limit: int, before: int | None = None, search: str = ""
 ) -> list[AuditRow]:
     """Read the newest rows, newest first; ``search`` looks for a text in actor, act and subject."""
     rows = fetch_all(

@@ -13,8 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.results import part
 from engine.decisions.wallet import Line
 from engine.domain.alert import AlertCode
@@ -25,7 +23,7 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.signal import PositionSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
 from engine.ledger.wallet import add_since, drop_rows_of
 
 OWNER: Final = ""
@@ -54,7 +52,7 @@ class Change:
     ends_position: bool = False
 
 
-def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holding:
+def change_share(db: Database, holding: Holding, change: Change) -> Holding:
     """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
     share is ours.
     """
@@ -95,7 +93,7 @@ def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holdi
 
 
 def _tell_difference(
-    db: apsw.Connection, holding: Holding, booked: Decimal, share: Decimal, at: datetime
+    db: Database, holding: Holding, booked: Decimal, share: Decimal, at: datetime
 ) -> None:
     row = fetch_one(db, "SELECT name FROM account WHERE id = ?", (holding.account,))
     details = {"symbol": holding.symbol, "booked": plain(booked), "share": plain(share)}
@@ -110,7 +108,7 @@ def _tell_difference(
 
 
 def write_fill(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     strategy: str,
     symbol: Symbol,
@@ -135,11 +133,12 @@ def write_fill(
         BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
     )
     at_us = to_us(change.at)
-    db.execute(
+    number = insert(
+        db,
         "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, "
         "cause, at_us, since_us, seen_us,"
         " attempt_id, exchange_order_id, position_id, ends_position, episode, state) VALUES"
-        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             *key,
             side.value,
@@ -160,7 +159,7 @@ def write_fill(
         ),
     )
     if not episode:
-        episode = db.last_insert_rowid()
+        episode = number
         db.execute("UPDATE fill SET episode = id WHERE id = ?", (episode,))
     signed = change.quantity if change.is_entry else -change.quantity
     after = max(ZERO, EXACT.add(before, signed))
@@ -189,7 +188,7 @@ def text(number: Decimal | None) -> str | None:
 
 
 def tell_fill(
-    db: apsw.Connection,
+    db: Database,
     fill: int,
     *,
     price: Decimal | None = None,
@@ -228,7 +227,7 @@ def tell_fill(
 
 
 def tell_order(
-    db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
+    db: Database, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
 ) -> None:
     """Record what the exchange reported about a whole order of ours in those of its fills that lack
     it.
@@ -250,7 +249,7 @@ def tell_order(
             tell_fill(db, identifier, price=new_price, fee=new_fee)
 
 
-def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
+def note_order_fee(db: Database, attempt: int, fee: Decimal) -> None:
     """Record what an order of ours has cost by now, and count what is new of it: all of it,
     whoever's position it closed.
     """
@@ -288,7 +287,7 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
     )
 
 
-def bind_outside(db: apsw.Connection, holding: Holding, change: Change) -> None:
+def bind_outside(db: Database, holding: Holding, change: Change) -> None:
     """Assign to an order of ours that is proven late the closes that a reading had seen before it,
     newest first.
 
@@ -356,7 +355,7 @@ class Difference:
     share: Decimal
 
 
-def differences(db: apsw.Connection, account: str | None = None) -> list[Difference]:
+def differences(db: Database, account: str | None = None) -> list[Difference]:
     """Compare the open quantities of the books with the shares, of one account or of all."""
     rows = fetch_all(
         db,

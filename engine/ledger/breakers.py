@@ -2,15 +2,11 @@
 
 from datetime import datetime
 
-import apsw
-
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
-def busy_strategies(
-    db: apsw.Connection, since: datetime, limit: int
-) -> list[tuple[str, int, datetime]]:
+def busy_strategies(db: Database, since: datetime, limit: int) -> list[tuple[str, int, datetime]]:
     """Read strategies with more than ``limit`` entry signals since a time, tests left out: name,
     count, the newest one's time.
     """
@@ -28,7 +24,7 @@ def busy_strategies(
 
 
 def refused_accounts(
-    db: apsw.Connection, since: datetime, limit: int
+    db: Database, since: datetime, limit: int
 ) -> list[tuple[str, int, str, datetime]]:
     """Read accounts whose last ``limit`` entries or more were all refused by the exchange since a
     time: name, count, last cause, its time.
@@ -52,7 +48,7 @@ def refused_accounts(
     return [(name, count, cause, from_us(at_us)) for name, count, cause, at_us in rows]
 
 
-def switched_at(db: apsw.Connection, label: str) -> datetime | None:
+def switched_at(db: Database, label: str) -> datetime | None:
     """Read when the switch of this label was last turned on or off: older evidence was judged
     already.
     """

@@ -2,17 +2,16 @@
 only to a claim.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-
-import apsw
 
 from engine.domain.amounts import Quantity
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one, insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class WaitingLeg:
     leave: Quantity | None
 
 
-def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
+def waiting_legs(db: Database, account: AccountId) -> list[WaitingLeg]:
     """Read an account's NEW legs, entries last, then by order of signals; without those whose
     copy's earlier leg has not ended.
     """
@@ -75,7 +74,7 @@ def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
     ]
 
 
-def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
+def accounts_with_waiting_legs(db: Database) -> list[AccountId]:
     """Read the accounts that have something to plan."""
     return [
         AccountId(row[0])
@@ -83,17 +82,18 @@ def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
     ]
 
 
-def begin_run(db: apsw.Connection, started_us: int) -> int:
+def begin_run(db: Database, started_us: int) -> int:
     """Start a new ownership epoch with its own random mark (see ``lineage``); claims of earlier
     epochs have no owner.
     """
-    db.execute(
-        "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
+    return insert(
+        db,
+        "INSERT INTO run (started_us, mark) VALUES (?, ?) RETURNING epoch",
+        (started_us, secrets.token_hex(16)),
     )
-    return db.last_insert_rowid()
 
 
-def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+def is_exiting(db: Database, account: AccountId, symbol: Symbol) -> bool:
     """Return whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
@@ -106,7 +106,7 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
 
 
 def is_exiting_before(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
     """Return whether an exit or a cancel of a strategy with an earlier order key has not ended: an
     entry waits for it.
@@ -122,7 +122,7 @@ def is_exiting_before(
 
 
 def is_entering(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
     """Return whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
@@ -136,7 +136,7 @@ def is_entering(
 
 
 def is_protected_later(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> bool:
     """Return whether a later ``set_protection`` of a strategy is recorded: an older one must not
     undo it.

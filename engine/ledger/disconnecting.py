@@ -4,19 +4,17 @@ owner.
 
 from datetime import datetime
 
-import apsw
-
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, own_name
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import to_us
 from engine.ledger.outcomes import conclude
-from engine.ledger.query import fetch_all
+from engine.ledger.query import Database, fetch_all
 from engine.ledger.reports import clear_switch, switches
 
 
-def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
+def disconnect_account(db: Database, account: AccountId, name: str, at: datetime) -> None:
     """Disconnect an account: it leaves every strategy, nothing waits or is held for it any more,
     and its name is free again.
 

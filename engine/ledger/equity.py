@@ -6,16 +6,14 @@ Loss limits compare with them.
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.domain.account import EquityMarks
 from engine.domain.amounts import Money, plain
 from engine.domain.identifiers import AccountId
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_one
+from engine.ledger.query import Database, fetch_one
 
 
-def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> EquityMarks | None:
+def read_equity_marks(db: Database, account: AccountId, zone: str) -> EquityMarks | None:
     """Read an account's marks; None before its first reading. ``zone``: the name of the trading
     day's time zone, passed through.
     """
@@ -30,7 +28,7 @@ def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> Equ
 
 
 def mark_equity(
-    db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool
+    db: Database, account: AccountId, worth: Money, at: datetime, *, new_day: bool
 ) -> None:
     """Write the marks: the peak if ``worth`` is above it, and with ``new_day`` the day's start too."""
     marks = read_equity_marks(db, account, "")
@@ -44,7 +42,7 @@ def mark_equity(
     )
 
 
-def begin_peak_anew(db: apsw.Connection, account: AccountId, worth: Money) -> Money | None:
+def begin_peak_anew(db: Database, account: AccountId, worth: Money) -> Money | None:
     """Reset the peak to ``worth`` (zero: what the next reading shows); return the former one, None
     before any reading.
     """

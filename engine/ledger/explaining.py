@@ -6,15 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import CopyId, Symbol
 from engine.domain.leg import LegState
 from engine.domain.signal import Action
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
 """Returns what only the running task knows of a copy."""
@@ -22,7 +20,7 @@ InLane = Callable[[CopyId], LaneNow]
 _SENT: Final = frozenset({LegState.UNKNOWN, LegState.PLACED, LegState.PARTIALLY_FILLED})
 
 
-def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
+def failed_tries(db: Database, copy: CopyId, leg: int) -> tuple[int, str, bool]:
     """Count the orders of an exit that closed nothing; return also the last one's cause, and
     whether the exchange itself refused it.
     """
@@ -41,7 +39,7 @@ def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str,
 
 
 def read_copy_now(
-    db: apsw.Connection,
+    db: Database,
     signal_number: int,
     account_name: str,
     live: LiveNow | None,
@@ -94,9 +92,7 @@ def read_copy_now(
     )
 
 
-def _master_left(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
-) -> bool:
+def _master_left(db: Database, account: str, strategy: str, symbol: str, entry_key: str) -> bool:
     """Return whether a close or a reverse of the strategy counts as later than the entry that
     opened what it holds.
     """
@@ -113,7 +109,7 @@ def _master_left(
 
 
 def _exit(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, in_lane: InLane
+    db: Database, account: str, strategy: str, symbol: str, in_lane: InLane
 ) -> ExitNow | None:
     row = fetch_one(
         db,
@@ -139,7 +135,7 @@ def _exit(
     )
 
 
-def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
+def _unproven(db: Database, account: str, symbol: str) -> UnprovenNow | None:
     """Read the order of ours there that most urgently lacks proof: one that was given up before one
     that is looked up.
     """

@@ -10,8 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.results import Trade, fold_all
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
@@ -20,11 +18,11 @@ from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
 
-def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
+def unfolded_episodes(db: Database, limit: int, without: Collection[int] = ()) -> list[int]:
     """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
     of ``without``.
     """
@@ -36,7 +34,7 @@ def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] 
     return [row[0] for row in rows if row[0] not in without][:limit]
 
 
-def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountId, datetime]:
+def fold_episodes(db: Database, episodes: Sequence[int]) -> dict[AccountId, datetime]:
     """Fold these episodes; return their accounts, each with the time of its newest fill."""
     moved: dict[AccountId, datetime] = {}
     for episode in episodes:
@@ -52,7 +50,7 @@ _FILLS: Final = (
 )
 
 
-def fold_account(db: apsw.Connection, account: AccountId) -> None:
+def fold_account(db: Database, account: AccountId) -> None:
     """Fold every episode of one account whose fills changed."""
     for (episode,) in fetch_all(
         db,
@@ -62,7 +60,7 @@ def fold_account(db: apsw.Connection, account: AccountId) -> None:
         _fold(db, episode)
 
 
-def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
+def _fold(db: Database, episode: int) -> tuple[AccountId, datetime]:
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]
@@ -113,7 +111,7 @@ _KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees, gross FROM trad
 
 
 def _write_trade(
-    db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool
+    db: Database, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool
 ) -> None:
     values = (
         trade.side.value,
@@ -150,7 +148,7 @@ def _write_trade(
 class _Days:
     """The changes of daily sums that an episode causes."""
 
-    def __init__(self, db: apsw.Connection, account: str, strategy: str) -> None:
+    def __init__(self, db: Database, account: str, strategy: str) -> None:
         self._db = db
         self._account = account
         self._strategy = strategy

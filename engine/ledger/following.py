@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -23,10 +21,10 @@ from engine.domain.subscription import (
 )
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
 from engine.ledger.people import SHOWN_AS, AccountRow, account
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 
-def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+def accounts_of(db: Database, person: PersonId) -> list[AccountRow]:
     """Read a person's connected accounts, by name."""
     rows = fetch_all(
         db,
@@ -36,7 +34,7 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
     return [account(db, AccountId(row[0])) for row in rows]
 
 
-def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+def former_accounts_of(db: Database, person: PersonId) -> list[AccountRow]:
     """Read the accounts that a person disconnected, the most recent first: their history stays
     readable to that person.
     """
@@ -49,7 +47,7 @@ def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow
     return [account(db, AccountId(row[0])) for row in rows]
 
 
-def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
+def strategies_copied(db: Database, person: PersonId) -> list[str]:
     """Read the names of all strategies that a person ever agreed to, including those on
     disconnected accounts.
     """
@@ -94,7 +92,7 @@ class AgreementRow:
         )
 
 
-def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
+def agreements_of(db: Database, person: PersonId) -> list[AgreementRow]:
     """Read a person's subscriptions on any account, without those that were left, by strategy and
     account.
     """
@@ -158,7 +156,7 @@ _COPIES = (
 
 
 def copies_of(
-    db: apsw.Connection,
+    db: Database,
     accounts: Sequence[AccountId],
     limit: int,
     *,
@@ -237,7 +235,7 @@ class OrderRow:
 
 
 def orders_of(
-    db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
+    db: Database, accounts: Sequence[AccountId], limit: int, before: int | None = None
 ) -> list[OrderRow]:
     """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
     previous page.
@@ -283,7 +281,7 @@ def _order(row: Row) -> OrderRow:
     )
 
 
-def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
+def unproven_count(db: Database, identifier: AccountId) -> int:
     """Count the orders of an account that stayed without trace and wait for a person."""
     row = fetch_one(
         db,
@@ -295,7 +293,7 @@ def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
     return 0 if row is None else int(row[0])
 
 
-def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
+def signal_of_copy(db: Database, signal: str, account_name: str, person: PersonId) -> bool:
     """Return whether a signal reached an account of this person."""
     row = fetch_one(
         db,
@@ -307,7 +305,7 @@ def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: 
     return row is not None
 
 
-def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[Signal]:
+def last_entries(db: Database, strategy: StrategyId, limit: int) -> list[Signal]:
     """Read a strategy's newest entries, newest first, for a preview."""
     rows = fetch_all(
         db,
@@ -363,7 +361,7 @@ _TERMS: Final = (
 )
 
 
-def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> StrategyTerms | None:
+def strategy_terms(db: Database, identifier: str, person: PersonId) -> StrategyTerms | None:
     """Read a strategy that a person may see: published, by link, theirs, or followed by them; None
     for any other.
     """
@@ -386,7 +384,7 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
 
 
 def agree(
-    db: apsw.Connection,
+    db: Database,
     identifier: str,
     account_id: AccountId,
     strategy: StrategyId,
@@ -405,7 +403,7 @@ def agree(
     )
 
 
-def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
+def set_agreement_state(db: Database, identifier: str, state: SubscriptionState) -> bool:
     """Write active, paused or left; return False if it was so already. Raises InvalidMove for a
     state that is never stored.
     """
@@ -414,13 +412,16 @@ def set_agreement_state(db: apsw.Connection, identifier: str, state: Subscriptio
     if before is state:
         return False
     require_move(SUBSCRIPTION_MOVES, before, state, "an agreement")
-    db.execute(
-        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
-        (state.value, identifier),
+    return (
+        run(
+            db,
+            "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
+            (state.value, identifier),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
+def consent(db: Database, identifier: str, at: datetime) -> None:
     """Record that a person agrees to the strategy's current terms."""
     db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

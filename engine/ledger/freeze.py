@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.alert import AlertCode
 from engine.domain.identifiers import AccountId, CopyId, PersonId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.outcomes import conclude, write_event
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 EVERYBODY: Final = AccountId("")
 
@@ -33,7 +31,7 @@ class Freeze:
     since: datetime
 
 
-def read_freezes(db: apsw.Connection) -> list[Freeze]:
+def read_freezes(db: Database) -> list[Freeze]:
     """Read the frozen accounts, everybody first."""
     rows = fetch_all(
         db,
@@ -43,7 +41,7 @@ def read_freezes(db: apsw.Connection) -> list[Freeze]:
     return [Freeze(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
 
 
-def frozen_names(db: apsw.Connection, person: PersonId) -> list[str]:
+def frozen_names(db: Database, person: PersonId) -> list[str]:
     """Read the names of a person's frozen accounts; an empty name is everybody."""
     rows = fetch_all(
         db,
@@ -54,7 +52,7 @@ def frozen_names(db: apsw.Connection, person: PersonId) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def why_frozen(db: apsw.Connection, account: AccountId) -> str:
+def why_frozen(db: Database, account: AccountId) -> str:
     """Return why no order may leave an account; empty if one may."""
     row = fetch_one(
         db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,)
@@ -62,15 +60,16 @@ def why_frozen(db: apsw.Connection, account: AccountId) -> str:
     return "" if row is None else str(row[0])
 
 
-def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime) -> bool:
+def freeze(db: Database, account: AccountId, name: str, cause: str, at: datetime) -> bool:
     """Freeze an account, or everybody, and raise an alert. Return False if it was frozen already;
     the first cause stays.
     """
-    db.execute(
+    changed = run(
+        db,
         "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
         (account, cause, to_us(at)),
     )
-    if not db.changes():
+    if not changed:
         return False
     raise_alert(
         db,
@@ -84,7 +83,7 @@ def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: d
 
 
 def unfreeze(
-    db: apsw.Connection, was: Collection[Freeze], keep: Collection[Freeze], by: str, at: datetime
+    db: Database, was: Collection[Freeze], keep: Collection[Freeze], by: str, at: datetime
 ) -> int:
     """Let orders out again, except for those to keep frozen; entries that arrived meanwhile end
     unsent. Return the number of those entries.
@@ -122,6 +121,6 @@ def unfreeze(
     return ended
 
 
-def _was_frozen(db: apsw.Connection, copy: CopyId, was: Collection[Freeze]) -> bool:
+def _was_frozen(db: Database, copy: CopyId, was: Collection[Freeze]) -> bool:
     row = fetch_one(db, "SELECT account_id FROM copy WHERE id = ?", (copy,))
     return row is not None and any(each.account in (EVERYBODY, row[0]) for each in was)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import AccountId
 from engine.domain.outcome import OutcomeCode
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 LATE_AFTER: Final = timedelta(seconds=5)
 MISSED_WITHIN: Final = timedelta(hours=1)
@@ -43,7 +41,7 @@ class Missed:
     overtaken: int
 
 
-def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
+def late_orders(db: Database, now: datetime) -> list[Waiting]:
     """Read which orders have waited to be sent for longer than ``LATE_AFTER``, the longest first."""
     rows = fetch_all(
         db,
@@ -57,7 +55,7 @@ def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
     return [Waiting(row[0], row[1], from_us(row[2])) for row in rows]
 
 
-def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> Waiting | None:
+def late_of_account(db: Database, account: AccountId, now: datetime) -> Waiting | None:
     """Read the orders of one account that have waited longer than ``LATE_AFTER``, as one; ``kind``
     is that of the oldest.
     """
@@ -73,7 +71,7 @@ def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> W
     return Waiting(rows[0][0], len(rows), from_us(rows[0][1])) if rows else None
 
 
-def missed_entries(db: apsw.Connection, now: datetime) -> Missed:
+def missed_entries(db: Database, now: datetime) -> Missed:
     """Read which entries of the last hour arrived in time and were not sent; without those whose
     sender was told "not mirrored".
     """

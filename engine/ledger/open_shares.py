@@ -8,15 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.domain.amounts import Quantity
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 from engine.views import StillOpenView
 
 _ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
@@ -37,7 +35,7 @@ class HeldShare:
     is_subscribed: bool
 
 
-def held_shares(db: apsw.Connection) -> list[HeldShare]:
+def held_shares(db: Database) -> list[HeldShare]:
     """Read every share that is not zero, of any account."""
     rows = fetch_all(
         db,
@@ -89,7 +87,7 @@ class LastFlatten:
     residue: Quantity | None
 
 
-def last_flatten(db: apsw.Connection, share: HeldShare) -> LastFlatten | None:
+def last_flatten(db: Database, share: HeldShare) -> LastFlatten | None:
     """Read the newest exit that flattening requested since an account's symbol was opened; None if
     there was none.
     """
@@ -112,7 +110,7 @@ def last_flatten(db: apsw.Connection, share: HeldShare) -> LastFlatten | None:
     return LastFlatten(None if row[2] is None else from_us(row[2]), residue)
 
 
-def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+def has_unconfirmed_exit(db: Database, account: AccountId, symbol: Symbol) -> bool:
     """Return whether a closing order of ours stayed without trace: closing again could then close
     the owner's own part.
     """
@@ -138,7 +136,7 @@ _CLOSED_A_PART: Final = (
 )
 
 
-def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
+def still_open(db: Database, account: AccountId | None = None) -> list[StillOpenView]:
     """Read every share that is not zero and every entry that has not ended, of one account or of
     all, with the reason why it is open.
     """
@@ -172,7 +170,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
 
 
 def _why_open(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, share: str
+    db: Database, account: str, strategy: str, symbol: str, share: str
 ) -> tuple[str, bool]:
     """Return why something is open, and whether an exit of it was requested."""
     unproven = fetch_one(
@@ -226,7 +224,7 @@ def _why_open(
     ).sentence if code else f"its exit ended {state}", True
 
 
-def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
+def _newest_entry(db: Database, account: str, symbol: str) -> int:
     """Read the number of the signal whose entry was the last to fill something in an account's
     symbol; 0 if there is none.
     """
@@ -242,7 +240,7 @@ def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
+def symbols_held(db: Database) -> frozenset[Symbol]:
     """Read every contract that is held or has an entry in flight, also if no strategy lists it any
     more.
     """
@@ -254,7 +252,7 @@ def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
     )
 
 
-def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
+def is_held(db: Database, strategy: StrategyId, symbol: Symbol) -> bool:
     """Return whether any account holds this contract of a strategy, or has an entry of it that
     waits or is in flight.
     """

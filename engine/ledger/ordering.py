@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
 from engine.decisions.overtaking import Came, has_overtaken, may_matter, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
@@ -24,7 +22,7 @@ from engine.domain.signal import (
     right_before,
 )
 from engine.ledger.codec import from_us, read_draft, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
@@ -72,7 +70,7 @@ class Place:
     restarted_from: int | None = None
 
 
-def find_place(db: apsw.Connection, new: Unplaced) -> Place:
+def find_place(db: Database, new: Unplaced) -> Place:
     """Decide the place of a new signal; writes nothing."""
     newest = None if new.draft.seq is None else _newest_numbering(db, new.origin)
     placed = _numbered(db, new, newest)
@@ -101,7 +99,7 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     return Place(key, late, placed.number, restarted_from)
 
 
-def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
+def _alerts_before(db: Database, new: Unplaced) -> tuple[Came, ...]:
     """Read the sender's newest entries and closes of the contract, newest first; none if they
     cannot matter.
     """
@@ -127,7 +125,7 @@ def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
     )
 
 
-def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[Row]:
+def _alerts(db: Database, new: Unplaced, which: str, order: str) -> list[Row]:
     """Read (draft, received, order key, number, whether it was late): sent nowhere, or every copy
     of it ended superseded.
     """
@@ -153,7 +151,7 @@ def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[
     )
 
 
-def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+def note_restart(db: Database, new: Unplaced, place: Place) -> None:
     """Record when a numbering began that is not its sender's first."""
     db.execute(
         "INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)",
@@ -161,7 +159,7 @@ def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     )
 
 
-def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+def note_place(db: Database, new: Unplaced, place: Place) -> None:
     """Record what later signals are compared with; only for signals that are no tests and concern
     every account.
     """
@@ -205,7 +203,7 @@ def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     )
 
 
-def _numbered(db: apsw.Connection, new: Unplaced, newest: Numbering | None) -> Placed:
+def _numbered(db: Database, new: Unplaced, newest: Numbering | None) -> Placed:
     seq = new.draft.seq
     if seq is None:
         return Placed(None)
@@ -224,7 +222,7 @@ def _numbered(db: apsw.Connection, new: Unplaced, newest: Numbering | None) -> P
     )
 
 
-def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
+def _newest_numbering(db: Database, origin: str) -> Numbering | None:
     greatest = fetch_one(
         db,
         "SELECT numbering, seq, decided_us, draft FROM signal WHERE origin = ? AND numbering IS "
@@ -255,7 +253,7 @@ def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
     )
 
 
-def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]:
+def _newest(db: Database, new: Unplaced, kind: str) -> tuple[Newest, ...]:
     rows = fetch_all(
         db,
         "SELECT origin, numbering, seq, numbered_us, other_us FROM newest_told WHERE strategy_id "
@@ -278,7 +276,7 @@ def _time(us: int | None) -> datetime | None:
     return None if us is None else from_us(us)
 
 
-def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+def _newest_key(db: Database, new: Unplaced) -> OrderKey:
     row = fetch_one(
         db,
         "SELECT order_key FROM signal WHERE strategy_id = ? AND symbol = ? AND number != ? ORDER "
@@ -288,7 +286,7 @@ def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
     return NO_ORDER_KEY if row is None else OrderKey(row[0])
 
 
-def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+def _newest_exit_key(db: Database, new: Unplaced) -> OrderKey:
     row = fetch_one(
         db,
         "SELECT max(order_key) FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
@@ -297,7 +295,7 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
     return NO_ORDER_KEY if row is None or row[0] is None else OrderKey(row[0])
 
 
-def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
+def _before_later_entries(db: Database, new: Unplaced, placed: Placed) -> OrderKey | None:
     """Find the place before the entries that the sender's own numbers put behind this signal.
 
     None if it comes behind all, and if an entry that the numbers do not put behind it comes behind
@@ -326,7 +324,7 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
     return right_before(OrderKey(row[0]), new.number) if other is None else None
 
 
-def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | None:
+def _before_newest_protection(db: Database, new: Unplaced) -> OrderKey | None:
     """Find the place before the newest protection; None if an entry came after it."""
     row = fetch_one(
         db,

@@ -2,19 +2,17 @@
 deliveries to these, and alerts about either.
 """
 
-import apsw
-
 from engine.domain.identifiers import PersonId
-from engine.ledger.query import fetch_one
+from engine.ledger.query import Database, fetch_one
 
 
-def newest_sequence(db: apsw.Connection) -> int:
+def newest_sequence(db: Database) -> int:
     """Read the sequence number of the newest event; 0 if there is none."""
     row = fetch_one(db, "SELECT max(sequence) FROM event")
     return 0 if row is None or row[0] is None else int(row[0])
 
 
-def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | None:
+def concerns_person(db: Database, person: PersonId, after: int) -> int | None:
     """Find the newest event after a sequence that concerns a person, or None."""
     row = fetch_one(
         db,

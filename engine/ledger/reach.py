@@ -2,16 +2,14 @@
 anything is held that an exit would close.
 """
 
-import apsw
-
 from engine.decisions.mirroring import Reach
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import OrderKey
-from engine.ledger.query import fetch_one
+from engine.ledger.query import Database, fetch_one
 
 
 def reach_of(
-    db: apsw.Connection,
+    db: Database,
     strategy: StrategyId,
     symbol: Symbol,
     key: OrderKey,
@@ -42,7 +40,7 @@ def reach_of(
     )
 
 
-def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
+def _takes(db: Database, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
     """Return whether some subscription copies live entries in a contract now; with ``age_s`` only
     if its own limit permits that age.
     """
@@ -58,9 +56,7 @@ def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: flo
     return row is not None
 
 
-def _holds(
-    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
-) -> bool:
+def _holds(db: Database, strategy: StrategyId, symbol: Symbol, before: OrderKey | None) -> bool:
     """Return whether any account holds something, or is about to enter; with ``before`` only what
     was entered before that key.
     """

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
 from engine.decisions.results import part
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
@@ -28,11 +26,11 @@ from engine.ledger.books import Change, bind_outside, change_share, note_order_f
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, write_holding
 from engine.ledger.outcomes import forget_outcome, write_outcome
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
 def complete(
-    db: apsw.Connection,
+    db: Database,
     attempt_id: int,
     report: OrderReport,
     outcome: Outcome,
@@ -89,7 +87,7 @@ def complete(
 
 
 def end(
-    db: apsw.Connection,
+    db: Database,
     attempt_id: int,
     state: AttemptState,
     outcome: Outcome,
@@ -120,7 +118,7 @@ def end(
 
 
 def back_to_new(
-    db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime
+    db: Database, attempt_id: int, cause: str, retry_at: datetime, at: datetime
 ) -> None:
     """Return a leg to NEW with proof that nothing was executed; it is planned again from
     ``retry_at`` on.
@@ -135,7 +133,7 @@ def back_to_new(
     _count_entries(db, attempt)
 
 
-def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
+def reopen_leg(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> None:
     """Permit a leg to be claimed again: an exit that is not done, or an attempt that provably
     executed nothing.
     """
@@ -145,7 +143,7 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
     )
 
 
-def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
+def close_again(db: Database, attempt_id: int, retry_at: datetime) -> bool:
     """Reopen an exit without trace, because a reading shows that everything in the position is
     ours; return False if it is done.
     """
@@ -159,7 +157,7 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
     return goes_on
 
 
-def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+def is_left_without_trace(db: Database, copy: CopyId, leg: int) -> bool:
     """Return whether a leg's newest order was given up without trace, and nothing was tried since."""
     return (
         fetch_one(
@@ -171,7 +169,7 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     )
 
 
-def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
+def is_followed(db: Database, attempt: Attempt) -> bool:
     """Return whether a later order of ours changed the position in the same contract, or may have;
     one that was given up does not count.
     """
@@ -185,7 +183,7 @@ def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
     return row is not None
 
 
-def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
+def _go_on_closing(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
     held; return False if it is done.
 
@@ -217,7 +215,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
 
 
 def _move_share(
-    db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
+    db: Database, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
 ) -> None:
     """Update a holding after an attempt's state was written: its share by a fill, and how many
     entries are open.
@@ -258,12 +256,12 @@ def _move_share(
     _count_entries(db, attempt)
 
 
-def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
+def _newest_attempt(db: Database, copy: CopyId, leg: int) -> int:
     row = fetch_one(db, "SELECT max(id) FROM attempt WHERE copy_id = ? AND leg = ?", (copy, leg))
     return 0 if row is None else int(row[0] or 0)
 
 
-def _is_of_episode(db: apsw.Connection, holding: Holding, exit_id: int) -> bool:
+def _is_of_episode(db: Database, holding: Holding, exit_id: int) -> bool:
     """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
@@ -276,7 +274,7 @@ def _is_of_episode(db: apsw.Connection, holding: Holding, exit_id: int) -> bool:
     return row is None or row[0] is None or row[0] < exit_id
 
 
-def _book(db: apsw.Connection, holding: Holding, attempt: Attempt, change: Change) -> None:
+def _book(db: Database, holding: Holding, attempt: Attempt, change: Change) -> None:
     """Write what an order executed: an exit closes our share first; an entry nets if the other side
     is held, as the exchange does.
     """
@@ -296,7 +294,7 @@ def _book(db: apsw.Connection, holding: Holding, attempt: Attempt, change: Chang
         bind_outside(db, holding, rest)
 
 
-def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
+def _name_position(db: Database, attempt: Attempt, position_id: str) -> None:
     """Record the position that an entry opened or grew, if its strategy holds the contract."""
     db.execute(
         "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
@@ -311,7 +309,7 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
     )
 
 
-def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
+def _leave_position(db: Database, exit_: Attempt) -> None:
     """Clear a position that an exit closed as a whole: what is still held is in the one of our
     newest entry, if that is another one.
 
@@ -331,7 +329,7 @@ def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
     )
 
 
-def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
+def _cause(db: Database, attempt: Attempt) -> Cause:
     if attempt.is_entry:
         return Cause.SIGNAL
     row = fetch_one(
@@ -356,7 +354,7 @@ def _gone(attempt: Attempt) -> Holding:
     )
 
 
-def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
+def _hold_late(db: Database, attempt: Attempt) -> Holding:
     """Let the strategy hold what an entry brought after its symbol had been set free: otherwise
     nobody would ever close it.
     """
@@ -382,7 +380,7 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
     return holding
 
 
-def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
+def _count_entries(db: Database, attempt: Attempt) -> None:
     """Update how many entries of a holding are open, and remove it if it holds nothing."""
     holding = read_holding(db, attempt.account, attempt.intent.symbol)
     if holding is not None:
@@ -392,7 +390,7 @@ def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
         write_holding(db, replace(holding, entries_open=open_now))
 
 
-def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
+def _count_open_entries(db: Database, account: AccountId, symbol: Symbol) -> int:
     row = fetch_one(
         db,
         "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? "
@@ -404,7 +402,7 @@ def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol)
     return 0 if row is None else int(row[0])
 
 
-def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
+def free_symbol(db: Database, attempt_id: int) -> None:
     """Permit entries into a symbol again after an entry stayed without trace for long; the attempt
     stays NOT_CONFIRMED.
     """
@@ -414,7 +412,7 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
         _count_entries(db, attempt)
 
 
-def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
+def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime) -> None:
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
     if it is proven or ended.
 
@@ -442,7 +440,7 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
     )
 
 
-def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
+def decide_done(db: Database, attempt_id: int, at: datetime) -> None:
     """Take an unproven exit as done because a person looked and saw its effect; raises InvalidMove
     for any other order.
 
@@ -487,7 +485,7 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
     )
 
 
-def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
+def orphan_claims(db: Database, epoch: int, at: datetime) -> int:
     """Turn every claim of an earlier run into UNKNOWN: it is not known whether it was sent. Return
     how many there were.
     """

@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.explaining_fills import OwnBook, OwnChange, Told, UnsettledFill
 from engine.decisions.fee_tying import AFTER, ChargedFill, FeeRow, tie
 from engine.decisions.wallet import Line
@@ -25,7 +23,7 @@ from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 from engine.ledger.wallet import add_since
 from engine.ports.exchange import FeeKind, FeeReport
 
@@ -39,7 +37,7 @@ _UNSETTLED: Final = (
 )
 
 
-def unsettled_fills(db: apsw.Connection, account: AccountId, now: datetime) -> list[UnsettledFill]:
+def unsettled_fills(db: Database, account: AccountId, now: datetime) -> list[UnsettledFill]:
     """Read an account's fills that lack a price, a fee or a cause and are still asked for, oldest
     first.
     """
@@ -82,14 +80,12 @@ _ASKED: Final = (
 )
 
 
-def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
+def is_asked_for(db: Database, account: AccountId) -> bool:
     """Return whether a fill of an account lacks something that was not given up."""
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
-def taken_ids(
-    db: apsw.Connection, account: AccountId, order_ids: Collection[str]
-) -> frozenset[str]:
+def taken_ids(db: Database, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
     """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
         db,
@@ -102,7 +98,7 @@ def taken_ids(
     return frozenset(row[0] for row in rows)
 
 
-def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> None:
+def tell_all(db: Database, account: AccountId, facts: Iterable[Told]) -> None:
     """Record what was reported about fills, whose fees came with orders that are not ours."""
     for fact in facts:
         tell_fill(
@@ -126,7 +122,7 @@ def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> 
 
 
 def tell_known_orders(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     fills: Iterable[UnsettledFill],
     orders: Collection[OrderReport],
@@ -156,7 +152,7 @@ def tell_known_orders(
             )
 
 
-def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
+def give_up(db: Database, fills: Iterable[UnsettledFill]) -> None:
     """Mark fills unexplained whose price or fee was asked for long enough; if only the cause is
     missing, the owner caused it.
     """
@@ -175,14 +171,15 @@ def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
 
 
 def store_fees(
-    db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
+    db: Database, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
 ) -> None:
     """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
     for row in rows:
         if row.kind is not FeeKind.FUNDING:
-            db.execute(
+            changed = run(
+                db,
                 "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, "
                 "traded, closed_by, at_us)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -198,7 +195,7 @@ def store_fees(
                     to_us(row.at - offset),
                 ),
             )
-            if db.changes():
+            if changed:
                 add_since(
                     db,
                     account=account,
@@ -208,7 +205,7 @@ def store_fees(
                 )
 
 
-def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
+def tie_fees(db: Database, account: AccountId, now: datetime) -> None:
     """Tie rows to fills as far as possible by now, fees first, then rebates."""
     rows = fetch_all(
         db,
@@ -284,7 +281,7 @@ def _fee_row(row: Row) -> FeeRow:
     )
 
 
-def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause | None:
+def _cause(db: Database, fill: int, closed_by: ClosedBy | None) -> Cause | None:
     """Return the cause that a fee row gives to a close that we did not send."""
     row = fetch_one(
         db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,)
@@ -297,7 +294,7 @@ def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause 
 # The owner's own
 
 
-def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
+def own_books(db: Database, account: AccountId) -> list[OwnBook]:
     """Read the owner's own open positions by the books."""
     rows = fetch_all(
         db,
@@ -308,7 +305,7 @@ def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
 
 
 def book_own(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     changes: Iterable[OwnChange],
     at: datetime,
@@ -348,7 +345,7 @@ class Unsettled:
     unexplained: int
 
 
-def count_unsettled(db: apsw.Connection) -> Unsettled:
+def count_unsettled(db: Database) -> Unsettled:
     """Count fills that are still asked for, and those that stayed unexplained."""
     rows = fetch_all(
         db,

@@ -9,15 +9,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.wallet import TOLERANCE, Line, OpenCost
 from engine.domain.account import ClosedPosition
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 RESOLVED_WITHIN: Final = timedelta(days=1)
 
@@ -40,7 +38,7 @@ class Wallet:
     read_at: datetime
 
 
-def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
+def read_wallet(db: Database, account: AccountId) -> Wallet | None:
     """Read an account's wallet; None before its first reading."""
     row = fetch_one(
         db,
@@ -62,7 +60,7 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
 
 
 def begin_wallet(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     baseline: Decimal,
     cash: Decimal,
@@ -78,7 +76,7 @@ def begin_wallet(
 
 
 def compared(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     cash: Decimal,
     worth: Decimal,
@@ -93,7 +91,7 @@ def compared(
     )
 
 
-def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> None:
+def add_to(db: Database, account: str, line: Line, amount: Decimal) -> None:
     """Add to a running sum of an account."""
     if not amount:
         return
@@ -107,7 +105,7 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
     )
 
 
-def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at_us: int) -> None:
+def add_since(db: Database, account: str, line: Line, amount: Decimal, at_us: int) -> None:
     """Add an amount at a time to a running sum; amounts from before the wallet began are part of
     its baseline.
     """
@@ -121,13 +119,13 @@ def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at
         add_to(db, account, line, amount)
 
 
-def sums(db: apsw.Connection, account: AccountId) -> dict[Line, Decimal]:
+def sums(db: Database, account: AccountId) -> dict[Line, Decimal]:
     """Read an account's running sums."""
     rows = fetch_all(db, "SELECT line, amount FROM wallet_sum WHERE account_id = ?", (account,))
     return {Line(row[0]): Decimal(row[1]) for row in rows}
 
 
-def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
+def open_costs(db: Database, account: AccountId) -> list[OpenCost]:
     """Read what the books have open, including the owner's own."""
     rows = fetch_all(
         db,
@@ -145,7 +143,7 @@ def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
     ]
 
 
-def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetime | None:
+def last_agreed(db: Database, account: AccountId, symbol: str) -> datetime | None:
     """Read when the exchange was last known to have what the books have of a contract: at the
     newest comparison, else at its opening.
     """
@@ -177,7 +175,7 @@ class WalletRow:
 
 
 def add_row(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     kind: Line,
     amount: Decimal,
@@ -196,13 +194,13 @@ def add_row(
     add_to(db, account, kind, amount)
 
 
-def drop_row(db: apsw.Connection, account: str, row: int, kind: Line, amount: Decimal) -> None:
+def drop_row(db: Database, account: str, row: int, kind: Line, amount: Decimal) -> None:
     """Remove a row that is explained by now."""
     db.execute("DELETE FROM wallet_row WHERE id = ?", (row,))
     add_to(db, account, kind, -amount)
 
 
-def drop_rows_of(db: apsw.Connection, fill: int) -> None:
+def drop_rows_of(db: Database, fill: int) -> None:
     """Remove the rows of a fill whose price was missing: it is now reported."""
     for row, account, kind, amount in fetch_all(
         db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
@@ -228,7 +226,7 @@ def _row(row: Row) -> WalletRow:
     )
 
 
-def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> list[WalletRow]:
+def wallet_rows(db: Database, account: AccountId, limit: int = 100) -> list[WalletRow]:
     """Read an account's visible rows, newest first."""
     return [
         _row(row)
@@ -236,7 +234,7 @@ def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> li
     ]
 
 
-def is_busy(db: apsw.Connection, account: AccountId) -> bool:
+def is_busy(db: Database, account: AccountId) -> bool:
     """Return whether the books of an account are incomplete at the moment: the wallet then says
     nothing about them.
     """
@@ -253,7 +251,7 @@ def is_busy(db: apsw.Connection, account: AccountId) -> bool:
     return row is not None
 
 
-def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int:
+def fills_since(db: Database, account: AccountId, since: datetime) -> int:
     """Count an account's fills since a time."""
     row = fetch_one(
         db,
@@ -264,7 +262,7 @@ def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int
 
 
 def note_unexplained(
-    db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime
+    db: Database, account: AccountId, amount: Decimal, since: datetime, until: datetime
 ) -> None:
     """Record what nothing explains as a visible row, tied to the one close without a reported price
     if there is one.
@@ -299,7 +297,7 @@ def note_unexplained(
 
 
 def note_unseen(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     closed: Iterable[ClosedPosition],
     since: datetime,
@@ -337,7 +335,7 @@ def note_unseen(
     return new
 
 
-def rows_since(db: apsw.Connection, account: AccountId, since: datetime) -> list[WalletRow]:
+def rows_since(db: Database, account: AccountId, since: datetime) -> list[WalletRow]:
     """Read an account's visible rows that ended since a time, newest first."""
     return [
         _row(row)
