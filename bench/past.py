@@ -66,12 +66,12 @@ def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -
         " first AS (SELECT coalesce(max(number), 0) + 1 AS number FROM signal)"
         " INSERT INTO signal (number, id, receipt_id, strategy_id, origin, dedupe_key, body_hash, "
         "symbol, draft, seq, order_key,"
-        " decided_us, received_us) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), "
+        " decided_us, received_us, action) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), "
         "'rcp_' || lower(hex(randomblob(16))),"
         " plan.id, ?2, 'past-' || n, randomblob(32), ?3 ->> (n / ?4 / 2 % 2), replace(?5 ->> (n / "
         "?4 % 4), 'KEY', 'past-' || n), 0,"
         " printf('%019d.%019d.%012d', 0, ?6 - (?1 - n) * ?7, first.number + n), ?6 - (?1 - n) * "
-        "?7, ?6 - (?1 - n) * ?7"
+        "?7, ?6 - (?1 - n) * ?7, CASE n / ?4 % 2 WHEN 0 THEN 'open' ELSE 'close' END"
         " FROM turn JOIN plan ON plan.place = n % ?4 CROSS JOIN first",
         (signals, ORIGIN, dump(SYMBOLS), strategies, dump(drafts), ended_us, BETWEEN_US),
     )
@@ -182,7 +182,7 @@ def _write_orders(db: Database) -> None:
     db.execute(
         "INSERT INTO goal (account_id, strategy_id, symbol, order_key) SELECT account_id, "
         "strategy_id, symbol, max(order_key) FROM leg"
-        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT DO UPDATE SET order_key = "
+        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT (account_id, strategy_id, symbol) DO UPDATE SET order_key = "
         "excluded.order_key"
     )
 

@@ -46,7 +46,7 @@ def raise_alert(
     count = 1 if row is None else row[1] + 1
     db.execute(
         "INSERT INTO alert (code, subject, sameness, told_us, more) VALUES (?, ?, ?, ?, 0) ON "
-        "CONFLICT DO UPDATE"
+        "CONFLICT (code, subject, sameness) DO UPDATE"
         " SET told_us = excluded.told_us, more = 0",
         (code.value, subject, sameness, to_us(at)),
     )
@@ -143,7 +143,7 @@ def _alert(db: Database, row: Row) -> Alert:
 def delivered(db: Database, channel: str, sequence: int) -> None:
     """Move a channel's cursor past a delivered alert."""
     db.execute(
-        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
+        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
         "sequence = excluded.sequence",
         (channel, sequence),
     )

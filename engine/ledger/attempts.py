@@ -15,7 +15,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us, read_intent, to_us
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import Database, Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ def open_entries(db: Database, account: AccountId) -> list[Attempt]:
     only until their symbol is freed.
     """
     where = (
-        " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER "
+        " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR freed = 0) ORDER "
         "BY id"
     )
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
@@ -126,7 +126,7 @@ def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> froz
         "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN "
         "('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' "
-        "AND NOT freed))"
+        "AND freed = 0))"
         " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
         "ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
@@ -209,11 +209,12 @@ def attempts_of(db: Database, copy: CopyId) -> list[Attempt]:
 
 def bound_order_ids(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that are bound to an attempt of the account."""
+    wanted = list(among)
     rows = fetch_all(
         db,
-        "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = "
-        "?1 AND exchange_order_id = value)",
-        (account, json.dumps(list(among))),
+        "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(wanted),
+        (account, *wanted),
     )
     return frozenset(row[0] for row in rows)
 
@@ -238,11 +239,12 @@ def accepted_foreign(db: Database, account: AccountId, among: Iterable[str]) -> 
     """Return those of these exchange order ids that somebody accepted as not this ledger's, though
     they carry our mark.
     """
+    wanted = list(among)
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted"
-        " AND exchange_order_id IN (SELECT value FROM json_each(?))",
-        (account, json.dumps(list(among))),
+        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted = 1"
+        " AND exchange_order_id IN " + in_list(wanted),
+        (account, *wanted),
     )
     return frozenset(row[0] for row in rows)
 
@@ -254,7 +256,7 @@ def met_foreign(db: Database, account: AccountId) -> frozenset[str]:
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE account_id = ? "
-        "AND NOT is_accepted",
+        "AND is_accepted = 0",
         (account,),
     )
     return frozenset(row[0] for row in rows)
@@ -263,8 +265,8 @@ def met_foreign(db: Database, account: AccountId) -> frozenset[str]:
 def meet_foreign(db: Database, account: AccountId, exchange_order_ids: Iterable[str]) -> None:
     """Record orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
     db.executemany(
-        "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES "
-        "(?, ?, 0)",
+        "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 0) "
+        "ON CONFLICT (account_id, exchange_order_id) DO NOTHING",
         [(account, each) for each in exchange_order_ids],
     )
 
@@ -280,7 +282,7 @@ def accept_foreign(
     """Record that somebody accepted these orders as not this ledger's."""
     db.executemany(
         "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) "
-        "ON CONFLICT DO UPDATE SET is_accepted = 1",
+        "ON CONFLICT (account_id, exchange_order_id) DO UPDATE SET is_accepted = 1",
         [(account, each) for each in exchange_order_ids],
     )
     write_event(

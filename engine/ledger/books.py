@@ -169,10 +169,10 @@ def write_fill(
         db.execute(
             "INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, "
             "opened_us, position_id) VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET side = excluded.side, quantity = "
+            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, strategy_id, symbol) DO UPDATE SET side = excluded.side, quantity = "
             "excluded.quantity,"
             " episode = excluded.episode, position_id = excluded.position_id,"
-            " opened_us = CASE WHEN episode = excluded.episode THEN opened_us ELSE "
+            " opened_us = CASE WHEN book.episode = excluded.episode THEN book.opened_us ELSE "
             "excluded.opened_us END",
             (*key, side.value, plain(after), episode, at_us, position),
         )
@@ -336,7 +336,7 @@ def bind_outside(db: Database, holding: Holding, change: Change) -> None:
 
 _BY_OTHERS: Final = (
     "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ?1 AND symbol = ?2 AND "
-    "strategy_id = ?3 AND side = ?4 AND NOT is_entry"
+    "strategy_id = ?3 AND side = ?4 AND is_entry = 0"
     " AND attempt_id IS NULL"
 )
 
@@ -357,14 +357,14 @@ class Difference:
 
 def differences(db: Database, account: str | None = None) -> list[Difference]:
     """Compare the open quantities of the books with the shares, of one account or of all."""
+    which = "" if account is None else " AND account_id = ?1"
     rows = fetch_all(
         db,
         "SELECT account_id, strategy_id, symbol, side, quantity, 0 FROM book WHERE strategy_id != "
-        "''"
-        " AND (?1 IS NULL OR account_id = ?1) UNION ALL"
-        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0' "
-        "AND (?1 IS NULL OR account_id = ?1)",
-        (account,),
+        f"''{which} UNION ALL"
+        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0'"
+        f"{which}",
+        () if account is None else (account,),
     )
     quantities: dict[tuple[str, str, str, str], list[Decimal]] = {}
     for *key, quantity, is_share in rows:

@@ -169,8 +169,8 @@ def count_unfolded(db: Database, account: AccountId) -> int:
     return int(
         fetch_all(
             db,
-            "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT "
-            "folded",
+            "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND "
+            "folded = 0",
             (account,),
         )[0][0]
     )

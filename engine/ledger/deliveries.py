@@ -78,7 +78,7 @@ def note_delivery(db: Database, new: NewDelivery) -> None:
             new.offset_ms,
             new.peer,
             new.took_us,
-            new.reads_exit,
+            None if new.reads_exit is None else int(new.reads_exit),
         ),
     )
     if new.kind == _STRANGER:

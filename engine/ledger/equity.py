@@ -36,7 +36,7 @@ def mark_equity(
     start, since = (worth, at) if new_day or marks is None else (marks.day_start, marks.since)
     db.execute(
         "INSERT INTO equity_mark (account_id, day_start, since_us, peak) VALUES (?, ?, ?, ?) ON "
-        "CONFLICT DO UPDATE"
+        "CONFLICT (account_id) DO UPDATE"
         " SET day_start = excluded.day_start, since_us = excluded.since_us, peak = excluded.peak",
         (account, plain(start), to_us(since), plain(peak)),
     )

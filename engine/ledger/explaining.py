@@ -48,8 +48,7 @@ def read_copy_now(
     """Read the current circumstances of a signal's copy; raises LookupError if there is none."""
     copy = fetch_one(
         db,
-        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
-        "json_extract(signal.draft, '$.action') FROM copy"
+        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, signal.action FROM copy"
         " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = "
         "copy.account_id"
         " WHERE copy.signal_number = ? AND account.name = ?",
@@ -99,10 +98,9 @@ def _master_left(db: Database, account: str, strategy: str, symbol: str, entry_k
     row = fetch_one(
         db,
         "SELECT 1 FROM signal WHERE strategy_id = ?1 AND symbol = ?2 AND order_key > ?3 AND "
-        "json_extract(draft, '$.action') IN"
-        " ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = "
+        "action IN ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = "
         "signal.number AND copy.account_id = ?4)"
-        " AND coalesce(json_extract(draft, '$.is_test'), 0) = 0 LIMIT 1",
+        " AND is_test = 0 LIMIT 1",
         (strategy, symbol, entry_key, account),
     )
     return row is not None
@@ -144,7 +142,7 @@ def _unproven(db: Database, account: str, symbol: str) -> UnprovenNow | None:
         "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol "
         "= ? AND state IN ('claimed', 'unknown',"
         " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = "
-        "'not_confirmed' AND NOT freed))"
+        "'not_confirmed' AND freed = 0))"
         " ORDER BY state = 'unknown', id LIMIT 1",
         (account, symbol),
     )

@@ -28,7 +28,7 @@ def unfolded_episodes(db: Database, limit: int, without: Collection[int] = ()) -
     """
     rows = fetch_all(
         db,
-        "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?",
+        "SELECT DISTINCT episode FROM fill WHERE folded = 0 ORDER BY episode LIMIT ?",
         (limit + len(without),),
     )
     return [row[0] for row in rows if row[0] not in without][:limit]
@@ -54,7 +54,7 @@ def fold_account(db: Database, account: AccountId) -> None:
     """Fold every episode of one account whose fills changed."""
     for (episode,) in fetch_all(
         db,
-        "SELECT DISTINCT episode FROM fill WHERE NOT folded AND account_id = ? ORDER BY episode",
+        "SELECT DISTINCT episode FROM fill WHERE folded = 0 AND account_id = ? ORDER BY episode",
         (account,),
     ):
         _fold(db, episode)
@@ -209,14 +209,16 @@ class _Days:
         more: Iterable[int | Decimal],
     ) -> None:
         where = " AND ".join(f"{each} = ?" for each in columns)
-        read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
+        read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"
         row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
         trades, won, result, fees, others = (
             EXACT.add(Decimal(old), Decimal(each)) for old, each in zip(row, more, strict=True)
         )
         marks = ", ".join("?" for _ in range(len(columns) + 5))
         self._db.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, "  # noqa: S608
-            f"unreconciled) VALUES ({marks})",
+            f"INSERT INTO {table} ({', '.join(columns)}, trades, won, result, fees, unreconciled)"
+            f" VALUES ({marks}) ON CONFLICT ({', '.join(columns)}) DO UPDATE SET trades = "
+            "excluded.trades, won = excluded.won, result = excluded.result, fees = excluded.fees, "
+            "unreconciled = excluded.unreconciled",
             (*key, int(trades), int(won), plain(result), plain(fees), int(others)),
         )

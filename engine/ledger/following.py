@@ -175,10 +175,17 @@ def copies_of(
         rows = fetch_all(
             db,
             _COPIES
-            + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
-            " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY "
-            "copy.signal_number DESC LIMIT ?5",
-            (account_id, 2**62 if before is None else before, strategy, family, limit),
+            + " WHERE copy.account_id = ? AND copy.signal_number < ?"
+            + (" AND strategy.name = ?" if strategy else "")
+            + (" AND (copy.code = ? OR (copy.code >= ? AND copy.code < ?))" if family else "")
+            + " ORDER BY copy.signal_number DESC LIMIT ?",
+            (
+                account_id,
+                2**62 if before is None else before,
+                *((strategy,) if strategy else ()),
+                *((family, f"{family}.", f"{family}/") if family else ()),  # "/" follows "."
+                limit,
+            ),
         )
         copies += [_copy(row) for row in rows]
     copies.sort(key=lambda each: (-each.number, each.account))
@@ -287,7 +294,7 @@ def unproven_count(db: Database, identifier: AccountId) -> int:
         db,
         "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND state IN "
         "('claimed', 'unknown', 'placed',"
-        " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND NOT freed",
+        " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND freed = 0",
         (identifier,),
     )
     return 0 if row is None else int(row[0])
@@ -351,7 +358,7 @@ class StrategyTerms:
 
 
 _TERMS: Final = (
-    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, "  # noqa: S608
+    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, "
     "terms_us, master.person_id = ?2"
     f" FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND ({SHOWN_AS} "
     "IN ('published', 'by_link')"
@@ -398,7 +405,7 @@ def agree(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
         "agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
         " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, agreed_us = ?5,"
-        " state = CASE WHEN state = 'paused' THEN 'paused' ELSE 'active' END",
+        " state = CASE WHEN subscription.state = 'paused' THEN 'paused' ELSE 'active' END",
         (identifier, account_id, strategy, write_policy(policy), to_us(at)),
     )
 

@@ -60,13 +60,19 @@ def why_frozen(db: Database, account: AccountId) -> str:
     return "" if row is None else str(row[0])
 
 
+_STILL: Final = (
+    "INSERT INTO still (account_id, cause, since_us) VALUES (?, ?, ?) ON CONFLICT (account_id) DO "
+    "NOTHING"
+)
+
+
 def freeze(db: Database, account: AccountId, name: str, cause: str, at: datetime) -> bool:
     """Freeze an account, or everybody, and raise an alert. Return False if it was frozen already;
     the first cause stays.
     """
     changed = run(
         db,
-        "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+        _STILL,
         (account, cause, to_us(at)),
     )
     if not changed:
@@ -93,7 +99,7 @@ def unfreeze(
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for kept in keep:
         db.execute(
-            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+            _STILL,
             (kept.account, kept.cause, to_us(kept.since)),
         )
     ended = 0

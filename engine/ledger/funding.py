@@ -53,8 +53,8 @@ def record_funding(db: Database, account: AccountId, rows: Iterable[FundingRow])
         strategy = _holder(db, account, payment) or OWNER
         changed = run(
             db,
-            "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, id) DO NOTHING",
             (
                 account,
                 payment.id,
@@ -80,11 +80,11 @@ def _holder(db: Database, account: AccountId, paid: FundingRow) -> str | None:
     row = fetch_one(
         db,
         "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' "
-        "AND opened_us <= ?3 + ?4"
+        "AND opened_us <= ?3"
         " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND "
-        "strategy_id != '' AND opened_us <= ?3 + ?4"
-        " AND closed_us >= ?3 - ?4 LIMIT 1",
-        (account, paid.symbol, to_us(paid.at), SLACK // timedelta(microseconds=1)),
+        "strategy_id != '' AND opened_us <= ?3"
+        " AND closed_us >= ?4 LIMIT 1",
+        (account, paid.symbol, to_us(paid.at + SLACK), to_us(paid.at - SLACK)),
     )
     return None if row is None else str(row[0])
 

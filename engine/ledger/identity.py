@@ -8,7 +8,7 @@ from datetime import datetime
 from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.person import Person, Role
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, run
 from engine.ledger.root_keys import refuse_disabled
 
 
@@ -27,7 +27,7 @@ class FactorRow:
 
 
 _PERSON = (
-    "SELECT person.id, person.name, person.zone, (SELECT group_concat(role) FROM person_role "
+    "SELECT person.id, person.name, person.zone, (SELECT string_agg(role, ',') FROM person_role "
     "WHERE person_id = person.id) FROM person"
 )
 
@@ -77,17 +77,24 @@ def all_people(db: Database, search: str = "", limit: int = -1) -> list[Person]:
     """Read people whose name contains ``search``, by name; at most ``limit`` of them, unless it is
     negative.
     """
-    return [
-        _person(row)
-        for row in fetch_all(
-            db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit)
-        )
-    ]
+    rows = fetch_all(
+        db,
+        _PERSON
+        + (f" WHERE {contains('person.name')}" if search else "")
+        + " ORDER BY person.name"
+        + (" LIMIT ?" if limit >= 0 else ""),
+        (*((search,) if search else ()), *((limit,) if limit >= 0 else ())),
+    )
+    return [_person(row) for row in rows]
 
 
 def count_people(db: Database, search: str = "") -> int:
     """Count the people whose name contains ``search``."""
-    row = fetch_one(db, "SELECT count(*) FROM person WHERE instr(name, ?)", (search,))
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM person" + (f" WHERE {contains('name')}" if search else ""),
+        (search,) if search else (),
+    )
     return 0 if row is None else int(row[0])
 
 
@@ -96,7 +103,7 @@ def give_role(db: Database, identifier: PersonId, role: Role, by: str, at: datet
     return (
         run(
             db,
-            "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT (person_id, role) DO NOTHING",
             (identifier, role.value, to_us(at), by),
         )
         > 0
@@ -156,7 +163,7 @@ def set_password(db: Database, identifier: PersonId, hashed: str, at: datetime) 
     """Write the hash of a new password."""
     db.execute(
         "INSERT INTO factor (person_id, password, password_us) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT DO UPDATE SET password = ?2, password_us = ?3",
+        " ON CONFLICT (person_id) DO UPDATE SET password = ?2, password_us = ?3",
         (identifier, hashed, to_us(at)),
     )
 
@@ -175,7 +182,7 @@ def set_totp(
     db.execute(
         "INSERT INTO factor (person_id, totp_sealed, totp_version, totp_us, totp_step) VALUES "
         "(?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step "
+        " ON CONFLICT (person_id) DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step "
         "= ?5",
         (identifier, sealed, version, None if sealed is None else to_us(at), step),
     )
@@ -236,7 +243,7 @@ def remember_login(db: Database, print_: str, account: AccountId) -> None:
     refuse_disabled(db, print_.partition(":")[0])
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
     db.execute(
-        "INSERT INTO login_print VALUES (?, ?) ON CONFLICT DO UPDATE SET account_id = "
+        "INSERT INTO login_print VALUES (?, ?) ON CONFLICT (print) DO UPDATE SET account_id = "
         "excluded.account_id",
         (print_, account),
     )
@@ -274,7 +281,7 @@ def ask_to_be_master(db: Database, identifier: PersonId, note: str, at: datetime
     """Write a person's request to publish; a later one replaces it."""
     db.execute(
         "INSERT INTO master_request (person_id, note, at_us) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
+        " ON CONFLICT (person_id) DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
         "decided_by = NULL",
         (identifier, note, to_us(at)),
     )
@@ -300,9 +307,10 @@ def master_requests(db: Database, identifier: PersonId | None = None) -> list[Ma
     rows = fetch_all(
         db,
         "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON "
-        "person.id = person_id"
-        " WHERE (?1 IS NULL AND decided_us IS NULL) OR person_id = ?1 ORDER BY at_us DESC",
-        (identifier,),
+        "person.id = person_id WHERE "
+        + ("decided_us IS NULL" if identifier is None else "person_id = ?")
+        + " ORDER BY at_us DESC",
+        () if identifier is None else (identifier,),
     )
     return [
         MasterRequest(

@@ -81,9 +81,9 @@ def missed_entries(db: Database, now: datetime) -> Missed:
         "is_late) FROM"
         " (SELECT signal.received_us, copy.code IN (?1, ?2) OR copy.outcome_us - "
         "signal.received_us > ?4 AS is_late FROM signal"
-        "  CROSS JOIN copy ON copy.signal_number = signal.number"
+        "  JOIN copy ON copy.signal_number = signal.number"
         "  WHERE signal.received_us >= ?5 AND signal.not_mirrored IS NULL AND copy.code IN (?1, "
-        "?2, ?3))",
+        "?2, ?3)) AS entry",
         (
             *_EXPIRED,
             OutcomeCode.SKIPPED_SUPERSEDED.value,

@@ -93,7 +93,7 @@ def last_flatten(db: Database, share: HeldShare) -> LastFlatten | None:
     """
     row = fetch_one(
         db,
-        "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"  # noqa: S608 - fixed words
+        "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"
         " JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1"
         f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND "
         "signal.origin = ?4"
@@ -148,8 +148,9 @@ def still_open(db: Database, account: AccountId | None = None) -> list[StillOpen
         "account ON account.id = holding.account_id"
         " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR "
         "holding.entries_open > 0)"
-        " AND (?1 IS NULL OR holding.account_id = ?1) ORDER BY account.name, holding.symbol",
-        (account,),
+        + ("" if account is None else " AND holding.account_id = ?")
+        + " ORDER BY account.name, holding.symbol",
+        () if account is None else (account,),
     )
     return [
         StillOpenView(
@@ -178,7 +179,7 @@ def _why_open(
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND "
         "symbol = ? AND state IN ('claimed',"
         " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state IN ('unknown', "
-        "'not_confirmed') AND NOT freed"
+        "'not_confirmed') AND freed = 0"
         " ORDER BY id DESC",
         (account, symbol),
     )
@@ -190,7 +191,7 @@ def _why_open(
         )
     leg = fetch_one(
         db,
-        "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
+        "SELECT leg.state, copy.code, copy.numbers, signal.number,"
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
         " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 "
         "JOIN leg ON leg.copy_id = copy.id"

@@ -29,10 +29,7 @@ PROTECTIONS: Final = "protections"
 _LOOKED_BACK: Final = 8
 """How many of a contract's newest entries and closes are checked for what an alert may come after.
 """
-_ENTERS: Final = (
-    "json_extract(draft, '$.action') IN "
-    f"({', '.join(repr(each.value) for each in Action if each.is_entry)})"
-)
+_ENTERS: Final = f"action IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +128,14 @@ def _alerts(db: Database, new: Unplaced, which: str, order: str) -> list[Row]:
     """
     return fetch_all(
         db,
-        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM "  # noqa: S608
+        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM "
         "copy WHERE signal_number = number) AND NOT"
         " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != "
         "'skipped.superseded')))"
         " FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND "
         f"{which} AND origin = ?"
-        " AND NOT json_extract(draft, '$.is_test')"
-        f" AND ({_ENTERS} OR json_extract(draft, '$.action') = 'close') ORDER BY {order} LIMIT ?",
+        " AND is_test = 0"
+        f" AND ({_ENTERS} OR action = 'close') ORDER BY {order} LIMIT ?",
         (
             FIRST_ORDER_KEY,
             new.strategy,
@@ -178,17 +175,18 @@ def note_place(db: Database, new: Unplaced, place: Place) -> None:
     db.execute(
         "INSERT INTO newest_told (strategy_id, symbol, kind, origin, numbering, seq, numbered_us, "
         "other_us, order_key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " seq = CASE WHEN excluded.numbering IS NULL OR (numbering, seq) > (excluded.numbering, "
-        "excluded.seq) THEN seq"
-        " ELSE excluded.seq END,"
-        " numbering = CASE WHEN excluded.numbering IS NULL OR numbering > excluded.numbering THEN "
-        "numbering"
-        " ELSE excluded.numbering END,"
-        " numbered_us = nullif(max(coalesce(numbered_us, -1), coalesce(excluded.numbered_us, "
-        "-1)), -1),"
-        " other_us = nullif(max(coalesce(other_us, -1), coalesce(excluded.other_us, -1)), -1),"
-        " order_key = max(order_key, excluded.order_key)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (strategy_id, symbol, "
+        "kind, origin) DO UPDATE SET"
+        " seq = CASE WHEN excluded.numbering IS NULL OR (newest_told.numbering, newest_told.seq) > "
+        "(excluded.numbering, excluded.seq) THEN newest_told.seq ELSE excluded.seq END,"
+        " numbering = CASE WHEN excluded.numbering IS NULL OR newest_told.numbering > "
+        "excluded.numbering THEN newest_told.numbering ELSE excluded.numbering END,"
+        " numbered_us = CASE WHEN excluded.numbered_us IS NULL OR newest_told.numbered_us > "
+        "excluded.numbered_us THEN newest_told.numbered_us ELSE excluded.numbered_us END,"
+        " other_us = CASE WHEN excluded.other_us IS NULL OR newest_told.other_us > "
+        "excluded.other_us THEN newest_told.other_us ELSE excluded.other_us END,"
+        " order_key = CASE WHEN newest_told.order_key > excluded.order_key THEN "
+        "newest_told.order_key ELSE excluded.order_key END",
         (
             new.strategy,
             new.symbol,
@@ -306,7 +304,7 @@ def _before_later_entries(db: Database, new: Unplaced, placed: Placed) -> OrderK
     later = (new.origin, placed.number, new.draft.seq)
     row = fetch_one(
         db,
-        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND "  # noqa: S608
+        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND "
         "(numbering, seq) > (?, ?) AND symbol = ?"
         f" AND order_key > '{FIRST_ORDER_KEY}.' AND {_ENTERS}",
         (*later, new.symbol),
@@ -315,7 +313,7 @@ def _before_later_entries(db: Database, new: Unplaced, placed: Placed) -> OrderK
         return None
     other = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "
         "!= ?"
         " AND NOT (origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?)) AND "
         f"{_ENTERS}",
@@ -334,7 +332,7 @@ def _before_newest_protection(db: Database, new: Unplaced) -> OrderKey | None:
     assert row is not None
     entered = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "
         f"!= ? AND {_ENTERS}",
         (new.strategy, new.symbol, row[0], new.number),
     )

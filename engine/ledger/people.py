@@ -136,7 +136,7 @@ def insert_master(db: Database, identifier: str, name: str, person: PersonId) ->
         "INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person)
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING",
+        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT (person_id, role) DO NOTHING",
         (person,),
     )
 
@@ -235,8 +235,8 @@ def set_strategy(db: Database, row: StrategyRow) -> None:
 def insert_endpoint(db: Database, row: EndpointRow) -> None:
     """Add a webhook address."""
     db.execute(
-        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, "
-        "?, ?, ?, ?, ?)",
+        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash, number) "
+        "VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM endpoint))",
         (
             row.id,
             row.strategy,
@@ -255,7 +255,7 @@ def endpoints(db: Database) -> list[EndpointRow]:
     rows = fetch_all(
         db,
         "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash "
-        "FROM endpoint ORDER BY rowid",
+        "FROM endpoint ORDER BY number, id",
     )
     return [
         EndpointRow(
@@ -291,9 +291,13 @@ def insert_endpoint_secret(db: Database, row: EndpointSecretRow, now: datetime) 
     until = None if row.valid_until is None else to_us(row.valid_until)
     db.execute(
         "INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us, "
-        "valid_until_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
+        "valid_until_us, number)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM endpoint_secret "
+        "WHERE endpoint_id = ?))",
+        (
+            *(row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
+            row.endpoint,
+        ),
     )
 
 
@@ -303,7 +307,7 @@ def endpoint_secrets(db: Database, endpoint: EndpointId) -> list[EndpointSecretR
         db,
         "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
         "endpoint_secret WHERE endpoint_id = ?"
-        " ORDER BY created_us DESC, rowid DESC",
+        " ORDER BY created_us DESC, number DESC",
         (endpoint,),
     )
     return [
@@ -327,7 +331,7 @@ def secrets_in_use(
         db,
         "SELECT id, valid_until_us, last_used_us, last_used_from FROM endpoint_secret WHERE "
         "endpoint_id = ?"
-        " ORDER BY created_us DESC, rowid DESC",
+        " ORDER BY created_us DESC, number DESC",
         (endpoint,),
     )
     return [
@@ -350,8 +354,8 @@ def expire_secrets(
     db.execute(
         "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND "
         "(valid_until_us IS NULL OR valid_until_us > ?1)"
-        " AND (?3 IS NULL OR id != ?3)",
-        (to_us(at), endpoint, but),
+        + ("" if but is None else " AND id != ?3"),
+        (to_us(at), endpoint, *(() if but is None else (but,))),
     )
 
 
@@ -383,7 +387,7 @@ def insert_account(db: Database, row: AccountRow, now: datetime) -> None:
         ),
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING",
+        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT (person_id, role) DO NOTHING",
         (row.person, to_us(now)),
     )
 
@@ -519,12 +523,12 @@ def symbols_of(db: Database, account: AccountId) -> frozenset[Symbol]:
     agreed = {symbol for each in subscribed for symbol in each.policy.symbols}
     rows = fetch_all(
         db,
-        "SELECT value FROM subscription JOIN strategy ON strategy.id = strategy_id JOIN "
-        "json_each(strategy.symbols)"
-        " WHERE account_id = ?1 UNION SELECT symbol FROM holding WHERE account_id = ?1",
+        "SELECT strategy.symbols, '' FROM subscription JOIN strategy ON strategy.id = strategy_id "
+        "WHERE account_id = ?1 UNION ALL SELECT '[]', symbol FROM holding WHERE account_id = ?1",
         (account,),
     )
-    return frozenset(agreed | {Symbol(row[0]) for row in rows})
+    named = {each for listed, held in rows for each in (*json.loads(listed), held) if each}
+    return frozenset(agreed | {Symbol(each) for each in named})
 
 
 def set_policy(db: Database, identifier: str, policy: CopyPolicy) -> None:
@@ -550,7 +554,7 @@ def declared(db: Database) -> dict[tuple[str, str, str], str]:
 def set_declared(db: Database, values: Mapping[tuple[str, str, str], str]) -> None:
     """Record values as declared."""
     db.executemany(
-        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO "
-        "UPDATE SET value = excluded.value",
+        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT "
+        "(kind, name, field) DO UPDATE SET value = excluded.value",
         [(*key, value) for key, value in values.items()],
     )

@@ -45,11 +45,11 @@ def credentials_since(db: Database, account: AccountId) -> datetime:
     """
     row = fetch_one(
         db,
-        "SELECT max(account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND "
-        "subject = account.name AND copy_id IS NULL"
-        " ORDER BY sequence DESC LIMIT 1), 0)) FROM account WHERE id = ?",
+        "SELECT account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND subject = "
+        "account.name AND copy_id IS NULL"
+        " ORDER BY sequence DESC LIMIT 1), 0) FROM account WHERE id = ?",
         (EVENT, account),
     )
     if row is None:
         raise LookupError(f"the ledger has no account {account}")
-    return from_us(row[0])
+    return from_us(max(row))

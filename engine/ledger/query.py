@@ -12,12 +12,12 @@ is ``?`` or ``?1``; ``INDEXED BY`` names the index that SQLite must take.
 - A flag is an integer that is compared: ``folded = 0``. ``IS NOT ?`` is ``IS DISTINCT FROM ?``.
 - A parameter has a type: next to a column, or ``CAST(? AS TEXT)``. A condition that may be absent is
   left out of the text.
-- A list of values is ``in_list``, a text inside another one ``CONTAINS``. JSON is not searched:
+- A list of values is ``in_list``, a text inside another one ``contains``. JSON is not searched:
   what a statement asks for is a column.
 - No order relies on ``rowid`` or on where NULL sorts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol, cast
 
 Row = tuple[Any, ...]
@@ -61,6 +61,13 @@ def fetch_all(db: Database, sql: str, values: Sequence[object] = ()) -> list[Row
     return cast("list[Row]", db.execute(sql, tuple(values)).fetchall())
 
 
+def fetch_each(db: Database, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
+    """Yield the rows one by one, so that no more are read than are asked for."""
+    rows = db.execute(sql, tuple(values))
+    while (row := rows.fetchone()) is not None:
+        yield row
+
+
 def run(db: Database, sql: str, values: Sequence[object] = ()) -> int:
     """Run an INSERT, UPDATE or DELETE; return how many rows it changed."""
     db.execute(sql, tuple(values))
@@ -71,3 +78,17 @@ def insert(db: Database, sql: str, values: Sequence[object] = ()) -> int:
     """Run an INSERT that ends with ``RETURNING`` and its number; return that number."""
     [(number,)] = db.execute(sql, tuple(values)).fetchall()
     return int(number)
+
+
+def in_list(values: Sized) -> str:
+    """Return what follows ``IN`` for values that are given as parameters; an empty list contains
+    nothing. Not for ``NOT IN``.
+    """
+    return f"({', '.join('?' * len(values)) or 'NULL'})"
+
+
+def contains(column: str) -> str:
+    """Return the condition that a column contains a parameter, which must not be empty; case
+    counts.
+    """
+    return f"replace({column}, ?, '') != {column}"

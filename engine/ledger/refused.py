@@ -181,8 +181,7 @@ def _exit_taken_since(db: Database, strategy: str, since: datetime) -> bool:
         " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE "
         "received_us <= ?"
         " ORDER BY received_us DESC LIMIT 1), 0)"
-        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT "
-        "json_extract(draft, '$.is_test')"
+        " AND action IN ('close', 'reverse', 'reduce') AND is_test = 0"
         " AND origin != ? LIMIT 1",  # a flatten may concern one account alone
         (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),
     )

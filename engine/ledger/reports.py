@@ -19,7 +19,7 @@ from engine.ledger.attempts import Attempt, all_unknown, attempts_of
 from engine.ledger.books_view import Booked, booked
 from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.outcomes import read_outcome, write_event
-from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list, run
 from engine.views import (
     AccountRowView,
     AlertView,
@@ -242,7 +242,7 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
         strategies=_count(db, "SELECT count(*) FROM strategy"),
         copies=_counts(
             db,
-            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON "
+            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal JOIN copy ON "
             "copy.signal_number = signal.number"
             # CROSS: the few signals first, not every copy that ever existed
             " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
@@ -336,11 +336,13 @@ def account_rows(
         "account.id AND attempt.state IN ('claimed',"
         " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN "
         "('unknown', 'not_confirmed')),"
-        " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = "
-        "?1) AND instr(account.name, ?2)"
-        " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM "
-        "json_each(?4))) ORDER BY account.name LIMIT ?5",
-        (name, search, after, None if only is None else json.dumps(list(only)), limit),
+        " account.id FROM account WHERE disconnected_us IS NULL AND account.name > ?"
+        + (" AND account.name = ?" if name else "")
+        + (f" AND {contains('account.name')}" if search else "")
+        + ("" if only is None else f" AND account.name IN {in_list(only)}")
+        + " ORDER BY account.name"
+        + (" LIMIT ?" if limit >= 0 else ""),
+        (after, *filter(None, (name, search)), *(only or ()), *((limit,) if limit >= 0 else ())),
     )
     return [
         AccountRowView(
@@ -435,7 +437,7 @@ def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:
     )
     db.execute(
         "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, "
-        "?) ON CONFLICT DO UPDATE"
+        "?) ON CONFLICT (scope, target) DO UPDATE"
         " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = "
         "excluded.level",
         (switch.scope.value, switch.target, switch.note, by, to_us(switch.set_at), level.value),

@@ -321,7 +321,7 @@ def _leave_position(db: Database, exit_: Attempt) -> None:
         "UPDATE holding SET position_id = coalesce((SELECT nullif(fill.position_id, ?4) FROM book "
         "JOIN fill ON fill.episode = book.episode"
         " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND "
-        "fill.is_entry AND fill.position_id != ''"
+        "fill.is_entry = 1 AND fill.position_id != ''"
         " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND "
         "symbol = ?3 AND position_id = ?4"
         " AND position_id != ''",
@@ -396,7 +396,7 @@ def _count_open_entries(db: Database, account: AccountId, symbol: Symbol) -> int
         "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? "
         "AND kind = 'entry' AND state IN"
         " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != "
-        "'not_confirmed' OR NOT freed)",
+        "'not_confirmed' OR freed = 0)",
         (account, symbol),
     )
     return 0 if row is None else int(row[0])

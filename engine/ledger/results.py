@@ -239,15 +239,16 @@ class StrategyRow:
     is_followed: bool
 
 
+_FOLLOWED = (
+    "EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE strategy_id = "
+    "strategy.id AND account.person_id = ?1 AND subscription.state != 'left')"
+)
 _STRATEGIES = (
     "SELECT strategy.id, strategy.name, master.name, kind, state, about, symbols, leverage,"
     " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = "
     "'active'),"
     " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT "
-    "1), master.person_id = ?1,"
-    " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE "
-    "strategy_id = strategy.id"
-    " AND account.person_id = ?1 AND subscription.state != 'left') AS followed"
+    f"1), master.person_id = ?1, {_FOLLOWED}"
     " FROM strategy JOIN master ON master.id = master_id"
 )
 
@@ -259,12 +260,19 @@ def strategies_for(db: Database, person: str, identifier: str | None = None) -> 
     One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to
     those who saw it before.
     """
+    shown = (
+        f"({SHOWN_AS} = 'published'"
+        + ("" if identifier is None else f" OR {SHOWN_AS} = 'by_link'")
+        + f" OR master.person_id = ?1 OR {_FOLLOWED})"
+    )
     rows = fetch_all(
         db,
-        _STRATEGIES + f" WHERE (?2 IS NULL OR strategy.id = ?2) AND ({SHOWN_AS} = 'published'"
-        f" OR ({SHOWN_AS} = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) "
-        "ORDER BY strategy.name",
-        (person, identifier),
+        _STRATEGIES
+        + " WHERE "
+        + ("" if identifier is None else "strategy.id = ?2 AND ")
+        + shown
+        + " ORDER BY strategy.name",
+        (person, *(() if identifier is None else (identifier,))),
     )
     return [_listed(row) for row in rows]
 

@@ -84,7 +84,7 @@ def put_canary(db: Database, kid: str, sealed: bytes, now: datetime | None = Non
     """Store a root key's canary, and since when it is used here; an existing one stays as it is."""
     added = None if now is None else to_us(now)
     db.execute(
-        "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT (kid) DO NOTHING",
         (kid, sealed, added),
     )
 
@@ -219,7 +219,7 @@ def put_audit_key(db: Database, kid: str, under: str, sealed: bytes) -> None:
     """Store a kept audit key in place of the former one."""
     refuse_disabled(db, under)
     db.execute(
-        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET "
+        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT (kid) DO UPDATE SET "
         "under = ?2, sealed = ?3",
         (kid, under, sealed),
     )
@@ -253,9 +253,9 @@ def begin_rewrap(db: Database, kid: str, now: datetime) -> bool:
     """
     is_first = rewrap_of(db, kid) is None
     db.execute(
-        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT DO "
+        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT (kid) DO "
         "UPDATE SET part = ?3, cursor = '',"
-        " ended_us = NULL WHERE ended_us IS NOT NULL",
+        " ended_us = NULL WHERE rewrap.ended_us IS NOT NULL",
         (kid, to_us(now), PARTS[0]),
     )
     return is_first

@@ -116,10 +116,10 @@ def revoke_sessions(
     """End a person's sessions: ``only`` one, or all ``but`` one; return how many."""
     return run(
         db,
-        "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 "
-        "IS NULL OR id = ?3)"
-        " AND (?4 IS NULL OR id != ?4)",
-        (to_us(at), person, only, but),
+        "UPDATE session SET revoked_us = ? WHERE person_id = ? AND revoked_us IS NULL"
+        + ("" if only is None else " AND id = ?")
+        + ("" if but is None else " AND id != ?"),
+        (to_us(at), person, *(each for each in (only, but) if each is not None)),
     )
 
 
@@ -250,8 +250,8 @@ def take_try(db: Database, keys: list[str], now: datetime) -> datetime | None:
     since = to_us(now - FORGIVEN_AFTER)
     for key in keys:
         db.execute(
-            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
-            " failures = CASE WHEN last_us < ?3 THEN 1 ELSE failures + 1 END, last_us = ?2",
+            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET failures = CASE WHEN "
+            "throttle.last_us < ?3 THEN 1 ELSE throttle.failures + 1 END, last_us = ?2",
             (key, to_us(now), since),
         )
     return None

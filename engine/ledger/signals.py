@@ -43,8 +43,7 @@ _LOOKED_BACK: Final = 8
 for.
 """
 _MOVES: Final = (
-    "json_extract(draft, '$.action') IN "
-    f"({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
+    f"action IN ({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
 )
 
 
@@ -283,9 +282,8 @@ def _behind(
     """
     rows = fetch_all(
         db,
-        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND "  # noqa: S608
-        "origin != ? AND NOT"
-        f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND "
+        f"origin != ? AND is_test = 0 AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
         (strategy, symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
     return (read_draft(row[0]) for row in rows)
@@ -305,7 +303,8 @@ def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
         db,
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, "
         "draft, seq, order_key, decided_us,"
-        " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?) RETURNING number",
+        " received_us, action, is_test) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?) "
+        "RETURNING number",
         (
             new.id,
             new.receipt,
@@ -318,6 +317,8 @@ def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
             new.draft.seq or 0,
             to_us(new.decided_at),
             to_us(new.received_at),
+            new.draft.action.value,
+            int(new.draft.is_test),
         ),
     )
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
@@ -380,8 +381,8 @@ def _supersede(db: Database, new: NewSignal, key: OrderKey) -> None:
 def _set_goals(db: Database, new: NewSignal, key: OrderKey, accounts: list[str]) -> None:
     db.executemany(
         "INSERT INTO goal (account_id, strategy_id, symbol, order_key) VALUES (?, ?, ?, ?) ON "
-        "CONFLICT DO UPDATE"
-        " SET order_key = excluded.order_key WHERE excluded.order_key > order_key",
+        "CONFLICT (account_id, strategy_id, symbol) DO UPDATE"
+        " SET order_key = excluded.order_key WHERE excluded.order_key > goal.order_key",
         [(account, new.strategy, new.draft.symbol, key) for account in accounts],
     )
 

@@ -3,6 +3,7 @@ followers in aggregate only.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
-from engine.ledger.codec import dump, from_us, read_draft, to_us
+from engine.ledger.codec import dump, from_us, read_draft, read_intent, read_policy, to_us
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 
@@ -140,7 +141,7 @@ def endpoints_of(db: Database, strategy: StrategyId) -> list[StudioEndpoint]:
         db,
         "SELECT id, source, enabled, label, settings, token_hash IS NOT NULL FROM endpoint WHERE "
         "strategy_id = ? AND deleted_us IS NULL"
-        " ORDER BY rowid",
+        " ORDER BY number, id",
         (strategy,),
     )
     return [
@@ -274,12 +275,14 @@ def audience_of(db: Database, strategy: StrategyId) -> Audience:
     """Read a strategy's followers in aggregate."""
     counts = fetch_all(
         db,
-        "SELECT account.environment, json_extract(policy, '$.mode'), subscription.state, count(*) "
-        "FROM subscription"
+        "SELECT account.environment, policy, subscription.state, count(*) FROM subscription"
         " JOIN account ON account.id = account_id WHERE strategy_id = ? AND disconnected_us IS "
-        "NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "NULL GROUP BY 1, 2, 3",
         (strategy,),
     )
+    followers: Counter[tuple[str, str, str]] = Counter()
+    for environment, policy, state, count in counts:
+        followers[environment, read_policy(policy).mode.value, state] += count
     shares = fetch_all(
         db,
         "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON "
@@ -289,9 +292,9 @@ def audience_of(db: Database, strategy: StrategyId) -> Audience:
     )
     sums: dict[str, Decimal] = {}
     unvalued: dict[str, int] = {}
-    for environment, cost, leverage in fetch_all(
+    for environment, cost, intent in fetch_all(
         db,
-        "SELECT account.environment, book.cost, (SELECT json_extract(intent, '$.leverage') FROM "
+        "SELECT account.environment, book.cost, (SELECT intent FROM "
         "attempt WHERE attempt.account_id ="
         " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = "
         "holding.strategy_id AND kind = 'entry'"
@@ -302,13 +305,13 @@ def audience_of(db: Database, strategy: StrategyId) -> Audience:
         "holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):
-        if cost is None or leverage is None:
+        if cost is None or intent is None:
             unvalued[environment] = unvalued.get(environment, 0) + 1
         else:
-            margin = EXACT.divide(Decimal(cost), Decimal(leverage))
+            margin = EXACT.divide(Decimal(cost), read_intent(intent).leverage)
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
-        tuple((r[0], r[1], SubscriptionState(r[2]), r[3]) for r in counts),
+        tuple((*key[:2], SubscriptionState(key[2]), n) for key, n in sorted(followers.items())),
         tuple((r[0], r[1], r[2]) for r in shares),
         sums,
         unvalued,

@@ -6,7 +6,6 @@ nothing of ours explains after a day are the owner's own. The cost is what is no
 history.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, run
 from engine.ledger.wallet import add_since
 from engine.ports.exchange import FeeKind, FeeReport
 
@@ -89,11 +88,11 @@ def taken_ids(db: Database, account: AccountId, order_ids: Collection[str]) -> f
     """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN "
-        "(SELECT value FROM json_each(?2))"
-        " UNION SELECT exchange_order_id FROM fill WHERE account_id = ?1 AND exchange_order_id IN "
-        "(SELECT value FROM json_each(?2))",
-        (account, json.dumps(sorted(order_ids))),
+        "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(order_ids)
+        + " UNION SELECT exchange_order_id FROM fill WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(order_ids),
+        (account, *order_ids, account, *order_ids),
     )
     return frozenset(row[0] for row in rows)
 
@@ -180,9 +179,9 @@ def store_fees(
         if row.kind is not FeeKind.FUNDING:
             changed = run(
                 db,
-                "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, "
+                "INSERT INTO trade_fee (account_id, id, kind, symbol, side, amount, "
                 "traded, closed_by, at_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, id) DO NOTHING",
                 (
                     account,
                     row.id,
@@ -210,7 +209,7 @@ def tie_fees(db: Database, account: AccountId, now: datetime) -> None:
     rows = fetch_all(
         db,
         "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
-        "account_id = ? AND NOT tied AND at_us > 0",
+        "account_id = ? AND tied = 0 AND at_us > 0",
         (account,),
     )
     if not rows:
@@ -239,7 +238,7 @@ def tie_fees(db: Database, account: AccountId, now: datetime) -> None:
                 (account, identifier),
             )
     db.execute(
-        "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND NOT tied AND at_us < ?",
+        "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND tied = 0 AND at_us < ?",
         (account, to_us(now - ASKED_FOR)),
     )
 

@@ -69,8 +69,8 @@ def begin_wallet(
 ) -> None:
     """Record the state of an account's wallet as its books begin."""
     db.execute(
-        "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, "
-        "read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
+        "INSERT INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, read_us) VALUES "
+        "(?1, ?2, ?3, ?2, ?4, ?5, ?2) ON CONFLICT (account_id) DO NOTHING",
         (account, to_us(at), plain(baseline), plain(cash), plain(worth)),
     )
 
@@ -100,7 +100,8 @@ def add_to(db: Database, account: str, line: Line, amount: Decimal) -> None:
     )
     amount_before = ZERO if row is None else Decimal(row[0])
     db.execute(
-        "INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)",
+        "INSERT INTO wallet_sum (account_id, line, amount) VALUES (?, ?, ?) ON CONFLICT "
+        "(account_id, line) DO UPDATE SET amount = excluded.amount",
         (account, line.value, plain(EXACT.add(amount_before, amount))),
     )
 
@@ -241,7 +242,7 @@ def is_busy(db: Database, account: AccountId) -> bool:
     row = fetch_one(
         db,
         "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill "
-        "WHERE NOT folded AND account_id = ?1"
+        "WHERE folded = 0 AND account_id = ?1"
         " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state "
         "!= 'not_confirmed'"
         " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') "
@@ -280,7 +281,7 @@ def note_unexplained(
     untold = fetch_all(
         db,
         "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND seen_us >= ?2 "
-        "AND price IS NULL AND NOT is_entry"
+        "AND price IS NULL AND is_entry = 0"
         " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY "
         "seen_us LIMIT 2",
         (account, to_us(until - RESOLVED_WITHIN)),

@@ -96,11 +96,21 @@ def _asking(tree: ast.Module) -> frozenset[str]:
     )
 
 
+class _ListOfTwo(ast.NodeTransformer):
+    """Takes every list of parameters as one of two: its length is known to the caller only."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        is_list = isinstance(node.func, ast.Name) and node.func.id == "in_list"
+        return ast.copy_location(ast.Constant("(?, ?)"), node) if is_list else node
+
+
 class _Source:
     """One parsed module, with the values of its expressions."""
 
     def __init__(self, tree: ast.Module, module: ModuleType) -> None:
         self._tree = tree
+        tree = _ListOfTwo().visit(tree)
         self._globals = {**vars(builtins), **vars(module)}
         self._functions = [
             node
@@ -178,7 +188,11 @@ class _Source:
         while names - seen:
             seen |= names
             names = {
-                free for name in names for given in _givers(name, function) for free in _free(given)
+                free
+                for name in names
+                for given in _givers(name, function)
+                for way in _branches(given)
+                for free in _free(way)
             }
         return [
             each.arg
