@@ -125,7 +125,7 @@ def _hold(db: Database, wanted: Claim, attempt_id: int) -> None:
         "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
         "entry_key, stop_loss, take_profit, opened_by)"
         " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = "
+        " ON CONFLICT (account_id, symbol) DO UPDATE SET entries_open = holding.entries_open + 1, entry_key = "
         "excluded.entry_key, side = excluded.side,"
         " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = "
         "excluded.stop_loss,"

@@ -61,8 +61,8 @@ def write_outcome(
     elif _is_last(db, copy, leg):
         changed = run(
             db,
-            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT "
-            "? OR numbers IS NOT ?)",
+            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS "
+            "DISTINCT FROM ? OR numbers IS DISTINCT FROM ?)",
             (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
         )
         is_news = bool(changed)
