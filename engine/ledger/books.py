@@ -71,10 +71,10 @@ def change_share(db: Database, holding: Holding, change: Change) -> Holding:
         holding, share=Quantity(share), position_id=holding.position_id if share else ""
     )
     db.execute(
-        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE "
+        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? = 1 THEN '' ELSE "
         "position_id END"
         " WHERE account_id = ? AND symbol = ?",
-        (plain(share), holding.side.value, share == 0, holding.account, holding.symbol),
+        (plain(share), holding.side.value, int(share == 0), holding.account, holding.symbol),
     )
     fill = replace(
         change, quantity=quantity, fee=fee, position_id=change.position_id or holding.position_id

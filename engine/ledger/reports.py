@@ -245,7 +245,7 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
             "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal JOIN copy ON "
             "copy.signal_number = signal.number"
             # CROSS: the few signals first, not every copy that ever existed
-            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
+            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC, 1",
             (since,),
         ),
         waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),

@@ -22,7 +22,7 @@ NO_STATEMENTS_OF_THE_RECORD: Final = ("database.py", "query.py", "schema.py", "w
 """They open and migrate the file, hand texts on, and begin and end transactions."""
 
 _QUERY: Final = "engine.ledger.query"
-_BY_NAME: Final = ("fetch_one", "fetch_all", "run", "insert")
+_BY_NAME: Final = ("fetch_one", "fetch_all", "fetch_each", "run", "insert")
 _BY_METHOD: Final = ("execute", "executemany")
 _Names = Mapping[str, Any]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
