@@ -245,8 +245,8 @@ def _write_beside(db: Database, ended_us: int) -> None:
             (kind, data, every),
         )
     db.execute(
-        "INSERT OR REPLACE INTO notifier_cursor (name, sequence) SELECT 'log', max(sequence) FROM "
-        "event"
+        "INSERT INTO channel (name, told) SELECT 'log', max(sequence) FROM event WHERE true ON "
+        "CONFLICT (name) DO UPDATE SET told = excluded.told"
     )  # all of them were sent
     db.execute(
         "WITH RECURSIVE turn (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM turn WHERE n < 999)"

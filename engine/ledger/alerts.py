@@ -1,5 +1,8 @@
-"""Record alerts, equal ones within an hour as one with a count, and keep a delivery cursor for each
-channel.
+"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it
+was not told yet.
+
+An alert is told because a row says that it was not, never because its number is greater than the
+last one: a lower number may be committed later.
 """
 
 import json
@@ -12,7 +15,7 @@ from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
 from engine.domain.holding import SwitchScope
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import Database, Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
@@ -50,12 +53,16 @@ def raise_alert(
         " SET told_us = excluded.told_us, more = 0",
         (code.value, subject, sameness, to_us(at)),
     )
-    write_event(
+    number = write_event(
         db,
         kind="alert",
         subject=subject,
         data={"code": code.value, "details": dict(details), "count": count},
         at=at,
+    )
+    db.execute(
+        "INSERT INTO alert_untold (channel, sequence) SELECT name, CAST(? AS BIGINT) FROM channel",
+        (number,),
     )
     return True
 
@@ -81,13 +88,27 @@ def raise_alert_once(
     )
 
 
+def know_channel(db: Database, channel: str) -> None:
+    """Keep from now on what a channel was not told; a new one is told every alert there is."""
+    is_new = run(
+        db,
+        "INSERT INTO channel (name, told) VALUES (?, 0) ON CONFLICT (name) DO NOTHING",
+        (channel,),
+    )
+    if is_new:
+        db.execute(
+            "INSERT INTO alert_untold (channel, sequence) SELECT CAST(? AS TEXT), sequence FROM "
+            "event WHERE kind = 'alert'",
+            (channel,),
+        )
+
+
 def undelivered_alerts(db: Database, channel: str, limit: int) -> list[Alert]:
-    """Read the alerts after a channel's cursor, oldest first."""
+    """Read the alerts that a channel was not told yet, oldest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
-        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER "
-        "BY sequence LIMIT ?",
+        "SELECT event.sequence, at_us, subject, data FROM alert_untold JOIN event ON "
+        "event.sequence = alert_untold.sequence WHERE channel = ? ORDER BY event.sequence LIMIT ?",
         (channel, limit),
     )
     return [_alert(db, row) for row in rows]
@@ -141,12 +162,9 @@ def _alert(db: Database, row: Row) -> Alert:
 
 
 def delivered(db: Database, channel: str, sequence: int) -> None:
-    """Move a channel's cursor past a delivered alert."""
-    db.execute(
-        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
-        "sequence = excluded.sequence",
-        (channel, sequence),
-    )
+    """Record that a channel was told an alert."""
+    db.execute("DELETE FROM alert_untold WHERE channel = ? AND sequence = ?", (channel, sequence))
+    db.execute("UPDATE channel SET told = ? WHERE name = ?", (sequence, channel))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +177,8 @@ class ChannelState:
 
 def channel_state(db: Database, channel: str) -> ChannelState:
     """Read a channel's progress."""
-    row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
-    last = 0 if row is None else int(row[0])
-    waiting = fetch_one(
-        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (last,)
+    row = fetch_one(db, "SELECT told FROM channel WHERE name = ?", (channel,))
+    waiting = fetch_one(db, "SELECT count(*) FROM alert_untold WHERE channel = ?", (channel,))
+    return ChannelState(
+        0 if row is None else int(row[0]), 0 if waiting is None else int(waiting[0])
     )
-    return ChannelState(last, 0 if waiting is None else int(waiting[0]))

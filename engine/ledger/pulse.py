@@ -1,5 +1,9 @@
 """Which events concern whom: the copies of their own accounts, the copies of their strategies,
 deliveries to these, and alerts about either.
+
+A page goes on from the newest number that it saw. That is right because one writer commits in the
+order of numbers; with several writers a page could pass over a lower number that commits later, and
+would be stale until the next event. Nothing but a page's refresh may rely on it.
 """
 
 from engine.domain.identifiers import PersonId

@@ -348,5 +348,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX trade_fee_untied ON trade_fee (account_id, at_us) WHERE tied = 0;
     DROP INDEX foreign_met;
     CREATE INDEX foreign_met ON foreign_order (account_id, exchange_order_id) WHERE is_accepted = 0;
+    ALTER TABLE notifier_cursor RENAME TO channel;
+    ALTER TABLE channel RENAME COLUMN sequence TO told;
+    CREATE TABLE alert_untold (
+        channel TEXT NOT NULL REFERENCES channel, sequence INTEGER NOT NULL, PRIMARY KEY (channel, sequence))
+        STRICT, WITHOUT ROWID;
+    INSERT INTO alert_untold SELECT channel.name, event.sequence FROM channel JOIN event ON event.kind = 'alert'
+        AND event.sequence > channel.told;
     """,
 )

@@ -10,6 +10,7 @@ import pytest
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol, copy_id
 from engine.domain.signal import PositionSide
 from engine.ledger import database
+from engine.ledger.alerts import ChannelState, channel_state
 from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids
 from engine.ledger.conserving import read_on_record
 from engine.ledger.holdings import read_holding
@@ -51,9 +52,10 @@ OLD = f"""
     INSERT INTO event (at_us, kind, subject, data) VALUES (1, 'decision', 'alice', '{{"by":"op","foreign":["x7","x8"]}}'),
         (2, 'decision', 'alice', '{{"by":"op"}}'), (3, 'alert', 'alice', '{{}}');
 """
-OLD_TRADE = """
+OLD_ALONE = """
     INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)
         VALUES ('a', 's', 'BTCUSDT', 'LONG', '1', '1', '2', '0', '1', 1, 2);
+    INSERT INTO notifier_cursor (name, sequence) VALUES ('log', 2), ('telegram', 3);
 """
 
 
@@ -63,7 +65,7 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     path = str(tmp_path / "ledger")
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:BEFORE])
     old = database.open_database(path)
-    old.execute(OLD + OLD_TRADE)
+    old.execute(OLD + OLD_ALONE)
     old.close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     db = database.open_database(path)
@@ -80,6 +82,8 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     ]
     assert [each.id for each in endpoints(db)] == ["first", "after"]
     assert [each.id for each in endpoint_secrets(db, EndpointId("first"))] == ["a", "z"]
+    assert channel_state(db, "log") == ChannelState(told=2, waiting=1)
+    assert channel_state(db, "telegram") == ChannelState(told=3, waiting=0)
     held = read_holding(db, ACCOUNT, BTC)
     assert held is not None
     assert (held.strategy, held.side) == (StrategyId("s"), PositionSide.LONG)

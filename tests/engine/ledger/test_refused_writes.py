@@ -10,7 +10,7 @@ import trio
 
 from engine.ledger import Database, Ledger, LedgerError, WriteRefused
 
-INSERT = "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?)"
+INSERT = "INSERT INTO channel (name, told) VALUES (?, ?)"
 
 
 def channel(name: str, sequence: object = 1) -> object:
@@ -51,9 +51,10 @@ async def test_one_broken_rule_fails_one_write_and_no_health(
         assert ledger.healthy
         assert not told
         await ledger.write(channel("after"))
-        assert [
-            row[0] for row in ledger.db.execute("SELECT name FROM notifier_cursor ORDER BY name")
-        ] == ["after", "log"]
+        assert [row[0] for row in ledger.db.execute("SELECT name FROM channel ORDER BY name")] == [
+            "after",
+            "log",
+        ]
     finally:
         await ledger.aclose()
 
