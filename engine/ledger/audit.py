@@ -18,6 +18,7 @@ from typing import Final
 
 from engine.domain.errors import InvalidValue
 from engine.ledger.codec import dump, from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
@@ -77,6 +78,7 @@ def append_audit(
 
     ``address`` is the origin: a browser's client address, or ``SHELL``.
     """
+    lock(db, Held.AUDIT)
     before = fetch_one(
         db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
     )

@@ -23,6 +23,7 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.signal import PositionSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
 from engine.ledger.wallet import add_since, drop_rows_of
 
@@ -56,6 +57,7 @@ def change_share(db: Database, holding: Holding, change: Change) -> Holding:
     """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
     share is ours.
     """
+    lock(db, Held.ACCOUNT, holding.account)
     quantity = change.quantity if change.is_entry else min(change.quantity, holding.share)
     if quantity <= 0:
         return holding
@@ -201,6 +203,7 @@ def tell_fill(
     """Record what was reported about a fill later, and have its episode folded again; None keeps
     what is known.
     """
+    lock(db, Held.ACCOUNT_OF_FILL, fill)
     db.execute(
         "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = "
         "coalesce(?4, rebate), cause = coalesce(?5, cause),"
@@ -294,6 +297,7 @@ def bind_outside(db: Database, holding: Holding, change: Change) -> None:
     Until then nobody knew who had closed, or its row was taken as the owner's. ``change.quantity``
     is what the order closed beyond the share that is left.
     """
+    lock(db, Held.ACCOUNT, holding.account)
     rows = fetch_all(
         db,
         _BY_OTHERS

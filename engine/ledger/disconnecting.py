@@ -9,6 +9,7 @@ from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, own_name
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Database, fetch_all
 from engine.ledger.reports import clear_switch, switches
@@ -22,6 +23,7 @@ def disconnect_account(db: Database, account: AccountId, name: str, at: datetime
     history stays. The owner's own switch is removed, so that nobody is asked to resume an account
     that is gone; an operator's switch stays for the next account with that name.
     """
+    lock(db, Held.ACCOUNT, account)
     for copy, leg in fetch_all(
         db,
         "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number",

@@ -10,6 +10,7 @@ from engine.domain.account import EquityMarks
 from engine.domain.amounts import Money, plain
 from engine.domain.identifiers import AccountId
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, fetch_one
 
 
@@ -31,6 +32,7 @@ def mark_equity(
     db: Database, account: AccountId, worth: Money, at: datetime, *, new_day: bool
 ) -> None:
     """Write the marks: the peak if ``worth`` is above it, and with ``new_day`` the day's start too."""
+    lock(db, Held.ACCOUNT, account)
     marks = read_equity_marks(db, account, "")
     peak = worth if marks is None else max(worth, marks.peak)
     start, since = (worth, at) if new_day or marks is None else (marks.day_start, marks.since)
@@ -46,6 +48,7 @@ def begin_peak_anew(db: Database, account: AccountId, worth: Money) -> Money | N
     """Reset the peak to ``worth`` (zero: what the next reading shows); return the former one, None
     before any reading.
     """
+    lock(db, Held.ACCOUNT, account)
     marks = read_equity_marks(db, account, "")
     if marks is None:
         return None

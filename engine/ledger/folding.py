@@ -18,6 +18,7 @@ from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
@@ -52,6 +53,7 @@ _FILLS: Final = (
 
 def fold_account(db: Database, account: AccountId) -> None:
     """Fold every episode of one account whose fills changed."""
+    lock(db, Held.ACCOUNT, account)
     for (episode,) in fetch_all(
         db,
         "SELECT DISTINCT episode FROM fill WHERE folded = 0 AND account_id = ? ORDER BY episode",
@@ -61,6 +63,7 @@ def fold_account(db: Database, account: AccountId) -> None:
 
 
 def _fold(db: Database, episode: int) -> tuple[AccountId, datetime]:
+    lock(db, Held.ACCOUNT_OF_FILL, episode)  # an episode has the number of its first fill
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]

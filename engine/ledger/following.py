@@ -20,6 +20,7 @@ from engine.domain.subscription import (
     SubscriptionState,
 )
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
+from engine.ledger.locking import Held, lock
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
@@ -414,6 +415,7 @@ def set_agreement_state(db: Database, identifier: str, state: SubscriptionState)
     """Write active, paused or left; return False if it was so already. Raises InvalidMove for a
     state that is never stored.
     """
+    lock(db, Held.AGREEMENT, identifier)
     row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
     before = state if row is None else SubscriptionState(row[0])
     if before is state:

@@ -15,6 +15,7 @@ from engine.domain.identifiers import AccountId, CopyId, PersonId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import conclude, write_event
 from engine.ledger.query import Database, fetch_all, fetch_one, run
 
@@ -96,6 +97,7 @@ def unfreeze(
 
     ``was`` is what was frozen when the person decided: an account frozen since then stays frozen.
     """
+    lock(db, Held.PLACE)
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for kept in keep:
         db.execute(

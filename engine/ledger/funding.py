@@ -17,6 +17,7 @@ from engine.domain.amounts import EXACT, ZERO, Money, plain
 from engine.domain.identifiers import AccountId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, fetch_all, fetch_one, run
 from engine.ledger.wallet import add_since
 
@@ -48,6 +49,7 @@ def record_funding(db: Database, account: AccountId, rows: Iterable[FundingRow])
     """Record the payments that are not stored yet; return how many of them belong to what the
     engine held.
     """
+    lock(db, Held.ACCOUNT, account)
     new = 0
     for payment in rows:
         strategy = _holder(db, account, payment) or OWNER

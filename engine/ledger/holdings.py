@@ -14,6 +14,7 @@ from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.codec import from_us, read_price, write_number
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 
@@ -89,6 +90,7 @@ def keep_carried(db: Database, account: AccountId, symbol: Symbol, carried: Quan
 
 def attach(db: Database, account: AccountId, symbol: Symbol) -> None:
     """Permit entries again in a symbol that its owner had closed by hand: the master is flat."""
+    lock(db, Held.ACCOUNT, account)
     holding = read_holding(db, account, symbol)
     if holding is not None and holding.share == 0:
         write_holding(db, replace(holding, detached=False))
@@ -98,6 +100,7 @@ def want_protection(db: Database, *, account: AccountId, wanted: ProtectionOrder
     """Record which stop and target a strategy wants at its position from now on; the exchange's
     levels are compared with them.
     """
+    lock(db, Held.ACCOUNT, account)
     holding = read_holding(db, account, wanted.symbol)
     if holding is not None:
         write_holding(

@@ -18,6 +18,7 @@ from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import Attempt, all_unknown, attempts_of
 from engine.ledger.books_view import Booked, booked
 from engine.ledger.codec import from_us, read_draft, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import read_outcome, write_event
 from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list, run
 from engine.views import (
@@ -423,6 +424,7 @@ def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:
     A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
     decision about it.
     """
+    lock(db, Held.PLACE)
     row = fetch_one(
         db,
         "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?",

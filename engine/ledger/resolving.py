@@ -25,6 +25,7 @@ from engine.ledger.attempts import Attempt, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, write_holding
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import forget_outcome, write_outcome
 from engine.ledger.query import Database, fetch_all, fetch_one
 
@@ -43,6 +44,7 @@ def complete(
     An exit that has not closed everything it is to close is open again in the same transaction, to
     be planned from ``retry_at`` on.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
     grown = Quantity(report.filled_quantity - attempt.filled)
@@ -101,6 +103,7 @@ def end(
     With ``retry_at`` an exit that has not closed everything it is to close is open again from then
     on, in the same transaction.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, state)
     db.execute(
@@ -123,6 +126,7 @@ def back_to_new(
     """Return a leg to NEW with proof that nothing was executed; it is planned again from
     ``retry_at`` on.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, AttemptState.NEW)
     db.execute(
@@ -147,6 +151,7 @@ def close_again(db: Database, attempt_id: int, retry_at: datetime) -> bool:
     """Reopen an exit without trace, because a reading shows that everything in the position is
     ours; return False if it is done.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(
         db, attempt.copy, attempt.leg
@@ -406,6 +411,7 @@ def free_symbol(db: Database, attempt_id: int) -> None:
     """Permit entries into a symbol again after an entry stayed without trace for long; the attempt
     stays NOT_CONFIRMED.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
         db.execute("UPDATE attempt SET freed = 1 WHERE id = ?", (attempt_id,))
@@ -418,6 +424,7 @@ def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime)
 
     The leg is over: nothing is sent in its place.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         raise InvalidMove(
@@ -446,6 +453,7 @@ def decide_done(db: Database, attempt_id: int, at: datetime) -> None:
 
     Its price and fee stay unknown until the exchange reports them.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         found = f"an {attempt.kind} that is {attempt.state.value}"
@@ -489,6 +497,7 @@ def orphan_claims(db: Database, epoch: int, at: datetime) -> int:
     """Turn every claim of an earlier run into UNKNOWN: it is not known whether it was sent. Return
     how many there were.
     """
+    lock(db, Held.PLACE)
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
     for (attempt_id,) in rows:
         attempt = read_attempt(db, attempt_id)

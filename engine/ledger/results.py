@@ -16,6 +16,7 @@ from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.strategy import StrategyState
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
@@ -39,6 +40,7 @@ def mark_equity_point(
     """Record an account's equity at a reading; of an hour (or ``apart_us``), the first reading
     stays.
     """
+    lock(db, Held.ACCOUNT, account)
     at_us = to_us(at)
     row = fetch_one(
         db,

@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.domain.errors import RexAlgoError
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 PARTS: Final = ("data_keys", "logins", "declared_logins")
@@ -91,6 +92,7 @@ def put_canary(db: Database, kid: str, sealed: bytes, now: datetime | None = Non
 
 def disable_root_key(db: Database, kid: str, at: datetime) -> None:
     """Disable a root key: it is not needed to start, and nothing new may be sealed under it."""
+    lock(db, Held.PLACE)
     db.execute(
         "UPDATE canary SET disabled_us = ? WHERE kid = ? AND disabled_us IS NULL", (to_us(at), kid)
     )
@@ -110,6 +112,7 @@ def note_removed(db: Database, kid: str, at: datetime) -> bool:
 
 def refuse_disabled(db: Database, kid: str) -> None:
     """Raise RootKeyDisabled if a root key is disabled."""
+    lock(db, Held.PLACE, shared=True)
     if (
         fetch_one(db, "SELECT 1 FROM canary WHERE kid = ? AND disabled_us IS NOT NULL", (kid,))
         is not None
@@ -251,6 +254,7 @@ def begin_rewrap(db: Database, kid: str, now: datetime) -> bool:
     """Begin the rewrap to a root key, or begin it again; an unfinished one continues from its
     cursor. Return True the first time.
     """
+    lock(db, Held.PLACE)
     is_first = rewrap_of(db, kid) is None
     db.execute(
         "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT (kid) DO "

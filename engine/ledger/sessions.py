@@ -9,6 +9,7 @@ from typing import Final
 from engine.domain.identifiers import PersonId, StrategyId
 from engine.domain.person import Role
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 KIND_SIGN_IN: Final = "sign_in"
@@ -209,8 +210,12 @@ def use_ticket(db: Database, hashed: bytes, now: datetime) -> TicketRow | None:
     ticket = ticket_by_hash(db, hashed)
     if ticket is None or not ticket.is_valid(now):
         return None
-    db.execute("UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ?", (hashed,))
-    return ticket
+    used = run(
+        db,
+        "UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ? AND uses_left > 0",
+        (hashed,),
+    )
+    return ticket if used else None
 
 
 def invitations(db: Database, now: datetime) -> list[TicketRow]:
@@ -244,6 +249,8 @@ def take_try(db: Database, keys: list[str], now: datetime) -> datetime | None:
     Returns the time until which one of the keys is blocked, and then counts nothing; None if the
     try may be made.
     """
+    for key in sorted(keys):
+        lock(db, Held.TRIES, key)
     until = blocked_until(db, keys, now)
     if until is not None:
         return until

@@ -33,6 +33,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
+from engine.ledger.locking import Held, lock
 from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
@@ -131,6 +132,7 @@ def record_signal(db: Database, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises
     DedupeConflict for another content.
     """
+    lock(db, Held.STRATEGY, new.strategy)
     existing = _find(db, new)
     if existing is not None and _is_certain(db, new, existing):
         if existing[2] != new.body_hash and not _says_the_same(new, existing[6]):

@@ -15,6 +15,7 @@ from engine.domain.moves import require_move
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, read_intent, read_policy, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 
@@ -103,6 +104,7 @@ def set_strategy_state(db: Database, identifier: StrategyId, state: StrategyStat
     """Write a strategy's state; return False if it was so already. A paused one keeps its
     visibility (``shown_as``).
     """
+    lock(db, Held.STRATEGY, identifier)
     row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
     before = state if row is None else StrategyState(row[0])
     if before is state:

@@ -22,6 +22,7 @@ from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, run
 from engine.ledger.wallet import add_since
 from engine.ports.exchange import FeeKind, FeeReport
@@ -99,6 +100,7 @@ def taken_ids(db: Database, account: AccountId, order_ids: Collection[str]) -> f
 
 def tell_all(db: Database, account: AccountId, facts: Iterable[Told]) -> None:
     """Record what was reported about fills, whose fees came with orders that are not ours."""
+    lock(db, Held.ACCOUNT, account)
     for fact in facts:
         tell_fill(
             db,
@@ -127,6 +129,7 @@ def tell_known_orders(
     orders: Collection[OrderReport],
 ) -> None:
     """Record what rows report about fills whose order is known: price and fee."""
+    lock(db, Held.ACCOUNT, account)
     rows = {each.exchange_order_id: each for each in orders}
     for fill in fills:
         row = rows.get(fill.order_id or "")
@@ -156,6 +159,7 @@ def give_up(db: Database, fills: Iterable[UnsettledFill]) -> None:
     missing, the owner caused it.
     """
     for fill in fills:
+        lock(db, Held.ACCOUNT_OF_FILL, fill.id)
         if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (fill.id,)) is None:
             continue  # it was given up before
         if fill.cause is None:
@@ -175,6 +179,7 @@ def store_fees(
     """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
+    lock(db, Held.ACCOUNT, account)
     for row in rows:
         if row.kind is not FeeKind.FUNDING:
             changed = run(
@@ -206,6 +211,7 @@ def store_fees(
 
 def tie_fees(db: Database, account: AccountId, now: datetime) -> None:
     """Tie rows to fills as far as possible by now, fees first, then rebates."""
+    lock(db, Held.ACCOUNT, account)
     rows = fetch_all(
         db,
         "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
@@ -313,6 +319,7 @@ def book_own(
     """Record what changed of the owner's own since ``seen_at``; without it, it was open before: at
     its average price, without a fee.
     """
+    lock(db, Held.ACCOUNT, account)
     began = seen_at is None
     for own_change in changes:
         change = Change(

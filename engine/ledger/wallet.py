@@ -15,6 +15,7 @@ from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 RESOLVED_WITHIN: Final = timedelta(days=1)
@@ -270,6 +271,7 @@ def note_unexplained(
 
     If it only reverses a row of the last day, that row is removed instead.
     """
+    lock(db, Held.ACCOUNT, account)
     for row in rows_since(db, account, until - RESOLVED_WITHIN):
         if (
             row.kind is Line.UNEXPLAINED
@@ -307,6 +309,7 @@ def note_unseen(
     """Record the results of positions that the owner opened and closed between two readings; return
     how many were new.
     """
+    lock(db, Held.ACCOUNT, account)
     rows = fetch_all(
         db,
         "SELECT position_id FROM fill WHERE account_id = ?1 AND seen_us >= ?2 UNION SELECT "
