@@ -16,6 +16,7 @@ from engine.domain.signal import OrderKey
 from engine.ledger.codec import dump, to_us, write_intent, write_number
 from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
+from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, insert, run
 
 
@@ -64,6 +65,8 @@ def claim(db: Database, wanted: Claim) -> int | NotClaimed:
     """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; return the
     attempt's id.
     """
+    lock(db, Held.STRATEGY, wanted.strategy, shared=True)
+    lock(db, Held.ACCOUNT, wanted.account)
     if wanted.kind == "entry":
         refused = _entry_refused(db, wanted)
         if refused is not None:
