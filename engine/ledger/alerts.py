@@ -13,9 +13,8 @@ from typing import Final
 
 from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
 from engine.domain.holding import SwitchScope
-from engine.ledger.codec import from_us, to_us
-from engine.ledger.outcomes import write_event
-from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.codec import dump, from_us, to_us
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert, run
 
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
@@ -53,12 +52,12 @@ def raise_alert(
         " SET told_us = excluded.told_us, more = 0",
         (code.value, subject, sameness, to_us(at)),
     )
-    number = write_event(
+    said = {"code": code.value, "details": dict(details), "count": count}
+    number = insert(
         db,
-        kind="alert",
-        subject=subject,
-        data={"code": code.value, "details": dict(details), "count": count},
-        at=at,
+        "INSERT INTO event (at_us, kind, subject, data) VALUES (?, 'alert', ?, ?) RETURNING "
+        "sequence",
+        (to_us(at), subject, dump(said)),
     )
     db.execute(
         "INSERT INTO alert_untold (channel, sequence) SELECT name, CAST(? AS BIGINT) FROM channel",

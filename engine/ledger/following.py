@@ -42,7 +42,7 @@ def former_accounts_of(db: Database, person: PersonId) -> list[AccountRow]:
     rows = fetch_all(
         db,
         "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY "
-        "disconnected_us DESC",
+        "disconnected_us DESC, id",
         (person,),
     )
     return [account(db, AccountId(row[0])) for row in rows]

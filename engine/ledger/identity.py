@@ -309,7 +309,7 @@ def master_requests(db: Database, identifier: PersonId | None = None) -> list[Ma
         "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON "
         "person.id = person_id WHERE "
         + ("decided_us IS NULL" if identifier is None else "person_id = ?")
-        + " ORDER BY at_us DESC",
+        + " ORDER BY at_us DESC, person_id",
         () if identifier is None else (identifier,),
     )
     return [

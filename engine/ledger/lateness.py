@@ -49,7 +49,7 @@ def late_orders(db: Database, now: datetime) -> list[Waiting]:
         "ON copy.id = leg.copy_id"
         " JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new' AND "
         "signal.received_us < ? GROUP BY leg.kind"
-        " ORDER BY 3",
+        " ORDER BY 3, 1",
         (to_us(now - LATE_AFTER),),
     )
     return [Waiting(row[0], row[1], from_us(row[2])) for row in rows]
@@ -65,7 +65,7 @@ def late_of_account(db: Database, account: AccountId, now: datetime) -> Waiting 
         "leg.copy_id"
         " JOIN signal ON signal.number = copy.signal_number WHERE leg.account_id = ? AND "
         "leg.state = 'new' AND signal.received_us < ?"
-        " ORDER BY signal.received_us",
+        " ORDER BY signal.received_us, leg.copy_id, leg.number",
         (account, to_us(now - LATE_AFTER)),
     )
     return Waiting(rows[0][0], len(rows), from_us(rows[0][1])) if rows else None

@@ -10,7 +10,7 @@ from engine.domain.leg import LEG_MOVES, LegState
 from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
-from engine.ledger.query import Database, fetch_one, insert, run
+from engine.ledger.query import Database, fetch_one, run
 
 
 def _leg_state(outcome: Outcome) -> LegState:
@@ -95,11 +95,10 @@ def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
 
 def write_event(
     db: Database, kind: str, subject: str, data: dict[str, object], at: datetime
-) -> int:
-    """Record an event that is no outcome (an alert, a switch); return its sequence number."""
-    return insert(
-        db,
-        "INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?) RETURNING sequence",
+) -> None:
+    """Record an event that is no outcome, such as a switch."""
+    db.execute(
+        "INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)",
         (to_us(at), kind, subject, dump(data)),
     )
 

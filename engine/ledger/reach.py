@@ -6,7 +6,7 @@ from engine.decisions.mirroring import Reach
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import OrderKey
 from engine.domain.subscription import Mode
-from engine.ledger.codec import read_policy
+from engine.ledger.codec import read_policy_of_entries
 from engine.ledger.query import Database, fetch_each, fetch_one
 
 
@@ -52,9 +52,9 @@ def _takes(db: Database, strategy: StrategyId, symbol: Symbol, age_s: float) -> 
         "strategy_id = ? AND subscription.state = 'active' AND agreed_us >= terms_us",
         (strategy,),
     ):
-        policy = read_policy(text)
-        if policy.mode is Mode.LIVE and symbol in policy.symbols:
-            takes, limit_s = True, policy.limits.entry_age_s
+        mode, symbols, limit_s = read_policy_of_entries(text)
+        if mode is Mode.LIVE and symbol in symbols:
+            takes = True
             if limit_s is None or limit_s >= age_s:
                 return True, True
     return takes, False

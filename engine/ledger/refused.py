@@ -134,7 +134,7 @@ def unsettled_refusals(db: Database, now: datetime, strategy: str | None = None)
         "delivery.kind, field, expected"
         " FROM delivery INDEXED BY delivery_refused JOIN endpoint ON endpoint.id = endpoint_id"
         " JOIN strategy ON strategy.id = endpoint.strategy_id"
-        " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC LIMIT ?",
+        " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC, delivery.id DESC LIMIT ?",
         (to_us(now - KEPT_IN_SIGHT), _READ_MAX),
     )
     refusals: dict[tuple[str, bool], Refused] = {}
@@ -180,7 +180,7 @@ def _exit_taken_since(db: Database, strategy: str, since: datetime) -> bool:
         "> ?"
         " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE "
         "received_us <= ?"
-        " ORDER BY received_us DESC LIMIT 1), 0)"
+        " ORDER BY received_us DESC, number DESC LIMIT 1), 0)"
         " AND action IN ('close', 'reverse', 'reduce') AND is_test = 0"
         " AND origin != ? LIMIT 1",  # a flatten may concern one account alone
         (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),

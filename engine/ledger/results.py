@@ -342,7 +342,7 @@ def recent_trades(db: Database, strategy: str, environment: str, limit: int) -> 
         _TRADES
         + (
             " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? "
-            "ORDER BY closed_us DESC LIMIT ?"
+            "ORDER BY closed_us DESC, trade.id DESC LIMIT ?"
         ),
         (strategy, environment, limit),
     )

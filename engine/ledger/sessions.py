@@ -90,7 +90,7 @@ def sessions_of(db: Database, person: PersonId, now: datetime) -> list[SessionRo
     """Read a person's valid sessions, newest first."""
     rows = fetch_all(
         db,
-        _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC",
+        _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC, id",
         (person,),
     )
     return [each for each in map(_session, rows) if each.is_valid(now)]
@@ -220,7 +220,7 @@ def use_ticket(db: Database, hashed: bytes, now: datetime) -> TicketRow | None:
 
 def invitations(db: Database, now: datetime) -> list[TicketRow]:
     """Read the valid invitations, newest first."""
-    rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC")
+    rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC, id")
     return [each for each in map(_ticket, rows) if each.is_valid(now)]
 
 

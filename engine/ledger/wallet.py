@@ -232,7 +232,9 @@ def wallet_rows(db: Database, account: AccountId, limit: int = 100) -> list[Wall
     """Read an account's visible rows, newest first."""
     return [
         _row(row)
-        for row in fetch_all(db, _ROWS + " ORDER BY until_us DESC LIMIT ?", (account, limit))
+        for row in fetch_all(
+            db, _ROWS + " ORDER BY until_us DESC, id DESC LIMIT ?", (account, limit)
+        )
     ]
 
 
@@ -344,6 +346,8 @@ def rows_since(db: Database, account: AccountId, since: datetime) -> list[Wallet
     return [
         _row(row)
         for row in fetch_all(
-            db, _ROWS + " AND until_us >= ? ORDER BY until_us DESC", (account, to_us(since))
+            db,
+            _ROWS + " AND until_us >= ? ORDER BY until_us DESC, id DESC",
+            (account, to_us(since)),
         )
     ]
