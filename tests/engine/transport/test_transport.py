@@ -473,6 +473,55 @@ async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_no
         assert server.received == b""
 
 
+class Breaking:
+    """A socket that breaks after it accepted so many bytes."""
+
+    def __init__(self, real: Any, accepts: int) -> None:
+        self._real = real
+        self._left = accepts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def fileno(self) -> int:
+        return int(self._real.fileno())
+
+    def send(self, data: memoryview) -> int:
+        if not self._left:
+            raise BrokenPipeError("broken")
+        sent = int(self._real.send(data[: self._left]))
+        self._left -= sent
+        return sent
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("accepts", "error"), [(0, httpx.ConnectError), (1, httpx.WriteError), (90, httpx.WriteError)]
+)
+async def test_a_write_that_breaks_says_whether_a_byte_left(
+    accepts: int, error: type[httpx.HTTPError], way: Way
+) -> None:
+    async with peer(never) as server, client(server, way) as http:
+        pool = pool_of(http)
+        await pool.warm(origin_of(server.url))
+        wire = pool._idle[0]._wire
+        wire._socket = Breaking(wire._socket, accepts)
+        with pytest.raises(error, match="broke while writing"):
+            await http.post("/orders", content=b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (len(server.received), pool._idle) == (accepts, [])
+
+
+async def test_a_method_means_the_same_in_any_case() -> None:
+    permit = SendPermit(lambda: None, lambda: None)
+    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+        await http.request("get", "/account")
+        assert not permit.taken
+        await http.request("post", "/orders")
+        assert permit.taken
+        assert server.requests == {"GET": 1, "POST": 1}
+
+
 # --- the pool
 
 
