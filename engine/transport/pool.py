@@ -120,11 +120,12 @@ class Pool:
         raise progress.timeout(total_s, f"{method} {origin.host}")
 
     async def warm(self, origin: Origin) -> None:
-        """Make sure that a live idle connection to this origin exists, or that all are busy; where
-        one exists nothing is awaited.
+        """Make sure that a live idle connection to this origin exists, or that all are busy.
 
         Raises ConnectError or ConnectTimeout. The engine calls it before it claims an order.
         """
+        # Measured: the last order of a fan-out leaves sooner when each order gives up one turn here.
+        await trio.lowlevel.checkpoint()
         self._drop_expired()
         connection = self._take_idle(origin)
         if connection is not None:
