@@ -80,7 +80,7 @@ def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
     return {
         "breakers": breakers,
         "reading an account": reading,
-        "the queue": lambda: (accounts_with_waiting_legs(db), waiting_legs(db, account.id)),
+        "the queue": lambda: (accounts_with_waiting_legs(db), waiting_legs(db, [account.id])),
         "bookkeeping": lambda: unfolded_episodes(db, 20),
         "flattening": lambda: (held_shares(db), still_open(db)),
         "alerts to send": lambda: undelivered_alerts(db, "log", 20),

@@ -48,7 +48,7 @@ from engine.keys.vault import VaultError
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
-from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.copies import begin_run
 from engine.ledger.database import take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
 from engine.ledger.lineage import is_copy
@@ -248,9 +248,7 @@ class _Engine:
                 context = self._context(reload, ingress.receive)
                 commands = Commands(context)
                 await reload()
-                nursery.start_soon(
-                    self._account_tasks.route, partial(accounts_with_waiting_legs, self._ledger.db)
-                )
+                nursery.start_soon(self._account_tasks.route, self._ledger.db)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)

@@ -16,6 +16,8 @@ from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
+from engine.ledger import Database
+from engine.ledger.copies import accounts_with_waiting_legs, waiting_legs
 from engine.live import LiveAccount
 
 SWEEP_S: Final = 1.0
@@ -171,15 +173,15 @@ class AccountTasks:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 
-    async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
-        """Wake every account that has something to plan, in slices, so that nothing else waits
-        behind a fan-out.
+    async def route(self, db: Database) -> None:
+        """Hand every account the legs that wait for it, in slices, so that nothing else waits behind
+        a fan-out.
         """
         while True:
-            for index, account in enumerate(read_waiting()):
-                follower = self.followers.get(account)
-                if follower is not None:
-                    follower.account.wake()
-                if index % SLICE == SLICE - 1:
-                    await trio.lowlevel.checkpoint()
+            waiting = accounts_with_waiting_legs(db)
+            for begin in range(0, len(waiting), SLICE):
+                for account, legs in waiting_legs(db, waiting[begin : begin + SLICE]).items():
+                    if (follower := self.followers.get(account)) is not None:
+                        follower.account.offer(legs)
+                await trio.lowlevel.checkpoint()
             await self._wakeup.wait(SWEEP_S)

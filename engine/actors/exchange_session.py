@@ -320,10 +320,9 @@ class ExchangeSession:
             return NothingSent(reason, HELD_WAIT_S) if reason else last_line()
 
         permit = SendPermit[Outcome | NothingSent](line, written)
-        first = line()
-        if first is not None:
+        if (stop := permit.ask()) is not None:  # also for an adapter that takes no permit
             permit.mark_written()
-            return first
+            return stop
         result: OrderReport | BaseException = TimeoutError(
             f"no answer within {self._send_deadline_s} s"
         )

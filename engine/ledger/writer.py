@@ -34,6 +34,11 @@ failing disk or file.
 class Runner(Protocol):
     """A runner of closures on the one writing connection."""
 
+    @property
+    def commits(self) -> int:
+        """Return how many groups were committed so far."""
+        ...
+
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or
         LedgerError if it could not be committed.
@@ -104,6 +109,7 @@ class InlineRunner:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self.commits = 0
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` as one durable transaction."""
@@ -115,6 +121,7 @@ class InlineRunner:
         """Run ``work`` as one durable transaction, synchronously."""
         job = _Job(work, lambda: None)
         _run_group(self._db, [job])
+        self.commits += 1
         if job.error is not None:
             raise job.error
         return cast(T, job.result)
@@ -131,6 +138,7 @@ class ThreadRunner:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self.commits = 0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
@@ -169,6 +177,7 @@ class ThreadRunner:
             running = len(jobs) == len(group)
             if jobs:
                 _run_group(self._db, jobs)
+                self.commits += 1
                 self._tell(jobs)
         _close(self._db, leaves_log=self._leaves_log)
         self._call(self._ended.set)

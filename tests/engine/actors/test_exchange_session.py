@@ -77,6 +77,7 @@ class Line:
         self._http = http
         self.placed = 0
         self.hangs = False
+        self.pauses = False
         self.reads_client_order_id = False
         self.asked_since: list[datetime] = []
 
@@ -84,6 +85,8 @@ class Line:
         self.placed += 1
         if self.hangs:
             await trio.sleep_forever()
+        if self.pauses:
+            await trio.lowlevel.checkpoint()
         if self._http is not None:
             (await self._http.post("/order", json={})).raise_for_status()
         return filled()
@@ -192,10 +195,13 @@ async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
         nursery.cancel_scope.cancel()
 
 
-async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> None:
+async def test_the_last_line_is_asked_again_before_the_first_byte_if_the_adapter_paused() -> None:
     async with server() as (url, received):
-        session = session_of(Exchange(TRAITS, url))
+        exchange = Exchange(TRAITS, url)
+        session = session_of(exchange)
         await session.open()
+        assert exchange.line is not None
+        exchange.line.pauses = True
         await session.warm()
         written: list[bool] = []
         switched_off = Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": "everything"})
@@ -213,6 +219,19 @@ async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> Non
             await session.place(order(), lambda: None, lambda: written.append(True)), Accepted
         )
         assert len(written) == 3  # once for each order, sent or not
+        assert b"POST /order" in b"".join(received)
+        await session.aclose()
+
+
+async def test_the_last_line_is_asked_once_if_nothing_ran_since() -> None:
+    async with server() as (url, received):
+        session = session_of(Exchange(TRAITS, url))
+        await session.open()
+        await session.warm()
+        answers: list[None] = [None]
+        assert isinstance(
+            await session.place(order(), lambda: answers.pop(0), lambda: None), Accepted
+        )
         assert b"POST /order" in b"".join(received)
         await session.aclose()
 
@@ -258,10 +277,11 @@ async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is
     async with server() as (url, received):
         context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
         login = AccountLogin(AccountId("a0"))
-        session = ExchangeSession(
-            Exchange(TRAITS, url), login, context, Limiter(), 2.0, why_held=said.pop
-        )  # type: ignore[arg-type]
+        exchange = Exchange(TRAITS, url)
+        session = ExchangeSession(exchange, login, context, Limiter(), 2.0, why_held=said.pop)  # type: ignore[arg-type]
         await session.open()
+        assert exchange.line is not None
+        exchange.line.pauses = True
         assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
             "it is frozen", 5.0
         )
