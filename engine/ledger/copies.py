@@ -10,8 +10,9 @@ from decimal import Decimal
 
 import apsw
 
+from engine.decisions.turns import Waiting
 from engine.domain.amounts import Quantity
-from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, CopyId, SignalId, StrategyId, Symbol
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -85,12 +86,14 @@ def _waiting_leg(row: Row) -> WaitingLeg:
     )
 
 
-def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
-    """Read the accounts that have something to plan."""
-    return [
-        AccountId(row[0])
-        for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")
-    ]
+def waiting(db: apsw.Connection) -> list[Waiting]:
+    """Read which signals wait for which accounts."""
+    rows = fetch_all(
+        db,
+        "SELECT leg.account_id, signal.id, leg.kind = 'entry' FROM leg JOIN copy ON copy.id = "
+        "leg.copy_id JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new'",
+    )
+    return [Waiting(AccountId(row[0]), SignalId(row[1]), bool(row[2])) for row in rows]
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
