@@ -56,7 +56,7 @@ class AccountReader:
             if (
                 not self._account.problem
             ):  # an account that is not ready keeps its own entries waiting
-                await self._account.shared.calm()
+                await self._account.shared.reading_turn()
 
     def _reading_pause_s(self, failures: int) -> float:
         if failures:

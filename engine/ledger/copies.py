@@ -106,6 +106,14 @@ def begin_run(db: apsw.Connection, started_us: int) -> int:
     return db.last_insert_rowid()
 
 
+def is_waiting(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+    """Return whether a leg is NEW: to be planned, for the first time or again."""
+    row = fetch_one(
+        db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'new'", (copy, leg)
+    )
+    return row is not None
+
+
 def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
     """Return whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
