@@ -38,6 +38,7 @@ from engine.control import FolderLock
 from engine.control.server import serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
@@ -185,6 +186,7 @@ class _Engine:
             read_subscription=partial(subscription, ledger.db),
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
+        self._rates = {name: LearnedRate() for name in plugins.exchanges}
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
         )
@@ -501,6 +503,7 @@ class _Engine:
             send_deadline_s=self._shared.pace.send_deadline_s,
             sends=self._shared.sends,
             circuit=self._breakers.circuits[exchange],
+            rate=self._rates[exchange],
             why_held=partial(self._shared.why_held, identifier),
         )
 

@@ -99,6 +99,7 @@ from engine.ports.exchange import (
     ProtectionConnection,
     Rejected,
     RejectionKind,
+    TooManyRequests,
 )
 from engine.ports.loopback import is_loopback
 from engine.ports.market_data import Candle, MarketData, Quote
@@ -202,6 +203,7 @@ __all__ = [
     "StreamContext",
     "StreamSource",
     "Symbol",
+    "TooManyRequests",
     "UnreadableRow",
     "WebhookSource",
     "WINDOW_A_S",

@@ -12,7 +12,7 @@ PROMISED = """
     MarketData Money NotAuthentic NotExecuted Notifier OrderHistory OrderIdConnection OrderIntent OrderReport OrderSide OrderStatus
     OrderType OutcomeUnknown PLUGIN_API_VERSION Position PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity
     Quote RateLimit RateLimiter RatePools Ratio ReadyMessage Refused Rejected RejectionKind RexAlgoError SIGNATURE_HEADER Secret
-    SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol UnreadableRow WINDOW_A_S WINDOW_A_S_MAX
+    SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol TooManyRequests UnreadableRow WINDOW_A_S WINDOW_A_S_MAX
     WINDOW_A_S_MIN WebhookSource capability_key floor_to_step hookimpl initial_margin is_loopback json_fault meant_instead notional
     parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_contract read_number
     read_secret_file replace_file sign_a sign_b squashed sync_folder verify_capability verify_signatures

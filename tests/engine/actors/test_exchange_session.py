@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.decisions.circuit import FAILURES_MIN, Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
 from engine.domain.account import AccountReport, Balance, ClosedPositions
 from engine.domain.amounts import Money, Quantity, Ratio
@@ -33,6 +34,7 @@ from engine.ports.exchange import (
     FundsElsewhere,
     NotExecuted,
     OrderHistory,
+    TooManyRequests,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
@@ -78,6 +80,7 @@ class Line:
         self.placed = 0
         self.hangs = False
         self.pauses = False
+        self.refuses: Exception | None = None
         self.is_down = False
         self.reads_client_order_id = False
         self.asked_since: list[datetime] = []
@@ -86,6 +89,8 @@ class Line:
         self.placed += 1
         if self.hangs:
             await trio.sleep_forever()
+        if self.refuses is not None:
+            raise self.refuses
         if self.pauses:
             await trio.lowlevel.checkpoint()
         if self._http is not None:
@@ -93,6 +98,8 @@ class Line:
         return filled()
 
     async def fetch_account(self) -> AccountReport:
+        if self.refuses is not None:
+            raise self.refuses
         return AccountReport(Balance(MONEY, MONEY), (), (), NOW)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
@@ -176,11 +183,19 @@ def session_of(
     circuit: Circuit | None = None,
     clock: Clock | None = None,
     held: str = "",
+    rate: LearnedRate | None = None,
 ) -> ExchangeSession:
     context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
     login = AccountLogin(AccountId("a0"))
     return ExchangeSession(
-        exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit, why_held=lambda: held
+        exchange,
+        login,
+        context,
+        limiter or Limiter(),
+        2.0,
+        circuit=circuit,
+        rate=rate,
+        why_held=lambda: held,
     )  # type: ignore[arg-type]
 
 
@@ -402,6 +417,42 @@ async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for
         ("ex:orders:a0", 3),
         ("ex:reads:a0", 4),
     ]
+
+
+@pytest.mark.parametrize("call", ["order", "reading"])
+async def test_an_exchange_that_refuses_too_many_requests_is_asked_at_half_the_rate(
+    call: str,
+) -> None:
+    """By every account at it, and until it is forgotten."""
+    rate, limits = LearnedRate(), []
+
+    class Counting(Limiter):
+        def reserve(
+            self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+        ) -> Granted | Refused:
+            limits.append(limit.period_s)
+            return super().reserve(pool, limit, cost, priority, now)
+
+    exchange = Exchange(TRAITS)
+    session, neighbour = (
+        session_of(each, Counting(), rate=rate, clock=FrozenClock())
+        for each in (exchange, Exchange(TRAITS))
+    )
+    await session.open()
+    await neighbour.open()
+    assert exchange.line is not None
+    exchange.line.refuses = TooManyRequests("the exchange answered 429")
+    if call == "order":
+        answer = await session.place(order(), lambda: None, lambda: None)
+        assert answer == NothingSent("the exchange answered 429")
+    else:
+        with pytest.raises(TooManyRequests):
+            await session.fetch_account()
+    limits.clear()
+    await neighbour.permit(Priority.ENTRY)
+    await neighbour.permit_exit()
+    assert limits == [TRAITS.order_limit.period_s * 2] * 2
+    assert neighbour.rate_share == 0.5
 
 
 async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(
