@@ -1,21 +1,27 @@
 """BENCH ONLY: the floor. A bare trio + h11 loop sends N orders at once on N open connections.
 
 ``measure`` is for other benchmarks. ``python -m bench.floor`` starts its own exchange process and
-prints, in one run, this floor beside the engine's transport used directly and through httpx: the
-time to the last arrival, and requests per second of this core.
+prints, in one run, this floor beside the two clients of the engine's transport, the one that
+plugins get and the whole httpx API: the time to the last arrival, and the CPU time of one order in
+microseconds. Then it prints the parts of an order that need no socket.
 """
 
 import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import monotonic, monotonic_ns, process_time
+from timeit import Timer
+from typing import Any
 
 import h11
-import httpx
 import trio
 
 from engine.transport import HttpClientFactory
+from engine.transport.answer_parser import AnswerParser
+from engine.transport.h11_reader import H11Reader
+from engine.transport.request import PreparedRequests
 
 ORDER = json.dumps(
     {
@@ -66,11 +72,7 @@ async def wave(port: int, sends: list[Send]) -> float:
     """Start every send at once; return the seconds from the start until the exchange saw the last
     order.
     """
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}",
-        transport=HttpClientFactory()("http://x")._transport,
-        timeout=30,
-    ) as ask:
+    async with aclosing(HttpClientFactory()(f"http://127.0.0.1:{port}")) as ask:
         await ask.post("/__reset")
         started = monotonic_ns()
         async with trio.open_nursery() as nursery:
@@ -94,38 +96,30 @@ async def measure(port: int, n: int) -> float:
             await trio.aclose_forcefully(stream)
 
 
-async def measure_transport(port: int, n: int, *, direct: bool) -> float:
-    """Return the same through the engine's transport: one warm client each, used directly or
-    through httpx.
-    """
+async def measure_transport(port: int, n: int, *, through_httpx: bool) -> float:
+    """Return the same through the engine's transport: one warm client each."""
     factory = HttpClientFactory()
+    make = factory.httpx if through_httpx else factory
     clients = [
-        factory(f"http://127.0.0.1:{port}", {"X-Account": str(account)}) for account in range(n)
+        make(f"http://127.0.0.1:{port}", {"X-Account": str(account)}) for account in range(n)
     ]
     await factory.warm()
     try:
-        return await wave(port, [_sender(client, direct) for client in clients])
+        return await wave(port, [_sender(client) for client in clients])
     finally:
         await factory.aclose()
 
 
-def _sender(client: httpx.AsyncClient, direct: bool) -> Send:
-    request = client.build_request(
-        "POST", "/orders", content=ORDER
-    )  # built once, because building costs as much as sending
-
-    async def through_transport() -> None:
-        await (await client._transport.handle_async_request(request)).aread()
-
-    async def through_httpx() -> None:
+def _sender(client: Any) -> Send:
+    async def send() -> None:
         await client.post("/orders", content=ORDER)
 
-    return through_transport if direct else through_httpx
+    return send
 
 
-async def throughput(n: int, sends: list[Send], seconds: float = 2.0) -> float:
-    """Return requests per second of this process's CPU time, n at once; independent of other
-    processes.
+async def cpu_us(n: int, sends: list[Send], seconds: float = 2.0) -> float:
+    """Return this process's CPU time of one request in microseconds, n at once; independent of
+    other processes.
     """
     count = 0
     ends = monotonic() + seconds
@@ -140,43 +134,70 @@ async def throughput(n: int, sends: list[Send], seconds: float = 2.0) -> float:
     async with trio.open_nursery() as nursery:
         for send in sends:
             nursery.start_soon(loop, send)
-    return count / (process_time() - before)
+    return (process_time() - before) / count * 1e6
 
 
 async def compare(port: int) -> None:
     """Print the table."""
     print(
-        f"{'at once':>8} {'':>12} {'floor':>10} {'transport':>10} {'ratio':>6} {'httpx':>10} "
-        f"{'ratio':>6}"
+        f"{'at once':>8} {'':>10} {'floor':>8} {'client':>8} {'ratio':>6} {'httpx':>8} {'ratio':>6}"
     )
     for n in (1, 10, 100, 1000):
         last = [
             await measure(port, n),
-            await measure_transport(port, n, direct=True),
-            await measure_transport(port, n, direct=False),
+            await measure_transport(port, n, through_httpx=False),
+            await measure_transport(port, n, through_httpx=True),
         ]
-        _row(n, "last ms", [each * 1000 for each in last], [last[1] / last[0], last[2] / last[0]])
+        _row(n, "last ms", [each * 1000 for each in last])
         streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(n)]
         factory = HttpClientFactory()
-        clients = [factory(f"http://127.0.0.1:{port}") for _ in range(n)]
-        rates = [
-            await throughput(n, [Bare(stream, 0).send for stream in streams]),
-            await throughput(n, [_sender(client, True) for client in clients]),
-            await throughput(n, [_sender(client, False) for client in clients]),
+        base = f"http://127.0.0.1:{port}"
+        costs = [
+            await cpu_us(n, [Bare(stream, 0).send for stream in streams]),
+            await cpu_us(n, [_sender(factory(base)) for _ in range(n)]),
+            await cpu_us(n, [_sender(factory.httpx(base)) for _ in range(n)]),
         ]
-        _row(n, "req/s core", rates, [rates[0] / rates[1], rates[0] / rates[2]])
+        _row(n, "CPU us", costs)
         await factory.aclose()
         for stream in streams:
             await trio.aclose_forcefully(stream)
 
 
-def _row(n: int, what: str, values: list[float], ratios: list[float]) -> None:
-    floor, direct, through = values
+def _row(n: int, what: str, values: list[float]) -> None:
+    floor, client, through_httpx = values
     print(
-        f"{n:>8} {what:>12} {floor:>10.1f} {direct:>10.1f} {ratios[0]:>6.2f} {through:>10.1f} "
-        f"{ratios[1]:>6.2f}",
+        f"{n:>8} {what:>10} {floor:>8.1f} {client:>8.1f} {client / floor:>6.2f} "
+        f"{through_httpx:>8.1f} {through_httpx / floor:>6.2f}",
         flush=True,
     )
+
+
+def parts() -> None:
+    """Print what preparing an order and reading its answer cost without a socket."""
+    prepared = PreparedRequests("http://127.0.0.1:1", {"X-Account": "1"})
+    lines = [("Host", "127.0.0.1"), ("X-Account", "1"), ("Content-Length", str(len(ORDER)))]
+    body = b"{" + b" " * 400 + b"}"
+    answer = (
+        b"HTTP/1.1 200 OK\r\nDate: Sun, 29 Nov 2026 13:00:00 GMT\r\nContent-Type: "
+        b"application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    ) + body
+
+    def prepare() -> None:
+        prepared.written("POST", prepared.target("/orders"), None, ORDER)
+
+    def read() -> None:
+        if AnswerParser(1_000_000).feed(answer) is None:
+            raise RuntimeError("expected a whole answer, found a part")
+
+    def over_h11() -> None:
+        reader = H11Reader(1_000_000)
+        reader.written("POST", b"/orders", lines, ORDER)  # type: ignore[arg-type]
+        if reader.feed(answer) is None:
+            raise RuntimeError("expected a whole answer, found a part")
+
+    for name, part in (("prepare", prepare), ("read", read), ("both over h11", over_h11)):
+        best = min(Timer(part).repeat(5, 5_000)) / 5_000
+        print(f"{name:>16} {best * 1e6:>6.1f} us")
 
 
 def main() -> None:
@@ -186,6 +207,7 @@ def main() -> None:
         try:
             assert server.stdout is not None
             trio.run(compare, json.loads(server.stdout.readline())["port"])
+            parts()
         finally:
             server.terminate()
 

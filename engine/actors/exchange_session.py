@@ -74,10 +74,7 @@ class ExchangeSession:
         self._login = login
         self._peer_clock = PeerClock(context.clock.now)
         self._http = HttpClientFactory(peer_clock=self._peer_clock)
-        self._uses_http = False
-        self._context = ExchangeContext(
-            context.settings, context.clock, self._client, context.data_dir
-        )
+        self._context = replace(context, http=self._http)
         self._clock: Clock = context.clock
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
@@ -87,10 +84,6 @@ class ExchangeSession:
         self._rate = LearnedRate() if rate is None else rate
         self._guard = why_held
         self._connection: ExchangeConnection | None = None
-
-    def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
-        self._uses_http = True
-        return self._http(base_url, headers)
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Return whether this order, read back, carries our client order id."""
@@ -144,7 +137,7 @@ class ExchangeSession:
         """Return what must be added to our time to get the exchange's: measured, None before the
         first answer; 0 without HTTP.
         """
-        return self._peer_clock.offset_s if self._uses_http else 0.0
+        return self._peer_clock.offset_s if self._http.used else 0.0
 
     def _exchange_time(self, moment: datetime) -> datetime:
         """Return our time on the exchange's clock; if that is not known, a time before it."""
@@ -265,7 +258,7 @@ class ExchangeSession:
 
     async def warm(self) -> None:
         """Make sure of a live connection before the claim; raises NotExecuted if there is none."""
-        if self._uses_http:
+        if self._http.used:
             try:
                 await self._http.warm()
             except Exception as error:  # nothing of an order was written: whatever failed proves it
@@ -349,7 +342,7 @@ class ExchangeSession:
             return permit.stopped_by
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
-        answer = classify(intent, result, permit.taken if self._uses_http else None)
+        answer = classify(intent, result, permit.taken if self._http.used else None)
         is_told = isinstance(answer, NoProof) or isinstance(result, TooManyRequests)
         self._note(result if is_told and isinstance(result, BaseException) else None)
         return answer
