@@ -17,7 +17,7 @@ from typing import Final
 import apsw
 import trio
 
-from bench import fanout, history, pages
+from bench import burst, fanout, history, idle, ingress, isolation, mudrex, pages, start
 from bench.options import Options, Scenario
 from bench.rows import Row, keep, kept, printed, table
 
@@ -25,6 +25,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "fanout": fanout.measure,
     "tls": fanout.measure_tls,
     "history": history.measure,
+    "ingress": ingress.measure,
+    "isolation": isolation.measure,
+    "burst": burst.measure,
+    "idle": idle.measure,
+    "start": start.measure,
+    "mudrex": mudrex.measure,
     "pages": pages.measure,
 }
 FILE: Final = Path("build/bench.json")

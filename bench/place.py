@@ -33,7 +33,7 @@ from rexalgo import Secret, sign_a
 
 LATENCY_MS: Final = 20
 ENDS_WITHIN_S: Final = 120.0
-LOOKS_EVERY_S: Final = 0.02
+LOOKS_EVERY_S: Final = 0.01
 QUIET_SHARE: Final = 0.05
 QUIET_LOOK_S: Final = 0.5
 QUIET_WITHIN_S: Final = 30.0
@@ -48,6 +48,12 @@ breaker_entries_per_minute = 100000
 {engine}
 {plugin_settings}
 """
+
+WAITS: Final = (
+    "SELECT 1 FROM copy JOIN signal ON number = signal_number WHERE receipt_id = ? AND "
+    "(code IS NULL OR code IN ('unknown', 'placed', 'partially_filled')) LIMIT 1"
+)
+"""A copy that has no outcome yet, or one that may still change."""
 
 
 class Venue(Protocol):
@@ -231,15 +237,16 @@ class Place:
         wire = self._wires.setdefault(strategy, self.wire())
         return await send(wire, self.bot(strategy), self.body(action, **fields))
 
-    async def wait_outcomes(self, sent: Sent, within_s: float = ENDS_WITHIN_S) -> ReceiptView:
-        """Wait until every copy has an outcome."""
+    async def wait_outcomes(self, *sent: Sent, within_s: float = ENDS_WITHIN_S) -> ReceiptView:
+        """Wait until every copy of these signals has an outcome; return the last one's receipt."""
         with trio.move_on_after(within_s):
-            while True:
-                seen = receipt(self.db, sent.receipt_id)
-                if seen is not None and not seen.open:
-                    return seen
-                await trio.sleep(LOOKS_EVERY_S)
-        raise RuntimeError(f"expected every outcome within {within_s:g} s, found {seen}")
+            for each in sent:
+                while fetch_all(self.db, WAITS, (each.receipt_id,)):  # noqa: ASYNC110 - another process writes it
+                    await trio.sleep(LOOKS_EVERY_S)
+        view = receipt(self.db, sent[-1].receipt_id)
+        if view is None or any(fetch_all(self.db, WAITS, (each.receipt_id,)) for each in sent):
+            raise RuntimeError(f"expected every outcome within {within_s:g} s, found {view}")
+        return view
 
     def last_outcome_ns(self, sent: Sent) -> int:
         """Return the recorded time of the newest outcome as CLOCK_MONOTONIC."""
@@ -249,7 +256,11 @@ class Place:
             "WHERE receipt_id = ?",
             (sent.receipt_id,),
         )
-        return int(rows[0][0]) * 1000 - (time_ns() - monotonic_ns())
+        return self.monotonic_ns_of(int(rows[0][0]))
+
+    def monotonic_ns_of(self, at_us: int) -> int:
+        """Return a time of the ledger as CLOCK_MONOTONIC."""
+        return at_us * 1000 - (time_ns() - monotonic_ns())
 
     async def clocks(self) -> dict[str, float]:
         """Return the CPU time of the measured process so far."""

@@ -6,12 +6,14 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Final
 
 import trio
 
 ENDS_WITHIN_S: Final = 20
+LOG_SHOWN: Final = 4_000
 
 
 def raise_open_files(needed: int) -> None:
@@ -28,16 +30,18 @@ def raise_open_files(needed: int) -> None:
 
 
 class Worker:
-    """A Python module that runs as a child; its errors go to our own error output."""
+    """A Python module that runs as a child. What it logs is shown if it ends too early."""
 
     def __init__(
         self, module: str, *arguments: str, environ: Mapping[str, str] | None = None
     ) -> None:
         self.name = module
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._log,
             text=True,
             env={**os.environ, **(environ or {})},
         )
@@ -57,6 +61,11 @@ class Worker:
             )
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _logged(self) -> str:
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - LOG_SHOWN))
+        return self._log.read().decode(errors="replace")
 
     async def ask(self, what: str, **fields: object) -> dict[str, Any]:
         """Send one request and return its answer."""
@@ -81,3 +90,4 @@ class Worker:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        self._log.close()
