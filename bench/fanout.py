@@ -5,6 +5,7 @@ connections before each of the four. The first open after the start is cold; it 
 in no median. Two more rounds follow: one counts statements, one times the turns of the loop.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -39,7 +40,9 @@ TURNS: Final = ("wall_p50_ms", "wall_p99_ms", "wall_max_ms", "cpu_p99_ms", "step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One signal: milliseconds since its POST, CPU in microseconds per order, and what is wrong."""
+    """One signal: milliseconds since its POST, CPU in microseconds per order that arrived, and the
+    copies that were not filled, by outcome. Without an order there is no time of one.
+    """
 
     answered: float
     first: float
@@ -49,7 +52,7 @@ class Told:
     writer_us: float
     settled_us: float
     exchange_busy: float
-    unfilled: int
+    unfilled: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,10 @@ class Case:
 
 
 async def signal(case: Case, action: str, fields: Mapping[str, object]) -> Told:
-    """Send one signal, wait for every outcome and for the quiet after it."""
-    at, orders = case.place, case.followers * ORDERS[action]
+    """Send one signal, wait for every outcome and for the quiet after it. Raises RuntimeError if
+    all copies are filled and the exchange has another number of orders.
+    """
+    at = case.place
     await case.exchange.reset()
     before, stats = await at.clocks(), await case.exchange.stats()
     sent = await at.send(case.strategy, action, **fields)
@@ -73,9 +78,11 @@ async def signal(case: Case, action: str, fields: Mapping[str, object]) -> Told:
     after, seen = await at.clocks(), await case.exchange.stats()
     outcome = sent.since(at.last_outcome_ns(sent))
     settled = await at.settle(case.quiet_s)
-    unfilled = view.copies - view.outcomes.get(OutcomeCode.FILLED.value, 0)
-    if not unfilled and (view.copies, seen["orders"]) != (case.followers, orders):
-        raise RuntimeError(f"expected {orders} orders of {case.followers}, found {seen} for {view}")
+    unfilled = {code: n for code, n in view.outcomes.items() if code != OutcomeCode.FILLED.value}
+    expected = case.followers * ORDERS[action]
+    if not unfilled and (view.copies, seen["orders"]) != (case.followers, expected):
+        raise RuntimeError(f"expected {expected} orders, found {seen} and {view}")
+    orders = max(1, seen["orders"])
     return Told(
         answered=sent.answered,
         first=sent.since(seen["first_ns"]),
@@ -104,30 +111,18 @@ async def rounds(case: Case, floor: Floor, count: int) -> tuple[dict[str, list[T
     return seen, waves[1:]
 
 
-async def counted(case: Case) -> dict[str, dict[str, float]]:
-    """Run one round that only counts; return statements and commits per order by action, until
-    the last outcome.
+async def alone(case: Case, begin: str, end: str) -> dict[str, dict[str, float]]:
+    """Run one round between two requests to the measured process, until each last outcome; return
+    its answers by action, with the number of orders.
     """
     seen = {}
     for action, fields in ROUND:
-        await case.place.worker.ask("count")
+        await case.exchange.reset()
+        await case.place.worker.ask(begin)
         sent = await case.place.send(case.strategy, action, **fields)
         await case.place.wait_outcomes(sent)
-        told = await case.place.worker.ask("counted")
-        orders = case.followers * ORDERS[action]
-        seen[action] = {name: number / orders for name, number in told.items()}
-        await case.place.settle(case.quiet_s)
-    return seen
-
-
-async def turned(case: Case) -> dict[str, dict[str, float]]:
-    """Run one round that only times the turns of the loop, until the last outcome."""
-    seen = {}
-    for action, fields in ROUND:
-        await case.place.worker.ask("turns")
-        sent = await case.place.send(case.strategy, action, **fields)
-        await case.place.wait_outcomes(sent)
-        seen[action] = await case.place.worker.ask("turned")
+        seen[action] = await case.place.worker.ask(end)
+        seen[action]["orders"] = max(1, (await case.exchange.stats())["orders"])
         await case.place.settle(case.quiet_s)
     return seen
 
@@ -144,45 +139,63 @@ class Costs:
 def row_of(name: str, action: str, told: list[Told], waves: list[Wave], costs: Costs) -> Row:
     """Return the row of one action, without aims."""
 
+    whole = [each for each in told if not each.unfilled]
+
     def mid(figure: str) -> float:
-        return middle([float(getattr(each, figure)) for each in told])
+        return middle([float(getattr(each, figure)) for each in whole or told])
 
     kind = action.removeprefix("cold ")
-    counts = costs.counts.get(kind, {})
-    cold, turns = action != kind, costs.turns.get(kind, {})
-    busy, floor_busy = mid("exchange_busy"), middle([each.exchange_busy for each in waves])
-    notes = [
+    floor_busy, is_warm = middle([each.exchange_busy for each in waves]), action == kind
+    beside = {"POST answer ms": mid("answered"), "last outcome ms": mid("outcome")}
+    if whole:
+        beside |= {
+            "first order ms": mid("first"),
+            "least ms": min(each.last for each in whole),
+            "most ms": max(each.last for each in whole),
+        }
+    beside |= {
+        "CPU us until quiet": mid("settled_us"),
+        "exchange busy": mid("exchange_busy"),
+        "floor's last answer ms": middle([each.answered for each in waves]),
+        "floor's exchange busy": floor_busy,
+    }
+    if is_warm:
+        turns = costs.turns[kind]
+        beside |= {f"turn {each.removesuffix('_ms')} ms": turns[each] for each in TURNS}
+    counts = costs.counts[kind]
+    return Row(
+        scenario="fanout",
+        case=f"{name}, {'warm' if is_warm else 'cold'} {kind}",
+        figure="POST to last order",
+        unit="ms",
+        value=mid("last") if whole else None,
+        floor=middle([each.last for each in waves]),
+        loop_us=mid("loop_us"),
+        writer_us=mid("writer_us"),
+        statements=(counts["loop"] + counts["writer"]) / counts["orders"] if is_warm else None,
+        commits=counts["commits"] / counts["orders"] if is_warm else None,
+        memory_kib=costs.memory_kib,
+        beside=beside,
+        notes=notes_of(told, mid("exchange_busy"), floor_busy),
+    )
+
+
+def notes_of(told: list[Told], busy: float, floor_busy: float) -> tuple[str, ...]:
+    """Return what a reader must know before comparing the figures."""
+    unfilled = Counter[str]()
+    for each in told:
+        unfilled.update(each.unfilled)
+    notes = []
+    if unfilled:
+        codes = ", ".join(f"{count} {code}" for code, count in unfilled.items())
+        rounds = sum(not each.unfilled for each in told)
+        notes.append(f"only {rounds} of {len(told)} signals were filled whole: {codes}")
+    notes += [
         f"the bench's exchange bounds {what}: it computed {share:.0%} of the time"
         for what, share in (("the figure", busy), ("the floor", floor_busy))
         if share > BUSY
     ]
-    beside = {
-        "POST answer ms": mid("answered"),
-        "first order ms": mid("first"),
-        "last outcome ms": mid("outcome"),
-        "least ms": min(each.last for each in told),
-        "most ms": max(each.last for each in told),
-        "floor's last answer ms": middle([each.answered for each in waves]),
-        "exchange busy": busy,
-        "CPU us until quiet": mid("settled_us"),
-    }
-    if not cold:
-        beside |= {f"turn {each.removesuffix('_ms')} ms": turns[each] for each in TURNS}
-    return Row(
-        scenario="fanout",
-        case=f"{name}, {'cold' if cold else 'warm'} {kind}",
-        figure="POST to last order",
-        unit="ms",
-        value=mid("last"),
-        floor=middle([each.last for each in waves]),
-        loop_us=mid("loop_us"),
-        writer_us=mid("writer_us"),
-        statements=None if cold else counts["loop"] + counts["writer"],
-        commits=None if cold else counts["commits"],
-        memory_kib=costs.memory_kib,
-        beside=beside,
-        notes=tuple(notes),
-    )
+    return tuple(notes)
 
 
 async def measured(followers: int, options: Options, *, tls: bool) -> AsyncIterator[Row]:
@@ -196,30 +209,36 @@ async def measured(followers: int, options: Options, *, tls: bool) -> AsyncItera
         seen, waves = await rounds(case, floor, options.rounds or ROUNDS)
         await floor.aclose()
         costs = Costs(
-            counts=await counted(case),
-            turns=await turned(case),
+            counts=await alone(case, "count", "counted"),
+            turns=await alone(case, "turns", "turned"),
             memory_kib=await served.memory_kib(),
         )
     name = f"{followers:,} followers, {'TLS' if tls else 'plain'}"
-    opened = middle([each.last for each in seen["open"]])
+    opened = None
     for action, told in seen.items():
         row = row_of(name, action, told, waves, costs)
-        aims = []
+        opened = row.value if action == "open" else opened
+        unfilled = sum(sum(each.unfilled.values()) for each in told)
+        aims = [Aim(what="copies not filled", limit=0, found=float(unfilled))]
         if followers == AIM_FOLLOWERS and action in ORDERS:
-            if action != "open":
-                per_order = row.value / ORDERS[action] / opened
-                aims = [Aim(what="x the open, per order", limit=AIM_OPENS, found=per_order)]
-            elif not tls:
-                cpu = (row.loop_us or 0.0) + (row.writer_us or 0.0)
-                aims = [
-                    Aim(what="x floor", limit=AIM_FLOORS, found=row.value / (row.floor or 1.0)),
-                    Aim(what="CPU us per order", limit=AIM_CPU_US, found=cpu),
-                ]
+            aims += aims_of(row, action, opened, is_open=action == "open" and not tls)
             turn = costs.turns[action]["wall_p99_ms"]
             aims.append(Aim(what="turn p99 ms", limit=AIM_TURN_MS, found=turn))
-        unfilled = float(sum(each.unfilled for each in told))
-        aims.append(Aim(what="copies not filled", limit=0, found=unfilled))
         yield replace(row, aims=tuple(aims))
+
+
+def aims_of(row: Row, action: str, opened: float | None, *, is_open: bool) -> list[Aim]:
+    """Return the aims of a row of 1,000 followers; one that could not be measured is missed."""
+    if is_open:
+        cpu = (row.loop_us or 0.0) + (row.writer_us or 0.0)
+        return [
+            Aim(what="x floor", limit=AIM_FLOORS, found=row.ratio),
+            Aim(what="CPU us per order", limit=AIM_CPU_US, found=cpu),
+        ]
+    if action == "open":
+        return []
+    per_order = row.value / ORDERS[action] / opened if row.value and opened else None
+    return [Aim(what="x the open, per order", limit=AIM_OPENS, found=per_order)]
 
 
 async def measure(options: Options) -> AsyncIterator[Row]:
@@ -227,7 +246,7 @@ async def measure(options: Options) -> AsyncIterator[Row]:
     opens: dict[int, float] = {}
     for followers in options.followers or FOLLOWERS:
         async for row in measured(followers, options, tls=False):
-            if row.case.endswith("warm open"):
+            if row.case.endswith("warm open") and row.value is not None:
                 opens[followers] = row.value / followers
                 if followers == LINEAR[1] and LINEAR[0] in opens:
                     found = opens[followers] / opens[LINEAR[0]]

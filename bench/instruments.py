@@ -101,7 +101,7 @@ class Turns(trio.abc.Instrument):
         told = {"turns": float(len(self.wall)), "steps": float(len(self.steps))}
         for name, values in (("wall", self.wall), ("cpu", self.cpu), ("step", self.steps)):
             told |= {f"{name}_p{at}_ms": percentile(values, at) for at in (50, 99)}
-            told[f"{name}_max_ms"] = max(values, default=float("nan"))
+            told[f"{name}_max_ms"] = max(values)
         return told
 
     def after_io_wait(self, timeout: float) -> None:

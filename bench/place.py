@@ -135,7 +135,8 @@ class Exchange:
         await self.wire.ask("POST", "/__fault", {"account": account, "fault": kind})
 
     async def floor(self, count: int) -> Floor:
-        """Return a floor of that many open connections."""
+        """Return a floor of that many open connections, beside those of as many followers."""
+        raise_open_files(2 * count + FILES_BESIDE)
         floor = Floor(self.port, self.context, control=self.wire)
         await floor.open(count)
         return floor
@@ -144,6 +145,7 @@ class Exchange:
 @asynccontextmanager
 async def exchange(*, tls: bool = False, latency_ms: float = LATENCY_MS) -> AsyncIterator[Exchange]:
     """Run an exchange process."""
+    raise_open_files(FILES_BESIDE)
     with tempfile.TemporaryDirectory(prefix="rexalgo-bench-tls-") as name:
         folder, options = Path(name), ["--latency-ms", str(latency_ms)]
         if tls:
@@ -350,7 +352,7 @@ async def provisioned(
 
     ``engine`` is lines of the [engine] section; ``past`` fills the ledger file afterwards.
     """
-    raise_open_files(2 * sum(groups.values()) + FILES_BESIDE)
+    raise_open_files(sum(groups.values()) + FILES_BESIDE)
     with tempfile.TemporaryDirectory(prefix="rexalgo-bench-") as name:
         folder = Path(name)
         text = SETTINGS.format(plugin=venue.plugin, engine=engine, plugin_settings=venue.settings())

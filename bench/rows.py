@@ -1,6 +1,7 @@
 """One measured row, its aims, and how rows are printed and kept."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,16 +13,20 @@ HOLDS: Final = {True: "holds", False: "MISSED"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """A limit that a row should keep. ``at_least``: the figure may not be below the limit."""
+    """A limit that a row should keep. ``at_least``: the figure may not be below the limit. A figure
+    that could not be measured keeps none.
+    """
 
     what: str
     limit: float
-    found: float
+    found: float | None
     at_least: bool = False
 
     @property
     def holds(self) -> bool:
         """Return whether the row keeps the limit."""
+        if self.found is None:
+            return False
         return self.found >= self.limit if self.at_least else self.found <= self.limit
 
     def text(self) -> str:
@@ -35,7 +40,8 @@ class Aim:
 class Row:
     """One case of a scenario.
 
-    ``value`` and ``floor`` are medians of the same run in ``unit``. CPU is thread time in
+    ``value`` and ``floor`` are medians of the same run in ``unit``; a row without a value measured
+    something else than it should have, and its notes say what. CPU is thread time in
     microseconds per order (per delivery in ``ingress``), until the last outcome. Statements and
     commits are counted in a round of their own. ``memory_kib`` is the resident memory of the
     measured process. ``load`` is the machine's load average of one minute before and after.
@@ -46,7 +52,7 @@ class Row:
     case: str
     figure: str
     unit: str
-    value: float
+    value: float | None
     floor: float | None = None
     loop_us: float | None = None
     writer_us: float | None = None
@@ -62,7 +68,7 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """Return the figure in units of its floor."""
-        return None if not self.floor else self.value / self.floor
+        return None if self.value is None or not self.floor else self.value / self.floor
 
     def stored(self) -> dict[str, Any]:
         """Return the row as JSON values, with what is derived from it."""
@@ -81,16 +87,14 @@ class Row:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the nearest-rank percentile; nan without values."""
+    """Return the nearest-rank percentile; raises IndexError without values."""
     ordered = sorted(values)
-    if not ordered:
-        return float("nan")
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def middle(values: Sequence[float]) -> float:
-    """Return the median; nan without values."""
-    return median(values) if values else float("nan")
+    """Return the median; raises StatisticsError without values."""
+    return median(values)
 
 
 def shown(value: float | None) -> str:

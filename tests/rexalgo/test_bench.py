@@ -58,16 +58,19 @@ def test_a_row_says_whether_its_aims_hold() -> None:
     most = Aim(what="x floor", limit=4, found=4)
     over = Aim(what="x floor", limit=4, found=4.1)
     least = Aim(what="of the bare route", limit=0.75, found=0.7, at_least=True)
-    unknown = Aim(what="x floor", limit=4, found=math.nan)
+    unknown = Aim(what="x floor", limit=4, found=None)
     assert [each.holds for each in (most, over, least, unknown)] == [True, False, False, False]
     row = row_of(floor=10.0, aims=(over, least))
     assert row.ratio == 3
     assert printed(row).count("MISSED") == 2
     assert Row.read(json.loads(json.dumps(row.stored()))) == row
+    bare = row_of(value=None, floor=10.0, aims=(unknown,), notes=("3 copies were not filled",))
+    assert (bare.ratio, Row.read(json.loads(json.dumps(bare.stored())))) == (None, bare)
+    assert "(<= 4.00: MISSED)" in printed(bare)
     assert "3.00" in table({"cores": 2}, [row])
 
 
 def test_percentiles_are_ranks() -> None:
     assert percentile([3, 1, 2], 50) == 2
-    assert percentile(range(1, 101), 99) == 100
-    assert math.isnan(percentile([], 50))
+    assert percentile(range(1, 101), 99) == 99
+    assert percentile([7], 99) == 7
