@@ -188,13 +188,6 @@ class ExchangeSession:
         return await self._within(READ_DEADLINE_S, reading, counts=False)
 
     @property
-    def names_positions(self) -> bool:
-        """Return whether positions have ids here, and orders name the position they opened, grew or
-        closed.
-        """
-        return self._adapter.traits.names_positions
-
-    @property
     def reports_closed_positions(self) -> bool:
         """Return whether the exchange has a history of closed positions."""
         return self._adapter.traits.reports_closed_positions

@@ -2,7 +2,7 @@
 features of an exchange.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,9 +16,9 @@ from trio.testing import MockClock
 
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
-from engine.decisions.circuit import Circuit
+from engine.decisions.circuit import FAILURES_MIN, Circuit
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
-from engine.domain.account import AccountReport, Balance
+from engine.domain.account import AccountReport, Balance, ClosedPositions
 from engine.domain.amounts import Money, Quantity, Ratio
 from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
@@ -77,6 +77,7 @@ class Line:
         self._http = http
         self.placed = 0
         self.hangs = False
+        self.is_down = False
         self.reads_client_order_id = False
         self.asked_since: list[datetime] = []
 
@@ -92,14 +93,25 @@ class Line:
         return AccountReport(Balance(MONEY, MONEY), (), (), NOW)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        self.asked_since.append(since)
+        self._ask(since)
         if self._http is not None:
             await self._http.get("/orders")
         return OrderHistory((filled(),), complete=True)
 
     async def fees(self, since: datetime) -> FeeHistory:
-        self.asked_since.append(since)
+        self._ask(since)
         return FeeHistory((), complete=True)
+
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = ()
+    ) -> ClosedPositions:
+        self._ask(since)
+        return ClosedPositions((), complete=True)
+
+    def _ask(self, since: datetime) -> None:
+        if self.is_down:
+            raise TimeoutError("no answer")
+        self.asked_since.append(since)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         return [FundsElsewhere("the spot wallet", MONEY, "USDT")]
@@ -399,6 +411,36 @@ async def test_entries_wait_while_the_exchange_fails_and_retries_have_a_budget()
         circuit.failed(account, "TimeoutError", NOW)
     with pytest.raises(NotExecuted, match="fails for several accounts"):
         session.check_circuit(is_retry=False)
+
+
+async def test_readings_for_the_books_alone_neither_stop_entries_nor_let_them_go_on() -> None:
+    circuit = Circuit()
+    exchange = Exchange(replace(TRAITS, reports_fees=True, reports_closed_positions=True))
+    session = session_of(exchange, circuit=circuit, clock=FrozenClock())
+    await session.open()
+    line = exchange.line
+    assert line is not None
+    for _ in range(FAILURES_MIN - 1):
+        circuit.failed("another account", "TimeoutError", NOW)
+    readings: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: session.fees(NOW),
+        lambda: session.find_orders(BTC, NOW, for_books=True),
+        lambda: session.closed_positions(NOW, for_books=True),
+    )
+    line.is_down = True
+    for read in readings:
+        with pytest.raises(TimeoutError):
+            await read()
+        session.check_circuit(is_retry=False)
+    with pytest.raises(TimeoutError):
+        await session.find_orders(BTC, NOW)  # the failure of an order's own reading counts
+    line.is_down = False
+    for read in readings:
+        await read()
+        with pytest.raises(NotExecuted, match="fails for several accounts"):
+            session.check_circuit(is_retry=False)
+    await session.find_orders(BTC, NOW)
+    session.check_circuit(is_retry=False)
 
 
 async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_before_it_was_known_proves_no_absence() -> (

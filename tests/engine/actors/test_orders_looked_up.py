@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import World, world
+from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.last_line import LastLine
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import Quantity
 from engine.domain.order import OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import knows_client_order_id, read_attempt
 from engine.ledger.query import fetch_all
 from engine.ports.exchange import OrderHistory
@@ -111,6 +113,40 @@ async def test_an_order_that_shows_after_it_was_given_up_is_found_late_and_told(
             house.ledger.db, "SELECT json_extract(data, '$.code') FROM event WHERE kind = 'alert'"
         )
         assert [each[0] for each in told] == ["order_not_confirmed", "order_found_late"]
+
+
+async def test_an_exit_whose_account_cannot_be_connected_is_told_and_not_sent_again_until_it_is_found(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(session: ExchangeSession) -> None:
+        raise ConnectionRefusedError("no route")
+
+    async with silent(tmp_path) as (house, line):
+        line.is_on = False
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
+        line.is_on = True
+        closed = await house.send(Action.CLOSE)
+        await house.until(lambda: len(house.orders()) == 2)
+        # while its answer is awaited, its owner gives the account a new key
+        house.followers[0].account.renew_session()
+        monkeypatch.setattr(ExchangeSession, "open", unreachable)
+        await trio.sleep(120)
+        assert house.codes(closed) == ["unknown"]
+        (alert,) = (
+            each
+            for each in newest_alerts(house.ledger.db, BEGINNING, 100)
+            if each.code is AlertCode.EXIT_FAILING
+        )
+        assert (alert.details["tries"], alert.details["problem"]) == (
+            "3",
+            "its order cannot be looked up: ConnectionRefusedError: no route",
+        )
+        monkeypatch.undo()
+        assert await house.outcome(closed, unlike=(None, "unknown")) == ["filled"]
+        assert len(house.orders()) == 2
+        assert house.holdings() == []
 
 
 async def test_an_order_found_by_its_time_alone_is_believed_with_a_warning(

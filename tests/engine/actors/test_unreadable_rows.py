@@ -15,6 +15,7 @@ from engine.domain.alert import Alert, AlertCode
 from engine.domain.preflight import Level
 from engine.domain.signal import Action, PositionSide
 from engine.ledger.alerts import newest_alerts
+from engine.ports.exchange import OutcomeUnknown
 from engine.services.explaining import explain_copy
 
 ELSEWHERE = UnreadableRow("order", "o-7", None, "status must be a known word, was ODD")
@@ -22,12 +23,15 @@ OF_POSITION = UnreadableRow("position", "p-1", BTC, "quantity must be a number, 
 
 
 class Odd:
-    """A connection whose readings have unreadable rows; the position's own row is missing then."""
+    """A connection whose readings have unreadable rows; the position's own row is missing then.
+    With ``loses_orders`` an order vanishes on its way.
+    """
 
     def __init__(self, real: Any) -> None:
         self._real = real
         self.rows: tuple[UnreadableRow, ...] = ()
         self.in_history: tuple[UnreadableRow, ...] = ()
+        self.loses_orders = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -37,6 +41,11 @@ class Odd:
         hidden = {row.symbol for row in self.rows if row.what == "position"}
         there = tuple(each for each in report.positions if each.symbol not in hidden)
         return replace(report, positions=there, unreadable=self.rows)
+
+    async def place_order(self, order: Any) -> Any:
+        if self.loses_orders:
+            raise OutcomeUnknown("the order vanished on its way")
+        return await self._real.place_order(order)
 
     async def find_orders(self, *given: Any) -> Any:
         found = await self._real.find_orders(*given)
@@ -93,6 +102,25 @@ async def test_a_position_whose_row_cannot_be_read_is_not_taken_for_gone(
             for each in newest_alerts(house.ledger.db, BEGINNING, 100)
             if each.code is AlertCode.CLOSED_OUTSIDE
         ]
+
+
+async def test_a_close_without_trace_is_not_repeated_until_the_position_can_be_read(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The row may show a part of the owner's, which a repetition could close."""
+    async with world(tmp_path, followers=1) as house:
+        odd = await opened(house, (OF_POSITION,))
+        odd.loses_orders = True
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "unknown")) == ["not_confirmed"]
+        odd.loses_orders = False
+        await trio.sleep(600)
+        assert house.codes(closed) == ["not_confirmed"]
+        assert len(house.orders()) == 1
+        odd.rows = (ELSEWHERE,)
+        assert await house.outcome(closed, unlike=(None, "not_confirmed")) == ["filled"]
+        assert len(house.orders()) == 2
+        assert house.holdings() == []
 
 
 async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(

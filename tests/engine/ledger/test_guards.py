@@ -57,6 +57,7 @@ from engine.ledger.resolving import (
 from engine.ledger.signals import DedupeConflict, NewSignal, read_signal, record_signal
 
 BTC = Symbol("BTCUSDT")
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 numbers = count(1)
 
@@ -332,6 +333,42 @@ def test_late_proof_of_a_freed_entry_leaves_the_name_of_the_position_that_a_newe
     late = replace(report_of(lost, db), exchange_order_id="ex-0", position_id="P1")
     complete(db, lost, late, Outcome(OutcomeCode.FILLED), NOW)
     assert fetch_all(db, "SELECT position_id, share FROM holding") == [("P2", "0.006")]
+
+
+@pytest.mark.parametrize(
+    ("newer", "left", "booked"),
+    [
+        ("0.001", (LONG, "0.002"), [(0, "0.001", "0.01"), (1, "0.002", "0.02")]),
+        ("0.003", None, [(0, "0.003", "0.03")]),
+        ("0.005", (SHORT, "0.002"), [(0, "0.003", "0.03")]),
+    ],
+)
+def test_late_proof_of_a_freed_entry_nets_with_the_other_side_that_a_newer_entry_opened(
+    db: Database,
+    newer: str,
+    left: tuple[PositionSide, str] | None,
+    booked: list[tuple[int, str, str]],
+) -> None:
+    """The exchange nets: the entry closes the other side first, and only what is beyond it opens."""
+    lost = lost_entry(db, "lost")
+    turned = replace(new("newer"), draft=SignalDraft("newer", Action.OPEN, BTC, SHORT))
+    asked = wanted(db, record_signal(db, turned).id)
+    quantity = Quantity(Decimal(newer))
+    intent = replace(asked.intent, side=OrderSide.SELL, position_side=SHORT, quantity=quantity)
+    short = claim(db, replace(asked, intent=intent))
+    assert isinstance(short, int)
+    filled = replace(report_of(short, db), exchange_order_id="ex-2")
+    complete(db, short, filled, Outcome(OutcomeCode.FILLED), NOW)
+    late = replace(report_of(lost, db), fee=Money(Decimal("0.03")))
+    complete(db, lost, late, Outcome(OutcomeCode.FILLED), NOW)
+    after = held(db)
+    assert (after and (after.side, str(after.share))) == left
+    assert (
+        fetch_all(
+            db, "SELECT is_entry, quantity, fee FROM fill WHERE attempt_id = ? ORDER BY id", (lost,)
+        )
+        == booked
+    )
 
 
 def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again(

@@ -1,5 +1,6 @@
 """Repetitions for a limited time: the text of an alert without an id."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from engine.decisions.mirroring import Circumstances
 from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import (
@@ -32,6 +34,7 @@ from engine.ledger.signals import (
     record_signal,
     turns,
 )
+from engine.ledger.studio import signals_of
 
 BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
 EARLIER, LATER = BEGINNING - timedelta(seconds=3), BEGINNING + timedelta(seconds=3)
@@ -287,6 +290,38 @@ def test_a_delivery_is_told_by_its_bytes(db: apsw.Connection) -> None:
     assert streamed(db, content=b"a").id == first.id
     with pytest.raises(DedupeConflict):
         streamed(db, content=b"b")
+
+
+def follow(db: apsw.Connection) -> None:
+    db.execute(
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
+        "created_us)"
+        " VALUES ('a', 'a', 'p', 'paper', 'paper', x'00', 1, 0)"
+    )
+    policy = {"mode": "live", "symbols": ["BTCUSDT"]}
+    db.execute(
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', "
+        "'a', 's', ?, 0)",
+        (json.dumps(policy),),
+    )
+
+
+def test_why_a_signal_reaches_nobody_is_told_again_when_it_is_repeated_and_to_its_master(
+    db: apsw.Connection,
+) -> None:
+    now = Circumstances(entries_off=False, entry_age_s=10)
+    early = replace(said("60000", None), circumstances=now)
+    first = record_signal(db, early)
+    assert first.not_mirrored == "nobody follows the strategy"
+    follow(db)
+    again = record_signal(db, early)
+    assert (again.is_new, again.copies, again.not_mirrored) == (False, 0, first.not_mirrored)
+    followed = replace(early, id=SignalId("sig-2"), receipt=ReceiptId("rcp-2"), origin="another")
+    second = record_signal(db, followed)
+    assert (second.is_new, second.copies, second.not_mirrored) == (True, 1, None)
+    assert record_signal(db, followed).not_mirrored is None
+    shown = signals_of(db, StrategyId("s"), 10)
+    assert [each.not_mirrored for each in shown] == [None, first.not_mirrored]
 
 
 def test_a_signal_s_time_is_its_sender_s_unless_that_lies_ahead() -> None:
