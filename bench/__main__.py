@@ -34,6 +34,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "pages": pages.measure,
 }
 FILE: Final = Path("build/bench.json")
+TOGETHER_S: Final = 0.5
+"""Rows that follow each other faster were measured together, and have the same load."""
 
 
 def machine() -> dict[str, object]:
@@ -51,18 +53,15 @@ def machine() -> dict[str, object]:
 async def run(names: list[str], options: Options, file: Path, rows: list[Row]) -> None:
     """Measure the scenarios; print and keep each row."""
     for name in names:
-        before = os.getloadavg()[0]
+        load, at = (os.getloadavg()[0],) * 2, trio.current_time()
         async for measured in SCENARIOS[name](options):
-            after = os.getloadavg()[0]
-            row = replace(
-                measured,
-                load=(before, after),
-                measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
-            rows.append(row)
-            print(printed(row), flush=True)
+            if trio.current_time() - at > TOGETHER_S:
+                load = (load[1], os.getloadavg()[0])
+            at = trio.current_time()
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            rows.append(replace(measured, load=load, measured_at=now))
+            print(printed(rows[-1]), flush=True)
             keep(file, machine(), rows)
-            before = after
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -70,12 +69,15 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in text.split(","))
 
 
-def main(arguments: list[str]) -> None:
-    """Choose the scenarios and run them, or print the table of an earlier run."""
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; what is not chosen of the options is absent."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("scenario", nargs="*", help=f"any of {', '.join(SCENARIOS)}; none: all")
+    names = ", ".join(SCENARIOS)
+    parser.add_argument(
+        "scenario", nargs="*", default=list(SCENARIOS), help=f"any of {names}; none: all"
+    )
     parser.add_argument("--followers", type=numbers, help="such as 10,100,1000")
     parser.add_argument("--rounds", type=int, help="warm rounds of each case")
     parser.add_argument("--seconds", type=float, help="of each timed part of ingress and idle")
@@ -90,18 +92,23 @@ def main(arguments: list[str]) -> None:
         "--table", type=Path, metavar="FILE", default=None, help="only print a file as Markdown"
     )
     chosen = parser.parse_args(arguments)
+    if unknown := [each for each in chosen.scenario if each not in SCENARIOS]:
+        parser.error(f"expected scenarios among {names}, found {unknown[0]}")
+    return chosen
+
+
+def main(arguments: list[str]) -> None:
+    """Run the chosen scenarios, or print the table of an earlier run."""
+    chosen = parsed(arguments)
     if chosen.table is not None:
         print(table(*kept(chosen.table)))
         return
-    names = chosen.scenario or list(SCENARIOS)
-    if unknown := [each for each in names if each not in SCENARIOS]:
-        parser.error(f"expected scenarios among {', '.join(SCENARIOS)}, found {unknown[0]}")
     known = {each.name for each in fields(Options)}
     options = Options(**{name: value for name, value in vars(chosen).items() if name in known})
     rows = []
     if chosen.keep and chosen.json.exists():
-        rows = [each for each in kept(chosen.json)[1] if each.scenario not in names]
-    trio.run(run, names, options, chosen.json, rows)
+        rows = [each for each in kept(chosen.json)[1] if each.scenario not in chosen.scenario]
+    trio.run(run, chosen.scenario, options, chosen.json, rows)
     missed = [each for each in rows if not all(aim.holds for aim in each.aims)]
     print(f"{len(rows)} rows in {chosen.json}; an aim is missed in {len(missed)} of them")
 

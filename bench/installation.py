@@ -35,7 +35,8 @@ PEOPLE: Final = (
     ("master:alpha", "master"),
     ("operator", "operator"),
 )
-LOOKS_EVERY_S: Final = 0.01
+LOOKS_EVERY_S: Final = 0.1
+"""Between two looks at readiness: a look goes through every account."""
 
 
 def say(value: object) -> None:

@@ -23,6 +23,7 @@ FOLLOWERS: Final = 1_000
 ROUNDS: Final = 15
 AIM: Final = 5.0
 WEIGHT_KIB_MAX: Final = 100
+SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 PAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "follower:f00001": (
         "/home",
@@ -83,7 +84,7 @@ async def measure(options: Options) -> AsyncIterator[Row]:
     """Yield a row for each page."""
     followers = options.followers[0] if options.followers else FOLLOWERS
     groups, past = {"trend": followers}, partial(fill, options.signals)
-    async with place(Paper(), groups, past=past, pages=True) as served:
+    async with place(Paper(), groups, past=past, symbols=SYMBOLS, pages=True) as served:
         for person, patterns in PAGES.items():
             async with httpx.AsyncClient(
                 base_url=served.url, trust_env=False, timeout=60

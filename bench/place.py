@@ -32,6 +32,7 @@ from engine.views import ReceiptView
 from rexalgo import Secret, sign_a
 
 LATENCY_MS: Final = 20
+SYMBOLS: Final = ("BTCUSDT",)
 ENDS_WITHIN_S: Final = 120.0
 LOOKS_EVERY_S: Final = 0.01
 QUIET_SHARE: Final = 0.05
@@ -347,6 +348,7 @@ async def provisioned(
     *,
     engine: str = "",
     past: Callable[[Path], None] | None = None,
+    symbols: tuple[str, ...] = SYMBOLS,
 ) -> AsyncIterator[Folder]:
     """Make a folder whose strategies have that many followers each.
 
@@ -361,7 +363,7 @@ async def provisioned(
         options = ("provision", name, *venue.arguments())
         worker = Worker("bench.installation", *options, environ=environ)
         try:
-            worker.tell(people(groups, venue.plugin, venue.secret))
+            worker.tell(people(groups, venue, symbols))
             made = await worker.read()
         finally:
             await trio.to_thread.run_sync(worker.end)
@@ -381,17 +383,18 @@ async def place(
     *,
     engine: str = "",
     past: Callable[[Path], None] | None = None,
+    symbols: tuple[str, ...] = SYMBOLS,
     pages: bool = False,
 ) -> AsyncIterator[Place]:
     """Provision a folder and serve it once."""
     async with (
-        provisioned(venue, groups, engine=engine, past=past) as folder,
+        provisioned(venue, groups, engine=engine, past=past, symbols=symbols) as folder,
         folder.served(pages=pages) as served,
     ):
         yield served
 
 
-def people(groups: Mapping[str, int], plugin: str, secret: str) -> dict[str, object]:
+def people(groups: Mapping[str, int], venue: Venue, symbols: tuple[str, ...]) -> dict[str, object]:
     """Return one master, and strategies with their followers: f00001 and so on follow the first
     strategy, f1-00001 and so on the second. Secrets are counted in the same way.
     """
@@ -402,7 +405,7 @@ def people(groups: Mapping[str, int], plugin: str, secret: str) -> dict[str, obj
                 "name": name,
                 "master": "alpha",
                 "kind": "copy_trading",
-                "symbols": ["BTCUSDT", "ETHUSDT"],
+                "symbols": symbols,
                 "leverage": "5",
             }
             for name in groups
@@ -411,9 +414,9 @@ def people(groups: Mapping[str, int], plugin: str, secret: str) -> dict[str, obj
             {
                 "name": f"f{index}-{{n:05}}" if index else "f{n:05}",
                 "count": count,
-                "secret": secret.replace("-", f"{index}-", 1) if index else secret,
+                "secret": venue.secret.replace("-", f"{index}-", 1) if index else venue.secret,
                 "strategy": strategy,
-                "exchange": plugin,
+                "exchange": venue.plugin,
                 "sizing": {"mode": "fixed_margin", "margin": "50"},
             }
             for index, (strategy, count) in enumerate(groups.items())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.__main__ import SCENARIOS, parsed
 from bench.rows import Aim, Row, percentile, printed, table
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,12 @@ def test_the_smallest_fan_out_gives_a_whole_row_for_each_action(tmp_path: Path) 
     assert "5 rows in" in said
     shown = bench("--table", str(file))
     assert all(f"| {case} |" in shown for case in cases)
+
+
+def test_without_a_choice_every_scenario_runs() -> None:
+    assert parsed([]).scenario == list(SCENARIOS)
+    assert parsed(["burst", "idle"]).scenario == ["burst", "idle"]
+    assert parsed(["--followers", "10,1000"]).followers == (10, 1000)
 
 
 def row_of(**fields: object) -> Row:
