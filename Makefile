@@ -32,7 +32,8 @@ help:
 	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
 	echo "make install   install, and write the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
-	echo "make bench     measure speed                  make lint   format, types and imports only"
+	echo "make bench     measure speed, an hour or two; a part of it: ARGS=\"fanout history --rounds 3\""
+	echo "make lint      format, types and imports only"
 	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    format the source               make lock   renew requirements/*.txt"
 	echo "make pictures  take the pictures of README.md again"
@@ -78,9 +79,7 @@ format: install-dev
 	$(VENV)/bin/ruff check --fix .
 
 bench: install-dev
-	@$(PY) -m bench.fanout $(ARGS)
-	$(PY) -m bench.pages
-	$(PY) -m bench.history
+	@$(PY) -m bench $(ARGS)
 
 pictures: install-dev
 	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py

@@ -52,6 +52,7 @@ from rexalgo import (
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {"base_url": "http://127.0.0.1:0"}
 ZERO = Money(Decimal(0))
+LOOPBACK = ("http://127.0.0.1:", "https://127.0.0.1:")
 PLENTY = RateLimit(count=1_000_000, period_s=1.0, burst=1_000_000)
 
 
@@ -276,7 +277,7 @@ def register_exchanges(
 ) -> None:
     """Register the adapter, for a loopback address only."""
     base_url = settings["base_url"]
-    if not isinstance(base_url, str) or not base_url.startswith("http://127.0.0.1:"):
+    if not isinstance(base_url, str) or not base_url.startswith(LOOPBACK):
         raise InvalidValue(
             "base_url", "an address of this machine such as http://127.0.0.1:8000", base_url
         )

@@ -15,6 +15,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from engine.decisions.circuit import Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.rate import HalfRateLimiter
@@ -39,6 +40,7 @@ from engine.ports.exchange import (
     OrderIdConnection,
     ProtectionConnection,
     Rejected,
+    TooManyRequests,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
 from engine.transport import HttpClientFactory, PeerClock, SendPermit, send_permit
@@ -61,6 +63,7 @@ class ExchangeSession:
         send_deadline_s: float,
         sends: set[trio.CancelScope] | None = None,
         circuit: Circuit | None = None,
+        rate: LearnedRate | None = None,
         *,
         why_held: Callable[[], str],
     ) -> None:
@@ -78,6 +81,7 @@ class ExchangeSession:
         self._send_deadline_s = send_deadline_s
         self._sends = set() if sends is None else sends
         self._circuit = Circuit() if circuit is None else circuit
+        self._rate = LearnedRate() if rate is None else rate
         self._guard = why_held
         self._connection: ExchangeConnection | None = None
 
@@ -196,6 +200,13 @@ class ExchangeSession:
         reading = connection.closed_positions(self._exchange_time(since), position_ids)
         return await self._within(READ_DEADLINE_S, reading, counts=not for_books)
 
+    @property
+    def rate_share(self) -> float:
+        """Return the share of the exchange's stated rate that is used now: below 1 after it refused
+        requests as too many.
+        """
+        return self._rate.share(self._clock.now())
+
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none if it does not count
         them.
@@ -263,7 +274,7 @@ class ExchangeSession:
         """Wait until the rate limiter permits requests; if the limiter is broken, entries are
         refused and exits get half the rate.
         """
-        limit = (
+        stated = (
             self._adapter.traits.read_limit
             if priority is Priority.READ
             else self._adapter.traits.order_limit
@@ -272,6 +283,7 @@ class ExchangeSession:
         pool = f"{self._adapter.name}:{kind}:{self._login.account}"
         while True:
             now = self._clock.now()
+            limit = self._rate.limit(stated, requests, now)
             try:
                 answer = self._limiter.reserve(pool, limit, requests, priority, now)
             # a plugin's fault must not stop exits, and must not let entries through uncounted
@@ -306,10 +318,9 @@ class ExchangeSession:
             return NothingSent(reason, HELD_WAIT_S) if reason else last_line()
 
         permit = SendPermit[Outcome | NothingSent](line, written)
-        first = line()
-        if first is not None:
+        if (stop := permit.ask()) is not None:  # also for an adapter that takes no permit
             permit.mark_written()
-            return first
+            return stop
         result: OrderReport | BaseException = TimeoutError(
             f"no answer within {self._send_deadline_s} s"
         )
@@ -332,9 +343,8 @@ class ExchangeSession:
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
         answer = classify(intent, result, permit.taken if self._http.used else None)
-        self._note(
-            result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None
-        )
+        is_told = isinstance(answer, NoProof) or isinstance(result, TooManyRequests)
+        self._note(result if is_told and isinstance(result, BaseException) else None)
         return answer
 
     def _why_held(self) -> str:
@@ -372,6 +382,8 @@ class ExchangeSession:
         """Record a call in the exchange's circuit; any answer of the exchange, a refusal or a rate
         limit included, shows that it works.
         """
+        if isinstance(error, TooManyRequests):
+            self._rate.refused(self._clock.now())
         if error is None or isinstance(error, Rejected | NotExecuted):
             self._circuit.worked()
         else:

@@ -98,6 +98,7 @@ from engine.ports.exchange import (
     ProtectionConnection,
     Rejected,
     RejectionKind,
+    TooManyRequests,
 )
 from engine.ports.http import (
     ConnectError,
@@ -227,6 +228,7 @@ __all__ = [
     "StreamContext",
     "StreamSource",
     "Symbol",
+    "TooManyRequests",
     "UnreadableRow",
     "WebhookSource",
     "WINDOW_A_S",

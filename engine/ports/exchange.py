@@ -46,6 +46,13 @@ class NotExecuted(ExchangeError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyRequests(NotExecuted):
+    """Raised when the exchange refused a call because too much was sent (HTTP 429).
+
+    The engine uses a lower rate for the whole exchange from then on, and forgets it within minutes.
+    """
+
+
 class RejectionKind(Enum):
     """Why the exchange refused, as far as the engine must distinguish the cases."""
 
@@ -400,4 +407,5 @@ __all__ = [
     "Ratio",
     "Rejected",
     "RejectionKind",
+    "TooManyRequests",
 ]

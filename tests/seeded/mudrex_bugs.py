@@ -72,7 +72,7 @@ BUGS: Final = (
     Bug(
         "429 taken for a refusal",
         E,
-        "NOT_TAKEN: Final = frozenset({423, 429})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY})",
         "NOT_TAKEN: Final = frozenset({423})",
     ),
     Bug(
@@ -237,8 +237,8 @@ BUGS: Final = (
     Bug(
         "503 is taken for proof",
         E,
-        "NOT_TAKEN: Final = frozenset({423, 429})",
-        "NOT_TAKEN: Final = frozenset({423, 429, 503})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY, 503})",
     ),
     Bug(
         "a closing call is sent again after 502",

@@ -745,6 +745,46 @@ async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str, wa
         assert len(sent) == 1  # head and body in one write
 
 
+async def test_the_last_line_is_asked_again_only_after_a_pause() -> None:
+    asked: list[str] = []
+    stops: list[str | None] = [None, None, "switched off"]
+
+    def last_line() -> str | None:
+        asked.append("asked")
+        return stops[len(asked) - 1]
+
+    permit = SendPermit(last_line, lambda: None)
+    assert permit.ask() is None
+    permit.take()
+    assert len(asked) == 1
+
+    permit = SendPermit(last_line, lambda: None)
+    await trio.lowlevel.checkpoint()
+    permit.take()
+    assert len(asked) == 2
+
+    asked[:] = ["asked"]
+    permit = SendPermit(last_line, lambda: None)
+    assert permit.ask() is None
+    await trio.lowlevel.checkpoint()
+    with pytest.raises(SendStopped):
+        permit.take()
+    assert (len(asked), permit.taken) == (3, False)
+
+
+async def test_the_last_line_is_asked_again_in_another_task() -> None:
+    asked: list[str] = []
+    permit = SendPermit(lambda: asked.append("asked"), lambda: None)
+
+    async def take() -> None:
+        permit.take()
+
+    assert permit.ask() is None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+    assert len(asked) == 2
+
+
 async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
     permit = SendPermit(lambda: None, lambda: None)
     async with peer(answering(OK)) as server:
@@ -776,7 +816,7 @@ async def test_without_a_permit_requests_are_not_limited(way: Way) -> None:
         assert server.requests["POST"] == 2
 
 
-def test_an_engine_may_use_a_permit_by_itself_but_only_once() -> None:
+async def test_an_engine_may_use_a_permit_by_itself_but_only_once() -> None:
     permit = SendPermit(lambda: None, lambda: None)
     permit.take()
     permit.mark_written()
