@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash seeded pictures serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash fuzz-http seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -28,10 +28,12 @@ help:
 	echo "make quick     format, lint, types, imports, and the tests that only compute"
 	echo "make coverage  check that tests cover every branch of the code that decides, sends and keeps keys"
 	echo "make crash     kill the real server at every commit and send boundary, and check by the simulator's record (ARGS=\"--kills 50\")"
+	echo "make fuzz-http feed a million hostile answers to the parser of order answers  (ARGS=\"--seed 7 --inputs 1000000\")"
 	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
 	echo "make install   install, and write the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
-	echo "make bench     measure speed                  make lint   format, types and imports only"
+	echo "make bench     measure speed, an hour or two; a part of it: ARGS=\"fanout history --rounds 3\""
+	echo "make lint      format, types and imports only"
 	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    format the source               make lock   renew requirements/*.txt"
 	echo "make pictures  take the pictures of README.md again"
@@ -78,9 +80,7 @@ format: install-dev
 	$(VENV)/bin/ruff check --fix .
 
 bench: install-dev
-	@$(PY) -m bench.fanout $(ARGS)
-	$(PY) -m bench.pages
-	$(PY) -m bench.history
+	@$(PY) -m bench $(ARGS)
 
 pictures: install-dev
 	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py
@@ -90,6 +90,9 @@ faults: install-dev
 
 crash: install-dev
 	@$(PY) -m tests.faults.crash $(ARGS)
+
+fuzz-http: install-dev
+	@$(PY) -m tests.fuzz_http $(ARGS)
 
 seeded: install-dev
 	@$(PY) -m tests.seeded $(ARGS)

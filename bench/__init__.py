@@ -1,1 +1,3 @@
-"""Benchmarks that print ratios. They are not tests and are not installed."""
+"""Benchmarks that compare with a floor measured in the same run. They are not tests and are not
+installed; ``docs/performance.md`` says what each row means.
+"""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import httpx
 import msgspec
 
 from rexalgo import (
@@ -21,10 +20,14 @@ from rexalgo import (
     ExchangeAdapter,
     ExchangeContext,
     ExchangeTraits,
+    HttpAnswer,
+    HttpClient,
+    HttpError,
     Instrument,
     InvalidValue,
     Money,
     NotExecuted,
+    NotSent,
     OrderHistory,
     OrderIntent,
     OrderReport,
@@ -49,6 +52,7 @@ from rexalgo import (
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {"base_url": "http://127.0.0.1:0"}
 ZERO = Money(Decimal(0))
+LOOPBACK = ("http://127.0.0.1:", "https://127.0.0.1:")
 PLENTY = RateLimit(count=1_000_000, period_s=1.0, burst=1_000_000)
 
 
@@ -118,7 +122,7 @@ READ_ACCOUNT = msgspec.json.Decoder(WireAccount).decode
 class BenchConnection:
     """A connection for one account."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
 
     async def prepare_entry(self, order: OrderIntent) -> None:
@@ -138,13 +142,13 @@ class BenchConnection:
         }
         try:
             answer = await self._http.post("/orders", content=msgspec.json.encode(body))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except NotSent as error:
             raise NotExecuted(str(error)) from error
-        except httpx.HTTPError as error:
+        except HttpError as error:
             raise OutcomeUnknown(str(error)) from error
         return self._read(answer)
 
-    def _read(self, answer: httpx.Response) -> OrderReport:
+    def _read(self, answer: HttpAnswer) -> OrderReport:
         status = answer.status_code
         if status in (423, 429):
             raise NotExecuted(f"the exchange answered {status}")
@@ -186,7 +190,7 @@ class BenchConnection:
 class BenchMarketData:
     """The server's few contracts and fixed prices."""
 
-    def __init__(self, http: httpx.AsyncClient, context: ExchangeContext) -> None:
+    def __init__(self, http: HttpClient, context: ExchangeContext) -> None:
         self._http = http
         self._clock = context.clock
 
@@ -273,7 +277,7 @@ def register_exchanges(
 ) -> None:
     """Register the adapter, for a loopback address only."""
     base_url = settings["base_url"]
-    if not isinstance(base_url, str) or not base_url.startswith("http://127.0.0.1:"):
+    if not isinstance(base_url, str) or not base_url.startswith(LOOPBACK):
         raise InvalidValue(
             "base_url", "an address of this machine such as http://127.0.0.1:8000", base_url
         )

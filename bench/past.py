@@ -4,21 +4,37 @@ instead of months.
 Each strategy opens and closes in turn, for every follower. Most copies fill and become trades; some
 are skipped, some refused, and the close of what was not opened finds nothing. Everything ended an
 hour before ``until``: nothing is open, waits or is held. Events, alerts, changed switches,
-deliveries, days, funding and equity come with it. The audit is left out: its seals need a key.
+deliveries, days, funding and equity come with it. The audit is left out: its seals need a key. The
+statements are SQLite's own: nothing but a bench and a test runs them.
 """
 
+import secrets
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import apsw
+
 from engine.domain.amounts import Quantity, Ratio
-from engine.domain.identifiers import ClientOrderId, Symbol
-from engine.domain.order import OrderIntent, OrderSide, OrderType
+from engine.domain.identifiers import (
+    ClientOrderId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+    copy_id,
+)
+from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft
 from engine.ledger import Database
 from engine.ledger.codec import dump, to_us, write_draft, write_intent
-from engine.ledger.query import fetch_one
+from engine.ledger.outcomes import conclude
+from engine.ledger.people import strategies
+from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.signals import NewSignal, record_signal
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 ORIGIN: Final = "endpoint:past"
@@ -26,7 +42,7 @@ BETWEEN_US: Final = 600_000_000
 """The time between two signals."""
 
 
-def write_past(db: Database, outcomes: int, until: datetime) -> int:
+def write_past(db: apsw.Connection, outcomes: int, until: datetime) -> int:
     """Write about that many outcomes for the people of this ledger; return the number. The
     connection must not be in a transaction.
     """
@@ -46,6 +62,43 @@ def write_past(db: Database, outcomes: int, until: datetime) -> int:
         _write_beside(db, ended_us)
     counted = fetch_one(db, "SELECT count(*) FROM copy WHERE code IS NOT NULL")
     return 0 if counted is None else int(counted[0])
+
+
+def record_open(db: Database, number: int, at: datetime) -> Iterator[CopyId]:
+    """Record one open of the first strategy as the engine does; yield its copies, which wait."""
+    draft = SignalDraft(f"past-open-{number}", Action.OPEN, Symbol("BTCUSDT"), PositionSide.LONG)
+    new = NewSignal(
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(at, secrets.token_bytes(9)),
+        strategy=StrategyId(strategies(db)[0].id),
+        origin=ORIGIN,
+        draft=draft,
+        body_hash=secrets.token_bytes(32),
+        decided_at=at,
+        received_at=at,
+    )
+    record_signal(db, new)
+    rows = fetch_all(
+        db,
+        "SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+        (new.id,),
+    )
+    return (CopyId(row[0]) for row in rows)
+
+
+def conclude_open(db: Database, number: int, at: datetime) -> None:
+    """Record one open, two of three copies filled and the third one skipped."""
+    filled = Outcome(
+        OutcomeCode.FILLED,
+        {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"},
+    )
+    below = Outcome(
+        OutcomeCode.SKIPPED_BELOW_MINIMUM,
+        {"quantity": "0.0001", "symbol": "BTCUSDT", "notional": "6", "minimum": "0.001"},
+    )
+    for index, copy in enumerate(record_open(db, number, at)):
+        conclude(db, copy, 1, filled if index % 3 else below, at + timedelta(milliseconds=20))
 
 
 def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -> None:
@@ -112,7 +165,7 @@ def _write_copies(db: Database) -> None:
         "WITH thrown AS (SELECT signal.number, signal.received_us, subscription.account_id, "
         "subscription.id,"
         " iif(draft ->> 'action' = 'open', 'entry', 'exit') AS kind, (row_number() OVER "
-        "(PARTITION BY strategy_id ORDER BY signal.number)"
+        "(PARTITION BY subscription.id ORDER BY signal.number)"
         " - 1) / 2 AS pair, subscription.rowid AS who FROM signal JOIN subscription USING "
         "(strategy_id)"
         " WHERE signal.origin = ?1 AND subscription.state = 'active'),"
