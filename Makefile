@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash seeded pictures serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash fuzz-http seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -28,6 +28,7 @@ help:
 	echo "make quick     format, lint, types, imports, and the tests that only compute"
 	echo "make coverage  check that tests cover every branch of the code that decides, sends and keeps keys"
 	echo "make crash     kill the real server at every commit and send boundary, and check by the simulator's record (ARGS=\"--kills 50\")"
+	echo "make fuzz-http feed a million hostile answers to the parser of order answers  (ARGS=\"--seed 7 --inputs 1000000\")"
 	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
 	echo "make install   install, and write the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
@@ -88,6 +89,9 @@ faults: install-dev
 
 crash: install-dev
 	@$(PY) -m tests.faults.crash $(ARGS)
+
+fuzz-http: install-dev
+	@$(PY) -m tests.fuzz_http $(ARGS)
 
 seeded: install-dev
 	@$(PY) -m tests.seeded $(ARGS)

@@ -28,7 +28,7 @@ from engine.ledger import Database
 from engine.ledger.alerts import undelivered_alerts
 from engine.ledger.attempts import accepted_foreign, bound_order_ids, unsettled_symbols
 from engine.ledger.breakers import busy_strategies, refused_accounts
-from engine.ledger.copies import accounts_with_waiting_legs, is_exiting, waiting_legs
+from engine.ledger.copies import is_exiting, waiting, waiting_legs
 from engine.ledger.database import open_database
 from engine.ledger.folding import unfolded_episodes
 from engine.ledger.holdings import read_holdings
@@ -79,7 +79,7 @@ def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
     return {
         "breakers": breakers,
         "reading an account": reading,
-        "the queue": lambda: (accounts_with_waiting_legs(db), waiting_legs(db, account.id)),
+        "the queue": lambda: (waiting(db), waiting_legs(db, [account.id])),
         "bookkeeping": lambda: unfolded_episodes(db, 20),
         "flattening": lambda: (held_shares(db), still_open(db)),
         "alerts to send": lambda: undelivered_alerts(db, "log", 20),

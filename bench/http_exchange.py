@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import httpx
 import msgspec
 
 from rexalgo import (
@@ -21,10 +20,14 @@ from rexalgo import (
     ExchangeAdapter,
     ExchangeContext,
     ExchangeTraits,
+    HttpAnswer,
+    HttpClient,
+    HttpError,
     Instrument,
     InvalidValue,
     Money,
     NotExecuted,
+    NotSent,
     OrderHistory,
     OrderIntent,
     OrderReport,
@@ -119,7 +122,7 @@ READ_ACCOUNT = msgspec.json.Decoder(WireAccount).decode
 class BenchConnection:
     """A connection for one account."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
 
     async def prepare_entry(self, order: OrderIntent) -> None:
@@ -139,13 +142,13 @@ class BenchConnection:
         }
         try:
             answer = await self._http.post("/orders", content=msgspec.json.encode(body))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except NotSent as error:
             raise NotExecuted(str(error)) from error
-        except httpx.HTTPError as error:
+        except HttpError as error:
             raise OutcomeUnknown(str(error)) from error
         return self._read(answer)
 
-    def _read(self, answer: httpx.Response) -> OrderReport:
+    def _read(self, answer: HttpAnswer) -> OrderReport:
         status = answer.status_code
         if status in (423, 429):
             raise NotExecuted(f"the exchange answered {status}")
@@ -187,7 +190,7 @@ class BenchConnection:
 class BenchMarketData:
     """The server's few contracts and fixed prices."""
 
-    def __init__(self, http: httpx.AsyncClient, context: ExchangeContext) -> None:
+    def __init__(self, http: HttpClient, context: ExchangeContext) -> None:
         self._http = http
         self._clock = context.clock
 

@@ -24,7 +24,8 @@ from bench import http_exchange
 from bench.instruments import Clocks, StatementCount, Turns, memory_kib
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, load_config
-from engine.transport.client import shared_tls
+from engine.transport.pool import shared_tls
+from rexalgo.cli.process import settle_memory
 from web.app import create_app
 from web.server import ServerConfig, serve_web
 from web.settings import WebSettings
@@ -106,6 +107,7 @@ async def serve(config: Config, *, with_pages: bool) -> None:
         )
         while not (readiness := engine.monitor.readiness()).ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
             await trio.sleep(LOOKS_EVERY_S)
+        await settle_memory(lambda: True, stop)  # as rexalgo serve does
         answers = Answers(engine, trio.lowlevel.current_trio_token())
         say(
             {

@@ -38,6 +38,7 @@ from engine.control import FolderLock
 from engine.control.server import serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
@@ -48,7 +49,7 @@ from engine.keys.vault import VaultError
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
-from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.copies import begin_run
 from engine.ledger.database import take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
 from engine.ledger.lineage import is_copy
@@ -185,6 +186,7 @@ class _Engine:
             read_subscription=partial(subscription, ledger.db),
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
+        self._rates = {name: LearnedRate() for name in plugins.exchanges}
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
         )
@@ -248,9 +250,7 @@ class _Engine:
                 context = self._context(reload, ingress.receive)
                 commands = Commands(context)
                 await reload()
-                nursery.start_soon(
-                    self._account_tasks.route, partial(accounts_with_waiting_legs, self._ledger.db)
-                )
+                nursery.start_soon(self._account_tasks.route, self._ledger.db)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
@@ -503,6 +503,7 @@ class _Engine:
             send_deadline_s=self._shared.pace.send_deadline_s,
             sends=self._shared.sends,
             circuit=self._breakers.circuits[exchange],
+            rate=self._rates[exchange],
             why_held=partial(self._shared.why_held, identifier),
         )
 

@@ -139,13 +139,25 @@ class WhyEvent:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """When a copy had its turn: as which of the signal's ``copies`` that have sent so far (1 is the
+    first), and how long after the signal was received.
+    """
+
+    turn: int
+    copies: int
+    waited_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyView:
     """The explanation of one copy: what became of it with numbers, sentence, the setting that would
     change it, and whose move it is.
 
     ``code`` is None while the copy waits. ``now`` is what its strategy still has open at the
-    moment, empty if there is nothing more to say.
+    moment, empty if there is nothing more to say. ``turn`` is None until an order of it was
+    claimed.
     """
 
     signal_id: str
@@ -162,6 +174,7 @@ class WhyView:
     move: str
     history: tuple[WhyEvent, ...]
     attempts: tuple[AttemptView, ...]
+    turn: TurnView | None = None
     now: str = ""
 
 

@@ -24,6 +24,7 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.readiness import READINESS_MOVES, Readiness
 from engine.ledger.attempts import last_exits, met_foreign, open_entries, unsettled_symbols
+from engine.ledger.copies import WaitingLeg, waiting_legs
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.holdings import read_holding, read_holdings
 from engine.ledger.outcomes import write_pulse
@@ -81,6 +82,7 @@ class Account:
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
+        self._queue: list[WaitingLeg] | None = None
         self.legs, self.reading, self.attempts, self.protection, self.check = (
             WakeUp() for _ in range(5)
         )
@@ -92,6 +94,22 @@ class Account:
     def wake(self) -> None:
         """Wake the planner: the ledger may have something new for this account."""
         self.legs.wake()
+
+    def offer(self, legs: list[WaitingLeg]) -> None:
+        """Wake the planner with the legs that were just read for it together with those of others."""
+        self._queue = legs
+        self.legs.wake()
+
+    def take_waiting(self) -> list[WaitingLeg]:
+        """Return the legs that wait: those offered since the last call, else read now. Both may be
+        out of date at once, so a claim compares again.
+        """
+        offered, self._queue = self._queue, None
+        return (
+            waiting_legs(self.shared.ledger.db, [self.id]).get(self.id, [])
+            if offered is None
+            else offered
+        )
 
     def read_soon(self) -> None:
         """Request a new reading of the account."""
@@ -222,6 +240,11 @@ class Account:
         is not known.
         """
         return None if self.session is None else self.session.clock_offset_s
+
+    @property
+    def rate_share(self) -> float:
+        """Return the share of the exchange's stated rate that is used now; 1 without a connection."""
+        return 1.0 if self.session is None else self.session.rate_share
 
     async def wait_read(self) -> None:
         """Wait until the first reading has arrived or has failed."""

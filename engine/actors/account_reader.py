@@ -46,6 +46,7 @@ class AccountReader:
         self._reconciler = reconciler
         self._under_way: tuple[datetime, trio.Event] | None = None
         self._unread_since: datetime | None = None
+        self._is_active = False
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -56,18 +57,20 @@ class AccountReader:
             if (
                 not self._account.problem
             ):  # an account that is not ready keeps its own entries waiting
-                await self._account.shared.calm()
+                await self._account.shared.reading_turn()
 
     def _reading_pause_s(self, failures: int) -> float:
         if failures:
             return RECONNECT_S[min(failures, len(RECONNECT_S)) - 1]
-        active = bool(self._account.reserved) or bool(
+        pace = self._account.shared.pace
+        was_active, self._is_active = self._is_active, self._has_something_open()
+        # Once more at the active pace after the last position closed: the exchange may show late
+        # what it did.
+        return pace.reconcile_active_s if was_active or self._is_active else pace.reconcile_idle_s
+
+    def _has_something_open(self) -> bool:
+        return bool(self._account.reserved) or bool(
             read_holdings(self._account.shared.ledger.db, self._account.id)
-        )
-        return (
-            self._account.shared.pace.reconcile_active_s
-            if active
-            else self._account.shared.pace.reconcile_idle_s
         )
 
     async def try_to_read(self) -> bool:

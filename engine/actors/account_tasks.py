@@ -14,12 +14,15 @@ from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
 from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
+from engine.decisions.turns import in_turn
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
+from engine.ledger import Database
+from engine.ledger.copies import waiting, waiting_legs
 from engine.live import LiveAccount
 
 SWEEP_S: Final = 1.0
-SLICE: Final = 50
+SLICE: Final = 16
 PLANS_AT_ONCE: Final = 16
 
 
@@ -171,15 +174,17 @@ class AccountTasks:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 
-    async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
-        """Wake every account that has something to plan, in slices, so that nothing else waits
-        behind a fan-out.
+    async def route(self, db: Database) -> None:
+        """Hand every account the legs that wait for it: in turn, and in slices, so that nothing
+        else waits behind a fan-out.
         """
         while True:
-            for index, account in enumerate(read_waiting()):
-                follower = self.followers.get(account)
-                if follower is not None:
-                    follower.account.wake()
-                if index % SLICE == SLICE - 1:
-                    await trio.lowlevel.checkpoint()
+            accounts = in_turn(waiting(db))
+            for begin in range(0, len(accounts), SLICE):
+                part = accounts[begin : begin + SLICE]
+                legs = waiting_legs(db, part)
+                for account in part:
+                    if account in legs and (follower := self.followers.get(account)) is not None:
+                        follower.account.offer(legs[account])
+                await trio.lowlevel.checkpoint()
             await self._wakeup.wait(SWEEP_S)

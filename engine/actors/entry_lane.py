@@ -75,7 +75,7 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
         _reserve(lanes, leg, plan)
         kept = False
         try:
-            with shared.entering():
+            with shared.sending():
                 kept = await _send(
                     lanes, leg=leg, signal=signal, subscription=subscription, plan=plan
                 )

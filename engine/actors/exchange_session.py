@@ -15,6 +15,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from engine.decisions.circuit import Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.rate import HalfRateLimiter
@@ -39,6 +40,7 @@ from engine.ports.exchange import (
     OrderIdConnection,
     ProtectionConnection,
     Rejected,
+    TooManyRequests,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
 from engine.transport import HttpClientFactory, PeerClock, SendPermit, send_permit
@@ -61,6 +63,7 @@ class ExchangeSession:
         send_deadline_s: float,
         sends: set[trio.CancelScope] | None = None,
         circuit: Circuit | None = None,
+        rate: LearnedRate | None = None,
         *,
         why_held: Callable[[], str],
     ) -> None:
@@ -71,22 +74,16 @@ class ExchangeSession:
         self._login = login
         self._peer_clock = PeerClock(context.clock.now)
         self._http = HttpClientFactory(peer_clock=self._peer_clock)
-        self._uses_http = False
-        self._context = ExchangeContext(
-            context.settings, context.clock, self._client, context.data_dir
-        )
+        self._context = replace(context, http=self._http)
         self._clock: Clock = context.clock
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
         self._send_deadline_s = send_deadline_s
         self._sends = set() if sends is None else sends
         self._circuit = Circuit() if circuit is None else circuit
+        self._rate = LearnedRate() if rate is None else rate
         self._guard = why_held
         self._connection: ExchangeConnection | None = None
-
-    def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
-        self._uses_http = True
-        return self._http(base_url, headers)
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Return whether this order, read back, carries our client order id."""
@@ -140,7 +137,7 @@ class ExchangeSession:
         """Return what must be added to our time to get the exchange's: measured, None before the
         first answer; 0 without HTTP.
         """
-        return self._peer_clock.offset_s if self._uses_http else 0.0
+        return self._peer_clock.offset_s if self._http.used else 0.0
 
     def _exchange_time(self, moment: datetime) -> datetime:
         """Return our time on the exchange's clock; if that is not known, a time before it."""
@@ -203,6 +200,13 @@ class ExchangeSession:
         reading = connection.closed_positions(self._exchange_time(since), position_ids)
         return await self._within(READ_DEADLINE_S, reading, counts=not for_books)
 
+    @property
+    def rate_share(self) -> float:
+        """Return the share of the exchange's stated rate that is used now: below 1 after it refused
+        requests as too many.
+        """
+        return self._rate.share(self._clock.now())
+
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none if it does not count
         them.
@@ -254,7 +258,7 @@ class ExchangeSession:
 
     async def warm(self) -> None:
         """Make sure of a live connection before the claim; raises NotExecuted if there is none."""
-        if self._uses_http:
+        if self._http.used:
             try:
                 await self._http.warm()
             except Exception as error:  # nothing of an order was written: whatever failed proves it
@@ -270,7 +274,7 @@ class ExchangeSession:
         """Wait until the rate limiter permits requests; if the limiter is broken, entries are
         refused and exits get half the rate.
         """
-        limit = (
+        stated = (
             self._adapter.traits.read_limit
             if priority is Priority.READ
             else self._adapter.traits.order_limit
@@ -279,6 +283,7 @@ class ExchangeSession:
         pool = f"{self._adapter.name}:{kind}:{self._login.account}"
         while True:
             now = self._clock.now()
+            limit = self._rate.limit(stated, requests, now)
             try:
                 answer = self._limiter.reserve(pool, limit, requests, priority, now)
             # a plugin's fault must not stop exits, and must not let entries through uncounted
@@ -313,10 +318,9 @@ class ExchangeSession:
             return NothingSent(reason, HELD_WAIT_S) if reason else last_line()
 
         permit = SendPermit[Outcome | NothingSent](line, written)
-        first = line()
-        if first is not None:
+        if (stop := permit.ask()) is not None:  # also for an adapter that takes no permit
             permit.mark_written()
-            return first
+            return stop
         result: OrderReport | BaseException = TimeoutError(
             f"no answer within {self._send_deadline_s} s"
         )
@@ -338,10 +342,9 @@ class ExchangeSession:
             return permit.stopped_by
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
-        answer = classify(intent, result, permit.taken if self._uses_http else None)
-        self._note(
-            result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None
-        )
+        answer = classify(intent, result, permit.taken if self._http.used else None)
+        is_told = isinstance(answer, NoProof) or isinstance(result, TooManyRequests)
+        self._note(result if is_told and isinstance(result, BaseException) else None)
         return answer
 
     def _why_held(self) -> str:
@@ -379,6 +382,8 @@ class ExchangeSession:
         """Record a call in the exchange's circuit; any answer of the exchange, a refusal or a rate
         limit included, shows that it works.
         """
+        if isinstance(error, TooManyRequests):
+            self._rate.refused(self._clock.now())
         if error is None or isinstance(error, Rejected | NotExecuted):
             self._circuit.worked()
         else:

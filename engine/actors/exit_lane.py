@@ -33,7 +33,7 @@ from engine.domain.signal import PositionSide, Signal
 from engine.ledger import Database
 from engine.ledger.attempts import Attempt, attempts_of, open_attempts
 from engine.ledger.claims import Claim
-from engine.ledger.copies import WaitingLeg, is_entering
+from engine.ledger.copies import WaitingLeg, is_entering, is_waiting
 from engine.ledger.explaining import failed_tries
 from engine.ledger.holdings import attach, keep_carried, read_holding
 from engine.ports.exchange import NotExecuted, RejectionKind
@@ -297,16 +297,19 @@ async def _send(
         planned_from=context.holding.share,
         held_before=_held_before(account, plan),
     )
-    done = await send(
-        lanes,
-        leg=leg,
-        session=session,
-        wanted=wanted,
-        what_stops=nothing_stops,
-        retry_s=retry_s,
-        residue_kinds=_residue_kinds(context, plan),
-    )
-    if done is not None and done.state.is_terminal and done.residue is None:
-        await (
-            lanes.reader.try_to_read()
-        )  # what the next try is planned from, and what proves that there is nothing left
+    with account.shared.sending():
+        done = await send(
+            lanes,
+            leg=leg,
+            session=session,
+            wanted=wanted,
+            what_stops=nothing_stops,
+            retry_s=retry_s,
+            residue_kinds=_residue_kinds(context, plan),
+        )
+    if done is None or not done.state.is_terminal or done.residue is not None:
+        return
+    if is_waiting(account.shared.ledger.db, leg.copy, leg.number):
+        await lanes.reader.try_to_read()  # what the next try is planned from
+    else:
+        account.read_soon()  # what proves that there is nothing left

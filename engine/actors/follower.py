@@ -44,7 +44,7 @@ from engine.domain.identifiers import CopyId
 from engine.domain.preflight import Preflight
 from engine.ledger import Database
 from engine.ledger.attempts import accept_foreign, met_foreign, open_attempts
-from engine.ledger.copies import WaitingLeg, waiting_legs
+from engine.ledger.copies import WaitingLeg
 from engine.ledger.resolving import end, unknown_outcome
 
 _RUN: Final = {ENTRY: enter, EXIT: close, CANCEL: cancel, PROTECTION: protect}
@@ -142,11 +142,9 @@ class Follower:
         account, shared = self.account, self.account.shared
         while True:
             now = shared.clock.now()
-            legs = (
-                []
-                if account.why_held or shared.stopping
-                else waiting_legs(shared.ledger.db, account.id)
-            )
+            legs = [] if shared.stopping else account.take_waiting()
+            if legs and account.why_held:
+                legs = []
             chosen = choose_legs(
                 [self._queued(leg) for leg in legs],
                 self._lanes.busy,

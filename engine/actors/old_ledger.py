@@ -177,7 +177,11 @@ class OldLedger:
     def _sends(self, db: Database) -> list[Told]:
         account = self._account
         names = account.shared.strategy_names
-        waiting = [each for each in waiting_legs(db, account.id) if each.kind != ENTRY]
+        waiting = [
+            each
+            for each in waiting_legs(db, [account.id]).get(account.id, ())
+            if each.kind != ENTRY
+        ]
         words = [
             f"{each.kind} of {names.get(each.strategy, each.strategy)} in {each.symbol} waits"
             for each in waiting

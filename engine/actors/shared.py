@@ -26,6 +26,11 @@ from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
 CALM_WITHIN_S: Final = 3.0
+READING_EVERY_S: Final = 0.004
+"""The pause between two readings after a fan-out: a reading takes a millisecond of the loop, and
+whoever answers a webhook meanwhile must not wait for a thousand of them.
+"""
+READING_WITHIN_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,9 @@ class Shared:
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
     stopping_since: float | None = None
     sends: set[trio.CancelScope] = field(default_factory=set)
-    _entering: int = 0
+    _sending: int = 0
     _calm: trio.Event = field(default_factory=trio.Event)
+    _reading_at: float = 0.0
     _signals: dict[int, Signal] = field(default_factory=dict)
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
@@ -76,24 +82,35 @@ class Shared:
             self.stopping_since = trio.current_time()
 
     @contextmanager
-    def entering(self) -> Iterator[None]:
-        """Count an entry in flight to the exchange while the block runs."""
-        self._entering += 1
+    def sending(self) -> Iterator[None]:
+        """Count an order in flight to the exchange while the block runs."""
+        self._sending += 1
         try:
             yield
         finally:
-            self._entering -= 1
-            if not self._entering:
+            self._sending -= 1
+            if not self._sending:
                 self._calm.set()
                 self._calm = trio.Event()
 
     async def calm(self) -> None:
-        """Wait for entries in flight, for at most 3 s: reading can wait, and in a fan-out it costs
+        """Wait for orders in flight, for at most 3 s: reading can wait, and in a fan-out it costs
         what they need.
         """
-        if self._entering:
+        if self._sending:
             with trio.move_on_after(CALM_WITHIN_S):
                 await self._calm.wait()
+
+    async def reading_turn(self) -> None:
+        """Wait as ``calm`` does, and then for a turn, so that the readings after a fan-out are
+        spread out: 4 ms apart, at most 20 s. Nobody waits if nothing is in flight.
+        """
+        if not self._sending:
+            return
+        await self.calm()
+        now = trio.current_time()
+        self._reading_at = min(max(self._reading_at, now) + READING_EVERY_S, now + READING_WITHIN_S)
+        await trio.sleep_until(self._reading_at)
 
     def signal(self, number: int) -> Signal:
         """Return a recorded signal; the newest ones are cached, because every follower asks for the

@@ -21,7 +21,7 @@ from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
-from engine.ports.exchange import HttpClients
+from engine.ports.http import HttpClients
 from engine.ports.market_data import Candle
 from engine.ports.signal_source import StreamSource
 from engine.transport import HttpClientFactory

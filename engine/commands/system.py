@@ -68,8 +68,8 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 
 def _feeds(context: EngineContext) -> dict[str, Any]:
-    """Return for each exchange the state of its market data, and how far its clock is ahead of ours
-    (seconds; None: not known).
+    """Return for each exchange the state of its market data, how far its clock is ahead of ours
+    (seconds; None: not known), and the share of its stated rate that is used.
     """
     assert context.live is not None
     feeds: dict[str, Any] = {}
@@ -82,6 +82,7 @@ def _feeds(context: EngineContext) -> dict[str, Any]:
             "problem": context.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None,
             "clock_ahead_s": _ahead_s(mine),
+            "rate_share": round(min(each.rate_share for each in mine), 2),
         }
     return feeds
 

@@ -39,6 +39,7 @@ from typing import Final, assert_never
 from engine.domain.moves import require_move
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.ports.exchange import ExchangeError, NotExecuted, Rejected, RejectionKind
+from engine.ports.http import NotSent
 
 
 class AttemptState(Enum):
@@ -196,14 +197,15 @@ _BEFORE_ANY_BYTE: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTime
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Return whether an error is one of the three httpx errors raised before a request is written.
+    """Return whether an error is one of those raised before a request is written: ours, or the three
+    of an adapter's own httpx client.
 
-    It is recognised by name along the class's ancestors, because decisions stay importable without
-    httpx; the module check keeps another library's class of the same name from passing as proof. A
-    read timeout, a reset or a protocol error is not among them: bytes had left.
+    httpx's are recognised by name along the class's ancestors, because decisions stay importable
+    without it; the module check keeps another library's class of the same name from passing as
+    proof. A read timeout, a reset or a protocol error is not among them: bytes had left.
     """
     ancestors = type(error).__mro__
-    return any(
+    return isinstance(error, NotSent) or any(
         each.__name__ in _BEFORE_ANY_BYTE and each.__module__.partition(".")[0] == "httpx"
         for each in ancestors
     )

@@ -49,6 +49,8 @@ class Ledger:
         self.db = db
         self._witness = witness
         self.healthy = True
+        self._seen = (0, "")
+        """The newest commit after which the files were looked at, and what was wrong then."""
         self._listeners: list[Callable[[], None]] = []
 
     @classmethod
@@ -116,15 +118,21 @@ class Ledger:
         except LedgerError:
             self.healthy = False
             raise
-        if (
-            problem := self.misplaced
-        ):  # asked after the commit: what was in the right file then is there
+        if problem := self._misplaced_after_commit():
             self.healthy = False
             raise LedgerError(f"nothing can be recorded any more: {problem}")
         self.healthy = True
         for listener in self._listeners:
             listener()
         return result
+
+    def _misplaced_after_commit(self) -> str:
+        """Look at the files once for all writes of a commit: what was in the right file after it is
+        there.
+        """
+        if (commits := self._runner.commits) != self._seen[0]:
+            self._seen = (commits, self.misplaced)
+        return self._seen[1]
 
     async def aclose(self) -> None:
         """Finish what was handed over and close."""

@@ -2,17 +2,20 @@
 only to a claim.
 """
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 import apsw
 
+from engine.decisions.turns import Waiting
 from engine.domain.amounts import Quantity
-from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, CopyId, SignalId, StrategyId, Symbol
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Row, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,49 +41,59 @@ class WaitingLeg:
     leave: Quantity | None
 
 
-def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
-    """Read an account's NEW legs, entries last, then by order of signals; without those whose
-    copy's earlier leg has not ended.
+_WAITING = (
+    "SELECT leg.copy_id, leg.number, leg.kind, leg.account_id, leg.strategy_id, leg.symbol, "
+    "copy.signal_number, copy.subscription_id,"
+    " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND "
+    "attempt.leg = leg.number),"
+    " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE "
+    "leg.account_id IN (SELECT value FROM json_each(?)) AND leg.state = 'new'"
+    " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = "
+    "leg.copy_id AND before.number < leg.number"
+    " AND before.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')))"
+    " ORDER BY leg.kind = 'entry', leg.order_key"
+)
+
+
+def waiting_legs(
+    db: apsw.Connection, accounts: Collection[AccountId]
+) -> dict[AccountId, list[WaitingLeg]]:
+    """Read the NEW legs of accounts, of each entries last, then by order of signals; without those
+    whose copy's earlier leg has not ended. An account without one is left out.
     """
+    legs: dict[AccountId, list[WaitingLeg]] = {}
+    rows = fetch_all(db, _WAITING, (json.dumps(list(accounts)),))
+    for row in rows:
+        leg = _waiting_leg(row)
+        legs.setdefault(leg.account, []).append(leg)
+    return legs
+
+
+def _waiting_leg(row: Row) -> WaitingLeg:
+    return WaitingLeg(
+        copy=CopyId(row[0]),
+        number=row[1],
+        kind=row[2],
+        account=AccountId(row[3]),
+        strategy=StrategyId(row[4]),
+        symbol=Symbol(row[5]),
+        signal_number=row[6],
+        subscription=row[7],
+        retry_at=from_us(row[8]),
+        attempts=row[9],
+        order_key=OrderKey(row[10]),
+        leave=None if row[11] is None else Quantity(Decimal(row[11])),
+    )
+
+
+def waiting(db: apsw.Connection) -> list[Waiting]:
+    """Read which signals wait for which accounts."""
     rows = fetch_all(
         db,
-        "SELECT leg.copy_id, leg.number, leg.kind, leg.account_id, leg.strategy_id, leg.symbol, "
-        "copy.signal_number, copy.subscription_id,"
-        " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND "
-        "attempt.leg = leg.number),"
-        " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE "
-        "leg.account_id = ? AND leg.state = 'new'"
-        " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = "
-        "leg.copy_id AND before.number < leg.number"
-        " AND before.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')))"
-        " ORDER BY leg.kind = 'entry', leg.order_key",
-        (account,),
+        "SELECT leg.account_id, signal.id, leg.kind = 'entry' FROM leg JOIN copy ON copy.id = "
+        "leg.copy_id JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new'",
     )
-    return [
-        WaitingLeg(
-            copy=CopyId(row[0]),
-            number=row[1],
-            kind=row[2],
-            account=AccountId(row[3]),
-            strategy=StrategyId(row[4]),
-            symbol=Symbol(row[5]),
-            signal_number=row[6],
-            subscription=row[7],
-            retry_at=from_us(row[8]),
-            attempts=row[9],
-            order_key=OrderKey(row[10]),
-            leave=None if row[11] is None else Quantity(Decimal(row[11])),
-        )
-        for row in rows
-    ]
-
-
-def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
-    """Read the accounts that have something to plan."""
-    return [
-        AccountId(row[0])
-        for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")
-    ]
+    return [Waiting(AccountId(row[0]), SignalId(row[1]), bool(row[2])) for row in rows]
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
@@ -91,6 +104,14 @@ def begin_run(db: apsw.Connection, started_us: int) -> int:
         "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
     )
     return db.last_insert_rowid()
+
+
+def is_waiting(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+    """Return whether a leg is NEW: to be planned, for the first time or again."""
+    row = fetch_one(
+        db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'new'", (copy, leg)
+    )
+    return row is not None
 
 
 def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:

@@ -31,6 +31,7 @@ from engine.views import (
     ReceiptView,
     StatusView,
     SwitchView,
+    TurnView,
     UnknownView,
     WhyEvent,
     WhyView,
@@ -192,6 +193,29 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
             for at, code, data in events
         ),
         attempts=_attempts(db, row[0]),
+        turn=_turn(db, number, row[0], received_us=row[6]),
+    )
+
+
+def _turn(db: apsw.Connection, signal: int | None, copy: str, received_us: int) -> TurnView | None:
+    row = fetch_one(
+        db,
+        "SELECT id, claimed_us FROM attempt WHERE copy_id = ? ORDER BY id LIMIT 1",
+        (copy,),
+    )
+    if row is None:
+        return None
+    first, claimed_us = row
+    turns = fetch_all(
+        db,
+        "SELECT min(attempt.id) FROM copy JOIN attempt ON attempt.copy_id = copy.id WHERE "
+        "copy.signal_number = ? GROUP BY copy.id",
+        (signal,),
+    )
+    return TurnView(
+        turn=sum(each[0] <= first for each in turns),
+        copies=len(turns),
+        waited_ms=max(0, (claimed_us - received_us) // 1000),
     )
 
 

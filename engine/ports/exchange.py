@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from engine.domain.account import AccountReport, ClosedPositions, Environment, UnreadableRow
 from engine.domain.amounts import Money, Ratio
@@ -18,12 +18,10 @@ from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, ProtectionOrder
 from engine.ports.clock import Clock
+from engine.ports.http import HttpClients
 from engine.ports.market_data import MarketData
 from engine.ports.rate_limiter import RateLimit
 from engine.ports.secret import Secret
-
-if TYPE_CHECKING:
-    import httpx
 
 
 class ExchangeError(RexAlgoError):
@@ -46,6 +44,13 @@ class NotExecuted(ExchangeError):
     def __init__(self, text: str, retry_after_s: float | None = None) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(NotExecuted):
+    """Raised when the exchange refused a call because too much was sent (HTTP 429).
+
+    The engine uses a lower rate for the whole exchange from then on, and forgets it within minutes.
+    """
 
 
 class RejectionKind(Enum):
@@ -205,25 +210,14 @@ class ExchangeContext:
     """Everything that a plugin gets from the engine: its own config section, a clock, HTTP clients,
     and a folder of its own.
 
-    ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no
-    redirects, no retries, no proxy environment, response size capped); the engine closes it.
-    ``data_dir`` is private to the plugin and survives restarts.
+    ``http`` makes clients over the engine's transport (one warm connection each, no redirects, no
+    retries, no proxy environment, answers of at most 1 MiB); the engine closes them. ``data_dir`` is private to the plugin and survives restarts.
     """
 
     settings: Mapping[str, object]
     clock: Clock
-    http: "HttpClients"
+    http: HttpClients
     data_dir: str
-
-
-class HttpClients(Protocol):
-    """A factory of HTTP clients."""
-
-    def __call__(
-        self, base_url: str, headers: Mapping[str, str] | None = None
-    ) -> "httpx.AsyncClient":
-        """Return a client for one base address; give each account connection its own."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +399,6 @@ __all__ = [
     "FeesConnection",
     "FundsConnection",
     "FundsElsewhere",
-    "HttpClients",
     "NotExecuted",
     "OrderHistory",
     "OrderIdConnection",
@@ -414,4 +407,5 @@ __all__ = [
     "Ratio",
     "Rejected",
     "RejectionKind",
+    "TooManyRequests",
 ]

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from engine.domain.alert import Alert
-from engine.ports.exchange import HttpClients
+from engine.ports.http import HttpClients
 
 
 class Notifier(Protocol):

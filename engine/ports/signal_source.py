@@ -5,17 +5,15 @@ runs as a task.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.ports.clock import Clock
+from engine.ports.http import HttpClients
 from engine.ports.market_data import Candle
 from engine.ports.secret import Secret
-
-if TYPE_CHECKING:
-    from engine.ports.exchange import HttpClients
 
 
 class NotAuthentic(RexAlgoError):
@@ -216,7 +214,7 @@ class StreamContext(Protocol):
         ...
 
     @property
-    def http(self) -> "HttpClients":
+    def http(self) -> HttpClients:
         """Return the factory of HTTP clients."""
         ...
 

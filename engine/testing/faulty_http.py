@@ -5,15 +5,20 @@ reading one alone. What happened is counted, because a plugin that sends an orde
 caught. Requests are spaced by the adapter's own limits, as the engine's limiter does it.
 """
 
-import json
-from collections.abc import Mapping
+import json as json_library
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import httpx
 import trio
+from httpx import AsyncClient
 
-from engine.transport import HttpClientFactory
+from engine.ports.http import HttpAnswer, HttpClient, HttpClients, Params
+from engine.testing.over_httpx import as_answer
+from engine.transport import Answer, HttpClientFactory
+from engine.transport.errors import ConnectError, ReadError, ReadTimeout, RemoteProtocolError
+from engine.transport.request import READING_METHODS
 
 # Occurs instead of the request; nothing reaches the exchange, and that is proven.
 BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
@@ -49,14 +54,8 @@ WITHOUT_LISTS: Final = "read_without_lists"
 STRANGE_ROWS: Final = "read_strange_rows"
 
 
-class Clients(Protocol):
+class Clients(HttpClients, Protocol):
     """A factory of HTTP clients: the engine's own, or those that are answered from a file."""
-
-    def __call__(
-        self, base_url: str, headers: Mapping[str, str] | None = None
-    ) -> httpx.AsyncClient:
-        """Return a client for one base address."""
-        ...
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -103,7 +102,7 @@ class Plan:
         return self.read if self.read_only_nth == 0 else None
 
 
-class FaultyHttp:
+class FaultyHttp(HttpClients):
     """A factory of HTTP clients like the engine's, with the faults of ``plan``."""
 
     def __init__(self, real: Clients | None = None) -> None:
@@ -111,12 +110,16 @@ class FaultyHttp:
         self.used = False
         self._real: Clients = HttpClientFactory() if real is None else real
 
-    def __call__(
-        self, base_url: str, headers: Mapping[str, str] | None = None
-    ) -> httpx.AsyncClient:
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> HttpClient:
         """Return a client for one base address."""
         self.used = True
-        client = self._real(base_url, headers)
+        host = httpx.URL(base_url).host
+        return _FaultyClient(self._real(base_url, headers), host, self.plan)
+
+    def httpx(self, base_url: str, headers: Mapping[str, str] | None = None) -> AsyncClient:
+        """Return an httpx client for one base address."""
+        self.used = True
+        client: AsyncClient = self._real.httpx(base_url, headers)
         client._transport = _FaultyTransport(client._transport, self.plan)
         return client
 
@@ -125,67 +128,117 @@ class FaultyHttp:
         await self._real.aclose()
 
 
+class _FaultyClient(HttpClient):
+    def __init__(self, inner: HttpClient, host: str, plan: Plan) -> None:
+        self._inner = inner
+        self._host = host
+        self._plan = plan
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: object = None,
+        content: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        async def send() -> HttpAnswer:
+            return await self._inner.request(
+                method, path, params=params, json=json, content=content, headers=headers
+            )
+
+        return await _sent(self._plan, method.upper(), self._host, send)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 class _FaultyTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, plan: Plan) -> None:
         self._inner = inner
         self._plan = plan
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self._plan.pace()
-        self._plan.requests += 1
-        self._plan.hosts.add(request.url.host)
-        if request.method in ("GET", "HEAD"):
-            return await self._read(request)
-        self._plan.writes += 1
-        fault, self._plan.write = self._plan.write, None
-        if fault == "connect_refused":
-            raise httpx.ConnectError("refused by the kit", request=request)
-        if fault in ("rate_limited", "rate_limited_html"):
-            return _limited(request, fault)
-        if fault == "bad_gateway_instead":
-            return _broken(request, "bad_gateway")
-        answer = await self._inner.handle_async_request(request)
-        return answer if fault is None else _broken(request, fault)
+        async def send() -> HttpAnswer:
+            response = await self._inner.handle_async_request(request)
+            await response.aread()
+            return as_answer(response)
 
-    async def _read(self, request: httpx.Request) -> httpx.Response:
-        if self._plan.slow_reads:
-            await trio.sleep_forever()
-        match self._plan.reading_fault():
-            case "read_error":
-                raise httpx.ReadError("reset by the kit", request=request)
-            case "read_500":
-                return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
-            case "read_not_json":
-                return httpx.Response(200, text="<html>broken by the kit</html>", request=request)
-            case "read_empty_object":
-                return httpx.Response(200, json={}, request=request)
-            case "read_429":
-                return _limited(request, "rate_limited")
-            case "read_nothing":
-                return httpx.Response(200, content=b"", request=request)
-            case "read_without_lists":
-                answer = await self._inner.handle_async_request(request)
-                return httpx.Response(
-                    answer.status_code,
-                    content=_without_lists(await answer.aread()),
-                    request=request,
-                )
-            case "read_strange_rows":
-                answer = await self._inner.handle_async_request(request)
-                content, count = _with_strange_rows(await answer.aread())
-                self._plan.strange_rows += count
-                headers = {
-                    name: answer.headers[name]
-                    for name in ("date", "content-type")
-                    if name in answer.headers
-                }
-                return httpx.Response(
-                    answer.status_code, content=content, headers=headers, request=request
-                )
-        return await self._inner.handle_async_request(request)
+        answer = await _sent(self._plan, request.method, request.url.host, send)
+        return httpx.Response(
+            answer.status_code, headers=dict(answer.headers), content=answer.content
+        )
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+Send = Callable[[], Awaitable[HttpAnswer]]
+
+
+async def _sent(plan: Plan, method: str, host: str, send: Send) -> HttpAnswer:
+    """Send one request, or let the planned fault occur."""
+    await plan.pace()
+    plan.requests += 1
+    plan.hosts.add(host)
+    if method in READING_METHODS:
+        return await _read(plan, send)
+    plan.writes += 1
+    fault, plan.write = plan.write, None
+    if fault == "connect_refused":
+        raise ConnectError("refused by the kit")
+    if fault in ("rate_limited", "rate_limited_html"):
+        return _limited(fault)
+    if fault == "bad_gateway_instead":
+        return _broken("bad_gateway", host)
+    answer = await send()
+    return answer if fault is None else _broken(fault, host)
+
+
+async def _read(plan: Plan, send: Send) -> HttpAnswer:
+    if plan.slow_reads:
+        await trio.sleep_forever()
+    match plan.reading_fault():
+        case "read_error":
+            raise ReadError("reset by the kit")
+        case "read_500":
+            return _json(500, {"error": "broken by the kit"})
+        case "read_not_json":
+            return _text(200, "<html>broken by the kit</html>")
+        case "read_empty_object":
+            return _json(200, {})
+        case "read_429":
+            return _limited("rate_limited")
+        case "read_nothing":
+            return _text(200, "")
+        case "read_without_lists":
+            answer = await send()
+            return Answer(answer.status_code, [], _without_lists(answer.content))
+        case "read_strange_rows":
+            answer = await send()
+            content, count = _with_strange_rows(answer.content)
+            plan.strange_rows += count
+            kept = ("date", "content-type")
+            lines = [
+                (name.encode(), answer.headers[name].encode())
+                for name in kept
+                if name in answer.headers
+            ]
+            return Answer(answer.status_code, lines, content)
+    return await send()
+
+
+def _json(status: int, document: object, **headers: str) -> Answer:
+    lines = [(b"content-type", b"application/json")]
+    lines += [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Answer(status, lines, json_library.dumps(document).encode())
+
+
+def _text(status: int, text: str, **headers: str) -> Answer:
+    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Answer(status, lines, text.encode())
 
 
 def _without_lists(content: bytes) -> bytes:
@@ -195,7 +248,7 @@ def _without_lists(content: bytes) -> bytes:
         return "broken by the kit" if isinstance(value, list) else value
 
     try:
-        return json.dumps(change(json.loads(content))).encode()
+        return json_library.dumps(change(json_library.loads(content))).encode()
     except ValueError:
         return content
 
@@ -213,60 +266,41 @@ def _with_strange_rows(content: bytes) -> tuple[bytes, int]:
         return value
 
     try:
-        return json.dumps(change(json.loads(content))).encode(), count
+        return json_library.dumps(change(json_library.loads(content))).encode(), count
     except ValueError:
         return content, 0
 
 
-def _limited(request: httpx.Request, fault: str) -> httpx.Response:
-    headers = {"retry-after": "3"}
+def _limited(fault: str) -> Answer:
+    wait = {"retry-after": "3"}
     if fault == "rate_limited_html":
-        return httpx.Response(
-            429, text="<html>Too Many Requests</html>", headers=headers, request=request
-        )
-    return httpx.Response(
-        429, json={"error": "rate limited by the kit"}, headers=headers, request=request
-    )
+        return _text(429, "<html>Too Many Requests</html>", **wait)
+    return _json(429, {"error": "rate limited by the kit"}, **wait)
 
 
-def _broken(request: httpx.Request, fault: str) -> httpx.Response:
+def _broken(fault: str, host: str) -> Answer:
     match fault:
         case "answer_dropped":
-            raise httpx.ReadError(
-                "reset by the kit after the request was delivered", request=request
-            )
+            raise ReadError("reset by the kit after the request was delivered")
         case "answer_timed_out":
-            raise httpx.ReadTimeout(
-                "no answer in time, made by the kit after the request was delivered",
-                request=request,
-            )
+            raise ReadTimeout("no answer in time, made by the kit after the request was delivered")
         case "hung_up":
-            raise httpx.RemoteProtocolError(
-                "closed by the kit without an answer after the request was delivered",
-                request=request,
+            raise RemoteProtocolError(
+                "closed by the kit without an answer after the request was delivered"
             )
         case "bad_gateway":
-            return httpx.Response(
-                502, text="<html><h1>502 Bad Gateway</h1></html>", request=request
-            )
+            return _text(502, "<html><h1>502 Bad Gateway</h1></html>")
         case "server_error":
-            return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
+            return _json(500, {"error": "broken by the kit"})
         case "unavailable":
-            return httpx.Response(
-                503,
-                json={"error": "service unavailable, by the kit"},
-                headers={"retry-after": "3"},
-                request=request,
-            )
+            return _json(503, {"error": "service unavailable, by the kit"}, **{"retry-after": "3"})
         case "empty_answer":
-            return httpx.Response(202, content=b"", request=request)
+            return _text(202, "")
         case "empty_object":
-            return httpx.Response(200, json={}, request=request)
+            return _json(200, {})
         case "cut_off_json":
-            return httpx.Response(
-                202, content=b'{"success": true, "data": {"order', request=request
-            )
+            return _text(202, '{"success": true, "data": {"order')
         case "not_json":
-            return httpx.Response(200, text="<html>all is well</html>", request=request)
+            return _text(200, "<html>all is well</html>")
         case _:
-            return httpx.Response(307, headers={"location": str(request.url)}, request=request)
+            return _text(307, "", location=f"http://{host}/")

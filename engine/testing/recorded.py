@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-import httpx
+from httpx import URL, AsyncClient, MockTransport, QueryParams, Request, Response
 
 from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.ports.http import HttpClient, HttpClients
+from engine.testing.over_httpx import OverHttpx
 from engine.transport import HttpClientFactory
 
 HIDDEN: Final = "***"
@@ -24,7 +26,7 @@ class NotRecorded(RexAlgoError):
     """Raised when a request has no recorded answer: record it, or add a line to the file."""
 
 
-class RecordedAnswers:
+class RecordedAnswers(HttpClients):
     """A factory of HTTP clients that are answered from a file: by method, path and query, in order;
     the last answer is repeated.
 
@@ -39,18 +41,20 @@ class RecordedAnswers:
                 key, answer = _read(line, f"{file}:{number}")
                 self._answers.setdefault(key, []).append(answer)
 
-    def __call__(
-        self, base_url: str, headers: Mapping[str, str] | None = None
-    ) -> httpx.AsyncClient:
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> HttpClient:
         """Return a client that connects nowhere."""
-        return httpx.AsyncClient(
+        return OverHttpx(self.httpx(base_url, headers))
+
+    def httpx(self, base_url: str, headers: Mapping[str, str] | None = None) -> AsyncClient:
+        """Return an httpx client that connects nowhere."""
+        return AsyncClient(
             base_url=base_url,
             headers=headers,
-            transport=httpx.MockTransport(self._answer),
+            transport=MockTransport(self._answer),
             trust_env=False,
         )
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _answer(self, request: Request) -> Response:
         key = (request.method, request.url.path, _query(request.url))
         waiting = self._answers.get(key)
         if not waiting:
@@ -60,13 +64,13 @@ class RecordedAnswers:
                 + ", ".join(requests)[:300]
             )
         status, body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        return httpx.Response(status, headers={"content-type": "application/json"}, content=body)
+        return Response(status, headers={"content-type": "application/json"}, content=body)
 
     async def aclose(self) -> None:
         """Close nothing: there is no connection."""
 
 
-class RecordingClients:
+class RecordingClients(HttpClients):
     """A factory of clients over ``inner`` that appends each request and its answer to ``file``,
     without ``secrets`` (0600).
     """
@@ -77,11 +81,13 @@ class RecordingClients:
         self._secrets = tuple(each for each in secrets if each)
         self._file.touch(mode=0o600)
 
-    def __call__(
-        self, base_url: str, headers: Mapping[str, str] | None = None
-    ) -> httpx.AsyncClient:
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> HttpClient:
         """Return a client whose answers are recorded."""
-        below = self._inner(base_url, headers)
+        return OverHttpx(self.httpx(base_url, headers))
+
+    def httpx(self, base_url: str, headers: Mapping[str, str] | None = None) -> AsyncClient:
+        """Return an httpx client whose answers are recorded."""
+        below = self._inner.httpx(base_url, headers)
         below.event_hooks["response"] = [*below.event_hooks["response"], self._write]
         return below
 
@@ -89,7 +95,7 @@ class RecordingClients:
         """Close the inner factory."""
         await self._inner.aclose()
 
-    async def _write(self, answer: httpx.Response) -> None:
+    async def _write(self, answer: Response) -> None:
         await answer.aread()
         url = answer.request.url
         record = dict(
@@ -106,8 +112,8 @@ class RecordingClients:
             file.write(line + "\n")
 
 
-def _query(url: httpx.URL) -> str:
-    return str(httpx.QueryParams(sorted(url.params.multi_items())))
+def _query(url: URL) -> str:
+    return str(QueryParams(sorted(url.params.multi_items())))
 
 
 def _read(line: str, where: str) -> tuple[tuple[str, str, str], tuple[int, bytes]]:

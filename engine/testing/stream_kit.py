@@ -14,7 +14,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.ports.clock import Clock
-from engine.ports.exchange import HttpClients
+from engine.ports.http import HttpClients
 from engine.ports.market_data import Candle
 from engine.ports.signal_source import StreamSource
 from engine.testing.other_kits import NOW

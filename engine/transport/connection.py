@@ -1,5 +1,4 @@
-"""One connection to one origin: one request at a time over h11, written at most once, its answer
-read whole.
+"""One connection to one origin: one request at a time, written at most once, its answer read whole.
 
 The errors say how far it got. ConnectError: the kernel accepted no byte. Everything else
 (WriteError, ReadError, RemoteProtocolError) may have reached the peer, and nothing here writes it
@@ -7,45 +6,39 @@ again. After any error the connection is to be closed.
 """
 
 import ssl
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import h11
-import httpx
 import trio
 
+from engine.transport.answer import Answer
+from engine.transport.answer_parser import MalformedAnswer
 from engine.transport.decoding import Undecodable, decoded
+from engine.transport.errors import ConnectError, ReadError, RemoteProtocolError, WriteError
 from engine.transport.permit import SendPermit
+from engine.transport.request import Origin
 from engine.transport.wire import Wire, open_wire
 
-HEADER_BYTES_MAX = 32 * 1024
-_FREE_METHODS = frozenset(("GET", "HEAD"))
 
+class Reader(Protocol):
+    """A reader of one answer, without input or output: ``AnswerParser`` or ``H11Reader``."""
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A peer; ``scheme`` is http or https."""
+    @property
+    def has_head(self) -> bool:
+        """Return whether the final head was read."""
+        ...
 
-    scheme: str
-    host: str
-    port: int
+    @property
+    def reusable(self) -> bool:
+        """Return whether the connection may carry another request after this answer."""
+        ...
 
-    @staticmethod
-    def of(url: httpx.URL) -> "Origin":
-        """Return the origin of an absolute address; raises httpx.ConnectError for anything but http
-        and https.
-        """
-        default = {"http": 80, "https": 443}.get(url.scheme)
-        host = url.raw_host.decode("ascii")
-        if default is None or not host:
-            raise httpx.ConnectError(
-                f"expected an http or https address with a host, found {url.scheme!r} and "
-                f"{host!r}; nothing was sent"
-            )
-        return Origin(url.scheme, host, url.port or default)
+    def feed(self, data: bytes) -> Answer | None:
+        """Take the next bytes; return the answer once it is whole. Raises MalformedAnswer."""
+        ...
 
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+    def hang_up(self) -> Answer:
+        """Return the answer that ends because the peer closed; raises MalformedAnswer."""
+        ...
 
 
 class Connection:
@@ -53,13 +46,12 @@ class Connection:
     trio's clock.
     """
 
-    __slots__ = ("_h11", "_wire", "idle_since", "origin")
+    __slots__ = ("_wire", "idle_since", "origin")
 
     def __init__(self, origin: Origin, wire: Wire) -> None:
         self.origin = origin
         self.idle_since = trio.current_time()
         self._wire = wire
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
 
     @property
     def wrote(self) -> bool:
@@ -75,128 +67,61 @@ class Connection:
         self._wire.close()
 
     async def exchange(
-        self,
-        request: httpx.Request,
-        body: bytes,
-        permit: SendPermit[Any] | None,
-        body_bytes_max: int,
-    ) -> httpx.Response:
-        """Write one request and read its whole answer; the permit is taken just before the first
-        byte unless the method is GET or HEAD.
+        self, data: bytes, reader: Reader, permit: SendPermit[Any] | None, body_bytes_max: int
+    ) -> Answer:
+        """Write one request and read its whole answer; a permit is taken just before the first
+        byte.
         """
-        data = self._encode(request, body)
-        await self._write(data, None if request.method in _FREE_METHODS else permit, request)
+        await self._write(data, permit)
+        answer: Answer | None = None
         try:
-            return await self._read(body_bytes_max, request)
-        except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(
-                f"{self.origin} sent what is not HTTP: {error}", request=request
-            ) from error
+            while answer is None:
+                received = await self._wire.receive()
+                if received:
+                    answer = reader.feed(received)
+                elif reader.has_head:
+                    answer = reader.hang_up()
+                else:
+                    raise ConnectionResetError("the peer closed without an answer")
+            return _unpacked(answer, body_bytes_max)
+        except (MalformedAnswer, Undecodable) as error:
+            raise RemoteProtocolError(f"{self.origin} sent {error}") from error
         except (OSError, trio.ClosedResourceError) as error:
-            raise httpx.ReadError(
-                f"the connection to {self.origin} broke before the answer was read: {error}",
-                request=request,
+            raise ReadError(
+                f"the connection to {self.origin} broke before the answer was read: {error}"
             ) from error
 
-    def finish(self) -> bool:
-        """Prepare for the next request; return False if the connection must be closed instead."""
-        if (
-            self._h11.our_state is not h11.DONE
-            or self._h11.their_state is not h11.DONE
-            or self._h11.trailing_data[0]
-        ):
-            return False
-        self._h11.start_next_cycle()
+    def rest(self) -> None:
+        """Prepare for the next request."""
         self._wire.wrote = False
         self.idle_since = trio.current_time()
-        return True
 
-    def _encode(self, request: httpx.Request, body: bytes) -> bytes:
-        try:
-            head = self._h11.send(
-                h11.Request(
-                    method=request.method, target=request.url.raw_path, headers=request.headers.raw
-                )
-            )
-            data = self._h11.send(h11.Data(data=body)) if body else b""
-            end = self._h11.send(h11.EndOfMessage())
-        except (
-            h11.LocalProtocolError
-        ):  # its text quotes the header, which may be the one with the key
-            raise httpx.ConnectError(
-                "this request is not valid HTTP (a header or the target); nothing was sent",
-                request=request,
-            ) from None
-        return (head or b"") + (data or b"") + (end or b"")
-
-    async def _write(
-        self, data: bytes, permit: SendPermit[Any] | None, request: httpx.Request
-    ) -> None:
+    async def _write(self, data: bytes, permit: SendPermit[Any] | None) -> None:
         if permit is not None:
             permit.take()  # no await from here to the first byte
         try:
             await self._wire.send(data)
         except (OSError, trio.ClosedResourceError) as error:
-            kind = httpx.WriteError if self._wire.wrote else httpx.ConnectError
-            raise kind(
-                f"the connection to {self.origin} broke while writing: {error}", request=request
-            ) from error
+            kind = WriteError if self._wire.wrote else ConnectError
+            raise kind(f"the connection to {self.origin} broke while writing: {error}") from error
         finally:
             if permit is not None:
                 permit.mark_written()
 
-    async def _read(self, body_bytes_max: int, request: httpx.Request) -> httpx.Response:
-        head: h11.Response | None = None
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            event = self._h11.next_event()
-            if event is h11.NEED_DATA:
-                await self._receive()
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-                if size > body_bytes_max:
-                    raise httpx.RemoteProtocolError(
-                        f"{self.origin} sent an answer of more than {body_bytes_max} bytes",
-                        request=request,
-                    )
-                parts.append(bytes(event.data))
-            elif isinstance(event, h11.Response):
-                head = event
-            elif isinstance(event, h11.EndOfMessage) and head is not None:
-                return self._response(head, b"".join(parts), body_bytes_max, request)
-            elif not isinstance(event, h11.InformationalResponse):
-                raise httpx.RemoteProtocolError(
-                    f"{self.origin} sent {event!r} instead of an answer", request=request
-                )
 
-    def _response(
-        self, head: h11.Response, body: bytes, body_bytes_max: int, request: httpx.Request
-    ) -> httpx.Response:
-        extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
-        headers = httpx.Headers(head.headers.raw_items())
-        try:
-            plain = decoded(body, headers.get("content-encoding", ""), body_bytes_max)
-        except Undecodable as error:
-            raise httpx.RemoteProtocolError(
-                f"{self.origin} sent {error}", request=request
-            ) from error
-        headers.pop("content-encoding", None)  # decoded here, within the bound
-        return httpx.Response(
-            head.status_code, headers=headers, stream=httpx.ByteStream(plain), extensions=extensions
-        )
-
-    async def _receive(self) -> None:
-        data = await self._wire.receive()
-        if not data and self._h11.their_state is h11.SEND_RESPONSE:
-            raise ConnectionResetError("the peer closed without an answer")
-        self._h11.receive_data(data)
+def _unpacked(answer: Answer, body_bytes_max: int) -> Answer:
+    """Undo the content encoding, within the bound."""
+    encoding = answer.value(b"content-encoding")
+    if encoding is not None:
+        answer.content = decoded(answer.content, encoding, body_bytes_max)
+        answer.lines = [each for each in answer.lines if each[0] != b"content-encoding"]
+    return answer
 
 
 async def connect(origin: Origin, tls: ssl.SSLContext) -> Connection:
-    """Open a connection; raises httpx.ConnectError."""
+    """Open a connection; raises ConnectError."""
     try:
         wire = await open_wire(origin.host, origin.port, tls if origin.scheme == "https" else None)
     except (OSError, UnicodeError) as error:
-        raise httpx.ConnectError(f"cannot connect to {origin}: {error}") from error
+        raise ConnectError(f"cannot connect to {origin}: {error}") from error
     return Connection(origin, wire)

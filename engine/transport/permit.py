@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
+import trio
+
 from engine.domain.errors import RexAlgoError
 
 
@@ -48,6 +50,15 @@ class SendPermit(Generic[Stop]):
         self.taken = False
         self.done_writing = False
 
+    def ask(self) -> Stop | None:
+        """Ask the last line now; None lets the order go. The answer holds for this task until it
+        pauses: ``take`` asks again after a pause, and in another task.
+        """
+        self.stopped_by = self._last_line()
+        # trio sets this to None whenever it reschedules the task (documented; trio 0.35)
+        trio.lowlevel.current_task().custom_sleep_data = self
+        return self.stopped_by
+
     def take(self) -> None:
         """Use the permit; write without an await after this. Raises SendRefused the second time,
         SendStopped if the last line stops it, and whatever the last line raises.
@@ -58,7 +69,8 @@ class SendPermit(Generic[Stop]):
                 "was sent; correct the adapter"
             )
         self._used = True
-        self.stopped_by = self._last_line()
+        if trio.lowlevel.current_task().custom_sleep_data is not self:
+            self.ask()
         if self.stopped_by is not None:
             raise SendStopped("the last line stopped this order: nothing of it was sent")
         self.taken = True

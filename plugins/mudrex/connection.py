@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-import httpx
 import trio
 
 from plugins.mudrex import parsing, requests, rows
@@ -31,6 +30,9 @@ from rexalgo import (
     ExchangeError,
     FeeHistory,
     FundsElsewhere,
+    HttpAnswer,
+    HttpClient,
+    HttpError,
     InvalidValue,
     NotExecuted,
     OrderHistory,
@@ -59,9 +61,7 @@ PROVEN_KEPT: Final = 100
 class MudrexConnection:
     """A connection for one account."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, clock: Clock, shared: Shared, entry_api: EntryApi
-    ) -> None:
+    def __init__(self, http: HttpClient, clock: Clock, shared: Shared, entry_api: EntryApi) -> None:
         self._http = http
         self._clock = clock
         self._shared = shared
@@ -81,9 +81,7 @@ class MudrexConnection:
         """Read one path with this account's key."""
         return await self._readings.read(path, **query)
 
-    async def _write(
-        self, method: str, path: str, body: requests.Body, **query: str
-    ) -> httpx.Response:
+    async def _write(self, method: str, path: str, body: requests.Body, **query: str) -> HttpAnswer:
         return await self._http.request(method, path, params=query, json=body)
 
     # Entries
@@ -186,7 +184,7 @@ class MudrexConnection:
                     closing_order = proof.by_closed_position(
                         await self._readings.closed_now(proof.position_id), newest
                     )
-            except (ExchangeError, httpx.HTTPError):
+            except (ExchangeError, HttpError):
                 continue  # a failed reading proves nothing; look again
             if closing_order is not None:
                 self._proven.append(closing_order.exchange_order_id)
@@ -310,6 +308,6 @@ class MudrexConnection:
         await self._http.aclose()
 
 
-def _nothing_done(answer: httpx.Response) -> ExchangeError:
+def _nothing_done(answer: HttpAnswer) -> ExchangeError:
     error = judge_write(answer.status_code, answer.content)
     return error if isinstance(error, Rejected | NotExecuted) else NotExecuted(error.text)

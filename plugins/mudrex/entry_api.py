@@ -11,15 +11,13 @@ under an open claim.
 import json
 from pathlib import Path
 
-import httpx
-
 from plugins.mudrex import parsing
 from plugins.mudrex.errors import judge_read
 from plugins.mudrex.limits import HISTORY_ROWS
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi
 from plugins.mudrex.shared import get
-from rexalgo import AccountId, replace_file
+from rexalgo import AccountId, HttpClient, replace_file
 
 FILE_NAME = "entry-api.json"
 THERE = frozenset({200, 400, 405})
@@ -46,7 +44,7 @@ class Choices:
 
 
 async def choose(
-    setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices
+    setting: EntryApi, account: AccountId, http: HttpClient, choices: Choices
 ) -> EntryApi:
     """Return the call that this account uses. Raise ExchangeError if its answers do not decide."""
     if setting is not EntryApi.AUTO:
@@ -58,7 +56,7 @@ async def choose(
     return choice
 
 
-async def _ask(http: httpx.AsyncClient) -> EntryApi:
+async def _ask(http: HttpClient) -> EntryApi:
     history = await get(
         http, "/v1/futures/orders/history", trade_currency=CURRENCY, limit=str(HISTORY_ROWS)
     )

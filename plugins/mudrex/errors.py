@@ -11,7 +11,14 @@ import re
 from collections import Counter
 from typing import Final
 
-from rexalgo import ExchangeError, NotExecuted, OutcomeUnknown, Rejected, RejectionKind
+from rexalgo import (
+    ExchangeError,
+    NotExecuted,
+    OutcomeUnknown,
+    Rejected,
+    RejectionKind,
+    TooManyRequests,
+)
 
 _OTHER, _FUNDS, _CLOSED = (
     RejectionKind.OTHER,
@@ -20,12 +27,14 @@ _OTHER, _FUNDS, _CLOSED = (
 )
 BUSY: Final = "busy"
 """The meaning of a text that is no refusal: nothing was done now, and a retry may succeed."""
+TOO_FAST: Final = "too fast"
+"""The meaning of a text that says so much of the rate."""
 
 TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     # any call
     ("invalid authentication", RejectionKind.CREDENTIALS),
-    ("api rate limit exceeded", BUSY),
-    ("too many requests", BUSY),
+    ("api rate limit exceeded", TOO_FAST),
+    ("too many requests", TOO_FAST),
     ("position not in sync with exchange", BUSY),
     ("invalid trade currency", _OTHER),
     ("asset not found", _OTHER),
@@ -62,7 +71,8 @@ unmapped: Counter[str] = Counter()
 """Unlisted texts that the exchange sent, with their count since the start."""
 _WAIT: Final = re.compile(r"try again in (\d{1,4}) seconds?", re.IGNORECASE)
 AGAIN_S: Final = 1.0
-NOT_TAKEN: Final = frozenset({423, 429})
+TOO_MANY: Final = 429
+NOT_TAKEN: Final = frozenset({423, TOO_MANY})
 REFUSED: Final = frozenset({400, 403, 404, 405})
 
 
@@ -90,11 +100,10 @@ def refusal(text: str) -> Rejected | NotExecuted:
     folded = text.lower()
     for part, stands_for in TEXTS:
         if part in folded:
-            return (
-                Rejected(text, stands_for)
-                if isinstance(stands_for, RejectionKind)
-                else NotExecuted(text, AGAIN_S)
-            )
+            if isinstance(stands_for, RejectionKind):
+                return Rejected(text, stands_for)
+            made = TooManyRequests if stands_for == TOO_FAST else NotExecuted
+            return made(text, AGAIN_S)
     unmapped[text[:80]] += 1
     return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
 
@@ -107,13 +116,16 @@ def judge_write(status: int, content: bytes) -> ExchangeError:
     if status == 401:
         return Rejected(f"the exchange refused the key: {text}", RejectionKind.CREDENTIALS)
     if status in NOT_TAKEN:
-        wait = _WAIT.search(text)
-        return NotExecuted(
-            f"the exchange is busy ({status}): {text}", float(wait[1]) if wait else None
-        )
+        return _busy(status, text)
     if status in REFUSED:
         return refusal(text)
     return OutcomeUnknown(f"the exchange answered {status}: {text}")
+
+
+def _busy(status: int, text: str) -> NotExecuted:
+    wait = _WAIT.search(text)
+    made = TooManyRequests if status == TOO_MANY else NotExecuted
+    return made(f"the exchange is busy ({status}): {text}", float(wait[1]) if wait else None)
 
 
 def judge_read(status: int, content: bytes) -> ExchangeError:
@@ -121,4 +133,6 @@ def judge_read(status: int, content: bytes) -> ExchangeError:
     text = text_of(content)
     if status == 401:
         return Rejected(f"the exchange refused the key: {text}", RejectionKind.CREDENTIALS)
+    if status == TOO_MANY:
+        return _busy(status, text)
     return ExchangeError(f"the exchange answered {status}: {text}")

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import httpx
-
 from plugins.mudrex import parsing, rows
 from plugins.mudrex.limits import KLINE_ROWS_MAX, LEAST_CONTRACT_ROWS, PAGE_ROWS, QUOTE_READS_MAX
 from plugins.mudrex.shared import Shared, get
-from rexalgo import Candle, Clock, ExchangeError, Instrument, Price, Quote, Symbol
+from rexalgo import Candle, Clock, ExchangeError, HttpClient, Instrument, Price, Quote, Symbol
 
 AGGREGATIONS: Final = {
     60: "1m",
@@ -35,7 +33,7 @@ AGGREGATIONS: Final = {
 class MudrexMarket:
     """The market data of the exchange, which is the same for every account."""
 
-    def __init__(self, shared: Shared, public: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, shared: Shared, public: HttpClient, clock: Clock) -> None:
         self._shared = shared
         self._public = public
         self._clock = clock

@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
-import httpx
-
 from plugins.mudrex import parsing, rows
 from plugins.mudrex.limits import (
     HISTORY_ROWS,
@@ -29,6 +27,7 @@ from rexalgo import (
     ClosedPositions,
     ExchangeError,
     FeeHistory,
+    HttpClient,
     OrderHistory,
     OrderReport,
     Symbol,
@@ -58,7 +57,7 @@ class End(Enum):
 class Readings:
     """The lists of one account."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
         self.answered_at: datetime | None = None
         """The exchange's clock in its newest answer, cut to the second; None without a Date."""

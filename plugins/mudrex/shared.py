@@ -3,11 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from plugins.mudrex import parsing
 from plugins.mudrex.errors import judge_read
-from rexalgo import ExchangeError, Price, Symbol
+from rexalgo import ExchangeError, HttpAnswer, HttpClient, Price, Symbol
 
 
 @dataclass(slots=True)
@@ -16,11 +14,11 @@ class Shared:
     prices.
     """
 
-    readers: list[httpx.AsyncClient] = field(default_factory=list)
+    readers: list[HttpClient] = field(default_factory=list)
     prices: dict[Symbol, Price] = field(default_factory=dict)
     turn: int = 0
 
-    def reader(self) -> httpx.AsyncClient:
+    def reader(self) -> HttpClient:
         """Return a connected account's client. They take turns, so that no key does all the
         reading.
         """
@@ -32,7 +30,7 @@ class Shared:
         return self.readers[self.turn % len(self.readers)]
 
 
-async def answered(http: httpx.AsyncClient, path: str, **query: str) -> httpx.Response:
+async def answered(http: HttpClient, path: str, **query: str) -> HttpAnswer:
     """Send a GET. Raise ExchangeError for anything but 200."""
     answer = await http.get(path, params=query)
     if answer.status_code != 200:
@@ -40,7 +38,7 @@ async def answered(http: httpx.AsyncClient, path: str, **query: str) -> httpx.Re
     return answer
 
 
-def data_in(answer: httpx.Response, path: str) -> Any:
+def data_in(answer: HttpAnswer, path: str) -> Any:
     """Return the data of an answer. Raise ExchangeError if it is unreadable."""
     try:
         return parsing.data_of(answer.content)
@@ -48,6 +46,6 @@ def data_in(answer: httpx.Response, path: str) -> Any:
         raise ExchangeError(f"the exchange's answer to {path} cannot be read: {error}") from None
 
 
-async def get(http: httpx.AsyncClient, path: str, **query: str) -> Any:
+async def get(http: HttpClient, path: str, **query: str) -> Any:
     """Read one path. Raise ExchangeError for anything but a readable answer."""
     return data_in(await answered(http, path, **query), path)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -151,7 +152,7 @@ class _Bot:
         content = json.dumps(body).encode()
         began = time.perf_counter()
         base, _, path = self.url.partition("/api/")
-        async with self.http(base) as client:
+        async with aclosing(self.http(base)) as client:
             headers = {
                 **sign_a(self.secret, content, datetime.now(UTC)),
                 "Content-Type": "application/json",

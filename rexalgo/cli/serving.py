@@ -16,6 +16,7 @@ import trio
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
+from rexalgo.cli.process import settle_memory
 from web.app import create_app
 from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
@@ -109,6 +110,7 @@ async def serving(
                 f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); "
                 "choose another with --port"
             ) from error
+        nursery.start_soon(settle_memory, lambda: engine.monitor.readiness().ready, stop)
         try:
             yield Served(engine, bound.url)
         finally:

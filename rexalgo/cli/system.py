@@ -31,6 +31,12 @@ def system(where: Path, refusals: bool, as_json: bool) -> None:
         for name, value in answer.items():
             if not isinstance(value, dict):
                 click.echo(f"{name.replace('_', ' '):<18} {value}")
+        for name, each in answer["exchanges"].items():
+            click.echo(
+                f"{'exchange ' + name:<18} {each['read']} of {each['accounts']} accounts read, "
+                f"{each['rate_share']:.0%} of its stated rate in use"
+                + (f", {each['problem']}" if each["problem"] else "")
+            )
         click.echo(
             "versions           "
             + ", ".join(f"{name} {value}" for name, value in answer["versions"].items())

@@ -33,7 +33,7 @@ from engine.domain.subscription import (
 )
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.codec import read_policy, to_us, write_policy
-from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.copies import begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import orphan_claims
 from engine.market.feed import MarketFeed
@@ -212,7 +212,7 @@ class Life:
             )
             life.followers[each] = _Follower(account)
             account_tasks.join(nursery, life.followers[each])
-        nursery.start_soon(account_tasks.route, lambda: accounts_with_waiting_legs(ledger.db))
+        nursery.start_soon(account_tasks.route, ledger.db)
         nursery.start_soon(_keep_books, Bookkeeping(shared, account_tasks))
         nursery.start_soon(_flatten, Flattening(shared, account_tasks.wake))
         return life

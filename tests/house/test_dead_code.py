@@ -21,6 +21,7 @@ CALLED_FROM_OUTSIDE: Final = {
     *rexalgo.testing.__all__,
     "raise_failures",  # of a kit's report: plugin authors end their test with it
     "read_journal",  # plugins/paper/README.md: whoever reads the paper exchange's own record
+    *("head", "put", "patch"),  # of HttpClient: plugin authors send with them
     "in_memory",  # the ledger of every test under a virtual clock
     "get_command",  # click calls these three
     "format_commands",

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-import httpx
-
 from rexalgo import (
     AccountLogin,
     AccountReport,
@@ -25,6 +23,7 @@ from rexalgo import (
     ExchangeContext,
     ExchangeError,
     ExchangeTraits,
+    HttpClient,
     Instrument,
     InvalidValue,
     Money,
@@ -105,7 +104,7 @@ class Adapter:
         return Connection(http, context.clock)
 
 
-async def read(http: httpx.AsyncClient, path: str, **query: str) -> Any:
+async def read(http: HttpClient, path: str, **query: str) -> Any:
     """Read one path, or raise."""
     answer = await http.get(path, params=query)
     if answer.status_code == 401:
@@ -204,7 +203,7 @@ class Market:
     (E53).
     """
 
-    def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
         self._http = http
         self._clock = clock
 
@@ -248,7 +247,7 @@ class Market:
 class Connection:
     """A connection for one account."""
 
-    def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
         self._http = http
         self._clock = clock
 

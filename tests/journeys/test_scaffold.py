@@ -96,7 +96,7 @@ def test_a_package_completed_by_the_guide_passes_and_is_recorded(
     assert os.listdir(tmp_path / "data" / "kit") == ["tiny.json"]
 
 
-def test_the_completed_example_needs_nothing_but_rexalgo_and_httpx() -> None:
+def test_the_completed_example_needs_nothing_but_rexalgo() -> None:
     named = {
         alias.name if isinstance(node, ast.Import) else node.module
         for node in ast.walk(ast.parse(COMPLETED.read_text(encoding="utf-8")))
@@ -105,4 +105,4 @@ def test_the_completed_example_needs_nothing_but_rexalgo_and_httpx() -> None:
     }
     assert {
         each for each in named if each and each.partition(".")[0] not in sys.stdlib_module_names
-    } == {"rexalgo", "httpx"}
+    } == {"rexalgo"}

@@ -1,10 +1,14 @@
-"""Who is trusted for asking from this machine."""
+"""Who is trusted for asking from this machine, and when memory is settled."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from engine.settings.config import load_config
+from rexalgo.cli.process import settle_memory
 from rexalgo.cli.serving import trusts_here
 
 
@@ -25,3 +29,39 @@ def test_a_person_on_this_machine_is_trusted_only_where_no_stranger_is_led_here(
 ) -> None:
     (tmp_path / "rexalgo.toml").write_text(f'[web]\npublic_url = "{url}"\n', encoding="utf-8")
     assert trusts_here(load_config(tmp_path, {})) is expected
+
+
+@pytest.fixture
+def usual_collection() -> Iterator[None]:
+    """Put the interpreter's garbage collection back after the test."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+async def test_memory_is_settled_once_the_engine_is_ready(
+    usual_collection: None, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = [False, False, True]
+    frozen: list[int] = []
+
+    def is_ready() -> bool:
+        frozen.append(gc.get_freeze_count())
+        return answers.pop(0)
+
+    await settle_memory(is_ready, trio.Event())
+    assert frozen == [0, 0, 0]
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] > 700
+
+
+async def test_an_engine_that_stops_before_it_is_ready_settles_nothing(
+    usual_collection: None, autojump_clock: trio.testing.MockClock
+) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(settle_memory, lambda: False, stop)
+        await trio.sleep(5)
+        stop.set()
+    assert gc.get_freeze_count() == 0

@@ -18,7 +18,10 @@ BUGS: Final = (
         HTTP,
         "http = httpx.AsyncClient(base_url=self._base_url, headers={KEY_HEADER: "
         'login.credentials["secret"].reveal()})',
-        (("Market(context.http(self._base_url), context.clock)", OWN_MARKET),),
+        (
+            ("Market(context.http(self._base_url), context.clock)", OWN_MARKET),
+            ("import json\n", "import json\n\nimport httpx\n"),
+        ),
     ),
     Bug(
         "partial exits are not reduce-only",

@@ -22,6 +22,13 @@ ENTRY: Final = (
     "symbol=order.symbol)"
 )
 SENT: Final = "        sent = self._clock.now()\n        if self._uses_v2:"
+ERRORS: Final = (
+    (
+        "    Position,\n",
+        "    Position,\n    ReadError,\n    ReadTimeout,\n    RemoteProtocolError,\n",
+    ),
+)
+"""The names that some bugs catch, imported."""
 BUGS: Final = (
     # The 30 of the first edition of the kit.
     Bug(
@@ -65,7 +72,7 @@ BUGS: Final = (
     Bug(
         "429 taken for a refusal",
         E,
-        "NOT_TAKEN: Final = frozenset({423, 429})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY})",
         "NOT_TAKEN: Final = frozenset({423})",
     ),
     Bug(
@@ -82,17 +89,19 @@ BUGS: Final = (
         C,
         ENTRY,
         'try:\n                answer = await self._write("POST", "/v2/futures/order", '
-        "requests.entry_v2(order), symbol=order.symbol)\n            except httpx.ReadError:\n    "
+        "requests.entry_v2(order), symbol=order.symbol)\n            except ReadError:\n    "
         '            answer = await self._write("POST", "/v2/futures/order", '
         "requests.entry_v2(order), symbol=order.symbol)",
+        ERRORS,
     ),
     Bug(
         "a reset is taken for a refusal",
         C,
         ENTRY,
         'try:\n                answer = await self._write("POST", "/v2/futures/order", '
-        "requests.entry_v2(order), symbol=order.symbol)\n            except httpx.ReadError:\n    "
+        "requests.entry_v2(order), symbol=order.symbol)\n            except ReadError:\n    "
         '            raise Rejected("reset") from None',
+        ERRORS,
     ),
     Bug(
         "an unreadable acceptance is taken for a refusal",
@@ -213,21 +222,23 @@ BUGS: Final = (
         "a read timeout is taken for proof",
         C,
         ENTRY,
-        f"try:\n                {ENTRY}\n            except httpx.TimeoutException:\n             "
+        f"try:\n                {ENTRY}\n            except ReadTimeout:\n             "
         "   raise NotExecuted('timed out') from None",
+        ERRORS,
     ),
     Bug(
         "a hang-up without an answer is taken for proof",
         C,
         ENTRY,
-        f"try:\n                {ENTRY}\n            except httpx.RemoteProtocolError:\n          "
+        f"try:\n                {ENTRY}\n            except RemoteProtocolError:\n          "
         "      raise NotExecuted('closed') from None",
+        ERRORS,
     ),
     Bug(
         "503 is taken for proof",
         E,
-        "NOT_TAKEN: Final = frozenset({423, 429})",
-        "NOT_TAKEN: Final = frozenset({423, 429, 503})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY})",
+        "NOT_TAKEN: Final = frozenset({423, TOO_MANY, 503})",
     ),
     Bug(
         "a closing call is sent again after 502",

@@ -32,7 +32,7 @@ from engine.domain.subscription import (
 )
 from engine.ledger import Ledger
 from engine.ledger.codec import read_policy, write_policy
-from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.copies import begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
 from engine.market.feed import MarketFeed
@@ -279,7 +279,7 @@ async def world(
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])
-        nursery.start_soon(house.account_tasks.route, lambda: accounts_with_waiting_legs(ledger.db))
+        nursery.start_soon(house.account_tasks.route, ledger.db)
         yield house
         nursery.cancel_scope.cancel()
     await ledger.aclose()

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from engine.actors.alert_delivery import tell
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger.alerts import channel_state
-from engine.ports.exchange import HttpClients
+from engine.ports.http import HttpClients
 
 
 class Channel:

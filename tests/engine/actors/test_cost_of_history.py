@@ -28,7 +28,7 @@ from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.ledger import Database
 from engine.ledger.alerts import undelivered_alerts
 from engine.ledger.attempts import open_attempts, read_attempt
-from engine.ledger.copies import accounts_with_waiting_legs
+from engine.ledger.copies import waiting
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.folding import unfolded_episodes
 from engine.ledger.following import copies_of, orders_of
@@ -174,7 +174,7 @@ async def test_a_past_is_one_that_the_engine_could_have_written(
         assert not fetch_all(db, "PRAGMA foreign_key_check")
         assert (
             open_attempts(db, house.followers[0].account.id),
-            accounts_with_waiting_legs(db),
+            waiting(db),
             unfolded_episodes(db, 1),
         ) == ([], [], [])
         accounts = [each.account.id for each in house.followers]

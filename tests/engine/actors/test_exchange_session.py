@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.decisions.circuit import FAILURES_MIN, Circuit
+from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
 from engine.domain.account import AccountReport, Balance, ClosedPositions
 from engine.domain.amounts import Money, Quantity, Ratio
@@ -33,6 +34,7 @@ from engine.ports.exchange import (
     FundsElsewhere,
     NotExecuted,
     OrderHistory,
+    TooManyRequests,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
@@ -77,6 +79,8 @@ class Line:
         self._http = http
         self.placed = 0
         self.hangs = False
+        self.pauses = False
+        self.refuses: Exception | None = None
         self.is_down = False
         self.reads_client_order_id = False
         self.asked_since: list[datetime] = []
@@ -85,11 +89,17 @@ class Line:
         self.placed += 1
         if self.hangs:
             await trio.sleep_forever()
+        if self.refuses is not None:
+            raise self.refuses
+        if self.pauses:
+            await trio.lowlevel.checkpoint()
         if self._http is not None:
             (await self._http.post("/order", json={})).raise_for_status()
         return filled()
 
     async def fetch_account(self) -> AccountReport:
+        if self.refuses is not None:
+            raise self.refuses
         return AccountReport(Balance(MONEY, MONEY), (), (), NOW)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
@@ -173,11 +183,19 @@ def session_of(
     circuit: Circuit | None = None,
     clock: Clock | None = None,
     held: str = "",
+    rate: LearnedRate | None = None,
 ) -> ExchangeSession:
     context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
     login = AccountLogin(AccountId("a0"))
     return ExchangeSession(
-        exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit, why_held=lambda: held
+        exchange,
+        login,
+        context,
+        limiter or Limiter(),
+        2.0,
+        circuit=circuit,
+        rate=rate,
+        why_held=lambda: held,
     )  # type: ignore[arg-type]
 
 
@@ -204,10 +222,13 @@ async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
         nursery.cancel_scope.cancel()
 
 
-async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> None:
+async def test_the_last_line_is_asked_again_before_the_first_byte_if_the_adapter_paused() -> None:
     async with server() as (url, received):
-        session = session_of(Exchange(TRAITS, url))
+        exchange = Exchange(TRAITS, url)
+        session = session_of(exchange)
         await session.open()
+        assert exchange.line is not None
+        exchange.line.pauses = True
         await session.warm()
         written: list[bool] = []
         switched_off = Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": "everything"})
@@ -225,6 +246,19 @@ async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> Non
             await session.place(order(), lambda: None, lambda: written.append(True)), Accepted
         )
         assert len(written) == 3  # once for each order, sent or not
+        assert b"POST /order" in b"".join(received)
+        await session.aclose()
+
+
+async def test_the_last_line_is_asked_once_if_nothing_ran_since() -> None:
+    async with server() as (url, received):
+        session = session_of(Exchange(TRAITS, url))
+        await session.open()
+        await session.warm()
+        answers: list[None] = [None]
+        assert isinstance(
+            await session.place(order(), lambda: answers.pop(0), lambda: None), Accepted
+        )
         assert b"POST /order" in b"".join(received)
         await session.aclose()
 
@@ -270,10 +304,11 @@ async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is
     async with server() as (url, received):
         context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
         login = AccountLogin(AccountId("a0"))
-        session = ExchangeSession(
-            Exchange(TRAITS, url), login, context, Limiter(), 2.0, why_held=said.pop
-        )  # type: ignore[arg-type]
+        exchange = Exchange(TRAITS, url)
+        session = ExchangeSession(exchange, login, context, Limiter(), 2.0, why_held=said.pop)  # type: ignore[arg-type]
         await session.open()
+        assert exchange.line is not None
+        exchange.line.pauses = True
         assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
             "it is frozen", 5.0
         )
@@ -382,6 +417,42 @@ async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for
         ("ex:orders:a0", 3),
         ("ex:reads:a0", 4),
     ]
+
+
+@pytest.mark.parametrize("call", ["order", "reading"])
+async def test_an_exchange_that_refuses_too_many_requests_is_asked_at_half_the_rate(
+    call: str,
+) -> None:
+    """By every account at it, and until it is forgotten."""
+    rate, limits = LearnedRate(), []
+
+    class Counting(Limiter):
+        def reserve(
+            self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+        ) -> Granted | Refused:
+            limits.append(limit.period_s)
+            return super().reserve(pool, limit, cost, priority, now)
+
+    exchange = Exchange(TRAITS)
+    session, neighbour = (
+        session_of(each, Counting(), rate=rate, clock=FrozenClock())
+        for each in (exchange, Exchange(TRAITS))
+    )
+    await session.open()
+    await neighbour.open()
+    assert exchange.line is not None
+    exchange.line.refuses = TooManyRequests("the exchange answered 429")
+    if call == "order":
+        answer = await session.place(order(), lambda: None, lambda: None)
+        assert answer == NothingSent("the exchange answered 429")
+    else:
+        with pytest.raises(TooManyRequests):
+            await session.fetch_account()
+    limits.clear()
+    await neighbour.permit(Priority.ENTRY)
+    await neighbour.permit_exit()
+    assert limits == [TRAITS.order_limit.period_s * 2] * 2
+    assert neighbour.rate_share == 0.5
 
 
 async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(

@@ -4,6 +4,7 @@ under a virtual clock.
 
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import trio
 from engine_world import earlier, world
@@ -12,6 +13,8 @@ from trio.testing import MockClock
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Mode
+from engine.ledger.query import fetch_all
+from engine.ledger.reports import why
 
 LONG = PositionSide.LONG
 
@@ -32,6 +35,33 @@ async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(
             await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"] * 3
         )
         assert Counter(each["side"] for each in house.orders()) == {"BUY": 3, "SELL": 3}
+
+
+async def test_over_many_signals_every_follower_is_served_as_early_as_the_others(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """By the order of the claims: what was planned in turn is sent in turn."""
+    async with world(tmp_path, followers=60, paper={"latency_ms": 20}) as house:
+        turns: dict[str, list[int]] = {f"a{index}": [] for index in range(60)}
+        for number in range(30):
+            action = Action.OPEN if number % 2 == 0 else Action.CLOSE
+            signal = await house.send(action, side=LONG if action is Action.OPEN else None)
+            assert set(await house.outcome(signal)) == {"filled"}
+            rows = fetch_all(
+                house.ledger.db,
+                "SELECT attempt.account_id FROM attempt JOIN copy ON copy.id = copy_id JOIN signal "
+                "ON signal.number = signal_number WHERE signal.id = ? ORDER BY attempt.id",
+                (signal,),
+            )
+            for turn, (account,) in enumerate(rows):
+                turns[account].append(turn + 1)
+            await trio.sleep(7)  # the readings after the fills are over
+        means = [fmean(each) for each in turns.values()]
+        # Jain's index of fairness; a fixed order would have 0.75
+        assert sum(means) ** 2 / (60 * sum(each * each for each in means)) >= 0.97
+        told = [why(house.ledger.db, signal, f"f{index}") for index in range(60)]
+        assert sorted(each.turn.turn for each in told if each and each.turn) == [*range(1, 61)]
+        assert {each.turn.copies for each in told if each and each.turn} == {60}
 
 
 async def test_open_then_close_at_once_leaves_no_orphan(

@@ -22,6 +22,7 @@ from engine.decisions.order_lifecycle import (
 )
 from engine.domain.errors import InvalidMove
 from engine.domain.order import OrderSide, OrderStatus
+from engine.ports import http as ports
 from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 
 S = AttemptState
@@ -110,6 +111,20 @@ CLASSIFIED: list[tuple[str, Any, bool | None, Any]] = [
         False,
         NothingSent("ConnectTimeout"),
     ),
+    ("never connected, by the port", ports.ConnectError("x"), None, NothingSent("ConnectError")),
+    (
+        "no time to connect, by the port",
+        ports.ConnectTimeout("x"),
+        None,
+        NothingSent("ConnectTimeout"),
+    ),
+    (
+        "connect failed after the order left, by the port",
+        ports.ConnectError("x"),
+        True,
+        NoProof("ConnectError"),
+    ),
+    ("read timeout, by the port", ports.ReadTimeout("x"), None, NoProof("ReadTimeout")),
     ("no free connection", httpx.PoolTimeout("x"), None, NothingSent("PoolTimeout")),
     ("a child of the proof", _Shaped("x"), None, NothingSent("_Shaped")),
     ("connect failed after the order left", httpx.ConnectError("x"), True, NoProof("ConnectError")),

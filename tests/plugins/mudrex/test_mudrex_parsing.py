@@ -20,6 +20,7 @@ from rexalgo import (
     OutcomeUnknown,
     Rejected,
     RejectionKind,
+    TooManyRequests,
 )
 
 DOUBLY_ENCODED = (
@@ -55,12 +56,12 @@ ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
             Rejected,
             RejectionKind.CREDENTIALS,
         ),
-        (429, b"", NotExecuted, None),
+        (429, b"", TooManyRequests, None),
         (
             429,
             b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate '
             b'limit exceeded\\"}]}"}',
-            NotExecuted,
+            TooManyRequests,
             None,
         ),
         (423, b"busy", NotExecuted, None),

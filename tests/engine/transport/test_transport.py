@@ -1,5 +1,5 @@
 """The outbound transport against a scripted peer on real loopback sockets: what was written, how
-often, and what the error says.
+often, and what the error says. What holds for both clients is asked of both.
 """
 
 import gzip
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -21,12 +22,14 @@ import trustme
 from engine.transport import (
     HttpClientFactory,
     PeerClock,
+    Pool,
     SendPermit,
     SendRefused,
     SendStopped,
     TrioTransport,
     send_permit,
 )
+from engine.transport.request import Origin
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[["Peer", trio.abc.Stream], Awaitable[None]]
@@ -127,19 +130,26 @@ async def never(the_peer: Peer, stream: trio.abc.Stream) -> None:
     await trio.sleep_forever()
 
 
+Way = str
+BOTH = pytest.mark.parametrize("way", ["plain", "httpx"])
+"""The client that plugins get, and the whole httpx API."""
+
+
 @asynccontextmanager
-async def client(the_peer: Peer, **options: object) -> AsyncIterator[httpx.AsyncClient]:
-    factory = HttpClientFactory(lambda: TrioTransport(**options))
+async def client(the_peer: Peer, way: Way = "plain", **options: object) -> AsyncIterator[Any]:
+    factory = HttpClientFactory(lambda: Pool(**options))
     try:
-        yield factory(the_peer.url)
+        yield factory(the_peer.url) if way == "plain" else factory.httpx(the_peer.url)
     finally:
         await factory.aclose()
 
 
-def transport_of(http: httpx.AsyncClient) -> TrioTransport:
-    transport = http._transport
-    assert isinstance(transport, TrioTransport)
-    return transport
+def origin_of(url: str) -> Origin:
+    return Origin.of(httpx.URL(url))
+
+
+def pool_of(http: Any) -> Pool:
+    return http._transport.pool if isinstance(http, httpx.AsyncClient) else http._pool
 
 
 @asynccontextmanager
@@ -154,11 +164,12 @@ async def permitted(permit: SendPermit) -> AsyncIterator[None]:
 # --- answers
 
 
-async def test_requests_share_one_connection_one_after_another() -> None:
-    async with peer(answering(OK)) as server, client(server) as http:
+@BOTH
+async def test_requests_share_one_connection_one_after_another(way: Way) -> None:
+    async with peer(answering(OK)) as server, client(server, way) as http:
         for _ in range(3):
             answer = await http.post("/orders", content=b"hello")
-            assert (answer.status_code, answer.text, answer.reason_phrase) == (200, "ok", "OK")
+            assert (answer.status_code, answer.text) == (200, "ok")
         assert server.connections == 1
         assert server.received.count(b"hello") == 3
 
@@ -185,10 +196,11 @@ async def test_requests_share_one_connection_one_after_another() -> None:
         ("POST", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 503, b""),
     ],
 )
+@BOTH
 async def test_every_shape_of_answer_is_read_and_the_connection_kept(
-    method: str, raw: bytes, status: int, body: bytes
+    method: str, raw: bytes, status: int, body: bytes, way: Way
 ) -> None:
-    async with peer(answering(raw)) as server, client(server) as http:
+    async with peer(answering(raw)) as server, client(server, way) as http:
         for count in (1, 2):
             answer = await http.request(method, "/")
             assert (answer.status_code, answer.content, server.requests[method]) == (
@@ -213,14 +225,15 @@ BARE_TEXT = BARE.compress(b"plain text") + BARE.flush()
         (b"identity", b"plain text"),
     ],
 )
-async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes) -> None:
+@BOTH
+async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes, way: Way) -> None:
     raw = (
         b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
         % (encoding, len(packed))
         + packed
     )
-    async with peer(answering(raw)) as server, client(server) as http:
-        answer = await http.get("/")
+    async with peer(answering(raw)) as server, client(server, way) as http:
+        answer = await http.post("/")
         assert answer.text == "plain text"
         assert "content-encoding" not in answer.headers
 
@@ -244,17 +257,19 @@ async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes) -> N
         (b"br", b"plain text", "not asked for"),
     ],
 )
+@BOTH
 async def test_an_answer_that_unpacks_above_the_cap_or_not_at_all_is_refused(
-    encoding: bytes, packed: bytes, told: str
+    encoding: bytes, packed: bytes, told: str, way: Way
 ) -> None:
     raw = (
         b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
         % (encoding, len(packed))
         + packed
     )
-    async with peer(answering(raw)) as server, client(server, body_bytes_max=1000) as http:
-        with pytest.raises(httpx.RemoteProtocolError, match=told):
-            await http.get("/")
+    async with peer(answering(raw)) as server, client(server, way, body_bytes_max=1000) as http:
+        for ask in (http.get, http.post):
+            with pytest.raises(httpx.RemoteProtocolError, match=told):
+                await ask("/")
 
 
 async def test_a_key_that_cannot_stand_in_a_header_is_in_no_message() -> None:
@@ -276,24 +291,32 @@ async def test_a_key_that_cannot_stand_in_a_header_is_in_no_message() -> None:
         b"HTTP/1.0 200 OK\r\n\r\nok",
     ],
 )
-async def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(raw: bytes) -> None:
-    async with peer(answering_then_closing(raw)) as server, client(server) as http:
+@BOTH
+async def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(
+    raw: bytes, way: Way
+) -> None:
+    async with peer(answering_then_closing(raw)) as server, client(server, way) as http:
         assert [(await http.get("/")).text for _ in range(2)] == ["ok", "ok"]
-        assert server.connections == 2
+        assert [(await http.post("/")).text for _ in range(2)] == ["ok", "ok"]
+        assert server.connections == 4
 
 
 # --- idle connections
 
 
-async def test_a_connection_closed_while_idle_is_replaced_before_anything_is_written() -> None:
-    async with peer(answering_then_closing(OK)) as server, client(server) as http:
+@BOTH
+async def test_a_connection_closed_while_idle_is_replaced_before_anything_is_written(
+    way: Way,
+) -> None:
+    async with peer(answering_then_closing(OK)) as server, client(server, way) as http:
         for _ in range(3):
             assert (await http.post("/orders", content=b"x")).text == "ok"
             await trio.testing.wait_all_tasks_blocked(0.01)
         assert (server.connections, server.requests["POST"]) == (3, 3)
 
 
-async def test_unasked_bytes_on_an_idle_connection_are_never_taken_for_an_answer() -> None:
+@BOTH
+async def test_unasked_bytes_on_an_idle_connection_are_never_taken_for_an_answer(way: Way) -> None:
     async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
         await the_peer.read_request(stream)
         await stream.send_all(OK)
@@ -304,26 +327,28 @@ async def test_unasked_bytes_on_an_idle_connection_are_never_taken_for_an_answer
             await stream.send_all(OK)
 
     the_peer_may_speak, spoke = trio.Event(), trio.Event()
-    async with peer(script) as server, client(server) as http:
-        await http.get("/")
+    async with peer(script) as server, client(server, way) as http:
+        await http.post("/")
         the_peer_may_speak.set()
         await spoke.wait()
-        assert (await http.get("/")).text == "ok"
+        assert (await http.post("/")).text == "ok"
         assert server.connections == 2
 
 
-async def test_bytes_beyond_an_answer_are_never_taken_for_the_next_one() -> None:
+@BOTH
+async def test_bytes_beyond_an_answer_are_never_taken_for_the_next_one(way: Way) -> None:
     false = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse"
-    async with peer(answering(OK + false)) as server, client(server) as http:
+    async with peer(answering(OK + false)) as server, client(server, way) as http:
         for count in (1, 2):
             assert (await http.post("/orders")).text == "ok"
             assert (server.connections, server.requests["POST"]) == (count, count)
 
 
-async def test_an_idle_connection_is_not_used_beyond_its_keep_alive_time() -> None:
-    async with peer(answering(OK)) as server, client(server, keep_alive_s=-1) as http:
+@BOTH
+async def test_an_idle_connection_is_not_used_beyond_its_keep_alive_time(way: Way) -> None:
+    async with peer(answering(OK)) as server, client(server, way, keep_alive_s=-1) as http:
         await http.get("/")
-        await http.get("/")
+        await http.post("/")
         assert server.connections == 2
 
 
@@ -338,8 +363,9 @@ async def drip(the_peer: Peer, stream: trio.abc.Stream) -> None:
         await trio.sleep(0.01)  # the misbehaviour under test, not a synchronisation
 
 
-async def test_a_slow_drip_does_not_defeat_the_total_deadline() -> None:
-    async with peer(drip) as server, client(server, total_s=0.1) as http:
+@BOTH
+async def test_a_slow_drip_does_not_defeat_the_total_deadline(way: Way) -> None:
+    async with peer(drip) as server, client(server, way, total_s=0.1) as http:
         started = time.monotonic()
         with pytest.raises(httpx.ReadTimeout, match=r"0\.1 s"):
             await http.post("/orders", content=b"x")
@@ -348,8 +374,8 @@ async def test_a_slow_drip_does_not_defeat_the_total_deadline() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.05, httpx.Timeout(None, read=0.05)])
-async def test_a_request_may_name_its_own_total_deadline(timeout: object) -> None:
-    async with peer(never) as server, client(server, total_s=60) as http:
+async def test_an_httpx_request_may_name_its_own_total_deadline(timeout: object) -> None:
+    async with peer(never) as server, client(server, "httpx", total_s=60) as http:
         with pytest.raises(httpx.ReadTimeout, match=r"0\.05 s"):
             await http.get("/", timeout=timeout)
 
@@ -359,13 +385,13 @@ async def test_a_deadline_before_anything_was_written_is_a_connect_timeout() -> 
         await trio.sleep_forever()  # never shakes hands
 
     async with peer(silent) as server:
-        transport = TrioTransport(total_s=0.05)
+        transport = TrioTransport(Pool(total_s=0.05))
         with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
             await transport.handle_async_request(
                 httpx.Request("POST", server.url.replace("http://", "https://"), content=b"x")
             )
         with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
-            await transport.warm(server.url.replace("http://", "https://"))
+            await transport.pool.warm(origin_of(server.url.replace("http://", "https://")))
         await transport.aclose()
 
 
@@ -379,11 +405,14 @@ async def test_a_refused_connection_is_a_connect_error() -> None:
     with pytest.raises(httpx.ConnectError, match=r"cannot connect to http://127\.0\.0\.1"):
         await transport.handle_async_request(httpx.Request("POST", url, content=b"x"))
     with pytest.raises(httpx.ConnectError):
-        await transport.warm(url)
+        await transport.pool.warm(origin_of(url))
 
 
-async def test_a_peer_that_reads_the_request_and_closes_is_a_read_error_and_saw_it_once() -> None:
-    async with peer(answering_then_closing(b"")) as server, client(server) as http:
+@BOTH
+async def test_a_peer_that_reads_the_request_and_closes_is_a_read_error_and_saw_it_once(
+    way: Way,
+) -> None:
+    async with peer(answering_then_closing(b"")) as server, client(server, way) as http:
         with pytest.raises(httpx.ReadError, match="without an answer"):
             await http.post("/orders", content=b"x")
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -401,24 +430,29 @@ async def test_a_peer_that_reads_the_request_and_closes_is_a_read_error_and_saw_
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
     ],
 )
+@BOTH
 async def test_garbage_is_a_remote_protocol_error_and_its_connection_is_not_used_again(
-    raw: bytes,
+    raw: bytes, way: Way
 ) -> None:
-    async with peer(answering_then_closing(raw)) as server, client(server) as http:
+    async with peer(answering_then_closing(raw)) as server, client(server, way) as http:
         for count in (1, 2):
             with pytest.raises(httpx.RemoteProtocolError):
                 await http.post("/orders", content=b"x")
             assert (server.connections, server.requests["POST"]) == (count, count)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get("/orders")
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 1001\r\n\r\n", b"Connection: close\r\n\r\n"])
-async def test_an_answer_above_the_cap_is_refused(framing: bytes) -> None:
+@BOTH
+async def test_an_answer_above_the_cap_is_refused(framing: bytes, way: Way) -> None:
     async with (
         peer(answering_then_closing(b"HTTP/1.1 200 OK\r\n" + framing + b"a" * 1001)) as server,
-        client(server, body_bytes_max=1000) as http,
+        client(server, way, body_bytes_max=1000) as http,
     ):
-        with pytest.raises(httpx.RemoteProtocolError, match="more than 1000 bytes"):
-            await http.get("/")
+        for ask in (http.get, http.post):
+            with pytest.raises(httpx.RemoteProtocolError, match="more than 1000 bytes"):
+                await ask("/")
 
 
 @pytest.mark.parametrize(
@@ -439,10 +473,60 @@ async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_no
         assert server.received == b""
 
 
+class Breaking:
+    """A socket that breaks after it accepted so many bytes."""
+
+    def __init__(self, real: Any, accepts: int) -> None:
+        self._real = real
+        self._left = accepts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def fileno(self) -> int:
+        return int(self._real.fileno())
+
+    def send(self, data: memoryview) -> int:
+        if not self._left:
+            raise BrokenPipeError("broken")
+        sent = int(self._real.send(data[: self._left]))
+        self._left -= sent
+        return sent
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("accepts", "error"), [(0, httpx.ConnectError), (1, httpx.WriteError), (90, httpx.WriteError)]
+)
+async def test_a_write_that_breaks_says_whether_a_byte_left(
+    accepts: int, error: type[httpx.HTTPError], way: Way
+) -> None:
+    async with peer(never) as server, client(server, way) as http:
+        pool = pool_of(http)
+        await pool.warm(origin_of(server.url))
+        wire = pool._idle[0]._wire
+        wire._socket = Breaking(wire._socket, accepts)
+        with pytest.raises(error, match="broke while writing"):
+            await http.post("/orders", content=b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (len(server.received), pool._idle) == (accepts, [])
+
+
+async def test_a_method_means_the_same_in_any_case() -> None:
+    permit = SendPermit(lambda: None, lambda: None)
+    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+        await http.request("get", "/account")
+        assert not permit.taken
+        await http.request("post", "/orders")
+        assert permit.taken
+        assert server.requests == {"GET": 1, "POST": 1}
+
+
 # --- the pool
 
 
-async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn() -> None:
+@BOTH
+async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn(way: Way) -> None:
     gate = trio.Event()
 
     async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
@@ -450,15 +534,17 @@ async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn() -> Non
             await gate.wait()
             await stream.send_all(OK)
 
-    async with peer(script) as server, client(server) as http, trio.open_nursery() as nursery:
+    async with peer(script) as server, client(server, way) as http, trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(http.post, "/orders")
         await server.wait_requests(3)
-        await transport_of(http).warm(
-            server.url
+        await pool_of(http).warm(
+            origin_of(server.url)
         )  # all are busy at work: nothing to do, and no waiting
+        pool_of(http).total_s = 0.05
         with pytest.raises(httpx.PoolTimeout, match="nothing was sent"):
-            await http.post("/orders", timeout=0.05)
+            await http.post("/orders")
+        pool_of(http).total_s = 8.0
         nursery.start_soon(http.post, "/orders")
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert (server.connections, server.requests.total()) == (3, 3)
@@ -467,7 +553,8 @@ async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn() -> Non
     assert server.connections == 3
 
 
-async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot() -> None:
+@BOTH
+async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot(way: Way) -> None:
     closed = 0
 
     async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
@@ -479,7 +566,7 @@ async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot() -
         else:
             await stream.send_all(OK)
 
-    async with peer(script) as server, client(server) as http:
+    async with peer(script) as server, client(server, way) as http:
         for count in range(1, 6):  # more often than there are slots
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(http.post, "/orders")
@@ -524,10 +611,11 @@ async def test_closing_ends_a_request_in_flight_as_unknown_and_refuses_the_next(
 # --- the permit
 
 
-async def test_a_permit_lets_one_order_request_and_any_number_of_reads_through() -> None:
+@BOTH
+async def test_a_permit_lets_one_order_request_and_any_number_of_reads_through(way: Way) -> None:
     told: list[str] = []
     permit = SendPermit(lambda: told.append("check"), lambda: told.append("written"))
-    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+    async with peer(answering(OK)) as server, client(server, way) as http, permitted(permit):
         await http.get("/account")
         assert (permit.taken, told) == (False, [])
         await http.post("/orders", content=b"first")
@@ -538,9 +626,10 @@ async def test_a_permit_lets_one_order_request_and_any_number_of_reads_through()
         assert (server.requests["POST"], b"second" in server.received) == (1, False)
 
 
-async def test_what_the_last_line_stops_leaves_nothing_and_uses_the_permit_up() -> None:
+@BOTH
+async def test_what_the_last_line_stops_leaves_nothing_and_uses_the_permit_up(way: Way) -> None:
     permit = SendPermit(lambda: "switched off", lambda: None)
-    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+    async with peer(answering(OK)) as server, client(server, way) as http, permitted(permit):
         with pytest.raises(SendStopped):
             await http.post("/orders", content=b"x")
         with pytest.raises(SendRefused):
@@ -550,12 +639,13 @@ async def test_what_the_last_line_stops_leaves_nothing_and_uses_the_permit_up() 
     assert permit.stopped_by == "switched off"
 
 
-async def test_a_check_that_raises_lets_nothing_leave_and_uses_the_permit_up() -> None:
+@BOTH
+async def test_a_check_that_raises_lets_nothing_leave_and_uses_the_permit_up(way: Way) -> None:
     def check() -> None:
         raise LookupError("switched off")
 
     permit = SendPermit(check, lambda: None)
-    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+    async with peer(answering(OK)) as server, client(server, way) as http, permitted(permit):
         with pytest.raises(LookupError, match="switched off"):
             await http.post("/orders", content=b"x")
         with pytest.raises(SendRefused):
@@ -564,14 +654,19 @@ async def test_a_check_that_raises_lets_nothing_leave_and_uses_the_permit_up() -
         assert (server.received, permit.taken, permit.done_writing) == (b"", False, False)
 
 
+@BOTH
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str) -> None:
+async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str, way: Way) -> None:
     order: list[str] = []
+    sent: list[bytes] = []
     authority = trustme.CA()
-    async with tls_peer(authority) if scheme == "https" else peer(answering(OK)) as server:
-        transport = TrioTransport(trusting(authority))
-        await transport.warm(server.url)
-        real = transport._idle[0]._wire._socket
+    async with (
+        tls_peer(authority) if scheme == "https" else peer(answering(OK)) as server,
+        client(server, way, tls=trusting(authority)) as http,
+    ):
+        await pool_of(http).warm(origin_of(server.url))
+        wire = pool_of(http)._idle[0]._wire
+        real = wire._socket
 
         class Watched:
             def __getattr__(self, name: str) -> object:
@@ -582,9 +677,10 @@ async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str) ->
 
             def send(self, data: memoryview) -> int:
                 order.append("byte")
+                sent.append(bytes(data))
                 return real.send(data)
 
-        transport._idle[0]._wire._socket = Watched()
+        wire._socket = Watched()
 
         class Steps(trio.abc.Instrument):
             def before_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -592,9 +688,49 @@ async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str) ->
 
         trio.lowlevel.add_instrument(Steps())
         async with permitted(SendPermit(lambda: order.append("check"), lambda: None)):
-            await transport.handle_async_request(httpx.Request("POST", server.url, content=b"x"))
+            await http.post("/", content=b"x")
         assert order[order.index("check") + 1] == "byte"
-        await transport.aclose()
+        assert len(sent) == 1  # head and body in one write
+
+
+async def test_the_last_line_is_asked_again_only_after_a_pause() -> None:
+    asked: list[str] = []
+    stops: list[str | None] = [None, None, "switched off"]
+
+    def last_line() -> str | None:
+        asked.append("asked")
+        return stops[len(asked) - 1]
+
+    permit = SendPermit(last_line, lambda: None)
+    assert permit.ask() is None
+    permit.take()
+    assert len(asked) == 1
+
+    permit = SendPermit(last_line, lambda: None)
+    await trio.lowlevel.checkpoint()
+    permit.take()
+    assert len(asked) == 2
+
+    asked[:] = ["asked"]
+    permit = SendPermit(last_line, lambda: None)
+    assert permit.ask() is None
+    await trio.lowlevel.checkpoint()
+    with pytest.raises(SendStopped):
+        permit.take()
+    assert (len(asked), permit.taken) == (3, False)
+
+
+async def test_the_last_line_is_asked_again_in_another_task() -> None:
+    asked: list[str] = []
+    permit = SendPermit(lambda: asked.append("asked"), lambda: None)
+
+    async def take() -> None:
+        permit.take()
+
+    assert permit.ask() is None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+    assert len(asked) == 2
 
 
 async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
@@ -607,26 +743,28 @@ async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
     assert (permit.taken, permit.done_writing) == (False, False)
 
 
-async def test_written_is_told_once_even_when_the_answer_never_comes() -> None:
+@BOTH
+async def test_written_is_told_once_even_when_the_answer_never_comes(way: Way) -> None:
     told: list[str] = []
     async with (
         peer(never) as server,
-        client(server) as http,
+        client(server, way, total_s=0.05) as http,
         permitted(SendPermit(lambda: None, lambda: told.append("written"))),
     ):
         with pytest.raises(httpx.ReadTimeout):
-            await http.post("/orders", timeout=0.05)
+            await http.post("/orders")
     assert told == ["written"]
 
 
-async def test_without_a_permit_requests_are_not_limited() -> None:
-    async with peer(answering(OK)) as server, client(server) as http:
+@BOTH
+async def test_without_a_permit_requests_are_not_limited(way: Way) -> None:
+    async with peer(answering(OK)) as server, client(server, way) as http:
         await http.post("/leverage")
         await http.post("/orders")
         assert server.requests["POST"] == 2
 
 
-def test_an_engine_may_use_a_permit_by_itself_but_only_once() -> None:
+async def test_an_engine_may_use_a_permit_by_itself_but_only_once() -> None:
     permit = SendPermit(lambda: None, lambda: None)
     permit.take()
     permit.mark_written()
@@ -649,7 +787,10 @@ def tls_peer(authority: trustme.CA, script: Script | None = None, name: str = "l
     return peer(script or answering(OK), context)
 
 
-async def test_tls_connections_are_verified_warmed_and_used_again_past_session_tickets() -> None:
+@BOTH
+async def test_tls_connections_are_verified_warmed_and_used_again_past_session_tickets(
+    way: Way,
+) -> None:
     authority = trustme.CA()
 
     async def script(the_peer: Peer, stream: trio.SSLStream) -> None:
@@ -663,20 +804,21 @@ async def test_tls_connections_are_verified_warmed_and_used_again_past_session_t
 
     async with (
         tls_peer(authority, script) as server,
-        client(server, tls=trusting(authority)) as http,
+        client(server, way, tls=trusting(authority)) as http,
     ):
-        await transport_of(http).warm(server.url)
+        await pool_of(http).warm(Origin.of(httpx.URL(server.url)))
         await trio.testing.wait_all_tasks_blocked(0.01)
         for _ in range(3):
             assert (await http.post("/orders", content=b"x" * 100_000)).text == "ok"
         assert server.connections == 1
 
 
-async def test_a_tls_peer_that_closed_while_idle_is_noticed() -> None:
+@BOTH
+async def test_a_tls_peer_that_closed_while_idle_is_noticed(way: Way) -> None:
     authority = trustme.CA()
     async with (
         tls_peer(authority, answering_then_closing(OK)) as server,
-        client(server, tls=trusting(authority)) as http,
+        client(server, way, tls=trusting(authority)) as http,
     ):
         for _ in range(2):
             assert (await http.post("/orders")).text == "ok"
@@ -684,12 +826,13 @@ async def test_a_tls_peer_that_closed_while_idle_is_noticed() -> None:
         assert server.requests["POST"] == 2
 
 
-async def test_a_tls_answer_cut_short_without_a_close_notice_is_an_error() -> None:
+@BOTH
+async def test_a_tls_answer_cut_short_without_a_close_notice_is_an_error(way: Way) -> None:
     authority = trustme.CA()
     script = answering_then_closing(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart of")
     async with (
         tls_peer(authority, script) as server,
-        client(server, tls=trusting(authority)) as http,
+        client(server, way, tls=trusting(authority)) as http,
     ):
         with pytest.raises(httpx.ReadError):
             await http.get("/")
@@ -698,12 +841,13 @@ async def test_a_tls_answer_cut_short_without_a_close_notice_is_an_error() -> No
 @pytest.mark.parametrize(
     ("name", "trusted"), [("elsewhere.example", True), ("127.0.0.1", True), ("localhost", False)]
 )
+@BOTH
 async def test_a_certificate_that_does_not_verify_is_a_connect_error(
-    name: str, trusted: bool
+    name: str, trusted: bool, way: Way
 ) -> None:
     authority = trustme.CA()
     context = trusting(authority if trusted else trustme.CA())
-    async with tls_peer(authority, name=name) as server, client(server, tls=context) as http:
+    async with tls_peer(authority, name=name) as server, client(server, way, tls=context) as http:
         with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
             await http.post("/orders")
         assert server.received == b""
@@ -712,9 +856,9 @@ async def test_a_certificate_that_does_not_verify_is_a_connect_error(
 async def test_a_certificate_for_another_name_than_the_address_is_a_connect_error() -> None:
     authority = trustme.CA()
     async with tls_peer(authority) as server:
-        transport = TrioTransport(trusting(authority))
+        transport = TrioTransport(Pool(trusting(authority)))
         with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
-            await transport.warm(server.url.replace("localhost", "127.0.0.1"))
+            await transport.pool.warm(origin_of(server.url.replace("localhost", "127.0.0.1")))
         await transport.aclose()
 
 
@@ -722,7 +866,7 @@ def test_a_tls_context_that_does_not_verify_is_refused() -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     with pytest.raises(ValueError, match="verifies certificates"):
-        TrioTransport(context)
+        Pool(context)
 
 
 # --- the factory
@@ -737,7 +881,8 @@ async def test_a_thousand_clients_are_made_without_a_tls_context_each(
     monkeypatch.setattr(ssl, "create_default_context", refuse)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     factory = HttpClientFactory()
-    clients = [factory("https://exchange.example") for _ in range(1000)]
+    [factory("https://exchange.example") for _ in range(1000)]
+    clients = [factory.httpx("https://exchange.example") for _ in range(1000)]
     assert not any(each.follow_redirects or each.trust_env for each in clients)
     await factory.aclose()
     assert all(each.is_closed for each in clients)

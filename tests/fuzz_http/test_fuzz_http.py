@@ -1,0 +1,32 @@
+"""The fuzzer runs in every test run, on few inputs; `make fuzz-http` runs it on a million."""
+
+import re
+
+import pytest
+
+from engine.transport import answer_parser
+from tests.fuzz_http.fuzzing import Broken, run
+
+
+def test_hostile_answers_are_refused_or_read_as_h11_reads_them() -> None:
+    figures = run(seed=1, inputs=20_000)
+    assert figures.outcomes.total() == 20_000
+    assert min(figures.outcomes[each] for each in ("whole", "refused", "unfinished")) > 1_000
+
+
+@pytest.mark.parametrize(
+    ("name", "weaker"),
+    [
+        ("_CONTROLS", b"\r\n"),
+        ("_TOKEN", answer_parser._TOKEN + b" "),
+        ("_FRAMING", frozenset()),
+        ("_CHUNK_LINE", re.compile(rb"([0-9A-Fa-f]{1,16}).*")),
+        ("_STATUS_LINE", re.compile(rb"HTTP/(1\..) ([1-9][0-9]{2})(.*)", re.DOTALL)),
+    ],
+)
+def test_the_fuzzer_notices_a_weaker_parser(
+    name: str, weaker: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_parser, name, weaker)
+    with pytest.raises(Broken, match="--seed 1, input"):
+        run(seed=1, inputs=20_000)
