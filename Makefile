@@ -53,6 +53,7 @@ test: install-dev lint
 	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
 	skipped=""
 	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || skipped="$$skipped the ledger's statements on PostgreSQL (none: apt-get install postgresql)"
 	command -v caddy >/dev/null || skipped="$$skipped the journey behind the proxy (no Caddy: apt-get install caddy)"
 	echo "all checks passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 

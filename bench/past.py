@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import apsw
+
 from engine.domain.amounts import Quantity, Ratio
 from engine.domain.identifiers import (
     ClientOrderId,
@@ -39,7 +41,7 @@ BETWEEN_US: Final = 600_000_000
 """The time between two signals."""
 
 
-def write_past(db: Database, outcomes: int, until: datetime) -> int:
+def write_past(db: apsw.Connection, outcomes: int, until: datetime) -> int:
     """Write about that many outcomes for the people of this ledger; return the number. The
     connection must not be in a transaction.
     """
@@ -116,12 +118,12 @@ def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -
         " first AS (SELECT coalesce(max(number), 0) + 1 AS number FROM signal)"
         " INSERT INTO signal (number, id, receipt_id, strategy_id, origin, dedupe_key, body_hash, "
         "symbol, draft, seq, order_key,"
-        " decided_us, received_us) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), "
+        " decided_us, received_us, action) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), "
         "'rcp_' || lower(hex(randomblob(16))),"
         " plan.id, ?2, 'past-' || n, randomblob(32), ?3 ->> (n / ?4 / 2 % 2), replace(?5 ->> (n / "
         "?4 % 4), 'KEY', 'past-' || n), 0,"
         " printf('%019d.%019d.%012d', 0, ?6 - (?1 - n) * ?7, first.number + n), ?6 - (?1 - n) * "
-        "?7, ?6 - (?1 - n) * ?7"
+        "?7, ?6 - (?1 - n) * ?7, CASE n / ?4 % 2 WHEN 0 THEN 'open' ELSE 'close' END"
         " FROM turn JOIN plan ON plan.place = n % ?4 CROSS JOIN first",
         (signals, ORIGIN, dump(SYMBOLS), strategies, dump(drafts), ended_us, BETWEEN_US),
     )
@@ -232,7 +234,7 @@ def _write_orders(db: Database) -> None:
     db.execute(
         "INSERT INTO goal (account_id, strategy_id, symbol, order_key) SELECT account_id, "
         "strategy_id, symbol, max(order_key) FROM leg"
-        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT DO UPDATE SET order_key = "
+        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT (account_id, strategy_id, symbol) DO UPDATE SET order_key = "
         "excluded.order_key"
     )
 
@@ -295,8 +297,8 @@ def _write_beside(db: Database, ended_us: int) -> None:
             (kind, data, every),
         )
     db.execute(
-        "INSERT OR REPLACE INTO notifier_cursor (name, sequence) SELECT 'log', max(sequence) FROM "
-        "event"
+        "INSERT INTO channel (name, told) SELECT 'log', max(sequence) FROM event WHERE true ON "
+        "CONFLICT (name) DO UPDATE SET told = excluded.told"
     )  # all of them were sent
     db.execute(
         "WITH RECURSIVE turn (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM turn WHERE n < 999)"

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any, Final, Protocol
 
+import apsw
 import trio
 import trustme
 
@@ -198,7 +199,7 @@ class Place:
         self.ledger = ledger_of(folder)
         self.worker = worker
         self._made = bots
-        self._db: Database | None = None
+        self._db: apsw.Connection | None = None
         self._wires: dict[str, Wire] = {}
         self._number = 0
         self.url = ""

@@ -28,6 +28,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
+from engine.domain.text import for_people
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
@@ -180,8 +181,8 @@ class Ingress:
             endpoint=EndpointId(endpoint),
             at=delivery.received_at,
             kind=reception.kind.value,
-            field=reception.field,
-            expected=reception.expected,
+            field=None if reception.field is None else for_people(reception.field),
+            expected=None if reception.expected is None else for_people(reception.expected),
             signal_id=reception.signal_id,
             dialect=dialect_of(delivery),
             offset_ms=None if offset is None else round(offset * 1000),

@@ -50,9 +50,8 @@ from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import begin_run
-from engine.ledger.database import take_into_use
+from engine.ledger.database import is_copy, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
-from engine.ledger.lineage import is_copy
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
     KIND_ALGO,

@@ -6,7 +6,7 @@ the notice of a finished form waits for the page to which the form redirects.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
 from engine.domain.errors import InvalidValue, NothingThere, OwnFault, RexAlgoError
+from engine.domain.text import may_be_kept
 from engine.ports.secret import Secret
 from engine.services import Services
 from engine.services.identity import Caller, NotSignedIn
@@ -82,6 +83,9 @@ class Dispatcher:
     async def _serve(self, route: Route, /, **parts: str) -> Response:
         # the form is read before any answer: an unread body ends the connection
         form = await request.form if request.method == "POST" else None
+        typed = (*parts.values(), *_typed(request.args), *_typed(form))
+        if not all(map(may_be_kept, typed)):
+            abort(400)
         visit = await self._visit()
         answer = await self._check(route, visit, form, parts)
         if visit.user is not None and "Location" in answer.headers:
@@ -234,3 +238,9 @@ def _to_confirm(visit: Visit) -> dict[str, Any]:
         if name not in ("factor", "csrf")
     ]
     return {"kept": kept, "action": request.full_path.rstrip("?")}
+
+
+def _typed(fields: MultiDict[str, str] | None) -> Iterator[str]:
+    """Yield the names and values of a form or a query."""
+    for name, value in () if fields is None else fields.items(multi=True):
+        yield from (name, value)

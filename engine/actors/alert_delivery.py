@@ -1,5 +1,5 @@
-"""Deliver the ledger's alerts to each notifier, at least once each and in order, from a cursor kept
-in the ledger.
+"""Deliver the ledger's alerts to each notifier, at least once each and in order, from what the
+ledger keeps as not yet told.
 """
 
 import logging
@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from engine.actors.shared import Shared
-from engine.ledger.alerts import delivered, undelivered_alerts
+from engine.ledger.alerts import delivered, know_channel, undelivered_alerts
 from engine.ports.notifier import Notifier
 from engine.transport.alert_delivery import deliver
 
@@ -24,9 +24,12 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
     A failed delivery is tried again, with pauses that grow to a minute; the next ones wait behind
     it.
     """
-    failures = 0
+    failures, is_known = 0, False
     while True:
         try:
+            if not is_known:
+                await shared.ledger.write(lambda db: know_channel(db, notifier.name))
+                is_known = True
             for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
                 await deliver(notifier, alert)
                 await shared.ledger.write(

@@ -19,6 +19,7 @@ from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
 from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
+from engine.domain.text import require_text
 
 __all__ = ["Command", "Commands", "chosen_notifiers"]
 
@@ -50,4 +51,8 @@ class Commands:
             raise RexAlgoError(
                 f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}"
             )
+        for name, value in params.items():
+            for each in value if isinstance(value, list) else (value,):
+                if isinstance(each, str):
+                    require_text(each, name)
         return await run(params)

@@ -8,6 +8,7 @@ from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.signal import PositionSide
+from engine.domain.text import for_people, require_text
 
 
 class Environment(Enum):
@@ -59,6 +60,9 @@ class Position:
     id: str = ""
     opened_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        require_text(self.id, "id")
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
@@ -72,6 +76,10 @@ class UnreadableRow:
     id: str
     symbol: Symbol | None
     problem: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", for_people(self.id))
+        object.__setattr__(self, "problem", for_people(self.problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,10 @@ class ClosedPosition:
     closed_by: ClosedBy | None = None
     order_id: str = ""
     result: Money | None = None
+
+    def __post_init__(self) -> None:
+        require_text(self.position_id, "position_id")
+        require_text(self.order_id, "order_id")
 
 
 @dataclass(frozen=True, slots=True)

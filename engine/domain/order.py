@@ -8,6 +8,7 @@ from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, ClientOrderId, Symbol
 from engine.domain.signal import OrderType, PositionSide
+from engine.domain.text import for_people, require_text
 
 
 class OrderSide(Enum):
@@ -130,6 +131,11 @@ class OrderReport:
     reason: str = ""
     position_id: str = ""
     closed_by: ClosedBy | None = None
+
+    def __post_init__(self) -> None:
+        require_text(self.exchange_order_id, "exchange_order_id")
+        require_text(self.position_id, "position_id")
+        object.__setattr__(self, "reason", for_people(self.reason))
 
     @property
     def has_our_mark(self) -> bool:

@@ -13,6 +13,7 @@ from typing import NewType
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import SignalId, StrategyId, Symbol
+from engine.domain.text import require_text
 
 
 class Action(Enum):
@@ -178,6 +179,7 @@ class SignalDraft:
         )
 
     def __post_init__(self) -> None:
+        require_text(self.dedupe_key, "dedupe_key")
         if self.action.is_entry and self.side is None:
             raise InvalidValue("side", "LONG or SHORT for an entry")
         if (self.action is Action.REDUCE) != (self.size.mode is SizeMode.FRACTION):

@@ -23,12 +23,11 @@ from engine.ledger.database import (
     open_database,
     open_reader,
 )
+from engine.ledger.query import Database
 from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
 T = TypeVar("T")
-Database = apsw.Connection
-"""The connection that verbs run on; other folders name this type only to pass it on."""
 
 __all__ = [
     "Database",
@@ -44,9 +43,12 @@ __all__ = [
 class Ledger:
     """The two connections of a ledger, and the listeners to its commits."""
 
-    def __init__(self, runner: Runner, db: apsw.Connection, witness: Witness | None = None) -> None:
+    def __init__(
+        self, runner: Runner, reading: apsw.Connection, witness: Witness | None = None
+    ) -> None:
         self._runner = runner
-        self.db = db
+        self._reading = reading
+        self.db: Database = reading
         self._witness = witness
         self.healthy = True
         self._seen = (0, "")
@@ -98,13 +100,13 @@ class Ledger:
     def know_id(self) -> None:
         """Adopt the file's current application id after it was changed on purpose."""
         if self._witness is not None:
-            self._witness.know_id(int(self.db.pragma("application_id")))
+            self._witness.know_id(int(self._reading.pragma("application_id")))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` (synchronously, in the loop) after each write; it only wakes tasks."""
         self._listeners.append(listener)
 
-    async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
+    async def write(self, verb: Callable[[Database], T]) -> T:
         """Run ``verb`` as one transaction; return once it is durable. Raises what the verb raised,
         or LedgerError.
 
@@ -136,9 +138,9 @@ class Ledger:
 
     async def aclose(self) -> None:
         """Finish what was handed over and close."""
-        if self.db is not getattr(self._runner, "_db", None):
+        if self._reading is not getattr(self._runner, "_db", None):
             # first, so that the writer is the last one and leaves nothing in the log
-            self.db.close()
+            self._reading.close()
         # If another ledger was written over the file, our log must not be mixed into it.
         await self._runner.aclose(
             leaves_log=self._witness is not None and self._witness.is_written_over

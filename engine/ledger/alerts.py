@@ -1,5 +1,8 @@
-"""Record alerts, equal ones within an hour as one with a count, and keep a delivery cursor for each
-channel.
+"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it
+was not told yet.
+
+An alert is told because a row says that it was not, never because its number is greater than the
+last one: a lower number may be committed later.
 """
 
 import json
@@ -8,19 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
 from engine.domain.holding import SwitchScope
-from engine.ledger.codec import from_us, to_us
-from engine.ledger.outcomes import write_event
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.codec import dump, from_us, to_us
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert, run
 
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
 
 def raise_alert(
-    db: apsw.Connection,
+    db: Database,
     code: AlertCode,
     subject: str,
     details: Mapping[str, str],
@@ -48,22 +48,26 @@ def raise_alert(
     count = 1 if row is None else row[1] + 1
     db.execute(
         "INSERT INTO alert (code, subject, sameness, told_us, more) VALUES (?, ?, ?, ?, 0) ON "
-        "CONFLICT DO UPDATE"
+        "CONFLICT (code, subject, sameness) DO UPDATE"
         " SET told_us = excluded.told_us, more = 0",
         (code.value, subject, sameness, to_us(at)),
     )
-    write_event(
+    said = {"code": code.value, "details": dict(details), "count": count}
+    number = insert(
         db,
-        kind="alert",
-        subject=subject,
-        data={"code": code.value, "details": dict(details), "count": count},
-        at=at,
+        "INSERT INTO event (at_us, kind, subject, data) VALUES (?, 'alert', ?, ?) RETURNING "
+        "sequence",
+        (to_us(at), subject, dump(said)),
+    )
+    db.execute(
+        "INSERT INTO alert_untold (channel, sequence) SELECT name, CAST(? AS BIGINT) FROM channel",
+        (number,),
     )
     return True
 
 
 def raise_alert_once(
-    db: apsw.Connection,
+    db: Database,
     code: AlertCode,
     subject: str,
     details: Mapping[str, str],
@@ -83,19 +87,33 @@ def raise_alert_once(
     )
 
 
-def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
-    """Read the alerts after a channel's cursor, oldest first."""
+def know_channel(db: Database, channel: str) -> None:
+    """Keep from now on what a channel was not told; a new one is told every alert there is."""
+    is_new = run(
+        db,
+        "INSERT INTO channel (name, told) VALUES (?, 0) ON CONFLICT (name) DO NOTHING",
+        (channel,),
+    )
+    if is_new:
+        db.execute(
+            "INSERT INTO alert_untold (channel, sequence) SELECT CAST(? AS TEXT), sequence FROM "
+            "event WHERE kind = 'alert'",
+            (channel,),
+        )
+
+
+def undelivered_alerts(db: Database, channel: str, limit: int) -> list[Alert]:
+    """Read the alerts that a channel was not told yet, oldest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
-        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER "
-        "BY sequence LIMIT ?",
+        "SELECT event.sequence, at_us, subject, data FROM alert_untold JOIN event ON "
+        "event.sequence = alert_untold.sequence WHERE channel = ? ORDER BY event.sequence LIMIT ?",
         (channel, limit),
     )
     return [_alert(db, row) for row in rows]
 
 
-def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Alert]:
+def newest_alerts(db: Database, since: datetime, limit: int) -> list[Alert]:
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
@@ -106,7 +124,7 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
     return [_alert(db, row) for row in rows if row[1] >= to_us(since)]
 
 
-def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
+def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Alert]:
     """Read the newest alerts about some accounts or strategies by name, newest first."""
     rows: list[Row] = []
     for subject in dict.fromkeys(subjects):
@@ -120,7 +138,7 @@ def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> li
     return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
 
 
-def _alert(db: apsw.Connection, row: Row) -> Alert:
+def _alert(db: Database, row: Row) -> Alert:
     data = json.loads(row[3])
     code, details = AlertCode(data["code"]), data["details"]
     is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
@@ -142,13 +160,10 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
     )
 
 
-def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
-    """Move a channel's cursor past a delivered alert."""
-    db.execute(
-        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
-        "sequence = excluded.sequence",
-        (channel, sequence),
-    )
+def delivered(db: Database, channel: str, sequence: int) -> None:
+    """Record that a channel was told an alert."""
+    db.execute("DELETE FROM alert_untold WHERE channel = ? AND sequence = ?", (channel, sequence))
+    db.execute("UPDATE channel SET told = ? WHERE name = ?", (sequence, channel))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +174,10 @@ class ChannelState:
     waiting: int
 
 
-def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
+def channel_state(db: Database, channel: str) -> ChannelState:
     """Read a channel's progress."""
-    row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
-    last = 0 if row is None else int(row[0])
-    waiting = fetch_one(
-        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (last,)
+    row = fetch_one(db, "SELECT told FROM channel WHERE name = ?", (channel,))
+    waiting = fetch_one(db, "SELECT count(*) FROM alert_untold WHERE channel = ?", (channel,))
+    return ChannelState(
+        0 if row is None else int(row[0]), 0 if waiting is None else int(waiting[0])
     )
-    return ChannelState(last, 0 if waiting is None else int(waiting[0]))

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Quantity
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
@@ -17,7 +15,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us, read_intent, to_us
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,7 @@ def _attempt(row: Row) -> Attempt:
     )
 
 
-def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
+def read_attempt(db: Database, attempt_id: int) -> Attempt:
     """Read one attempt."""
     row = fetch_one(db, _ATTEMPT + " WHERE id = ?", (attempt_id,))
     if row is None:
@@ -95,7 +93,7 @@ def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
     return _attempt(row)
 
 
-def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+def open_attempts(db: Database, account: AccountId) -> list[Attempt]:
     """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled,
     not confirmed.
     """
@@ -105,20 +103,18 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     ]
 
 
-def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+def open_entries(db: Database, account: AccountId) -> list[Attempt]:
     """Read the account's entries that may be at the exchange and count as held: those without trace
     only until their symbol is freed.
     """
     where = (
-        " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER "
+        " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR freed = 0) ORDER "
         "BY id"
     )
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
 
 
-def unsettled_symbols(
-    db: apsw.Connection, account: AccountId, since: datetime
-) -> frozenset[Symbol]:
+def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
     ``since``: no reading from then can judge them.
 
@@ -130,7 +126,7 @@ def unsettled_symbols(
         "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN "
         "('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' "
-        "AND NOT freed))"
+        "AND freed = 0))"
         " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
         "ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
@@ -138,7 +134,7 @@ def unsettled_symbols(
     return frozenset(Symbol(row[0]) for row in rows)
 
 
-def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
+def last_exits(db: Database, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
     """Read when our newest exit that closed something ended, for each symbol with one at or after
     ``since``.
     """
@@ -153,7 +149,7 @@ def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict
 
 
 def entries_before(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> list[Attempt]:
     """Read a strategy's entry attempts that may be working at the exchange and whose leg has an
     earlier order key.
@@ -171,7 +167,7 @@ def entries_before(
 
 
 def taken_back_since(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime
 ) -> int:
     """Count a strategy's entries that ended cancelled at or after ``since``."""
     row = fetch_one(
@@ -184,7 +180,7 @@ def taken_back_since(
     return 0 if row is None else int(row[0])
 
 
-def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
+def newest_claim(db: Database, account: AccountId) -> datetime | None:
     """Read when the newest attempt of an account was claimed."""
     row = fetch_one(
         db,
@@ -194,7 +190,7 @@ def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
     return None if row is None else from_us(row[0])
 
 
-def all_unknown(db: apsw.Connection) -> list[Attempt]:
+def all_unknown(db: Database) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
     return [
         _attempt(row)
@@ -204,22 +200,21 @@ def all_unknown(db: apsw.Connection) -> list[Attempt]:
     ]
 
 
-def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
+def attempts_of(db: Database, copy: CopyId) -> list[Attempt]:
     """Read the attempts of one copy, oldest first."""
     return [
         _attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))
     ]
 
 
-def bound_order_ids(
-    db: apsw.Connection, account: AccountId, among: Iterable[str]
-) -> frozenset[str]:
+def bound_order_ids(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that are bound to an attempt of the account."""
+    wanted = list(among)
     rows = fetch_all(
         db,
-        "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = "
-        "?1 AND exchange_order_id = value)",
-        (account, json.dumps(list(among))),
+        "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(wanted),
+        (account, *wanted),
     )
     return frozenset(row[0] for row in rows)
 
@@ -230,7 +225,7 @@ class BoundElsewhere:
     ``but``; asked one id at a time.
     """
 
-    db: apsw.Connection
+    db: Database
     account: AccountId
     but: str | None
 
@@ -240,47 +235,44 @@ class BoundElsewhere:
         )
 
 
-def accepted_foreign(
-    db: apsw.Connection, account: AccountId, among: Iterable[str]
-) -> frozenset[str]:
+def accepted_foreign(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that somebody accepted as not this ledger's, though
     they carry our mark.
     """
+    wanted = list(among)
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted"
-        " AND exchange_order_id IN (SELECT value FROM json_each(?))",
-        (account, json.dumps(list(among))),
+        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted = 1"
+        " AND exchange_order_id IN " + in_list(wanted),
+        (account, *wanted),
     )
     return frozenset(row[0] for row in rows)
 
 
-def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
+def met_foreign(db: Database, account: AccountId) -> frozenset[str]:
     """Read the orders with our mark that the ledger lacks and nobody accepted: they stop the
     account's entries, resting or not.
     """
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE account_id = ? "
-        "AND NOT is_accepted",
+        "AND is_accepted = 0",
         (account,),
     )
     return frozenset(row[0] for row in rows)
 
 
-def meet_foreign(
-    db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]
-) -> None:
+def meet_foreign(db: Database, account: AccountId, exchange_order_ids: Iterable[str]) -> None:
     """Record orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
     db.executemany(
-        "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES "
-        "(?, ?, 0)",
+        "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 0) "
+        "ON CONFLICT (account_id, exchange_order_id) DO NOTHING",
         [(account, each) for each in exchange_order_ids],
     )
 
 
 def accept_foreign(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     name: str,
     exchange_order_ids: Sequence[str],
@@ -290,7 +282,7 @@ def accept_foreign(
     """Record that somebody accepted these orders as not this ledger's."""
     db.executemany(
         "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) "
-        "ON CONFLICT DO UPDATE SET is_accepted = 1",
+        "ON CONFLICT (account_id, exchange_order_id) DO UPDATE SET is_accepted = 1",
         [(account, each) for each in exchange_order_ids],
     )
     write_event(
@@ -302,7 +294,7 @@ def accept_foreign(
     )
 
 
-def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
+def knows_client_order_id(db: Database, client_order_id: str) -> bool:
     """Return whether an attempt with this client order id was ever claimed."""
     return (
         fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.errors import InvalidValue
 from engine.ledger.codec import dump, from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 SHELL: Final = "shell"
@@ -66,7 +65,7 @@ class AuditProof:
 
 
 def append_audit(
-    db: apsw.Connection,
+    db: Database,
     key: AuditKey,
     by: str,
     act: str,
@@ -79,13 +78,14 @@ def append_audit(
 
     ``address`` is the origin: a browser's client address, or ``SHELL``.
     """
+    lock(db, Held.AUDIT)
     before = fetch_one(
         db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
     )
     number, last = (0, _FIRST) if before is None else (int(before[0]), bytes(before[1]))
     words: Row = (number + 1, to_us(at), by, address, act, subject, dump(dict(data)), key.kid)
     db.execute(
-        f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - fixed column names
+        f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*words, _seal(key.key, last, words)),
     )
 
@@ -119,7 +119,7 @@ def parse_audit_end(text: str) -> AuditEnd:
     return AuditEnd(int(matched[1]), matched[2])
 
 
-def audit_end(db: apsw.Connection) -> AuditEnd:
+def audit_end(db: Database) -> AuditEnd:
     """Read where the chain ends now."""
     row = fetch_one(
         db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
@@ -128,14 +128,14 @@ def audit_end(db: apsw.Connection) -> AuditEnd:
 
 
 def verify_audit(
-    db: apsw.Connection, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
+    db: Database, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
 ) -> AuditProof:
     """Verify the whole chain, which must pass through ``former_end`` if one is given.
 
     ``key_of`` returns the audit key of a kid.
     """
     last, count = _FIRST, 0
-    for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):  # noqa: S608 - fixed column names
+    for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):
         count += 1
         *words, seal = row
         if words[0] != count or not hmac.compare_digest(
@@ -151,14 +151,15 @@ def verify_audit(
 
 
 def audit_rows(
-    db: apsw.Connection, limit: int, before: int | None = None, search: str = ""
+    db: Database, limit: int, before: int | None = None, search: str = ""
 ) -> list[AuditRow]:
     """Read the newest rows, newest first; ``search`` looks for a text in actor, act and subject."""
+    where = f" AND ({contains('by')} OR {contains('act')} OR {contains('subject')})"
     rows = fetch_all(
         db,
-        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?1 AND "
-        "(?2 = '' OR instr(by, ?2) OR"
-        " instr(act, ?2) OR instr(subject, ?2)) ORDER BY number DESC LIMIT ?3",
-        (2**62 if before is None else before, search, limit),
+        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?"
+        + (where if search else "")
+        + " ORDER BY number DESC LIMIT ?",
+        (2**62 if before is None else before, *([search] * 3 if search else []), limit),
     )
     return [AuditRow(row[0], from_us(row[1]), *row[2:]) for row in rows]

@@ -13,8 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.results import part
 from engine.decisions.wallet import Line
 from engine.domain.alert import AlertCode
@@ -25,7 +23,8 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.signal import PositionSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
 from engine.ledger.wallet import add_since, drop_rows_of
 
 OWNER: Final = ""
@@ -54,10 +53,11 @@ class Change:
     ends_position: bool = False
 
 
-def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holding:
+def change_share(db: Database, holding: Holding, change: Change) -> Holding:
     """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
     share is ours.
     """
+    lock(db, Held.ACCOUNT, holding.account)
     quantity = change.quantity if change.is_entry else min(change.quantity, holding.share)
     if quantity <= 0:
         return holding
@@ -73,10 +73,10 @@ def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holdi
         holding, share=Quantity(share), position_id=holding.position_id if share else ""
     )
     db.execute(
-        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE "
+        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? = 1 THEN '' ELSE "
         "position_id END"
         " WHERE account_id = ? AND symbol = ?",
-        (plain(share), holding.side.value, share == 0, holding.account, holding.symbol),
+        (plain(share), holding.side.value, int(share == 0), holding.account, holding.symbol),
     )
     fill = replace(
         change, quantity=quantity, fee=fee, position_id=change.position_id or holding.position_id
@@ -95,7 +95,7 @@ def change_share(db: apsw.Connection, holding: Holding, change: Change) -> Holdi
 
 
 def _tell_difference(
-    db: apsw.Connection, holding: Holding, booked: Decimal, share: Decimal, at: datetime
+    db: Database, holding: Holding, booked: Decimal, share: Decimal, at: datetime
 ) -> None:
     row = fetch_one(db, "SELECT name FROM account WHERE id = ?", (holding.account,))
     details = {"symbol": holding.symbol, "booked": plain(booked), "share": plain(share)}
@@ -110,7 +110,7 @@ def _tell_difference(
 
 
 def write_fill(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     strategy: str,
     symbol: Symbol,
@@ -135,11 +135,12 @@ def write_fill(
         BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
     )
     at_us = to_us(change.at)
-    db.execute(
+    number = insert(
+        db,
         "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, "
         "cause, at_us, since_us, seen_us,"
         " attempt_id, exchange_order_id, position_id, ends_position, episode, state) VALUES"
-        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             *key,
             side.value,
@@ -160,7 +161,7 @@ def write_fill(
         ),
     )
     if not episode:
-        episode = db.last_insert_rowid()
+        episode = number
         db.execute("UPDATE fill SET episode = id WHERE id = ?", (episode,))
     signed = change.quantity if change.is_entry else -change.quantity
     after = max(ZERO, EXACT.add(before, signed))
@@ -170,10 +171,10 @@ def write_fill(
         db.execute(
             "INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, "
             "opened_us, position_id) VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET side = excluded.side, quantity = "
+            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, strategy_id, symbol) DO UPDATE SET side = excluded.side, quantity = "
             "excluded.quantity,"
             " episode = excluded.episode, position_id = excluded.position_id,"
-            " opened_us = CASE WHEN episode = excluded.episode THEN opened_us ELSE "
+            " opened_us = CASE WHEN book.episode = excluded.episode THEN book.opened_us ELSE "
             "excluded.opened_us END",
             (*key, side.value, plain(after), episode, at_us, position),
         )
@@ -189,7 +190,7 @@ def text(number: Decimal | None) -> str | None:
 
 
 def tell_fill(
-    db: apsw.Connection,
+    db: Database,
     fill: int,
     *,
     price: Decimal | None = None,
@@ -202,6 +203,7 @@ def tell_fill(
     """Record what was reported about a fill later, and have its episode folded again; None keeps
     what is known.
     """
+    lock(db, Held.ACCOUNT_OF_FILL, fill)
     db.execute(
         "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = "
         "coalesce(?4, rebate), cause = coalesce(?5, cause),"
@@ -228,7 +230,7 @@ def tell_fill(
 
 
 def tell_order(
-    db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
+    db: Database, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
 ) -> None:
     """Record what the exchange reported about a whole order of ours in those of its fills that lack
     it.
@@ -250,7 +252,7 @@ def tell_order(
             tell_fill(db, identifier, price=new_price, fee=new_fee)
 
 
-def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
+def note_order_fee(db: Database, attempt: int, fee: Decimal) -> None:
     """Record what an order of ours has cost by now, and count what is new of it: all of it,
     whoever's position it closed.
     """
@@ -288,13 +290,14 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
     )
 
 
-def bind_outside(db: apsw.Connection, holding: Holding, change: Change) -> None:
+def bind_outside(db: Database, holding: Holding, change: Change) -> None:
     """Assign to an order of ours that is proven late the closes that a reading had seen before it,
     newest first.
 
     Until then nobody knew who had closed, or its row was taken as the owner's. ``change.quantity``
     is what the order closed beyond the share that is left.
     """
+    lock(db, Held.ACCOUNT, holding.account)
     rows = fetch_all(
         db,
         _BY_OTHERS
@@ -337,7 +340,7 @@ def bind_outside(db: apsw.Connection, holding: Holding, change: Change) -> None:
 
 _BY_OTHERS: Final = (
     "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ?1 AND symbol = ?2 AND "
-    "strategy_id = ?3 AND side = ?4 AND NOT is_entry"
+    "strategy_id = ?3 AND side = ?4 AND is_entry = 0"
     " AND attempt_id IS NULL"
 )
 
@@ -356,16 +359,16 @@ class Difference:
     share: Decimal
 
 
-def differences(db: apsw.Connection, account: str | None = None) -> list[Difference]:
+def differences(db: Database, account: str | None = None) -> list[Difference]:
     """Compare the open quantities of the books with the shares, of one account or of all."""
+    which = "" if account is None else " AND account_id = ?1"
     rows = fetch_all(
         db,
         "SELECT account_id, strategy_id, symbol, side, quantity, 0 FROM book WHERE strategy_id != "
-        "''"
-        " AND (?1 IS NULL OR account_id = ?1) UNION ALL"
-        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0' "
-        "AND (?1 IS NULL OR account_id = ?1)",
-        (account,),
+        f"''{which} UNION ALL"
+        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0'"
+        f"{which}",
+        () if account is None else (account,),
     )
     quantities: dict[tuple[str, str, str, str], list[Decimal]] = {}
     for *key, quantity, is_share in rows:

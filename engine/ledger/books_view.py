@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.books_check import ClosedParts, Quantities
 from engine.decisions.results import FINEST
 from engine.decisions.wallet import Line
@@ -16,14 +14,14 @@ from engine.domain.booking import BookState
 from engine.domain.identifiers import AccountId
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all
+from engine.ledger.query import Database, fetch_all
 from engine.ledger.wallet import WalletRow, read_wallet, sums, wallet_rows
 
 SHOWN_MAX = 100
 
 
 def quantities(
-    db: apsw.Connection, account: AccountId, there: dict[str, tuple[str, Decimal]] | None
+    db: Database, account: AccountId, there: dict[str, tuple[str, Decimal]] | None
 ) -> list[Quantities]:
     """Read every contract that the books, a strategy or the exchange has something open in;
     ``there`` None: not read.
@@ -77,7 +75,7 @@ def quantities(
     return rows
 
 
-def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> list[ClosedParts]:
+def closed_parts(db: Database, account: AccountId, since: datetime) -> list[ClosedParts]:
     """Read what was closed since a time, by the exchange's position; only positions with an id."""
     rows = fetch_all(
         db,
@@ -141,7 +139,7 @@ class BooksSummary:
         return EXACT.subtract(EXACT.subtract(gained, self.fees), self.funding)
 
 
-def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
+def books_summary(db: Database, account: AccountId) -> BooksSummary:
     """Read a summary of an account's books."""
     wallet, lines = read_wallet(db, account), sums(db, account)
     counts: dict[str, int] = dict(
@@ -166,13 +164,13 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
     )
 
 
-def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
+def count_unfolded(db: Database, account: AccountId) -> int:
     """Count an account's fills that are not yet folded into trades."""
     return int(
         fetch_all(
             db,
-            "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT "
-            "folded",
+            "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND "
+            "folded = 0",
             (account,),
         )[0][0]
     )
@@ -190,7 +188,7 @@ class Booked:
     fee: Decimal | None
 
 
-def booked(db: apsw.Connection, attempt: int) -> Booked:
+def booked(db: Database, attempt: int) -> Booked:
     """Read the average price and the fee of what one order filled."""
     rows = fetch_all(
         db,
@@ -206,7 +204,7 @@ def booked(db: apsw.Connection, attempt: int) -> Booked:
     return Booked(price, fee)
 
 
-def unsettled_rows(db: apsw.Connection, account: AccountId) -> list[dict[str, object]]:
+def unsettled_rows(db: Database, account: AccountId) -> list[dict[str, object]]:
     """Read fills that lack something, newest first, for people."""
     rows = fetch_all(
         db,

@@ -2,15 +2,11 @@
 
 from datetime import datetime
 
-import apsw
-
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
-def busy_strategies(
-    db: apsw.Connection, since: datetime, limit: int
-) -> list[tuple[str, int, datetime]]:
+def busy_strategies(db: Database, since: datetime, limit: int) -> list[tuple[str, int, datetime]]:
     """Read strategies with more than ``limit`` entry signals since a time, tests left out: name,
     count, the newest one's time.
     """
@@ -19,8 +15,7 @@ def busy_strategies(
         "SELECT strategy.name, count(*), max(signal.received_us) FROM signal INDEXED BY "
         "signal_by_time"
         " JOIN strategy ON strategy.id = signal.strategy_id WHERE signal.received_us >= ?"
-        " AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
-        " AND NOT coalesce(json_extract(signal.draft, '$.is_test'), 0)"
+        " AND signal.action IN ('open', 'add', 'reverse') AND signal.is_test = 0"
         " GROUP BY strategy.id HAVING count(*) > ?",
         (to_us(since), limit),
     )
@@ -28,7 +23,7 @@ def busy_strategies(
 
 
 def refused_accounts(
-    db: apsw.Connection, since: datetime, limit: int
+    db: Database, since: datetime, limit: int
 ) -> list[tuple[str, int, str, datetime]]:
     """Read accounts whose last ``limit`` entries or more were all refused by the exchange since a
     time: name, count, last cause, its time.
@@ -37,8 +32,7 @@ def refused_accounts(
     """
     rows = fetch_all(
         db,
-        # cause: of the newest, by max()
-        "SELECT account.name, count(*), cause, max(ended_us) FROM attempt INDEXED BY "
+        "SELECT account.id, account.name, count(*), max(ended_us) FROM attempt INDEXED BY "
         "attempt_refused"
         " JOIN account ON account.id = account_id WHERE kind = 'entry' AND state = 'rejected' AND "
         "ended_us >= ?1"
@@ -46,13 +40,28 @@ def refused_accounts(
         "attempt.account_id AND good.ended_us >= attempt.ended_us"
         " AND good.kind = 'entry' AND good.state IN ('placed', 'partially_filled', 'filled', "
         "'cancelled'))"
-        " GROUP BY account_id HAVING count(*) >= ?2",
+        " GROUP BY account.id HAVING count(*) >= ?2",
         (to_us(since), limit),
     )
-    return [(name, count, cause, from_us(at_us)) for name, count, cause, at_us in rows]
+    return [
+        (name, count, _cause(db, account, at_us), from_us(at_us))
+        for account, name, count, at_us in rows
+    ]
 
 
-def switched_at(db: apsw.Connection, label: str) -> datetime | None:
+def _cause(db: Database, account: str, at_us: int) -> str:
+    """Read why the exchange refused an account's entry that ended at this time."""
+    row = fetch_one(
+        db,
+        "SELECT cause FROM attempt INDEXED BY attempt_refused WHERE kind = 'entry' AND state = "
+        "'rejected' AND ended_us >= ? AND account_id = ? ORDER BY ended_us DESC, id DESC LIMIT 1",
+        (at_us, account),
+    )
+    assert row is not None, "its end was just read"
+    return str(row[0])
+
+
+def switched_at(db: Database, label: str) -> datetime | None:
     """Read when the switch of this label was last turned on or off: older evidence was judged
     already.
     """

@@ -8,8 +8,6 @@ refuses an entry is checked again here, because more may have been recorded sinc
 from dataclasses import dataclass
 from datetime import datetime
 
-import apsw
-
 from engine.domain.amounts import Money, Quantity, plain
 from engine.domain.identifiers import AccountId, CopyId, StrategyId
 from engine.domain.order import OrderIntent
@@ -18,6 +16,8 @@ from engine.domain.signal import OrderKey
 from engine.ledger.codec import dump, to_us, write_intent, write_number
 from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, insert, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +61,29 @@ class NotClaimed:
     outcome: Outcome | None
 
 
-def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
+def claim(db: Database, wanted: Claim) -> int | NotClaimed:
     """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; return the
     attempt's id.
     """
+    lock(db, Held.STRATEGY, wanted.strategy, shared=True)
+    lock(db, Held.ACCOUNT, wanted.account)
     if wanted.kind == "entry":
         refused = _entry_refused(db, wanted)
         if refused is not None:
             return refused
-    db.execute(
+    changed = run(
+        db,
         "UPDATE leg SET state = 'claimed' WHERE copy_id = ? AND number = ? AND state = 'new'",
         (wanted.copy, wanted.leg),
     )
-    if db.changes() != 1:
+    if changed != 1:
         return NotClaimed(None)
-    db.execute(
+    attempt_id = insert(
+        db,
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, "
         "state, client_order_id, intent,"
         " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-        "'claimed', ?, ?, ?, ?, ?, ?, ?)",
+        "'claimed', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             wanted.copy,
             wanted.leg,
@@ -98,7 +102,6 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
             None if wanted.held_before is None else plain(wanted.held_before),
         ),
     )
-    attempt_id = db.last_insert_rowid()
     if wanted.kind == "entry":
         _hold(db, wanted, attempt_id)
     else:
@@ -107,7 +110,7 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
     return attempt_id
 
 
-def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
+def _hold(db: Database, wanted: Claim, attempt_id: int) -> None:
     """Let the strategy hold the symbol, and record which stop and target it wants there."""
     intent = wanted.intent
     stop, target = write_number(intent.stop_loss), write_number(intent.take_profit)
@@ -125,7 +128,7 @@ def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
         "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
         "entry_key, stop_loss, take_profit, opened_by)"
         " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = "
+        " ON CONFLICT (account_id, symbol) DO UPDATE SET entries_open = holding.entries_open + 1, entry_key = "
         "excluded.entry_key, side = excluded.side,"
         " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = "
         "excluded.stop_loss,"
@@ -143,7 +146,7 @@ def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
     )
 
 
-def _fix_what_stays(db: apsw.Connection, wanted: Claim, leave: Quantity) -> None:
+def _fix_what_stays(db: Database, wanted: Claim, leave: Quantity) -> None:
     """Fix the share that an exit leaves behind: its later attempts continue towards it, whatever an
     earlier one closed.
     """
@@ -155,7 +158,7 @@ def _fix_what_stays(db: apsw.Connection, wanted: Claim, leave: Quantity) -> None
         keep_carried(db, wanted.account, wanted.intent.symbol, wanted.carried)
 
 
-def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
+def _entry_refused(db: Database, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))

@@ -4,8 +4,6 @@ share, and the fills that explain it.
 
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.conservation import OnRecord
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
@@ -13,10 +11,10 @@ from engine.domain.holding import Holding
 from engine.ledger.attempts import read_attempt
 from engine.ledger.codec import read_intent
 from engine.ledger.holdings import read_holding
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
-def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
+def read_on_record(db: Database, attempt_id: int) -> OnRecord:
     """Read everything about one claimed attempt; raises LookupError if there is none."""
     own = read_attempt(db, attempt_id)
     out, closing = 0, ZERO
@@ -48,7 +46,7 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
     )
 
 
-def _fills(db: apsw.Connection, holding: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
+def _fills(db: Database, holding: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
     """Sum the fills of the entries and exits since the contract was entered; (None, None) if no
     entry of ours opened it.
 

@@ -2,20 +2,18 @@
 only to a claim.
 """
 
-import json
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-
-import apsw
 
 from engine.decisions.turns import Waiting
 from engine.domain.amounts import Quantity
 from engine.domain.identifiers import AccountId, CopyId, SignalId, StrategyId, Symbol
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +45,23 @@ _WAITING = (
     " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND "
     "attempt.leg = leg.number),"
     " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE "
-    "leg.account_id IN (SELECT value FROM json_each(?)) AND leg.state = 'new'"
+    "leg.state = 'new'"
     " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = "
     "leg.copy_id AND before.number < leg.number"
     " AND before.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')))"
-    " ORDER BY leg.kind = 'entry', leg.order_key"
+    " AND leg.account_id IN "
 )
+_WAITING_IN_ORDER = " ORDER BY leg.kind = 'entry', leg.order_key"
 
 
 def waiting_legs(
-    db: apsw.Connection, accounts: Collection[AccountId]
+    db: Database, accounts: Collection[AccountId]
 ) -> dict[AccountId, list[WaitingLeg]]:
     """Read the NEW legs of accounts, of each entries last, then by order of signals; without those
     whose copy's earlier leg has not ended. An account without one is left out.
     """
     legs: dict[AccountId, list[WaitingLeg]] = {}
-    rows = fetch_all(db, _WAITING, (json.dumps(list(accounts)),))
+    rows = fetch_all(db, _WAITING + in_list(accounts) + _WAITING_IN_ORDER, tuple(accounts))
     for row in rows:
         leg = _waiting_leg(row)
         legs.setdefault(leg.account, []).append(leg)
@@ -86,7 +85,7 @@ def _waiting_leg(row: Row) -> WaitingLeg:
     )
 
 
-def waiting(db: apsw.Connection) -> list[Waiting]:
+def waiting(db: Database) -> list[Waiting]:
     """Read which signals wait for which accounts."""
     rows = fetch_all(
         db,
@@ -96,17 +95,18 @@ def waiting(db: apsw.Connection) -> list[Waiting]:
     return [Waiting(AccountId(row[0]), SignalId(row[1]), bool(row[2])) for row in rows]
 
 
-def begin_run(db: apsw.Connection, started_us: int) -> int:
+def begin_run(db: Database, started_us: int) -> int:
     """Start a new ownership epoch with its own random mark (see ``lineage``); claims of earlier
     epochs have no owner.
     """
-    db.execute(
-        "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
+    return insert(
+        db,
+        "INSERT INTO run (started_us, mark) VALUES (?, ?) RETURNING epoch",
+        (started_us, secrets.token_hex(16)),
     )
-    return db.last_insert_rowid()
 
 
-def is_waiting(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+def is_waiting(db: Database, copy: CopyId, leg: int) -> bool:
     """Return whether a leg is NEW: to be planned, for the first time or again."""
     row = fetch_one(
         db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'new'", (copy, leg)
@@ -114,7 +114,7 @@ def is_waiting(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     return row is not None
 
 
-def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+def is_exiting(db: Database, account: AccountId, symbol: Symbol) -> bool:
     """Return whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
@@ -127,7 +127,7 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
 
 
 def is_exiting_before(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
     """Return whether an exit or a cancel of a strategy with an earlier order key has not ended: an
     entry waits for it.
@@ -143,7 +143,7 @@ def is_exiting_before(
 
 
 def is_entering(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
     """Return whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
@@ -157,7 +157,7 @@ def is_entering(
 
 
 def is_protected_later(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
+    db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> bool:
     """Return whether a later ``set_protection`` of a strategy is recorded: an older one must not
     undo it.

@@ -8,15 +8,20 @@ the library's backup call copies it.
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 import apsw
 
 from engine.domain.errors import OwnFault
-from engine.ledger.lineage import COPY
+from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.files import make_folder, sync_folder
 
+COPY: Final = 0x52584350
+"""The application id in the header of every copy that ``back_up`` made: a restore starts from such
+a copy.
+"""
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
@@ -64,9 +69,14 @@ def open_database(path: str) -> apsw.Connection:
     return db
 
 
-def take_into_use(db: apsw.Connection) -> None:
+def take_into_use(db: Database) -> None:
     """Give a file an application id of its own: it is a ledger from now on, not a copy."""
-    db.pragma("application_id", secrets.randbelow(COPY - 1) + 1)
+    db.execute(f"PRAGMA application_id = {secrets.randbelow(COPY - 1) + 1}")
+
+
+def is_copy(db: Database) -> bool:
+    """Return whether this file was created by ``back_up`` and has not been taken into use."""
+    return bool(db.execute("PRAGMA application_id").fetchone()[0] == COPY)
 
 
 def open_reader(path: str) -> apsw.Connection:
@@ -182,7 +192,7 @@ def back_up(path: Path, target: Path) -> int:
     """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; return
     its size in bytes.
 
-    The copy is marked as one (``lineage.is_copy``), so that it is never taken for the newest
+    The copy is marked as one (``is_copy``), so that it is never taken for the newest
     ledger.
 
     Raises FileExistsError if the target exists, LedgerError if the copy cannot be made or is
@@ -227,9 +237,9 @@ def copy_ledger(file: Path, target: Path) -> None:
         raise LedgerError(f"it cannot be read: {error}") from error
 
 
-def settle(db: apsw.Connection) -> None:
+def settle(db: Database) -> None:
     """Move everything into the one file, durably; its only connection is closed next."""
-    db.pragma("journal_mode", "delete")
+    db.execute("PRAGMA journal_mode = delete").fetchall()
 
 
 def _verified_copy(db: apsw.Connection, target: Path) -> None:

@@ -8,12 +8,10 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import EndpointId
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.outcomes import write_pulse
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 KEPT: Final = 1_000
 KEPT_OF_STRANGERS: Final = 100
@@ -61,7 +59,7 @@ class DeliveryRow:
     """What its sender was told: why no order of it reaches any exchange."""
 
 
-def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
+def note_delivery(db: Database, new: NewDelivery) -> None:
     """Record a delivery, drop what exceeds the bound of its kind, and refresh open pages of the
     strategy's master.
     """
@@ -80,7 +78,7 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
             new.offset_ms,
             new.peer,
             new.took_us,
-            new.reads_exit,
+            None if new.reads_exit is None else int(new.reads_exit),
         ),
     )
     if new.kind == _STRANGER:
@@ -90,7 +88,7 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
     _tell(db, new)
 
 
-def _tell(db: apsw.Connection, new: NewDelivery) -> None:
+def _tell(db: Database, new: NewDelivery) -> None:
     """Refresh open pages of the strategy's master after a delivery."""
     row = fetch_one(
         db,
@@ -110,7 +108,7 @@ _PRUNE: Final = (
 
 
 def deliveries(
-    db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None
+    db: Database, endpoint: EndpointId, limit: int, before: int | None = None
 ) -> list[DeliveryRow]:
     """Read an endpoint's deliveries, newest first; ``before`` is the last id of the previous page."""
     rows = fetch_all(
@@ -137,7 +135,7 @@ class Ingress:
     p50_ms: float | None
 
 
-def ingress(db: apsw.Connection, since: datetime) -> Ingress:
+def ingress(db: Database, since: datetime) -> Ingress:
     """Read the counts of deliveries to all endpoints since ``since``."""
     rows = fetch_all(
         db, "SELECT at_us, kind, took_us FROM delivery ORDER BY id DESC LIMIT ?", (COUNTED,)
@@ -154,7 +152,7 @@ def ingress(db: apsw.Connection, since: datetime) -> Ingress:
     )
 
 
-def refusals(db: apsw.Connection, limit: int) -> list[tuple[str, str, str, DeliveryRow]]:
+def refusals(db: Database, limit: int) -> list[tuple[str, str, str, DeliveryRow]]:
     """Read the newest deliveries that were not taken, of every endpoint: strategy, endpoint,
     source, and the delivery.
     """

@@ -4,19 +4,18 @@ owner.
 
 from datetime import datetime
 
-import apsw
-
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, own_name
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import conclude
-from engine.ledger.query import fetch_all
+from engine.ledger.query import Database, fetch_all
 from engine.ledger.reports import clear_switch, switches
 
 
-def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
+def disconnect_account(db: Database, account: AccountId, name: str, at: datetime) -> None:
     """Disconnect an account: it leaves every strategy, nothing waits or is held for it any more,
     and its name is free again.
 
@@ -24,6 +23,7 @@ def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: d
     history stays. The owner's own switch is removed, so that nobody is asked to resume an account
     that is gone; an operator's switch stays for the next account with that name.
     """
+    lock(db, Held.ACCOUNT, account)
     for copy, leg in fetch_all(
         db,
         "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number",

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import CopyId, Symbol
 from engine.domain.leg import LegState
 from engine.domain.signal import Action
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
 """Returns what only the running task knows of a copy."""
@@ -22,7 +20,7 @@ InLane = Callable[[CopyId], LaneNow]
 _SENT: Final = frozenset({LegState.UNKNOWN, LegState.PLACED, LegState.PARTIALLY_FILLED})
 
 
-def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
+def failed_tries(db: Database, copy: CopyId, leg: int) -> tuple[int, str, bool]:
     """Count the orders of an exit that closed nothing; return also the last one's cause, and
     whether the exchange itself refused it.
     """
@@ -41,7 +39,7 @@ def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str,
 
 
 def read_copy_now(
-    db: apsw.Connection,
+    db: Database,
     signal_number: int,
     account_name: str,
     live: LiveNow | None,
@@ -50,8 +48,7 @@ def read_copy_now(
     """Read the current circumstances of a signal's copy; raises LookupError if there is none."""
     copy = fetch_one(
         db,
-        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
-        "json_extract(signal.draft, '$.action') FROM copy"
+        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, signal.action FROM copy"
         " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = "
         "copy.account_id"
         " WHERE copy.signal_number = ? AND account.name = ?",
@@ -94,26 +91,23 @@ def read_copy_now(
     )
 
 
-def _master_left(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
-) -> bool:
+def _master_left(db: Database, account: str, strategy: str, symbol: str, entry_key: str) -> bool:
     """Return whether a close or a reverse of the strategy counts as later than the entry that
     opened what it holds.
     """
     row = fetch_one(
         db,
         "SELECT 1 FROM signal WHERE strategy_id = ?1 AND symbol = ?2 AND order_key > ?3 AND "
-        "json_extract(draft, '$.action') IN"
-        " ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = "
+        "action IN ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = "
         "signal.number AND copy.account_id = ?4)"
-        " AND coalesce(json_extract(draft, '$.is_test'), 0) = 0 LIMIT 1",
+        " AND is_test = 0 LIMIT 1",
         (strategy, symbol, entry_key, account),
     )
     return row is not None
 
 
 def _exit(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, in_lane: InLane
+    db: Database, account: str, strategy: str, symbol: str, in_lane: InLane
 ) -> ExitNow | None:
     row = fetch_one(
         db,
@@ -139,7 +133,7 @@ def _exit(
     )
 
 
-def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
+def _unproven(db: Database, account: str, symbol: str) -> UnprovenNow | None:
     """Read the order of ours there that most urgently lacks proof: one that was given up before one
     that is looked up.
     """
@@ -148,7 +142,7 @@ def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | N
         "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol "
         "= ? AND state IN ('claimed', 'unknown',"
         " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = "
-        "'not_confirmed' AND NOT freed))"
+        "'not_confirmed' AND freed = 0))"
         " ORDER BY state = 'unknown', id LIMIT 1",
         (account, symbol),
     )

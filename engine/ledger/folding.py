@@ -10,8 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.results import Trade, fold_all
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
@@ -20,23 +18,24 @@ from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
 
-def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
+def unfolded_episodes(db: Database, limit: int, without: Collection[int] = ()) -> list[int]:
     """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
     of ``without``.
     """
     rows = fetch_all(
         db,
-        "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?",
+        "SELECT DISTINCT episode FROM fill WHERE folded = 0 ORDER BY episode LIMIT ?",
         (limit + len(without),),
     )
     return [row[0] for row in rows if row[0] not in without][:limit]
 
 
-def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountId, datetime]:
+def fold_episodes(db: Database, episodes: Sequence[int]) -> dict[AccountId, datetime]:
     """Fold these episodes; return their accounts, each with the time of its newest fill."""
     moved: dict[AccountId, datetime] = {}
     for episode in episodes:
@@ -52,17 +51,19 @@ _FILLS: Final = (
 )
 
 
-def fold_account(db: apsw.Connection, account: AccountId) -> None:
+def fold_account(db: Database, account: AccountId) -> None:
     """Fold every episode of one account whose fills changed."""
+    lock(db, Held.ACCOUNT, account)
     for (episode,) in fetch_all(
         db,
-        "SELECT DISTINCT episode FROM fill WHERE NOT folded AND account_id = ? ORDER BY episode",
+        "SELECT DISTINCT episode FROM fill WHERE folded = 0 AND account_id = ? ORDER BY episode",
         (account,),
     ):
         _fold(db, episode)
 
 
-def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
+def _fold(db: Database, episode: int) -> tuple[AccountId, datetime]:
+    lock(db, Held.ACCOUNT_OF_FILL, episode)  # an episode has the number of its first fill
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]
@@ -113,7 +114,7 @@ _KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees, gross FROM trad
 
 
 def _write_trade(
-    db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool
+    db: Database, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool
 ) -> None:
     values = (
         trade.side.value,
@@ -150,7 +151,7 @@ def _write_trade(
 class _Days:
     """The changes of daily sums that an episode causes."""
 
-    def __init__(self, db: apsw.Connection, account: str, strategy: str) -> None:
+    def __init__(self, db: Database, account: str, strategy: str) -> None:
         self._db = db
         self._account = account
         self._strategy = strategy
@@ -211,14 +212,16 @@ class _Days:
         more: Iterable[int | Decimal],
     ) -> None:
         where = " AND ".join(f"{each} = ?" for each in columns)
-        read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
+        read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"
         row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
         trades, won, result, fees, others = (
             EXACT.add(Decimal(old), Decimal(each)) for old, each in zip(row, more, strict=True)
         )
         marks = ", ".join("?" for _ in range(len(columns) + 5))
         self._db.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, "  # noqa: S608
-            f"unreconciled) VALUES ({marks})",
+            f"INSERT INTO {table} ({', '.join(columns)}, trades, won, result, fees, unreconciled)"
+            f" VALUES ({marks}) ON CONFLICT ({', '.join(columns)}) DO UPDATE SET trades = "
+            "excluded.trades, won = excluded.won, result = excluded.result, fees = excluded.fees, "
+            "unreconciled = excluded.unreconciled",
             (*key, int(trades), int(won), plain(result), plain(fees), int(others)),
         )

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -22,11 +20,12 @@ from engine.domain.subscription import (
     SubscriptionState,
 )
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
+from engine.ledger.locking import Held, lock
 from engine.ledger.people import SHOWN_AS, AccountRow, account
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 
-def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+def accounts_of(db: Database, person: PersonId) -> list[AccountRow]:
     """Read a person's connected accounts, by name."""
     rows = fetch_all(
         db,
@@ -36,20 +35,20 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
     return [account(db, AccountId(row[0])) for row in rows]
 
 
-def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+def former_accounts_of(db: Database, person: PersonId) -> list[AccountRow]:
     """Read the accounts that a person disconnected, the most recent first: their history stays
     readable to that person.
     """
     rows = fetch_all(
         db,
         "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY "
-        "disconnected_us DESC",
+        "disconnected_us DESC, id",
         (person,),
     )
     return [account(db, AccountId(row[0])) for row in rows]
 
 
-def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
+def strategies_copied(db: Database, person: PersonId) -> list[str]:
     """Read the names of all strategies that a person ever agreed to, including those on
     disconnected accounts.
     """
@@ -94,7 +93,7 @@ class AgreementRow:
         )
 
 
-def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
+def agreements_of(db: Database, person: PersonId) -> list[AgreementRow]:
     """Read a person's subscriptions on any account, without those that were left, by strategy and
     account.
     """
@@ -158,7 +157,7 @@ _COPIES = (
 
 
 def copies_of(
-    db: apsw.Connection,
+    db: Database,
     accounts: Sequence[AccountId],
     limit: int,
     *,
@@ -177,10 +176,17 @@ def copies_of(
         rows = fetch_all(
             db,
             _COPIES
-            + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
-            " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY "
-            "copy.signal_number DESC LIMIT ?5",
-            (account_id, 2**62 if before is None else before, strategy, family, limit),
+            + " WHERE copy.account_id = ? AND copy.signal_number < ?"
+            + (" AND strategy.name = ?" if strategy else "")
+            + (" AND (copy.code = ? OR (copy.code >= ? AND copy.code < ?))" if family else "")
+            + " ORDER BY copy.signal_number DESC LIMIT ?",
+            (
+                account_id,
+                2**62 if before is None else before,
+                *((strategy,) if strategy else ()),
+                *((family, f"{family}.", f"{family}/") if family else ()),  # "/" follows "."
+                limit,
+            ),
         )
         copies += [_copy(row) for row in rows]
     copies.sort(key=lambda each: (-each.number, each.account))
@@ -237,7 +243,7 @@ class OrderRow:
 
 
 def orders_of(
-    db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
+    db: Database, accounts: Sequence[AccountId], limit: int, before: int | None = None
 ) -> list[OrderRow]:
     """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
     previous page.
@@ -283,19 +289,19 @@ def _order(row: Row) -> OrderRow:
     )
 
 
-def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
+def unproven_count(db: Database, identifier: AccountId) -> int:
     """Count the orders of an account that stayed without trace and wait for a person."""
     row = fetch_one(
         db,
         "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND state IN "
         "('claimed', 'unknown', 'placed',"
-        " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND NOT freed",
+        " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND freed = 0",
         (identifier,),
     )
     return 0 if row is None else int(row[0])
 
 
-def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
+def signal_of_copy(db: Database, signal: str, account_name: str, person: PersonId) -> bool:
     """Return whether a signal reached an account of this person."""
     row = fetch_one(
         db,
@@ -307,7 +313,7 @@ def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: 
     return row is not None
 
 
-def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[Signal]:
+def last_entries(db: Database, strategy: StrategyId, limit: int) -> list[Signal]:
     """Read a strategy's newest entries, newest first, for a preview."""
     rows = fetch_all(
         db,
@@ -353,7 +359,7 @@ class StrategyTerms:
 
 
 _TERMS: Final = (
-    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, "  # noqa: S608
+    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, "
     "terms_us, master.person_id = ?2"
     f" FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND ({SHOWN_AS} "
     "IN ('published', 'by_link')"
@@ -363,7 +369,7 @@ _TERMS: Final = (
 )
 
 
-def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> StrategyTerms | None:
+def strategy_terms(db: Database, identifier: str, person: PersonId) -> StrategyTerms | None:
     """Read a strategy that a person may see: published, by link, theirs, or followed by them; None
     for any other.
     """
@@ -386,7 +392,7 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
 
 
 def agree(
-    db: apsw.Connection,
+    db: Database,
     identifier: str,
     account_id: AccountId,
     strategy: StrategyId,
@@ -400,27 +406,31 @@ def agree(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
         "agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
         " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, agreed_us = ?5,"
-        " state = CASE WHEN state = 'paused' THEN 'paused' ELSE 'active' END",
+        " state = CASE WHEN subscription.state = 'paused' THEN 'paused' ELSE 'active' END",
         (identifier, account_id, strategy, write_policy(policy), to_us(at)),
     )
 
 
-def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
+def set_agreement_state(db: Database, identifier: str, state: SubscriptionState) -> bool:
     """Write active, paused or left; return False if it was so already. Raises InvalidMove for a
     state that is never stored.
     """
+    lock(db, Held.AGREEMENT, identifier)
     row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
     before = state if row is None else SubscriptionState(row[0])
     if before is state:
         return False
     require_move(SUBSCRIPTION_MOVES, before, state, "an agreement")
-    db.execute(
-        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
-        (state.value, identifier),
+    return (
+        run(
+            db,
+            "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
+            (state.value, identifier),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
+def consent(db: Database, identifier: str, at: datetime) -> None:
     """Record that a person agrees to the strategy's current terms."""
     db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.alert import AlertCode
 from engine.domain.identifiers import AccountId, CopyId, PersonId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import conclude, write_event
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 EVERYBODY: Final = AccountId("")
 
@@ -33,7 +32,7 @@ class Freeze:
     since: datetime
 
 
-def read_freezes(db: apsw.Connection) -> list[Freeze]:
+def read_freezes(db: Database) -> list[Freeze]:
     """Read the frozen accounts, everybody first."""
     rows = fetch_all(
         db,
@@ -43,7 +42,7 @@ def read_freezes(db: apsw.Connection) -> list[Freeze]:
     return [Freeze(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
 
 
-def frozen_names(db: apsw.Connection, person: PersonId) -> list[str]:
+def frozen_names(db: Database, person: PersonId) -> list[str]:
     """Read the names of a person's frozen accounts; an empty name is everybody."""
     rows = fetch_all(
         db,
@@ -54,7 +53,7 @@ def frozen_names(db: apsw.Connection, person: PersonId) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def why_frozen(db: apsw.Connection, account: AccountId) -> str:
+def why_frozen(db: Database, account: AccountId) -> str:
     """Return why no order may leave an account; empty if one may."""
     row = fetch_one(
         db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,)
@@ -62,15 +61,22 @@ def why_frozen(db: apsw.Connection, account: AccountId) -> str:
     return "" if row is None else str(row[0])
 
 
-def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime) -> bool:
+_STILL: Final = (
+    "INSERT INTO still (account_id, cause, since_us) VALUES (?, ?, ?) ON CONFLICT (account_id) DO "
+    "NOTHING"
+)
+
+
+def freeze(db: Database, account: AccountId, name: str, cause: str, at: datetime) -> bool:
     """Freeze an account, or everybody, and raise an alert. Return False if it was frozen already;
     the first cause stays.
     """
-    db.execute(
-        "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+    changed = run(
+        db,
+        _STILL,
         (account, cause, to_us(at)),
     )
-    if not db.changes():
+    if not changed:
         return False
     raise_alert(
         db,
@@ -84,17 +90,18 @@ def freeze(db: apsw.Connection, account: AccountId, name: str, cause: str, at: d
 
 
 def unfreeze(
-    db: apsw.Connection, was: Collection[Freeze], keep: Collection[Freeze], by: str, at: datetime
+    db: Database, was: Collection[Freeze], keep: Collection[Freeze], by: str, at: datetime
 ) -> int:
     """Let orders out again, except for those to keep frozen; entries that arrived meanwhile end
     unsent. Return the number of those entries.
 
     ``was`` is what was frozen when the person decided: an account frozen since then stays frozen.
     """
+    lock(db, Held.PLACE)
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for kept in keep:
         db.execute(
-            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+            _STILL,
             (kept.account, kept.cause, to_us(kept.since)),
         )
     ended = 0
@@ -122,6 +129,6 @@ def unfreeze(
     return ended
 
 
-def _was_frozen(db: apsw.Connection, copy: CopyId, was: Collection[Freeze]) -> bool:
+def _was_frozen(db: Database, copy: CopyId, was: Collection[Freeze]) -> bool:
     row = fetch_one(db, "SELECT account_id FROM copy WHERE id = ?", (copy,))
     return row is not None and any(each.account in (EVERYBODY, row[0]) for each in was)

@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, Money, plain
 from engine.domain.identifiers import AccountId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 from engine.ledger.wallet import add_since
 
 SLACK: Final = timedelta(seconds=5)
@@ -46,16 +45,18 @@ class FundingPaid:
     at: datetime
 
 
-def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[FundingRow]) -> int:
+def record_funding(db: Database, account: AccountId, rows: Iterable[FundingRow]) -> int:
     """Record the payments that are not stored yet; return how many of them belong to what the
     engine held.
     """
+    lock(db, Held.ACCOUNT, account)
     new = 0
     for payment in rows:
         strategy = _holder(db, account, payment) or OWNER
-        db.execute(
-            "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+        changed = run(
+            db,
+            "INSERT INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, id) DO NOTHING",
             (
                 account,
                 payment.id,
@@ -65,7 +66,7 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
                 to_us(payment.at),
             ),
         )
-        if db.changes():
+        if changed:
             new += strategy != OWNER
             add_since(
                 db,
@@ -77,15 +78,15 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
     return new
 
 
-def _holder(db: apsw.Connection, account: AccountId, paid: FundingRow) -> str | None:
+def _holder(db: Database, account: AccountId, paid: FundingRow) -> str | None:
     row = fetch_one(
         db,
         "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' "
-        "AND opened_us <= ?3 + ?4"
+        "AND opened_us <= ?3"
         " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND "
-        "strategy_id != '' AND opened_us <= ?3 + ?4"
-        " AND closed_us >= ?3 - ?4 LIMIT 1",
-        (account, paid.symbol, to_us(paid.at), SLACK // timedelta(microseconds=1)),
+        "strategy_id != '' AND opened_us <= ?3"
+        " AND closed_us >= ?4 LIMIT 1",
+        (account, paid.symbol, to_us(paid.at + SLACK), to_us(paid.at - SLACK)),
     )
     return None if row is None else str(row[0])
 
@@ -95,7 +96,7 @@ _PAID: Final = (
 )
 
 
-def funding_by_day(db: apsw.Connection, account: AccountId) -> dict[str, Decimal]:
+def funding_by_day(db: Database, account: AccountId) -> dict[str, Decimal]:
     """Return the sums of an account's payments by UTC day."""
     days: dict[str, Decimal] = {}
     for at_us, amount in fetch_all(db, _PAID, (account,)):
@@ -104,7 +105,7 @@ def funding_by_day(db: apsw.Connection, account: AccountId) -> dict[str, Decimal
     return days
 
 
-def funding_of(db: apsw.Connection, account: AccountId) -> list[FundingPaid]:
+def funding_of(db: Database, account: AccountId) -> list[FundingPaid]:
     """Read an account's payments, newest first."""
     rows = fetch_all(
         db,

@@ -8,23 +8,22 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.domain.amounts import Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.codec import from_us, read_price, write_number
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 
-def read_holdings(db: apsw.Connection, account: AccountId) -> tuple[Holding, ...]:
+def read_holdings(db: Database, account: AccountId) -> tuple[Holding, ...]:
     """Read what the engine holds for an account."""
     return tuple(_holding(row) for row in fetch_all(db, _HOLDING, (account,)))
 
 
-def read_holding(db: apsw.Connection, account: AccountId, symbol: Symbol) -> Holding | None:
+def read_holding(db: Database, account: AccountId, symbol: Symbol) -> Holding | None:
     """Read what the engine holds of one symbol for an account."""
     row = fetch_one(db, _HOLDING + " AND symbol = ?", (account, symbol))
     return None if row is None else _holding(row)
@@ -54,7 +53,7 @@ def _holding(row: Row) -> Holding:
     )
 
 
-def write_holding(db: apsw.Connection, holding: Holding) -> None:
+def write_holding(db: Database, holding: Holding) -> None:
     """Store a holding without its share (``books.change_share`` does that); remove one that holds
     nothing and is not detached.
     """
@@ -81,9 +80,7 @@ def write_holding(db: apsw.Connection, holding: Holding) -> None:
     )
 
 
-def keep_carried(
-    db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity
-) -> None:
+def keep_carried(db: Database, account: AccountId, symbol: Symbol, carried: Quantity) -> None:
     """Record what a reduction rounded off, for the next one."""
     db.execute(
         "UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?",
@@ -91,17 +88,19 @@ def keep_carried(
     )
 
 
-def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
+def attach(db: Database, account: AccountId, symbol: Symbol) -> None:
     """Permit entries again in a symbol that its owner had closed by hand: the master is flat."""
+    lock(db, Held.ACCOUNT, account)
     holding = read_holding(db, account, symbol)
     if holding is not None and holding.share == 0:
         write_holding(db, replace(holding, detached=False))
 
 
-def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
+def want_protection(db: Database, *, account: AccountId, wanted: ProtectionOrder) -> None:
     """Record which stop and target a strategy wants at its position from now on; the exchange's
     levels are compared with them.
     """
+    lock(db, Held.ACCOUNT, account)
     holding = read_holding(db, account, wanted.symbol)
     if holding is not None:
         write_holding(
@@ -109,7 +108,7 @@ def want_protection(db: apsw.Connection, *, account: AccountId, wanted: Protecti
         )
 
 
-def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> datetime | None:
+def entered_until(db: Database, account: AccountId, symbol: Symbol) -> datetime | None:
     """Read when the newest entry that filled in a held symbol ended; None if no such entry of ours
     is known, or one is not over.
     """
@@ -123,7 +122,7 @@ def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> da
     return None if row is None or row[0] is None else from_us(row[0])
 
 
-def held_since(db: apsw.Connection, account: AccountId) -> datetime | None:
+def held_since(db: Database, account: AccountId) -> datetime | None:
     """Read when the oldest share of an account was entered; None if it is not known."""
     row = fetch_one(
         db,
@@ -134,9 +133,7 @@ def held_since(db: apsw.Connection, account: AccountId) -> datetime | None:
     return None if row is None or row[0] is None else from_us(row[0])
 
 
-def goal_key(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol
-) -> OrderKey:
+def goal_key(db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol) -> OrderKey:
     """Read the order key of the newest exit of a strategy for (account, symbol)."""
     row = fetch_one(
         db,

@@ -5,12 +5,10 @@ logins. Secrets only sealed or hashed.
 from dataclasses import dataclass
 from datetime import datetime
 
-import apsw
-
 from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.person import Person, Role
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, run
 from engine.ledger.root_keys import refuse_disabled
 
 
@@ -29,7 +27,7 @@ class FactorRow:
 
 
 _PERSON = (
-    "SELECT person.id, person.name, person.zone, (SELECT group_concat(role) FROM person_role "
+    "SELECT person.id, person.name, person.zone, (SELECT string_agg(role, ',') FROM person_role "
     "WHERE person_id = person.id) FROM person"
 )
 
@@ -39,7 +37,7 @@ def _person(row: Row) -> Person:
     return Person(PersonId(row[0]), row[1], roles, row[2])
 
 
-def person(db: apsw.Connection, identifier: PersonId) -> Person:
+def person(db: Database, identifier: PersonId) -> Person:
     """Read one person; raises LookupError if there is none."""
     row = fetch_one(db, _PERSON + " WHERE person.id = ?", (identifier,))
     if row is None:
@@ -47,7 +45,7 @@ def person(db: apsw.Connection, identifier: PersonId) -> Person:
     return _person(row)
 
 
-def person_named(db: apsw.Connection, name: str) -> Person | None:
+def person_named(db: Database, name: str) -> Person | None:
     """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` if nobody
     else has that name.
     """
@@ -61,7 +59,7 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
     return people[0] if len(people) == 1 else None
 
 
-def is_taken(db: apsw.Connection, name: str) -> bool:
+def is_taken(db: Database, name: str) -> bool:
     """Return whether somebody has a name or is found by it; a name that two provisioned people
     share is taken too.
     """
@@ -75,40 +73,54 @@ def is_taken(db: apsw.Connection, name: str) -> bool:
     )
 
 
-def all_people(db: apsw.Connection, search: str = "", limit: int = -1) -> list[Person]:
+def all_people(db: Database, search: str = "", limit: int = -1) -> list[Person]:
     """Read people whose name contains ``search``, by name; at most ``limit`` of them, unless it is
     negative.
     """
-    return [
-        _person(row)
-        for row in fetch_all(
-            db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit)
-        )
-    ]
+    rows = fetch_all(
+        db,
+        _PERSON
+        + (f" WHERE {contains('person.name')}" if search else "")
+        + " ORDER BY person.name"
+        + (" LIMIT ?" if limit >= 0 else ""),
+        (*((search,) if search else ()), *((limit,) if limit >= 0 else ())),
+    )
+    return [_person(row) for row in rows]
 
 
-def count_people(db: apsw.Connection, search: str = "") -> int:
+def count_people(db: Database, search: str = "") -> int:
     """Count the people whose name contains ``search``."""
-    row = fetch_one(db, "SELECT count(*) FROM person WHERE instr(name, ?)", (search,))
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM person" + (f" WHERE {contains('name')}" if search else ""),
+        (search,) if search else (),
+    )
     return 0 if row is None else int(row[0])
 
 
-def give_role(db: apsw.Connection, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
+def give_role(db: Database, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
     """Give a role; return False if the person has it already."""
-    db.execute(
-        "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (identifier, role.value, to_us(at), by),
+    return (
+        run(
+            db,
+            "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT (person_id, role) DO NOTHING",
+            (identifier, role.value, to_us(at), by),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def take_role(db: apsw.Connection, identifier: PersonId, role: Role) -> bool:
+def take_role(db: Database, identifier: PersonId, role: Role) -> bool:
     """Take a role away; return False if the person does not have it."""
-    db.execute("DELETE FROM person_role WHERE person_id = ? AND role = ?", (identifier, role.value))
-    return bool(db.changes())
+    return (
+        run(
+            db, "DELETE FROM person_role WHERE person_id = ? AND role = ?", (identifier, role.value)
+        )
+        > 0
+    )
 
 
-def set_zone(db: apsw.Connection, identifier: PersonId, zone: str) -> None:
+def set_zone(db: Database, identifier: PersonId, zone: str) -> None:
     """Write the time zone in which a person reads times."""
     db.execute("UPDATE person SET zone = ? WHERE id = ?", (zone, identifier))
 
@@ -116,7 +128,7 @@ def set_zone(db: apsw.Connection, identifier: PersonId, zone: str) -> None:
 # Factors
 
 
-def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
+def factor(db: Database, identifier: PersonId) -> FactorRow:
     """Read a person's factors; a person without any is not an error."""
     row = fetch_one(
         db,
@@ -147,17 +159,17 @@ def _time(us: int | None) -> datetime | None:
     return None if us is None else from_us(us)
 
 
-def set_password(db: apsw.Connection, identifier: PersonId, hashed: str, at: datetime) -> None:
+def set_password(db: Database, identifier: PersonId, hashed: str, at: datetime) -> None:
     """Write the hash of a new password."""
     db.execute(
         "INSERT INTO factor (person_id, password, password_us) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT DO UPDATE SET password = ?2, password_us = ?3",
+        " ON CONFLICT (person_id) DO UPDATE SET password = ?2, password_us = ?3",
         (identifier, hashed, to_us(at)),
     )
 
 
 def set_totp(
-    db: apsw.Connection,
+    db: Database,
     identifier: PersonId,
     sealed: bytes | None,
     version: int,
@@ -170,23 +182,26 @@ def set_totp(
     db.execute(
         "INSERT INTO factor (person_id, totp_sealed, totp_version, totp_us, totp_step) VALUES "
         "(?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step "
+        " ON CONFLICT (person_id) DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step "
         "= ?5",
         (identifier, sealed, version, None if sealed is None else to_us(at), step),
     )
 
 
-def use_totp_step(db: apsw.Connection, identifier: PersonId, step: int) -> bool:
+def use_totp_step(db: Database, identifier: PersonId, step: int) -> bool:
     """Use up a code by its time step; return False if this one or a later one was used before."""
-    db.execute(
-        "UPDATE factor SET totp_step = ?1 WHERE person_id = ?2 AND totp_step < ?1",
-        (step, identifier),
+    return (
+        run(
+            db,
+            "UPDATE factor SET totp_step = ?1 WHERE person_id = ?2 AND totp_step < ?1",
+            (step, identifier),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
 def replace_recovery_codes(
-    db: apsw.Connection, identifier: PersonId, hashes: list[bytes], at: datetime
+    db: Database, identifier: PersonId, hashes: list[bytes], at: datetime
 ) -> None:
     """Write new recovery codes in place of all former ones."""
     db.execute("DELETE FROM recovery_code WHERE person_id = ?", (identifier,))
@@ -196,18 +211,19 @@ def replace_recovery_codes(
     )
 
 
-def use_recovery_code(
-    db: apsw.Connection, identifier: PersonId, hashed: bytes, at: datetime
-) -> bool:
+def use_recovery_code(db: Database, identifier: PersonId, hashed: bytes, at: datetime) -> bool:
     """Use up a recovery code; return False if it does not exist or was used."""
-    db.execute(
-        "UPDATE recovery_code SET used_us = ? WHERE person_id = ? AND hash = ? AND used_us IS NULL",
-        (to_us(at), identifier, hashed),
+    return (
+        run(
+            db,
+            "UPDATE recovery_code SET used_us = ? WHERE person_id = ? AND hash = ? AND used_us IS NULL",
+            (to_us(at), identifier, hashed),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
+def recovery_codes_left(db: Database, identifier: PersonId) -> int:
     """Count the recovery codes that still work."""
     row = fetch_one(
         db,
@@ -220,25 +236,25 @@ def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
 # Exchange logins
 
 
-def remember_login(db: apsw.Connection, print_: str, account: AccountId) -> None:
+def remember_login(db: Database, print_: str, account: AccountId) -> None:
     """Store the fingerprint of an account's login in place of its former one. Raises
     RootKeyDisabled.
     """
     refuse_disabled(db, print_.partition(":")[0])
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
     db.execute(
-        "INSERT INTO login_print VALUES (?, ?) ON CONFLICT DO UPDATE SET account_id = "
+        "INSERT INTO login_print VALUES (?, ?) ON CONFLICT (print) DO UPDATE SET account_id = "
         "excluded.account_id",
         (print_, account),
     )
 
 
-def forget_login(db: apsw.Connection, account: AccountId) -> None:
+def forget_login(db: Database, account: AccountId) -> None:
     """Delete the fingerprint of an account's login."""
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
 
 
-def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None:
+def account_of_login(db: Database, prints: list[str]) -> AccountId | None:
     """Find the account that one of these fingerprints belongs to."""
     for print_ in prints:
         row = fetch_one(db, "SELECT account_id FROM login_print WHERE print = ?", (print_,))
@@ -261,36 +277,40 @@ class MasterRequest:
     granted: bool | None
 
 
-def ask_to_be_master(db: apsw.Connection, identifier: PersonId, note: str, at: datetime) -> None:
+def ask_to_be_master(db: Database, identifier: PersonId, note: str, at: datetime) -> None:
     """Write a person's request to publish; a later one replaces it."""
     db.execute(
         "INSERT INTO master_request (person_id, note, at_us) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
+        " ON CONFLICT (person_id) DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
         "decided_by = NULL",
         (identifier, note, to_us(at)),
     )
 
 
 def decide_master_request(
-    db: apsw.Connection, identifier: PersonId, granted: bool, by: str, at: datetime
+    db: Database, identifier: PersonId, granted: bool, by: str, at: datetime
 ) -> bool:
     """Write a decision; return False if no request waits for one."""
-    db.execute(
-        "UPDATE master_request SET decided_us = ?, granted = ?, decided_by = ? WHERE person_id = "
-        "? AND decided_us IS NULL",
-        (to_us(at), int(granted), by, identifier),
+    return (
+        run(
+            db,
+            "UPDATE master_request SET decided_us = ?, granted = ?, decided_by = ? WHERE person_id = "
+            "? AND decided_us IS NULL",
+            (to_us(at), int(granted), by, identifier),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> list[MasterRequest]:
+def master_requests(db: Database, identifier: PersonId | None = None) -> list[MasterRequest]:
     """Read requests, newest first: those of one person, or all that wait for a decision."""
     rows = fetch_all(
         db,
         "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON "
-        "person.id = person_id"
-        " WHERE (?1 IS NULL AND decided_us IS NULL) OR person_id = ?1 ORDER BY at_us DESC",
-        (identifier,),
+        "person.id = person_id WHERE "
+        + ("decided_us IS NULL" if identifier is None else "person_id = ?")
+        + " ORDER BY at_us DESC, person_id",
+        () if identifier is None else (identifier,),
     )
     return [
         MasterRequest(

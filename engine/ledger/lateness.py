@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import AccountId
 from engine.domain.outcome import OutcomeCode
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 LATE_AFTER: Final = timedelta(seconds=5)
 MISSED_WITHIN: Final = timedelta(hours=1)
@@ -43,7 +41,7 @@ class Missed:
     overtaken: int
 
 
-def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
+def late_orders(db: Database, now: datetime) -> list[Waiting]:
     """Read which orders have waited to be sent for longer than ``LATE_AFTER``, the longest first."""
     rows = fetch_all(
         db,
@@ -51,13 +49,13 @@ def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
         "ON copy.id = leg.copy_id"
         " JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new' AND "
         "signal.received_us < ? GROUP BY leg.kind"
-        " ORDER BY 3",
+        " ORDER BY 3, 1",
         (to_us(now - LATE_AFTER),),
     )
     return [Waiting(row[0], row[1], from_us(row[2])) for row in rows]
 
 
-def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> Waiting | None:
+def late_of_account(db: Database, account: AccountId, now: datetime) -> Waiting | None:
     """Read the orders of one account that have waited longer than ``LATE_AFTER``, as one; ``kind``
     is that of the oldest.
     """
@@ -67,13 +65,13 @@ def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> W
         "leg.copy_id"
         " JOIN signal ON signal.number = copy.signal_number WHERE leg.account_id = ? AND "
         "leg.state = 'new' AND signal.received_us < ?"
-        " ORDER BY signal.received_us",
+        " ORDER BY signal.received_us, leg.copy_id, leg.number",
         (account, to_us(now - LATE_AFTER)),
     )
     return Waiting(rows[0][0], len(rows), from_us(rows[0][1])) if rows else None
 
 
-def missed_entries(db: apsw.Connection, now: datetime) -> Missed:
+def missed_entries(db: Database, now: datetime) -> Missed:
     """Read which entries of the last hour arrived in time and were not sent; without those whose
     sender was told "not mirrored".
     """
@@ -83,9 +81,9 @@ def missed_entries(db: apsw.Connection, now: datetime) -> Missed:
         "is_late) FROM"
         " (SELECT signal.received_us, copy.code IN (?1, ?2) OR copy.outcome_us - "
         "signal.received_us > ?4 AS is_late FROM signal"
-        "  CROSS JOIN copy ON copy.signal_number = signal.number"
+        "  JOIN copy ON copy.signal_number = signal.number"
         "  WHERE signal.received_us >= ?5 AND signal.not_mirrored IS NULL AND copy.code IN (?1, "
-        "?2, ?3))",
+        "?2, ?3)) AS entry",
         (
             *_EXPIRED,
             OutcomeCode.SKIPPED_SUPERSEDED.value,

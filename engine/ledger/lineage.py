@@ -9,16 +9,8 @@ has smaller numbers; a ledger that diverged since lacks the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-import apsw
-
-from engine.ledger.query import fetch_all, fetch_one
-
-COPY: Final = 0x52584350
-"""The application id in the header of every copy that ``back_up`` made: a restore starts from such
-a copy.
-"""
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +23,7 @@ class LedgerEnd:
     numbers: Mapping[str, int]
 
 
-def read_end(db: apsw.Connection) -> LedgerEnd:
+def read_end(db: Database) -> LedgerEnd:
     """Read where a ledger ends."""
     run = fetch_one(db, "SELECT mark FROM run WHERE epoch = (SELECT max(epoch) FROM run)")
     return LedgerEnd(
@@ -40,17 +32,17 @@ def read_end(db: apsw.Connection) -> LedgerEnd:
     )
 
 
-def has_run(db: apsw.Connection, mark: str) -> bool:
+def has_run(db: Database, mark: str) -> bool:
     """Return whether a run with this mark began in this ledger or in one that it continues."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark = ?", (mark,)) is not None
 
 
-def was_marked(db: apsw.Connection) -> bool:
+def was_marked(db: Database) -> bool:
     """Return whether this ledger has run with its end recorded beside it."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark > ''") is not None
 
 
-def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
+def lacks(db: Database, end: LedgerEnd) -> str:
     """Return what a ledger lacks of an end that was recorded before; empty if it has all of it."""
     if end.run and not has_run(db, end.run):
         return "the last recorded run is not in it"
@@ -63,13 +55,8 @@ def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
     return f"it ends at {', '.join(smaller)}" if smaller else ""
 
 
-def knows_marks(db: apsw.Connection) -> bool:
+def knows_marks(db: Database) -> bool:
     """Return whether a program that records ends ever opened a file; an older file is migrated
     first.
     """
     return fetch_one(db, "SELECT 1 FROM sqlite_schema WHERE name = 'run_by_mark'") is not None
-
-
-def is_copy(db: apsw.Connection) -> bool:
-    """Return whether this file was created by ``back_up`` and has not been taken into use."""
-    return int(db.pragma("application_id")) == COPY

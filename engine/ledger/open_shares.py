@@ -8,15 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.domain.amounts import Quantity
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 from engine.views import StillOpenView
 
 _ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
@@ -37,7 +35,7 @@ class HeldShare:
     is_subscribed: bool
 
 
-def held_shares(db: apsw.Connection) -> list[HeldShare]:
+def held_shares(db: Database) -> list[HeldShare]:
     """Read every share that is not zero, of any account."""
     rows = fetch_all(
         db,
@@ -89,13 +87,13 @@ class LastFlatten:
     residue: Quantity | None
 
 
-def last_flatten(db: apsw.Connection, share: HeldShare) -> LastFlatten | None:
+def last_flatten(db: Database, share: HeldShare) -> LastFlatten | None:
     """Read the newest exit that flattening requested since an account's symbol was opened; None if
     there was none.
     """
     row = fetch_one(
         db,
-        "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"  # noqa: S608 - fixed words
+        "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"
         " JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1"
         f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND "
         "signal.origin = ?4"
@@ -112,7 +110,7 @@ def last_flatten(db: apsw.Connection, share: HeldShare) -> LastFlatten | None:
     return LastFlatten(None if row[2] is None else from_us(row[2]), residue)
 
 
-def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+def has_unconfirmed_exit(db: Database, account: AccountId, symbol: Symbol) -> bool:
     """Return whether a closing order of ours stayed without trace: closing again could then close
     the owner's own part.
     """
@@ -138,7 +136,7 @@ _CLOSED_A_PART: Final = (
 )
 
 
-def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
+def still_open(db: Database, account: AccountId | None = None) -> list[StillOpenView]:
     """Read every share that is not zero and every entry that has not ended, of one account or of
     all, with the reason why it is open.
     """
@@ -150,8 +148,9 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
         "account ON account.id = holding.account_id"
         " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR "
         "holding.entries_open > 0)"
-        " AND (?1 IS NULL OR holding.account_id = ?1) ORDER BY account.name, holding.symbol",
-        (account,),
+        + ("" if account is None else " AND holding.account_id = ?")
+        + " ORDER BY account.name, holding.symbol",
+        () if account is None else (account,),
     )
     return [
         StillOpenView(
@@ -172,7 +171,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
 
 
 def _why_open(
-    db: apsw.Connection, account: str, strategy: str, symbol: str, share: str
+    db: Database, account: str, strategy: str, symbol: str, share: str
 ) -> tuple[str, bool]:
     """Return why something is open, and whether an exit of it was requested."""
     unproven = fetch_one(
@@ -180,7 +179,7 @@ def _why_open(
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND "
         "symbol = ? AND state IN ('claimed',"
         " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state IN ('unknown', "
-        "'not_confirmed') AND NOT freed"
+        "'not_confirmed') AND freed = 0"
         " ORDER BY id DESC",
         (account, symbol),
     )
@@ -192,7 +191,7 @@ def _why_open(
         )
     leg = fetch_one(
         db,
-        "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
+        "SELECT leg.state, copy.code, copy.numbers, signal.number,"
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
         " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 "
         "JOIN leg ON leg.copy_id = copy.id"
@@ -226,7 +225,7 @@ def _why_open(
     ).sentence if code else f"its exit ended {state}", True
 
 
-def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
+def _newest_entry(db: Database, account: str, symbol: str) -> int:
     """Read the number of the signal whose entry was the last to fill something in an account's
     symbol; 0 if there is none.
     """
@@ -242,7 +241,7 @@ def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
+def symbols_held(db: Database) -> frozenset[Symbol]:
     """Read every contract that is held or has an entry in flight, also if no strategy lists it any
     more.
     """
@@ -254,7 +253,7 @@ def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
     )
 
 
-def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
+def is_held(db: Database, strategy: StrategyId, symbol: Symbol) -> bool:
     """Return whether any account holds this contract of a strategy, or has an entry of it that
     waits or is in flight.
     """

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
 from engine.decisions.overtaking import Came, has_overtaken, may_matter, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
@@ -24,17 +22,14 @@ from engine.domain.signal import (
     right_before,
 )
 from engine.ledger.codec import from_us, read_draft, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
 _LOOKED_BACK: Final = 8
 """How many of a contract's newest entries and closes are checked for what an alert may come after.
 """
-_ENTERS: Final = (
-    "json_extract(draft, '$.action') IN "
-    f"({', '.join(repr(each.value) for each in Action if each.is_entry)})"
-)
+_ENTERS: Final = f"action IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +67,7 @@ class Place:
     restarted_from: int | None = None
 
 
-def find_place(db: apsw.Connection, new: Unplaced) -> Place:
+def find_place(db: Database, new: Unplaced) -> Place:
     """Decide the place of a new signal; writes nothing."""
     newest = None if new.draft.seq is None else _newest_numbering(db, new.origin)
     placed = _numbered(db, new, newest)
@@ -101,7 +96,7 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     return Place(key, late, placed.number, restarted_from)
 
 
-def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
+def _alerts_before(db: Database, new: Unplaced) -> tuple[Came, ...]:
     """Read the sender's newest entries and closes of the contract, newest first; none if they
     cannot matter.
     """
@@ -127,20 +122,20 @@ def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
     )
 
 
-def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[Row]:
+def _alerts(db: Database, new: Unplaced, which: str, order: str) -> list[Row]:
     """Read (draft, received, order key, number, whether it was late): sent nowhere, or every copy
     of it ended superseded.
     """
     return fetch_all(
         db,
-        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM "  # noqa: S608
+        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM "
         "copy WHERE signal_number = number) AND NOT"
         " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != "
         "'skipped.superseded')))"
         " FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND "
         f"{which} AND origin = ?"
-        " AND NOT json_extract(draft, '$.is_test')"
-        f" AND ({_ENTERS} OR json_extract(draft, '$.action') = 'close') ORDER BY {order} LIMIT ?",
+        " AND is_test = 0"
+        f" AND ({_ENTERS} OR action = 'close') ORDER BY {order} LIMIT ?",
         (
             FIRST_ORDER_KEY,
             new.strategy,
@@ -153,7 +148,7 @@ def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[
     )
 
 
-def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+def note_restart(db: Database, new: Unplaced, place: Place) -> None:
     """Record when a numbering began that is not its sender's first."""
     db.execute(
         "INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)",
@@ -161,7 +156,7 @@ def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     )
 
 
-def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+def note_place(db: Database, new: Unplaced, place: Place) -> None:
     """Record what later signals are compared with; only for signals that are no tests and concern
     every account.
     """
@@ -180,17 +175,18 @@ def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     db.execute(
         "INSERT INTO newest_told (strategy_id, symbol, kind, origin, numbering, seq, numbered_us, "
         "other_us, order_key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " seq = CASE WHEN excluded.numbering IS NULL OR (numbering, seq) > (excluded.numbering, "
-        "excluded.seq) THEN seq"
-        " ELSE excluded.seq END,"
-        " numbering = CASE WHEN excluded.numbering IS NULL OR numbering > excluded.numbering THEN "
-        "numbering"
-        " ELSE excluded.numbering END,"
-        " numbered_us = nullif(max(coalesce(numbered_us, -1), coalesce(excluded.numbered_us, "
-        "-1)), -1),"
-        " other_us = nullif(max(coalesce(other_us, -1), coalesce(excluded.other_us, -1)), -1),"
-        " order_key = max(order_key, excluded.order_key)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (strategy_id, symbol, "
+        "kind, origin) DO UPDATE SET"
+        " seq = CASE WHEN excluded.numbering IS NULL OR (newest_told.numbering, newest_told.seq) > "
+        "(excluded.numbering, excluded.seq) THEN newest_told.seq ELSE excluded.seq END,"
+        " numbering = CASE WHEN excluded.numbering IS NULL OR newest_told.numbering > "
+        "excluded.numbering THEN newest_told.numbering ELSE excluded.numbering END,"
+        " numbered_us = CASE WHEN excluded.numbered_us IS NULL OR newest_told.numbered_us > "
+        "excluded.numbered_us THEN newest_told.numbered_us ELSE excluded.numbered_us END,"
+        " other_us = CASE WHEN excluded.other_us IS NULL OR newest_told.other_us > "
+        "excluded.other_us THEN newest_told.other_us ELSE excluded.other_us END,"
+        " order_key = CASE WHEN newest_told.order_key > excluded.order_key THEN "
+        "newest_told.order_key ELSE excluded.order_key END",
         (
             new.strategy,
             new.symbol,
@@ -205,7 +201,7 @@ def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     )
 
 
-def _numbered(db: apsw.Connection, new: Unplaced, newest: Numbering | None) -> Placed:
+def _numbered(db: Database, new: Unplaced, newest: Numbering | None) -> Placed:
     seq = new.draft.seq
     if seq is None:
         return Placed(None)
@@ -224,7 +220,7 @@ def _numbered(db: apsw.Connection, new: Unplaced, newest: Numbering | None) -> P
     )
 
 
-def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
+def _newest_numbering(db: Database, origin: str) -> Numbering | None:
     greatest = fetch_one(
         db,
         "SELECT numbering, seq, decided_us, draft FROM signal WHERE origin = ? AND numbering IS "
@@ -255,7 +251,7 @@ def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
     )
 
 
-def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]:
+def _newest(db: Database, new: Unplaced, kind: str) -> tuple[Newest, ...]:
     rows = fetch_all(
         db,
         "SELECT origin, numbering, seq, numbered_us, other_us FROM newest_told WHERE strategy_id "
@@ -278,7 +274,7 @@ def _time(us: int | None) -> datetime | None:
     return None if us is None else from_us(us)
 
 
-def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+def _newest_key(db: Database, new: Unplaced) -> OrderKey:
     row = fetch_one(
         db,
         "SELECT order_key FROM signal WHERE strategy_id = ? AND symbol = ? AND number != ? ORDER "
@@ -288,7 +284,7 @@ def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
     return NO_ORDER_KEY if row is None else OrderKey(row[0])
 
 
-def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+def _newest_exit_key(db: Database, new: Unplaced) -> OrderKey:
     row = fetch_one(
         db,
         "SELECT max(order_key) FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
@@ -297,7 +293,7 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
     return NO_ORDER_KEY if row is None or row[0] is None else OrderKey(row[0])
 
 
-def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
+def _before_later_entries(db: Database, new: Unplaced, placed: Placed) -> OrderKey | None:
     """Find the place before the entries that the sender's own numbers put behind this signal.
 
     None if it comes behind all, and if an entry that the numbers do not put behind it comes behind
@@ -308,7 +304,7 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
     later = (new.origin, placed.number, new.draft.seq)
     row = fetch_one(
         db,
-        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND "  # noqa: S608
+        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND "
         "(numbering, seq) > (?, ?) AND symbol = ?"
         f" AND order_key > '{FIRST_ORDER_KEY}.' AND {_ENTERS}",
         (*later, new.symbol),
@@ -317,7 +313,7 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
         return None
     other = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "
         "!= ?"
         " AND NOT (origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?)) AND "
         f"{_ENTERS}",
@@ -326,7 +322,7 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
     return right_before(OrderKey(row[0]), new.number) if other is None else None
 
 
-def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | None:
+def _before_newest_protection(db: Database, new: Unplaced) -> OrderKey | None:
     """Find the place before the newest protection; None if an entry came after it."""
     row = fetch_one(
         db,
@@ -336,7 +332,7 @@ def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | 
     assert row is not None
     entered = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "
         f"!= ? AND {_ENTERS}",
         (new.strategy, new.symbol, row[0], new.number),
     )

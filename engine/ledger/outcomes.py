@@ -5,14 +5,12 @@ the other verbs.
 import json
 from datetime import datetime
 
-import apsw
-
 from engine.domain.identifiers import CopyId
 from engine.domain.leg import LEG_MOVES, LegState
 from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
-from engine.ledger.query import fetch_one
+from engine.ledger.query import Database, fetch_one, run
 
 
 def _leg_state(outcome: Outcome) -> LegState:
@@ -22,7 +20,7 @@ def _leg_state(outcome: Outcome) -> LegState:
     return LegState(outcome.code.family)
 
 
-def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
+def conclude(db: Database, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
     """End a leg that was never claimed (state NEW) with an outcome; return False, and write
     nothing, if it is not NEW any more.
 
@@ -30,18 +28,19 @@ def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: 
     """
     state = _leg_state(outcome)
     require_move(LEG_MOVES, LegState.NEW, state, "a leg")
-    db.execute(
+    changed = run(
+        db,
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'",
         (state.value, copy, leg),
     )
-    if db.changes() != 1:
+    if changed != 1:
         return False
     write_outcome(db, copy=copy, leg=leg, outcome=outcome, at=at)
     return True
 
 
 def write_outcome(
-    db: apsw.Connection,
+    db: Database,
     copy: CopyId,
     leg: int,
     outcome: Outcome,
@@ -60,12 +59,13 @@ def write_outcome(
         forget_outcome(db, copy, leg)
         is_news = True
     elif _is_last(db, copy, leg):
-        db.execute(
-            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT "
-            "? OR numbers IS NOT ?)",
+        changed = run(
+            db,
+            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS "
+            "DISTINCT FROM ? OR numbers IS DISTINCT FROM ?)",
             (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
         )
-        is_news = bool(db.changes())
+        is_news = bool(changed)
     else:
         is_news = True
     if is_news:
@@ -76,11 +76,11 @@ def write_outcome(
         )
 
 
-def _is_last(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+def _is_last(db: Database, copy: CopyId, leg: int) -> bool:
     return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number > ?", (copy, leg)) is None
 
 
-def forget_outcome(db: apsw.Connection, copy: CopyId, leg: int) -> None:
+def forget_outcome(db: Database, copy: CopyId, leg: int) -> None:
     """Withdraw a copy's outcome because its leg goes on; what was recorded as an event stays."""
     if _is_last(db, copy, leg):
         db.execute(
@@ -94,18 +94,17 @@ def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
 
 
 def write_event(
-    db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
-) -> int:
-    """Record an event that is no outcome (an alert, a switch); return its sequence number."""
+    db: Database, kind: str, subject: str, data: dict[str, object], at: datetime
+) -> None:
+    """Record an event that is no outcome, such as a switch."""
     db.execute(
         "INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)",
         (to_us(at), kind, subject, dump(data)),
     )
-    return db.last_insert_rowid()
 
 
 def write_pulse(
-    db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
+    db: Database, kind: str, subject: str, data: dict[str, object], at: datetime
 ) -> None:
     """Record an event that only refreshes open pages, in place of the previous one: one row exists,
     however often it happens.

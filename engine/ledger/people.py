@@ -13,13 +13,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import apsw
-
 from engine.domain.amounts import Ratio, plain
 from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.subscription import CopyPolicy, Subscription, SubscriptionState
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 from engine.ledger.root_keys import refuse_disabled
 
 KIND_COPY_TRADING = "copy_trading"
@@ -107,7 +105,7 @@ class AccountRow:
 # People and their keys
 
 
-def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime) -> None:
+def insert_person(db: Database, name: str, key: PersonKey, now: datetime) -> None:
     """Add a person with a data key of their own; ``key.person`` is the new id. Raises
     RootKeyDisabled.
     """
@@ -119,7 +117,7 @@ def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime)
     )
 
 
-def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
+def person_key(db: Database, person: PersonId) -> PersonKey:
     """Read a person's wrapped data key; raises LookupError if there is none."""
     row = fetch_one(
         db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,)
@@ -132,29 +130,29 @@ def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
 # Masters and strategies
 
 
-def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
+def insert_master(db: Database, identifier: str, name: str, person: PersonId) -> None:
     """Add a master, and give the person the master's role."""
     db.execute(
         "INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person)
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING",
+        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT (person_id, role) DO NOTHING",
         (person,),
     )
 
 
-def masters(db: apsw.Connection) -> dict[str, str]:
+def masters(db: Database) -> dict[str, str]:
     """Read every master's id by name."""
     return dict(fetch_all(db, "SELECT name, id FROM master ORDER BY name"))
 
 
-def master_of(db: apsw.Connection, person: PersonId) -> str | None:
+def master_of(db: Database, person: PersonId) -> str | None:
     """Find the name under which a person publishes; None if they do not."""
     row = fetch_one(db, "SELECT name FROM master WHERE person_id = ?", (person,))
     return None if row is None else str(row[0])
 
 
-def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
+def insert_strategy(db: Database, row: StrategyRow, now: datetime) -> None:
     """Add a strategy; raises LookupError if its master does not exist."""
     db.execute(
         "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
@@ -174,7 +172,7 @@ def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> Non
     )
 
 
-def _master_id(db: apsw.Connection, name: str) -> str:
+def _master_id(db: Database, name: str) -> str:
     row = fetch_one(db, "SELECT id FROM master WHERE name = ?", (name,))
     if row is None:
         raise LookupError(f"the ledger has no master {name}")
@@ -202,18 +200,18 @@ def _strategy(row: Row) -> StrategyRow:
     )
 
 
-def strategies(db: apsw.Connection) -> list[StrategyRow]:
+def strategies(db: Database) -> list[StrategyRow]:
     """Read every strategy, by name."""
     return [_strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name")]
 
 
-def strategy_named(db: apsw.Connection, name: str) -> StrategyRow | None:
+def strategy_named(db: Database, name: str) -> StrategyRow | None:
     """Find a strategy by name."""
     row = fetch_one(db, _STRATEGY + " WHERE strategy.name = ?", (name,))
     return None if row is None else _strategy(row)
 
 
-def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
+def set_strategy(db: Database, row: StrategyRow) -> None:
     """Write a strategy's master, symbols, leverage, source and params; its name and kind never
     change.
     """
@@ -234,11 +232,11 @@ def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
 # Endpoints and their secrets
 
 
-def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
+def insert_endpoint(db: Database, row: EndpointRow) -> None:
     """Add a webhook address."""
     db.execute(
-        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, "
-        "?, ?, ?, ?, ?)",
+        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash, number) "
+        "VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM endpoint))",
         (
             row.id,
             row.strategy,
@@ -250,14 +248,14 @@ def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
     )
 
 
-def endpoints(db: apsw.Connection) -> list[EndpointRow]:
+def endpoints(db: Database) -> list[EndpointRow]:
     """Read every webhook address, including deleted ones: they answer differently from unknown
     ones.
     """
     rows = fetch_all(
         db,
         "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash "
-        "FROM endpoint ORDER BY rowid",
+        "FROM endpoint ORDER BY number, id",
     )
     return [
         EndpointRow(
@@ -273,7 +271,7 @@ def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     ]
 
 
-def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:
+def endpoint_owner(db: Database, endpoint: EndpointId) -> PersonId:
     """Read whose data key seals an endpoint's secrets (the master's person); raises LookupError for
     an unknown endpoint.
     """
@@ -288,24 +286,28 @@ def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:
     return PersonId(row[0])
 
 
-def insert_endpoint_secret(db: apsw.Connection, row: EndpointSecretRow, now: datetime) -> None:
+def insert_endpoint_secret(db: Database, row: EndpointSecretRow, now: datetime) -> None:
     """Add a sealed secret to an endpoint."""
     until = None if row.valid_until is None else to_us(row.valid_until)
     db.execute(
         "INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us, "
-        "valid_until_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
+        "valid_until_us, number)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM endpoint_secret "
+        "WHERE endpoint_id = ?))",
+        (
+            *(row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
+            row.endpoint,
+        ),
     )
 
 
-def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[EndpointSecretRow]:
+def endpoint_secrets(db: Database, endpoint: EndpointId) -> list[EndpointSecretRow]:
     """Read an endpoint's secrets, newest first, including expired ones."""
     rows = fetch_all(
         db,
         "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
         "endpoint_secret WHERE endpoint_id = ?"
-        " ORDER BY created_us DESC, rowid DESC",
+        " ORDER BY created_us DESC, number DESC",
         (endpoint,),
     )
     return [
@@ -322,14 +324,14 @@ def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[Endpoint
 
 
 def secrets_in_use(
-    db: apsw.Connection, endpoint: EndpointId
+    db: Database, endpoint: EndpointId
 ) -> list[tuple[str, datetime | None, datetime | None, str | None]]:
     """Read (id, valid until, last used, last used from) of an endpoint's secrets, newest first."""
     rows = fetch_all(
         db,
         "SELECT id, valid_until_us, last_used_us, last_used_from FROM endpoint_secret WHERE "
         "endpoint_id = ?"
-        " ORDER BY created_us DESC, rowid DESC",
+        " ORDER BY created_us DESC, number DESC",
         (endpoint,),
     )
     return [
@@ -344,7 +346,7 @@ def secrets_in_use(
 
 
 def expire_secrets(
-    db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None
+    db: Database, endpoint: EndpointId, at: datetime, but: str | None = None
 ) -> None:
     """Expire every secret of an endpoint at ``at``, except ``but``; one that expires earlier keeps
     its time.
@@ -352,12 +354,12 @@ def expire_secrets(
     db.execute(
         "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND "
         "(valid_until_us IS NULL OR valid_until_us > ?1)"
-        " AND (?3 IS NULL OR id != ?3)",
-        (to_us(at), endpoint, but),
+        + ("" if but is None else " AND id != ?3"),
+        (to_us(at), endpoint, *(() if but is None else (but,))),
     )
 
 
-def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -> None:
+def secret_used(db: Database, secret_id: str, at: datetime, from_: str) -> None:
     """Record when and from where a delivery was last verified with this secret."""
     db.execute(
         "UPDATE endpoint_secret SET last_used_us = ?, last_used_from = ? WHERE id = ?",
@@ -368,7 +370,7 @@ def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -
 # Accounts
 
 
-def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
+def insert_account(db: Database, row: AccountRow, now: datetime) -> None:
     """Add a follower's exchange account, and give its person the follower's role."""
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
@@ -385,7 +387,7 @@ def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
         ),
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING",
+        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT (person_id, role) DO NOTHING",
         (row.person, to_us(now)),
     )
 
@@ -412,7 +414,7 @@ def _account(row: Row) -> AccountRow:
     )
 
 
-def accounts(db: apsw.Connection) -> list[AccountRow]:
+def accounts(db: Database) -> list[AccountRow]:
     """Read every connected account, by name."""
     return [
         _account(row)
@@ -420,7 +422,7 @@ def accounts(db: apsw.Connection) -> list[AccountRow]:
     ]
 
 
-def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
+def account(db: Database, identifier: AccountId) -> AccountRow:
     """Read one account; raises LookupError if there is none."""
     row = fetch_one(db, _ACCOUNT + " WHERE id = ?", (identifier,))
     if row is None:
@@ -428,30 +430,29 @@ def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
     return _account(row)
 
 
-def account_named(db: apsw.Connection, name: str) -> AccountRow | None:
+def account_named(db: Database, name: str) -> AccountRow | None:
     """Find an account by its follower's name."""
     row = fetch_one(db, _ACCOUNT + " WHERE name = ?", (name,))
     return None if row is None else _account(row)
 
 
-def set_credentials(
-    db: apsw.Connection, account: AccountId, sealed: bytes, row_version: int
-) -> None:
+def set_credentials(db: Database, account: AccountId, sealed: bytes, row_version: int) -> None:
     """Replace an account's credentials; ``sealed`` was sealed for ``row_version``. Raises
     LookupError unless it is the next version.
     """
-    db.execute(
+    changed = run(
+        db,
         "UPDATE account SET sealed = ?, row_version = ? WHERE id = ? AND row_version = ?",
         (sealed, row_version, account, row_version - 1),
     )
-    if db.changes() != 1:
+    if changed != 1:
         raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
 
 
 # Subscriptions
 
 
-def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -> None:
+def insert_subscription(db: Database, row: Subscription, now: datetime) -> None:
     """Subscribe an account to a strategy."""
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, "
@@ -489,7 +490,7 @@ def _reader() -> Callable[[Row], Subscription]:
     return read
 
 
-def subscription(db: apsw.Connection, identifier: str) -> Subscription:
+def subscription(db: Database, identifier: str) -> Subscription:
     """Read one subscription; raises LookupError if there is none."""
     row = fetch_one(db, _SUBSCRIPTION + " WHERE subscription.id = ?", (identifier,))
     if row is None:
@@ -497,9 +498,7 @@ def subscription(db: apsw.Connection, identifier: str) -> Subscription:
     return _reader()(row)
 
 
-def subscription_of(
-    db: apsw.Connection, account: AccountId, strategy: StrategyId
-) -> Subscription | None:
+def subscription_of(db: Database, account: AccountId, strategy: StrategyId) -> Subscription | None:
     """Find what an account agreed to for a strategy."""
     row = fetch_one(
         db, _SUBSCRIPTION + " WHERE account_id = ? AND strategy_id = ?", (account, strategy)
@@ -507,13 +506,13 @@ def subscription_of(
     return None if row is None else _reader()(row)
 
 
-def subscriptions(db: apsw.Connection) -> list[Subscription]:
+def subscriptions(db: Database) -> list[Subscription]:
     """Read every subscription."""
     read = _reader()
     return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")]
 
 
-def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
+def symbols_of(db: Database, account: AccountId) -> frozenset[Symbol]:
     """Read the contracts in which an account may have orders of ours: those of its strategies, and
     those it holds or agreed to.
     """
@@ -524,27 +523,27 @@ def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
     agreed = {symbol for each in subscribed for symbol in each.policy.symbols}
     rows = fetch_all(
         db,
-        "SELECT value FROM subscription JOIN strategy ON strategy.id = strategy_id JOIN "
-        "json_each(strategy.symbols)"
-        " WHERE account_id = ?1 UNION SELECT symbol FROM holding WHERE account_id = ?1",
+        "SELECT strategy.symbols, '' FROM subscription JOIN strategy ON strategy.id = strategy_id "
+        "WHERE account_id = ?1 UNION ALL SELECT '[]', symbol FROM holding WHERE account_id = ?1",
         (account,),
     )
-    return frozenset(agreed | {Symbol(row[0]) for row in rows})
+    named = {each for listed, held in rows for each in (*json.loads(listed), held) if each}
+    return frozenset(agreed | {Symbol(each) for each in named})
 
 
-def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:
+def set_policy(db: Database, identifier: str, policy: CopyPolicy) -> None:
     """Replace what a follower agreed to; raises LookupError if there is no such subscription."""
-    db.execute(
-        "UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier)
+    changed = run(
+        db, "UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier)
     )
-    if db.changes() != 1:
+    if changed != 1:
         raise LookupError(f"the ledger has no subscription {identifier}")
 
 
 # What provisioning last declared
 
 
-def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
+def declared(db: Database) -> dict[tuple[str, str, str], str]:
     """Read every value as it was last declared, by (kind, name, field); a stored value that differs
     was changed by a person.
     """
@@ -552,10 +551,10 @@ def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
-def set_declared(db: apsw.Connection, values: Mapping[tuple[str, str, str], str]) -> None:
+def set_declared(db: Database, values: Mapping[tuple[str, str, str], str]) -> None:
     """Record values as declared."""
     db.executemany(
-        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO "
-        "UPDATE SET value = excluded.value",
+        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT "
+        "(kind, name, field) DO UPDATE SET value = excluded.value",
         [(*key, value) for key, value in values.items()],
     )

@@ -5,13 +5,11 @@ credentials.
 from dataclasses import dataclass
 from datetime import datetime
 
-import apsw
-
 from engine.domain.identifiers import AccountId
 from engine.domain.subscription import CopyPolicy
 from engine.ledger.codec import from_us, read_policy
 from engine.ledger.outcomes import write_event
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 EVENT = "credentials"
 
@@ -24,7 +22,7 @@ class Agreement:
     policy: CopyPolicy
 
 
-def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
+def agreements(db: Database, account: AccountId) -> list[Agreement]:
     """Read an account's subscriptions, by the name of the strategy."""
     rows = fetch_all(
         db,
@@ -36,22 +34,22 @@ def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
     return [Agreement(name, read_policy(policy)) for name, policy in rows]
 
 
-def note_new_credentials(db: apsw.Connection, account_name: str, now: datetime) -> None:
+def note_new_credentials(db: Database, account_name: str, now: datetime) -> None:
     """Record that an account was given new credentials now."""
     write_event(db, kind=EVENT, subject=account_name, data={"changed": True}, at=now)
 
 
-def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:
+def credentials_since(db: Database, account: AccountId) -> datetime:
     """Read when we were given an account's current credentials; raises LookupError if there is no
     such account.
     """
     row = fetch_one(
         db,
-        "SELECT max(account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND "
-        "subject = account.name AND copy_id IS NULL"
-        " ORDER BY sequence DESC LIMIT 1), 0)) FROM account WHERE id = ?",
+        "SELECT account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND subject = "
+        "account.name AND copy_id IS NULL"
+        " ORDER BY sequence DESC LIMIT 1), 0) FROM account WHERE id = ?",
         (EVENT, account),
     )
     if row is None:
         raise LookupError(f"the ledger has no account {account}")
-    return from_us(row[0])
+    return from_us(max(row))

@@ -1,20 +1,22 @@
 """Which events concern whom: the copies of their own accounts, the copies of their strategies,
 deliveries to these, and alerts about either.
+
+A page goes on from the newest number that it saw. That is right because one writer commits in the
+order of numbers; with several writers a page could pass over a lower number that commits later, and
+would be stale until the next event. Nothing but a page's refresh may rely on it.
 """
 
-import apsw
-
 from engine.domain.identifiers import PersonId
-from engine.ledger.query import fetch_one
+from engine.ledger.query import Database, fetch_one
 
 
-def newest_sequence(db: apsw.Connection) -> int:
+def newest_sequence(db: Database) -> int:
     """Read the sequence number of the newest event; 0 if there is none."""
     row = fetch_one(db, "SELECT max(sequence) FROM event")
     return 0 if row is None or row[0] is None else int(row[0])
 
 
-def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | None:
+def concerns_person(db: Database, person: PersonId, after: int) -> int | None:
     """Find the newest event after a sequence that concerns a person, or None."""
     row = fetch_one(
         db,

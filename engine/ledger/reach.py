@@ -2,16 +2,16 @@
 anything is held that an exit would close.
 """
 
-import apsw
-
 from engine.decisions.mirroring import Reach
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import OrderKey
-from engine.ledger.query import fetch_one
+from engine.domain.subscription import Mode
+from engine.ledger.codec import read_policy_of_entries
+from engine.ledger.query import Database, fetch_each, fetch_one
 
 
 def reach_of(
-    db: apsw.Connection,
+    db: Database,
     strategy: StrategyId,
     symbol: Symbol,
     key: OrderKey,
@@ -28,8 +28,7 @@ def reach_of(
         "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?",
         (strategy,),
     )
-    at_age = _takes(db, strategy, symbol, age_s)
-    takes = at_age or _takes(db, strategy, symbol, None)
+    takes, at_age = _takes(db, strategy, symbol, age_s)
     holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
     return Reach(
         copies=copies,
@@ -42,25 +41,26 @@ def reach_of(
     )
 
 
-def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
-    """Return whether some subscription copies live entries in a contract now; with ``age_s`` only
-    if its own limit permits that age.
+def _takes(db: Database, strategy: StrategyId, symbol: Symbol, age_s: float) -> tuple[bool, bool]:
+    """Return whether some subscription copies live entries in a contract now, and whether one does
+    whose own limit permits this age.
     """
-    row = fetch_one(
+    takes = False
+    for (text,) in fetch_each(
         db,
-        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id "
-        "= ?1 AND subscription.state = 'active'"
-        " AND agreed_us >= terms_us AND json_extract(policy, '$.mode') = 'live'"
-        " AND (?3 IS NULL OR coalesce(json_extract(policy, '$.limits.entry_age_s'), ?3) >= ?3)"
-        " AND EXISTS (SELECT 1 FROM json_each(policy, '$.symbols') WHERE value = ?2) LIMIT 1",
-        (strategy, symbol, age_s),
-    )
-    return row is not None
+        "SELECT policy FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE "
+        "strategy_id = ? AND subscription.state = 'active' AND agreed_us >= terms_us",
+        (strategy,),
+    ):
+        mode, symbols, limit_s = read_policy_of_entries(text)
+        if mode is Mode.LIVE and symbol in symbols:
+            takes = True
+            if limit_s is None or limit_s >= age_s:
+                return True, True
+    return takes, False
 
 
-def _holds(
-    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
-) -> bool:
+def _holds(db: Database, strategy: StrategyId, symbol: Symbol, before: OrderKey | None) -> bool:
     """Return whether any account holds something, or is about to enter; with ``before`` only what
     was entered before that key.
     """
@@ -68,9 +68,9 @@ def _holds(
         db,
         "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR "
         "entries_open > 0)"
-        " AND (?3 IS NULL OR entry_key < ?3) UNION ALL SELECT 1 FROM leg WHERE strategy_id = ?1 "
-        "AND symbol = ?2 AND state = 'new'"
-        " AND kind = 'entry' AND (?3 IS NULL OR order_key < ?3) LIMIT 1",
-        (strategy, symbol, before),
+        + ("" if before is None else " AND entry_key < ?3")
+        + " UNION ALL SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new'"
+        " AND kind = 'entry'" + ("" if before is None else " AND order_key < ?3") + " LIMIT 1",
+        (strategy, symbol, *(() if before is None else (before,))),
     )
     return row is not None

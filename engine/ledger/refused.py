@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.alert import AlertCode
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import StrategyId
 from engine.ledger.alerts import EQUAL_WITHIN, raise_alert
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.deliveries import NewDelivery, note_delivery
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 TOLD_AN_HOUR: Final = 5
 KEPT_IN_SIGHT: Final = timedelta(hours=24)
@@ -33,7 +31,7 @@ _ANSWERS: Final = {
 }
 
 
-def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
+def note_refused(db: Database, new: NewDelivery) -> None:
     """Record a delivery that was verified and refused, and raise an alert; one that reads like an
     exit wakes somebody.
     """
@@ -73,7 +71,7 @@ def place_of(field: str | None) -> str:
 
 
 def _told_within_the_hour(
-    db: apsw.Connection, code: AlertCode, subject: str, at: datetime, but: str
+    db: Database, code: AlertCode, subject: str, at: datetime, but: str
 ) -> int:
     rows = fetch_all(
         db,
@@ -84,7 +82,7 @@ def _told_within_the_hour(
     return len(rows)
 
 
-def shares_held(db: apsw.Connection, strategy: StrategyId) -> int:
+def shares_held(db: Database, strategy: StrategyId) -> int:
     """Count the positions that a strategy holds in all accounts."""
     row = fetch_one(
         db, "SELECT count(*) FROM holding WHERE strategy_id = ? AND share != '0'", (strategy,)
@@ -92,7 +90,7 @@ def shares_held(db: apsw.Connection, strategy: StrategyId) -> int:
     return 0 if row is None else int(row[0])
 
 
-def holds_short(db: apsw.Connection, strategy: StrategyId) -> bool:
+def holds_short(db: Database, strategy: StrategyId) -> bool:
     """Return whether a strategy holds something short in any account."""
     return (
         fetch_one(
@@ -123,9 +121,7 @@ class Refused:
     held: int
 
 
-def unsettled_refusals(
-    db: apsw.Connection, now: datetime, strategy: str | None = None
-) -> list[Refused]:
+def unsettled_refusals(db: Database, now: datetime, strategy: str | None = None) -> list[Refused]:
     """Read what was verified, refused and still matters, of every strategy or of one: exits first,
     newest first.
 
@@ -138,7 +134,7 @@ def unsettled_refusals(
         "delivery.kind, field, expected"
         " FROM delivery INDEXED BY delivery_refused JOIN endpoint ON endpoint.id = endpoint_id"
         " JOIN strategy ON strategy.id = endpoint.strategy_id"
-        " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC LIMIT ?",
+        " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC, delivery.id DESC LIMIT ?",
         (to_us(now - KEPT_IN_SIGHT), _READ_MAX),
     )
     refusals: dict[tuple[str, bool], Refused] = {}
@@ -168,7 +164,7 @@ def unsettled_refusals(
     )
 
 
-def _matters(db: apsw.Connection, refused: Refused, now: datetime) -> bool:
+def _matters(db: Database, refused: Refused, now: datetime) -> bool:
     is_new = now - refused.at <= EQUAL_WITHIN
     if not refused.reads_exit:
         return is_new
@@ -177,16 +173,15 @@ def _matters(db: apsw.Connection, refused: Refused, now: datetime) -> bool:
     )
 
 
-def _exit_taken_since(db: apsw.Connection, strategy: str, since: datetime) -> bool:
+def _exit_taken_since(db: Database, strategy: str, since: datetime) -> bool:
     row = fetch_one(
         db,
         "SELECT 1 FROM signal INDEXED BY signal_of_strategy WHERE strategy_id = ? AND received_us "
         "> ?"
         " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE "
         "received_us <= ?"
-        " ORDER BY received_us DESC LIMIT 1), 0)"
-        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT "
-        "json_extract(draft, '$.is_test')"
+        " ORDER BY received_us DESC, number DESC LIMIT 1), 0)"
+        " AND action IN ('close', 'reverse', 'reduce') AND is_test = 0"
         " AND origin != ? LIMIT 1",  # a flatten may concern one account alone
         (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),
     )

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.amounts import plain
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import CopyId
@@ -20,8 +18,9 @@ from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import Attempt, all_unknown, attempts_of
 from engine.ledger.books_view import Booked, booked
 from engine.ledger.codec import from_us, read_draft, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import read_outcome, write_event
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list, run
 from engine.views import (
     AccountRowView,
     AlertView,
@@ -53,9 +52,7 @@ _OUTCOMES = (
 )
 
 
-def outcome_rows(
-    db: apsw.Connection, after: int, limit: int, *, newest_first: bool
-) -> list[OutcomeRow]:
+def outcome_rows(db: Database, after: int, limit: int, *, newest_first: bool) -> list[OutcomeRow]:
     """Read changes of outcomes with a sequence above ``after``, each with its sentence."""
     rows = fetch_all(db, _OUTCOMES.format("DESC" if newest_first else "ASC"), (after, limit))
     return [_outcome_row(row) for row in rows]
@@ -84,7 +81,7 @@ def _outcome_row(row: Row) -> OutcomeRow:
 # Receipts
 
 
-def receipt(db: apsw.Connection, receipt_id: str) -> ReceiptView | None:
+def receipt(db: Database, receipt_id: str) -> ReceiptView | None:
     """Read what became of a signal, by the id of its receipt: counts and latencies, never who the
     followers are.
     """
@@ -94,7 +91,7 @@ def receipt(db: apsw.Connection, receipt_id: str) -> ReceiptView | None:
     return None if row is None else _receipt(db, row)
 
 
-def _receipt(db: apsw.Connection, signal: Row) -> ReceiptView:
+def _receipt(db: Database, signal: Row) -> ReceiptView:
     number, identifier, draft_text, received_us = signal
     draft = read_draft(draft_text)
     rows = fetch_all(
@@ -139,7 +136,7 @@ _WHY = (
 )
 
 
-def signal_number(db: apsw.Connection, named: str) -> int | None:
+def signal_number(db: Database, named: str) -> int | None:
     """Find a signal by its id, its receipt's id or its idempotency id; ``last`` is the newest one."""
     if named == "last":
         row = fetch_one(db, "SELECT max(number) FROM signal")
@@ -158,7 +155,7 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
     return None if row is None else row[0]
 
 
-def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
+def why(db: Database, signal: str, account_name: str) -> WhyView | None:
     """Read what became of a signal for one follower; None if there is no such copy. ``signal``: see
     ``signal_number``.
 
@@ -197,7 +194,7 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
     )
 
 
-def _turn(db: apsw.Connection, signal: int | None, copy: str, received_us: int) -> TurnView | None:
+def _turn(db: Database, signal: int | None, copy: str, received_us: int) -> TurnView | None:
     row = fetch_one(
         db,
         "SELECT id, claimed_us FROM attempt WHERE copy_id = ? ORDER BY id LIMIT 1",
@@ -219,7 +216,7 @@ def _turn(db: apsw.Connection, signal: int | None, copy: str, received_us: int) 
     )
 
 
-def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
+def _attempts(db: Database, copy: str) -> tuple[AttemptView, ...]:
     return tuple(_attempt(each, booked(db, each.id)) for each in attempts_of(db, CopyId(copy)))
 
 
@@ -244,16 +241,16 @@ def _attempt(attempt: Attempt, booked: Booked) -> AttemptView:
 # The status of this installation
 
 
-def _counts(db: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> Mapping[str, int]:
+def _counts(db: Database, sql: str, values: tuple[object, ...] = ()) -> Mapping[str, int]:
     return dict(fetch_all(db, sql, values))
 
 
-def _count(db: apsw.Connection, sql: str) -> int:
+def _count(db: Database, sql: str) -> int:
     row = fetch_one(db, sql)
     return 0 if row is None else int(row[0])
 
 
-def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
+def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
     """Read the status of this installation; counts of copies and alerts cover the last ``span``."""
     since = to_us(now - span)
     last = fetch_one(
@@ -270,10 +267,10 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
         strategies=_count(db, "SELECT count(*) FROM strategy"),
         copies=_counts(
             db,
-            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON "
+            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal JOIN copy ON "
             "copy.signal_number = signal.number"
             # CROSS: the few signals first, not every copy that ever existed
-            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
+            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC, 1",
             (since,),
         ),
         waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),
@@ -311,7 +308,7 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
     )
 
 
-def unknown(db: apsw.Connection) -> list[UnknownView]:
+def unknown(db: Database) -> list[UnknownView]:
     """Read every order whose fate is not proven, oldest first."""
     named = {
         row[0]: (row[1], row[2])
@@ -344,7 +341,7 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
 
 
 def account_rows(
-    db: apsw.Connection,
+    db: Database,
     *,
     name: str = "",
     search: str = "",
@@ -364,11 +361,13 @@ def account_rows(
         "account.id AND attempt.state IN ('claimed',"
         " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN "
         "('unknown', 'not_confirmed')),"
-        " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = "
-        "?1) AND instr(account.name, ?2)"
-        " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM "
-        "json_each(?4))) ORDER BY account.name LIMIT ?5",
-        (name, search, after, None if only is None else json.dumps(list(only)), limit),
+        " account.id FROM account WHERE disconnected_us IS NULL AND account.name > ?"
+        + (" AND account.name = ?" if name else "")
+        + (f" AND {contains('account.name')}" if search else "")
+        + ("" if only is None else f" AND account.name IN {in_list(only)}")
+        + " ORDER BY account.name"
+        + (" LIMIT ?" if limit >= 0 else ""),
+        (after, *filter(None, (name, search)), *(only or ()), *((limit,) if limit >= 0 else ())),
     )
     return [
         AccountRowView(
@@ -384,7 +383,7 @@ def account_rows(
     ]
 
 
-def _held(db: apsw.Connection, account: str) -> tuple[HoldingView, ...]:
+def _held(db: Database, account: str) -> tuple[HoldingView, ...]:
     rows = fetch_all(
         db,
         "SELECT holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN "
@@ -395,7 +394,7 @@ def _held(db: apsw.Connection, account: str) -> tuple[HoldingView, ...]:
     return tuple(HoldingView(*row) for row in rows)
 
 
-def unproven_accounts(db: apsw.Connection) -> list[str]:
+def unproven_accounts(db: Database) -> list[str]:
     """Read the names of accounts with an order whose fate is not proven."""
     rows = fetch_all(
         db,
@@ -407,7 +406,7 @@ def unproven_accounts(db: apsw.Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> list[int]:
+def unproven_attempts(db: Database, signal: str, account_name: str) -> list[int]:
     """Find the attempts of one copy whose fate is not proven. ``signal``: see ``signal_number``."""
     rows = fetch_all(
         db,
@@ -423,7 +422,7 @@ def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> li
 # Switches
 
 
-def switches(db: apsw.Connection) -> tuple[Switch, ...]:
+def switches(db: Database) -> tuple[Switch, ...]:
     """Read the switches that are on, oldest first."""
     rows = fetch_all(
         db,
@@ -443,12 +442,13 @@ def switches(db: apsw.Connection) -> tuple[Switch, ...]:
     )
 
 
-def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
+def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:
     """Turn a switch on; return the level before. A level is only ever raised; its note is renewed.
 
     A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
     decision about it.
     """
+    lock(db, Held.PLACE)
     row = fetch_one(
         db,
         "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?",
@@ -463,7 +463,7 @@ def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
     )
     db.execute(
         "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, "
-        "?) ON CONFLICT DO UPDATE"
+        "?) ON CONFLICT (scope, target) DO UPDATE"
         " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = "
         "excluded.level",
         (switch.scope.value, switch.target, switch.note, by, to_us(switch.set_at), level.value),
@@ -478,12 +478,10 @@ def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
     return was
 
 
-def clear_switch(
-    db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime
-) -> bool:
+def clear_switch(db: Database, scope: SwitchScope, target: str, by: str, at: datetime) -> bool:
     """Allow new entries again; return False if they were not switched off."""
-    db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
-    if not db.changes():
+    changed = run(db, "DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
+    if not changed:
         return False
     label = Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label
     write_event(db, kind="switch", subject=label, data={"on": False, "by": by}, at=at)

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-import apsw
-
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
 from engine.decisions.results import part
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
@@ -27,12 +25,13 @@ from engine.ledger.attempts import Attempt, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, write_holding
+from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import forget_outcome, write_outcome
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
 def complete(
-    db: apsw.Connection,
+    db: Database,
     attempt_id: int,
     report: OrderReport,
     outcome: Outcome,
@@ -45,6 +44,7 @@ def complete(
     An exit that has not closed everything it is to close is open again in the same transaction, to
     be planned from ``retry_at`` on.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
     grown = Quantity(report.filled_quantity - attempt.filled)
@@ -89,7 +89,7 @@ def complete(
 
 
 def end(
-    db: apsw.Connection,
+    db: Database,
     attempt_id: int,
     state: AttemptState,
     outcome: Outcome,
@@ -103,6 +103,7 @@ def end(
     With ``retry_at`` an exit that has not closed everything it is to close is open again from then
     on, in the same transaction.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, state)
     db.execute(
@@ -120,11 +121,12 @@ def end(
 
 
 def back_to_new(
-    db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime
+    db: Database, attempt_id: int, cause: str, retry_at: datetime, at: datetime
 ) -> None:
     """Return a leg to NEW with proof that nothing was executed; it is planned again from
     ``retry_at`` on.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, AttemptState.NEW)
     db.execute(
@@ -135,7 +137,7 @@ def back_to_new(
     _count_entries(db, attempt)
 
 
-def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
+def reopen_leg(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> None:
     """Permit a leg to be claimed again: an exit that is not done, or an attempt that provably
     executed nothing.
     """
@@ -145,10 +147,11 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
     )
 
 
-def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
+def close_again(db: Database, attempt_id: int, retry_at: datetime) -> bool:
     """Reopen an exit without trace, because a reading shows that everything in the position is
     ours; return False if it is done.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(
         db, attempt.copy, attempt.leg
@@ -159,7 +162,7 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
     return goes_on
 
 
-def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+def is_left_without_trace(db: Database, copy: CopyId, leg: int) -> bool:
     """Return whether a leg's newest order was given up without trace, and nothing was tried since."""
     return (
         fetch_one(
@@ -171,7 +174,7 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     )
 
 
-def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
+def is_followed(db: Database, attempt: Attempt) -> bool:
     """Return whether a later order of ours changed the position in the same contract, or may have;
     one that was given up does not count.
     """
@@ -185,7 +188,7 @@ def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
     return row is not None
 
 
-def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
+def _go_on_closing(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
     held; return False if it is done.
 
@@ -217,7 +220,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
 
 
 def _move_share(
-    db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
+    db: Database, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
 ) -> None:
     """Update a holding after an attempt's state was written: its share by a fill, and how many
     entries are open.
@@ -258,12 +261,12 @@ def _move_share(
     _count_entries(db, attempt)
 
 
-def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
+def _newest_attempt(db: Database, copy: CopyId, leg: int) -> int:
     row = fetch_one(db, "SELECT max(id) FROM attempt WHERE copy_id = ? AND leg = ?", (copy, leg))
     return 0 if row is None else int(row[0] or 0)
 
 
-def _is_of_episode(db: apsw.Connection, holding: Holding, exit_id: int) -> bool:
+def _is_of_episode(db: Database, holding: Holding, exit_id: int) -> bool:
     """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
@@ -276,7 +279,7 @@ def _is_of_episode(db: apsw.Connection, holding: Holding, exit_id: int) -> bool:
     return row is None or row[0] is None or row[0] < exit_id
 
 
-def _book(db: apsw.Connection, holding: Holding, attempt: Attempt, change: Change) -> None:
+def _book(db: Database, holding: Holding, attempt: Attempt, change: Change) -> None:
     """Write what an order executed: an exit closes our share first; an entry nets if the other side
     is held, as the exchange does.
     """
@@ -296,7 +299,7 @@ def _book(db: apsw.Connection, holding: Holding, attempt: Attempt, change: Chang
         bind_outside(db, holding, rest)
 
 
-def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
+def _name_position(db: Database, attempt: Attempt, position_id: str) -> None:
     """Record the position that an entry opened or grew, if its strategy holds the contract."""
     db.execute(
         "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
@@ -311,7 +314,7 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
     )
 
 
-def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
+def _leave_position(db: Database, exit_: Attempt) -> None:
     """Clear a position that an exit closed as a whole: what is still held is in the one of our
     newest entry, if that is another one.
 
@@ -323,7 +326,7 @@ def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
         "UPDATE holding SET position_id = coalesce((SELECT nullif(fill.position_id, ?4) FROM book "
         "JOIN fill ON fill.episode = book.episode"
         " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND "
-        "fill.is_entry AND fill.position_id != ''"
+        "fill.is_entry = 1 AND fill.position_id != ''"
         " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND "
         "symbol = ?3 AND position_id = ?4"
         " AND position_id != ''",
@@ -331,7 +334,7 @@ def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
     )
 
 
-def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
+def _cause(db: Database, attempt: Attempt) -> Cause:
     if attempt.is_entry:
         return Cause.SIGNAL
     row = fetch_one(
@@ -356,7 +359,7 @@ def _gone(attempt: Attempt) -> Holding:
     )
 
 
-def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
+def _hold_late(db: Database, attempt: Attempt) -> Holding:
     """Let the strategy hold what an entry brought after its symbol had been set free: otherwise
     nobody would ever close it.
     """
@@ -382,7 +385,7 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
     return holding
 
 
-def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
+def _count_entries(db: Database, attempt: Attempt) -> None:
     """Update how many entries of a holding are open, and remove it if it holds nothing."""
     holding = read_holding(db, attempt.account, attempt.intent.symbol)
     if holding is not None:
@@ -392,34 +395,36 @@ def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
         write_holding(db, replace(holding, entries_open=open_now))
 
 
-def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
+def _count_open_entries(db: Database, account: AccountId, symbol: Symbol) -> int:
     row = fetch_one(
         db,
         "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? "
         "AND kind = 'entry' AND state IN"
         " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != "
-        "'not_confirmed' OR NOT freed)",
+        "'not_confirmed' OR freed = 0)",
         (account, symbol),
     )
     return 0 if row is None else int(row[0])
 
 
-def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
+def free_symbol(db: Database, attempt_id: int) -> None:
     """Permit entries into a symbol again after an entry stayed without trace for long; the attempt
     stays NOT_CONFIRMED.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
         db.execute("UPDATE attempt SET freed = 1 WHERE id = ?", (attempt_id,))
         _count_entries(db, attempt)
 
 
-def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
+def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime) -> None:
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
     if it is proven or ended.
 
     The leg is over: nothing is sent in its place.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         raise InvalidMove(
@@ -442,12 +447,13 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
     )
 
 
-def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
+def decide_done(db: Database, attempt_id: int, at: datetime) -> None:
     """Take an unproven exit as done because a person looked and saw its effect; raises InvalidMove
     for any other order.
 
     Its price and fee stay unknown until the exchange reports them.
     """
+    lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         found = f"an {attempt.kind} that is {attempt.state.value}"
@@ -487,10 +493,11 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
     )
 
 
-def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
+def orphan_claims(db: Database, epoch: int, at: datetime) -> int:
     """Turn every claim of an earlier run into UNKNOWN: it is not known whether it was sent. Return
     how many there were.
     """
+    lock(db, Held.PLACE)
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
     for (attempt_id,) in rows:
         attempt = read_attempt(db, attempt_id)

@@ -10,16 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-import apsw
-
 from engine.domain.account import Environment
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.strategy import StrategyState
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.locking import Held, lock
 from engine.ledger.people import SHOWN_AS
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 HOUR_US: Final = 3_600_000_000
 FINE_US: Final = 10_000_000
@@ -36,11 +35,12 @@ class TradePoint(NamedTuple):
 
 
 def mark_equity_point(
-    db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US
+    db: Database, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US
 ) -> None:
     """Record an account's equity at a reading; of an hour (or ``apart_us``), the first reading
     stays.
     """
+    lock(db, Held.ACCOUNT, account)
     at_us = to_us(at)
     row = fetch_one(
         db,
@@ -55,7 +55,7 @@ def mark_equity_point(
         )
 
 
-def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -> None:
+def thin_equity_points(db: Database, account: AccountId, now: datetime) -> None:
     """Keep one point an hour of what is older than a day; checks only the second and third day
     back.
     """
@@ -96,7 +96,7 @@ def _day(row: Row) -> DayRow:
     )
 
 
-def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -> list[DayRow]:
+def strategy_days(db: Database, strategy: StrategyId, environment: str) -> list[DayRow]:
     """Read a strategy's days, oldest first: its followers' trades in one environment."""
     rows = fetch_all(
         db,
@@ -107,7 +107,7 @@ def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -
     return [_day(row) for row in rows]
 
 
-def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
+def account_days(db: Database, account: AccountId) -> list[DayRow]:
     """Read an account's days, oldest first."""
     rows = fetch_all(
         db,
@@ -119,7 +119,7 @@ def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
 
 
 def equity_points(
-    db: apsw.Connection, account: AccountId, since: datetime
+    db: Database, account: AccountId, since: datetime
 ) -> list[tuple[datetime, Decimal]]:
     """Read an account's equity since a time, oldest first: a point an hour, and of the newest day
     one after each fill.
@@ -185,7 +185,7 @@ def _trade(row: Row) -> TradeRow:
 
 
 def account_trades(
-    db: apsw.Connection, account: AccountId, limit: int, before: int | None = None
+    db: Database, account: AccountId, limit: int, before: int | None = None
 ) -> list[TradeRow]:
     """Read an account's trades, newest first; ``before`` is the last id of the previous page."""
     rows = fetch_all(
@@ -197,7 +197,7 @@ def account_trades(
 
 
 def trade_results(
-    db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
+    db: Database, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
 ) -> list[TradePoint]:
     """Read when reconciled trades were closed and each result, oldest close first, the newest
     ``limit`` of an account or strategy.
@@ -241,39 +241,45 @@ class StrategyRow:
     is_followed: bool
 
 
+_FOLLOWED = (
+    "EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE strategy_id = "
+    "strategy.id AND account.person_id = ?1 AND subscription.state != 'left')"
+)
 _STRATEGIES = (
     "SELECT strategy.id, strategy.name, master.name, kind, state, about, symbols, leverage,"
     " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = "
     "'active'),"
     " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT "
-    "1), master.person_id = ?1,"
-    " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE "
-    "strategy_id = strategy.id"
-    " AND account.person_id = ?1 AND subscription.state != 'left') AS followed"
+    f"1), master.person_id = ?1, {_FOLLOWED}"
     " FROM strategy JOIN master ON master.id = master_id"
 )
 
 
-def strategies_for(
-    db: apsw.Connection, person: str, identifier: str | None = None
-) -> list[StrategyRow]:
+def strategies_for(db: Database, person: str, identifier: str | None = None) -> list[StrategyRow]:
     """Read the strategies that a person may see in the directory (published, theirs, followed), or
     the one with this id if they may.
 
     One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to
     those who saw it before.
     """
+    shown = (
+        f"({SHOWN_AS} = 'published'"
+        + ("" if identifier is None else f" OR {SHOWN_AS} = 'by_link'")
+        + f" OR master.person_id = ?1 OR {_FOLLOWED})"
+    )
     rows = fetch_all(
         db,
-        _STRATEGIES + f" WHERE (?2 IS NULL OR strategy.id = ?2) AND ({SHOWN_AS} = 'published'"
-        f" OR ({SHOWN_AS} = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) "
-        "ORDER BY strategy.name",
-        (person, identifier),
+        _STRATEGIES
+        + " WHERE "
+        + ("" if identifier is None else "strategy.id = ?2 AND ")
+        + shown
+        + " ORDER BY strategy.name",
+        (person, *(() if identifier is None else (identifier,))),
     )
     return [_listed(row) for row in rows]
 
 
-def all_strategies(db: apsw.Connection) -> list[StrategyRow]:
+def all_strategies(db: Database) -> list[StrategyRow]:
     """Read every strategy, by name; for operators."""
     return [_listed(row) for row in fetch_all(db, _STRATEGIES + " ORDER BY strategy.name", ("",))]
 
@@ -302,7 +308,7 @@ _LIVE_FIRST: Final = tuple(
 )
 
 
-def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
+def strategy_environments(db: Database, strategy: str) -> list[str]:
     """Read the environments in which a strategy has closed trades, live first."""
     rows = fetch_all(
         db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
@@ -310,7 +316,7 @@ def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
     return sorted((row[0] for row in rows), key=_LIVE_FIRST.index)
 
 
-def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
+def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, int]:
     """Count the outcomes of the copies of a strategy's newest signals, by family."""
     numbers = fetch_all(
         db,
@@ -327,9 +333,7 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 
-def recent_trades(
-    db: apsw.Connection, strategy: str, environment: str, limit: int
-) -> list[TradeRow]:
+def recent_trades(db: Database, strategy: str, environment: str, limit: int) -> list[TradeRow]:
     """Read a strategy's newest reconciled trades of one environment; the page does not show whose
     they are.
     """
@@ -338,7 +342,7 @@ def recent_trades(
         _TRADES
         + (
             " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? "
-            "ORDER BY closed_us DESC LIMIT ?"
+            "ORDER BY closed_us DESC, trade.id DESC LIMIT ?"
         ),
         (strategy, environment, limit),
     )

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from engine.domain.errors import RexAlgoError
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 PARTS: Final = ("data_keys", "logins", "declared_logins")
 """What is rewrapped row by row, in this order; the kept audit keys follow in one step."""
@@ -55,7 +54,7 @@ class RewrapRow:
 # Root keys
 
 
-def root_keys(db: apsw.Connection) -> dict[str, RootKeyRow]:
+def root_keys(db: Database) -> dict[str, RootKeyRow]:
     """Read every root key that was ever used, by kid."""
     rows = fetch_all(
         db, "SELECT kid, sealed, added_us, disabled_us, removed_us FROM canary ORDER BY kid"
@@ -68,46 +67,52 @@ def root_keys(db: apsw.Connection) -> dict[str, RootKeyRow]:
     }
 
 
-def canaries(db: apsw.Connection) -> dict[str, bytes]:
+def canaries(db: Database) -> dict[str, bytes]:
     """Read the canary of every root key that is needed to start, by kid."""
     return dict(
         fetch_all(db, "SELECT kid, sealed FROM canary WHERE disabled_us IS NULL ORDER BY kid")
     )
 
 
-def disabled_kids(db: apsw.Connection) -> frozenset[str]:
+def disabled_kids(db: Database) -> frozenset[str]:
     """Read the kids of disabled root keys."""
     return frozenset(
         str(row[0]) for row in fetch_all(db, "SELECT kid FROM canary WHERE disabled_us IS NOT NULL")
     )
 
 
-def put_canary(db: apsw.Connection, kid: str, sealed: bytes, now: datetime | None = None) -> None:
+def put_canary(db: Database, kid: str, sealed: bytes, now: datetime | None = None) -> None:
     """Store a root key's canary, and since when it is used here; an existing one stays as it is."""
     added = None if now is None else to_us(now)
     db.execute(
-        "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT (kid) DO NOTHING",
         (kid, sealed, added),
     )
 
 
-def disable_root_key(db: apsw.Connection, kid: str, at: datetime) -> None:
+def disable_root_key(db: Database, kid: str, at: datetime) -> None:
     """Disable a root key: it is not needed to start, and nothing new may be sealed under it."""
+    lock(db, Held.PLACE)
     db.execute(
         "UPDATE canary SET disabled_us = ? WHERE kid = ? AND disabled_us IS NULL", (to_us(at), kid)
     )
 
 
-def note_removed(db: apsw.Connection, kid: str, at: datetime) -> bool:
+def note_removed(db: Database, kid: str, at: datetime) -> bool:
     """Record that a root key was removed from its store; return False if that was recorded before."""
-    db.execute(
-        "UPDATE canary SET removed_us = ? WHERE kid = ? AND removed_us IS NULL", (to_us(at), kid)
+    return (
+        run(
+            db,
+            "UPDATE canary SET removed_us = ? WHERE kid = ? AND removed_us IS NULL",
+            (to_us(at), kid),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
-def refuse_disabled(db: apsw.Connection, kid: str) -> None:
+def refuse_disabled(db: Database, kid: str) -> None:
     """Raise RootKeyDisabled if a root key is disabled."""
+    lock(db, Held.PLACE, shared=True)
     if (
         fetch_one(db, "SELECT 1 FROM canary WHERE kid = ? AND disabled_us IS NOT NULL", (kid,))
         is not None
@@ -120,7 +125,7 @@ def refuse_disabled(db: apsw.Connection, kid: str) -> None:
 # What is sealed under them
 
 
-def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
+def counts_under(db: Database) -> dict[str, dict[str, int]]:
     """Count by kid what needs that root key, by kind; only kids that seal something."""
     by_kid: dict[str, Counter[str]] = {}
     for kind, sql in (
@@ -143,7 +148,7 @@ def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
     return {kid: dict(each) for kid, each in by_kid.items()}
 
 
-def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -> None:
+def set_person_key(db: Database, person: str, kid: str, wrapped: bytes) -> None:
     """Replace the wrapping of a person's data key; the data key itself stays."""
     refuse_disabled(db, kid)
     db.execute(
@@ -151,7 +156,7 @@ def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -
     )
 
 
-def persons_under_others(db: apsw.Connection, kid: str, after: str, limit: int) -> list[str]:
+def persons_under_others(db: Database, kid: str, after: str, limit: int) -> list[str]:
     """List the people whose data key is wrapped under a root key other than ``kid``, by id, after
     ``after``.
     """
@@ -163,9 +168,7 @@ def persons_under_others(db: apsw.Connection, kid: str, after: str, limit: int) 
     return [str(row[0]) for row in rows]
 
 
-def logins_under_others(
-    db: apsw.Connection, kid: str, after: str, limit: int
-) -> list[tuple[str, str]]:
+def logins_under_others(db: Database, kid: str, after: str, limit: int) -> list[tuple[str, str]]:
     """List (fingerprint, account id) of logins marked under another root key, by account, after
     ``after``.
     """
@@ -176,9 +179,7 @@ def logins_under_others(
     return [(str(row[0]), str(row[1])) for row in fetch_all(db, sql, (kid, after, limit))]
 
 
-def declared_under_others(
-    db: apsw.Connection, kid: str, after: str, limit: int
-) -> list[tuple[str, str]]:
+def declared_under_others(db: Database, kid: str, after: str, limit: int) -> list[tuple[str, str]]:
     """List (follower's name, fingerprint) of declared logins marked under another root key, by
     name, after ``after``.
     """
@@ -190,7 +191,7 @@ def declared_under_others(
     return [(str(row[0]), str(row[1])) for row in fetch_all(db, sql, (kid, after, limit))]
 
 
-def set_declared_login(db: apsw.Connection, name: str, print_: str | None) -> None:
+def set_declared_login(db: Database, name: str, print_: str | None) -> None:
     """Replace the fingerprint of a follower's declared login, or delete it."""
     if print_ is None:
         db.execute(
@@ -207,7 +208,7 @@ def set_declared_login(db: apsw.Connection, name: str, print_: str | None) -> No
 # Audit keys of root keys that are gone, or will be
 
 
-def kept_audit_keys(db: apsw.Connection) -> dict[str, tuple[str, bytes]]:
+def kept_audit_keys(db: Database) -> dict[str, tuple[str, bytes]]:
     """Read (the kid it is sealed under, sealed) of every kept audit key, by the kid it was derived
     from.
     """
@@ -217,11 +218,11 @@ def kept_audit_keys(db: apsw.Connection) -> dict[str, tuple[str, bytes]]:
     }
 
 
-def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> None:
+def put_audit_key(db: Database, kid: str, under: str, sealed: bytes) -> None:
     """Store a kept audit key in place of the former one."""
     refuse_disabled(db, under)
     db.execute(
-        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET "
+        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT (kid) DO UPDATE SET "
         "under = ?2, sealed = ?3",
         (kid, under, sealed),
     )
@@ -230,7 +231,7 @@ def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> N
 # The rewrap's own record
 
 
-def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
+def rewrap_of(db: Database, kid: str) -> RewrapRow | None:
     """Read how far the rewrap to a root key has come; None if none was begun."""
     row = fetch_one(
         db, "SELECT kid, begun_us, part, cursor, moved, ended_us FROM rewrap WHERE kid = ?", (kid,)
@@ -249,21 +250,22 @@ def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
     )
 
 
-def begin_rewrap(db: apsw.Connection, kid: str, now: datetime) -> bool:
+def begin_rewrap(db: Database, kid: str, now: datetime) -> bool:
     """Begin the rewrap to a root key, or begin it again; an unfinished one continues from its
     cursor. Return True the first time.
     """
+    lock(db, Held.PLACE)
     is_first = rewrap_of(db, kid) is None
     db.execute(
-        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT DO "
+        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT (kid) DO "
         "UPDATE SET part = ?3, cursor = '',"
-        " ended_us = NULL WHERE ended_us IS NOT NULL",
+        " ended_us = NULL WHERE rewrap.ended_us IS NOT NULL",
         (kid, to_us(now), PARTS[0]),
     )
     return is_first
 
 
-def advance_rewrap(db: apsw.Connection, kid: str, part: str, cursor: str, moved: int) -> None:
+def advance_rewrap(db: Database, kid: str, part: str, cursor: str, moved: int) -> None:
     """Record how far the rewrap has come, in the transaction that moved ``moved`` rows."""
     db.execute(
         "UPDATE rewrap SET part = ?, cursor = ?, moved = moved + ? WHERE kid = ?",
@@ -271,6 +273,6 @@ def advance_rewrap(db: apsw.Connection, kid: str, part: str, cursor: str, moved:
     )
 
 
-def end_rewrap(db: apsw.Connection, kid: str, at: datetime) -> None:
+def end_rewrap(db: Database, kid: str, at: datetime) -> None:
     """Record that nothing is left under another root key."""
     db.execute("UPDATE rewrap SET ended_us = ? WHERE kid = ?", (to_us(at), kid))

@@ -332,4 +332,28 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX run_by_mark ON run (mark);
     CREATE TABLE still (account_id TEXT PRIMARY KEY, cause TEXT NOT NULL, since_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE signal ADD COLUMN action TEXT NOT NULL DEFAULT '';
+    ALTER TABLE signal ADD COLUMN is_test INTEGER NOT NULL DEFAULT 0;
+    UPDATE signal SET action = coalesce(json_extract(draft, '$.action'), ''), is_test = coalesce(json_extract(draft, '$.is_test'), 0);
+    ALTER TABLE endpoint ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    UPDATE endpoint SET number = rowid;
+    ALTER TABLE endpoint_secret ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    UPDATE endpoint_secret SET number = rowid;
+    DROP INDEX fill_unfolded;
+    CREATE INDEX fill_unfolded ON fill (episode) WHERE folded = 0;
+    DROP INDEX fill_unfolded_of;
+    CREATE INDEX fill_unfolded_of ON fill (account_id, id) WHERE folded = 0;
+    DROP INDEX trade_fee_untied;
+    CREATE INDEX trade_fee_untied ON trade_fee (account_id, at_us) WHERE tied = 0;
+    DROP INDEX foreign_met;
+    CREATE INDEX foreign_met ON foreign_order (account_id, exchange_order_id) WHERE is_accepted = 0;
+    ALTER TABLE notifier_cursor RENAME TO channel;
+    ALTER TABLE channel RENAME COLUMN sequence TO told;
+    CREATE TABLE alert_untold (
+        channel TEXT NOT NULL REFERENCES channel, sequence INTEGER NOT NULL, PRIMARY KEY (channel, sequence))
+        STRICT, WITHOUT ROWID;
+    INSERT INTO alert_untold SELECT channel.name, event.sequence FROM channel JOIN event ON event.kind = 'alert'
+        AND event.sequence > channel.told;
+    """,
 )

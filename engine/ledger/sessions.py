@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.domain.identifiers import PersonId, StrategyId
 from engine.domain.person import Role
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 KIND_SIGN_IN: Final = "sign_in"
 KIND_INVITATION: Final = "invitation"
@@ -60,7 +59,7 @@ def _session(row: Row) -> SessionRow:
     )
 
 
-def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
+def insert_session(db: Database, hashed: bytes, row: SessionRow) -> None:
     """Insert a session."""
     times = (row.created_at, row.seen_at, row.expires_at)
     idle_us = row.idle // timedelta(microseconds=1)
@@ -81,34 +80,34 @@ def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
     )
 
 
-def session_by_hash(db: apsw.Connection, hashed: bytes) -> SessionRow | None:
+def session_by_hash(db: Database, hashed: bytes) -> SessionRow | None:
     """Find a session by the hash of its secret id."""
     row = fetch_one(db, _SESSION + " WHERE hash = ?", (hashed,))
     return None if row is None else _session(row)
 
 
-def sessions_of(db: apsw.Connection, person: PersonId, now: datetime) -> list[SessionRow]:
+def sessions_of(db: Database, person: PersonId, now: datetime) -> list[SessionRow]:
     """Read a person's valid sessions, newest first."""
     rows = fetch_all(
         db,
-        _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC",
+        _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC, id",
         (person,),
     )
     return [each for each in map(_session, rows) if each.is_valid(now)]
 
 
-def see_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
+def see_session(db: Database, identifier: str, at: datetime) -> None:
     """Record that a session was used."""
     db.execute("UPDATE session SET seen_us = ? WHERE id = ?", (to_us(at), identifier))
 
 
-def confirm_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
+def confirm_session(db: Database, identifier: str, at: datetime) -> None:
     """Record that a factor was shown in a session."""
     db.execute("UPDATE session SET confirmed_us = ? WHERE id = ?", (to_us(at), identifier))
 
 
 def revoke_sessions(
-    db: apsw.Connection,
+    db: Database,
     person: PersonId,
     at: datetime,
     *,
@@ -116,25 +115,24 @@ def revoke_sessions(
     but: str | None = None,
 ) -> int:
     """End a person's sessions: ``only`` one, or all ``but`` one; return how many."""
-    db.execute(
-        "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 "
-        "IS NULL OR id = ?3)"
-        " AND (?4 IS NULL OR id != ?4)",
-        (to_us(at), person, only, but),
+    return run(
+        db,
+        "UPDATE session SET revoked_us = ? WHERE person_id = ? AND revoked_us IS NULL"
+        + ("" if only is None else " AND id = ?")
+        + ("" if but is None else " AND id != ?"),
+        (to_us(at), person, *(each for each in (only, but) if each is not None)),
     )
-    return db.changes()
 
 
-def forget_old_sessions(db: apsw.Connection, before: datetime) -> int:
+def forget_old_sessions(db: Database, before: datetime) -> int:
     """Delete sessions that ended before a time."""
-    db.execute("DELETE FROM session WHERE expires_us < ?1 OR revoked_us < ?1", (to_us(before),))
-    return db.changes()
+    return run(db, "DELETE FROM session WHERE expires_us < ?1 OR revoked_us < ?1", (to_us(before),))
 
 
 # Links
 
 
-def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
+def forget_old_tickets(db: Database, before: datetime) -> None:
     """Delete links that expired before a time."""
     db.execute("DELETE FROM ticket WHERE expires_us < ?", (to_us(before),))
 
@@ -180,7 +178,7 @@ def _ticket(row: Row) -> TicketRow:
     )
 
 
-def insert_ticket(db: apsw.Connection, hashed: bytes, row: TicketRow) -> None:
+def insert_ticket(db: Database, hashed: bytes, row: TicketRow) -> None:
     """Insert a link."""
     db.execute(
         "INSERT INTO ticket (hash, id, kind, person_id, role, strategy_id, uses_left, created_us, "
@@ -201,31 +199,36 @@ def insert_ticket(db: apsw.Connection, hashed: bytes, row: TicketRow) -> None:
     )
 
 
-def ticket_by_hash(db: apsw.Connection, hashed: bytes) -> TicketRow | None:
+def ticket_by_hash(db: Database, hashed: bytes) -> TicketRow | None:
     """Find a link by the hash of its secret."""
     row = fetch_one(db, _TICKET + " WHERE hash = ?", (hashed,))
     return None if row is None else _ticket(row)
 
 
-def use_ticket(db: apsw.Connection, hashed: bytes, now: datetime) -> TicketRow | None:
+def use_ticket(db: Database, hashed: bytes, now: datetime) -> TicketRow | None:
     """Use a link once; None if it is no longer valid."""
     ticket = ticket_by_hash(db, hashed)
     if ticket is None or not ticket.is_valid(now):
         return None
-    db.execute("UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ?", (hashed,))
-    return ticket
+    used = run(
+        db,
+        "UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ? AND uses_left > 0",
+        (hashed,),
+    )
+    return ticket if used else None
 
 
-def invitations(db: apsw.Connection, now: datetime) -> list[TicketRow]:
+def invitations(db: Database, now: datetime) -> list[TicketRow]:
     """Read the valid invitations, newest first."""
-    rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC")
+    rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC, id")
     return [each for each in map(_ticket, rows) if each.is_valid(now)]
 
 
-def revoke_ticket(db: apsw.Connection, identifier: str) -> bool:
+def revoke_ticket(db: Database, identifier: str) -> bool:
     """End a link; return False if there is none."""
-    db.execute("UPDATE ticket SET uses_left = 0 WHERE id = ? AND uses_left > 0", (identifier,))
-    return bool(db.changes())
+    return (
+        run(db, "UPDATE ticket SET uses_left = 0 WHERE id = ? AND uses_left > 0", (identifier,)) > 0
+    )
 
 
 # Throttle
@@ -239,27 +242,29 @@ def wait_of(key: str, failures: int) -> timedelta:
     return timedelta(0) if beyond < 0 else timedelta(seconds=min(WAIT_S_MAX, 2 ** min(beyond, 12)))
 
 
-def take_try(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
+def take_try(db: Database, keys: list[str], now: datetime) -> datetime | None:
     """Count a try for each key before it is checked, so that concurrent tries cannot pass together;
     a day without one forgives all.
 
     Returns the time until which one of the keys is blocked, and then counts nothing; None if the
     try may be made.
     """
+    for key in sorted(keys):
+        lock(db, Held.TRIES, key)
     until = blocked_until(db, keys, now)
     if until is not None:
         return until
     since = to_us(now - FORGIVEN_AFTER)
     for key in keys:
         db.execute(
-            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
-            " failures = CASE WHEN last_us < ?3 THEN 1 ELSE failures + 1 END, last_us = ?2",
+            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET failures = CASE WHEN "
+            "throttle.last_us < ?3 THEN 1 ELSE throttle.failures + 1 END, last_us = ?2",
             (key, to_us(now), since),
         )
     return None
 
 
-def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
+def blocked_until(db: Database, keys: list[str], now: datetime) -> datetime | None:
     """Return the time until which one of these keys is blocked, None if all may be tried."""
     latest: datetime | None = None
     for key in keys:
@@ -269,7 +274,7 @@ def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> dateti
     return latest
 
 
-def forgive(db: apsw.Connection, keys: list[str]) -> None:
+def forgive(db: Database, keys: list[str]) -> None:
     """Delete what was counted for somebody who has just signed in; an address, which others share,
     gets back only the one try.
     """
@@ -281,6 +286,6 @@ def forgive(db: apsw.Connection, keys: list[str]) -> None:
             db.execute("DELETE FROM throttle WHERE key = ?", (key,))
 
 
-def forget_old_tries(db: apsw.Connection, now: datetime) -> None:
+def forget_old_tries(db: Database, now: datetime) -> None:
     """Delete counts that are forgiven."""
     db.execute("DELETE FROM throttle WHERE last_us < ?", (to_us(now - FORGIVEN_AFTER),))

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from engine.decisions.mirroring import Circumstances, why_not_mirrored
 from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
@@ -35,9 +33,10 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
+from engine.ledger.locking import Held, lock
 from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
 from engine.ledger.outcomes import conclude
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
@@ -45,8 +44,7 @@ _LOOKED_BACK: Final = 8
 for.
 """
 _MOVES: Final = (
-    "json_extract(draft, '$.action') IN "
-    f"({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
+    f"action IN ({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
 )
 
 
@@ -130,10 +128,11 @@ class DedupeConflict(RexAlgoError):
     """Raised when this idempotency id was recorded before with another content."""
 
 
-def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
+def record_signal(db: Database, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises
     DedupeConflict for another content.
     """
+    lock(db, Held.STRATEGY, new.strategy)
     existing = _find(db, new)
     if existing is not None and _is_certain(db, new, existing):
         if existing[2] != new.body_hash and not _says_the_same(new, existing[6]):
@@ -197,14 +196,14 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     )
 
 
-def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
+def turns(db: Database, strategy: StrategyId, draft: SignalDraft) -> bool:
     """Return whether an alert that opens will close what is recorded as entered on the other side,
     and so also lowers risk.
     """
     return _as_it_stands(db, strategy, draft).action is not draft.action
 
 
-def _as_it_stands(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> SignalDraft:
+def _as_it_stands(db: Database, strategy: StrategyId, draft: SignalDraft) -> SignalDraft:
     if (
         draft.action is not Action.OPEN
         or draft.alert is None
@@ -216,7 +215,7 @@ def _as_it_stands(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft)
 
 
 def _why_not_mirrored(
-    db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int
+    db: Database, new: NewSignal, number: int, place: Place, copies: int
 ) -> str | None:
     if new.circumstances is None:
         return None
@@ -236,7 +235,7 @@ def _why_not_mirrored(
     return why
 
 
-def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
+def _find(db: Database, new: NewSignal) -> Row | None:
     """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored,
     order key, draft); None for a new one.
     """
@@ -265,7 +264,7 @@ def _says_the_same(new: NewSignal, draft: str) -> bool:
     return new.is_draft and write_draft(read_draft(draft)) == write_draft(new.draft)
 
 
-def _is_certain(db: apsw.Connection, new: NewSignal, existing: Row) -> bool:
+def _is_certain(db: Database, new: NewSignal, existing: Row) -> bool:
     """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
@@ -278,16 +277,15 @@ def _is_certain(db: apsw.Connection, new: NewSignal, existing: Row) -> bool:
 
 
 def _behind(
-    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey
+    db: Database, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> Iterator[SignalDraft]:
     """Read what entered or closed the contract behind a place in the order, newest first; no tests,
     and no closes of one account.
     """
     rows = fetch_all(
         db,
-        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND "  # noqa: S608
-        "origin != ? AND NOT"
-        f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND "
+        f"origin != ? AND is_test = 0 AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
         (strategy, symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
     return (read_draft(row[0]) for row in rows)
@@ -297,16 +295,18 @@ def _timed(key: str, at: datetime) -> str:
     return f"{key}@{to_us(at):019d}"
 
 
-def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
+def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
     dedupe_key = (
         new.draft.dedupe_key
         if new.draft.repeats_s is None
         else _timed(new.draft.dedupe_key, new.received_at)
     )
-    db.execute(
+    number = insert(
+        db,
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, "
         "draft, seq, order_key, decided_us,"
-        " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
+        " received_us, action, is_test) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?) "
+        "RETURNING number",
         (
             new.id,
             new.receipt,
@@ -319,9 +319,10 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
             new.draft.seq or 0,
             to_us(new.decided_at),
             to_us(new.received_at),
+            new.draft.action.value,
+            int(new.draft.is_test),
         ),
     )
-    number = db.last_insert_rowid()
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(
@@ -346,7 +347,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
     return number, place
 
 
-def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
+def _tell_restart(db: Database, new: NewSignal, greatest: int) -> None:
     row = fetch_one(db, "SELECT name FROM strategy WHERE id = ?", (new.strategy,))
     details = {"seq": str(new.draft.seq), "greatest": str(greatest), "symbol": new.draft.symbol}
     raise_alert(
@@ -359,7 +360,7 @@ def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
     )
 
 
-def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
+def _supersede(db: Database, new: NewSignal, key: OrderKey) -> None:
     older = fetch_all(
         db,
         "SELECT copy_id, number, account_id FROM leg"
@@ -379,16 +380,16 @@ def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
         )
 
 
-def _set_goals(db: apsw.Connection, new: NewSignal, key: OrderKey, accounts: list[str]) -> None:
+def _set_goals(db: Database, new: NewSignal, key: OrderKey, accounts: list[str]) -> None:
     db.executemany(
         "INSERT INTO goal (account_id, strategy_id, symbol, order_key) VALUES (?, ?, ?, ?) ON "
-        "CONFLICT DO UPDATE"
-        " SET order_key = excluded.order_key WHERE excluded.order_key > order_key",
+        "CONFLICT (account_id, strategy_id, symbol) DO UPDATE"
+        " SET order_key = excluded.order_key WHERE excluded.order_key > goal.order_key",
         [(account, new.strategy, new.draft.symbol, key) for account in accounts],
     )
 
 
-def read_signal(db: apsw.Connection, number: int) -> Signal:
+def read_signal(db: Database, number: int) -> Signal:
     """Read one recorded signal by its number."""
     row = fetch_one(
         db,

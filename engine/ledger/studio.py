@@ -3,20 +3,20 @@ followers in aggregate only.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-
-import apsw
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
-from engine.ledger.codec import dump, from_us, read_draft, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.codec import dump, from_us, read_draft, read_intent, read_policy, to_us
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +63,21 @@ def _strategy(row: Row) -> StudioStrategy:
     )
 
 
-def strategies_of(db: apsw.Connection, person: PersonId) -> list[StudioStrategy]:
+def strategies_of(db: Database, person: PersonId) -> list[StudioStrategy]:
     """Read a master's strategies, by name."""
     return [
         _strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name", (person,))
     ]
 
 
-def strategy_of(db: apsw.Connection, person: PersonId, identifier: str) -> StudioStrategy | None:
+def strategy_of(db: Database, person: PersonId, identifier: str) -> StudioStrategy | None:
     """Read one of a master's strategies."""
     row = fetch_one(db, _STRATEGY + " AND strategy.id = ?", (person, identifier))
     return None if row is None else _strategy(row)
 
 
 def describe_strategy(
-    db: apsw.Connection,
+    db: Database,
     identifier: StrategyId,
     about: str,
     symbols: frozenset[Symbol],
@@ -100,22 +100,26 @@ def describe_strategy(
     )
 
 
-def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: StrategyState) -> bool:
+def set_strategy_state(db: Database, identifier: StrategyId, state: StrategyState) -> bool:
     """Write a strategy's state; return False if it was so already. A paused one keeps its
     visibility (``shown_as``).
     """
+    lock(db, Held.STRATEGY, identifier)
     row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
     before = state if row is None else StrategyState(row[0])
     if before is state:
         return False
     require_move(STRATEGY_MOVES, before, state, "a strategy")
-    db.execute(
-        "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
-        "THEN state ELSE 'private' END"
-        " WHERE id = ?2 AND state != ?1",
-        (state.value, identifier),
+    return (
+        run(
+            db,
+            "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
+            "THEN state ELSE 'private' END"
+            " WHERE id = ?2 AND state != ?1",
+            (state.value, identifier),
+        )
+        > 0
     )
-    return bool(db.changes())
 
 
 # Endpoints
@@ -133,13 +137,13 @@ class StudioEndpoint:
     has_token: bool
 
 
-def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoint]:
+def endpoints_of(db: Database, strategy: StrategyId) -> list[StudioEndpoint]:
     """Read a strategy's endpoints that are not deleted, oldest first."""
     rows = fetch_all(
         db,
         "SELECT id, source, enabled, label, settings, token_hash IS NOT NULL FROM endpoint WHERE "
         "strategy_id = ? AND deleted_us IS NULL"
-        " ORDER BY rowid",
+        " ORDER BY number, id",
         (strategy,),
     )
     return [
@@ -155,12 +159,12 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
     ]
 
 
-def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: bool) -> None:
+def set_endpoint_enabled(db: Database, endpoint: EndpointId, enabled: bool) -> None:
     """Enable an endpoint, or let it refuse all deliveries with the same 401 as an unknown one."""
     db.execute("UPDATE endpoint SET enabled = ? WHERE id = ?", (int(enabled), endpoint))
 
 
-def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
+def delete_endpoint(db: Database, endpoint: EndpointId, at: datetime) -> None:
     """Delete an endpoint: verified deliveries are answered 410 from now on, and its token opens
     nothing.
     """
@@ -196,7 +200,7 @@ class StudioSignal:
 
 
 def signals_of(
-    db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None
+    db: Database, strategy: StrategyId, limit: int, before: int | None = None
 ) -> list[StudioSignal]:
     """Read a strategy's signals, newest first; ``before`` is the last number of the previous page."""
     rows = fetch_all(
@@ -209,7 +213,7 @@ def signals_of(
     return [_signal(db, row) for row in rows]
 
 
-def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
+def _signal(db: Database, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin, not_mirrored = row
     draft = read_draft(text)
     counts: dict[str, int] = {}
@@ -241,7 +245,7 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     )
 
 
-def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
+def _took_ms(db: Database, number: int, received_us: int, rank: int) -> float | None:
     """Read within how many milliseconds ``rank`` copies had their outcome."""
     row = fetch_one(
         db,
@@ -269,16 +273,18 @@ class Audience:
     unvalued: Mapping[str, int]
 
 
-def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
+def audience_of(db: Database, strategy: StrategyId) -> Audience:
     """Read a strategy's followers in aggregate."""
     counts = fetch_all(
         db,
-        "SELECT account.environment, json_extract(policy, '$.mode'), subscription.state, count(*) "
-        "FROM subscription"
+        "SELECT account.environment, policy, subscription.state, count(*) FROM subscription"
         " JOIN account ON account.id = account_id WHERE strategy_id = ? AND disconnected_us IS "
-        "NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "NULL GROUP BY 1, 2, 3",
         (strategy,),
     )
+    followers: Counter[tuple[str, str, str]] = Counter()
+    for environment, policy, state, count in counts:
+        followers[environment, read_policy(policy).mode.value, state] += count
     shares = fetch_all(
         db,
         "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON "
@@ -288,9 +294,9 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
     )
     sums: dict[str, Decimal] = {}
     unvalued: dict[str, int] = {}
-    for environment, cost, leverage in fetch_all(
+    for environment, cost, intent in fetch_all(
         db,
-        "SELECT account.environment, book.cost, (SELECT json_extract(intent, '$.leverage') FROM "
+        "SELECT account.environment, book.cost, (SELECT intent FROM "
         "attempt WHERE attempt.account_id ="
         " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = "
         "holding.strategy_id AND kind = 'entry'"
@@ -301,13 +307,13 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
         "holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):
-        if cost is None or leverage is None:
+        if cost is None or intent is None:
             unvalued[environment] = unvalued.get(environment, 0) + 1
         else:
-            margin = EXACT.divide(Decimal(cost), Decimal(leverage))
+            margin = EXACT.divide(Decimal(cost), read_intent(intent).leverage)
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
-        tuple((r[0], r[1], SubscriptionState(r[2]), r[3]) for r in counts),
+        tuple((*key[:2], SubscriptionState(key[2]), n) for key, n in sorted(followers.items())),
         tuple((r[0], r[1], r[2]) for r in shares),
         sums,
         unvalued,

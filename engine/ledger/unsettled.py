@@ -6,14 +6,11 @@ nothing of ours explains after a day are the owner's own. The cost is what is no
 history.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
-
-import apsw
 
 from engine.decisions.explaining_fills import OwnBook, OwnChange, Told, UnsettledFill
 from engine.decisions.fee_tying import AFTER, ChargedFill, FeeRow, tie
@@ -25,7 +22,8 @@ from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, run
 from engine.ledger.wallet import add_since
 from engine.ports.exchange import FeeKind, FeeReport
 
@@ -39,7 +37,7 @@ _UNSETTLED: Final = (
 )
 
 
-def unsettled_fills(db: apsw.Connection, account: AccountId, now: datetime) -> list[UnsettledFill]:
+def unsettled_fills(db: Database, account: AccountId, now: datetime) -> list[UnsettledFill]:
     """Read an account's fills that lack a price, a fee or a cause and are still asked for, oldest
     first.
     """
@@ -82,28 +80,27 @@ _ASKED: Final = (
 )
 
 
-def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
+def is_asked_for(db: Database, account: AccountId) -> bool:
     """Return whether a fill of an account lacks something that was not given up."""
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
-def taken_ids(
-    db: apsw.Connection, account: AccountId, order_ids: Collection[str]
-) -> frozenset[str]:
+def taken_ids(db: Database, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
     """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN "
-        "(SELECT value FROM json_each(?2))"
-        " UNION SELECT exchange_order_id FROM fill WHERE account_id = ?1 AND exchange_order_id IN "
-        "(SELECT value FROM json_each(?2))",
-        (account, json.dumps(sorted(order_ids))),
+        "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(order_ids)
+        + " UNION SELECT exchange_order_id FROM fill WHERE account_id = ? AND exchange_order_id IN "
+        + in_list(order_ids),
+        (account, *order_ids, account, *order_ids),
     )
     return frozenset(row[0] for row in rows)
 
 
-def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> None:
+def tell_all(db: Database, account: AccountId, facts: Iterable[Told]) -> None:
     """Record what was reported about fills, whose fees came with orders that are not ours."""
+    lock(db, Held.ACCOUNT, account)
     for fact in facts:
         tell_fill(
             db,
@@ -126,12 +123,13 @@ def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> 
 
 
 def tell_known_orders(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     fills: Iterable[UnsettledFill],
     orders: Collection[OrderReport],
 ) -> None:
     """Record what rows report about fills whose order is known: price and fee."""
+    lock(db, Held.ACCOUNT, account)
     rows = {each.exchange_order_id: each for each in orders}
     for fill in fills:
         row = rows.get(fill.order_id or "")
@@ -156,11 +154,12 @@ def tell_known_orders(
             )
 
 
-def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
+def give_up(db: Database, fills: Iterable[UnsettledFill]) -> None:
     """Mark fills unexplained whose price or fee was asked for long enough; if only the cause is
     missing, the owner caused it.
     """
     for fill in fills:
+        lock(db, Held.ACCOUNT_OF_FILL, fill.id)
         if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (fill.id,)) is None:
             continue  # it was given up before
         if fill.cause is None:
@@ -175,17 +174,19 @@ def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
 
 
 def store_fees(
-    db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
+    db: Database, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
 ) -> None:
     """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
+    lock(db, Held.ACCOUNT, account)
     for row in rows:
         if row.kind is not FeeKind.FUNDING:
-            db.execute(
-                "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, "
+            changed = run(
+                db,
+                "INSERT INTO trade_fee (account_id, id, kind, symbol, side, amount, "
                 "traded, closed_by, at_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, id) DO NOTHING",
                 (
                     account,
                     row.id,
@@ -198,7 +199,7 @@ def store_fees(
                     to_us(row.at - offset),
                 ),
             )
-            if db.changes():
+            if changed:
                 add_since(
                     db,
                     account=account,
@@ -208,12 +209,13 @@ def store_fees(
                 )
 
 
-def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
+def tie_fees(db: Database, account: AccountId, now: datetime) -> None:
     """Tie rows to fills as far as possible by now, fees first, then rebates."""
+    lock(db, Held.ACCOUNT, account)
     rows = fetch_all(
         db,
         "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
-        "account_id = ? AND NOT tied AND at_us > 0",
+        "account_id = ? AND tied = 0 AND at_us > 0",
         (account,),
     )
     if not rows:
@@ -242,7 +244,7 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
                 (account, identifier),
             )
     db.execute(
-        "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND NOT tied AND at_us < ?",
+        "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND tied = 0 AND at_us < ?",
         (account, to_us(now - ASKED_FOR)),
     )
 
@@ -284,7 +286,7 @@ def _fee_row(row: Row) -> FeeRow:
     )
 
 
-def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause | None:
+def _cause(db: Database, fill: int, closed_by: ClosedBy | None) -> Cause | None:
     """Return the cause that a fee row gives to a close that we did not send."""
     row = fetch_one(
         db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,)
@@ -297,7 +299,7 @@ def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause 
 # The owner's own
 
 
-def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
+def own_books(db: Database, account: AccountId) -> list[OwnBook]:
     """Read the owner's own open positions by the books."""
     rows = fetch_all(
         db,
@@ -308,7 +310,7 @@ def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
 
 
 def book_own(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     changes: Iterable[OwnChange],
     at: datetime,
@@ -317,6 +319,7 @@ def book_own(
     """Record what changed of the owner's own since ``seen_at``; without it, it was open before: at
     its average price, without a fee.
     """
+    lock(db, Held.ACCOUNT, account)
     began = seen_at is None
     for own_change in changes:
         change = Change(
@@ -348,7 +351,7 @@ class Unsettled:
     unexplained: int
 
 
-def count_unsettled(db: apsw.Connection) -> Unsettled:
+def count_unsettled(db: Database) -> Unsettled:
     """Count fills that are still asked for, and those that stayed unexplained."""
     rows = fetch_all(
         db,

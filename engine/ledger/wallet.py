@@ -9,15 +9,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from engine.decisions.wallet import TOLERANCE, Line, OpenCost
 from engine.domain.account import ClosedPosition
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.locking import Held, lock
+from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 RESOLVED_WITHIN: Final = timedelta(days=1)
 
@@ -40,7 +39,7 @@ class Wallet:
     read_at: datetime
 
 
-def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
+def read_wallet(db: Database, account: AccountId) -> Wallet | None:
     """Read an account's wallet; None before its first reading."""
     row = fetch_one(
         db,
@@ -62,7 +61,7 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
 
 
 def begin_wallet(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     baseline: Decimal,
     cash: Decimal,
@@ -71,14 +70,14 @@ def begin_wallet(
 ) -> None:
     """Record the state of an account's wallet as its books begin."""
     db.execute(
-        "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, "
-        "read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
+        "INSERT INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, read_us) VALUES "
+        "(?1, ?2, ?3, ?2, ?4, ?5, ?2) ON CONFLICT (account_id) DO NOTHING",
         (account, to_us(at), plain(baseline), plain(cash), plain(worth)),
     )
 
 
 def compared(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     cash: Decimal,
     worth: Decimal,
@@ -93,7 +92,7 @@ def compared(
     )
 
 
-def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> None:
+def add_to(db: Database, account: str, line: Line, amount: Decimal) -> None:
     """Add to a running sum of an account."""
     if not amount:
         return
@@ -102,12 +101,13 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
     )
     amount_before = ZERO if row is None else Decimal(row[0])
     db.execute(
-        "INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)",
+        "INSERT INTO wallet_sum (account_id, line, amount) VALUES (?, ?, ?) ON CONFLICT "
+        "(account_id, line) DO UPDATE SET amount = excluded.amount",
         (account, line.value, plain(EXACT.add(amount_before, amount))),
     )
 
 
-def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at_us: int) -> None:
+def add_since(db: Database, account: str, line: Line, amount: Decimal, at_us: int) -> None:
     """Add an amount at a time to a running sum; amounts from before the wallet began are part of
     its baseline.
     """
@@ -121,13 +121,13 @@ def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at
         add_to(db, account, line, amount)
 
 
-def sums(db: apsw.Connection, account: AccountId) -> dict[Line, Decimal]:
+def sums(db: Database, account: AccountId) -> dict[Line, Decimal]:
     """Read an account's running sums."""
     rows = fetch_all(db, "SELECT line, amount FROM wallet_sum WHERE account_id = ?", (account,))
     return {Line(row[0]): Decimal(row[1]) for row in rows}
 
 
-def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
+def open_costs(db: Database, account: AccountId) -> list[OpenCost]:
     """Read what the books have open, including the owner's own."""
     rows = fetch_all(
         db,
@@ -145,7 +145,7 @@ def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
     ]
 
 
-def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetime | None:
+def last_agreed(db: Database, account: AccountId, symbol: str) -> datetime | None:
     """Read when the exchange was last known to have what the books have of a contract: at the
     newest comparison, else at its opening.
     """
@@ -177,7 +177,7 @@ class WalletRow:
 
 
 def add_row(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     kind: Line,
     amount: Decimal,
@@ -196,13 +196,13 @@ def add_row(
     add_to(db, account, kind, amount)
 
 
-def drop_row(db: apsw.Connection, account: str, row: int, kind: Line, amount: Decimal) -> None:
+def drop_row(db: Database, account: str, row: int, kind: Line, amount: Decimal) -> None:
     """Remove a row that is explained by now."""
     db.execute("DELETE FROM wallet_row WHERE id = ?", (row,))
     add_to(db, account, kind, -amount)
 
 
-def drop_rows_of(db: apsw.Connection, fill: int) -> None:
+def drop_rows_of(db: Database, fill: int) -> None:
     """Remove the rows of a fill whose price was missing: it is now reported."""
     for row, account, kind, amount in fetch_all(
         db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
@@ -228,22 +228,24 @@ def _row(row: Row) -> WalletRow:
     )
 
 
-def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> list[WalletRow]:
+def wallet_rows(db: Database, account: AccountId, limit: int = 100) -> list[WalletRow]:
     """Read an account's visible rows, newest first."""
     return [
         _row(row)
-        for row in fetch_all(db, _ROWS + " ORDER BY until_us DESC LIMIT ?", (account, limit))
+        for row in fetch_all(
+            db, _ROWS + " ORDER BY until_us DESC, id DESC LIMIT ?", (account, limit)
+        )
     ]
 
 
-def is_busy(db: apsw.Connection, account: AccountId) -> bool:
+def is_busy(db: Database, account: AccountId) -> bool:
     """Return whether the books of an account are incomplete at the moment: the wallet then says
     nothing about them.
     """
     row = fetch_one(
         db,
         "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill "
-        "WHERE NOT folded AND account_id = ?1"
+        "WHERE folded = 0 AND account_id = ?1"
         " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state "
         "!= 'not_confirmed'"
         " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') "
@@ -253,7 +255,7 @@ def is_busy(db: apsw.Connection, account: AccountId) -> bool:
     return row is not None
 
 
-def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int:
+def fills_since(db: Database, account: AccountId, since: datetime) -> int:
     """Count an account's fills since a time."""
     row = fetch_one(
         db,
@@ -264,13 +266,14 @@ def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int
 
 
 def note_unexplained(
-    db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime
+    db: Database, account: AccountId, amount: Decimal, since: datetime, until: datetime
 ) -> None:
     """Record what nothing explains as a visible row, tied to the one close without a reported price
     if there is one.
 
     If it only reverses a row of the last day, that row is removed instead.
     """
+    lock(db, Held.ACCOUNT, account)
     for row in rows_since(db, account, until - RESOLVED_WITHIN):
         if (
             row.kind is Line.UNEXPLAINED
@@ -282,7 +285,7 @@ def note_unexplained(
     untold = fetch_all(
         db,
         "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND seen_us >= ?2 "
-        "AND price IS NULL AND NOT is_entry"
+        "AND price IS NULL AND is_entry = 0"
         " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY "
         "seen_us LIMIT 2",
         (account, to_us(until - RESOLVED_WITHIN)),
@@ -299,7 +302,7 @@ def note_unexplained(
 
 
 def note_unseen(
-    db: apsw.Connection,
+    db: Database,
     account: AccountId,
     closed: Iterable[ClosedPosition],
     since: datetime,
@@ -308,6 +311,7 @@ def note_unseen(
     """Record the results of positions that the owner opened and closed between two readings; return
     how many were new.
     """
+    lock(db, Held.ACCOUNT, account)
     rows = fetch_all(
         db,
         "SELECT position_id FROM fill WHERE account_id = ?1 AND seen_us >= ?2 UNION SELECT "
@@ -337,11 +341,13 @@ def note_unseen(
     return new
 
 
-def rows_since(db: apsw.Connection, account: AccountId, since: datetime) -> list[WalletRow]:
+def rows_since(db: Database, account: AccountId, since: datetime) -> list[WalletRow]:
     """Read an account's visible rows that ended since a time, newest first."""
     return [
         _row(row)
         for row in fetch_all(
-            db, _ROWS + " AND until_us >= ? ORDER BY until_us DESC", (account, to_us(since))
+            db,
+            _ROWS + " AND until_us >= ? ORDER BY until_us DESC, id DESC",
+            (account, to_us(since)),
         )
     ]

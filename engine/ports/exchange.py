@@ -17,6 +17,7 @@ from engine.domain.amounts import Money, Ratio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, ProtectionOrder
+from engine.domain.text import for_people, require_text
 from engine.ports.clock import Clock
 from engine.ports.http import HttpClients
 from engine.ports.market_data import MarketData
@@ -31,7 +32,7 @@ class ExchangeError(RexAlgoError):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.text = text[:200]
+        self.text = for_people(text[:200])
 
 
 class NotExecuted(ExchangeError):
@@ -178,6 +179,9 @@ class FeeReport:
     side: OrderSide | None = None
     traded: Money | None = None
     closed_by: ClosedBy | None = None
+
+    def __post_init__(self) -> None:
+        require_text(self.id, "id")
 
 
 @dataclass(frozen=True, slots=True)

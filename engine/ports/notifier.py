@@ -7,8 +7,8 @@ from engine.ports.http import HttpClients
 
 
 class Notifier(Protocol):
-    """A channel that delivers alerts, at least once each and in order; the engine keeps a cursor
-    per notifier, so nothing is lost while it fails.
+    """A channel that delivers alerts, at least once each and in order; the engine keeps
+    what each was not told yet, so nothing is lost while it fails.
     """
 
     @property

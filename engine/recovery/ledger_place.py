@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.ledger import Database, Ledger, LedgerError
-from engine.ledger.database import open_reader, version_of
+from engine.ledger.database import is_copy, open_reader, version_of
 from engine.ledger.freeze import EVERYBODY, why_frozen
-from engine.ledger.lineage import LedgerEnd, is_copy, knows_marks, lacks, read_end, was_marked
+from engine.ledger.lineage import LedgerEnd, knows_marks, lacks, read_end, was_marked
 from engine.settings.config import Config
 from engine.settings.files import remove_leftovers, replace_file
 

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.domain.alert import ALERTS, Alert, AlertCode
-from engine.ledger.alerts import newest_alerts, raise_alert, undelivered_alerts
+from engine.ledger.alerts import (
+    ChannelState,
+    channel_state,
+    delivered,
+    know_channel,
+    newest_alerts,
+    raise_alert,
+    undelivered_alerts,
+)
 from engine.ledger.database import open_database
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -45,11 +53,30 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     assert raise_alert(
         db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW + timedelta(minutes=61)
     )
+    know_channel(db, "log")  # a new channel is told what was raised before it
     told = [(each.code, each.subject, each.count) for each in undelivered_alerts(db, "log", 20)]
     assert told[0] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 1)
     assert told[-1] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 60)
     assert len(told) == 5
     assert "60 times" in newest_alerts(db, NOW, 1)[0].sentence
+
+
+def test_an_alert_is_told_although_a_later_one_was_told_before_it() -> None:
+    db = open_database(":memory:")
+    know_channel(db, "log")
+    for name in ("ann", "bob"):
+        assert raise_alert(db, AlertCode.RESIDUE, name, {}, NOW)
+    first, second = undelivered_alerts(db, "log", 20)
+    delivered(db, "log", second.number)  # its number is greater: only its commit came first
+    assert undelivered_alerts(db, "log", 20) == [first]
+    assert channel_state(db, "log") == ChannelState(told=second.number, waiting=1)
+    know_channel(db, "log")  # after a restart: nothing is told twice
+    assert undelivered_alerts(db, "log", 20) == [first]
+    know_channel(db, "other")
+    assert undelivered_alerts(db, "other", 20) == [first, second]
+    delivered(db, "log", first.number)
+    assert channel_state(db, "log").waiting == 0
+    assert channel_state(db, "other").waiting == 2
 
 
 def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
@@ -75,6 +102,7 @@ def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
     scoped = {"scope": "account ann", "flags": "--account ann", "cause": "too many"}
     raise_alert(db, AlertCode.BREAKER_TRIPPED, "ann", scoped, NOW)
     raise_alert(db, AlertCode.NUMBERING_RESTARTED, "ann", {}, NOW)  # a strategy of the same name
+    know_channel(db, "log")
     told = [each.sentence for each in undelivered_alerts(db, "log", 20)]
     begins = [
         "PAPER ann: 1 BTCUSDT",

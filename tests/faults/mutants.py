@@ -34,7 +34,7 @@ SCHEMA: Final = "engine/ledger/schema.py"
 _BUSY: Final = ("engine/decisions/dispatching.py", "and (leg.symbol, leg.kind) not in taken", "")
 _COMPARE_AND_SET: Final = (
     CLAIMS,
-    "    if db.changes() != 1:\n        return NotClaimed(None)\n",
+    "    if changed != 1:\n        return NotClaimed(None)\n",
     "",
 )
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")

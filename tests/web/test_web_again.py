@@ -141,7 +141,7 @@ async def test_leaving_a_strategy_and_an_operators_switch_are_offered_again(tmp_
         "to=https://elsewhere.example/",
         "to=//elsewhere.example/accounts/bob/pause",
         "to=/operate/switches/on&level=entries",
-        "to=/accounts/../pause%00",
+        "to=/accounts/../pause%0A",
         "to=/studio/strategies/x/state&state=published",
     ],
 )

@@ -7,12 +7,13 @@ import pytest
 from quart import Response
 from web_helpers import NOW, MemoryEngine
 
+from engine.domain.text import may_be_kept
 from engine.keys.vault import VaultError
 from engine.ledger import LedgerError
 from engine.services import Services
 from web.app import create_app
 from web.dispatch import Dispatcher
-from web.routes import Handler, Who, get
+from web.routes import Handler, Who, get, post
 from web.settings import WebSettings
 from web.visit import Visit
 
@@ -38,6 +39,35 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(
     dispatcher.add([get(path, Who.SIGNED_IN, never_reached)])
     await app.test_client().get(path, headers={"Cookie": "rexalgo=x", **headers})
     assert looked == [by_itself]
+
+
+@pytest.mark.parametrize(
+    ("address", "form", "status"),
+    [
+        ("/shows/plain?q=%C3%A9", {"note": "fine"}, 200),
+        ("/shows/plain?q=%ED%A0%80", {"note": "fine"}, 200),  # no UTF-8: replaced as it is read
+        ("/shows/plain?q=a%00b", {"note": "fine"}, 400),
+        ("/shows/plain?%00=a", {"note": "fine"}, 400),
+        ("/shows/pl%00ain", {"note": "fine"}, 400),
+        ("/shows/plain", {"note": "a\x00"}, 400),
+        ("/shows/plain", {"\x00": "a"}, 400),
+    ],
+)
+async def test_text_that_no_ledger_keeps_reaches_no_handler(
+    address: str, form: dict[str, str], status: int
+) -> None:
+    async def show(visit: Visit, name: str) -> Response:
+        assert may_be_kept("".join((name, *visit.query.values(), *visit.form.values())))
+        return Response("shown")
+
+    settings = WebSettings()
+    engine = MemoryEngine()
+    app = create_app(engine, settings)
+    dispatcher = Dispatcher(app, cast(Services, None), engine, settings, lambda: NOW)
+    dispatcher.add([post("/shows/<name>", Who.ANYONE, show)])
+    client = app.test_client()
+    answer = await client.post(address, form=form, headers={"Origin": "http://localhost"})
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

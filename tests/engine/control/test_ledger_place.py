@@ -20,8 +20,8 @@ from engine.control import call
 from engine.keys.vault import new_root_key
 from engine.ledger import Ledger, LedgerError, back_up
 from engine.ledger.copies import begin_run
+from engine.ledger.database import is_copy
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, why_frozen
-from engine.ledger.lineage import is_copy
 from engine.ledger.outcomes import write_event
 from engine.recovery.ledger_place import (
     MarkKeeper,

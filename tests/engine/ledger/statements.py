@@ -1,6 +1,6 @@
 """Find every statement that the ledger's source gives to the database, without running it.
 
-A call of ``fetch_one``, ``fetch_all``, ``execute`` or ``executemany`` is a place. Its text is
+A call of a function of ``engine.ledger.query``, of ``execute`` or of ``executemany`` is a place. Its text is
 computed from the source: literals, module constants, local names, both sides of a condition, loops
 over literals, and parameters by what callers in the same module pass. If a text cannot be computed,
 the place has no statements, and the test that uses this fails.
@@ -21,7 +21,8 @@ LEDGER: Final = ROOT / "engine" / "ledger"
 NO_STATEMENTS_OF_THE_RECORD: Final = ("database.py", "query.py", "schema.py", "writer.py")
 """They open and migrate the file, hand texts on, and begin and end transactions."""
 
-_BY_NAME: Final = ("fetch_one", "fetch_all")
+_QUERY: Final = "engine.ledger.query"
+_BY_NAME: Final = ("fetch_one", "fetch_all", "fetch_each", "run", "insert")
 _BY_METHOD: Final = ("execute", "executemany")
 _Names = Mapping[str, Any]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -78,15 +79,30 @@ def strangers(
         found += [
             f"{file.relative_to(ROOT)}:{node.lineno}"
             for node in ast.walk(tree)
-            if _is_database_word(node)
+            if (isinstance(node, ast.Attribute) and node.attr in _BY_METHOD)
+            or (isinstance(node, ast.ImportFrom) and node.module == _QUERY)
         ]
     return found
 
 
-def _is_database_word(node: ast.AST) -> bool:
-    return (isinstance(node, ast.Attribute) and node.attr in _BY_METHOD) or (
-        isinstance(node, ast.Name) and node.id in _BY_NAME
+def _asking(tree: ast.Module) -> frozenset[str]:
+    """Return the functions that ask the database, as far as a module imports them."""
+    return frozenset(
+        each.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == _QUERY
+        for each in node.names
+        if each.name in _BY_NAME
     )
+
+
+class _ListOfTwo(ast.NodeTransformer):
+    """Takes every list of parameters as one of two: its length is known to the caller only."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        is_list = isinstance(node.func, ast.Name) and node.func.id == "in_list"
+        return ast.copy_location(ast.Constant("(?, ?)"), node) if is_list else node
 
 
 class _Source:
@@ -94,6 +110,7 @@ class _Source:
 
     def __init__(self, tree: ast.Module, module: ModuleType) -> None:
         self._tree = tree
+        tree = _ListOfTwo().visit(tree)
         self._globals = {**vars(builtins), **vars(module)}
         self._functions = [
             node
@@ -101,6 +118,7 @@ class _Source:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
         self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        self._asking = _asking(tree)
 
     def places(self) -> Iterator[tuple[int, str, tuple[str, ...]]]:
         """Yield (line, function, texts); a database word that is not called there and then is a
@@ -108,8 +126,9 @@ class _Source:
         """
         called = {id(call.func): call for call in self._calls}
         for word in ast.walk(self._tree):
-            if _is_database_word(word):
-                assert isinstance(word, ast.Attribute | ast.Name)
+            if (isinstance(word, ast.Attribute) and word.attr in _BY_METHOD) or (
+                isinstance(word, ast.Name) and word.id in self._asking
+            ):
                 function, call = self._around(word), called.get(id(word))
                 yield (
                     word.lineno,
@@ -169,7 +188,11 @@ class _Source:
         while names - seen:
             seen |= names
             names = {
-                free for name in names for given in _givers(name, function) for free in _free(given)
+                free
+                for name in names
+                for given in _givers(name, function)
+                for way in _branches(given)
+                for free in _free(way)
             }
         return [
             each.arg

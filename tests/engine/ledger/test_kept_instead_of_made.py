@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.identifiers import AccountId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol, copy_id
 from engine.domain.signal import PositionSide
 from engine.ledger import database
+from engine.ledger.alerts import ChannelState, channel_state
 from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids
 from engine.ledger.conserving import read_on_record
 from engine.ledger.holdings import read_holding
+from engine.ledger.people import endpoint_secrets, endpoints
 from engine.ledger.query import fetch_all
 from engine.ledger.schema import MIGRATIONS
 
@@ -32,8 +34,11 @@ OLD = f"""
         VALUES ('a', 'alice', 'p', 'paper', 'paper', x'00', 1, 0);
     INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('sub', 'a', 's', '{{}}', 0);
     INSERT INTO signal (number, id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,
-        received_us) VALUES (1, 's1', 'r1', 's', 'o', '1', x'00', 'BTCUSDT', '{{}}', 0, 'key-1', 1, 1),
-        (2, 's2', 'r2', 's', 'o', '2', x'00', 'BTCUSDT', '{{}}', 0, 'key-2', 2, 2);
+        received_us) VALUES (1, 's1', 'r1', 's', 'o', '1', x'00', 'BTCUSDT', '{{"action":"open","is_test":true}}', 0, 'key-1', 1, 1),
+        (2, 's2', 'r2', 's', 'o', '2', x'00', 'BTCUSDT', '{{"action":"close","is_test":false}}', 0, 'key-2', 2, 2);
+    INSERT INTO endpoint (id, strategy_id, source) VALUES ('first', 's', 'signed_webhook'), ('after', 's', 'signed_webhook');
+    INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us)
+        VALUES ('z', 'first', 'p', x'00', 1, 1), ('a', 'first', 'p', x'00', 1, 1);
     INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES ('c1', 1, 'a', 'sub'), ('c2', 2, 'a', 'sub');
     INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state)
         VALUES ('c1', 1, 'entry', 'a', 's', 'BTCUSDT', 'key-1', 'filled'), ('c2', 1, 'exit', 'a', 's', 'BTCUSDT', 'key-2', 'claimed');
@@ -47,9 +52,10 @@ OLD = f"""
     INSERT INTO event (at_us, kind, subject, data) VALUES (1, 'decision', 'alice', '{{"by":"op","foreign":["x7","x8"]}}'),
         (2, 'decision', 'alice', '{{"by":"op"}}'), (3, 'alert', 'alice', '{{}}');
 """
-OLD_TRADE = """
+OLD_ALONE = """
     INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)
         VALUES ('a', 's', 'BTCUSDT', 'LONG', '1', '1', '2', '0', '1', 1, 2);
+    INSERT INTO notifier_cursor (name, sequence) VALUES ('log', 2), ('telegram', 3);
 """
 
 
@@ -59,7 +65,7 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     path = str(tmp_path / "ledger")
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:BEFORE])
     old = database.open_database(path)
-    old.execute(OLD + OLD_TRADE)
+    old.execute(OLD + OLD_ALONE)
     old.close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     db = database.open_database(path)
@@ -70,6 +76,14 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     assert fetch_all(db, "SELECT signals FROM strategy") == [(2,)]
     assert fetch_all(db, "SELECT environment FROM trade") == [("paper",)]
     assert accepted_foreign(db, ACCOUNT, ["x2", "x7", "x8", "x9"]) == {"x7", "x8"}
+    assert fetch_all(db, "SELECT action, is_test FROM signal ORDER BY number") == [
+        ("open", 1),
+        ("close", 0),
+    ]
+    assert [each.id for each in endpoints(db)] == ["first", "after"]
+    assert [each.id for each in endpoint_secrets(db, EndpointId("first"))] == ["a", "z"]
+    assert channel_state(db, "log") == ChannelState(told=2, waiting=1)
+    assert channel_state(db, "telegram") == ChannelState(told=3, waiting=0)
     held = read_holding(db, ACCOUNT, BTC)
     assert held is not None
     assert (held.strategy, held.side) == (StrategyId("s"), PositionSide.LONG)

@@ -10,11 +10,8 @@ import trio
 
 from engine.ledger import Database, Ledger, LedgerError, WriteRefused
 
-INSERT = "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?)"
-COUNT = (
-    "INSERT INTO notifier_cursor (name, sequence) SELECT ?, count(*) FROM notifier_cursor "
-    "RETURNING sequence"
-)
+INSERT = "INSERT INTO channel (name, told) VALUES (?, ?)"
+COUNT = "INSERT INTO channel (name, told) SELECT ?, count(*) FROM channel RETURNING told"
 
 
 def channel(name: str, sequence: object = 1) -> object:
@@ -55,9 +52,10 @@ async def test_one_broken_rule_fails_one_write_and_no_health(
         assert ledger.healthy
         assert not told
         await ledger.write(channel("after"))
-        assert [
-            row[0] for row in ledger.db.execute("SELECT name FROM notifier_cursor ORDER BY name")
-        ] == ["after", "log"]
+        assert [row[0] for row in ledger.db.execute("SELECT name FROM channel ORDER BY name")] == [
+            "after",
+            "log",
+        ]
     finally:
         await ledger.aclose()
 
@@ -87,7 +85,7 @@ async def test_neighbours_in_the_same_commit_are_written_once(tmp_path: Path) ->
                 await trio.testing.wait_all_tasks_blocked()
         assert set(ran) == {"a", "b", "a-again", "c", "b-again", "d"}
         assert returned == {"a": 0, "b": 1, "c": 2, "d": 3}
-        rows = ledger.db.execute("SELECT name, sequence FROM notifier_cursor").fetchall()
+        rows = ledger.db.execute("SELECT name, told FROM channel").fetchall()
         assert dict(rows) == returned
         assert ledger.healthy
     finally:

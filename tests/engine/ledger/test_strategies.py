@@ -80,8 +80,14 @@ def test_test_signals_do_not_trip_the_breaker_of_entry_rates(db: apsw.Connection
         db.execute(
             "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, "
             "symbol, draft, seq, order_key, decided_us,"
-            " received_us) VALUES (?1, ?1, 's', 'o', ?1, x'00', 'BTCUSDT', ?2, 0, '', 0, ?3)",
-            (str(number), write_draft(draft), to_us(NOW + timedelta(seconds=number))),
+            " received_us, action, is_test) VALUES (?1, ?1, 's', 'o', ?1, x'00', 'BTCUSDT', ?2, 0, "
+            "'', 0, ?3, 'open', ?4)",
+            (
+                str(number),
+                write_draft(draft),
+                to_us(NOW + timedelta(seconds=number)),
+                int(draft.is_test),
+            ),
         )
     assert [each[:2] for each in busy_strategies(db, NOW, 1)] == [("trend", 2)]
     assert busy_strategies(db, NOW, 2) == []

@@ -9,7 +9,7 @@ import traceback
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -577,10 +577,13 @@ async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot(way
         assert (closed, server.connections) == (5, 6)
 
 
-async def test_warming_opens_one_connection_that_the_next_request_uses() -> None:
+@BOTH
+async def test_warming_opens_one_connection_that_the_next_request_uses(way: Way) -> None:
     async with peer(answering(OK)) as server:
         factory = HttpClientFactory()
-        http = factory(server.url, {"X-Account": "a"})
+        make: Any = factory if way == "plain" else factory.httpx
+        await make(server.url).aclose()  # one that is closed is left alone
+        http = make(server.url, {"X-Account": "a"})
         await factory.warm()
         await factory.warm()
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -589,6 +592,55 @@ async def test_warming_opens_one_connection_that_the_next_request_uses() -> None
         assert server.connections == 1
         assert b"X-Account: a\r\n" in server.received
         await factory.aclose()
+
+
+async def test_a_connection_that_is_idle_at_another_origin_makes_room() -> None:
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(peer(answering(OK))) for _ in range(4)]
+        http = await stack.enter_async_context(client(servers[0], "httpx"))
+        for server in servers:
+            await http.post(f"{server.url}/orders")
+        assert [each.origin for each in pool_of(http)._idle] == [
+            origin_of(server.url) for server in servers[1:]
+        ]
+
+
+async def test_closing_while_a_connection_opens_sends_nothing() -> None:
+    authority = trustme.CA()
+    begun, go = trio.Event(), trio.Event()
+
+    async def script(the_peer: Peer, stream: trio.SSLStream) -> None:
+        begun.set()
+        await go.wait()
+        await stream.do_handshake()
+        await the_peer.read_request(stream)
+
+    async with (
+        tls_peer(authority, script) as server,
+        client(server, tls=trusting(authority)) as http,
+    ):
+
+        async def expect_connect_error() -> None:
+            with pytest.raises(httpx.ConnectError, match="was closed"):
+                await http.post("/orders")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_connect_error)
+            await begun.wait()
+            await http.aclose()
+            go.set()
+        assert server.received == b""
+
+
+async def test_a_body_that_httpx_does_not_get_in_time_is_not_sent() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x"
+        await trio.sleep_forever()
+
+    async with peer(answering(OK)) as server, client(server, "httpx", total_s=0.05) as http:
+        with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
+            await http.post("/orders", content=endless())
+        assert server.connections == 0
 
 
 async def test_closing_ends_a_request_in_flight_as_unknown_and_refuses_the_next() -> None:
