@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
 import trio
@@ -64,8 +64,8 @@ class StatementCount:
 
     async def stop(self) -> dict[str, int]:
         """Stop, and return the counts."""
-        _sqlite(self._ledger.db).trace_v2(0)
-        await self._ledger.write(lambda db: _sqlite(db).trace_v2(0))
+        _connection(self._ledger.db).trace_v2(0)
+        await self._ledger.write(lambda db: _connection(db).trace_v2(0))
         return self.counts
 
     def _trace(self, db: Database, who: str) -> None:
@@ -76,12 +76,11 @@ class StatementCount:
             if event["sql"] == "COMMIT":
                 counts["commits"] += 1
 
-        _sqlite(db).trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
+        _connection(db).trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
 
 
-def _sqlite(db: Database) -> apsw.Connection:
-    assert isinstance(db, apsw.Connection), "only SQLite's statements are counted"
-    return db
+def _connection(db: Database) -> apsw.Connection:
+    return cast(apsw.Connection, db)
 
 
 class Turns(trio.abc.Instrument):

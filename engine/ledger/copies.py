@@ -45,12 +45,13 @@ _WAITING = (
     " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND "
     "attempt.leg = leg.number),"
     " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE "
-    "leg.account_id IN {accounts} AND leg.state = 'new'"
+    "leg.state = 'new'"
     " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = "
     "leg.copy_id AND before.number < leg.number"
     " AND before.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')))"
-    " ORDER BY leg.kind = 'entry', leg.order_key"
+    " AND leg.account_id IN "
 )
+_WAITING_IN_ORDER = " ORDER BY leg.kind = 'entry', leg.order_key"
 
 
 def waiting_legs(
@@ -60,7 +61,7 @@ def waiting_legs(
     whose copy's earlier leg has not ended. An account without one is left out.
     """
     legs: dict[AccountId, list[WaitingLeg]] = {}
-    rows = fetch_all(db, _WAITING.format(accounts=in_list(accounts)), tuple(accounts))
+    rows = fetch_all(db, _WAITING + in_list(accounts) + _WAITING_IN_ORDER, tuple(accounts))
     for row in rows:
         leg = _waiting_leg(row)
         legs.setdefault(leg.account, []).append(leg)
