@@ -4,7 +4,7 @@ work that no wake-up announced.
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import trio
@@ -176,15 +176,29 @@ class AccountTasks:
 
     async def route(self, db: Database) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing
-        else waits behind a fan-out.
+        else waits behind a fan-out. An exit that is recorded meanwhile does not wait for its end.
         """
         while True:
-            accounts = in_turn(waiting(db))
-            for begin in range(0, len(accounts), SLICE):
-                part = accounts[begin : begin + SLICE]
-                legs = waiting_legs(db, part)
-                for account in part:
-                    if account in legs and (follower := self.followers.get(account)) is not None:
-                        follower.account.offer(legs[account])
-                await trio.lowlevel.checkpoint()
-            await self._wakeup.wait(SWEEP_S)
+            is_woken = False
+            async for part in _slices(in_turn(waiting(db))):
+                if self._wakeup.take():
+                    is_woken = True
+                    exits = (each for each in waiting(db) if not each.is_entry)
+                    async for exiting in _slices(in_turn(exits)):
+                        self._offer(db, exiting)
+                self._offer(db, part)
+            if not is_woken:
+                await self._wakeup.wait(SWEEP_S)
+
+    def _offer(self, db: Database, accounts: Sequence[AccountId]) -> None:
+        legs = waiting_legs(db, accounts)
+        for account in accounts:
+            if account in legs and (follower := self.followers.get(account)) is not None:
+                follower.account.offer(legs[account])
+
+
+async def _slices(accounts: Sequence[AccountId]) -> AsyncIterator[Sequence[AccountId]]:
+    """Yield accounts some at a time, and let every other task run in between."""
+    for begin in range(0, len(accounts), SLICE):
+        yield accounts[begin : begin + SLICE]
+        await trio.lowlevel.checkpoint()

@@ -15,6 +15,13 @@ class WakeUp:
         """Wake the waiting task, now or at its next wait. Never blocks."""
         self._awake.set()
 
+    def take(self) -> bool:
+        """Return whether a wake-up came since the last wait, and consume it."""
+        was_woken = self._awake.is_set()
+        if was_woken:
+            self._awake = trio.Event()
+        return was_woken
+
     async def wait(self, at_most_s: float | None = None) -> None:
         """Wait for a wake-up, at most ``at_most_s`` seconds."""
         if at_most_s is None:

@@ -66,6 +66,7 @@ class World:
         side: PositionSide | None = None,
         at: datetime | None = None,
         key: str = "",
+        strategy: str = "s",
         **said: Any,
     ) -> str:
         """Record a signal as the ingress does, and ring; return its id. ``said``: more fields of
@@ -79,7 +80,7 @@ class World:
             id=signal,
             receipt=ReceiptId(f"rcp-{self.sent}"),
             new_copy_id=lambda: CopyId(secrets.token_hex(16)),
-            strategy=StrategyId("s"),
+            strategy=StrategyId(strategy),
             origin="test",
             draft=draft,
             body_hash=b"h",
