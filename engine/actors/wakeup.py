@@ -15,6 +15,10 @@ class WakeUp:
         """Wake the waiting task, now or at its next wait. Never blocks."""
         self._awake.set()
 
+    def clear(self) -> None:
+        """Forget the wake-ups up to now; for the task that waits, between two waits."""
+        self._awake = trio.Event()
+
     async def wait(self, at_most_s: float | None = None) -> None:
         """Wait for a wake-up, at most ``at_most_s`` seconds."""
         if at_most_s is None:
