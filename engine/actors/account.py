@@ -112,6 +112,7 @@ class Account:
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
+        self.is_reading_awaited = False
         self._queue: list[WaitingLeg] | None = None if opening is None else []
         self._legs_wait = True
         self._opening = opening
@@ -160,7 +161,14 @@ class Account:
         return legs
 
     def read_soon(self) -> None:
-        """Request a new reading of the account."""
+        """Request a new reading of the account: something waits for it."""
+        self.is_reading_awaited = True
+        self.reading.wake()
+
+    def read_in_turn(self) -> None:
+        """Request a new reading of the account that nothing waits for: after a fan-out it takes its
+        turn.
+        """
         self.reading.wake()
 
     def watch_open_attempts(self) -> None:
