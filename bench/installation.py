@@ -25,7 +25,7 @@ from bench.instruments import Clocks, StatementCount, Turns, memory_kib
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, load_config
 from engine.transport.pool import shared_tls
-from rexalgo.cli.process import settle_memory
+from rexalgo.cli.process import collect_rarely, settle_memory
 from web.app import create_app
 from web.server import ServerConfig, serve_web
 from web.settings import WebSettings
@@ -94,6 +94,7 @@ class Answers:
 async def serve(config: Config, *, with_pages: bool) -> None:
     """Run the installation until the input ends."""
     stop = trio.Event()
+    collect_rarely()  # this and what settles memory below: as rexalgo serve does
     async with (
         run_engine(config, extra_modules=MODULES, what="bench") as engine,
         trio.open_nursery() as nursery,
@@ -107,7 +108,7 @@ async def serve(config: Config, *, with_pages: bool) -> None:
         )
         while not (readiness := engine.monitor.readiness()).ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
             await trio.sleep(LOOKS_EVERY_S)
-        await settle_memory(lambda: True, stop)  # as rexalgo serve does
+        await settle_memory(lambda: True, stop)
         answers = Answers(engine, trio.lowlevel.current_trio_token())
         say(
             {

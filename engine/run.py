@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import trio
 
-from engine.actors.account import Account
+from engine.actors.account import Account, Opening, read_openings
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.alert_delivery import tell
 from engine.actors.bookkeeping import Bookkeeping
@@ -402,9 +402,11 @@ class _Engine:
                 self._start_feed(nursery, exchange, wanted)
         for gone in set(self._account_tasks.followers) - {each.id for each in rows}:
             self._account_tasks.part(gone)
+        joining = {each.id for each in rows} - set(self._account_tasks.followers)
+        openings = read_openings(db, joining)
         for index, row in enumerate(rows):
             if row.id not in self._account_tasks.followers:
-                self._join(nursery, row, environments.get(row.exchange))
+                self._join(nursery, row, environments.get(row.exchange), openings[row.id])
             elif self._versions[row.id] != row.row_version:
                 self._versions[row.id] = row.row_version
                 self._account_tasks.followers[row.id].account.renew_session()
@@ -463,7 +465,11 @@ class _Engine:
             return ()
 
     def _join(
-        self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None
+        self,
+        nursery: trio.Nursery,
+        row: AccountRow,
+        environment: Environment | None,
+        opening: Opening,
     ) -> None:
         if environment is None:
             raise RexAlgoError(
@@ -487,6 +493,7 @@ class _Engine:
             environment=environment.value,
             shared=self._shared,
             new_session=partial(self._new_session, row.id, row.exchange),
+            opening=opening,
         )
         self._account_tasks.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version

@@ -5,7 +5,7 @@ It runs nothing. Its reader, its lanes and its watches share it, and wake each o
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,7 +23,15 @@ from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.readiness import READINESS_MOVES, Readiness
-from engine.ledger.attempts import last_exits, met_foreign, open_entries, unsettled_symbols
+from engine.ledger import Database
+from engine.ledger.attempts import (
+    accounts_with_open_attempts,
+    all_met_foreign,
+    last_exits,
+    met_foreign,
+    open_entries,
+    unsettled_symbols,
+)
 from engine.ledger.copies import WaitingLeg, waiting_legs
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.holdings import read_holding, read_holdings
@@ -43,6 +51,24 @@ class Reserved:
     ended_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the ledger has of an account before its task runs for the first time. The legs that wait
+    are offered by the router.
+    """
+
+    foreign: frozenset[str]
+    has_open_attempts: bool
+
+
+def read_openings(db: Database, joining: Collection[AccountId]) -> dict[AccountId, Opening]:
+    """Read the opening of each joining account, in a fixed number of statements."""
+    if not joining:
+        return {}
+    foreign, opened = all_met_foreign(db), accounts_with_open_attempts(db)
+    return {each: Opening(foreign.get(each, frozenset()), each in opened) for each in joining}
+
+
 class Account:
     """One account. The wake-ups wake its parts: ``legs`` the planner, ``protection`` and ``check``
     the watches.
@@ -56,7 +82,9 @@ class Account:
         environment: str,
         shared: Shared,
         new_session: Callable[[], ExchangeSession],
+        opening: Opening | None = None,
     ) -> None:
+        """Without an ``opening``, the account reads the ledger itself."""
         self.id = identifier
         self.name = name
         self.exchange = exchange
@@ -73,7 +101,9 @@ class Account:
         self.readiness = Readiness.UNREAD
         self.problem = ""
         """Why the account cannot be read; empty if it can."""
-        self.foreign = met_foreign(shared.ledger.db, identifier)
+        self.foreign = (
+            met_foreign(shared.ledger.db, identifier) if opening is None else opening.foreign
+        )
         """Orders with our mark that the ledger lacks: entries stop until a person accepts them,
         whatever is read meanwhile.
         """
@@ -83,7 +113,9 @@ class Account:
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
         self.is_reading_awaited = False
-        self._queue: list[WaitingLeg] | None = None
+        self._queue: list[WaitingLeg] | None = None if opening is None else []
+        self._legs_wait = True
+        self._opening = opening
         self.legs, self.reading, self.attempts, self.protection, self.check = (
             WakeUp() for _ in range(5)
         )
@@ -96,6 +128,20 @@ class Account:
         """Wake the planner: the ledger may have something new for this account."""
         self.legs.wake()
 
+    def reconsider(self) -> None:
+        """Wake the planner if legs waited when it last looked: what they wait for may have changed.
+        A leg recorded since then is offered.
+        """
+        if self._legs_wait:
+            self.legs.wake()
+
+    def begins_without_open_attempts(self) -> bool:
+        """Return whether the task begins for the first time and nothing was open then. A task that
+        begins again asks the ledger.
+        """
+        opening, self._opening = self._opening, None
+        return opening is not None and not opening.has_open_attempts
+
     def offer(self, legs: list[WaitingLeg]) -> None:
         """Wake the planner with the legs that were just read for it together with those of others."""
         self._queue = legs
@@ -106,11 +152,13 @@ class Account:
         out of date at once, so a claim compares again.
         """
         offered, self._queue = self._queue, None
-        return (
+        legs = (
             waiting_legs(self.shared.ledger.db, [self.id]).get(self.id, [])
             if offered is None
             else offered
         )
+        self._legs_wait = bool(legs)
+        return legs
 
     def read_soon(self) -> None:
         """Request a new reading of the account: something waits for it."""
@@ -192,7 +240,7 @@ class Account:
         if check_is_due:
             self.check.wake()
         self.protection.wake()
-        self.wake()
+        self.reconsider()
 
     def could_not_be_read(self, error: Exception) -> None:
         """Record why the newest reading failed: until one succeeds, entries fail closed."""
@@ -201,7 +249,7 @@ class Account:
         self._became(_readiness_after(error), f"{type(error).__name__}: {error}"[:200])
         self.first_reading.set()
         self.report = None
-        self.wake()
+        self.reconsider()
 
     def _became(self, readiness: Readiness, problem: str) -> None:
         require_move(READINESS_MOVES, self.readiness, readiness, "an account")

@@ -140,7 +140,7 @@ class AccountReader:
         may be old, so nothing is corrected.
         """
         account = self._account
-        if account.why_held or account.history.is_open:
+        if account.history.is_open or account.why_held:
             return None
         replaced = await self._position_ids.judge(session, report)
         await self._reconciler.correct(report, began, replaced)

@@ -21,6 +21,7 @@ from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.wakeup import WakeUp
 from engine.decisions.explaining_fills import (
+    OwnChange,
     UnsettledFill,
     explain_by_entry,
     explain_by_orders,
@@ -129,16 +130,11 @@ class BooksWatch:
         account, ledger = self._account, self._account.shared.ledger
         db, account_id = ledger.db, account.id
         wallet = read_wallet(db, account_id)
-        changes = own_changes(
-            report, read_holdings(db, account_id), own_books(db, account_id), undecided
-        )
-        if changes or wallet is None:
+        if self._own_changes(db, report, undecided) or wallet is None:
 
             def write(db: Database) -> None:
                 is_quiet = not is_busy(db, account_id) and not fills_since(db, account_id, began)
-                now = own_changes(
-                    report, read_holdings(db, account_id), own_books(db, account_id), undecided
-                )
+                now = self._own_changes(db, report, undecided)
                 book_own(
                     db,
                     account=account_id,
@@ -152,15 +148,22 @@ class BooksWatch:
             await ledger.write(write)
         else:
             await self._compare(report, wallet, began)
-        self._differing = {
-            symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account_id))
-        }
+        costs = open_costs(db, account_id)
+        self._differing = {symbol: self.seen_at(symbol) for symbol in differing(report, costs)}
         self._read_at = began
         newest = max((each.id for each in unsettled_fills(db, account_id, began)), default=0)
         if newest > self._newest:
             self._newest = newest
             self._tries = 0
             self._wakeup.wake()
+
+    def _own_changes(
+        self, db: Database, report: AccountReport, undecided: frozenset[Symbol]
+    ) -> list[OwnChange]:
+        books = own_books(db, self._account.id)
+        if not report.positions and not books:
+            return []
+        return own_changes(report, read_holdings(db, self._account.id), books, undecided)
 
     def seen_at(self, symbol: Symbol) -> datetime | None:
         """Return when a reading last showed what the books have open in a contract: a difference in
@@ -204,8 +207,10 @@ class BooksWatch:
             self._strange = None
             return
         rest = unexplained(worth, wallet.baseline, sums(ledger.db, account_id), wallet.rounding)
-        rounding = TOLERANCE * max(1, fills_since(ledger.db, account_id, wallet.quiet_at))
-        if abs(rest) > rounding:
+        is_explained = abs(rest) <= TOLERANCE or (
+            abs(rest) <= TOLERANCE * fills_since(ledger.db, account_id, wallet.quiet_at)
+        )
+        if not is_explained:
             if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
                 self._strange = _Strange(rest, began)
                 self._wakeup.wake()  # fees, funding or a position of the owner's may explain it
@@ -217,7 +222,7 @@ class BooksWatch:
         ):
             self._strange = None
             return
-        amount, self._strange = (rest if abs(rest) > rounding else None), None
+        amount, self._strange = (None if is_explained else rest), None
 
         def write(db: Database) -> None:
             if amount is not None:
@@ -269,11 +274,12 @@ class BooksWatch:
         failed = await self._failed(self._read_fees(session, fills, now))
         failed |= await self._failed(self._look_for_unseen(session, now))
         fills = unsettled_fills(ledger.db, account.id, now)
-        if fills:
-            failed |= await self._failed(self._explain(session, fills))
-            await ledger.write(
-                partial(self._settle, now=now, complete=self._is_complete and not failed)
-            )
+        if not fills:
+            return failed
+        failed |= await self._failed(self._explain(session, fills))
+        await ledger.write(
+            partial(self._settle, now=now, complete=self._is_complete and not failed)
+        )
         return failed or is_asked_for(ledger.db, account.id)
 
     async def _failed(self, reading: Awaitable[None]) -> bool:
@@ -317,9 +323,11 @@ class BooksWatch:
         """Look for positions that the owner opened and closed between two readings, if the wallet
         changed without a reason.
         """
-        ledger, account_id = self._account.shared.ledger, self._account.id
-        strange, wallet = self._strange, read_wallet(ledger.db, account_id)
-        if strange is None or wallet is None or strange.looked_at is not None:
+        ledger, account_id, strange = self._account.shared.ledger, self._account.id, self._strange
+        if strange is None or strange.looked_at is not None:
+            return
+        wallet = read_wallet(ledger.db, account_id)
+        if wallet is None:
             return
         if session.reports_closed_positions:
             offset = _offset(session)

@@ -79,8 +79,10 @@ class Follower:
         """Run until cancelled; raises if something is wrong with this account's own code or
         adapter.
         """
-        await self._own_stray_claims()
-        self.account.reserve_open_entries()
+        self.resolver.begins_without = self.account.begins_without_open_attempts()
+        if not self.resolver.begins_without:
+            await self._own_stray_claims()
+            self.account.reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: if any of them fails for good beside an

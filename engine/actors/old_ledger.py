@@ -112,7 +112,7 @@ class OldLedger:
         await self._reader.judge_newest()
         self._account.history.looked.set()
         self._account.protection.wake()
-        self._account.wake()
+        self._account.reconsider()
 
     async def lost_orders(self) -> list[OrderReport]:
         """Read the orders that carry our mark, are not in the ledger, and were not accepted by

@@ -57,7 +57,11 @@ class PositionIds:
         """Decide whether our position was closed, for positions with another id than the one that
         held our share.
         """
-        moved, unnamed = self._moved(report), self._opened_later(session, report)
+        if not report.positions:  # the usual report; nothing of ours has to be read for it
+            self._since.clear()
+            return Replaced()
+        holdings = self._holdings()
+        moved, unnamed = _moved(holdings, report), self._opened_later(holdings, session, report)
         if not moved:
             self._since.clear()
             return Replaced(unnamed=unnamed)
@@ -76,20 +80,15 @@ class PositionIds:
         """Decide the same if the ledger may be old: a position with another id is never taken as
         ours, whatever the history shows.
         """
+        holdings = self._holdings()
         return Replaced(
-            frozenset(self._moved(report).values()), unnamed=self._opened_later(session, report)
+            frozenset(_moved(holdings, report).values()),
+            unnamed=self._opened_later(holdings, session, report),
         )
 
-    def _moved(self, report: AccountReport) -> dict[Symbol, str]:
-        """Return by symbol the id that held our share, if the position open there has another one."""
-        moved = {
-            each.symbol: each.position_id
-            for each in self._holdings()
-            if _shown_id(each, report) not in ("", each.position_id)
-        }
-        return {symbol: position_id for symbol, position_id in moved.items() if position_id}
-
-    def _opened_later(self, session: ExchangeSession, report: AccountReport) -> frozenset[Symbol]:
+    def _opened_later(
+        self, holdings: Collection[Holding], session: ExchangeSession, report: AccountReport
+    ) -> frozenset[Symbol]:
         """Return where a share without a position id cannot be in the position open there: it was
         opened after our last entry.
         """
@@ -98,7 +97,7 @@ class PositionIds:
         )
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         later = set[Symbol]()
-        for holding in self._holdings():
+        for holding in holdings:
             position = position_of(report, holding.symbol)
             if (
                 holding.position_id
@@ -148,6 +147,8 @@ class PositionIds:
         """Record the ids of the positions that contain our shares, if a reading shows new ones and
         nothing is under way.
         """
+        if not report.positions:
+            return
         named = {
             each.symbol: shown
             for each in self._holdings()
@@ -162,6 +163,16 @@ class PositionIds:
             holding = read_holding(db, self._account.id, symbol)
             if holding is not None and holding.share > 0:
                 write_holding(db, replace(holding, position_id=shown))
+
+
+def _moved(holdings: Collection[Holding], report: AccountReport) -> dict[Symbol, str]:
+    """Return by symbol the id that held our share, if the position open there has another one."""
+    moved = {
+        each.symbol: each.position_id
+        for each in holdings
+        if _shown_id(each, report) not in ("", each.position_id)
+    }
+    return {symbol: position_id for symbol, position_id in moved.items() if position_id}
 
 
 def _shown_id(holding: Holding, report: AccountReport) -> str:

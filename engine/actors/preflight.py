@@ -46,9 +46,7 @@ class PreflightWatch:
         await self._account.first_reading.wait()
         while True:
             await self._account.shared.calm()
-            await self._account.check.wait(
-                0
-            )  # wake-ups up to now are answered by the check that follows
+            self._account.check.take()  # the check that follows answers them
             try:
                 await self._tell_key_end()
                 await self.check(fresh=False)
@@ -127,16 +125,18 @@ class PreflightWatch:
         account, shared = self._account, self._account.shared
         report, problem, refused = await self._report(fresh)
         session = account.session if report is not None else None
-        db = shared.ledger.db
+        lasts = self._key_lasts_days
+        has_positions = report is not None and report.positions
+        holdings = read_holdings(shared.ledger.db, account.id) if has_positions else []
         items = check_items(
             Facts(
                 report=report,
                 problem=problem,
                 key_refused=refused,
-                key_since=self._key_since(),
-                key_lasts_days=self._key_lasts_days,
+                key_since=None if lasts is None else self._key_since(),
+                key_lasts_days=lasts,
                 elsewhere=await self._elsewhere(session),
-                ours={each.symbol: each.share for each in read_holdings(db, account.id)},
+                ours={each.symbol: each.share for each in holdings},
                 needs=await self._needs(is_read=report is not None),
                 unmapped={} if session is None else session.unmapped_errors(),
                 fee_bps=Ratio(TAKER_FEE_BPS),

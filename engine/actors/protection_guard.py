@@ -47,7 +47,9 @@ class ProtectionGuard:
         """Compare once, and set what is missing."""
         account = self._account
         report = account.report
-        if report is None or account.why_held or not account.history.may_send:
+        if report is None or not (report.positions or self._gaps):
+            return
+        if account.why_held or not account.history.may_send:
             return
         for holding in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, holding.symbol)

@@ -90,10 +90,15 @@ class Resolver:
         self._reader = reader
         self._unreadable = unreadable
         self._looks: dict[int, _Look] = {}
+        self.begins_without = False
+        """Whether nothing is open when it begins, so that the first one wakes it."""
 
     async def run(self) -> None:
         """Run until cancelled."""
         shared = self._account.shared
+        begins_without, self.begins_without = self.begins_without, False
+        if begins_without:
+            await self._account.attempts.wait()
         while True:
             attempts = [
                 each

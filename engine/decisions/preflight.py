@@ -71,7 +71,7 @@ class Facts:
     report: AccountReport | None
     problem: str
     key_refused: bool
-    key_since: datetime
+    key_since: datetime | None
     key_lasts_days: int | None
     elsewhere: Sequence[FundsElsewhere]
     ours: Mapping[Symbol, Quantity]
@@ -177,7 +177,7 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
             )
         ]
     accepted = "the exchange accepts the key"
-    if facts.key_lasts_days is None:
+    if facts.key_lasts_days is None or facts.key_since is None:
         return [CheckItem(_OK, "key", accepted)]
     left = key_days_left(facts.key_since, facts.key_lasts_days, now)
     age = (now - facts.key_since) // timedelta(days=1)

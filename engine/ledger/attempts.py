@@ -103,6 +103,16 @@ def open_attempts(db: Database, account: AccountId) -> list[Attempt]:
     ]
 
 
+def accounts_with_open_attempts(db: Database) -> frozenset[AccountId]:
+    """Read which accounts have an attempt whose fate is open."""
+    rows = fetch_all(
+        db,
+        "SELECT DISTINCT account_id FROM attempt INDEXED BY attempt_open WHERE state IN "
+        "('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')",
+    )
+    return frozenset(AccountId(row[0]) for row in rows)
+
+
 def open_entries(db: Database, account: AccountId) -> list[Attempt]:
     """Read the account's entries that may be at the exchange and count as held: those without trace
     only until their symbol is freed.
@@ -210,6 +220,8 @@ def attempts_of(db: Database, copy: CopyId) -> list[Attempt]:
 def bound_order_ids(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that are bound to an attempt of the account."""
     wanted = list(among)
+    if not wanted:
+        return frozenset()
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IN "
@@ -240,6 +252,8 @@ def accepted_foreign(db: Database, account: AccountId, among: Iterable[str]) -> 
     they carry our mark.
     """
     wanted = list(among)
+    if not wanted:
+        return frozenset()
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted = 1"
@@ -260,6 +274,19 @@ def met_foreign(db: Database, account: AccountId) -> frozenset[str]:
         (account,),
     )
     return frozenset(row[0] for row in rows)
+
+
+def all_met_foreign(db: Database) -> dict[AccountId, frozenset[str]]:
+    """Read the same of every account that has any."""
+    rows = fetch_all(
+        db,
+        "SELECT account_id, exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE "
+        "is_accepted = 0",
+    )
+    met: dict[AccountId, set[str]] = {}
+    for account, exchange_order_id in rows:
+        met.setdefault(AccountId(account), set()).add(exchange_order_id)
+    return {account: frozenset(ids) for account, ids in met.items()}
 
 
 def meet_foreign(db: Database, account: AccountId, exchange_order_ids: Iterable[str]) -> None:

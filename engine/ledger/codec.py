@@ -199,8 +199,11 @@ def write_policy(policy: CopyPolicy) -> str:
     return dump(policy_fields(policy))
 
 
+@lru_cache(maxsize=8_192)
 def read_policy(text: str) -> CopyPolicy:
-    """Read what ``write_policy`` wrote."""
+    """Read what ``write_policy`` wrote; each distinct text once, because thousands of followers
+    share a few.
+    """
     row: Mapping[str, Any] = json.loads(text)
     return CopyPolicy(
         mode=Mode(row["mode"]),

@@ -7,7 +7,7 @@ are unique per kind; nothing in this file deletes a row. It knows no key:
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -470,24 +470,14 @@ _SUBSCRIPTION = (
 )
 
 
-def _reader() -> Callable[[Row], Subscription]:
-    """Return a reader of subscription rows that parses each distinct policy text once: thousands of
-    followers share a few.
-    """
-    policies: dict[str, CopyPolicy] = {}
-
-    def read(row: Row) -> Subscription:
-        text = row[3]
-        policy = policies.get(text) or policies.setdefault(text, read_policy(text))
-        return Subscription(
-            id=row[0],
-            account=AccountId(row[1]),
-            strategy=StrategyId(row[2]),
-            policy=policy,
-            state=SubscriptionState(row[4]),
-        )
-
-    return read
+def _subscription(row: Row) -> Subscription:
+    return Subscription(
+        id=row[0],
+        account=AccountId(row[1]),
+        strategy=StrategyId(row[2]),
+        policy=read_policy(row[3]),
+        state=SubscriptionState(row[4]),
+    )
 
 
 def subscription(db: Database, identifier: str) -> Subscription:
@@ -495,7 +485,7 @@ def subscription(db: Database, identifier: str) -> Subscription:
     row = fetch_one(db, _SUBSCRIPTION + " WHERE subscription.id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no subscription {identifier}")
-    return _reader()(row)
+    return _subscription(row)
 
 
 def subscription_of(db: Database, account: AccountId, strategy: StrategyId) -> Subscription | None:
@@ -503,31 +493,29 @@ def subscription_of(db: Database, account: AccountId, strategy: StrategyId) -> S
     row = fetch_one(
         db, _SUBSCRIPTION + " WHERE account_id = ? AND strategy_id = ?", (account, strategy)
     )
-    return None if row is None else _reader()(row)
+    return None if row is None else _subscription(row)
 
 
 def subscriptions(db: Database) -> list[Subscription]:
     """Read every subscription."""
-    read = _reader()
-    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")]
+    return [
+        _subscription(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")
+    ]
 
 
 def symbols_of(db: Database, account: AccountId) -> frozenset[Symbol]:
     """Read the contracts in which an account may have orders of ours: those of its strategies, and
     those it holds or agreed to.
     """
-    read = _reader()
-    subscribed = [
-        read(row) for row in fetch_all(db, _SUBSCRIPTION + " WHERE account_id = ?", (account,))
-    ]
-    agreed = {symbol for each in subscribed for symbol in each.policy.symbols}
     rows = fetch_all(
         db,
-        "SELECT strategy.symbols, '' FROM subscription JOIN strategy ON strategy.id = strategy_id "
-        "WHERE account_id = ?1 UNION ALL SELECT '[]', symbol FROM holding WHERE account_id = ?1",
+        "SELECT policy, strategy.symbols, '' FROM subscription JOIN strategy ON strategy.id = "
+        "strategy_id WHERE account_id = ?1 UNION ALL SELECT '', '[]', symbol FROM holding WHERE "
+        "account_id = ?1",
         (account,),
     )
-    named = {each for listed, held in rows for each in (*json.loads(listed), held) if each}
+    agreed = {symbol for policy, _, _ in rows if policy for symbol in read_policy(policy).symbols}
+    named = {each for _, listed, held in rows for each in (*json.loads(listed), held) if each}
     return frozenset(agreed | {Symbol(each) for each in named})
 
 

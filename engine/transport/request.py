@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlencode
 
@@ -73,7 +74,7 @@ class PreparedRequests:
     __slots__ = ("_base", "_base_path", "_head", "_head_of_json", "_lines", "origin")
 
     def __init__(self, base_url: str, headers: Mapping[str, str] | None = None) -> None:
-        self._base = _address(base_url)
+        self._base = _base_address(base_url)
         self.origin = Origin.of(self._base)
         if self._base.userinfo:
             raise ConnectError(
@@ -144,6 +145,12 @@ def _address(url: str) -> httpx.URL:
         return httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):  # its text may quote the address
         raise _not_http() from None
+
+
+@lru_cache(maxsize=64)
+def _base_address(url: str) -> httpx.URL:
+    """Return the same once for all accounts of an exchange."""
+    return _address(url)
 
 
 def _checked(headers: Mapping[str, str] | None) -> FieldLines:

@@ -18,7 +18,8 @@ log = logging.getLogger("rexalgo")
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 _COLLECTED_AFTER: Final = (20_000, 20, 10)
 """The thresholds of garbage collection while serving: an order makes some hundred objects and few
-cycles, so the interpreter's 700 collects several times within one order.
+cycles, so the interpreter's 700 collects several times within one order. A start makes some hundred
+objects for each account, and nearly all of them stay.
 """
 _READY_EVERY_S: Final = 0.1
 
@@ -63,6 +64,12 @@ def keep_memory_private() -> None:
         log.warning("this process could not be marked as not dumpable; the core file limit is 0")
 
 
+def collect_rarely() -> None:
+    """Take what was imported out of garbage collection, and let it run rarely from now on."""
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AFTER)
+
+
 async def settle_memory(is_ready: Callable[[], bool], stop: trio.Event) -> None:
     """Wait until the engine is ready, then take everything that it holds out of garbage collection;
     return at ``stop``.
@@ -76,7 +83,6 @@ async def settle_memory(is_ready: Callable[[], bool], stop: trio.Event) -> None:
             return
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECTED_AFTER)
 
 
 class _OneLine(logging.Formatter):

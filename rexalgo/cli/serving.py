@@ -16,7 +16,7 @@ import trio
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
-from rexalgo.cli.process import settle_memory
+from rexalgo.cli.process import collect_rarely, settle_memory
 from web.app import create_app
 from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
@@ -100,6 +100,7 @@ async def serving(
         https=https,
         limits=limits,
     )
+    collect_rarely()
     async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import apsw
 import trio
 
-from engine.actors.account import Account
+from engine.actors.account import Account, read_openings
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.exchange_session import ExchangeSession
@@ -188,6 +188,7 @@ class Life:
         account_tasks, circuit = AccountTasks(seed + epoch), Circuit()
         life = cls(shared, account_tasks, {})
         nursery.start_soon(feed.run, frozenset(SYMBOLS))
+        openings = read_openings(ledger.db, [AccountId(each) for each in ACCOUNTS])
         for each in ACCOUNTS:
             login, limiter = (
                 AccountLogin(AccountId(each), {"secret": Secret("x")}),
@@ -209,6 +210,7 @@ class Life:
                     circuit,
                     why_held=partial(shared.why_held, login.account),
                 ),
+                openings[AccountId(each)],
             )
             life.followers[each] = _Follower(account)
             account_tasks.join(nursery, life.followers[each])

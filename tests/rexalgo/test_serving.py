@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from engine.settings.config import load_config
-from rexalgo.cli.process import settle_memory
+from rexalgo.cli.process import collect_rarely, settle_memory
 from rexalgo.cli.serving import trusts_here
 
 
@@ -52,6 +52,11 @@ async def test_memory_is_settled_once_the_engine_is_ready(
 
     await settle_memory(is_ready, trio.Event())
     assert frozen == [0, 0, 0]
+    assert gc.get_freeze_count() > 10_000
+
+
+def test_a_start_is_collected_rarely_and_without_what_was_imported(usual_collection: None) -> None:
+    collect_rarely()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[0] > 700
 

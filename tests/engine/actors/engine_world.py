@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from engine.actors.account import Account
+from engine.actors.account import Account, read_openings
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
@@ -260,8 +260,9 @@ async def world(
     ledger.on_commit(house.committed)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.run, frozenset([BTC]))
-        for index in range(followers):
-            account = AccountId(f"a{index}")
+        openings = read_openings(ledger.db, [AccountId(f"a{each}") for each in range(followers)])
+        for account, opening in openings.items():
+            index = len(house.followers)
             login = AccountLogin(account, {"secret": Secret(f"paper-{index:04}")})
             state = Account(
                 account,
@@ -277,6 +278,7 @@ async def world(
                     8.0,
                     why_held=partial(shared.why_held, login.account),
                 ),
+                opening,
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])

@@ -9,7 +9,7 @@ import trio
 from engine_world import BTC, World, world
 from trio.testing import MockClock
 
-from engine.actors.account import Account
+from engine.actors.account import Account, Opening, read_openings
 from engine.decisions.reconciliation import ForeignOrders
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
@@ -70,6 +70,8 @@ async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(
             follower.account.id, "f0", "paper", "paper", house.shared, follower.account._new_session
         )
         assert again.foreign == {order.exchange_order_id}, "a restart keeps it"
+        opening = read_openings(house.ledger.db, [again.id])[again.id]
+        assert opening == Opening(again.foreign, has_open_attempts=False)
         told = newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 50)
         assert [each.code.value for each in told] == ["foreign_orders"]
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"], (

@@ -2,12 +2,14 @@
 under the caps.
 """
 
+from functools import partial
 from pathlib import Path
 
 import trio
 from engine_world import World, world
 from trio.testing import MockClock
 
+from engine.actors.account import Account, read_openings
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Subscription
 
@@ -42,6 +44,10 @@ async def test_an_unproven_entry_counts_against_every_cap_after_its_task_crashed
         before = tuple(each.entry for each in follower.account.reserved.values())
         assert len(before) == 1
         follower.account.reserved.clear()  # what the end of the process does
+        opening = read_openings(house.ledger.db, [follower.account.id])[follower.account.id]
+        assert opening.has_open_attempts, "a start of the process reserves it too"
+        new = partial(Account, follower.account.id, "f0", "paper", "paper", house.shared)
+        assert not new(follower.account._new_session, opening).begins_without_open_attempts()
         await crash(house)
         assert tuple(each.entry for each in follower.account.reserved.values()) == before
         assert await house.outcome(opened, unlike=("unknown",)) == ["not_confirmed"]
