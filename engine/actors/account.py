@@ -121,6 +121,7 @@ class Account:
         )
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
+        self._keys_replaced = 0
         self._to_look_up: set[int] = set()
         self._looks_up_all = False
 
@@ -265,6 +266,7 @@ class Account:
         """Use the account's new key from now on. What is being sent with the old key gets its
         answer on the old connection.
         """
+        self._keys_replaced += 1
         if self.session is not None:
             self._retired.append(self.session)
             self.session = None
@@ -272,15 +274,22 @@ class Account:
         self.read_soon()
 
     async def connected(self) -> ExchangeSession:
-        """Return the open session, connecting if needed; raises what connecting raised."""
-        if self.session is None:
-            session = self._new_session()
+        """Return the open session, connecting if needed; raises what connecting raised.
+
+        Several may connect at once, and none waits for another: the first one open is kept.
+        """
+        while self.session is None:
+            session, key = self._new_session(), self._keys_replaced
             try:
                 await session.open()
             except BaseException:
                 await session.aclose()
                 raise
-            self.session = session
+            # a key that was replaced meanwhile may be refused from now on
+            if self.session is None and key == self._keys_replaced:
+                self.session = session
+            else:
+                await session.aclose()
         return self.session
 
     async def aclose(self) -> None:

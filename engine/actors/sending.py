@@ -47,7 +47,8 @@ async def send(
             shared.unsent.release()
 
     try:
-        if shared.stopping:
+        # With a new key the leg is planned again: nothing begins on the connection of the old one.
+        if shared.stopping or account.session is not session:
             return None
         # From here to the record nothing may cancel us: a claim must be answered for.
         with trio.CancelScope(shield=True):

@@ -26,23 +26,31 @@ class Circuit:
     It opens at 6 failures of at least 2 accounts within 20 s, with no success between them (a
     single account may have a bad line of its own). It stays open for 2 s, then twice as long with
     each further opening, at most 60 s, until a call succeeds.
+
+    An account that failed while another was answered has a trouble of its own: its failures count
+    no more until it is answered itself.
     """
 
     _failures: deque[tuple[datetime, str]] = field(default_factory=deque)
     _open_until: datetime | None = None
     _pause: timedelta = PAUSE_MIN
     _retries: float = RETRIES_SAVED_MAX
+    _alone: set[str] = field(default_factory=set)
     openings: int = 0
     last_problem: str = ""
 
-    def worked(self) -> None:
+    def worked(self, account: str) -> None:
         """Record a call that the exchange answered; a refusal is an answer."""
+        self._alone.update(failing for _, failing in self._failures)
+        self._alone.discard(account)
         self._failures.clear()
         self._open_until = None
         self._pause = PAUSE_MIN
 
     def failed(self, account: str, problem: str, now: datetime) -> None:
         """Record a call that the exchange did not answer, or answered with a failure of its own."""
+        if account in self._alone:
+            return
         self._failures.append((now, account))
         self.last_problem = problem
         while self._failures and now - self._failures[0][0] > WITHIN:

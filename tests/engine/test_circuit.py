@@ -30,7 +30,7 @@ def test_old_failures_do_not_count_and_anything_that_works_starts_anew() -> None
     failing(circuit, 5, 2)
     failing(circuit, 1, 1, NOW + timedelta(seconds=21))
     assert circuit.wait_s(NOW + timedelta(seconds=21)) == 0
-    circuit.worked()
+    circuit.worked("well")
     failing(circuit, 5, 3, NOW + timedelta(seconds=22))
     assert circuit.openings == 0
 
@@ -43,7 +43,7 @@ def test_it_stays_open_longer_each_time_up_to_a_minute() -> None:
         at += timedelta(seconds=circuit.wait_s(at))
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
     assert timedelta(seconds=60) == PAUSE_MAX
-    circuit.worked()
+    circuit.worked("well")
     assert circuit.wait_s(at) == 0
 
 
@@ -56,3 +56,15 @@ def test_retries_are_kept_to_a_share_of_what_is_new() -> None:
         19,
         20,
     )  # a fifth each, in binary fractions
+
+
+def test_accounts_that_fail_beside_others_that_work_open_it_for_nobody() -> None:
+    circuit = Circuit()
+    failing(circuit, 2, 2)
+    circuit.worked("well")
+    failing(circuit, 100, 2)
+    assert circuit.wait_s(NOW) == 0
+    circuit.worked("a0")  # answered itself: its next failures are news
+    circuit.worked("a1")
+    failing(circuit, 6, 2)
+    assert circuit.wait_s(NOW) == 2
