@@ -40,8 +40,8 @@ TURNS: Final = ("wall_p50_ms", "wall_p99_ms", "wall_max_ms", "cpu_p99_ms", "step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One signal: milliseconds since its POST, CPU in microseconds per order that arrived, and the
-    copies that were not filled, by outcome. Without an order there is no time of one.
+    """One signal: milliseconds since its POST, CPU in microseconds per order, and the copies that
+    were not filled, by outcome. With such copies the figures of orders mean nothing.
     """
 
     answered: float
@@ -82,15 +82,15 @@ async def signal(case: Case, action: str, fields: Mapping[str, object]) -> Told:
     expected = case.followers * ORDERS[action]
     if not unfilled and (view.copies, seen["orders"]) != (case.followers, expected):
         raise RuntimeError(f"expected {expected} orders, found {seen} and {view}")
-    orders = max(1, seen["orders"])
     return Told(
         answered=sent.answered,
         first=sent.since(seen["first_ns"]),
         last=sent.since(seen["last_ns"]),
         outcome=outcome,
-        loop_us=(after["loop_us"] - before["loop_us"]) / orders,
-        writer_us=(after["writer_us"] - before["writer_us"]) / orders,
-        settled_us=sum(settled[each] - before[each] for each in ("loop_us", "writer_us")) / orders,
+        loop_us=(after["loop_us"] - before["loop_us"]) / expected,
+        writer_us=(after["writer_us"] - before["writer_us"]) / expected,
+        settled_us=sum(settled[each] - before[each] for each in ("loop_us", "writer_us"))
+        / expected,
         exchange_busy=(seen["cpu_ns"] - stats["cpu_ns"]) / 1e6 / outcome,
         unfilled=unfilled,
     )
@@ -122,7 +122,7 @@ async def alone(case: Case, begin: str, end: str) -> dict[str, dict[str, float]]
         sent = await case.place.send(case.strategy, action, **fields)
         await case.place.wait_outcomes(sent)
         seen[action] = await case.place.worker.ask(end)
-        seen[action]["orders"] = max(1, (await case.exchange.stats())["orders"])
+        seen[action]["orders"] = (await case.exchange.stats())["orders"]
         await case.place.settle(case.quiet_s)
     return seen
 
@@ -134,6 +134,7 @@ class Costs:
     counts: Mapping[str, Mapping[str, float]]
     turns: Mapping[str, Mapping[str, float]]
     memory_kib: float
+    followers: int
 
 
 def row_of(name: str, action: str, told: list[Told], waves: list[Wave], costs: Costs) -> Row:
@@ -152,9 +153,9 @@ def row_of(name: str, action: str, told: list[Told], waves: list[Wave], costs: C
             "first order ms": mid("first"),
             "least ms": min(each.last for each in whole),
             "most ms": max(each.last for each in whole),
+            "CPU us until quiet": mid("settled_us"),
         }
     beside |= {
-        "CPU us until quiet": mid("settled_us"),
         "exchange busy": mid("exchange_busy"),
         "floor's last answer ms": middle([each.answered for each in waves]),
         "floor's exchange busy": floor_busy,
@@ -163,6 +164,7 @@ def row_of(name: str, action: str, told: list[Told], waves: list[Wave], costs: C
         turns = costs.turns[kind]
         beside |= {f"turn {each.removesuffix('_ms')} ms": turns[each] for each in TURNS}
     counts = costs.counts[kind]
+    is_counted = is_warm and counts["orders"] == ORDERS[kind] * costs.followers
     return Row(
         scenario="fanout",
         case=f"{name}, {'warm' if is_warm else 'cold'} {kind}",
@@ -170,10 +172,10 @@ def row_of(name: str, action: str, told: list[Told], waves: list[Wave], costs: C
         unit="ms",
         value=mid("last") if whole else None,
         floor=middle([each.last for each in waves]),
-        loop_us=mid("loop_us"),
-        writer_us=mid("writer_us"),
-        statements=(counts["loop"] + counts["writer"]) / counts["orders"] if is_warm else None,
-        commits=counts["commits"] / counts["orders"] if is_warm else None,
+        loop_us=mid("loop_us") if whole else None,
+        writer_us=mid("writer_us") if whole else None,
+        statements=(counts["loop"] + counts["writer"]) / counts["orders"] if is_counted else None,
+        commits=counts["commits"] / counts["orders"] if is_counted else None,
         memory_kib=costs.memory_kib,
         beside=beside,
         notes=notes_of(told, mid("exchange_busy"), floor_busy),
@@ -212,6 +214,7 @@ async def measured(followers: int, options: Options, *, tls: bool) -> AsyncItera
             counts=await alone(case, "count", "counted"),
             turns=await alone(case, "turns", "turned"),
             memory_kib=await served.memory_kib(),
+            followers=followers,
         )
     name = f"{followers:,} followers, {'TLS' if tls else 'plain'}"
     opened = None
@@ -230,7 +233,8 @@ async def measured(followers: int, options: Options, *, tls: bool) -> AsyncItera
 def aims_of(row: Row, action: str, opened: float | None, *, is_open: bool) -> list[Aim]:
     """Return the aims of a row of 1,000 followers; one that could not be measured is missed."""
     if is_open:
-        cpu = (row.loop_us or 0.0) + (row.writer_us or 0.0)
+        is_measured = row.loop_us is not None and row.writer_us is not None
+        cpu = (row.loop_us or 0.0) + (row.writer_us or 0.0) if is_measured else None
         return [
             Aim(what="x floor", limit=AIM_FLOORS, found=row.ratio),
             Aim(what="CPU us per order", limit=AIM_CPU_US, found=cpu),

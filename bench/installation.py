@@ -105,11 +105,18 @@ async def serve(config: Config, *, with_pages: bool) -> None:
         bound = await nursery.start(
             partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
         )
-        while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
+        while not (readiness := engine.monitor.readiness()).ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
             await trio.sleep(LOOKS_EVERY_S)
         await settle_memory(lambda: True, stop)  # as rexalgo serve does
         answers = Answers(engine, trio.lowlevel.current_trio_token())
-        say({"url": bound.url, "ready_ns": time.monotonic_ns(), "cpu_s": time.process_time()})
+        say(
+            {
+                "url": bound.url,
+                "ready_ns": time.monotonic_ns(),
+                "cpu_s": time.process_time(),
+                "unread": readiness.accounts - readiness.accounts_reconciled,
+            }
+        )
         await trio.to_thread.run_sync(answers.give)
         stop.set()
 

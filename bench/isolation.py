@@ -4,7 +4,8 @@ good ones.
 Two installations take turns, signal by signal; all accounts of one are well. In the other, one more
 account turns bad before each round, because the engine sends little to one that is bad already. The
 figure is the p99 of the good accounts' orders at the exchange, since the POST. *hangs*: no order is
-answered. *fails*: every request is answered 500. *floods*: every answer has 8 MiB more.
+answered. *fails*: every request is answered 500. *floods*: every answer has 8 MiB more. The first row
+compares two well installations: its ratio is the noise of the others.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +23,12 @@ from engine.ledger.query import fetch_all
 FOLLOWERS: Final = 1_000
 ROUNDS: Final = 5
 AIM: Final = 1.10
-FAULTS: Final[Mapping[str, str]] = {"hang": "hangs", "fail": "fails", "flood": "floods"}
+FAULTS: Final[Mapping[str, str]] = {
+    "": "like them",
+    "hang": "that hangs",
+    "fail": "that fails",
+    "flood": "that floods",
+}
 SIGNALS: Final[Mapping[str, Mapping[str, object]]] = {"open": {"side": "LONG"}, "close": {}}
 OTHERS: Final = (
     "SELECT count(*) FROM copy JOIN signal ON number = signal_number JOIN account ON account.id = "
@@ -82,7 +88,10 @@ async def compared(followers: int, fault: str, options: Options) -> Row:
                     await sides[index].place.settle(options.quiet_s)
         memory = await ill.place.memory_kib()
     base, found = middle(p99[0]), middle(p99[1])
-    ratios = [theirs / ours for ours, theirs in zip(*p99, strict=True)]
+    ratio = middle([theirs / ours for ours, theirs in zip(*p99, strict=True)])
+    aims = [Aim(what="good copies not filled", limit=0, found=float(false))]
+    if fault:
+        aims.append(Aim(what="x without it, signal by signal", limit=AIM, found=ratio))
     return Row(
         scenario="isolation",
         case=f"{followers - rounds} good accounts, one {FAULTS[fault]}",
@@ -91,11 +100,8 @@ async def compared(followers: int, fault: str, options: Options) -> Row:
         value=found,
         floor=base,
         memory_kib=memory,
-        beside={"added p99 ms": found - base},
-        aims=(
-            Aim(what="x without it, signal by signal", limit=AIM, found=middle(ratios)),
-            Aim(what="good copies not filled", limit=0, found=float(false)),
-        ),
+        beside={"added p99 ms": found - base, "x signal by signal": ratio},
+        aims=tuple(aims),
     )
 
 

@@ -4,7 +4,8 @@ instead of months.
 Each strategy opens and closes in turn, for every follower. Most copies fill and become trades; some
 are skipped, some refused, and the close of what was not opened finds nothing. Everything ended an
 hour before ``until``: nothing is open, waits or is held. Events, alerts, changed switches,
-deliveries, days, funding and equity come with it. The audit is left out: its seals need a key.
+deliveries, days, funding and equity come with it. The audit is left out: its seals need a key. The
+statements are SQLite's own: nothing but a bench and a test runs them.
 """
 
 import secrets

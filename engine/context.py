@@ -16,7 +16,7 @@ from engine.keys.keyring import Keyring
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
-from engine.live import LiveAccounts
+from engine.live import LiveAccounts, TurnTimes
 from engine.market.feed import MarketFeed
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
@@ -43,8 +43,8 @@ OWN_PAGE: Final = "this page"
 class EngineContext:
     """What commands work with. ``live`` are the accounts' tasks, None if no engine runs.
 
-    If an engine runs, ``mark`` records where the ledger ends, and ``feeds`` read each exchange's
-    market. ``keyring`` is set wherever root keys can be changed; ``one_at_a_time`` keeps
+    If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
+    market, and ``loop_turns`` returns how long the turns of its loop take. ``keyring`` is set wherever root keys can be changed; ``one_at_a_time`` keeps
     provisioning and changes of root keys apart.
     """
 
@@ -60,6 +60,7 @@ class EngineContext:
     keyring: Keyring | None = None
     mark: MarkKeeper | None = None
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
+    loop_turns: Callable[[], TurnTimes] | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property

@@ -28,6 +28,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
+from engine.actors.loop_turns import LoopTurns
 from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
@@ -185,6 +186,7 @@ class _Engine:
             read_subscription=partial(subscription, ledger.db),
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
+        self._loop_turns = LoopTurns()
         self._rates = {name: LearnedRate() for name in plugins.exchanges}
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
@@ -239,7 +241,13 @@ class _Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """Run everything while the block runs."""
-        async with self._closing_feeds(), trio.open_nursery() as outer:
+        with self._loop_turns.watched():
+            async with self._closing_feeds(), self._tasks() as engine:
+                yield engine
+
+    @asynccontextmanager
+    async def _tasks(self) -> AsyncIterator[Engine]:
+        async with trio.open_nursery() as outer:
             async with trio.open_nursery() as nursery:
                 ingress, monitor = (
                     self._ingress(nursery),
@@ -304,6 +312,7 @@ class _Engine:
             keyring=self._keyring,
             mark=self.mark,
             feeds=self._feeds,
+            loop_turns=self._loop_turns.times,
         )
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:

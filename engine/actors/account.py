@@ -82,6 +82,7 @@ class Account:
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
+        self.is_reading_awaited = False
         self._queue: list[WaitingLeg] | None = None
         self.legs, self.reading, self.attempts, self.protection, self.check = (
             WakeUp() for _ in range(5)
@@ -112,7 +113,14 @@ class Account:
         )
 
     def read_soon(self) -> None:
-        """Request a new reading of the account."""
+        """Request a new reading of the account: something waits for it."""
+        self.is_reading_awaited = True
+        self.reading.wake()
+
+    def read_in_turn(self) -> None:
+        """Request a new reading of the account that nothing waits for: after a fan-out it takes its
+        turn.
+        """
         self.reading.wake()
 
     def watch_open_attempts(self) -> None:

@@ -54,10 +54,20 @@ class AccountReader:
         while True:
             failures = 0 if await self.try_to_read() else failures + 1
             await self._account.reading.wait(self._reading_pause_s(failures))
-            if (
-                not self._account.problem
-            ):  # an account that is not ready keeps its own entries waiting
-                await self._account.shared.reading_turn()
+            # an account that is not ready keeps its own entries waiting
+            if not self._account.problem:
+                await self._wait_turn()
+            self._account.is_reading_awaited = False
+
+    async def _wait_turn(self) -> None:
+        """Let orders in flight go first; then spread the readings that nothing waits for."""
+        account, shared = self._account, self._account.shared
+        if not shared.is_sending:
+            return
+        await shared.calm()
+        turn_at = trio.current_time() if account.is_reading_awaited else shared.next_reading_at()
+        while not account.is_reading_awaited and (left_s := turn_at - trio.current_time()) > 0:
+            await account.reading.wait(left_s)
 
     def _reading_pause_s(self, failures: int) -> float:
         if failures:

@@ -225,5 +225,5 @@ async def _send(
     if done.state.is_terminal:
         account.release(leg.copy, proven=True)
         # the reader's current pause may have begun when nothing was open: it is the long one
-        account.read_soon()
+        account.read_in_turn()
     return True

@@ -312,4 +312,4 @@ async def _send(
     if is_waiting(account.shared.ledger.db, leg.copy, leg.number):
         await lanes.reader.try_to_read()  # what the next try is planned from
     else:
-        account.read_soon()  # what proves that there is nothing left
+        account.read_in_turn()  # what proves that there is nothing left

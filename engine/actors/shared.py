@@ -101,16 +101,18 @@ class Shared:
             with trio.move_on_after(CALM_WITHIN_S):
                 await self._calm.wait()
 
-    async def reading_turn(self) -> None:
-        """Wait as ``calm`` does, and then for a turn, so that the readings after a fan-out are
-        spread out: 4 ms apart, at most 20 s. Nobody waits if nothing is in flight.
+    @property
+    def is_sending(self) -> bool:
+        """Return whether an order is in flight."""
+        return self._sending > 0
+
+    def next_reading_at(self) -> float:
+        """Return a turn for a reading after a fan-out, on trio's clock: 4 ms after the last one, at
+        most 20 s from now.
         """
-        if not self._sending:
-            return
-        await self.calm()
         now = trio.current_time()
         self._reading_at = min(max(self._reading_at, now) + READING_EVERY_S, now + READING_WITHIN_S)
-        await trio.sleep_until(self._reading_at)
+        return self._reading_at
 
     def signal(self, number: int) -> Signal:
         """Return a recorded signal; the newest ones are cached, because every follower asks for the

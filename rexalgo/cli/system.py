@@ -29,8 +29,13 @@ def system(where: Path, refusals: bool, as_json: bool) -> None:
             click.echo("no delivery was refused so far")
     else:
         for name, value in answer.items():
-            if not isinstance(value, dict):
+            if not isinstance(value, dict) and name != "loop_turns":
                 click.echo(f"{name.replace('_', ' '):<18} {value}")
+        if turns := answer["loop_turns"]:
+            click.echo(
+                f"{'turns of the loop':<18} 99 of 100 took at most {turns['p99_ms']} ms, the longest "
+                f"{turns['longest_ms']} ms (last minutes)"
+            )
         for name, each in answer["exchanges"].items():
             click.echo(
                 f"{'exchange ' + name:<18} {each['read']} of {each['accounts']} accounts read, "

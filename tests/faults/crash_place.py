@@ -102,8 +102,10 @@ def simulator(folder: Path) -> Iterator[Exchange]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told = json.loads(_head(process))
-        yield Exchange(told["base_url"], told["control"])
-        process.send_signal(signal.SIGTERM)
+        try:
+            yield Exchange(told["base_url"], told["control"])
+        finally:
+            process.send_signal(signal.SIGTERM)
         process.wait(10)
 
 

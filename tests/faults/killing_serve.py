@@ -12,11 +12,11 @@ import sys
 from typing import Any, Final
 
 import apsw
-import httpx
 import trio
 
 from engine.ledger import writer
-from engine.transport.connection import Connection
+from engine.transport.answer import Answer
+from engine.transport.connection import Connection, Reader
 from engine.transport.permit import SendPermit
 
 BOUNDARIES: Final = (
@@ -73,11 +73,9 @@ def watch_sends(executioner: Executioner) -> None:
     """Watch the connection: before the first byte, in the middle, after the last, before and after
     the answer is read.
     """
-    write, read = Connection._write, Connection._read
+    write, exchange = Connection._write, Connection.exchange
 
-    async def watched_write(
-        self: Connection, data: bytes, permit: SendPermit | None, request: httpx.Request
-    ) -> None:
+    async def watched_write(self: Connection, data: bytes, permit: SendPermit[Any] | None) -> None:
         kind = "look" if permit is None else "order"
         executioner.come_to(f"{kind}_before")
         if permit is not None and executioner.is_next("order_half"):
@@ -85,22 +83,25 @@ def watch_sends(executioner: Executioner) -> None:
             await self._wire.send(data[: len(data) // 2])
         if permit is not None:
             executioner.come_to("order_half")
-        await write(self, data, permit, request)
+        await write(self, data, permit)
         executioner.come_to(f"{kind}_written")
-
-    async def watched_read(
-        self: Connection, body_bytes_max: int, request: httpx.Request
-    ) -> httpx.Response:
-        kind = "look" if request.method in ("GET", "HEAD") else "order"
-        if executioner.is_next("order_unread") and kind == "order":
-            await trio.lowlevel.wait_readable(self._wire._socket)
-        if kind == "order":
+        if permit is not None:
+            if executioner.is_next("order_unread"):
+                await trio.lowlevel.wait_readable(self._wire._socket)
             executioner.come_to("order_unread")
-        response = await read(self, body_bytes_max, request)
-        executioner.come_to(f"{kind}_answered")
-        return response
 
-    Connection._write, Connection._read = watched_write, watched_read  # type: ignore[method-assign]
+    async def watched_exchange(
+        self: Connection,
+        data: bytes,
+        reader: Reader,
+        permit: SendPermit[Any] | None,
+        body_bytes_max: int,
+    ) -> Answer:
+        answer = await exchange(self, data, reader, permit, body_bytes_max)
+        executioner.come_to("look_answered" if permit is None else "order_answered")
+        return answer
+
+    Connection._write, Connection.exchange = watched_write, watched_exchange  # type: ignore[method-assign]
 
 
 def main() -> None:

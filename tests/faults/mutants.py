@@ -74,6 +74,16 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "last line: nothing is asked between the claim and the write",
+        (
+            (
+                "engine/actors/exchange_session.py",
+                "        if (stop := permit.ask()) is not None:",
+                "        if False and (stop := permit.ask()) is not None:",
+            ),
+        ),
+    ),
+    Mutant(
         "flips: an entry does not wait for the exit before it",
         (
             (

@@ -26,6 +26,7 @@ CALLED_FROM_OUTSIDE: Final = {
     "get_command",  # click calls these three
     "format_commands",
     "exit_code",
+    *("before_io_wait", "after_io_wait"),  # trio calls these two of an instrument
 }
 
 
