@@ -32,11 +32,11 @@ from engine.domain.text import for_people
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
-from engine.ledger.deliveries import NewDelivery, note_delivery
-from engine.ledger.freeze import EVERYBODY
+from engine.ledger.deliveries import NewDelivery
+from engine.ledger.freeze import EVERYBODY, why_frozen
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
-from engine.ledger.refused import holds_short, note_refused
+from engine.ledger.refused import holds_short, note_and_alert
 from engine.ledger.signals import (
     DedupeConflict,
     NewSignal,
@@ -61,6 +61,8 @@ ANSWER_FIRST: Final = 10
 """Loop iterations between recording a signal and waking its accounts, so that the sender's answer
 goes out first.
 """
+NOTED_AFTER_S: Final = 0.1
+"""How long a delivery waits for others, so that their notes share a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,8 @@ class Ingress:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._tokens: Mapping[bytes, str] = {}
         self._noted_stranger: dict[str, float] = {}
+        self._unnoted: list[NewDelivery] = []
+        self._wakes_soon = False
         self._closing = False
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
@@ -190,19 +194,35 @@ class Ingress:
             took_us=round(took_s * 1_000_000),
             reads_exit=reads_exit,
         )
-        self._nursery.start_soon(self._write_delivery, row)
+        self._unnoted.append(row)
+        if reads_exit is not None:  # an alert waits for nothing
+            self._nursery.start_soon(self._note_deliveries, 0.0)
+        elif len(self._unnoted) == 1:
+            self._nursery.start_soon(self._note_deliveries, NOTED_AFTER_S)
 
     def _reads_exit(self, endpoint: Endpoint, delivery: Delivery) -> bool:
         return reads_like_exit(
             delivery.body, is_short=holds_short(self._ledger.db, endpoint.strategy)
         )
 
-    async def _write_delivery(self, row: NewDelivery) -> None:
+    async def _note_deliveries(self, after_s: float) -> None:
+        """Record what waits to be noted, also when the engine stops meanwhile."""
         try:
-            note = note_delivery if row.reads_exit is None else note_refused
-            await self._ledger.write(lambda db: note(db, row))
+            await trio.sleep(after_s)
+        finally:
+            rows, self._unnoted = self._unnoted, []
+            if rows:
+                await self._write_deliveries(rows)
+
+    async def _write_deliveries(self, rows: Sequence[NewDelivery]) -> None:
+        try:
+            await self._ledger.write(lambda db: note_and_alert(db, rows))
         except LedgerError as error:
-            _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
+            _LOG.warning(
+                "%d deliveries could not be noted for their endpoints' owners: %s",
+                len(rows),
+                error,
+            )
 
     async def _receive(
         self, endpoint: str, delivery: Delivery
@@ -316,7 +336,8 @@ class Ingress:
             or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
-        is_held = bool(self._shared.why_held(EVERYBODY))
+        # a misplaced ledger records nothing, and its sender gets a 503
+        is_held = bool(why_frozen(self._ledger.db, EVERYBODY))
         return Circumstances(
             off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), is_held
         )
@@ -329,15 +350,17 @@ class Ingress:
         result: list[Recorded | Exception] = []
 
         async def run() -> None:
+            copies = 0
             try:
-                result.append(await self._ledger.write(lambda db: record_signal(db, new)))
+                recorded = await self._ledger.write(lambda db: record_signal(db, new))
+                result.append(recorded)
+                copies = recorded.copies
             except Exception as error:  # handed to the waiting caller below
                 result.append(error)
             finally:
                 done.set()
-                for _ in range(ANSWER_FIRST):
-                    await trio.lowlevel.checkpoint()
-                self._account_tasks.wake()
+            if copies:
+                await self._wake_followers()
 
         self._nursery.start_soon(run)
         await done.wait()
@@ -346,6 +369,18 @@ class Ingress:
         if isinstance(result[0], Exception):
             raise result[0]
         return result[0]
+
+    async def _wake_followers(self) -> None:
+        """Wake the accounts after the answer; one wake serves what was recorded meanwhile."""
+        if self._wakes_soon:
+            return
+        self._wakes_soon = True
+        try:
+            for _ in range(ANSWER_FIRST):
+                await trio.lowlevel.checkpoint()
+        finally:
+            self._wakes_soon = False
+        self._account_tasks.wake()
 
     async def emit(
         self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft

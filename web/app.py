@@ -11,11 +11,11 @@ from quart import Response, current_app, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from web.asgi import SteadyHTTPConnection
+from web.asgi import connection_with
 from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
-from web.headers import NO_STORE, security_headers
+from web.headers import security_headers
 from web.identity import join, security, sign_in
 from web.live import LivePage
 from web.operators import overview, people, records, switches, unknowns
@@ -78,7 +78,7 @@ def create_app(
     every route with who may use it.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
-    app.asgi_http_class = SteadyHTTPConnection
+    app.asgi_http_class = connection_with(security_headers(https=settings.https))
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
@@ -97,7 +97,6 @@ def create_app(
     app.config["ROUTES"] = tuple(routes)
     app.register_error_handler(HTTPException, _answer_refusal)
     app.register_error_handler(Exception, _answer_failure)
-    _add_headers(app, settings)
     return app
 
 
@@ -124,14 +123,3 @@ def _error(status: int) -> Response:
         # the body may not have been read: then the connection ends, and the client must know
         answer.headers["Connection"] = "close"
     return answer
-
-
-def _add_headers(app: QuartTrio, settings: WebSettings) -> None:
-    fixed = security_headers(https=settings.https)
-
-    @app.after_request
-    async def add_headers(response: Response) -> Response:
-        for name, value in fixed:
-            response.headers[name] = value
-        response.headers.setdefault(*NO_STORE)
-        return response

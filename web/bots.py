@@ -159,9 +159,8 @@ def error_answer(status: int, code: str, message: str) -> Response:
 
 def json_answer(status: int, fields: Mapping[str, object]) -> Response:
     """Answer with compact JSON."""
-    return Response(
-        json.dumps(fields, separators=(",", ":")), status=status, content_type="application/json"
-    )
+    body = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return Response(body, status=status, content_type="application/json")
 
 
 async def _receive(

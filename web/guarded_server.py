@@ -16,6 +16,8 @@ These are work-arounds for hypercorn 0.18.0, which is pinned exactly:
   cancelled. Ours have a deadline, and the watch closes the socket, which wakes a shielded send.
 - protocol/h11.py, _handle_events: pipelined bytes behind a closing response leave the reader
   waiting for ever. The watch cancels it.
+- trio/tcp_server.py starts a task after each answer to end an idle connection. The watch has that
+  deadline, too.
 - trio/tcp_server.py closes with unread bytes, so the kernel resets the connection and a 413 may
   never be read. We half-close, and read on for a moment.
 """
@@ -57,6 +59,7 @@ class GuardedServer(TCPServer):
         self._limits = config.guard.limits
         self._connection = Connection(config.guard.closing)
         self._lingering = False
+        self._is_idle = True
         super().__init__(
             app,
             config,
@@ -117,9 +120,8 @@ class GuardedServer(TCPServer):
                 server,
                 self.protocol_send,
             )
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
+            self._rest()
             await self._read_data()
-            await self.idle_task.stop()  # the client left: release it before the idle timer ends
 
     async def _watch(self, whole: trio.CancelScope) -> None:
         await self._connection.wait_end()
@@ -128,7 +130,20 @@ class GuardedServer(TCPServer):
 
     async def _hurry_at_closing(self) -> None:
         await self._guard.closing.wait()
-        self._connection.hurry(self._limits.drain_s)
+        self._connection.hurry(0 if self._is_idle else self._limits.drain_s)
+
+    def _rest(self) -> None:
+        """Wait for the next request: its head has to be whole when the keep-alive time ends."""
+        self._is_idle = True
+        if self._guard.closing.is_set():
+            self._connection.hurry(0)
+        else:
+            self._connection.expect(self._limits.keep_alive_s)
+
+    def _begin_request(self) -> None:
+        self._is_idle = False
+        if not self._guard.closing.is_set():
+            self._connection.expect(self._limits.request_s)
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol asks: send bytes, close, or note that a request began or ended."""
@@ -137,22 +152,25 @@ class GuardedServer(TCPServer):
         elif isinstance(event, Closed):
             await self._half_close()
             await self.protocol.handle(Closed())
-        else:
-            if isinstance(event, Updated) and not self._guard.closing.is_set():
-                self._connection.expect(
-                    self._limits.keep_alive_s + 1 if event.idle else self._limits.request_s
-                )
-            await super().protocol_send(event)
+        elif isinstance(event, Updated):
+            if event.idle:
+                self._rest()
+            else:
+                self._begin_request()
 
     async def _send(self, data: bytes) -> None:
+        is_sent = False
         async with self.send_lock:
-            try:
-                with trio.fail_after(self._limits.send_s, shield=True):
+            with trio.move_on_after(self._limits.send_s, shield=True):
+                try:
                     await self.stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                # nobody reads any more: end everything, a reader of pipelined bytes too
-                self._connection.hurry(0)
-                await self.protocol.handle(Closed())
+                    is_sent = True
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    pass  # seen below
+        if not is_sent:
+            # nobody reads any more: end everything, a reader of pipelined bytes too
+            self._connection.hurry(0)
+            await self.protocol.handle(Closed())
 
     async def _half_close(self) -> None:
         self._connection.hurry(_LINGER_S)

@@ -1,5 +1,6 @@
 """The headers of every answer, error answers and refusals of the server included."""
 
+from collections.abc import Sequence
 from typing import Final
 
 _POLICY: Final = "; ".join(
@@ -34,9 +35,15 @@ SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("permissions-policy", ", ".join(f"{feature}=()" for feature in _DENIED_FEATURES)),
 )
 NO_STORE: Final = ("cache-control", "no-store")
+Pairs = tuple[tuple[bytes, bytes], ...]
 _HSTS: Final = ("strict-transport-security", "max-age=31536000")
 
 
 def security_headers(*, https: bool) -> tuple[tuple[str, str], ...]:
     """Return the headers of every answer; HSTS only over TLS, because it cannot be taken back."""
     return (*SECURITY_HEADERS, _HSTS) if https else SECURITY_HEADERS
+
+
+def on_the_wire(headers: Sequence[tuple[str, str]]) -> Pairs:
+    """Return headers as bytes."""
+    return tuple((name.encode("ascii"), value.encode("ascii")) for name, value in headers)

@@ -4,18 +4,22 @@ import re
 from typing import Final
 
 import h11
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import H11SendableEvent
 
 from web.connections import GuardedConfig
+from web.headers import NO_STORE, on_the_wire
 
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}\]"
     rb"|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)"
     rb"(?::[0-9]{1,5})?"
 )
+_HELD_MAX: Final = 64 * 1024
+"""The body, in bytes, up to which an answer is held back until it is whole."""
 
 
 class _Refused(Exception):
@@ -26,6 +30,10 @@ class Http11Only(H11Protocol):
     """The protocol HTTP/1.1 and nothing else; the server's own answers carry our headers too."""
 
     config: GuardedConfig
+    _held = b""
+    """What of an answer waits for the rest of it."""
+    _due = 0
+    """How many bytes of the body are waited for."""
 
     async def handle(self, event: Event) -> None:
         """Handle received bytes; a refused request closes the connection."""
@@ -61,6 +69,25 @@ class Http11Only(H11Protocol):
             await self._send_error_response(400)
             raise _Refused
 
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """Send an answer whose length is known in one write: each write is a call of the system."""
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._due = _length(event)
+        elif isinstance(event, h11.Data):
+            self._due -= len(event.data)
+        else:
+            self._due = 0
+        self._held += data or b""
+        if self._due <= 0 and self._held:
+            data, self._held = self._held, b""
+            await self.send(RawData(data=data))
+
     async def _send_error_response(self, status_code: int) -> None:
         headers = [
             (b"content-length", b"0"),
@@ -72,5 +99,13 @@ class Http11Only(H11Protocol):
         await self._send_h11_event(h11.EndOfMessage())
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        pairs = (*self.config.guard.headers, ("cache-control", "no-store"))
-        return [(name.encode("ascii"), value.encode("ascii")) for name, value in pairs]
+        return [*on_the_wire((*self.config.guard.headers, NO_STORE))]
+
+
+def _length(response: h11.Response) -> int:
+    """Return the length of a body that is small enough to wait for, else 0."""
+    for name, value in response.headers:
+        if name == b"content-length":
+            length = int(value)
+            return length if length <= _HELD_MAX else 0
+    return 0

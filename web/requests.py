@@ -24,7 +24,11 @@ def socket_peer() -> str:
 
 def client(settings: WebSettings) -> str:
     """Return the client's address, behind trusted proxies."""
-    forwarded = [value for name, value in header_pairs() if name == "x-forwarded-for"]
+    forwarded = [
+        value.decode("latin-1")
+        for name, value in request.scope["headers"]
+        if name.lower() == b"x-forwarded-for"
+    ]
     return client_address(socket_peer(), forwarded, settings.trusted_proxies)
 
 

@@ -17,6 +17,7 @@ from engine.domain.errors import InvalidValue
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]+|(?:,[0-9]{3}){2,})")
+_SEPARATORS: Final = re.compile(r"[\s_-]")
 _CHARS_MAX: Final = 64
 _EXPONENT_MAX: Final = 40
 _FINEST: Final = Decimal("0.000000000001")
@@ -50,7 +51,7 @@ def squashed(name: str) -> str:
     """Return a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are
     one name.
     """
-    return re.sub(r"[\s_-]", "", name).lower()
+    return _SEPARATORS.sub("", name).lower()
 
 
 def meant_instead(name: str, names: Iterable[str]) -> str | None:

@@ -3,6 +3,7 @@ stranger pushes out no genuine row.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -59,33 +60,38 @@ class DeliveryRow:
     """What its sender was told: why no order of it reaches any exchange."""
 
 
-def note_delivery(db: Database, new: NewDelivery) -> None:
-    """Record a delivery, drop what exceeds the bound of its kind, and refresh open pages of the
-    strategy's master.
+def note_deliveries(db: Database, new: Sequence[NewDelivery]) -> None:
+    """Record deliveries in this order, drop what exceeds the bounds of their kinds, and refresh
+    open pages of the strategies' masters.
     """
-    db.execute(
+    db.executemany(
         "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, "
         "offset_ms, peer, took_us,"
         " reads_exit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            new.endpoint,
-            to_us(new.at),
-            new.kind,
-            new.field,
-            new.expected,
-            new.signal_id,
-            new.dialect,
-            new.offset_ms,
-            new.peer,
-            new.took_us,
-            None if new.reads_exit is None else int(new.reads_exit),
-        ),
+        [
+            (
+                each.endpoint,
+                to_us(each.at),
+                each.kind,
+                each.field,
+                each.expected,
+                each.signal_id,
+                each.dialect,
+                each.offset_ms,
+                each.peer,
+                each.took_us,
+                None if each.reads_exit is None else int(each.reads_exit),
+            )
+            for each in new
+        ],
     )
-    if new.kind == _STRANGER:
-        db.execute(_PRUNE.format("="), (new.endpoint, KEPT_OF_STRANGERS))
-    else:
-        db.execute(_PRUNE.format("!="), (new.endpoint, KEPT))
-    _tell(db, new)
+    for endpoint, is_stranger in sorted({(each.endpoint, each.kind == _STRANGER) for each in new}):
+        if is_stranger:
+            db.execute(_PRUNE.format("="), (endpoint, KEPT_OF_STRANGERS))
+        else:
+            db.execute(_PRUNE.format("!="), (endpoint, KEPT))
+    for newest in {each.endpoint: each for each in new}.values():
+        _tell(db, newest)
 
 
 def _tell(db: Database, new: NewDelivery) -> None:

@@ -18,21 +18,18 @@ def reach_of(
     copies: int,
     age_s: float,
     *,
+    is_on: bool,
     is_late: bool,
 ) -> Reach:
     """Read which followers a signal with this order key reaches, before anything of it is carried
-    out.
+    out; ``is_on``: its strategy sends.
     """
-    row = fetch_one(
-        db,
-        "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?",
-        (strategy,),
-    )
-    takes, at_age = _takes(db, strategy, symbol, age_s)
-    holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
+    takes, at_age = _takes(db, strategy, symbol, age_s) if copies else (False, False)
+    holds = _holds(db, strategy, symbol, None)
+    before = holds and _holds(db, strategy, symbol, key)
     return Reach(
         copies=copies,
-        is_on=bool(row and row[0]),
+        is_on=is_on,
         takes_entries=takes,
         holds=holds,
         is_before=holds and not before,

@@ -7,6 +7,7 @@ most ``TOLD_AN_HOUR`` different faults an hour, plus one alert that counts the r
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +17,7 @@ from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import StrategyId
 from engine.ledger.alerts import EQUAL_WITHIN, raise_alert
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.deliveries import NewDelivery, note_delivery
+from engine.ledger.deliveries import NewDelivery, note_deliveries
 from engine.ledger.query import Database, fetch_all, fetch_one
 
 TOLD_AN_HOUR: Final = 5
@@ -31,11 +32,17 @@ _ANSWERS: Final = {
 }
 
 
-def note_refused(db: Database, new: NewDelivery) -> None:
-    """Record a delivery that was verified and refused, and raise an alert; one that reads like an
-    exit wakes somebody.
+def note_and_alert(db: Database, new: Sequence[NewDelivery]) -> None:
+    """Record deliveries, and raise an alert of each that was verified and refused; one that reads
+    like an exit wakes somebody.
     """
-    note_delivery(db, new)
+    note_deliveries(db, new)
+    for each in new:
+        if each.reads_exit is not None:
+            _alert(db, each)
+
+
+def _alert(db: Database, new: NewDelivery) -> None:
     row = fetch_one(
         db,
         "SELECT strategy.id, strategy.name FROM endpoint JOIN strategy ON strategy.id = "

@@ -148,8 +148,11 @@ def record_signal(db: Database, new: NewSignal) -> Recorded:
         )
     if existing is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
-    new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
-    number, place = _insert_signal(db, new)
+    draft = _as_it_stands(db, new.strategy, new.draft)
+    new = new if draft is new.draft else replace(new, draft=draft)
+    number = _insert_signal(db, new)
+    is_on = _count(db, new.strategy)
+    place = _place(db, new, number)
     key = place.key
     rows = fetch_all(
         db,
@@ -161,11 +164,15 @@ def record_signal(db: Database, new: NewSignal) -> Recorded:
     )
     reached = [row for row in rows if new.only is None or row[1] in new.only]
     copies = [(new.new_copy_id(), subscription, account) for subscription, account in reached]
+    not_mirrored = _why_not_mirrored(db, new, place, len(copies), is_on=is_on)
+    db.execute(
+        "UPDATE signal SET order_key = ?, numbering = ?, not_mirrored = ? WHERE number = ?",
+        (key, place.numbering, not_mirrored, number),
+    )
     db.executemany(
         "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
         [(copy, number, account, subscription) for copy, subscription, account in copies],
     )
-    not_mirrored = _why_not_mirrored(db, new=new, number=number, place=place, copies=len(copies))
     if new.draft.action.ends_older_entries and not new.draft.is_test:
         _supersede(db, new, key)
         _set_goals(db, new, key, [account for _, _, account in copies])
@@ -215,7 +222,7 @@ def _as_it_stands(db: Database, strategy: StrategyId, draft: SignalDraft) -> Sig
 
 
 def _why_not_mirrored(
-    db: Database, new: NewSignal, number: int, place: Place, copies: int
+    db: Database, new: NewSignal, place: Place, copies: int, *, is_on: bool
 ) -> str | None:
     if new.circumstances is None:
         return None
@@ -227,12 +234,10 @@ def _why_not_mirrored(
         key=place.key,
         copies=copies,
         age_s=age_s,
+        is_on=is_on,
         is_late=place.is_late,
     )
-    why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
-    if why is not None:
-        db.execute("UPDATE signal SET not_mirrored = ? WHERE number = ?", (why, number))
-    return why
+    return why_not_mirrored(new.draft, age_s, new.circumstances, reach)
 
 
 def _find(db: Database, new: NewSignal) -> Row | None:
@@ -295,13 +300,13 @@ def _timed(key: str, at: datetime) -> str:
     return f"{key}@{to_us(at):019d}"
 
 
-def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
+def _insert_signal(db: Database, new: NewSignal) -> int:
     dedupe_key = (
         new.draft.dedupe_key
         if new.draft.repeats_s is None
         else _timed(new.draft.dedupe_key, new.received_at)
     )
-    number = insert(
+    return insert(
         db,
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, "
         "draft, seq, order_key, decided_us,"
@@ -323,7 +328,21 @@ def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
             int(new.draft.is_test),
         ),
     )
-    db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
+
+
+def _count(db: Database, strategy: StrategyId) -> bool:
+    """Count a signal of a strategy; return whether the strategy takes entries."""
+    row = fetch_one(
+        db,
+        "UPDATE strategy SET signals = signals + 1 WHERE id = ? "
+        "RETURNING state NOT IN ('draft', 'paused', 'retired')",
+        (strategy,),
+    )
+    return row is not None and bool(row[0])
+
+
+def _place(db: Database, new: NewSignal, number: int) -> Place:
+    """Decide the place of a signal, and note what later ones are compared with."""
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(
         strategy=new.strategy,
@@ -335,16 +354,12 @@ def _insert_signal(db: Database, new: NewSignal) -> tuple[int, Place]:
         received_at=new.received_at,
     )
     place = find_place(db, unplaced)
-    db.execute(
-        "UPDATE signal SET order_key = ?, numbering = ? WHERE number = ?",
-        (place.key, place.numbering, number),
-    )
     if not new.draft.is_test and new.only is None:
         note_place(db, unplaced, place)
     if place.restarted_from is not None:
         note_restart(db, unplaced, place)
         _tell_restart(db, new, place.restarted_from)
-    return number, place
+    return place
 
 
 def _tell_restart(db: Database, new: NewSignal, greatest: int) -> None:

@@ -145,7 +145,8 @@ def read_body(body: bytes) -> Body:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidValue("body", "JSON in UTF-8") from None
-    if _depth(text) > DEPTH_MAX:
+    # few brackets cannot be deep
+    if text.count("{") + text.count("[") > DEPTH_MAX and _depth(text) > DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {DEPTH_MAX} deep")
     try:
         document: object = json.loads(
@@ -160,7 +161,8 @@ def read_body(body: bytes) -> Body:
         raise InvalidValue("body", f"a JSON object: {json_fault(error)}") from None
     if not isinstance(document, dict):
         raise InvalidValue("body", "a JSON object at the top")
-    _refuse_lone_surrogates(document)
+    if "\\u" in text:  # UTF-8 has none: only an escape can write one
+        _refuse_lone_surrogates(document)
     known_fields, others = _by_known_names(document)
     action = known_fields.get("action")
     if not isinstance(action, str) or squashed(action) not in _EXITS:
@@ -311,7 +313,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
     """
     _refuse_slips(body, body.get("action"))
     key = _dedupe_key(body, signed_id, needs_key)
-    action = _choice(Action)(body.get("action"), "action")
+    action = _action(body.get("action"), "action")
     if not action.is_entry:
         return _read_exit(body, key, action)
     _refuse_marks_of_exits(body)
@@ -323,8 +325,8 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=_optional(body, "side", _choice(PositionSide)),
-        order_type=_optional(body, "order_type", _choice(OrderType)) or OrderType.MARKET,
+        side=_optional(body, "side", _side),
+        order_type=_optional(body, "order_type", _order_type) or OrderType.MARKET,
         price=_optional(body, "price", _number_by(parse_price)),
         leverage=_optional(body, "leverage", _number_by(parse_ratio)),
         stop_loss=_level(body, "stop_loss"),
@@ -347,7 +349,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=_optional(body, "side", _choice(PositionSide)),
+        side=_optional(body, "side", _side),
         stop_loss=_level(body, "stop_loss") if moves else None,
         take_profit=_level(body, "take_profit") if moves else None,
         sent_at=_if_told(body, "sent_at", _moment),
@@ -430,14 +432,21 @@ def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | N
 
 
 def _choice(kind: type[E]) -> Callable[[object, str], E]:
+    by_form = {squashed(choice.value): choice for choice in kind}
+
     def read(value: object, field: str) -> E:
-        said = squashed(value) if isinstance(value, str) else None
-        for choice in kind:
-            if squashed(choice.value) == said:
-                return choice
-        raise InvalidValue(field, "one of " + ", ".join(choice.value for choice in kind), value)
+        choice = by_form.get(squashed(value)) if isinstance(value, str) else None
+        if choice is None:
+            raise InvalidValue(field, "one of " + ", ".join(each.value for each in kind), value)
+        return choice
 
     return read
+
+
+_action: Final = _choice(Action)
+_side: Final = _choice(PositionSide)
+_order_type: Final = _choice(OrderType)
+_size_mode: Final = _choice(SizeMode)
 
 
 def _moment(value: object, field: str) -> datetime:
@@ -466,7 +475,7 @@ def _moment(value: object, field: str) -> datetime:
 def _size(value: object, field: str) -> SignalSize:
     if not isinstance(value, dict):
         raise InvalidValue(field, 'an object such as {"mode": "follower"}', value)
-    mode = _choice(SizeMode)(value.get("mode", SizeMode.FOLLOWER.value), f"{field}.mode")
+    mode = _size_mode(value.get("mode", SizeMode.FOLLOWER.value), f"{field}.mode")
     quantity, fraction = value.get("quantity"), value.get("fraction")
     return SignalSize(
         mode,

@@ -323,6 +323,27 @@ async def test_an_idle_connection_is_closed_after_the_keep_alive_time_also_after
             assert 0.1 < trio.current_time() - began < 1.0
 
 
+async def test_an_answer_of_known_length_leaves_in_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[bytes] = []
+    send_all = trio.SocketStream.send_all
+
+    async def noting(stream: trio.SocketStream, data: bytes) -> None:
+        written.append(bytes(data))
+        await send_all(stream, data)
+
+    monkeypatch.setattr(trio.SocketStream, "send_all", noting)
+    async with served() as site:
+        for method in ("GET", "HEAD"):
+            written.clear()
+            stream = await site.connect()
+            async with stream:
+                await stream.send_all(request_bytes(method, "/api/health"))
+                assert (await read_answer(stream, parser=new_parser(method))).status == 200
+            assert [each[:4] for each in written] == [method.encode().ljust(4), b"HTTP"]
+
+
 async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
     async with served(limits=ConnectionLimits(keep_alive_s=0.1, drain_s=0.5)) as site:
         for beginning in (b"", b"GET / HTT"):

@@ -16,7 +16,7 @@ from engine.ledger.deliveries import (
     NewDelivery,
     deliveries,
     ingress,
-    note_delivery,
+    note_deliveries,
 )
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
@@ -44,23 +44,28 @@ def db() -> Iterator[apsw.Connection]:
     opened.close()
 
 
-def note(db: apsw.Connection, kind: str, number: int, endpoint: str = "one") -> None:
-    at = NOW + timedelta(seconds=number)
-    note_delivery(
-        db,
-        NewDelivery(
-            endpoint=EndpointId(endpoint),
-            at=at,
-            kind=kind,
-            field=None,
-            expected=None,
-            signal_id=f"sig-{number}",
-            dialect="A",
-            offset_ms=12,
-            peer="203.0.113.9",
-            took_us=900,
-        ),
+MIXED = tuple(
+    (kind, endpoint) for endpoint in ("one", "two") for kind in ("accepted", "not_authentic")
+)
+
+
+def new(kind: str, number: int, endpoint: str = "one") -> NewDelivery:
+    return NewDelivery(
+        endpoint=EndpointId(endpoint),
+        at=NOW + timedelta(seconds=number),
+        kind=kind,
+        field=None,
+        expected=None,
+        signal_id=f"sig-{number}",
+        dialect="A",
+        offset_ms=12,
+        peer="203.0.113.9",
+        took_us=900,
     )
+
+
+def note(db: apsw.Connection, kind: str, number: int, endpoint: str = "one") -> None:
+    note_deliveries(db, [new(kind, number, endpoint)])
 
 
 def kept(db: apsw.Connection, endpoint: str) -> dict[str, int]:
@@ -144,3 +149,14 @@ def test_ingress_tells_what_came_since_a_time_and_when_the_newest_came(db: apsw.
     assert ingress(db, NOW + timedelta(hours=1)) == Ingress(
         taken=0, repeated=0, refused=0, last_at=NOW + timedelta(seconds=4), p50_ms=None
     )
+
+
+def test_deliveries_noted_together_keep_their_order_and_every_bound(db: apsw.Connection) -> None:
+    made = [new(kind, n, endpoint) for n in range(KEPT + 10) for kind, endpoint in MIXED]
+    note_deliveries(db, made)
+    for endpoint in ("one", "two"):
+        assert kept(db, endpoint) == {"accepted": KEPT, "not_authentic": KEPT_OF_STRANGERS}
+        newest = deliveries(db, EndpointId(endpoint), 2)
+        assert [each.at for each in newest] == [NOW + timedelta(seconds=KEPT + 9)] * 2
+    pulses = fetch_all(db, "SELECT count(*) FROM event WHERE kind = 'delivery'")
+    assert pulses == [(1,)]  # one strategy, one refresh of its pages

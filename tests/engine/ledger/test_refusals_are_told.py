@@ -18,7 +18,7 @@ from engine.ledger.deliveries import NewDelivery, deliveries
 from engine.ledger.refused import (
     TOLD_AN_HOUR,
     holds_short,
-    note_refused,
+    note_and_alert,
     place_of,
     unsettled_refusals,
 )
@@ -56,21 +56,23 @@ def refuse(
     expected: str | None = "one of open, close",
 ) -> None:
     at = NOW + timedelta(minutes=minutes)
-    note_refused(
+    note_and_alert(
         db,
-        NewDelivery(
-            endpoint=EndpointId(endpoint),
-            at=at,
-            kind=kind,
-            field=field,
-            expected=expected,
-            signal_id=None,
-            dialect="A",
-            offset_ms=12,
-            peer="203.0.113.9",
-            took_us=900,
-            reads_exit=reads_exit,
-        ),
+        [
+            NewDelivery(
+                endpoint=EndpointId(endpoint),
+                at=at,
+                kind=kind,
+                field=field,
+                expected=expected,
+                signal_id=None,
+                dialect="A",
+                offset_ms=12,
+                peer="203.0.113.9",
+                took_us=900,
+                reads_exit=reads_exit,
+            )
+        ],
     )
 
 

@@ -103,7 +103,7 @@ PAGES: Final = {
     ("deliveries.deliveries", "delivery"): "a master's page",
     ("deliveries.ingress", "delivery"): "the newest thousand",
     (
-        "deliveries.note_delivery",
+        "deliveries.note_deliveries",
         "delivery",
     ): "an endpoint keeps a thousand rows, a hundred of strangers: what lies behind is deleted",
     ("deliveries.refusals", "delivery"): "an operator's page; an endpoint keeps a thousand rows",
