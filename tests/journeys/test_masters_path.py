@@ -310,8 +310,9 @@ def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
     assert "fell back from 50 to 1 while time went on" in master.get(
         f"/studio/strategies/{identifier}"
     )
-    page = master.get(f"/studio/strategies/{identifier}/deliveries")
-    assert "Not mirrored: the strategy is a draft, paused or retired" in page
+    reason = "Not mirrored: the strategy is a draft, paused or retired"
+    # deliveries are noted together, a moment after their answers
+    until(lambda: reason in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
     assert "Not mirrored: nobody follows the strategy" in master.get(
         f"/studio/strategies/{identifier}/signals"
     )
