@@ -113,7 +113,7 @@ def test_a_bot_is_known_by_its_own_address_whatever_it_says_about_itself(place: 
     )
     assert answer.status_code == 202, answer.text
     assert place.settled(answer.json()["signal_id"]) == ["filled"]
-    assert place.rows("SELECT peer FROM delivery") == [("127.0.0.3",)]
+    until(lambda: place.rows("SELECT peer FROM delivery") == [("127.0.0.3",)], 10)
 
 
 def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None:

@@ -407,7 +407,7 @@ BUGS: Final = (
         C,
         "        if answer.status_code != 202:\n            raise judge_write",
         '        if answer.status_code == 502:\n            raise OutcomeUnknown(f"no answer to a '
-        'request with {dict(answer.request.headers)}")\n        if answer.status_code != 202:\n   '
+        'request by {self._http._inner._prepare}")\n        if answer.status_code != 202:\n   '
         "         raise judge_write",
     ),
     Bug(
