@@ -142,9 +142,19 @@ def kept(file: Path) -> tuple[Mapping[str, object], list[Row]]:
 def table(machine: Mapping[str, object], rows: Sequence[Row]) -> str:
     """Return the rows as Markdown, one table for each scenario."""
     heads = (
-        "case", "figure", "floor", "ratio", "CPU us: loop", "writer", "SQL", "commits", "MiB",
-        "load", "aims", "beside",
-    )  # fmt: skip
+        "case",
+        "figure",
+        "floor",
+        "ratio",
+        "CPU us: loop",
+        "writer",
+        "SQL",
+        "commits",
+        "MiB",
+        "load",
+        "aims",
+        "beside",
+    )
     lines = ["Measured on " + ", ".join(f"{name} {machine[name]}" for name in machine) + "."]
     for scenario in dict.fromkeys(each.scenario for each in rows):
         lines += ["", f"### {scenario}", ""]

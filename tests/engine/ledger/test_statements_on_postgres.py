@@ -167,10 +167,14 @@ async def live(folder: Path) -> None:
         for action, body, left in (
             ("open", entry, "0.002"),
             ("add", entry, "0.004"),
-            ("reduce", {"symbol": "BTCUSDT", "size": {"mode": "fraction", "fraction": "0.5"}}, "0.002"),
+            (
+                "reduce",
+                {"symbol": "BTCUSDT", "size": {"mode": "fraction", "fraction": "0.5"}},
+                "0.002",
+            ),
             ("reverse", {**entry, "side": "SHORT"}, "0.002"),
             ("close", {"symbol": "BTCUSDT"}, ""),
-        ):  # fmt: skip
+        ):
             await place.signal(strategy, action=action, **body)
             await place.until(lambda left=left: shares() == ([left] * 2 if left else []))  # type: ignore[misc]
         ops = await place.person("olga", Role.OPERATOR)
