@@ -93,9 +93,10 @@ class HttpClient(Protocol):
 
     Each request is written at most once, and ends by one total deadline with a whole answer or an
     error: HttpError, or what the engine raises where it stops an order. There are no redirects,
-    retries, cookies or proxies. ``path`` is relative to the base address; ``params`` are added to its
-    query. ``json`` becomes the body unless ``content`` is given. ``headers`` are added to the client's own, or replace them. The
-    answer to a request other than GET and HEAD is read strictly: HTTP/1.0 or 1.1 to the letter.
+    retries, cookies or proxies. ``path`` is relative to the base address; ``params`` are added to
+    its query. ``json`` becomes the body unless ``content`` is given. ``headers`` are added to the
+    client's own, or replace them. The answer to a request other than GET and HEAD is read strictly:
+    HTTP/1.0 or 1.1 to the letter.
     """
 
     async def request(
