@@ -80,7 +80,7 @@ class Line:
         self.placed = 0
         self.hangs = False
         self.pauses = False
-        self.refuses: Exception | None = None
+        self.refuses: BaseException | None = None
         self.is_down = False
         self.reads_client_order_id = False
         self.asked_since: list[datetime] = []
@@ -544,3 +544,14 @@ async def test_an_exchange_that_tells_no_time_is_read_a_minute_further_back() ->
         assert session.clock_offset_s is None
         await session.aclose()
     assert session_of(Exchange(TRAITS)).clock_offset_s == 0.0  # no HTTP: this machine's clock
+
+
+async def test_an_interrupt_within_a_group_is_the_engines_own_and_passes() -> None:
+    exchange = Exchange(TRAITS)
+    session = session_of(exchange)
+    await session.open()
+    assert exchange.line is not None
+    exchange.line.refuses = BaseExceptionGroup("several", [KeyboardInterrupt(), SystemExit()])
+    with pytest.raises(BaseExceptionGroup) as passed:
+        await session.fetch_account()
+    assert [type(each) for each in passed.value.exceptions] == [KeyboardInterrupt]
