@@ -114,7 +114,8 @@ class Account:
         self.has_new_key = False
         self.is_reading_awaited = False
         self._queue: list[WaitingLeg] | None = None if opening is None else []
-        self._legs_wait = True
+        self.legs_wait = True
+        """Whether a leg waited when the planner last looked, beside those that it started."""
         self._opening = opening
         self.legs, self.reading, self.attempts, self.protection, self.check = (
             WakeUp() for _ in range(5)
@@ -133,7 +134,7 @@ class Account:
         """Wake the planner if legs waited when it last looked: what they wait for may have changed.
         A leg recorded since then is offered.
         """
-        if self._legs_wait:
+        if self.legs_wait:
             self.legs.wake()
 
     def begins_without_open_attempts(self) -> bool:
@@ -158,7 +159,7 @@ class Account:
             if offered is None
             else offered
         )
-        self._legs_wait = bool(legs)
+        self.legs_wait = bool(legs)
         return legs
 
     def read_soon(self) -> None:

@@ -47,8 +47,10 @@ _NEVER_SENT: Final = (
 )
 
 
-async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take one entry through its steps, or let it wait."""
+async def enter(lanes: Lanes, leg: WaitingLeg) -> bool:
+    """Take one entry through its steps, or let it wait; return whether it is over: it ended without
+    an order, or its order may be at the exchange.
+    """
     account, shared = lanes.account, lanes.account.shared
     if not account.settled:
         await account.first_reading.wait()
@@ -70,6 +72,7 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
             lanes.wait(leg, ENTRY_RETRY_S)
         else:
             await lanes.conclude(leg, plan)
+            return True
     else:
         # No await between planning and reserving: a burst of entries cannot pass a cap together.
         _reserve(lanes, leg, plan)
@@ -82,6 +85,8 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
         finally:
             if not kept:
                 account.release(leg.copy, proven=False)
+        return kept
+    return False
 
 
 async def _context(

@@ -3,39 +3,62 @@ share, and the fills that explain it.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.conservation import OnRecord
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
-from engine.ledger.attempts import read_attempt
+from engine.domain.identifiers import AccountId, Symbol
 from engine.ledger.codec import read_intent
 from engine.ledger.holdings import read_holding
 from engine.ledger.query import Database, fetch_all, fetch_one
 
+_MAY_BE_OUT: Final = tuple(
+    each.value
+    for each in (
+        AttemptState.CLAIMED,
+        AttemptState.UNKNOWN,
+        AttemptState.PLACED,
+        AttemptState.PARTIALLY_FILLED,
+        AttemptState.NOT_CONFIRMED,
+    )
+)
+_ROW: Final = (
+    "SELECT id, account_id, symbol, copy_id, leg, kind, state, intent, filled FROM attempt"
+)
+_ON_RECORD: Final = (
+    f"{_ROW} WHERE id = ?1 UNION ALL {_ROW} INDEXED BY attempt_open"
+    " WHERE account_id = (SELECT account_id FROM attempt WHERE id = ?1)"
+    " AND symbol = (SELECT symbol FROM attempt WHERE id = ?1) AND id != ?1"
+    " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+)
+"""One attempt, and the account's others in the same symbol whose fate is open, in one statement: it
+is asked for each order between its claim and its write.
+"""
+
 
 def read_on_record(db: Database, attempt_id: int) -> OnRecord:
     """Read everything about one claimed attempt; raises LookupError if there is none."""
-    own = read_attempt(db, attempt_id)
+    rows = fetch_all(db, _ON_RECORD, (attempt_id,))
+    own = next((row for row in rows if row[0] == attempt_id), None)
+    if own is None:
+        raise LookupError(f"the ledger has no attempt {attempt_id}")
+    _, account, symbol, *own_leg, _, own_state, own_intent, _ = own
     out, closing = 0, ZERO
-    rows = fetch_all(
-        db,
-        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt INDEXED BY "
-        "attempt_open WHERE account_id = ? AND symbol = ?"
-        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')",
-        (own.account, own.intent.symbol),
-    )
-    for number, copy, leg, kind, state, intent, filled in rows:
+    for number, _, _, copy, leg, kind, state, intent, filled in rows:
         # An exit without trace may be tried again if the whole position is ours; an entry never is.
-        counts = kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
-        out += counts and (copy, leg) == (own.copy, own.leg)
+        counts = state in _MAY_BE_OUT and (
+            kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
+        )
+        out += counts and [copy, leg] == own_leg
         if counts and kind == "exit" and number != attempt_id:
             closing += read_intent(intent).quantity - Decimal(filled)
-    holding = read_holding(db, own.account, own.intent.symbol)
+    holding = read_holding(db, AccountId(account), Symbol(symbol))
     opened, closed = (None, None) if holding is None or holding.share == 0 else _fills(db, holding)
     return OnRecord(
-        claimed=own.intent,
-        state=own.state,
+        claimed=read_intent(own_intent),
+        state=AttemptState(own_state),
         orders_out=out,
         strategy=None if holding is None else holding.strategy,
         side=None if holding is None else holding.side,

@@ -57,12 +57,6 @@ def write_holding(db: Database, holding: Holding) -> None:
     """Store a holding without its share (``books.change_share`` does that); remove one that holds
     nothing and is not detached.
     """
-    if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
-        db.execute(
-            "DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0'",
-            (holding.account, holding.symbol),
-        )
-        return
     db.execute(
         "UPDATE holding SET entries_open = ?, detached = ?, carried = ?, stop_loss = ?, "
         "take_profit = ?, position_id = ?"
@@ -77,6 +71,16 @@ def write_holding(db: Database, holding: Holding) -> None:
             holding.account,
             holding.symbol,
         ),
+    )
+    remove_empty_holding(db, holding.account, holding.symbol)
+
+
+def remove_empty_holding(db: Database, account: AccountId, symbol: Symbol) -> None:
+    """Remove a holding that holds nothing and is not detached."""
+    db.execute(
+        "DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0' AND entries_open "
+        "= 0 AND detached = 0",
+        (account, symbol),
     )
 
 

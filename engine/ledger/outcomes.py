@@ -58,16 +58,15 @@ def write_outcome(
     if goes_on:
         forget_outcome(db, copy, leg)
         is_news = True
-    elif _is_last(db, copy, leg):
+    else:
         changed = run(
             db,
-            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS "
-            "DISTINCT FROM ? OR numbers IS DISTINCT FROM ?)",
-            (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
+            "UPDATE copy SET code = ?1, numbers = ?2, outcome_us = ?3 WHERE id = ?4 AND (code IS "
+            "DISTINCT FROM ?1 OR numbers IS DISTINCT FROM ?2) AND NOT EXISTS (SELECT 1 FROM leg "
+            "WHERE copy_id = ?4 AND number > ?5)",
+            (outcome.code.value, numbers, to_us(at), copy, leg),
         )
-        is_news = bool(changed)
-    else:
-        is_news = True
+        is_news = bool(changed) or not _is_last(db, copy, leg)
     if is_news:
         db.execute(
             "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, "

@@ -24,7 +24,7 @@ from engine.domain.signal import NO_ORDER_KEY
 from engine.ledger.attempts import Attempt, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
-from engine.ledger.holdings import read_holding, write_holding
+from engine.ledger.holdings import read_holding, remove_empty_holding
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import forget_outcome, write_outcome
 from engine.ledger.query import Database, fetch_all, fetch_one
@@ -84,7 +84,11 @@ def complete(
             average=report.average_price,
             fee=report.fee,
         )
-    goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
+    goes_on = (
+        state.is_terminal
+        and not attempt.is_entry
+        and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
+    )
     write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
@@ -387,24 +391,17 @@ def _hold_late(db: Database, attempt: Attempt) -> Holding:
 
 def _count_entries(db: Database, attempt: Attempt) -> None:
     """Update how many entries of a holding are open, and remove it if it holds nothing."""
-    holding = read_holding(db, attempt.account, attempt.intent.symbol)
-    if holding is not None:
-        # Counted afresh each time: a count that is moved up and down goes wrong if one attempt ends
-        # twice (freed, then proven after all).
-        open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
-        write_holding(db, replace(holding, entries_open=open_now))
-
-
-def _count_open_entries(db: Database, account: AccountId, symbol: Symbol) -> int:
-    row = fetch_one(
-        db,
-        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? "
-        "AND kind = 'entry' AND state IN"
-        " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != "
-        "'not_confirmed' OR freed = 0)",
-        (account, symbol),
+    # Counted afresh each time: a count that is moved up and down goes wrong if one attempt ends
+    # twice (freed, then proven after all).
+    place = (attempt.account, attempt.intent.symbol)
+    db.execute(
+        "UPDATE holding SET entries_open = (SELECT count(*) FROM attempt INDEXED BY attempt_open "
+        "WHERE account_id = ?1 AND symbol = ?2 AND kind = 'entry' AND state IN ('claimed', "
+        "'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' "
+        "OR freed = 0)) WHERE account_id = ?1 AND symbol = ?2",
+        place,
     )
-    return 0 if row is None else int(row[0])
+    remove_empty_holding(db, *place)
 
 
 def free_symbol(db: Database, attempt_id: int) -> None:
