@@ -33,6 +33,7 @@ from engine.actors.resolver import Resolver
 from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
+from engine.actors.wakeup import WakeUp
 from engine.decisions.books_check import Examined
 from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.explaining import LaneNow
@@ -79,30 +80,48 @@ class Follower:
         """Run until cancelled; raises if something is wrong with this account's own code or
         adapter.
         """
-        self.resolver.begins_without = self.account.begins_without_open_attempts()
-        if not self.resolver.begins_without:
+        if not self.account.begins_without_open_attempts():
             await self._own_stray_claims()
             self.account.reserve_open_entries()
+            self.account.watch_open_attempts()
         try:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: if any of them fails for good beside an
                 # exit, the exit is still sent.
-                parts = (
+                for part in (
                     self.old_ledger.run,
                     self.reader.run,
-                    self.resolver.run,
-                    self.guard.run,
                     self.preflight.run,
                     self.books.run,
-                )
-                for part in parts:
-                    nursery.start_soon(
-                        keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter
-                    )
+                ):
+                    nursery.start_soon(self._keep, part)
+                self._keep_on_demand(nursery, self.account.attempts, self.resolver.run)
+                self._keep_on_demand(nursery, self.account.protection, self.guard.run)
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
             await self.account.aclose()
+
+    async def _keep(self, part: Callable[[], Awaitable[None]]) -> None:
+        await keep(self.vitals, partial(self._told_if_quarantined, part), self._jitter)
+
+    def _keep_on_demand(
+        self, nursery: trio.Nursery, wakeup: WakeUp, part: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run a part whenever it is woken, until it finds nothing more to do: an idle account has
+        no task for it.
+        """
+
+        async def run() -> None:
+            wakeup.take()
+            await self._keep(part)
+            wakeup.starts(start)
+
+        def start() -> None:
+            if not nursery.cancel_scope.cancel_called:  # else the whole task is about to end
+                nursery.start_soon(run)
+
+        wakeup.starts(start)
 
     async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
         if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:

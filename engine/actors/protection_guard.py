@@ -38,9 +38,10 @@ class ProtectionGuard:
         self._gaps: dict[Symbol, _Gap] = {}
 
     async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            await self._account.protection.wait(AGAIN_S if self._gaps else None)
+        """Run until nothing is missing."""
+        await self.look()
+        while self._gaps:
+            await self._account.protection.wait(AGAIN_S)
             await self.look()
 
     async def look(self) -> None:

@@ -90,15 +90,10 @@ class Resolver:
         self._reader = reader
         self._unreadable = unreadable
         self._looks: dict[int, _Look] = {}
-        self.begins_without = False
-        """Whether nothing is open when it begins, so that the first one wakes it."""
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until the fate of no attempt is open."""
         shared = self._account.shared
-        begins_without, self.begins_without = self.begins_without, False
-        if begins_without:
-            await self._account.attempts.wait()
         while True:
             attempts = [
                 each
@@ -113,9 +108,10 @@ class Resolver:
             for attempt in attempts:
                 if self._looks[attempt.id].due <= shared.clock.now():
                     await self._look(attempt, self._looks[attempt.id])
-            dues = [look.due for look in self._looks.values()]
-            pause = None if not dues else (min(dues) - shared.clock.now()).total_seconds()
-            await self._account.attempts.wait(pause if pause is None else max(0.05, pause))
+            if not self._looks:
+                return
+            due = min(look.due for look in self._looks.values())
+            await self._account.attempts.wait(max(0.05, (due - shared.clock.now()).total_seconds()))
 
     def _first_due(self) -> datetime:
         return self._account.shared.clock.now() + timedelta(seconds=0.5)

@@ -2,18 +2,30 @@
 wake-ups before the task runs count as one.
 """
 
+from collections.abc import Callable
+
 import trio
 
 
 class WakeUp:
-    """A wake-up on which one task waits until it is woken again."""
+    """A wake-up on which one task waits until it is woken again, or that starts one."""
 
     def __init__(self) -> None:
         self._awake = trio.Event()
+        self._start: Callable[[], None] | None = None
 
     def wake(self) -> None:
-        """Wake the waiting task, now or at its next wait. Never blocks."""
+        """Wake the waiting task, now or at its next wait, or start it. Never blocks."""
         self._awake.set()
+        if self._start is not None:
+            start, self._start = self._start, None
+            start()
+
+    def starts(self, start: Callable[[], None]) -> None:
+        """Call ``start`` once, at the next wake-up or now if one came: until then no task waits."""
+        self._start = start
+        if self._awake.is_set():
+            self.wake()
 
     def take(self) -> bool:
         """Return whether a wake-up came since the last wait, and consume it."""

@@ -251,6 +251,7 @@ async def test_an_exit_goes_out_at_once_while_something_beside_it_fails_for_good
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
             "filled"
         ]
+        house.followers[0].account.watch_open_attempts()  # it runs only when it is woken
         await trio.sleep(600)
         vitals = house.followers[0].vitals
         assert (vitals.quarantined, vitals.running) == (True, True)

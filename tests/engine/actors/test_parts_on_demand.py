@@ -1,0 +1,104 @@
+"""Parts that run only when they are woken: an idle account has no task for them, and none is lost."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from engine_world import world
+from trio.testing import MockClock
+
+from engine.actors.follower import Follower
+from engine.actors.resolver import Resolver
+from engine.actors.wakeup import WakeUp
+from engine.domain.signal import Action, PositionSide
+
+
+def parts_of(follower: Follower) -> list[str]:
+    """Return the names of the running tasks that belong to on-demand parts of any follower."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    names, tasks = [], [root]
+    while tasks:
+        task = tasks.pop()
+        names.append(task.name)
+        tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return [name for name in names if "_keep_on_demand" in name]
+
+
+async def test_an_idle_account_has_no_task_for_them(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await trio.sleep(100)
+        assert parts_of(house.followers[0]) == []
+
+
+async def test_a_wake_up_while_the_part_ends_starts_it_again(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+
+    async def run(self: Resolver) -> None:
+        runs.append(trio.current_time())
+        if len(runs) == 1:
+            self._account.watch_open_attempts()
+
+    monkeypatch.setattr(Resolver, "run", run)
+    async with world(tmp_path, followers=1) as house:
+        house.followers[0].account.watch_open_attempts()
+        await trio.sleep(1)
+        assert len(runs) == 2
+        house.followers[0].account.watch_open_attempts()
+        await trio.sleep(1)
+        assert len(runs) == 3
+
+
+async def test_a_task_that_begins_again_looks_at_what_is_open(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    looked = Resolver.run
+
+    async def run(self: Resolver) -> None:
+        runs.append(trio.current_time())
+        await looked(self)
+
+    monkeypatch.setattr(Resolver, "run", run)
+    async with world(tmp_path, followers=1, paper={"latency_ms": 20}) as house:
+        follower = house.followers[0]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        before, take = len(runs), follower.account.take_waiting
+
+        def breaks() -> list[object]:
+            monkeypatch.setattr(follower.account, "take_waiting", take)
+            raise RuntimeError("a mistake of the engine's own")
+
+        monkeypatch.setattr(follower.account, "take_waiting", breaks)
+        follower.account.wake()
+        await trio.sleep(5)
+        assert follower.vitals.restarts == 1
+        assert len(runs) == before + 1
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+
+
+async def test_a_wake_up_after_the_end_starts_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        account = house.followers[0].account
+    account.watch_open_attempts()
+    account.protection.wake()
+
+
+async def test_starts_at_once_if_a_wake_up_came() -> None:
+    wakeup, starts = WakeUp(), []
+    wakeup.starts(lambda: starts.append(1))
+    assert starts == []
+    wakeup.wake()
+    wakeup.wake()
+    assert starts == [1]
+    wakeup.starts(lambda: starts.append(2))
+    assert starts == [1, 2]
+    assert wakeup.take()
+    wakeup.starts(lambda: starts.append(3))
+    assert starts == [1, 2]
