@@ -257,7 +257,9 @@ class _Engine:
                 context = self._context(reload, ingress.receive)
                 commands = Commands(context)
                 await reload()
-                nursery.start_soon(self._account_tasks.route, self._ledger.db)
+                nursery.start_soon(
+                    self._account_tasks.route, self._ledger.db, self._shared.timetable
+                )
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)

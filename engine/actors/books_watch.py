@@ -99,9 +99,10 @@ class BooksWatch:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._wakeup = WakeUp()
+        self.wakeup = WakeUp()
         self._newest = 0
         self._tries = 0
+        self._has_looked = False
         self._fees_read_at: datetime | None = None
         self._strange: _Strange | None = None
         self._is_complete = True
@@ -155,7 +156,7 @@ class BooksWatch:
         if newest > self._newest:
             self._newest = newest
             self._tries = 0
-            self._wakeup.wake()
+            self.wakeup.wake()
 
     def _own_changes(
         self, db: Database, report: AccountReport, undecided: frozenset[Symbol]
@@ -213,7 +214,7 @@ class BooksWatch:
         if not is_explained:
             if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
                 self._strange = _Strange(rest, began)
-                self._wakeup.wake()  # fees, funding or a position of the owner's may explain it
+                self.wakeup.wake()  # fees, funding or a position of the owner's may explain it
                 return
             if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
                 return
@@ -241,24 +242,21 @@ class BooksWatch:
 
         await ledger.write(write)
 
-    async def run(self) -> None:
-        """Ask the exchange for what is missing until cancelled."""
+    async def run(self) -> float:
+        """Ask the exchange once for what is missing; return after how many seconds to ask again."""
+        if self._has_looked and self._tries == 0:
+            # an exchange writes the rows of a fill about a second after it
+            await trio.sleep(FIRST_S)
         await self._account.first_reading.wait()
-        while True:
-            await self._account.shared.calm()
-            try:
-                left = await self.look()
-            except Exception as error:  # figures are no reason to stop an account
-                self._account.note("the books cannot be completed", error)
-                left = True
-            self._tries = self._tries + 1 if left else 0
-            await self._wakeup.wait(
-                min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S
-            )
-            if self._tries == 0:
-                await trio.sleep(
-                    FIRST_S
-                )  # an exchange writes the rows of a fill about a second after it
+        await self._account.shared.calm()
+        self._has_looked = True
+        try:
+            left = await self.look()
+        except Exception as error:  # figures are no reason to stop an account
+            self._account.note("the books cannot be completed", error)
+            left = True
+        self._tries = self._tries + 1 if left else 0
+        return min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S
 
     async def look(self) -> bool:
         """Ask once for everything that is missing; return whether something still is and will be

@@ -24,6 +24,7 @@ from engine.actors.examining import examine
 from engine.actors.exit_lane import close
 from engine.actors.lanes import Lanes
 from engine.actors.old_ledger import OldLedger
+from engine.actors.on_demand import OnDemand
 from engine.actors.position_ids import PositionIds
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
@@ -33,7 +34,6 @@ from engine.actors.resolver import Resolver
 from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
-from engine.actors.wakeup import WakeUp
 from engine.decisions.books_check import Examined
 from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.explaining import LaneNow
@@ -48,6 +48,7 @@ from engine.ledger.attempts import accept_foreign, met_foreign, open_attempts
 from engine.ledger.copies import WaitingLeg
 from engine.ledger.resolving import end, unknown_outcome
 
+_JITTER: Final = random.Random()  # noqa: S311 - spreads restarts, guards nothing
 _RUN: Final = {EXIT: close, CANCEL: cancel, PROTECTION: protect}
 
 
@@ -74,54 +75,40 @@ class Follower:
         self.preflight = PreflightWatch(account, self.unreadable)
         self._lanes = Lanes(account, self.reader)
         self._told_restarts = 0
-        self._jitter = random.Random(account.id)  # noqa: S311 - spreads restarts, guards nothing
 
     async def run(self) -> None:
         """Run until cancelled; raises if something is wrong with this account's own code or
         adapter.
         """
-        if not self.account.begins_without_open_attempts():
+        account = self.account
+        if not account.begins_without_open_attempts():
             await self._own_stray_claims()
-            self.account.reserve_open_entries()
-            self.account.watch_open_attempts()
+            account.reserve_open_entries()
+            account.watch_open_attempts()
         try:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: if any of them fails for good beside an
                 # exit, the exit is still sent.
-                for part in (
-                    self.old_ledger.run,
-                    self.reader.run,
-                    self.preflight.run,
-                    self.books.run,
-                ):
+                for part in (self.old_ledger.run, self.reader.run):
                     nursery.start_soon(self._keep, part)
-                self._keep_on_demand(nursery, self.account.attempts, self.resolver.run)
-                self._keep_on_demand(nursery, self.account.protection, self.guard.run)
+                for wakeup, demanded, at_once in (
+                    (account.attempts, self.resolver.run, False),
+                    (account.protection, self.guard.run, False),
+                    (account.check, self.preflight.run, True),
+                    (self.books.wakeup, self.books.run, True),
+                ):
+                    OnDemand(nursery, self._keep, account.shared.timetable, wakeup, demanded).begin(
+                        at_once=at_once
+                    )
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
+            for wakeup in (account.check, self.books.wakeup):
+                account.shared.timetable.forget(wakeup)
             await self.account.aclose()
 
     async def _keep(self, part: Callable[[], Awaitable[None]]) -> None:
-        await keep(self.vitals, partial(self._told_if_quarantined, part), self._jitter)
-
-    def _keep_on_demand(
-        self, nursery: trio.Nursery, wakeup: WakeUp, part: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Run a part whenever it is woken, until it finds nothing more to do: an idle account has
-        no task for it.
-        """
-
-        async def run() -> None:
-            wakeup.take()
-            await self._keep(part)
-            wakeup.starts(start)
-
-        def start() -> None:
-            if not nursery.cancel_scope.cancel_called:  # else the whole task is about to end
-                nursery.start_soon(run)
-
-        wakeup.starts(start)
+        await keep(self.vitals, partial(self._told_if_quarantined, part), _JITTER)
 
     async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
         if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:

@@ -41,23 +41,22 @@ class PreflightWatch:
         self.newest: Preflight | None = None
         self._lacks_market = False
 
-    async def run(self) -> None:
-        """Check until cancelled."""
+    async def run(self) -> float:
+        """Check once; return after how many seconds to check again."""
         await self._account.first_reading.wait()
-        while True:
-            await self._account.shared.calm()
-            self._account.check.take()  # the check that follows answers them
-            try:
-                await self._tell_key_end()
-                await self.check(fresh=False)
-            except Exception as error:  # a check is no reason to stop an account
-                _LOG.warning(
-                    "account %s could not be checked: %s: %s",
-                    self._account.name,
-                    type(error).__name__,
-                    error,
-                )
-            await self._account.check.wait(self._pause_s())
+        await self._account.shared.calm()
+        self._account.check.take()  # this check answers them
+        try:
+            await self._tell_key_end()
+            await self.check(fresh=False)
+        except Exception as error:  # a check is no reason to stop an account
+            _LOG.warning(
+                "account %s could not be checked: %s: %s",
+                self._account.name,
+                type(error).__name__,
+                error,
+            )
+        return self._pause_s()
 
     @property
     def _key_lasts_days(self) -> int | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from engine.actors.wakeup import Timetable
 from engine.decisions.routing import concerning
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch
@@ -65,6 +66,7 @@ class Shared:
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
     stopping_since: float | None = None
     sends: set[trio.CancelScope] = field(default_factory=set)
+    timetable: Timetable = field(default_factory=Timetable)
     _sending: int = 0
     _calm: trio.Event = field(default_factory=trio.Event)
     _reading_at: float = 0.0

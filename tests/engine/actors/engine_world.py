@@ -282,7 +282,7 @@ async def world(
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])
-        nursery.start_soon(house.account_tasks.route, ledger.db)
+        nursery.start_soon(house.account_tasks.route, ledger.db, shared.timetable)
         yield house
         nursery.cancel_scope.cancel()
     await ledger.aclose()

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from engine.actors.follower import Follower
 from engine.actors.resolver import Resolver
-from engine.actors.wakeup import WakeUp
+from engine.actors.wakeup import Timetable, WakeUp
 from engine.domain.signal import Action, PositionSide
 
 
@@ -22,7 +22,7 @@ def parts_of(follower: Follower) -> list[str]:
         task = tasks.pop()
         names.append(task.name)
         tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    return [name for name in names if "_keep_on_demand" in name]
+    return [name for name in names if "OnDemand" in name]
 
 
 async def test_an_idle_account_has_no_task_for_them(
@@ -102,3 +102,45 @@ async def test_starts_at_once_if_a_wake_up_came() -> None:
     assert wakeup.take()
     wakeup.starts(lambda: starts.append(3))
     assert starts == [1, 2]
+
+
+async def test_the_timetable_wakes_what_is_due(autojump_clock: MockClock) -> None:
+    timetable, early, late = Timetable(), WakeUp(), WakeUp()
+    timetable.wake_at(late, 20)
+    timetable.wake_at(early, 30)
+    timetable.wake_at(early, 10)
+    await trio.sleep(9)
+    timetable.ring()
+    assert (early.take(), late.take()) == (False, False)
+    await trio.sleep(1)
+    timetable.ring()
+    assert (early.take(), late.take()) == (True, False)
+    timetable.forget(late)
+    await trio.sleep(100)
+    timetable.ring()
+    assert (early.take(), late.take()) == (False, False)  # replaced and forgotten requests
+
+
+async def test_the_timetable_does_not_grow_with_replaced_requests(
+    autojump_clock: MockClock,
+) -> None:
+    timetable, wakeup = Timetable(), WakeUp()
+    for at in range(10_000):
+        timetable.wake_at(wakeup, 50_000 - at)
+    assert len(timetable._heap) < 100
+    await trio.sleep(50_000 - 9_999)
+    timetable.ring()
+    assert wakeup.take()
+
+
+async def test_an_account_is_checked_at_the_start_and_every_day(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await trio.sleep(30)
+        first = house.followers[0].newest_check
+        assert first is not None
+        await trio.sleep(86_400)
+        newest = house.followers[0].newest_check
+        assert newest is not None
+        assert newest.at > first.at
