@@ -257,12 +257,11 @@ class _Engine:
                 context = self._context(reload, ingress.receive)
                 commands = Commands(context)
                 await reload()
-                nursery.start_soon(
-                    self._account_tasks.route, self._ledger.db, self._shared.timetable
-                )
+                nursery.start_soon(self._account_tasks.route, self._ledger.db)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
+                self._account_tasks.keep_running(nursery, "timetable", self._shared.timetable.run)
                 self._account_tasks.keep_running(nursery, "flattening", self._flattening.run)
                 self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)
                 self._account_tasks.keep_running(

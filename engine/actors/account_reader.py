@@ -47,17 +47,16 @@ class AccountReader:
         self._under_way: tuple[datetime, trio.Event] | None = None
         self._unread_since: datetime | None = None
         self._is_active = False
+        self._failures = 0
 
-    async def run(self) -> None:
-        """Run until cancelled."""
-        failures = 0
-        while True:
-            failures = 0 if await self.try_to_read() else failures + 1
-            await self._account.reading.wait(self._reading_pause_s(failures))
-            # an account that is not ready keeps its own entries waiting
-            if not self._account.problem:
-                await self._wait_turn()
-            self._account.is_reading_awaited = False
+    async def run(self) -> float:
+        """Read the account once; return after how many seconds to read it again."""
+        # an account that is not ready keeps its own entries waiting
+        if self._account.first_reading.is_set() and not self._account.problem:
+            await self._wait_turn()
+        self._account.is_reading_awaited = False
+        self._failures = 0 if await self.try_to_read() else self._failures + 1
+        return self._reading_pause_s(self._failures)
 
     async def _wait_turn(self) -> None:
         """Let orders in flight go first; then spread the readings that nothing waits for."""

@@ -12,7 +12,7 @@ import trio
 from engine.actors.account import Account
 from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
-from engine.actors.wakeup import Timetable, WakeUp
+from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
 from engine.decisions.turns import in_turn
 from engine.domain.identifiers import AccountId, CopyId
@@ -174,13 +174,11 @@ class AccountTasks:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 
-    async def route(self, db: Database, timetable: Timetable) -> None:
+    async def route(self, db: Database) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing
         else waits behind a fan-out. An exit that is recorded meanwhile does not wait for its end.
-        What is due by the timetable is woken with each sweep.
         """
         while True:
-            timetable.ring()
             is_woken = False
             async for part in _slices(in_turn(waiting(db))):
                 if self._wakeup.take():

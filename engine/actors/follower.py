@@ -89,9 +89,9 @@ class Follower:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: if any of them fails for good beside an
                 # exit, the exit is still sent.
-                for part in (self.old_ledger.run, self.reader.run):
-                    nursery.start_soon(self._keep, part)
+                nursery.start_soon(self._keep, self.old_ledger.run)
                 for wakeup, demanded, at_once in (
+                    (account.reading, self.reader.run, True),
                     (account.attempts, self.resolver.run, False),
                     (account.protection, self.guard.run, False),
                     (account.check, self.preflight.run, True),
@@ -103,7 +103,7 @@ class Follower:
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
-            for wakeup in (account.check, self.books.wakeup):
+            for wakeup in (account.reading, account.check, self.books.wakeup):
                 account.shared.timetable.forget(wakeup)
             await self.account.aclose()
 

@@ -41,6 +41,7 @@ class OnDemand:
 
     async def _run(self) -> None:
         self._wakeup.take()
+        self._timetable.forget(self._wakeup)
         await self._keep(self._once)
         self._wakeup.starts(self._start)
 

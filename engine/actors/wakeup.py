@@ -61,11 +61,21 @@ class Timetable:
         self._due: dict[WakeUp, float] = {}
         self._heap: list[tuple[float, int, WakeUp]] = []
         self._entered = 0
+        self._changed = WakeUp()
+
+    async def run(self) -> None:
+        """Wake each at its time until cancelled."""
+        while True:
+            self.ring()
+            next_at = self._heap[0][0] if self._heap else None
+            await self._changed.wait(None if next_at is None else next_at - trio.current_time())
 
     def wake_at(self, wakeup: WakeUp, at: float) -> None:
         """Wake at this time, instead of an earlier request."""
         self._due[wakeup] = at
         self._enter(wakeup, at)
+        if self._heap[0][0] == at:
+            self._changed.wake()
         if len(self._heap) > 2 * len(self._due) + 64:  # most requests were replaced
             self._heap.clear()
             for each, due in self._due.items():

@@ -214,7 +214,8 @@ class Life:
             )
             life.followers[each] = _Follower(account)
             account_tasks.join(nursery, life.followers[each])
-        nursery.start_soon(account_tasks.route, ledger.db, shared.timetable)
+        nursery.start_soon(account_tasks.route, ledger.db)
+        nursery.start_soon(shared.timetable.run)
         nursery.start_soon(_keep_books, Bookkeeping(shared, account_tasks))
         nursery.start_soon(_flatten, Flattening(shared, account_tasks.wake))
         return life

@@ -282,7 +282,8 @@ async def world(
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])
-        nursery.start_soon(house.account_tasks.route, ledger.db, shared.timetable)
+        nursery.start_soon(house.account_tasks.route, ledger.db)
+        nursery.start_soon(shared.timetable.run)
         yield house
         nursery.cancel_scope.cancel()
     await ledger.aclose()
