@@ -17,7 +17,7 @@ from typing import Final
 import apsw
 import trio
 
-from bench import burst, fanout, history, idle, ingress, isolation, mudrex, pages, start
+from bench import burst, fanout, history, idle, ingress, isolation, mudrex, pages, records, start
 from bench.options import Options, Scenario
 from bench.rows import Row, keep, kept, printed, table
 
@@ -32,6 +32,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "start": start.measure,
     "mudrex": mudrex.measure,
     "pages": pages.measure,
+    "records": records.measure,
 }
 FILE: Final = Path("build/bench.json")
 TOGETHER_S: Final = 0.5
