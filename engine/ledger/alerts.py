@@ -97,7 +97,7 @@ def know_channel(db: Database, channel: str) -> None:
     if is_new:
         db.execute(
             "INSERT INTO alert_untold (channel, sequence) SELECT CAST(? AS TEXT), sequence FROM "
-            "event WHERE kind = 'alert'",
+            "event WHERE kind = 'alert' AND copy_id IS NULL",
             (channel,),
         )
 
@@ -117,8 +117,8 @@ def newest_alerts(db: Database, since: datetime, limit: int) -> list[Alert]:
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' ORDER BY sequence "
-        "DESC LIMIT ?",
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND copy_id IS "
+        "NULL ORDER BY sequence DESC LIMIT ?",
         (limit,),
     )
     return [_alert(db, row) for row in rows if row[1] >= to_us(since)]

@@ -153,7 +153,7 @@ def write_fill(
             at_us if change.since is None else to_us(change.since),
             at_us,
             change.attempt,
-            change.order_id or None,
+            change.order_id if change.attempt is None and change.order_id else None,
             position,
             int(change.ends_position),
             episode,

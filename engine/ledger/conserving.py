@@ -10,7 +10,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, Symbol
-from engine.ledger.codec import read_intent
+from engine.ledger.codec import read_intent, read_quantity
 from engine.ledger.holdings import read_holding
 from engine.ledger.query import Database, fetch_all, fetch_one
 
@@ -25,7 +25,8 @@ _MAY_BE_OUT: Final = tuple(
     )
 )
 _ROW: Final = (
-    "SELECT id, account_id, symbol, copy_id, leg, kind, state, intent, filled FROM attempt"
+    "SELECT id, account_id, symbol, copy_id, leg, kind, state, intent, filled, "
+    "client_order_id FROM attempt")
 )
 _ON_RECORD: Final = (
     f"{_ROW} WHERE id = ?1 UNION ALL {_ROW} INDEXED BY attempt_open"
@@ -44,20 +45,20 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
     own = next((row for row in rows if row[0] == attempt_id), None)
     if own is None:
         raise LookupError(f"the ledger has no attempt {attempt_id}")
-    _, account, symbol, *own_leg, _, own_state, own_intent, _ = own
+    _, account, symbol, *own_leg, _, own_state, own_intent, _, client_order_id = own
     out, closing = 0, ZERO
-    for number, _, _, copy, leg, kind, state, intent, filled in rows:
+    for number, _, _, copy, leg, kind, state, intent, filled, _ in rows:
         # An exit without trace may be tried again if the whole position is ours; an entry never is.
         counts = state in _MAY_BE_OUT and (
             kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
         )
         out += counts and [copy, leg] == own_leg
         if counts and kind == "exit" and number != attempt_id:
-            closing += read_intent(intent).quantity - Decimal(filled)
+            closing += read_quantity(intent) - Decimal(filled)
     holding = read_holding(db, AccountId(account), Symbol(symbol))
     opened, closed = (None, None) if holding is None or holding.share == 0 else _fills(db, holding)
     return OnRecord(
-        claimed=read_intent(own_intent),
+        claimed=read_intent(own_intent, client_order_id, symbol),
         state=AttemptState(own_state),
         orders_out=out,
         strategy=None if holding is None else holding.strategy,
@@ -100,7 +101,7 @@ def _fills(db: Database, holding: Holding) -> tuple[Quantity, Quantity] | tuple[
     opened = sum((Decimal(filled) for _, kind, _, filled, _ in rows if kind == "entry"), start=ZERO)
     closed = sum(
         (
-            min(Decimal(filled), read_intent(intent).quantity)
+            min(Decimal(filled), read_quantity(intent))
             for number, kind, strategy, filled, intent in rows
             if kind == "exit" and strategy == holding.strategy and number > opening[0]
         ),

@@ -356,4 +356,17 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT INTO alert_untold SELECT channel.name, event.sequence FROM channel JOIN event ON event.kind = 'alert'
         AND event.sequence > channel.told;
     """,
+    """
+    DROP INDEX attempt_ended;
+    CREATE INDEX attempt_ended ON attempt (account_id, ended_us) WHERE ended_us IS NOT NULL;
+    DROP INDEX attempt_by_exchange_id;
+    CREATE INDEX attempt_by_exchange_id ON attempt (exchange_order_id, account_id) WHERE exchange_order_id IS NOT NULL;
+    UPDATE fill SET exchange_order_id = NULL WHERE attempt_id IS NOT NULL AND exchange_order_id =
+        (SELECT exchange_order_id FROM attempt WHERE attempt.id = fill.attempt_id);
+    DROP INDEX fill_by_order;
+    CREATE INDEX fill_by_order ON fill (exchange_order_id, account_id) WHERE exchange_order_id IS NOT NULL;
+    DROP INDEX event_by_kind;
+    CREATE INDEX event_by_kind ON event (kind, sequence) WHERE copy_id IS NULL;
+    DROP INDEX signal_by_strategy;
+    """,
 )

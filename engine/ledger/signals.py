@@ -17,6 +17,7 @@ from typing import Final
 from engine.decisions.mirroring import Circumstances, why_not_mirrored
 from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
+from engine.decisions.turns import draw
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.holding import FLATTEN_ORIGIN
@@ -163,7 +164,13 @@ def record_signal(db: Database, new: NewSignal) -> Recorded:
         (new.strategy,),
     )
     reached = [row for row in rows if new.only is None or row[1] in new.only]
-    copies = [(new.new_copy_id(), subscription, account) for subscription, account in reached]
+    reached.sort(key=lambda row: draw(new.id, AccountId(row[1])))
+    copies = [
+        (copy, subscription, account)
+        for copy, (subscription, account) in zip(
+            sorted(new.new_copy_id() for _ in reached), reached, strict=True
+        )
+    ]
     not_mirrored = _why_not_mirrored(db, new, place, len(copies), is_on=is_on)
     db.execute(
         "UPDATE signal SET order_key = ?, numbering = ?, not_mirrored = ? WHERE number = ?",

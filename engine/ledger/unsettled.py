@@ -32,7 +32,8 @@ ASKED_FOR: Final = timedelta(days=1)
 
 _UNSETTLED: Final = (
     "SELECT id, symbol, side, is_entry, quantity, price, fee, cause, since_us, seen_us, "
-    "attempt_id, exchange_order_id, position_id,"
+    "attempt_id, coalesce(exchange_order_id, (SELECT attempt.exchange_order_id FROM attempt WHERE "
+    "attempt.id = fill.attempt_id)), position_id,"
     " ends_position FROM fill WHERE account_id = ?1"
 )
 
