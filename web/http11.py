@@ -60,8 +60,14 @@ class Http11Only(H11Protocol):
         if event.http_version not in (b"1.0", b"1.1"):
             await self._send_error_response(505)
             raise _Refused
+        # Of a body with two ends a proxy in front may read the other one: the rest would be a
+        # second request that nobody sent. HTTP/1.0 knows no chunks.
+        has_two_ends = b"transfer-encoding" in names and (
+            b"content-length" in names or event.http_version == b"1.0"
+        )
         is_unfit = (
-            not event.target.startswith(b"/")
+            has_two_ends
+            or not event.target.startswith(b"/")
             or len(hosts) > 1
             or not all(_HOST.fullmatch(host) for host in hosts)
         )
