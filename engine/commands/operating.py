@@ -608,6 +608,7 @@ async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[st
                 at=context.clock.now(),
                 details={"by": by},
             ),
+            context.config.outgoing.reach,
         )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
         return {

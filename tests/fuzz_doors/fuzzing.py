@@ -74,13 +74,15 @@ class Fuzzing:
         """Send this many inputs, fewer if the time (monotonic) comes first. Raises Broken."""
         began = time.monotonic()
         trio.run(self._round, islice(self._inputs, min(WARMING, inputs)))
-        self._check_record()
+        self._check_server()
         self.figures.held = self._baseline()
+        self._check_record()
         while self.figures.inputs < inputs and (until_s is None or time.monotonic() < until_s):
             count = min(ROUND, inputs - self.figures.inputs)
             trio.run(self._round, islice(self._inputs, count), until_s)
-            self._check_record()
+            self._check_server()
             self.figures.held_after = self._back_at(self.figures.held)
+            self._check_record()  # once nothing is on its way any more
             self._say(f"{self.figures.inputs:,} inputs, {time.monotonic() - began:,.0f} s")
         self.figures.took_s = time.monotonic() - began
         return self.figures
@@ -173,12 +175,14 @@ class Fuzzing:
         told = str(statuses[0]) if statuses else "no answer"
         self.figures.answers[f"{sent.kind.value} {told}"] += 1
 
-    def _check_record(self) -> None:
-        """Compare what was recorded with what the judge allows and what was acknowledged."""
+    def _check_server(self) -> None:
         if self._at.has_ended():
             raise Broken(f"{self._where}: the server's process has ended: {self._at.complaints()}")
         if complaint := self._at.complaints():
             raise Broken(f"{self._where}: the log says: {complaint}")
+
+    def _check_record(self) -> None:
+        """Compare what was recorded with what the judge allows and what was acknowledged."""
         for number, id, door, digest, draft in self._at.signals(self._newest):
             if problem := self._judge.why_not(door, digest, draft):
                 raise Broken(f"{self._where}: recorded {json.dumps(draft)} by {door}: {problem}")
@@ -188,6 +192,7 @@ class Fuzzing:
         if lost := self._acknowledged - self._recorded:
             raise Broken(f"{self._where}: acknowledged and not recorded: {lost}")
         self._acknowledged.clear()
+        self._judge.forget()
 
     def _baseline(self) -> dict[str, int]:
         """Return what the place holds once that has not fallen for a second."""

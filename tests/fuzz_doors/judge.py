@@ -123,8 +123,8 @@ def _unchunked(raw: bytes) -> tuple[bytes, bytes] | None:
         body, raw = body + raw[:size], raw[size + end.end() :]
 
 
-Lawful = dict[tuple[str, bytes], dict[str, object]]
-"""By door and hash of the body: what a recorded signal must say; a field that is absent is free."""
+Reading = dict[str, object]
+"""What a recorded signal must say; a field that is absent is free."""
 
 
 class Judge:
@@ -132,7 +132,8 @@ class Judge:
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self.lawful: Lawful = {}
+        self._lawful: dict[tuple[str, bytes], list[Reading]] = {}
+        self._bodies: dict[bytes, bytes] = {}
 
     def note(self, raw: bytes, peer: str, now_s: float) -> None:
         """Note what a place may take of these bytes from this peer now."""
@@ -140,34 +141,29 @@ class Judge:
             if request.method != "POST" or len(request.body) > BODY_BYTES_MAX:
                 continue
             digest = hashlib.sha256(request.body).digest()
+            self._bodies[digest] = request.body
             if request.path == self._doors.signed_path and self._is_signed(request, now_s):
-                reading = read_signed(request)
-                if reading is not None:
-                    self.lawful["signed", digest] = reading
+                self._allow("signed", digest, read_signed(request))
             elif request.path == self._doors.address_path and peer == PEER:
-                reading = read_alert(request.body)
-                if reading is not None:
-                    self.lawful["address", digest] = reading
+                self._allow("address", digest, read_alert(request.body))
+
+    def _allow(self, door: str, digest: bytes, reading: Reading | None) -> None:
+        readings = self._lawful.setdefault((door, digest), [])
+        if reading is not None and reading not in readings:  # the id may be in a header
+            readings.append(reading)
+
+    def forget(self) -> None:
+        """Forget what was noted, once everything that came of it is judged."""
+        self._lawful.clear()
+        self._bodies.clear()
 
     def why_not(self, door: str, body_hash: bytes, draft: Mapping[str, Any]) -> str:
         """Return why this signal should not have been recorded as it was; empty if it may."""
-        reading = self.lawful.get((door, body_hash))
-        if reading is None:
+        readings = self._lawful.get((door, body_hash))
+        if not readings:
             return "no request carried an authentic and clear body of this hash"
-        said = dict(reading)
-        if "sides" in said:
-            sides = said.pop("sides")
-            if draft["action"] in _ENTRIES and draft["side"] not in sides:  # type: ignore[operator]
-                return f"enters {draft['side']}, and the body names only {sides}"
-        if said.pop("no_entry", False) and draft["action"] in _ENTRIES:
-            return "enters, and the body says that the strategy ends flat"
-        for name, value in said.items():
-            recorded = draft[name]
-            if isinstance(value, Decimal):
-                recorded = None if recorded is None else Decimal(recorded)
-            if recorded != value:
-                return f"{name} is {recorded!r}, and the body says {value!r}"
-        return ""
+        problems = [_difference(each, draft) for each in readings]
+        return "" if "" in problems else f"{problems[0]}: {self._bodies[body_hash]!r}"
 
     def _is_signed(self, request: Request, now_s: float) -> bool:
         of_a = request.values("x-rexalgo-signature")
@@ -200,6 +196,23 @@ class Judge:
         return wanted in marks.split(" ") and _is_timely(digits, now_s, WINDOW_S["b"])
 
 
+def _difference(reading: Reading, draft: Mapping[str, Any]) -> str:
+    said = dict(reading)
+    sides, ends_flat = said.pop("sides", None), said.pop("ends_flat", False)
+    if draft["action"] in _ENTRIES:
+        if isinstance(sides, tuple) and draft["side"] not in sides:
+            return f"enters {draft['side']}, and the body names only {sides}"
+        if ends_flat:
+            return "enters, and the body says that the strategy ends flat"
+    for name, value in said.items():
+        recorded = draft[name]
+        if isinstance(value, Decimal):
+            recorded = None if recorded is None else Decimal(recorded)
+        if recorded != value:
+            return f"{name} is {recorded!r}, and the body says {value!r}"
+    return ""
+
+
 def _is_timely(digits: str, now_s: float, window_s: int) -> bool:
     return re.fullmatch("[0-9]{1,12}", digits) is not None and abs(int(digits) - now_s) <= window_s
 
@@ -221,7 +234,7 @@ def _loads(text: str) -> Any:
     )
 
 
-def read_signed(request: Request) -> dict[str, object] | None:
+def read_signed(request: Request) -> Reading | None:
     """Return what the body of a signed delivery says, None if it must not become a signal."""
     try:
         body = _loads(request.body.decode("utf-8-sig"))
@@ -251,7 +264,7 @@ def read_signed(request: Request) -> dict[str, object] | None:
         named = _squash(side).upper() if isinstance(side, str) else ""
         if named not in ("LONG", "SHORT"):
             return None
-    reading: dict[str, object] = {
+    reading: Reading = {
         "action": "set_protection" if verb == "setprotection" else verb,
         "symbol": SYMBOL,
         "side": named,
@@ -292,7 +305,7 @@ def _positive(value: object) -> Decimal | None:
     return rounded if rounded.is_finite() and rounded > 0 else None
 
 
-def read_alert(body: bytes) -> dict[str, object] | None:
+def read_alert(body: bytes) -> Reading | None:
     """Return what an alert says at least, None if it must not become a signal.
 
     Alerts have many forms, so the judge holds only what no form may break: the contract is named,
@@ -315,11 +328,11 @@ def read_alert(body: bytes) -> dict[str, object] | None:
     words = text + " " + unquote_plus(text)
     if "BTCUSDT" not in re.sub("[^A-Z0-9]", "", words.upper()):
         return None
-    lower = words.lower()
+    lower = _squash(words)  # a word keeps its meaning with a separator in it
     sides = tuple(side for side, names in _SIDES.items() if any(each in lower for each in names))
-    reading: dict[str, object] = {"symbol": SYMBOL, "sides": sides}
+    reading: Reading = {"symbol": SYMBOL, "sides": sides}
     if any(str(fields.get(name)).strip().lower() == "flat" for name in _STANDS):
-        reading["no_entry"] = True
+        reading["ends_flat"] = True
     return reading
 
 
