@@ -35,7 +35,9 @@ _LEVELS: Final = {
     "stop_loss": ("stoploss", "sl", "stoplossprice", "stoplosprice"),
     "take_profit": ("takeprofit", "tp", "takeprofitprice"),
 }
-_SIDES: Final = {"LONG": ("buy", "long", "bull"), "SHORT": ("sell", "short", "bear")}
+_SIDES: Final = {"LONG": ("", "buy", "long", "bull"), "SHORT": ("-", "sell", "short", "bear")}
+"""For each side the sign of a position that is on it, and the words that name it."""
+_SIGNED: Final = re.compile(r"position\S*?[\s=:]+(?:is\s+)?(-?)[0-9.]")
 _CURLY: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"'})
 _STANDS: Final = frozenset(("position", "marketposition", "sentiment", "positionafter"))
 
@@ -329,7 +331,12 @@ def read_alert(body: bytes) -> Reading | None:
     if "BTCUSDT" not in re.sub("[^A-Z0-9]", "", words.upper()):
         return None
     lower = _squash(words)  # a word keeps its meaning with a separator in it
-    sides = tuple(side for side, names in _SIDES.items() if any(each in lower for each in names))
+    signs = {each[1] for each in _SIGNED.finditer(words.lower())}
+    sides = tuple(
+        side
+        for side, (sign, *names) in _SIDES.items()
+        if sign in signs or any(each in lower for each in names)
+    )
     reading: Reading = {"symbol": SYMBOL, "sides": sides}
     if any(str(fields.get(name)).strip().lower() == "flat" for name in _STANDS):
         reading["ends_flat"] = True
