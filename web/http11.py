@@ -32,6 +32,7 @@ class Http11Only(H11Protocol):
     config: GuardedConfig
     _held = b""
     """What of an answer waits for the rest of it."""
+    _is_cut = False
     _due = 0
     """How many bytes of the body are waited for."""
 
@@ -77,10 +78,14 @@ class Http11Only(H11Protocol):
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """Send an answer whose length is known in one write: each write is a call of the system."""
+        # A connection that is cut while an answer begins leaves h11 within that answer. The end of
+        # the handler then asks for an error answer, which nobody can send any more.
+        is_within = isinstance(event, h11.Response) and self.connection.our_state is h11.SEND_BODY
+        self._is_cut = self._is_cut or is_within
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
-            if self.connection.their_state != h11.ERROR:
+            if self.connection.their_state != h11.ERROR and not self._is_cut:
                 raise
             return
         if isinstance(event, h11.Response):

@@ -68,7 +68,7 @@ class FuzzedPlace:
         found = re.search(
             r"^.*(?:Traceback| ERROR | CRITICAL |ended with an error)", log, re.MULTILINE
         )
-        return "" if found is None else log[found.start() : found.start() + 3_000]
+        return "" if found is None else log[found.start() : found.start() + 8_000]
 
     def signals(self, after: int) -> list[tuple[int, str, str, bytes, dict[str, Any]]]:
         """Return what was recorded after a number: number, id, door, hash of the body, draft."""

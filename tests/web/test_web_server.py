@@ -22,7 +22,8 @@ from web_helpers import (
     wait_closed,
 )
 
-from web.connections import ConnectionLimits
+from web.connections import ConnectionLimits, Guard, GuardedConfig
+from web.http11 import Http11Only
 from web.settings import WebSettings
 
 HEADERS = {
@@ -428,6 +429,26 @@ async def test_a_request_that_never_ends_is_cut_at_its_deadline() -> None:
             await stream.send_all(request_bytes("POST", WEBHOOK, signal_body(), x_key="right"))
             with trio.fail_after(2):
                 await wait_closed(stream)
+
+
+async def test_an_answer_that_was_cut_as_it_began_is_followed_by_no_error_answer() -> None:
+    sent: list[object] = []
+
+    async def send(event: object) -> None:
+        sent.append(event)
+
+    protocol = object.__new__(Http11Only)
+    protocol.connection = h11.Connection(h11.SERVER)
+    protocol.config = GuardedConfig()
+    protocol.config.guard = Guard(ConnectionLimits(), ())
+    protocol.send = send
+    protocol.connection.receive_data(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+    protocol.connection.next_event()
+    await protocol._send_h11_event(h11.Response(status_code=200, headers=[]))
+    before = len(sent)  # here the handler was cancelled, and hypercorn does not know that it began
+    await protocol._send_error_response(500)
+    assert len(sent) == before
+    assert protocol.connection.our_state is h11.ERROR
 
 
 async def test_an_event_stream_outlives_the_deadline_of_a_request() -> None:
