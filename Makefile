@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash fuzz-http seeded pictures serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash fuzz fuzz-http seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -28,6 +28,7 @@ help:
 	echo "make quick     format, lint, types, imports, and the tests that only compute"
 	echo "make coverage  check that tests cover every branch of the code that decides, sends and keeps keys"
 	echo "make crash     kill the real server at every commit and send boundary, and check by the simulator's record (ARGS=\"--kills 50\")"
+	echo "make fuzz      send hostile requests to both doors of a served place  (ARGS=\"--seed 7 --minutes 10\", ARGS=\"--inputs 5000\")"
 	echo "make fuzz-http feed a million hostile answers to the parser of order answers  (ARGS=\"--seed 7 --inputs 1000000\")"
 	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
 	echo "make install   install, and write the command ./bin/rexalgo"
@@ -90,6 +91,9 @@ faults: install-dev
 
 crash: install-dev
 	@$(PY) -m tests.faults.crash $(ARGS)
+
+fuzz: install-dev
+	@$(PY) -m tests.fuzz_doors $(ARGS)
 
 fuzz-http: install-dev
 	@$(PY) -m tests.fuzz_http $(ARGS)

@@ -114,7 +114,8 @@ class Exchange:
 
     def settings(self) -> str:
         """Return the adapter's section."""
-        return f'[plugin.bench_http]\nbase_url = "{self.scheme}://127.0.0.1:{self.port}"'
+        base_url = f"{self.scheme}://127.0.0.1:{self.port}"
+        return f'[outgoing]\ninternal = ["127.0.0.1"]\n[plugin.bench_http]\nbase_url = "{base_url}"'
 
     def arguments(self) -> tuple[str, ...]:
         """Return the authority that the measured process has to trust."""

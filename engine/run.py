@@ -184,6 +184,7 @@ class _Engine:
             feeds=self._feeds,
             unsent=trio.Semaphore(config.engine.claims_unsent_max),
             read_subscription=partial(subscription, ledger.db),
+            reach=config.outgoing.reach,
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
         self._loop_turns = LoopTurns()
@@ -271,7 +272,10 @@ class _Engine:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
                     nursery.start_soon(
-                        beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy
+                        beat,
+                        self._config.operator.heartbeat_url,
+                        lambda: self._ledger.healthy,
+                        self._config.outgoing.reach,
                     )
                 await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
@@ -537,7 +541,7 @@ class _Engine:
         self._streaming.add(row.id)
         for exchange in self._feeds:
             self._start_feed(nursery, exchange, wanted)
-        http = HttpClientFactory()
+        http = HttpClientFactory(reach=self._config.outgoing.reach)
         record = partial(ingress.emit, row.id, row.source, row.symbols)
         context = StrategyStream(
             strategy=row.name,

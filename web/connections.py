@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 from hypercorn.config import Config
@@ -28,6 +28,16 @@ class ConnectionLimits:
     send_s: float = 10.0
     drain_s: float = 1.5
     uncapped: tuple[Network, ...] = ()
+
+    def fitting(self, files_max: int) -> "ConnectionLimits":
+        """Return the limits for a process that may open this many files.
+
+        Half of them stay free for the ledger, plugins and connections to exchanges; a peer keeps
+        its part of the other half.
+        """
+        most = min(self.connections_max, max(1, files_max // 2))
+        a_peer = max(1, self.connections_per_peer_max * most // self.connections_max)
+        return replace(self, connections_max=most, connections_per_peer_max=a_peer)
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ class Http11Only(H11Protocol):
     config: GuardedConfig
     _held = b""
     """What of an answer waits for the rest of it."""
+    _is_cut = False
     _due = 0
     """How many bytes of the body are waited for."""
 
@@ -60,8 +61,14 @@ class Http11Only(H11Protocol):
         if event.http_version not in (b"1.0", b"1.1"):
             await self._send_error_response(505)
             raise _Refused
+        # Of a body with two ends a proxy in front may read the other one: the rest would be a
+        # second request that nobody sent. HTTP/1.0 knows no chunks.
+        has_two_ends = b"transfer-encoding" in names and (
+            b"content-length" in names or event.http_version == b"1.0"
+        )
         is_unfit = (
-            not event.target.startswith(b"/")
+            has_two_ends
+            or not event.target.startswith(b"/")
             or len(hosts) > 1
             or not all(_HOST.fullmatch(host) for host in hosts)
         )
@@ -71,10 +78,14 @@ class Http11Only(H11Protocol):
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """Send an answer whose length is known in one write: each write is a call of the system."""
+        # A connection that is cut while an answer begins leaves h11 within that answer. The end of
+        # the handler then asks for an error answer, which nobody can send any more.
+        is_within = isinstance(event, h11.Response) and self.connection.our_state is h11.SEND_BODY
+        self._is_cut = self._is_cut or is_within
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
-            if self.connection.their_state != h11.ERROR:
+            if self.connection.their_state != h11.ERROR and not self._is_cut:
                 raise
             return
         if isinstance(event, h11.Response):

@@ -7,6 +7,7 @@ when the reader leaves.
 
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -14,11 +15,12 @@ import trio
 from quart import Response, abort
 from quart import request as http
 
+from engine.domain.network import network_of
 from engine.views import OutcomeRow
 from web.connections import Connection
 from web.engine_port import Monitor
 from web.pages import page, render
-from web.requests import asks_locally, current_connection, header_pairs
+from web.requests import asks_locally, current_connection, header_pairs, socket_peer
 from web.routes import Route, Who, get
 from web.rows import count_families, present
 from web.settings import WebSettings
@@ -34,7 +36,7 @@ class LivePage:
     def __init__(self, monitor: Monitor, settings: WebSettings) -> None:
         self._monitor = monitor
         self._settings = settings
-        self._streams_open = 0
+        self._streams: Counter[str] = Counter()
 
     def routes(self) -> tuple[Route, ...]:
         """Return the routes of the page and its stream, without a session."""
@@ -54,20 +56,23 @@ class LivePage:
         )
 
     async def stream(self) -> Response:
-        """Open a stream of outcomes; 404 for another site, 503 where too many are open."""
+        """Open a stream of outcomes; 404 for another site, 429 and 503 where too many are open."""
         self._require_here()
         if any(
             name == "sec-fetch-site" and value not in ("same-origin", "none")
             for name, value in header_pairs()
         ):
             abort(404)
-        if self._streams_open >= self._settings.streams_max:
+        peer = network_of(socket_peer())
+        if self._streams[peer] >= self._settings.streams_per_peer_max:
+            abort(429)
+        if self._streams.total() >= self._settings.streams_max:
             abort(503)
         after = await self._start()
         connection = current_connection()
         is_head = http.method == "HEAD"
         answer = Response(
-            b"" if is_head else self._events(connection, after),
+            b"" if is_head else self._events(connection, peer, after),
             content_type="text/event-stream; charset=utf-8",
         )
         answer.headers["X-Accel-Buffering"] = "no"
@@ -88,9 +93,9 @@ class LivePage:
         newest = await self._monitor.recent_outcomes(1)
         return newest[0].sequence if newest else 0
 
-    async def _events(self, connection: Connection, after: int) -> AsyncIterator[str]:
+    async def _events(self, connection: Connection, peer: str, after: int) -> AsyncIterator[str]:
         """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
-        self._streams_open += 1
+        self._streams[peer] += 1
         try:
             yield "retry: 2000\n\n" + _HEARTBEAT
             while True:
@@ -103,7 +108,9 @@ class LivePage:
                     after = news[-1].sequence
                     yield _event(news)
         finally:
-            self._streams_open -= 1
+            self._streams[peer] -= 1
+            if not self._streams[peer]:
+                del self._streams[peer]
 
     async def _wait(self, closing: trio.Event, after: int) -> Sequence[OutcomeRow] | None:
         """Wait for rows; empty at the end, None when a heartbeat is due first."""

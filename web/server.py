@@ -6,6 +6,7 @@ shutdown: use the trigger.
 """
 
 import logging
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from web.headers import security_headers
 log = logging.getLogger("rexalgo.web")
 _TCP_USER_TIMEOUT_MS = 10_000
 _BACKLOG = 1024
+_TOLD_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ async def serve_web(
     the caller's nursery, never in the app's.
     """
     is_tls = config.certfile is not None
+    _tell_refused_accepts_in_one_line()
     guard = Guard(config.limits, security_headers(https=config.https or is_tls))
     listener = _listen(config.host, config.port)
     host, port = listener.getsockname()[:2]
@@ -88,6 +91,32 @@ async def serve_web(
             partial(serve, cast(ASGIFramework, app), settings, shutdown_trigger=closing)
         )
         task_status.started(Bound(host, port, _url(host, port, is_tls=is_tls), guard))
+
+
+class _OneLineAMinute(logging.Filter):
+    """Lets one line a minute through, without its traceback: without a free descriptor trio fails
+    to accept ten times a second, and tells each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created < self._last + _TOLD_EVERY_S:
+            return False
+        self._last = record.created
+        record.exc_info = None
+        record.msg = f"no connection can be accepted, it is tried again: {record.getMessage()}; "
+        record.msg += "rexalgo doctor shows the limit of open files"
+        record.args = ()
+        return True
+
+
+def _tell_refused_accepts_in_one_line() -> None:
+    accepting = logging.getLogger("trio.serve_listeners")
+    if not any(isinstance(each, _OneLineAMinute) for each in accepting.filters):
+        accepting.addFilter(_OneLineAMinute())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -25,6 +25,7 @@ class WebSettings:
     body_bytes_max: int = 16 * 1024
     body_timeout_s: float = 2.0
     streams_max: int = 50
+    streams_per_peer_max: int = 20
     heartbeat_s: float = 15.0
     rows_max: int = 200
     demo_people: tuple[tuple[str, str], ...] = ()

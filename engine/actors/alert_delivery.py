@@ -31,7 +31,7 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
                 await shared.ledger.write(lambda db: know_channel(db, notifier.name))
                 is_known = True
             for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
-                await deliver(notifier, alert)
+                await deliver(notifier, alert, shared.reach)
                 await shared.ledger.write(
                     lambda db, number=alert.number: delivered(db, notifier.name, number)  # type: ignore[misc]
                 )

@@ -74,7 +74,9 @@ class ExchangeSession:
         self._adapter = adapter
         self._login = login
         self._peer_clock = PeerClock(context.clock.now)
-        self._http = HttpClientFactory(peer_clock=self._peer_clock)
+        given = context.http
+        reach = given.reach if isinstance(given, HttpClientFactory) else None
+        self._http = HttpClientFactory(peer_clock=self._peer_clock, reach=reach)
         self._context = replace(context, http=self._http)
         self._clock: Clock = context.clock
         self._limiter = limiter

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from engine.domain.network import Reach
 from engine.transport import HttpClientFactory
 
 _LOG = logging.getLogger("rexalgo.heartbeat")
@@ -19,13 +20,15 @@ EVERY_S: Final = 60.0
 DEADLINE_S: Final = 10.0
 
 
-async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_S) -> None:
-    """Fetch ``url`` every ``every_s`` seconds while ``is_healthy`` returns True; runs until
-    cancelled.
+async def beat(
+    url: str, is_healthy: Callable[[], bool], reach: Reach, every_s: float = EVERY_S
+) -> None:
+    """Fetch ``url``, within reach, every ``every_s`` seconds while ``is_healthy`` returns True; runs
+    until cancelled.
     """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    http = HttpClientFactory()
+    http = HttpClientFactory(reach=reach)
     worked = True
     try:
         client = http(f"{parts.scheme}://{parts.netloc}")

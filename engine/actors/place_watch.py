@@ -15,6 +15,7 @@ import trio
 
 from engine.actors.shared import Shared
 from engine.domain.alert import Alert, AlertCode
+from engine.domain.network import Reach
 from engine.ledger import LedgerError
 from engine.ports.notifier import Notifier
 from engine.recovery.ledger_place import MarkKeeper
@@ -64,12 +65,12 @@ async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> 
     )
     async with trio.open_nursery() as nursery:
         for each in notifiers:
-            nursery.start_soon(partial(_deliver, each, alert))
+            nursery.start_soon(partial(_deliver, each, alert, shared.reach))
 
 
-async def _deliver(notifier: Notifier, alert: Alert) -> None:
+async def _deliver(notifier: Notifier, alert: Alert, reach: Reach) -> None:
     try:
-        await deliver(notifier, alert)
+        await deliver(notifier, alert, reach)
     except (
         Exception
     ) as error:  # a notifier's own fault: the others are told, and the engine ends all the same

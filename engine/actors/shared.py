@@ -17,6 +17,7 @@ from engine.decisions.routing import concerning
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch
 from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.network import PUBLIC, Reach
 from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
 from engine.ledger import Ledger
@@ -62,6 +63,7 @@ class Shared:
     feeds: Mapping[str, MarketFeed]
     unsent: trio.Semaphore
     read_subscription: Callable[[str], Subscription]
+    reach: Reach = PUBLIC
     switches: tuple[Switch, ...] = ()
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
     stopping_since: float | None = None

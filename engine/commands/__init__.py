@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from engine.commands.audit_export import AUDIT_EXPORT
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
@@ -29,6 +30,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **DRAWDOWN,
     **BOOKS,
     **PEOPLE,
+    **AUDIT_EXPORT,
     **SYSTEM,
     **KEYS,
     **RESTORING,

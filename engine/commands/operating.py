@@ -6,6 +6,7 @@ transaction, and they hold from the moment it is durable: a running engine check
 before each entry is written.
 """
 
+import resource
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -64,7 +65,11 @@ OVERLAP_H_MAX: Final = 24 * 30
 
 
 async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    return {"version": installed_version("rexalgo"), "engine": context.live is not None}
+    return {
+        "version": installed_version("rexalgo"),
+        "engine": context.live is not None,
+        "files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    }
 
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -603,6 +608,7 @@ async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[st
                 at=context.clock.now(),
                 details={"by": by},
             ),
+            context.config.outgoing.reach,
         )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
         return {

@@ -150,6 +150,36 @@ def verify_audit(
     return AuditProof(count, last.hex(), None)
 
 
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """An audit row with what its seal was made of: the kid of the key, and the seal in hexadecimal."""
+
+    row: AuditRow
+    kid: str
+    seal: str
+
+
+def sealed_rows(db: Database, after: int, until: int, limit: int) -> list[SealedRow]:
+    """Read rows with their seals, oldest first: those behind row ``after``, up to row ``until``."""
+    rows = fetch_all(
+        db,
+        f"SELECT {_COLUMNS} FROM audit WHERE number > ? AND number <= ? ORDER BY number LIMIT ?",
+        (after, until, limit),
+    )
+    return [
+        SealedRow(AuditRow(row[0], from_us(row[1]), *row[2:7]), row[7], bytes(row[8]).hex())
+        for row in rows
+    ]
+
+
+def seal_export(key: AuditKey, end: AuditEnd, at: datetime) -> str:
+    """Seal the end of an export made at a time, so that an export whose end was cut off or replaced
+    shows.
+    """
+    last = bytes.fromhex(end.seal)
+    return _seal(key.key, last, ("export", end.number, to_us(at), key.kid)).hex()
+
+
 def audit_rows(
     db: Database, limit: int, before: int | None = None, search: str = ""
 ) -> list[AuditRow]:

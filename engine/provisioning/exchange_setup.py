@@ -22,7 +22,8 @@ def exchange_context(
     provider = plugins.provider("exchange", exchange)
     folder = config.data_dir / "plugins" / provider.name
     make_folder(folder)
-    return ExchangeContext(provider.settings, clock, HttpClientFactory(), str(folder))
+    http = HttpClientFactory(reach=config.outgoing.reach)
+    return ExchangeContext(provider.settings, clock, http, str(folder))
 
 
 def why_refused(config: Config, plugins: Plugins, exchange: str, environment: Environment) -> str:

@@ -203,7 +203,11 @@ class StudioService:
         if asks:
             await self._look_first(symbols, leverage, given)
         now = self._context.clock.now()
-        data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
+        data = {
+            "before": {"symbols": sorted(row.symbols), "leverage": row.leverage},
+            "now": {"symbols": sorted(symbols), "leverage": plain(leverage)},
+            "asks_for_consent": asks,
+        }
         await audited(
             self._context,
             user=user,

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from engine.domain.errors import InvalidValue, UnusableFile
+from engine.domain.network import Network, Reach
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
 from engine.settings import rules
@@ -71,6 +72,18 @@ class PluginsConfig:
     webhook_source: str
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingConfig:
+    """Which addresses may be called although they are not public."""
+
+    internal: tuple[Network, ...]
+
+    @property
+    def reach(self) -> Reach:
+        """Return every address that may be called."""
+        return Reach(self.internal)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """The engine's durations (seconds) and counts."""
@@ -119,6 +132,7 @@ class Config:
     web: WebConfig
     ledger: LedgerConfig
     plugins: PluginsConfig
+    outgoing: OutgoingConfig
     engine: EngineConfig
     limits: RiskLimits
     operator: OperatorConfig
@@ -185,6 +199,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "webhook_source": rules.name,
         },
     ),
+    "outgoing": (OutgoingConfig, {"internal": rules.internal_networks}),
     "engine": (
         EngineConfig,
         {

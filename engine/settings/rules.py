@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from engine.domain.errors import InvalidValue
+from engine.domain.network import what_internal
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
@@ -172,6 +173,24 @@ def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ..
             raise InvalidValue(
                 f"[{index}]", "the proxy's own address: the whole internet is not a proxy", each
             )
+        read.append(network)
+    return tuple(read)
+
+
+def internal_networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read a list of addresses and networks that are not public."""
+    if not isinstance(value, list):
+        raise InvalidValue("", 'a list such as ["127.0.0.1", "10.0.0.0/24"]', value)
+    expected = 'an address or network that is not public, such as "127.0.0.1" or "10.0.0.0/24"'
+    read = []
+    for index, each in enumerate(value):
+        try:
+            network = ip_network(each if isinstance(each, str) else "")
+        except ValueError:
+            raise InvalidValue(f"[{index}]", expected, each) from None
+        is_whole = network.prefixlen < 7  # no internal network is wider than fc00::/7
+        if is_whole or not what_internal(network[0]) or not what_internal(network[-1]):
+            raise InvalidValue(f"[{index}]", expected, each)
         read.append(network)
     return tuple(read)
 

@@ -14,6 +14,7 @@ import httpx
 import trio
 from httpx import AsyncClient
 
+from engine.domain.network import LOOPBACK
 from engine.ports.http import HttpAnswer, HttpClient, HttpClients, Params
 from engine.testing.over_httpx import as_answer
 from engine.transport import Answer, HttpClientFactory
@@ -108,7 +109,7 @@ class FaultyHttp(HttpClients):
     def __init__(self, real: Clients | None = None) -> None:
         self.plan = Plan()
         self.used = False
-        self._real: Clients = HttpClientFactory() if real is None else real
+        self._real: Clients = HttpClientFactory(reach=LOOPBACK) if real is None else real
 
     def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> HttpClient:
         """Return a client for one base address."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import trio
@@ -12,6 +13,7 @@ import trio
 from engine.domain.amounts import Price, Quantity
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import SignalId, Symbol
+from engine.domain.network import LOOPBACK
 from engine.domain.signal import SignalDraft
 from engine.ports.clock import Clock
 from engine.ports.http import HttpClients
@@ -50,7 +52,7 @@ class _Context:
     strategy: str = "kit"
     symbols: frozenset[Symbol] = SYMBOLS
     clock: Clock = field(default_factory=_KitClock)
-    http: HttpClients = field(default_factory=HttpClientFactory)
+    http: HttpClients = field(default_factory=partial(HttpClientFactory, reach=LOOPBACK))
     emitted: list[SignalDraft] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
 

@@ -5,15 +5,18 @@ from typing import Final
 import trio
 
 from engine.domain.alert import Alert
+from engine.domain.network import Reach
 from engine.ports.notifier import Notifier
 from engine.transport import HttpClientFactory
 
 DEADLINE_S: Final = 10.0
 
 
-async def deliver(notifier: Notifier, alert: Alert) -> None:
-    """Deliver one alert within the deadline; raises what the notifier raised, or TooSlowError."""
-    http = HttpClientFactory()
+async def deliver(notifier: Notifier, alert: Alert, reach: Reach) -> None:
+    """Deliver one alert within the deadline, over addresses within reach; raises what the notifier
+    raised, or TooSlowError.
+    """
+    http = HttpClientFactory(reach=reach)
     try:
         with trio.fail_after(DEADLINE_S):
             await notifier.deliver(alert, http)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import httpx
 
+from engine.domain.network import PUBLIC, Reach
 from engine.ports.http import HttpClient, HttpClients, Params
 from engine.transport.answer import Answer
 from engine.transport.answer_parser import AnswerParser
@@ -81,15 +82,21 @@ class HttpClientFactory(HttpClients):
     """A factory of clients over this transport, which it remembers; the engine makes one per
     account and closes it. ``used`` is True once it made a client.
 
-    With a ``peer_clock``, every answer measures it.
+    With a ``peer_clock``, every answer measures it. Without a ``reach``, only public addresses are
+    called.
     """
 
     def __init__(
-        self, make_pool: Callable[..., Pool] = Pool, peer_clock: PeerClock | None = None
+        self,
+        make_pool: Callable[..., Pool] = Pool,
+        peer_clock: PeerClock | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.used = False
-        self._make_pool = (
-            make_pool if peer_clock is None else partial(make_pool, peer_clock=peer_clock)
+        self.reach = PUBLIC if reach is None else reach
+        given = {"peer_clock": peer_clock, "reach": reach}
+        self._make_pool = partial(
+            make_pool, **{name: value for name, value in given.items() if value is not None}
         )
         self._made: list[_Made] = []
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import trio
 
+from engine.domain.network import Reach
 from engine.transport.answer import Answer
 from engine.transport.answer_parser import MalformedAnswer
 from engine.transport.decoding import Undecodable, decoded
@@ -118,10 +119,11 @@ def _unpacked(answer: Answer, body_bytes_max: int) -> Answer:
     return answer
 
 
-async def connect(origin: Origin, tls: ssl.SSLContext) -> Connection:
-    """Open a connection; raises ConnectError."""
+async def connect(origin: Origin, tls: ssl.SSLContext, reach: Reach) -> Connection:
+    """Open a connection to an address within reach; raises ConnectError."""
+    context = tls if origin.scheme == "https" else None
     try:
-        wire = await open_wire(origin.host, origin.port, tls if origin.scheme == "https" else None)
+        wire = await open_wire(origin.host, origin.port, context, reach)
     except (OSError, UnicodeError) as error:
         raise ConnectError(f"cannot connect to {origin}: {error}") from error
     return Connection(origin, wire)

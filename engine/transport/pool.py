@@ -11,6 +11,7 @@ from functools import cache
 import httpx
 import trio
 
+from engine.domain.network import PUBLIC, Reach
 from engine.transport.answer import Answer
 from engine.transport.connection import Connection, Reader, connect
 from engine.transport.errors import ConnectError, ConnectTimeout, PoolTimeout, ReadTimeout
@@ -57,6 +58,7 @@ class _Progress:
 class Pool:
     """The connections of one account. Never writes a request twice; returns only whole answers.
 
+    Only addresses within ``reach`` are called: the public ones, unless the operator allowed more.
     ``total_s`` bounds waiting, connecting, writing and reading together. ``tls`` must verify
     certificates and host names. Raises ConnectError, ConnectTimeout or PoolTimeout exactly when no
     byte was written; otherwise ReadTimeout, ReadError, WriteError or RemoteProtocolError (also for
@@ -71,6 +73,7 @@ class Pool:
         keep_alive_s: float = KEEP_ALIVE_S,
         body_bytes_max: int = BODY_BYTES_MAX,
         peer_clock: PeerClock | None = None,
+        reach: Reach = PUBLIC,
     ) -> None:
         if tls is not None and (tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname):
             raise ValueError(
@@ -83,6 +86,7 @@ class Pool:
         self._tls = tls
         self._keep_alive_s = keep_alive_s
         self._peer_clock = peer_clock
+        self._reach = reach
         self._slots = trio.Semaphore(CONNECTIONS_MAX)
         self._idle: list[Connection] = []  # oldest first
         self._busy: set[Connection] = set()
@@ -182,7 +186,7 @@ class Pool:
             raise ConnectError(f"this client is closed; nothing was sent to {origin}")
         if len(self._idle) + len(self._busy) >= CONNECTIONS_MAX:
             self._idle.pop(0).close()  # idle at another origin
-        connection = await connect(origin, self._tls or shared_tls())
+        connection = await connect(origin, self._tls or shared_tls(), self._reach)
         if self.closed:
             connection.close()
             raise ConnectError(f"this client was closed; nothing was sent to {origin}")

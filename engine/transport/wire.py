@@ -8,12 +8,17 @@ an idle connection (a TLS 1.3 peer sends session tickets at any time, so readabl
 nothing). Used by one task at a time; only ``close`` may be called by another.
 """
 
+import contextlib
 import socket
 import ssl
 
 import trio
 
+from engine.domain.network import Reach
+
 RECEIVE_BYTES = 64 * 1024
+NEXT_AFTER_S = 1.0
+"""How long one of several addresses has to answer before the next is tried."""
 
 
 class _Tls:
@@ -136,11 +141,41 @@ class Wire:
                 continue
 
 
-async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
-    """Connect, over TLS if a context is given. Raises OSError (DNS, TCP, TLS, certificate) or
-    UnicodeError (no host name).
+class Unreachable(OSError):
+    """Raised where a name leads only to addresses that may not be called."""
+
+
+async def _resolved(host: str, port: int, reach: Reach) -> list[str]:
+    """Return the addresses of a host that may be called; raises Unreachable if none may."""
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    refused = {each: why for each in addresses if (why := reach.why_not(each))}
+    allowed = [each for each in addresses if each not in refused]
+    if not allowed:
+        told = ", ".join(f"{each} ({why})" for each, why in refused.items())
+        raise Unreachable(
+            f"expected a public address, found {told or 'none'}; if it is meant, add it to "
+            "outgoing.internal in rexalgo.toml"
+        )
+    return allowed
+
+
+async def _connected(addresses: list[str], port: int) -> trio.SocketStream:
+    """Connect to the first address that answers. They are addresses, never the name again: it could
+    lead elsewhere by now.
     """
-    stream = await trio.open_tcp_stream(host, port)  # sets TCP_NODELAY
+    *others, last = addresses
+    for address in others:
+        with trio.move_on_after(NEXT_AFTER_S), contextlib.suppress(OSError):
+            return await trio.open_tcp_stream(address, port)
+    return await trio.open_tcp_stream(last, port)  # sets TCP_NODELAY
+
+
+async def open_wire(host: str, port: int, context: ssl.SSLContext | None, reach: Reach) -> Wire:
+    """Connect, over TLS if a context is given, to an address within reach. Raises OSError (DNS, TCP,
+    TLS, certificate, Unreachable) or UnicodeError (no host name).
+    """
+    stream = await _connected(await _resolved(host, port, reach), port)
     connected = socket.socket(fileno=stream.socket.detach())
     connected.setblocking(False)
     wire = Wire(connected, None)

@@ -16,7 +16,7 @@ from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.ledger_place import why_old_on_disk, why_unfit
 from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
-from rexalgo.cli.process import run_trio
+from rexalgo.cli.process import files_max, run_trio
 
 ROOT_KEY_DAYS_MAX: Final = 365
 DISK_FREE_MIN: Final = 256 * 1024 * 1024
@@ -73,7 +73,16 @@ def _findings(where: Path) -> Iterator[Finding]:
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
-    for check in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _state):
+    for check in (
+        _secrets,
+        _exposure,
+        _plugins,
+        _disk,
+        _ledger,
+        _server,
+        _root_keys,
+        _state,
+    ):
         yield from check(config)
 
 
@@ -198,8 +207,25 @@ def _server(config: Config) -> Iterator[Finding]:
             "no server runs in this folder",
             "repair the ledger first, as said above" if why_unfit(config) else "rexalgo serve",
         )
+        yield _files("a server started from here", files_max())
     else:
         yield Finding("ok", f"server runs, version {answer['version']}")
+        if "files_max" in answer:  # a server from before an upgrade does not tell it
+            yield _files("the server", answer["files_max"])
+
+
+def _files(who: str, files: int) -> Finding:
+    # Loaded only now: it brings the engine and the web along.
+    from rexalgo.cli.serving import few_files
+
+    few = few_files(files)
+    if not few:
+        return Finding("ok", f"{who} may open {files} files")
+    return Finding(
+        "warn",
+        f"{who} {few}",
+        "raise the limit (LimitNOFILE= in the systemd unit, or ulimit -n), then start it again",
+    )
 
 
 def _root_keys(config: Config) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.actors.clock import SystemClock
 from engine.domain.account import Environment
 from engine.domain.errors import InvalidValue
+from engine.domain.network import LOOPBACK
 from engine.plugin.api import PLUGIN_API_VERSION
 from engine.plugin.host import PluginError, Plugins, load_plugins
 from engine.plugin.kit_record import KIT_VERSION, KitRecord
@@ -55,7 +56,7 @@ class Line:
         return (
             None
             if self.record is None
-            else RecordingClients(HttpClientFactory(), self.record, hidden)
+            else RecordingClients(HttpClientFactory(reach=LOOPBACK), self.record, hidden)
         )
 
 
@@ -138,7 +139,7 @@ def _exchange(
 ) -> tuple[ExchangeUnderTest, Environment]:
     settings = plugins.settings(run.name)
     environment = adapter.environment(
-        ExchangeContext(settings, SystemClock(), HttpClientFactory(), folder)
+        ExchangeContext(settings, SystemClock(), HttpClientFactory(reach=LOOPBACK), folder)
     )
     if environment is Environment.LIVE and not run.line.read_only:
         raise CliError(

@@ -1,11 +1,13 @@
 """``rexalgo operator|user|invite|audit``: users, their roles, invitations, and the audit."""
 
+import json
 from pathlib import Path
 
 import click
 
+from engine.settings.files import create_file
 from rexalgo.cli.asking import ask, who
-from rexalgo.cli.common import Exit, emit_json, json_option
+from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _qr_option = click.option(
     "--qr", is_flag=True, help="Also show the link as a QR code, for a phone."
@@ -249,3 +251,62 @@ def verify(where: Path, known: str, as_json: bool) -> None:
         )
     if answer["broken_at"] is not None:
         raise SystemExit(int(Exit.NO))
+
+
+@audit.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the keys that verify it to this file. Whoever has them can forge rows.",
+)
+@json_option
+@click.pass_obj
+def audit_export(where: Path, file: Path, keys_file: Path | None, as_json: bool) -> None:
+    """Write the audit with its seals to FILE (mode 0600), one JSON object a line.
+
+    docs/verify_audit.py verifies it on another machine, with the keys and without RexAlgo. Never
+    overwrites. What is written with --keys is itself an audit row.
+    """
+    _require_new(file, keys_file)
+    lines, kids, end, number = list[str](), set[str](), "", 0
+    while True:
+        part = ask(where, "audit_export", after=number, end=end)
+        lines += [json.dumps(row, ensure_ascii=False) for row in part["rows"]]
+        kids |= {row["kid"] for row in part["rows"]}
+        if sealed := part.get("sealed"):
+            break
+        end, number = part["end"], part["rows"][-1]["number"]
+    lines.append(json.dumps(sealed))
+    keys = "" if keys_file is None else json.dumps(_audit_keys(where, kids | {sealed["kid"]}))
+    create_file(file, "\n".join(lines) + "\n", 0o600)
+    if keys_file is not None:
+        create_file(keys_file, keys + "\n", 0o600)
+    answer = {"file": str(file), "rows": len(lines) - 1, "end": sealed["end"]}
+    if as_json:
+        emit_json({**answer, "keys": str(keys_file) if keys_file else None})
+        return
+    click.echo(f"wrote {file}: {answer['rows']} rows. The chain ends at {answer['end']}")
+    if keys_file:
+        click.echo(f"  verify it anywhere: python docs/verify_audit.py {file} {keys_file}")
+
+
+def _audit_keys(where: Path, kids: set[str]) -> dict[str, str]:
+    answer = ask(where, "audit_keys", kids=sorted(kids), by=who())
+    return dict(answer["keys"])
+
+
+def _require_new(*files: Path | None) -> None:
+    """Raise CliError with every file that cannot be created."""
+    problems = []
+    for each in filter(None, files):
+        if each.exists():
+            problems.append(f"{each} already exists: choose another name")
+        elif not each.absolute().parent.is_dir():
+            problems.append(f"{each}: expected a name in an existing folder")
+    named = [each.absolute() for each in files if each is not None]
+    if len(set(named)) < len(named):
+        problems.append("--keys: expected another file than the export")
+    if problems:
+        raise CliError("\n".join([*problems, "nothing was written"]), Exit.REFUSED)

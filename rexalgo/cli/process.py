@@ -22,6 +22,8 @@ cycles, so the interpreter's 700 collects several times within one order. A star
 objects for each account, and nearly all of them stay.
 """
 _READY_EVERY_S: Final = 0.1
+FILES_ENOUGH: Final = 16_384
+"""Open files that a process asks the system for: 1,024 connections and three for each account."""
 
 
 async def wait_for_signal() -> signal.Signals:
@@ -62,6 +64,21 @@ def keep_memory_private() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         log.warning("this process could not be marked as not dumpable; the core file limit is 0")
+
+
+def files_max() -> int:
+    """Let this process open as many files as it may, and return how many that is."""
+    soft, hard = (
+        FILES_ENOUGH if each == resource.RLIM_INFINITY else each
+        for each in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    wanted = min(hard, FILES_ENOUGH)
+    if soft >= wanted:
+        return soft
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+    return wanted
 
 
 def collect_rarely() -> None:

@@ -16,7 +16,7 @@ import trio
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
-from rexalgo.cli.process import collect_rarely, settle_memory
+from rexalgo.cli.process import collect_rarely, files_max, settle_memory
 from web.app import create_app
 from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
@@ -91,7 +91,10 @@ async def serving(
         demo_people=demo_people,
     )
     # behind a proxy all connections share its address, so that address has no cap
-    limits = ConnectionLimits(uncapped=web.trusted_proxies)
+    files = files_max()
+    limits = ConnectionLimits(uncapped=web.trusted_proxies).fitting(files)
+    if few := few_files(files):
+        log.warning("this process %s", few)
     server = ServerConfig(
         host=web.host,
         port=web.port,
@@ -117,6 +120,18 @@ async def serving(
         finally:
             engine.stop_claiming()
             stop.set()
+
+
+def few_files(files: int) -> str:
+    """Return what it means that a process may open only so many files; empty if they are enough."""
+    all_of_them = ConnectionLimits()
+    taken = all_of_them.fitting(files).connections_max
+    if taken == all_of_them.connections_max:
+        return ""
+    return (
+        f"may open only {files} files, so it takes at most {taken} connections at once; "
+        f"all {all_of_them.connections_max} need {2 * all_of_them.connections_max}"
+    )
 
 
 def tunnel_hint(url: str) -> str | None:

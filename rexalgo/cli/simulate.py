@@ -128,7 +128,8 @@ def _greet(address: str, accounts: int, faults: str | None, as_json: bool) -> No
         return
     click.echo(
         f"SIMULATED Mudrex at {url}: no real money\n  in rexalgo.toml:  "
-        f'[plugin.mudrex]\n                    base_url = "{url}"'
+        f'[plugin.mudrex]\n                    base_url = "{url}"\n'
+        '                    [outgoing]\n                    internal = ["127.0.0.1"]'
     )
     if accounts:
         click.echo(f"  accounts: {KEYS.format(1)} to {KEYS.format(accounts)}")

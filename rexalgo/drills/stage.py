@@ -83,6 +83,7 @@ class Stage:
         self.cli("init", "--dir", "place", where=self.folder)
         with (self.place / "rexalgo.toml").open("a", encoding="utf-8") as file:
             file.write(f'\n[plugin.mudrex]\nbase_url = "{answer["base_url"]}"\n')
+            file.write('[outgoing]\ninternal = ["127.0.0.1"]\n')
         self.cli("plugin", "enable", "mudrex")
         create_file(self.place / "people.toml", _PEOPLE.format(followers=self.followers), 0o644)
         made = json.loads(self.cli("provision", "people.toml", "--json"))["strategies"][0]

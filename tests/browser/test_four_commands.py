@@ -33,6 +33,8 @@ def test_four_commands_and_then_pages_only(chromium: Browser, tmp_path: Path) ->
             "mudrex",
             "--set",
             f"plugin.mudrex.base_url={exchange.base_url}",
+            "--set",
+            'outgoing.internal=["127.0.0.1"]',
             cwd=tmp_path,
         )
         with running(Place(folder)) as place:

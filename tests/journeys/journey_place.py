@@ -27,6 +27,8 @@ from rexalgo import Secret, sign_a, sign_b
 
 REXALGO = [sys.executable, "-m", "rexalgo"]
 ASK_AGAIN_S = 0.02
+HERE = '[outgoing]\ninternal = ["127.0.0.1"]'
+"""Simulators and receivers run on this machine."""
 FINAL = "('unknown', 'placed', 'partially_filled')"
 DECLARATIONS = """
 [[master]]
@@ -116,7 +118,7 @@ class Place:
         if not (self.folder / "rexalgo.toml").exists():
             run_cli("init", cwd=self.folder)
             with (self.folder / "rexalgo.toml").open("a", encoding="utf-8") as file:
-                file.write(f"\n{self.settings}\n")
+                file.write(f"\n{HERE}\n{self.settings}\n")
 
     def provision(self, declarations: str) -> dict[str, Any]:
         """Run ``rexalgo provision`` and store the bots' secrets."""

@@ -13,6 +13,7 @@ import h11
 import pytest
 import trio
 
+from engine.domain.network import LOOPBACK
 from engine.transport.alert_delivery import deliver
 from plugins import telegram, webhook_out
 from rexalgo import Alert, AlertCode, Delivery, InvalidValue, Notifier, Secret, verify_signatures
@@ -95,7 +96,7 @@ async def test_telegram_sends_plain_words_and_tells_the_token_to_nobody(tmp_path
         notifier = registered(
             telegram, bot_token_file=file, chat_id="-77", base_url=f"http://127.0.0.1:{there.port}"
         )
-        await deliver(notifier, WAKING)
+        await deliver(notifier, WAKING, LOOPBACK)
         target, _, body = there.seen[0]
         sent = json.loads(body)
         assert target == "/bot123:token/sendMessage"
@@ -103,7 +104,7 @@ async def test_telegram_sends_plain_words_and_tells_the_token_to_nobody(tmp_path
         assert sent["text"].startswith("WAKE UP: ann: the exchange refuses the key (expired)")
         there.status = 429
         with pytest.raises(telegram.NotDelivered, match="429") as caught:
-            await deliver(notifier, WAKING)
+            await deliver(notifier, WAKING, LOOPBACK)
         assert "token" not in str(caught.value)
 
 
@@ -111,7 +112,7 @@ async def test_an_unreachable_telegram_does_not_show_its_address(tmp_path: Path)
     file = secret_file(tmp_path, "123:token")
     notifier = registered(telegram, bot_token_file=file, chat_id="7", base_url="http://127.0.0.1:1")
     with pytest.raises(telegram.NotDelivered) as caught:
-        await deliver(notifier, QUIET)
+        await deliver(notifier, QUIET, LOOPBACK)
     assert "token" not in str(caught.value)
 
 
@@ -121,9 +122,9 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
         notifier = registered(
             webhook_out, url=url, secret_file=secret_file(tmp_path, SECRET), only_waking=True
         )
-        await deliver(notifier, QUIET)
+        await deliver(notifier, QUIET, LOOPBACK)
         assert there.seen == []
-        await deliver(notifier, WAKING)
+        await deliver(notifier, WAKING, LOOPBACK)
         target, headers, body = there.seen[0]
         assert target == "/hook?place=1"
         raw = tuple(headers.items())
@@ -135,7 +136,7 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
         assert (told["code"], told["wakes"], told["number"]) == ("credentials_refused", True, 9)
         there.status = 500
         with pytest.raises(webhook_out.NotDelivered, match="500"):
-            await deliver(notifier, WAKING)
+            await deliver(notifier, WAKING, LOOPBACK)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,20 @@ async def test_a_stream_too_many_is_refused_and_a_place_is_free_again_when_one_l
         assert sequences(await again.block()) == [1]
 
 
+async def test_one_peer_cannot_take_the_streams_of_all_others() -> None:
+    async with served(settings=WebSettings(streams_max=3, streams_per_peer_max=2)) as site:
+        for _ in range(2):
+            stream = await follow(site, "/events?after=0")
+            site.engine.publish(outcome_row(len(site.engine.rows) + 1))
+            await stream.block()
+        assert (await site.ask("GET", "/events")).status == 429
+        other = await trio.open_tcp_stream("127.0.0.1", site.bound.port, local_address="127.0.0.2")
+        site.streams.append(other)
+        await other.send_all(request_bytes("GET", "/events?after=0"))
+        assert sequences(await Stream(other).block()) == [2, 1]
+        assert (await site.ask("GET", "/events")).status == 429
+
+
 @pytest.mark.parametrize("path", ["/live", "/events"])
 @pytest.mark.parametrize(
     "headers",

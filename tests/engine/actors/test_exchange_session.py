@@ -22,6 +22,7 @@ from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
 from engine.domain.account import AccountReport, Balance, ClosedPositions
 from engine.domain.amounts import Money, Quantity, Ratio
 from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
+from engine.domain.network import LOOPBACK
 from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
@@ -185,7 +186,7 @@ def session_of(
     held: str = "",
     rate: LearnedRate | None = None,
 ) -> ExchangeSession:
-    context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
+    context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(reach=LOOPBACK), "")
     login = AccountLogin(AccountId("a0"))
     return ExchangeSession(
         exchange,
@@ -275,7 +276,7 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
         return found
 
     exchange = Exchange(TRAITS)
-    context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
+    context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(reach=LOOPBACK), "")
     session = ExchangeSession(
         exchange, AccountLogin(AccountId("a0")), context, Limiter(), 2.0, why_held=guard
     )  # type: ignore[arg-type]
@@ -302,7 +303,7 @@ async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is
 ):
     said = ["it is frozen", ""]
     async with server() as (url, received):
-        context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
+        context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(reach=LOOPBACK), "")
         login = AccountLogin(AccountId("a0"))
         exchange = Exchange(TRAITS, url)
         session = ExchangeSession(exchange, login, context, Limiter(), 2.0, why_held=said.pop)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import inspect
 import httpx
 import pytest
 
+from engine.domain.network import LOOPBACK
 from engine.ports import http as ports
 from engine.transport import Answer, HttpClientFactory, errors
 from engine.transport.client import PooledClient
@@ -69,7 +70,7 @@ def test_json_is_read_with_options() -> None:
 
 def test_a_factory_knows_whether_it_made_a_client() -> None:
     for make in (lambda factory: factory("http://x"), lambda factory: factory.httpx("http://x")):
-        factory = HttpClientFactory()
+        factory = HttpClientFactory(reach=LOOPBACK)
         assert not factory.used
         make(factory)
         assert factory.used

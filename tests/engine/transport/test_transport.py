@@ -19,6 +19,7 @@ import trio
 import trio.testing
 import trustme
 
+from engine.domain.network import LOOPBACK
 from engine.transport import (
     HttpClientFactory,
     PeerClock,
@@ -137,7 +138,7 @@ BOTH = pytest.mark.parametrize("way", ["plain", "httpx"])
 
 @asynccontextmanager
 async def client(the_peer: Peer, way: Way = "plain", **options: object) -> AsyncIterator[Any]:
-    factory = HttpClientFactory(lambda: Pool(**options))
+    factory = HttpClientFactory(lambda: Pool(reach=LOOPBACK, **options))
     try:
         yield factory(the_peer.url) if way == "plain" else factory.httpx(the_peer.url)
     finally:
@@ -275,7 +276,7 @@ async def test_an_answer_that_unpacks_above_the_cap_or_not_at_all_is_refused(
 async def test_a_key_that_cannot_stand_in_a_header_is_in_no_message() -> None:
     torn = f"{7:04}\n{8:04}"
     async with peer(answering(OK)) as server:
-        transport = TrioTransport()
+        transport = TrioTransport(Pool(reach=LOOPBACK))
         with pytest.raises(httpx.ConnectError) as caught:
             await transport.handle_async_request(
                 httpx.Request("GET", server.url, headers={"X-Authentication": torn})
@@ -385,7 +386,7 @@ async def test_a_deadline_before_anything_was_written_is_a_connect_timeout() -> 
         await trio.sleep_forever()  # never shakes hands
 
     async with peer(silent) as server:
-        transport = TrioTransport(Pool(total_s=0.05))
+        transport = TrioTransport(Pool(total_s=0.05, reach=LOOPBACK))
         with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
             await transport.handle_async_request(
                 httpx.Request("POST", server.url.replace("http://", "https://"), content=b"x")
@@ -401,7 +402,7 @@ async def test_a_deadline_before_anything_was_written_is_a_connect_timeout() -> 
 async def test_a_refused_connection_is_a_connect_error() -> None:
     async with peer(answering(OK)) as server:
         url = server.url
-    transport = TrioTransport()
+    transport = TrioTransport(Pool(reach=LOOPBACK))
     with pytest.raises(httpx.ConnectError, match=r"cannot connect to http://127\.0\.0\.1"):
         await transport.handle_async_request(httpx.Request("POST", url, content=b"x"))
     with pytest.raises(httpx.ConnectError):
@@ -466,7 +467,7 @@ async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_no
     request_: Callable[[str], httpx.Request],
 ) -> None:
     async with peer(answering(OK)) as server:
-        transport = TrioTransport()
+        transport = TrioTransport(Pool(reach=LOOPBACK))
         with pytest.raises(httpx.ConnectError, match="nothing was sent"):
             await transport.handle_async_request(request_(server.url))
         await transport.aclose()
@@ -580,7 +581,7 @@ async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot(way
 @BOTH
 async def test_warming_opens_one_connection_that_the_next_request_uses(way: Way) -> None:
     async with peer(answering(OK)) as server:
-        factory = HttpClientFactory()
+        factory = HttpClientFactory(reach=LOOPBACK)
         make: Any = factory if way == "plain" else factory.httpx
         await make(server.url).aclose()  # one that is closed is left alone
         http = make(server.url, {"X-Account": "a"})
@@ -645,7 +646,7 @@ async def test_a_body_that_httpx_does_not_get_in_time_is_not_sent() -> None:
 
 async def test_closing_ends_a_request_in_flight_as_unknown_and_refuses_the_next() -> None:
     async with peer(never) as server:
-        transport = TrioTransport()
+        transport = TrioTransport(Pool(reach=LOOPBACK))
         request = httpx.Request("POST", server.url, content=b"x")
 
         async def expect_read_error() -> None:
@@ -791,7 +792,9 @@ async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
         url = server.url
     async with permitted(permit):
         with pytest.raises(httpx.ConnectError):
-            await TrioTransport().handle_async_request(httpx.Request("POST", url))
+            await TrioTransport(Pool(reach=LOOPBACK)).handle_async_request(
+                httpx.Request("POST", url)
+            )
     assert (permit.taken, permit.done_writing) == (False, False)
 
 
@@ -908,7 +911,7 @@ async def test_a_certificate_that_does_not_verify_is_a_connect_error(
 async def test_a_certificate_for_another_name_than_the_address_is_a_connect_error() -> None:
     authority = trustme.CA()
     async with tls_peer(authority) as server:
-        transport = TrioTransport(Pool(trusting(authority)))
+        transport = TrioTransport(Pool(trusting(authority), reach=LOOPBACK))
         with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
             await transport.pool.warm(origin_of(server.url.replace("localhost", "127.0.0.1")))
         await transport.aclose()
@@ -932,7 +935,7 @@ async def test_a_thousand_clients_are_made_without_a_tls_context_each(
 
     monkeypatch.setattr(ssl, "create_default_context", refuse)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    factory = HttpClientFactory()
+    factory = HttpClientFactory(reach=LOOPBACK)
     [factory("https://exchange.example") for _ in range(1000)]
     clients = [factory.httpx("https://exchange.example") for _ in range(1000)]
     assert not any(each.follow_redirects or each.trust_env for each in clients)
@@ -976,7 +979,7 @@ async def test_every_client_of_a_factory_measures_the_same_peer_clock() -> None:
         )
     ) as there:
         peer_clock = PeerClock(lambda: RECEIVED)
-        factory = HttpClientFactory(peer_clock=peer_clock)
+        factory = HttpClientFactory(peer_clock=peer_clock, reach=LOOPBACK)
         assert peer_clock.offset_s is None
         await factory(there.url).get("/")
         assert peer_clock.offset_s == 190.5

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import trio
 
+from engine.domain.network import LOOPBACK
 from engine.domain.order import OrderSide
 from engine.transport import HttpClientFactory
 from plugins.mudrex.adapter import MudrexAdapter
@@ -160,7 +161,7 @@ async def mudrex_world(
     """Serve a simulator with fixed prices and immediate fills, and connect to it."""
     drill = drill or Drill(switches={"prices_move": False, "margin_freed_after_s": 0.0})
     simulator = Simulator(state, seed, 0.0, per_s, drill=drill, fill_s=FAST)
-    clients = HttpClientFactory()
+    clients = HttpClientFactory(reach=LOOPBACK)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(partial(serve, simulator, 0))
         url = f"http://127.0.0.1:{port}"
