@@ -16,6 +16,7 @@ from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
+from engine.commands.session_keys import SESSION_KEYS
 from engine.commands.system import SYSTEM
 from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
@@ -31,6 +32,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **PEOPLE,
     **SYSTEM,
     **KEYS,
+    **SESSION_KEYS,
     **RESTORING,
     **PROVISIONING,
 }

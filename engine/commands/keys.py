@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
+from engine.commands.session_keys import session_key_status
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
@@ -110,6 +111,7 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
                 "keys": rows,
                 "rewrap": rewrap,
                 "left": left,
+                "sessions": session_key_status(context),
             }
         )
     )

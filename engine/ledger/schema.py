@@ -356,4 +356,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT INTO alert_untold SELECT channel.name, event.sequence FROM channel JOIN event ON event.kind = 'alert'
         AND event.sequence > channel.told;
     """,
+    """
+    CREATE TABLE session_key (kid TEXT PRIMARY KEY, added_us INTEGER NOT NULL, removed_us INTEGER) STRICT, WITHOUT ROWID;
+    """,
 )

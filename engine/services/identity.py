@@ -22,7 +22,7 @@ from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
-from engine.identity.references import References, capability_hash, new_secret_id
+from engine.identity.references import ReferenceKeys, capability_hash, new_secret_id
 from engine.identity.second_factor import (
     new_recovery_codes,
     new_totp_secret,
@@ -102,10 +102,10 @@ class IdentityService:
         self._context = context
         self._passwords = Passwords()
         self._invited: dict[PersonId, StrategyId] = {}
-        key = context.config.secrets.jwt_secret
-        self._references = References(
-            key or Secret(secrets.token_urlsafe(48))
-        )  # without one, a restart signs everybody out
+
+    @property
+    def _references(self) -> ReferenceKeys:
+        return self._context.session_keys.current()
 
     @property
     def _now(self) -> datetime:
@@ -135,9 +135,9 @@ class IdentityService:
         An open page that ``only_looks`` keeps no session alive.
         """
         now, db = self._now, self._context.ledger.db
-        sid = self._references.read(cookie, now)
-        row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
-        if sid is None or row is None or not row.is_valid(now):
+        named = self._references.read(cookie, now)
+        row = None if named is None else doors.session_by_hash(db, capability_hash(named.sid))
+        if named is None or row is None or named.person != row.person or not row.is_valid(now):
             return None
         if not only_looks and now - row.seen_at > SEEN_EVERY:
             await self._context.ledger.write(
@@ -147,7 +147,7 @@ class IdentityService:
         return User(
             person=ledger.person(db, row.person),
             session=row,
-            sid=sid,
+            sid=named.sid,
             address=address,
             has_password=factors.password is not None,
             has_totp=factors.totp_sealed is not None,

@@ -9,7 +9,7 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
-from engine.keys.vault import parse_root_keys
+from engine.keys.vault import new_root_key, parse_root_keys
 from engine.ledger import Ledger
 from engine.ledger.codec import to_us
 from engine.ports.secret import Secret
@@ -106,7 +106,7 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
     )[2]
     (place / ".env").write_text(text.replace(keys, keys.split(",")[1]))
     assert "is missing from" in run(place, "doctor", code=1)
-    (place / ".env").write_text("JWT_SECRET=" + "x" * 40)
+    (place / ".env").write_text("JWT_SECRET=" + new_root_key()[9:])
     os.chmod(place / ".env", 0o600)
     assert "ENCRYPTION_KEY is not set" in run(place, "doctor", code=1)
 

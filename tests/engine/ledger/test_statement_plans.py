@@ -161,6 +161,11 @@ WHOLE: Final = {
         "sessions.forget_old_sessions",
         "session",
     ): "sign-ins of some weeks: what is older is deleted here",
+    ("session_keys.session_keys", "session_key"): "a few keys, read at a start and by commands",
+    (
+        "session_keys.sessions_begun_before",
+        "session",
+    ): "sign-ins of some weeks, counted by a command",
     ("sessions.forget_old_tickets", "ticket"): "links of some weeks: what is older is deleted here",
     ("sessions.invitations", "ticket"): "links of some weeks: what is older is deleted",
     ("sessions.revoke_sessions", "session"): "one person's sign-ins of some weeks",
