@@ -12,6 +12,7 @@ from typing import Any
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
+from engine.commands.leaks import LEAKS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
@@ -33,6 +34,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **SYSTEM,
     **KEYS,
     **SESSION_KEYS,
+    **LEAKS,
     **RESTORING,
     **PROVISIONING,
 }

@@ -120,11 +120,14 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
 async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Create a root key and make it the active one; if something is still sealed under an older
     one, continue that rewrap instead.
+
+    ``leaked``: every key of before leaked, so a new one is made in any case.
     """
+    leaked = params.get("leaked") is True
     by, keyring, db = text(params, "by", "operator"), _keyring(context), context.ledger.db
     async with context.one_at_a_time:
         vault = await keyring.renew()
-        is_new = not left_under_others(db, vault.active_kid)
+        is_new = leaked or not left_under_others(db, vault.active_kid)
         if is_new:
             if keyring.place is None or keyring.place.file is None:
                 raise RexAlgoError(
@@ -133,7 +136,7 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
                     "front of the others there, restart the server, and run `rexalgo key rewrap`"
                 )
             vault = await keyring.put_first(new_root_key())
-        await _begin(context, by)
+        await _begin(context, by, leaked=leaked)
         left = left_under_others(db, vault.active_kid)
     return {
         "active": vault.active_kid,
@@ -144,7 +147,7 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
     }
 
 
-async def _begin(context: EngineContext, by: str) -> None:
+async def _begin(context: EngineContext, by: str, *, leaked: bool = False) -> None:
     """Begin the rewrap to the active root key, or continue it."""
     vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
@@ -156,7 +159,10 @@ async def _begin(context: EngineContext, by: str) -> None:
                 by=by,
                 act="root_key_activated",
                 subject=vault.active_kid,
-                data={"others": sorted(vault.kids - {vault.active_kid})},
+                data={
+                    "others": sorted(vault.kids - {vault.active_kid}),
+                    **({"leaked": True} if leaked else {}),
+                },
                 at=now,
                 address=SHELL,
             )

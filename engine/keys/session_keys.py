@@ -62,6 +62,10 @@ class SessionKeys:
         """Write a new key in front of the stored ones, which then only read."""
         self._write(f"{new_session_key()},{self._stored().reveal().strip()}")
 
+    def replace_all(self) -> None:
+        """Write one new key in place of all: no cookie of before is read any more."""
+        self._write(new_session_key())
+
     def erase(self, kid: str) -> None:
         """Write the keys without one of them."""
         keys = parse_reference_keys(self._stored()).keys

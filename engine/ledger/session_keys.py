@@ -61,3 +61,8 @@ def sessions_begun_before(
     )
     assert row is not None
     return int(row[0]), None if row[1] is None else from_us(row[1])
+
+
+def end_all_sessions(db: Database, at: datetime) -> int:
+    """End every session of everybody; return how many."""
+    return run(db, "UPDATE session SET revoked_us = ? WHERE revoked_us IS NULL", (to_us(at),))

@@ -12,6 +12,8 @@ from engine.commands.keys import words_of
 from engine.keys.vault import new_root_key
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
+from rexalgo.cli.leaked import leaked
+from rexalgo.cli.rewrapping import rewrap_all
 
 
 @click.group()
@@ -100,7 +102,9 @@ def rotate(where: Path, kind: str, as_json: bool) -> None:
     answer = ask(where, "key_rotate", by=who())
     if not as_json:
         _print_made(answer)
-    done = _rewrap(where, as_json)
+    done = rewrap_all(where)
+    if not as_json:
+        _print_rewrapped(done)
     if as_json:
         emit_json({**answer, **done})
     elif answer["made"] and answer["old"]:
@@ -146,32 +150,12 @@ def rewrap(where: Path, as_json: bool) -> None:
 
     Reads the keys again first, and continues where the last run ended.
     """
-    done = _rewrap(where, as_json)
-    if as_json:
-        emit_json(done)
+    done = rewrap_all(where)
+    emit_json(done) if as_json else _print_rewrapped(done)
 
 
-def _rewrap(where: Path, as_json: bool) -> dict[str, Any]:
-    """Run steps until nothing is left; raise CliError when a full round moves nothing."""
-    moved, left_before = 0, None
-    while True:
-        answer = ask(where, "key_rewrap", by=who())
-        moved += answer["moved"]
-        if answer["done"]:
-            if not as_json:
-                click.echo(
-                    f"{moved} moved under {answer['active']}; nothing is left under another key"
-                )
-            return {"active": answer["active"], "moved": moved, "left": {}, "done": True}
-        if answer["is_through"] and answer["left"] == left_before:
-            words = "; ".join(
-                f"under {kid} {words_of(counts)}" for kid, counts in answer["left"].items()
-            )
-            raise CliError(
-                f"{moved} moved; some secrets do not open and stay: {words}. The log names each; "
-                "keep their key"
-            )
-        left_before = answer["left"] if answer["is_through"] else left_before
+def _print_rewrapped(done: dict[str, Any]) -> None:
+    click.echo(f"{done['moved']} moved under {done['active']}; nothing is left under another key")
 
 
 @key.command()
@@ -216,3 +200,6 @@ def remove(where: Path, kid: str, yes: bool, as_json: bool) -> None:
             f"root key {kid} is disabled: remove it from ENCRYPTION_KEY in the {answer['place']} "
             "yourself"
         )
+
+
+key.add_command(leaked)

@@ -138,6 +138,25 @@ async def test_a_rotation_or_removal_that_was_killed_is_completed_by_the_next_ca
     assert session_keys(context.ledger.db)[former].removed is not None
 
 
+async def test_a_leaked_key_is_replaced_at_once_and_everybody_signs_in_again(place: Place) -> None:
+    (leaked,), cookies = place.stored(), [await place.sign_in(name) for name in ("ada", "bob")]
+    await place.ask("session_key_rotate")  # that the leaked one still reads does not save it
+    told = await place.ask("leaked_jwt")
+    assert told["sessions_ended"] == 2
+    assert len(told["erased"]) == 2
+    assert len(place.stored()) == 1
+    assert leaked not in (place.folder / ".env").read_text()
+    assert not any([await place.is_in(each) for each in cookies])
+    place.context.session_keys.replace_all()  # cut short after the file
+    again = await place.ask("leaked_jwt")
+    assert again["active"] != told["active"]
+    assert await place.acts() == [
+        "session_key_activated",
+        "session_key_leaked",
+        "session_key_leaked",
+    ]
+
+
 async def test_another_process_follows_the_file_and_an_unfit_one_changes_nothing(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

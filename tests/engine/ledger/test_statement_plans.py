@@ -161,6 +161,7 @@ WHOLE: Final = {
         "sessions.forget_old_sessions",
         "session",
     ): "sign-ins of some weeks: what is older is deleted here",
+    ("session_keys.end_all_sessions", "session"): "a command ends everybody's sessions, once",
     ("session_keys.session_keys", "session_key"): "a few keys, read at a start and by commands",
     (
         "session_keys.sessions_begun_before",
