@@ -359,4 +359,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE session_key (kid TEXT PRIMARY KEY, added_us INTEGER NOT NULL, removed_us INTEGER) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE suspension (
+        person_id TEXT PRIMARY KEY REFERENCES person, at_us INTEGER NOT NULL, by TEXT NOT NULL, note TEXT NOT NULL)
+        STRICT, WITHOUT ROWID;
+    """,
 )

@@ -320,7 +320,9 @@ def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
             "warn",
             f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: "
             f"{each['note']}",
-            f"rexalgo resume entries {flags}",
+            f"rexalgo user resume {each['person']}"
+            if each["person"]
+            else f"rexalgo resume entries {flags}",
         )
 
 

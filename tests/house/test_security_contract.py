@@ -124,3 +124,26 @@ def test_a_fault_is_reported_in_private_and_the_supported_version_is_named() -> 
     assert "contact" in (ROOT / "web/templates/identity/connect_fields.html").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_reading_against_the_standard_covers_each_chapter_with_a_test_or_a_reason() -> None:
+    text = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    table = text.partition("\n| chapter |")[2].splitlines()[2:]
+    chapters, found = set[int](), []
+    for line in table:
+        chapter, asked, verdict, why = (each.strip() for each in line.strip("| ").split(" | "))
+        chapters.add(int(re.match(r"V(\d+) ", chapter)[1]))  # type: ignore[index]
+        named = _TEST.findall(why)
+        if verdict not in ("met", "not met", "not applicable") or not asked:
+            found.append(f"{chapter}: expected a question and a verdict, found {verdict!r}")
+        if verdict == "met" and not named:
+            found.append(f"{chapter}: met, and names no test")
+        if not why:
+            found.append(f"{chapter}: expected a test or a reason")
+        found += [
+            f"{chapter}: no test {name} in {file}"
+            for file, name in named
+            if name not in functions(file)
+        ]
+    assert found == []
+    assert chapters == set(range(1, 18))

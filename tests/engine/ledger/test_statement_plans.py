@@ -52,6 +52,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "still",
         "strategy",
         "subscription",
+        "suspension",
         "switch",
         "throttle",
         "wallet",
