@@ -121,9 +121,10 @@ def suspend(where: Path, name: str, note: str, as_json: bool) -> None:
     if not answer["changed"]:
         click.echo(f"{answer['name']} was suspended already; nothing was changed")
         return
+    theirs = _theirs(answer)
     click.echo(
-        f"{answer['name']} is suspended: {answer['sessions_ended']} sessions ended, no sign-in; no "
-        f"new entries for {_theirs(answer)}; exits go on"
+        f"{answer['name']} is suspended: {answer['sessions_ended']} sessions ended, no sign-in"
+        + (f"; no new entries for {theirs}; exits go on" if theirs else "")
     )
     click.echo(f"  To end it: rexalgo user resume {answer['name']}")
 
@@ -138,17 +139,21 @@ def resume(where: Path, name: str, as_json: bool) -> None:
     if as_json:
         emit_json(answer)
         return
-    click.echo(f"{answer['name']} may sign in again; entries are taken again for {_theirs(answer)}")
+    theirs = _theirs(answer)
+    click.echo(
+        f"{answer['name']} may sign in again"
+        + (f"; entries are taken again for {theirs}" if theirs else "")
+    )
 
 
 def _theirs(answer: dict[str, Any]) -> str:
-    """Return a person's accounts and strategies in words."""
+    """Return a person's accounts and strategies in words; empty without any."""
     parts = [
         f"{kind} {', '.join(answer[key])}"
         for kind, key in (("accounts", "accounts"), ("strategies", "strategies"))
         if answer[key]
     ]
-    return " and ".join(parts) or "nothing: no account and no strategy is theirs"
+    return " and ".join(parts)
 
 
 def _show_link(answer: dict[str, object], qr: bool, as_json: bool) -> None:
