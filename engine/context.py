@@ -13,6 +13,7 @@ import trio
 
 from engine.domain.account import AccountReport
 from engine.keys.keyring import Keyring
+from engine.keys.session_keys import SessionKeys
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
@@ -44,8 +45,9 @@ class EngineContext:
     """What commands work with. ``live`` are the accounts' tasks, None if no engine runs.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
-    market, and ``loop_turns`` returns how long the turns of its loop take. ``keyring`` is set wherever root keys can be changed; ``one_at_a_time`` keeps
-    provisioning and changes of root keys apart.
+    market, and ``loop_turns`` returns how long the turns of its loop take. ``keyring`` is set
+    wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
+    ``session_keys`` sign the cookies.
     """
 
     config: Config
@@ -62,6 +64,12 @@ class EngineContext:
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
     loop_turns: Callable[[], TurnTimes] | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
+    session_keys: SessionKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session_keys = SessionKeys(
+            self.config.session_key_place, self.config.secrets.jwt_secret
+        )
 
     @property
     def webhook_address(self) -> str:

@@ -34,6 +34,7 @@ from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.commands import Commands, chosen_notifiers
+from engine.commands.session_keys import note_session_keys
 from engine.context import EngineContext, Receive
 from engine.control import FolderLock
 from engine.control.server import serve_control
@@ -257,6 +258,7 @@ class _Engine:
                 reload = partial(self._reload, nursery, ingress)
                 context = self._context(reload, ingress.receive)
                 commands = Commands(context)
+                await note_session_keys(context)
                 await reload()
                 nursery.start_soon(self._account_tasks.route, self._ledger.db)
                 self.mark.keep(self._clock.now())

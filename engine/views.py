@@ -206,6 +206,7 @@ class SwitchView:
     set_by: str
     set_at: datetime
     level: str
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)

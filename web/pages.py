@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 
 from web import words
+from web.devices import device
 from web.rows import copy_look, state_look
 
 _HERE: Final = Path(__file__).parent
@@ -56,6 +57,7 @@ _TEMPLATES.filters.update(
     signed=words.signed,
     plain=words.plain_number,
     moment=words.moment,
+    device=device,
 )
 
 

@@ -86,6 +86,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "released": "The quarantine has ended.",
     "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed.",
+    "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
     "ended",

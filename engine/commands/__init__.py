@@ -13,10 +13,12 @@ from engine.commands.audit_export import AUDIT_EXPORT
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
+from engine.commands.leaks import LEAKS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
+from engine.commands.session_keys import SESSION_KEYS
 from engine.commands.system import SYSTEM
 from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
@@ -33,6 +35,8 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **AUDIT_EXPORT,
     **SYSTEM,
     **KEYS,
+    **SESSION_KEYS,
+    **LEAKS,
     **RESTORING,
     **PROVISIONING,
 }

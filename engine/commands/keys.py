@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
+from engine.commands.session_keys import session_key_status
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
@@ -110,6 +111,7 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
                 "keys": rows,
                 "rewrap": rewrap,
                 "left": left,
+                "sessions": session_key_status(context),
             }
         )
     )
@@ -118,11 +120,14 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
 async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Create a root key and make it the active one; if something is still sealed under an older
     one, continue that rewrap instead.
+
+    ``leaked``: every key of before leaked, so a new one is made in any case.
     """
+    leaked = params.get("leaked") is True
     by, keyring, db = text(params, "by", "operator"), _keyring(context), context.ledger.db
     async with context.one_at_a_time:
         vault = await keyring.renew()
-        is_new = not left_under_others(db, vault.active_kid)
+        is_new = leaked or not left_under_others(db, vault.active_kid)
         if is_new:
             if keyring.place is None or keyring.place.file is None:
                 raise RexAlgoError(
@@ -131,7 +136,7 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
                     "front of the others there, restart the server, and run `rexalgo key rewrap`"
                 )
             vault = await keyring.put_first(new_root_key())
-        await _begin(context, by)
+        await _begin(context, by, leaked=leaked)
         left = left_under_others(db, vault.active_kid)
     return {
         "active": vault.active_kid,
@@ -142,7 +147,7 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
     }
 
 
-async def _begin(context: EngineContext, by: str) -> None:
+async def _begin(context: EngineContext, by: str, *, leaked: bool = False) -> None:
     """Begin the rewrap to the active root key, or continue it."""
     vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
@@ -154,7 +159,10 @@ async def _begin(context: EngineContext, by: str) -> None:
                 by=by,
                 act="root_key_activated",
                 subject=vault.active_kid,
-                data={"others": sorted(vault.kids - {vault.active_kid})},
+                data={
+                    "others": sorted(vault.kids - {vault.active_kid}),
+                    **({"leaked": True} if leaked else {}),
+                },
                 at=now,
                 address=SHELL,
             )

@@ -200,6 +200,8 @@ def _resume(switches: list[Any]) -> str:
     if len(switches) > 1:
         return "rexalgo doctor"
     (only,) = switches
+    if only.get("person"):
+        return f"rexalgo user resume {only['person']}"
     return "rexalgo resume entries " + (
         "--all" if only["scope"] == "all" else f"--{only['scope']} {only['target']}"
     )

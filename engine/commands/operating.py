@@ -616,6 +616,8 @@ async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[st
             "delivered": False,
             "problem": f"{type(error).__name__}: {error}"[:300],
         }
+    record = await recorder(context, params)
+    await context.ledger.write(lambda db: record(db, by, "alert_tested", channel, {}))
     return {"channel": channel, "delivered": True, "problem": ""}
 
 

@@ -12,7 +12,7 @@ from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person
 from engine.ledger import Database
-from engine.ledger.audit import append_audit, audit_rows, parse_audit_end, verify_audit
+from engine.ledger.audit import SHELL, append_audit, audit_rows, parse_audit_end, verify_audit
 from engine.ledger.identity import (
     all_people,
     count_people,
@@ -24,8 +24,15 @@ from engine.ledger.identity import (
     person_named,
     take_role,
 )
-from engine.ledger.people import insert_person, strategies, strategy_named
+from engine.ledger.outcomes import write_event
+from engine.ledger.people import accounts, insert_person, master_of, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
+from engine.ledger.suspending import (
+    NOTE_CHARACTERS_MAX,
+    end_suspension,
+    suspend,
+    suspension,
+)
 from engine.services.identity import make_invitation, make_link
 from engine.services.mastering import become_master
 
@@ -48,6 +55,9 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
                 "password": factors.password is not None,
                 "second_factor": factors.totp_sealed is not None,
                 "sessions": len(sessions_of(db, user.id, now)),
+                "suspended": None
+                if (held := suspension(db, user.id)) is None
+                else jsonable(asdict(held)),
             }
         )
     asked = [
@@ -108,6 +118,10 @@ async def _link(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _linked(context: EngineContext, who: Person, by: str, address: str) -> dict[str, Any]:
+    if suspension(context.ledger.db, who.id) is not None:
+        raise InvalidValue(
+            "name", f"somebody who is not suspended (rexalgo user resume {who.called})", who.name
+        )
     token = await make_link(context, who.id, by, address)
     return {
         "name": who.name,
@@ -154,6 +168,89 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         "name": who.name,
         "changed": changed,
         "roles": sorted(each.value for each in now_has.roles),
+    }
+
+
+async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Suspend somebody: their sessions end, sign-in is refused, entries pause, exits go on."""
+    who, by = _person(context, text(params, "name")), text(params, "by", "operator")
+    note, now = text(params, "note", ""), context.clock.now()
+    if len(note) > NOTE_CHARACTERS_MAX:
+        raise InvalidValue(
+            "note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters"
+        )
+    if who.name == by and asked_from(params) != SHELL:
+        raise InvalidValue("name", "somebody else: nobody suspends themselves", who.name)
+    key = await context.audit_key()
+
+    def write(db: Database) -> tuple[bool, int]:
+        if not suspend(db, who.id, by, note, now):
+            return False, 0
+        ended = revoke_sessions(db, who.id, now)
+        write_event(
+            db,
+            kind="switch",
+            subject=f"person {who.name}",
+            data={"on": True, "level": "entries", "note": note, "by": by},
+            at=now,
+        )
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="person_suspended",
+            subject=who.name,
+            data={"note": note, "sessions_ended": ended},
+            at=now,
+            address=asked_from(params),
+        )
+        return True, ended
+
+    changed, ended = await context.ledger.write(write)
+    await context.changed()
+    return {"name": who.name, "changed": changed, "sessions_ended": ended, **_theirs(context, who)}
+
+
+async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """End somebody's suspension. Switches that were set otherwise stay."""
+    who, by = _person(context, text(params, "name")), text(params, "by", "operator")
+    now, key = context.clock.now(), await context.audit_key()
+
+    def write(db: Database) -> bool:
+        if not end_suspension(db, who.id):
+            return False
+        write_event(
+            db,
+            kind="switch",
+            subject=f"person {who.name}",
+            data={"on": False, "by": by},
+            at=now,
+        )
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="person_resumed",
+            subject=who.name,
+            data={},
+            at=now,
+            address=asked_from(params),
+        )
+        return True
+
+    if not await context.ledger.write(write):
+        raise NothingThere(f"{who.name} is not suspended")
+    await context.changed()
+    return {"name": who.name, **_theirs(context, who)}
+
+
+def _theirs(context: EngineContext, who: Person) -> dict[str, Any]:
+    """Return the accounts and strategies of a person."""
+    db = context.ledger.db
+    published = master_of(db, who.id)
+    return {
+        "accounts": [each.name for each in accounts(db) if each.person == who.id],
+        "strategies": [each.name for each in strategies(db) if each.master == published],
     }
 
 
@@ -287,6 +384,8 @@ PEOPLE: Final[Mapping[str, Run]] = {
     "operator_create": _operator_create,
     "user_link": _link,
     "user_role": _role,
+    "user_suspend": _suspend,
+    "user_resume": _unsuspend,
     "decide_master": _decide_master,
     "invite": _invite,
     "invitations": _invitations,

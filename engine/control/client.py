@@ -48,6 +48,6 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
 def _within_s(method: str) -> float:
     if method in ("provision", "reconcile_all", "restore_confirm"):
         return PROVISION_WITHIN_S
-    if method in ("check", "books_check") or method.startswith("key_"):
+    if method in ("check", "books_check") or method.startswith(("key_", "session_key_")):
         return CHECK_WITHIN_S
     return ANSWER_WITHIN_S

@@ -92,7 +92,9 @@ until a person decides.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """One switch that is on. ``target`` is the name it applies to, empty for ALL."""
+    """One switch that is on. ``target`` is the name it applies to, empty for ALL. ``person`` is the
+    suspended person whom it follows from, empty for a switch that was set.
+    """
 
     scope: SwitchScope
     target: str
@@ -100,6 +102,7 @@ class Switch:
     set_by: str
     set_at: datetime
     level: SwitchLevel = SwitchLevel.ENTRIES
+    person: str = ""
 
     @property
     def stops_exits(self) -> bool:

@@ -26,6 +26,14 @@ _CLAIMS: Final = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp"]
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a reference names: a session, by its secret id, and the person it was written for."""
+
+    person: str
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """A signer and reader of session references with one key. ``key`` has at least 32 bytes."""
 
@@ -58,9 +66,9 @@ class References:
             claims, self._bytes, algorithm=_ALGORITHM, headers={"kid": self.kid, "typ": _TYPE}
         )
 
-    def read(self, token: str, now: datetime) -> str | None:
-        """Return the ``sid`` of a reference; None for anything that this installation did not
-        write, or that has expired at ``now``.
+    def read(self, token: str, now: datetime) -> Named | None:
+        """Return what a reference names; None for anything that this installation did not write, or
+        that has expired at ``now``.
         """
         if not 0 < len(token) <= BYTES_MAX:
             return None
@@ -84,12 +92,13 @@ class References:
             at = now.timestamp()
             holds = (
                 isinstance(claims["sid"], str)
+                and isinstance(claims["sub"], str)
                 and float(claims["nbf"]) <= at + 1
                 and at < float(claims["exp"])
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             return None
-        return str(claims["sid"]) if holds else None
+        return Named(claims["sub"], claims["sid"]) if holds else None
 
     def csrf_token(self, sid: str) -> str:
         """Return the token that forms of a session carry."""
@@ -103,6 +112,43 @@ class References:
         return hmac.compare_digest(
             self.csrf_token(sid).encode(), token.encode(errors="surrogatepass")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceKeys:
+    """The keys of session references: the first writes, all read.
+
+    After a rotation the former key still reads what it wrote, so that nobody is signed out.
+    """
+
+    keys: tuple[References, ...]
+
+    @property
+    def kids(self) -> list[str]:
+        """Return the id of each key, the active one first."""
+        return [each.kid for each in self.keys]
+
+    def write(self, person: str, sid: str, now: datetime, expires: datetime) -> str:
+        """Return the cookie's value for a session, written with the active key."""
+        return self.keys[0].write(person, sid, now, expires)
+
+    def read(self, token: str, now: datetime) -> Named | None:
+        """Return what a reference names; see ``References.read``. The key is chosen by its kid."""
+        return next((found for key in self.keys if (found := key.read(token, now))), None)
+
+    def csrf_token(self, sid: str) -> str:
+        """Return the token that forms of a session carry, made with the active key."""
+        return self.keys[0].csrf_token(sid)
+
+    def is_csrf_token(self, sid: str, token: str) -> bool:
+        """Return whether a form's token is this session's; each key is compared."""
+        return sum(key.is_csrf_token(sid, token) for key in self.keys) > 0
+
+
+def parse_reference_keys(text: Secret) -> ReferenceKeys:
+    """Read the text of JWT_SECRET, whose form ``engine.settings.secrets`` has checked."""
+    parts = [each.strip() for each in text.reveal().split(",")]
+    return ReferenceKeys(tuple(References(Secret(each)) for each in parts))
 
 
 def new_secret_id() -> str:

@@ -14,7 +14,6 @@ under the new one, because its rows cannot be sealed again.
 
 import base64
 import hashlib
-import itertools
 import re
 import secrets
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from nacl.bindings import sodium_pad, sodium_unpad
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
+from engine.decisions.secret_strength import why_made_by_hand
 from engine.domain.errors import OwnFault
 from engine.ports.secret import Secret
 
@@ -34,9 +34,6 @@ _PAD_BYTES: Final = 64
 _FIELD_V1: Final = b"\x01"
 _HEADER_BYTES: Final = 1 + _ID_BYTES
 _SEALED_BYTES_MIN: Final = _HEADER_BYTES + Aead.NONCE_SIZE + _PAD_BYTES + Aead.MACBYTES
-_DISTINCT_BYTES_MIN: Final = (
-    16  # 32 random bytes hold about 30 distinct values; fewer than 16 does not happen by chance
-)
 _KID: Final = re.compile(r"[0-9a-f]{8}")
 _CANARY: Final = b"rexalgo canary"
 _ADVICE: Final = (
@@ -153,20 +150,11 @@ def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
         raise VaultError(f"{which} ({kid}) is not base64; {_ADVICE}") from None
     if len(key) != _KEY_BYTES:
         raise VaultError(f"{which} ({kid}) must be {_KEY_BYTES} bytes, was {len(key)}; {_ADVICE}")
-    if _is_well_known(key):
+    if why_made_by_hand(key):
         raise VaultError(
             f"{which} ({kid}) is a well-known or hand-made value, not random; {_ADVICE}"
         )
     return kid, key
-
-
-def _is_well_known(key: bytes) -> bool:
-    """Return whether a key is plainly not random: readable text, few distinct bytes, or counting in
-    even steps.
-    """
-    steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
-    is_text = all(0x20 <= byte < 0x7F for byte in key)
-    return is_text or len(set(key)) < _DISTINCT_BYTES_MIN or len(steps) == 1
 
 
 class Vault:

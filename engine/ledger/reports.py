@@ -21,6 +21,7 @@ from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import read_outcome, write_event
 from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list, run
+from engine.ledger.suspending import switches_of_the_suspended
 from engine.views import (
     AccountRowView,
     AlertView,
@@ -289,6 +290,7 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
                 set_by=each.set_by,
                 set_at=each.set_at,
                 level=each.level.value,
+                person=each.person,
             )
             for each in switches(db)
         ),
@@ -423,7 +425,7 @@ def unproven_attempts(db: Database, signal: str, account_name: str) -> list[int]
 
 
 def switches(db: Database) -> tuple[Switch, ...]:
-    """Read the switches that are on, oldest first."""
+    """Read the switches that are on, oldest first; then those that follow from suspensions."""
     rows = fetch_all(
         db,
         "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, "
@@ -439,7 +441,7 @@ def switches(db: Database) -> tuple[Switch, ...]:
             level=SwitchLevel(row[5]),
         )
         for row in rows
-    )
+    ) + tuple(switches_of_the_suspended(db))
 
 
 def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:

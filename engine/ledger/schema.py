@@ -369,4 +369,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX event_by_kind ON event (kind, sequence) WHERE copy_id IS NULL;
     DROP INDEX signal_by_strategy;
     """,
+    """
+    CREATE TABLE session_key (kid TEXT PRIMARY KEY, added_us INTEGER NOT NULL, removed_us INTEGER) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE suspension (
+        person_id TEXT PRIMARY KEY REFERENCES person, at_us INTEGER NOT NULL, by TEXT NOT NULL, note TEXT NOT NULL)
+        STRICT, WITHOUT ROWID;
+    """,
 )

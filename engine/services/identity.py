@@ -22,7 +22,7 @@ from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
-from engine.identity.references import References, capability_hash, new_secret_id
+from engine.identity.references import ReferenceKeys, capability_hash, new_secret_id
 from engine.identity.second_factor import (
     new_recovery_codes,
     new_totp_secret,
@@ -40,6 +40,7 @@ from engine.ledger import sessions as doors
 from engine.ledger.audit import append_audit
 from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
+from engine.ledger.suspending import suspension
 from engine.ports.secret import Secret
 from engine.services.accounts import (
     Checked,
@@ -102,10 +103,10 @@ class IdentityService:
         self._context = context
         self._passwords = Passwords()
         self._invited: dict[PersonId, StrategyId] = {}
-        key = context.config.secrets.jwt_secret
-        self._references = References(
-            key or Secret(secrets.token_urlsafe(48))
-        )  # without one, a restart signs everybody out
+
+    @property
+    def _references(self) -> ReferenceKeys:
+        return self._context.session_keys.current()
 
     @property
     def _now(self) -> datetime:
@@ -135,9 +136,9 @@ class IdentityService:
         An open page that ``only_looks`` keeps no session alive.
         """
         now, db = self._now, self._context.ledger.db
-        sid = self._references.read(cookie, now)
-        row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
-        if sid is None or row is None or not row.is_valid(now):
+        named = self._references.read(cookie, now)
+        row = None if named is None else doors.session_by_hash(db, capability_hash(named.sid))
+        if named is None or row is None or named.person != row.person or not row.is_valid(now):
             return None
         if not only_looks and now - row.seen_at > SEEN_EVERY:
             await self._context.ledger.write(
@@ -147,7 +148,7 @@ class IdentityService:
         return User(
             person=ledger.person(db, row.person),
             session=row,
-            sid=sid,
+            sid=named.sid,
             address=address,
             has_password=factors.password is not None,
             has_totp=factors.totp_sealed is not None,
@@ -181,6 +182,8 @@ class IdentityService:
         key = await self._context.audit_key()
 
         def write(db: Database) -> None:
+            if suspension(db, person.id) is not None:  # while this person was signing in
+                raise NotSignedIn
             doors.insert_session(db, capability_hash(sid), row)
             doors.forget_old_sessions(db, now - timedelta(days=30))
             doors.forget_old_tickets(db, now - timedelta(days=30))
@@ -240,12 +243,13 @@ class IdentityService:
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code if a second factor is set; raises NotSignedIn."""
-        keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
+        keys = await self._try(caller, await self._name_key(name))
         person = ledger.person_named(self._context.ledger.db, name.strip())
         factors = None if person is None else ledger.factor(self._context.ledger.db, person.id)
         fits = await self._passwords.verify(None if factors is None else factors.password, password)
         if person is None or not fits or not await self._code_fits(person.id, code):
             raise self._failed(keys)
+        await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "password")
 
@@ -253,14 +257,17 @@ class IdentityService:
         """Sign in with a one-time recovery code, which replaces both factors; raises NotSignedIn."""
         keys = await self._try(caller)
         person = ledger.person_named(self._context.ledger.db, name.strip())
+        is_out = person is not None and self._suspended(person)
         now, hashed, whose = (
             self._now,
             recovery_hash(code),
-            PersonId("nobody") if person is None else person.id,
+            PersonId("nobody") if person is None or is_out else person.id,
         )
         used = await self._context.ledger.write(
             lambda db: ledger.use_recovery_code(db, whose, hashed, now)
         )
+        if person is not None:
+            await self._refuse_suspended(person, caller, keys)
         if person is None or not used:
             raise self._failed(keys)
         await self._succeeded(keys)
@@ -302,8 +309,41 @@ class IdentityService:
         person = ledger.person(self._context.ledger.db, row.person)
         if not await self._code_fits(person.id, code):
             raise self._failed(keys)
+        await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "exchange login")
+
+    def _suspended(self, person: Person) -> bool:
+        return suspension(self._context.ledger.db, person.id) is not None
+
+    async def _refuse_suspended(self, person: Person, caller: Caller, keys: list[str]) -> None:
+        """Raise the one answer to every failure if a person is suspended; the audit says why."""
+        if not self._suspended(person):
+            return
+        key, now = await self._context.audit_key(), self._now
+        await self._context.ledger.write(
+            lambda db: append_audit(
+                db,
+                key=key,
+                by=person.name,
+                act="sign_in_refused",
+                subject=person.name,
+                data={"why": "suspended"},
+                at=now,
+                address=caller.address,
+            )
+        )
+        raise self._failed(keys)
+
+    async def _name_key(self, name: str) -> str:
+        """Return what tries under a name are counted by. A name that nobody has may be a password in
+        the wrong field: it is stored only as a keyed hash.
+        """
+        called = name.strip().rpartition(":")[2][:80].lower()
+        if ledger.is_taken(self._context.ledger.db, called):
+            return f"name:{called}"
+        vault = await self._context.open_vault()
+        return f"name#{vault.fingerprint(Secret(called)).hex()[:32]}"
 
     async def _try(self, caller: Caller, *keys: str) -> list[str]:
         """Count a try under these keys and the caller's address; raises NotSignedIn while one of
@@ -361,6 +401,9 @@ class IdentityService:
             used = await self._context.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
         if used is None or used.person is None:
             raise self._failed(keys)
+        await self._refuse_suspended(
+            ledger.person(self._context.ledger.db, used.person), caller, keys
+        )
         await self._succeeded(keys)
         return await self._begin(
             ledger.person(self._context.ledger.db, used.person), caller, "one-time link"

@@ -126,7 +126,7 @@ class Secrets:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration. ``origins`` is the source of each value by dotted key; ``key_place``
-    is where the root keys are stored.
+    is where the root keys are stored, ``session_key_place`` where JWT_SECRET is.
     """
 
     web: WebConfig
@@ -141,6 +141,7 @@ class Config:
     origins: Mapping[str, str]
     folder: Path
     key_place: SecretPlace | None
+    session_key_place: SecretPlace | None
 
     @property
     def data_dir(self) -> Path:
@@ -250,7 +251,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     sections = {name: reader.section(name) for name in _SECTIONS}
     limits = reader.limits()
     settings = reader.plugin_settings()
-    secrets, key_place = _secrets(folder, environ, reader.origins, errors)
+    secrets, places = _secrets(folder, environ, reader.origins, errors)
     _check_together(sections, str(own_file), errors)
     if errors:
         raise ConfigErrors(errors)
@@ -261,7 +262,8 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
         secrets=secrets,
         origins=MappingProxyType(reader.origins),
         folder=folder,
-        key_place=key_place,
+        key_place=places["ENCRYPTION_KEY"],
+        session_key_place=places["JWT_SECRET"],
     )
 
 
@@ -300,7 +302,7 @@ def _read_toml(file: Path, errors: list[ConfigError]) -> dict[str, object]:
 
 def _secrets(
     folder: Path, environ: Mapping[str, str], origins: dict[str, str], errors: list[ConfigError]
-) -> tuple[Secrets, SecretPlace | None]:
+) -> tuple[Secrets, Mapping[str, SecretPlace | None]]:
     from_file: Mapping[str, str] = {}
     env_file = folder / ".env"
     try:
@@ -317,7 +319,7 @@ def _secrets(
     secrets = Secrets(
         **{name.lower(): by_name[name][1] if name in by_name else None for name in SECRETS}
     )
-    return secrets, place_of("ENCRYPTION_KEY", sources, folder)
+    return secrets, {name: place_of(name, sources, folder) for name in SECRETS}
 
 
 def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:

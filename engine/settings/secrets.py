@@ -1,8 +1,8 @@
 """Sources of secrets: the environment, a ``.env`` file of mode 0600, or a file named by
 ``NAME_FILE``.
 
-A found value never appears in a message. This file checks the form only; ``engine.keys.vault``
-judges the keys themselves.
+A found value never appears in a message. A value that is plainly not random is refused here, so
+that ``config check`` says it before ``serve`` would.
 """
 
 import base64
@@ -15,30 +15,49 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from engine.decisions.secret_strength import why_guessable, why_made_by_hand
 from engine.domain.errors import InvalidValue
 from engine.ports.secret import Secret
 
 ENVIRONMENT: Final = "environment"
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_JWT_EXPECTED: Final = (
+    "at least 32 random bytes in base64, or several of them with commas between, the active one "
+    "first (rexalgo init makes one)"
+)
+_KEY_EXPECTED: Final = (
+    "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 random bytes (rexalgo init makes "
+    "one)"
+)
 _KEY: Final = re.compile(r"[0-9a-f]{8}:[A-Za-z0-9+/]{43}=")
 
 
 def _jwt_secret(text: str) -> None:
-    if len(text.encode()) < 32:
-        raise InvalidValue(
-            "", "at least 32 random bytes in base64 (rexalgo init makes one)", "a shorter text"
-        )
+    secrets = [each.strip() for each in text.split(",")]
+    for number, secret in enumerate(secrets, 1):
+        if len(secret.encode()) < 32:
+            found = "a shorter text"
+        elif secret in secrets[: number - 1]:
+            found = "the same one twice"
+        else:
+            found = why_guessable(secret)
+        if found:
+            raise InvalidValue("", _JWT_EXPECTED, found + _which(number, secrets))
 
 
 def _encryption_key(text: str) -> None:
-    for key in text.split(","):
-        if not _KEY.fullmatch(key.strip()) or len(_decoded(key)) != 32:
-            raise InvalidValue(
-                "",
-                "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init "
-                "makes one)",
-                "another form",
-            )
+    keys = [each.strip() for each in text.split(",")]
+    for number, key in enumerate(keys, 1):
+        if not _KEY.fullmatch(key) or len(_decoded(key)) != 32:
+            found = "another form"
+        else:
+            found = why_made_by_hand(_decoded(key))
+        if found:
+            raise InvalidValue("", _KEY_EXPECTED, found + _which(number, keys))
+
+
+def _which(number: int, values: list[str]) -> str:
+    return f" (value {number} of {len(values)})" if len(values) > 1 else ""
 
 
 def _decoded(key: str) -> bytes:
@@ -63,11 +82,13 @@ class SecretPlace:
     command can change.
 
     ``is_line``: it is one line of that file, a ``.env``; otherwise the file holds nothing else.
+    ``name`` is the name of its environment variable.
     """
 
     label: str
     file: Path | None
     is_line: bool = False
+    name: str = "ENCRYPTION_KEY"
 
 
 def read_env_file(file: Path) -> Mapping[str, str]:
@@ -169,13 +190,13 @@ def place_of(
     for label, values in sources:
         if values.get(name):
             return (
-                SecretPlace(label, None)
+                SecretPlace(label, None, name=name)
                 if label == ENVIRONMENT
-                else SecretPlace(label, Path(label), is_line=True)
+                else SecretPlace(label, Path(label), is_line=True, name=name)
             )
         if values.get(f"{name}_FILE"):
             file = folder / values[f"{name}_FILE"]
-            return SecretPlace(str(file), file)
+            return SecretPlace(str(file), file, name=name)
     return None
 
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,32 +16,30 @@ from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.ledger_place import why_old_on_disk, why_unfit
 from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
+from rexalgo.cli.finding import Finding
 from rexalgo.cli.process import files_max, run_trio
+from rexalgo.cli.production import ledger_findings, settings_findings
 
 ROOT_KEY_DAYS_MAX: Final = 365
 DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of a check: ``level`` is ok, warn or wrong; ``do`` is the next step, or empty."""
-
-    level: str
-    what: str
-    do: str = ""
-
-
 @click.command()
+@click.option(
+    "--production",
+    is_flag=True,
+    help="Also walk the checklist of a place that strangers trust with keys.",
+)
 @json_option
 @click.pass_obj
 @click.pass_context
-def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
+def doctor(ctx: click.Context, where: Path, production: bool, as_json: bool) -> None:
     """Check configuration, secrets, plugins, ledger, disk, server, accounts and orders. Changes
     nothing.
 
     Ends with 1 when something is wrong. Warnings alone end with 0.
     """
-    findings = list(_findings(where))
+    findings = list(_findings(where, production))
     if as_json:
         emit_json(
             {
@@ -58,7 +56,7 @@ def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
         ctx.exit(Exit.NO)
 
 
-def _findings(where: Path) -> Iterator[Finding]:
+def _findings(where: Path, production: bool) -> Iterator[Finding]:
     yield Finding("ok", f"Python {sys.version.split()[0]}")
     try:
         config = read_config(where)
@@ -73,17 +71,12 @@ def _findings(where: Path) -> Iterator[Finding]:
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
-    for check in (
-        _secrets,
-        _exposure,
-        _plugins,
-        _disk,
-        _ledger,
-        _server,
-        _root_keys,
-        _state,
-    ):
+    if production:
+        yield from settings_findings(config)
+    for check in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _state):
         yield from check(config)
+    if production:
+        yield from ledger_findings(config)
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
@@ -346,7 +339,9 @@ def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
             "warn",
             f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: "
             f"{each['note']}",
-            f"rexalgo resume entries {flags}",
+            f"rexalgo user resume {each['person']}"
+            if each["person"]
+            else f"rexalgo resume entries {flags}",
         )
 
 

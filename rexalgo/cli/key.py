@@ -1,4 +1,6 @@
-"""``rexalgo key``: the root keys that encrypt every secret, and their rotation without downtime."""
+"""``rexalgo key``: the root keys that encrypt every secret, the keys that sign sessions, and their
+rotation without downtime.
+"""
 
 import sys
 from pathlib import Path
@@ -10,11 +12,13 @@ from engine.commands.keys import words_of
 from engine.keys.vault import new_root_key
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
+from rexalgo.cli.leaked import leaked
+from rexalgo.cli.rewrapping import rewrap_all
 
 
 @click.group()
 def key() -> None:
-    """Show, rotate and remove root keys without downtime. No command shows a key in use."""
+    """Show, rotate and remove root and session keys without downtime. No command shows a key in use."""
 
 
 @key.command()
@@ -39,6 +43,7 @@ def status(where: Path, as_json: bool) -> None:
             f"the server still uses {answer['in_use']}; rexalgo key rewrap makes it read the keys "
             "again"
         )
+    _print_sessions(answer["sessions"])
     if answer["left"]:
         click.echo(
             f"{answer['left']} secrets are still under a key older than {answer['active']}: "
@@ -51,6 +56,21 @@ def status(where: Path, as_json: bool) -> None:
             f"every secret is under {answer['active']}; the last rewrap moved "
             f"{answer['rewrap']['moved']} and ended at {answer['rewrap']['ended'][:19]}Z"
         )
+
+
+def _print_sessions(sessions: dict[str, Any]) -> None:
+    if not sessions["place"]:
+        click.echo("session keys: none is stored (JWT_SECRET), so a restart signs everybody out")
+        return
+    click.echo(f"session keys in {sessions['place']}")
+    for row in sessions["keys"]:
+        since = f", since {row['added'][:10]}" if row["added"] else ""
+        needs = "nothing needs it"
+        if row["state"] == "active":
+            needs = "signs new sessions"
+        elif sessions["sessions"]:
+            needs = f"{sessions['sessions']} sessions, until {sessions['until'][:16]}Z"
+        click.echo(f"  {row['kid']}  {row['state']}{since}: {needs}")
 
 
 @key.command()
@@ -67,22 +87,41 @@ def new(where: Path, as_json: bool) -> None:
 
 
 @key.command()
+@click.argument("kind", type=click.Choice(["root", "jwt"]), default="root")
 @json_option
 @click.pass_obj
-def rotate(where: Path, as_json: bool) -> None:
-    """Create a new root key and move every secret under it.
+def rotate(where: Path, kind: str, as_json: bool) -> None:
+    """Create a new root key and move every secret under it; with jwt, a new key for sessions.
 
     Works with or without a running server. If the command is killed, run it again: it continues
-    where it stopped. The old key stays until you remove it.
+    where it stopped. The old key stays until you remove it, so nobody is signed out.
     """
+    if kind == "jwt":
+        _rotate_sessions(where, as_json)
+        return
     answer = ask(where, "key_rotate", by=who())
     if not as_json:
         _print_made(answer)
-    done = _rewrap(where, as_json)
+    done = rewrap_all(where)
+    if not as_json:
+        _print_rewrapped(done)
     if as_json:
         emit_json({**answer, **done})
     elif answer["made"] and answer["old"]:
         click.echo(f"When no backup needs it: rexalgo key remove {answer['old'][0]}")
+
+
+def _rotate_sessions(where: Path, as_json: bool) -> None:
+    answer = ask(where, "session_key_rotate", by=who())
+    if as_json:
+        emit_json(answer)
+        return
+    (old,) = answer["old"]
+    click.echo(
+        f"session key {answer['active']} in {answer['place']} signs from now on; {old} still reads, "
+        "and nobody is signed out"
+    )
+    click.echo(f"  Copy that file to your safe place now. In 7 days: rexalgo key remove {old}")
 
 
 def _print_made(answer: dict[str, Any]) -> None:
@@ -111,32 +150,12 @@ def rewrap(where: Path, as_json: bool) -> None:
 
     Reads the keys again first, and continues where the last run ended.
     """
-    done = _rewrap(where, as_json)
-    if as_json:
-        emit_json(done)
+    done = rewrap_all(where)
+    emit_json(done) if as_json else _print_rewrapped(done)
 
 
-def _rewrap(where: Path, as_json: bool) -> dict[str, Any]:
-    """Run steps until nothing is left; raise CliError when a full round moves nothing."""
-    moved, left_before = 0, None
-    while True:
-        answer = ask(where, "key_rewrap", by=who())
-        moved += answer["moved"]
-        if answer["done"]:
-            if not as_json:
-                click.echo(
-                    f"{moved} moved under {answer['active']}; nothing is left under another key"
-                )
-            return {"active": answer["active"], "moved": moved, "left": {}, "done": True}
-        if answer["is_through"] and answer["left"] == left_before:
-            words = "; ".join(
-                f"under {kid} {words_of(counts)}" for kid, counts in answer["left"].items()
-            )
-            raise CliError(
-                f"{moved} moved; some secrets do not open and stay: {words}. The log names each; "
-                "keep their key"
-            )
-        left_before = answer["left"] if answer["is_through"] else left_before
+def _print_rewrapped(done: dict[str, Any]) -> None:
+    click.echo(f"{done['moved']} moved under {done['active']}; nothing is left under another key")
 
 
 @key.command()
@@ -145,12 +164,18 @@ def _rewrap(where: Path, as_json: bool) -> dict[str, Any]:
 @json_option
 @click.pass_obj
 def remove(where: Path, kid: str, yes: bool, as_json: bool) -> None:
-    """Erase the old root key KID from its file. Refuses for the active key, and while anything
-    needs KID.
+    """Erase the old key KID from its file. Refuses for the active key, and while anything needs KID.
 
-    Backups made before the rotation cannot be opened without it: keep a copy of the key as long as
-    you keep them.
+    Backups made before the rotation of a root key cannot be opened without it: keep a copy of the
+    key as long as you keep them. A session key is needed until the sessions of before have ended.
     """
+    sessions = ask(where, "key_status")["sessions"]
+    if kid in [each["kid"] for each in sessions["keys"]]:
+        answer = ask(where, "session_key_remove", kid=kid, by=who())
+        emit_json(answer) if as_json else click.echo(
+            f"session key {kid} is erased from {sessions['place']}"
+        )
+        return
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(
@@ -175,3 +200,6 @@ def remove(where: Path, kid: str, yes: bool, as_json: bool) -> None:
             f"root key {kid} is disabled: remove it from ENCRYPTION_KEY in the {answer['place']} "
             "yourself"
         )
+
+
+key.add_command(leaked)

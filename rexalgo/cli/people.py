@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,6 +60,11 @@ def user_list(where: Path, as_json: bool) -> None:
             f"{each['name']:<{width}}  {', '.join(each['roles']) or 'no role'}  ({factors}, "
             f"{each['sessions']} sessions)"
         )
+        if each["suspended"]:
+            held = each["suspended"]
+            click.echo(
+                f"  suspended since {held['at'][:16]}Z by {held['by']}: {held['note'] or 'no note'}"
+            )
     for each in answer["asked_to_be_master"]:
         click.echo(
             f"{each['name']} asks to become a master: {each['note']}\n  rexalgo user role "
@@ -98,6 +104,58 @@ def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
         return
     changed = "now has" if answer["changed"] else "unchanged, has"
     click.echo(f"{answer['name']} {changed}: {', '.join(answer['roles']) or 'no role'}")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--note", default="", help="Why; operators see it.")
+@json_option
+@click.pass_obj
+def suspend(where: Path, name: str, note: str, as_json: bool) -> None:
+    """Suspend user NAME: their sessions end, and sign-in is refused like any failure.
+
+    Their accounts and strategies take no new entries; exits go on.
+    """
+    answer = ask(where, "user_suspend", name=name, note=note, by=who())
+    if as_json:
+        emit_json(answer)
+        return
+    if not answer["changed"]:
+        click.echo(f"{answer['name']} was suspended already; nothing was changed")
+        return
+    theirs = _theirs(answer)
+    click.echo(
+        f"{answer['name']} is suspended: {answer['sessions_ended']} sessions ended, no sign-in"
+        + (f"; no new entries for {theirs}; exits go on" if theirs else "")
+    )
+    click.echo(f"  To end it: rexalgo user resume {answer['name']}")
+
+
+@user.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def resume(where: Path, name: str, as_json: bool) -> None:
+    """End the suspension of user NAME. Switches that were set otherwise stay."""
+    answer = ask(where, "user_resume", name=name, by=who())
+    if as_json:
+        emit_json(answer)
+        return
+    theirs = _theirs(answer)
+    click.echo(
+        f"{answer['name']} may sign in again"
+        + (f"; entries are taken again for {theirs}" if theirs else "")
+    )
+
+
+def _theirs(answer: dict[str, Any]) -> str:
+    """Return a person's accounts and strategies in words; empty without any."""
+    parts = [
+        f"{kind} {', '.join(answer[key])}"
+        for kind, key in (("accounts", "accounts"), ("strategies", "strategies"))
+        if answer[key]
+    ]
+    return " and ".join(parts)
 
 
 def _show_link(answer: dict[str, object], qr: bool, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Settings: three layers, every error at once, and no secret in any message."""
 
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from engine.domain.amounts import Money
 from engine.settings.config import Config, ConfigErrors, check_exposure, describe, load_config
 
-KEY = "0a1b2c3d:" + base64.b64encode(bytes(range(32))).decode()
-JWT = "x" * 44
+KEY = "0a1b2c3d:" + base64.b64encode(hashlib.sha256(b"a key").digest()).decode()
+JWT = base64.b64encode(hashlib.sha256(b"signs sessions").digest()).decode()
 
 
 def write(folder: Path, text: str) -> Path:
@@ -147,7 +148,7 @@ def revealed(config: Config) -> tuple[str | None, str | None]:
 def test_secrets_come_from_env_file_and_the_real_environment_wins(tmp_path: Path) -> None:
     env_file(
         tmp_path,
-        f"# comment\n\nENCRYPTION_KEY='{KEY}'\nexport JWT_SECRET={'y' * 40}\nMY_EXCHANGE_KEY=abc\n",
+        f"# comment\n\nENCRYPTION_KEY='{KEY}'\nexport JWT_SECRET={JWT[::-1]}\nMY_EXCHANGE_KEY=abc\n",
     )
     config = load_config(tmp_path, {"JWT_SECRET": JWT})
     assert revealed(config) == (KEY, JWT)
@@ -182,6 +183,27 @@ def test_misspelt_secret_in_env_file_is_refused(tmp_path: Path) -> None:
 
 def test_secrets_in_the_toml_file_are_refused(tmp_path: Path) -> None:
     assert set(errors_of(write(tmp_path, "JWT_SECRET = 'x'"))) == {"JWT_SECRET"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("JWT_SECRET", "changeme" * 5, "a template or a common word"),
+        ("JWT_SECRET", "x9Q" * 14, "a repetition"),
+        ("JWT_SECRET", f"{JWT},{JWT}", "the same one twice (value 2 of 2)"),
+        ("JWT_SECRET", f"{JWT},{'0' * 44}", "a repetition (value 2 of 2)"),
+        ("ENCRYPTION_KEY", "00000000:" + base64.b64encode(bytes(32)).decode(), "few different"),
+        ("ENCRYPTION_KEY", "0badcafe:" + base64.b64encode(b"changeme" * 4).decode(), "readable"),
+    ],
+)
+def test_a_secret_that_is_plainly_not_random_is_refused_before_anything_starts(
+    tmp_path: Path, name: str, value: str, found: str
+) -> None:
+    said = errors_of(tmp_path, {name: value})
+    assert set(said) == {name}
+    assert found in said[name]
+    assert "rexalgo init makes one" in said[name]
+    assert value[9:] not in said[name]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from engine.keys.sealed_secrets import (
     new_person,
     seal_credentials,
 )
-from engine.keys.vault import VaultError, WrappedKey, new_root_key
+from engine.keys.vault import VaultError, WrappedKey, new_root_key, parse_root_keys
 from engine.ledger import Ledger
 from engine.ledger.audit import append_audit
 from engine.ledger.identity import account_of_login, remember_login
@@ -358,3 +358,22 @@ async def test_a_number_of_batches_that_is_none_is_refused(service: Service) -> 
     service.context.keyring = None
     with pytest.raises(RexAlgoError, match="cannot be changed here"):
         await KEYS["key_status"](service.context, {})
+
+
+async def test_a_leaked_root_key_is_replaced_by_one_of_after_the_leak_whatever_was_unfinished(
+    service: Service,
+) -> None:
+    """A rotation of before that is not finished is no reason to keep its key."""
+    await service.account("ada", "paper:1000:ada")
+    before = await service.ask("key_rotate")
+    told = await service.ask("key_rotate", leaked=True)
+    assert told["made"]
+    assert told["active"] not in (KID, before["active"])
+    await service.rewrap()
+    for kid in told["old"]:
+        assert (await service.ask("key_remove", kid=kid))["erased"]
+    assert parse_root_keys(Secret(service.file.read_text())).active == told["active"]
+    assert KID not in service.file.read_text()
+    assert (await service.ask("audit_verify"))["broken_at"] is None
+    rows = (await service.ask("audit", search="root_key_activated"))["audit"]
+    assert ["leaked" in each["data"] for each in rows] == [True, False]

@@ -9,7 +9,7 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
-from engine.keys.vault import parse_root_keys
+from engine.keys.vault import new_root_key, parse_root_keys
 from engine.ledger import Ledger
 from engine.ledger.codec import to_us
 from engine.ports.secret import Secret
@@ -106,7 +106,7 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
     )[2]
     (place / ".env").write_text(text.replace(keys, keys.split(",")[1]))
     assert "is missing from" in run(place, "doctor", code=1)
-    (place / ".env").write_text("JWT_SECRET=" + "x" * 40)
+    (place / ".env").write_text("JWT_SECRET=" + new_root_key()[9:])
     os.chmod(place / ".env", 0o600)
     assert "ENCRYPTION_KEY is not set" in run(place, "doctor", code=1)
 
@@ -172,3 +172,25 @@ def test_a_backup_of_before_is_restored_with_the_old_key_behind_the_new_one(plac
     assert "1 moved under" in run(place, "key", "rewrap")
     run(place, "key", "remove", old, "--yes")
     assert "each follows from the one before" in run(place, "audit", "verify")
+
+
+def test_a_leaked_key_is_handled_by_one_command_that_says_what_is_left_to_a_person(
+    place: Path,
+) -> None:
+    for args, expected in (
+        (("webhook",), "expected the name of the strategy, found no NAME"),
+        (("jwt", "x"), "expected no NAME, found 'x'"),
+        (("root",), "expected --yes"),
+    ):
+        assert expected in run(place, "key", "leaked", *args, code=2)
+    before = (place / ".env").read_text()
+    told = run(place, "key", "leaked", "root", "--yes")
+    assert "is the only one" in told
+    assert "destroy the older copies" in told
+    old = parse_root_keys(Secret(before.partition("ENCRYPTION_KEY=")[2].split()[0])).active
+    after = (place / ".env").read_text()
+    assert old not in after
+    answer = json.loads(run(place, "key", "leaked", "jwt", "--json"))
+    assert answer["left_to_you"][0].startswith("copy ")
+    assert answer["active"] not in answer["erased"]
+    assert (place / ".env").read_text().splitlines()[-1] != after.splitlines()[-1]

@@ -266,6 +266,7 @@ LOWERS_RISK = {
     "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>",
     "/operate/switches/on",
     "/operate/people/revoke",
+    "/operate/people/suspend",
 }
 """Done each time that it is pressed, and offered again where the session had ended."""
 THE_SAME_TWICE = {
@@ -283,6 +284,7 @@ THE_SAME_TWICE = {
     "/operate/accounts/<name>/<act>",
     "/operate/unknowns",
     "/operate/people/role",
+    "/operate/people/resume",
     "/operate/people/master",
     "/operate/audit/verify",
     "/again/decline",

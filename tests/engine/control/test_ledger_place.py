@@ -43,7 +43,9 @@ def place(tmp_path: Path) -> Config:
     earlier backup.
     """
     (tmp_path / "rexalgo.toml").write_text("", encoding="utf-8")
-    config = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
+    config = load_config(
+        tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": new_root_key()[9:]}
+    )
     run(config)
     back_up(config.ledger.path, tmp_path / "old")
     run(config)
@@ -348,7 +350,9 @@ def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(
     place: Config, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("not a database")
-    other = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
+    other = load_config(
+        tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": new_root_key()[9:]}
+    )
     shutil.copy(place.folder / "old", tmp_path / "cut")
     os.truncate(tmp_path / "cut", 40_960)
     before = {each.name: each.read_bytes() for each in place.data_dir.iterdir()}

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import InvalidValue
-from engine.identity.references import BYTES_MAX, References, capability_hash, new_secret_id
+from engine.identity.references import (
+    BYTES_MAX,
+    Named,
+    References,
+    capability_hash,
+    new_secret_id,
+    parse_reference_keys,
+)
 from engine.identity.second_factor import (
     new_recovery_codes,
     new_totp_secret,
@@ -117,11 +124,11 @@ def written(**claims: object) -> str:
 
 def test_a_reference_names_its_session_until_it_runs_out() -> None:
     token = KEY.write("per_1", "sid-1", NOW, NOW + timedelta(hours=1))
-    assert KEY.read(token, NOW) == "sid-1"
+    assert KEY.read(token, NOW) == Named("per_1", "sid-1")
     assert KEY.read(token, NOW + timedelta(hours=1)) is None
     assert KEY.read(token, NOW - timedelta(seconds=5)) is None
     assert References(Secret("other" * 10)).read(token, NOW) is None
-    assert KEY.read(written(), NOW) == "s"
+    assert KEY.read(written(), NOW) == Named("p", "s")
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp"])
@@ -140,6 +147,7 @@ def test_a_reference_without_a_claim_is_none(claim: str) -> None:
         written(iss="another"),
         written(aud="another"),
         written(sid=7),
+        written(sub=7),
         written(exp="soon"),
         jwt.encode({"sid": "s"}, KEY._bytes, algorithm="HS256"),
         jwt.encode(
@@ -166,6 +174,18 @@ def test_another_algorithm_or_a_changed_payload_names_nobody() -> None:
     )
     assert KEY.read(stronger, NOW) is None
     assert payload not in repr(KEY)
+
+
+def test_after_a_rotation_the_former_key_reads_and_the_new_one_writes() -> None:
+    before = parse_reference_keys(Secret("k" * 40))
+    after = parse_reference_keys(Secret("n" * 40 + "," + "k" * 40))
+    token = before.write("per_1", "sid-1", NOW, NOW + timedelta(hours=1))
+    assert after.read(token, NOW) == Named("per_1", "sid-1")
+    assert after.is_csrf_token("sid-1", before.csrf_token("sid-1"))
+    new = after.write("per_1", "sid-1", NOW, NOW + timedelta(hours=1))
+    assert jwt.get_unverified_header(new)["kid"] == after.kids[0] != before.kids[0]
+    assert after.csrf_token("sid-1") != before.csrf_token("sid-1")
+    assert parse_reference_keys(Secret("n" * 40)).read(token, NOW) is None
 
 
 def test_a_form_token_belongs_to_one_session() -> None:
