@@ -26,7 +26,7 @@ _MAY_BE_OUT: Final = tuple(
 )
 _ROW: Final = (
     "SELECT id, account_id, symbol, copy_id, leg, kind, state, intent, filled, "
-    "client_order_id FROM attempt")
+    "client_order_id FROM attempt"
 )
 _ON_RECORD: Final = (
     f"{_ROW} WHERE id = ?1 UNION ALL {_ROW} INDEXED BY attempt_open"
