@@ -21,6 +21,7 @@ import trio
 from engine.actors.account import Account, Opening, read_openings
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.alert_delivery import tell
+from engine.actors.backups import make_backups
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
@@ -265,6 +266,9 @@ class _Engine:
                 self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)
                 self._account_tasks.keep_running(
                     nursery, "bookkeeping", Bookkeeping(self._shared, self._account_tasks).run
+                )
+                self._account_tasks.keep_running(
+                    nursery, "backups", partial(make_backups, self._shared, self._config)
                 )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)

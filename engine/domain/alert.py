@@ -41,6 +41,7 @@ class AlertCode(Enum):
     EXIT_REFUSED = "exit_refused"
     SIGNAL_REFUSED = "signal_refused"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
+    BACKUP_FAILED = "backup_failed"
     TEST = "test"
 
 
@@ -255,6 +256,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         do="Tell the master: the strategy's page in the studio shows the fault and what to send "
         "instead",
         otherwise="Messages of this form are refused each time.",
+        wakes=False,
+    ),
+    AlertCode.BACKUP_FAILED: AlertWords(
+        sentence="No backup of the ledger could be made: {problem}.",
+        done="It is tried again every hour. Nothing was removed; the newest backup: {newest}.",
+        do="rexalgo doctor; correct it, then rexalgo backup",
+        otherwise="If the machine is lost, everything since the newest backup is lost with it.",
         wakes=False,
     ),
     AlertCode.TEST: AlertWords(

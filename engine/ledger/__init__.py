@@ -15,6 +15,7 @@ import apsw
 
 from engine.ledger.database import (
     MEMORY,
+    DiskRefused,
     LedgerError,
     WriteRefused,
     back_up,
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 __all__ = [
     "Database",
+    "DiskRefused",
     "Ledger",
     "LedgerError",
     "WriteRefused",

@@ -59,6 +59,18 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """The engine's own backups: the interval in hours (0: none), how many are kept, their folder
+    (absolute), and the public key that encrypts them ("" for none).
+    """
+
+    every_hours: int
+    keep: int
+    folder: Path
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PluginsConfig:
     """Which plugins are loaded, in order, which registered rate limiter is used, which webhook
     source makes the endpoints that bots sign for, and whether LIVE accounts are accepted without
@@ -118,6 +130,7 @@ class Config:
 
     web: WebConfig
     ledger: LedgerConfig
+    backup: BackupConfig
     plugins: PluginsConfig
     engine: EngineConfig
     limits: RiskLimits
@@ -176,6 +189,15 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
         },
     ),
     "ledger": (LedgerConfig, {"path": rules.path}),
+    "backup": (
+        BackupConfig,
+        {
+            "every_hours": rules.whole(0, 8_760),
+            "keep": rules.whole(1, 1_000),
+            "folder": rules.path,
+            "public_key": rules.public_key,
+        },
+    ),
     "plugins": (
         PluginsConfig,
         {

@@ -6,6 +6,7 @@ puts file and key before it.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -152,6 +153,22 @@ def optional_path(value: object, folder: Path) -> Path | None:
     if not file.is_file():
         raise InvalidValue("", 'an existing file, or ""', value)
     return file
+
+
+def public_key(value: object, folder: Path) -> str:
+    """Read "" or a public key of 32 bytes in base64."""
+    expected = 'a public key that rexalgo key backup printed, or ""'
+    if value == "":
+        return ""
+    try:
+        if not isinstance(value, str) or len(set(b64decode(value, validate=True))) < 2:
+            raise TypeError
+        is_key = len(b64decode(value, validate=True)) == 32
+    except (TypeError, ValueError):
+        is_key = False
+    if not is_key:
+        raise InvalidValue("", expected, "another form")  # it may be the private one
+    return str(value)
 
 
 def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ...]:
