@@ -40,6 +40,24 @@ def first_run(db: Database) -> datetime | None:
     return None if row is None else from_us(row[0])
 
 
+@dataclass(frozen=True, slots=True)
+class AccountEnd:
+    """Where the history of one account ends: its newest order, and when its newest fill was seen."""
+
+    attempt: int
+    fill_us: int
+
+
+def account_ends(db: Database) -> dict[str, AccountEnd]:
+    """Read where the history of every account ends, by name."""
+    rows = fetch_all(
+        db,
+        "SELECT name, (SELECT max(attempt.id) FROM attempt WHERE attempt.account_id = account.id), "
+        "(SELECT max(seen_us) FROM fill WHERE fill.account_id = account.id) FROM account",
+    )
+    return {row[0]: AccountEnd(row[1] or 0, row[2] or 0) for row in rows}
+
+
 def has_run(db: Database, mark: str) -> bool:
     """Return whether a run with this mark began in this ledger or in one that it continues."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark = ?", (mark,)) is not None

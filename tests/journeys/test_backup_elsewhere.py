@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import httpx
-from journey_place import DECLARATIONS, REXALGO, Place, opening, run_cli
+from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli
+from simulated_mudrex import simulated
 
 SETTINGS = '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }'
 
@@ -67,3 +68,65 @@ def test_a_stolen_backup_is_nothing_and_with_its_key_the_place_starts_elsewhere(
     assert [each["account"] for each in seen["still"]] == [""]
     assert seen["accounts"] == {"paper": 2}
     assert moved.end(signal.SIGTERM) == 0
+
+
+def drilled(place: Place, code: int, *args: object) -> dict[str, bool]:
+    """Rehearse a restore; return each check and whether it held."""
+    told = json.loads(run_cli("drill", "restore", *args, "--json", cwd=place.folder, code=code))
+    assert told["passed"] is (code == 0)
+    return {each["what"]: each["held"] for each in told["held"]}
+
+
+def test_a_rehearsed_restore_passes_beside_the_server_and_sends_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path, SETTINGS)
+    code, said = refused(tmp_path, "drill", "restore")
+    assert (code, "found none: rexalgo backup" in said) == (4, True)
+    code, said = refused(tmp_path, "drill", "storms", "--key", "x", "--backup", "y")
+    assert (code, said.count("leave it out"), "found 'storms'" in said) == (2, 2, True)
+    place.provision(DECLARATIONS.format(followers=2))
+    place.serve()
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        first = place.bots["trend"].post(client, opening("one")).json()["signal_id"]
+        assert set(place.settled(first)) == {"filled"}
+        run_cli("backup", cwd=tmp_path)
+        assert all(drilled(place, 0).values())
+        second = place.bots["trend"].post(client, closing("two")).json()["signal_id"]
+        assert set(place.settled(second)) == {"filled"}
+    orders = place.orders()
+    held = drilled(place, 0)  # what differs was traded after the backup
+    assert len(held) == 6
+    assert place.orders() == orders
+    assert list((tmp_path / "data").glob("drill-*")) == []
+    assert place.end(signal.SIGTERM) == 0
+
+    damaged = tmp_path / "damaged.sqlite3"
+    content = bytearray((next((tmp_path / "backups").iterdir())).read_bytes())
+    content[5000:9000] = b"x" * 4000
+    damaged.write_bytes(content)
+    assert drilled(place, 1, "--backup", damaged) == {
+        "the backup is whole, and the keys here open it": False
+    }
+
+
+def test_a_rehearsed_restore_fails_where_the_exchange_has_something_else(tmp_path: Path) -> None:
+    with simulated(tmp_path / "orders.jsonl") as exchange:
+        place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{exchange.base_url}"')
+        run_cli("plugin", "enable", "mudrex", cwd=place.folder)
+        place.provision(
+            DECLARATIONS.format(followers=2)
+            .replace('"paper"', '"mudrex"')
+            .replace("paper-", "sim-")
+        )
+        place.serve()
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            first = place.bots["trend"].post(client, opening("one")).json()["signal_id"]
+            assert set(place.settled(first)) == {"filled"}
+        assert place.end(signal.SIGTERM) == 0
+        run_cli("backup", cwd=place.folder)
+        exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="close")
+        orders = exchange.orders()
+        held = drilled(place, 1)
+        assert [what for what, holds in held.items() if not holds] == [
+            "it agrees with the exchange, but for what was done after it"
+        ]
+        assert exchange.orders() == orders
