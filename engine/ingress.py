@@ -7,6 +7,7 @@ to authenticate is one and the same answer.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -114,6 +115,7 @@ class Ingress:
         self._unnoted: list[NewDelivery] = []
         self._wakes_soon = False
         self._closing = False
+        self.answers = Counter[str]()
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints after provisioning changed them."""
@@ -139,6 +141,7 @@ class Ingress:
         settings = {} if known is None else known.settings
         delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
+        self.answers[reception.kind.value] += 1
         self._note(
             endpoint,
             delivery=delivery,

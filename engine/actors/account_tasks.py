@@ -54,6 +54,12 @@ class AccountTasks:
         self._serving.append(Vitals(name))
         nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
 
+    def restarts(self) -> dict[str, int]:
+        """Return how often each task was restarted; those of accounts count together."""
+        counts = {each.name: each.restarts for each in self._serving}
+        counts["account"] = sum(each.vitals.restarts for each in self.followers.values())
+        return counts
+
     def failing(self) -> dict[str, str]:
         """Return the tasks serving every account that failed within the last minute, and why."""
         now = trio.current_time()

@@ -12,6 +12,7 @@ from typing import Any
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
+from engine.commands.metrics import METRICS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
@@ -31,6 +32,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **PEOPLE,
     **SYSTEM,
     **KEYS,
+    **METRICS,
     **RESTORING,
     **PROVISIONING,
 }

@@ -19,6 +19,7 @@ def backup_state(context: EngineContext) -> dict[str, Any]:
         "newest": None if taken is None else taken.isoformat(),
         "file": None if newest is None else str(newest.file),
         "age_hours": None if taken is None else round((now - taken).total_seconds() / 3600, 1),
+        "age_seconds": None if taken is None else (now - taken).total_seconds(),
         "encrypted": newest is not None and newest.encrypted,
         "overdue": began is not None
         and is_overdue(taken, began, now, timedelta(hours=settings.every_hours)),

@@ -39,7 +39,7 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     config, now = context.config, context.clock.now()
     disk = shutil.disk_usage(config.data_dir)
     backup = backup_state(context)
-    feeds = {} if context.live is None else _feeds(context)
+    feeds = {} if context.live is None else feed_states(context)
     return {
         "versions": {
             "rexalgo": installed_version("rexalgo"),
@@ -65,7 +65,7 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     }
 
 
-def _feeds(context: EngineContext) -> dict[str, Any]:
+def feed_states(context: EngineContext) -> dict[str, Any]:
     """Return for each exchange the state of its market data, how far its clock is ahead of ours
     (seconds; None: not known), and the share of its stated rate that is used.
     """

@@ -104,6 +104,10 @@ class Ledger:
         if self._witness is not None:
             self._witness.know_id(int(self._reading.pragma("application_id")))
 
+    def writer_times(self) -> tuple[int, float]:
+        """Return how many groups were committed so far, and the seconds that took."""
+        return self._runner.commits, self._runner.busy_s
+
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` (synchronously, in the loop) after each write; it only wakes tasks."""
         self._listeners.append(listener)

@@ -71,6 +71,13 @@ class BackupConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The file with the token that /metrics asks for; None: only this machine may ask."""
+
+    token_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class PluginsConfig:
     """Which plugins are loaded, in order, which registered rate limiter is used, which webhook
     source makes the endpoints that bots sign for, and whether LIVE accounts are accepted without
@@ -131,6 +138,7 @@ class Config:
     web: WebConfig
     ledger: LedgerConfig
     backup: BackupConfig
+    metrics: MetricsConfig
     plugins: PluginsConfig
     engine: EngineConfig
     limits: RiskLimits
@@ -198,6 +206,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "public_key": rules.public_key,
         },
     ),
+    "metrics": (MetricsConfig, {"token_file": rules.secret_file}),
     "plugins": (
         PluginsConfig,
         {

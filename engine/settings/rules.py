@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from engine.domain.errors import InvalidValue
+from engine.ports.secret import read_secret_file
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
@@ -169,6 +170,15 @@ def public_key(value: object, folder: Path) -> str:
     if not is_key:
         raise InvalidValue("", expected, "another form")  # it may be the private one
     return str(value)
+
+
+def secret_file(value: object, folder: Path) -> Path | None:
+    """Read the path of a file that holds a secret and that only its owner may read; "" means none."""
+    if value == "":
+        return None
+    file = path(value, folder).absolute()
+    read_secret_file(str(file), "")
+    return file
 
 
 def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -48,6 +48,7 @@ _COMMANDS: Final = {
     "backup": ("backup", "backup", "Copy the ledger while the server runs, and verify the copy."),
     "restore": ("restore", "restore", "Restore a backup, and confirm it."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
+    "metrics": ("metrics", "metrics", "Print the metrics of the running server."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange for practice."),
     "drill": ("drill", "drill", "Rehearse an incident against a simulated exchange."),
     "doctor": ("doctor", "doctor", "Check this installation and say what to do."),

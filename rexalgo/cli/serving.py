@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from engine.ports.secret import Secret, read_secret_file
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
@@ -89,6 +90,7 @@ async def serving(
         live_page=web.live_page,
         trusted_proxies=web.trusted_proxies,
         demo_people=demo_people,
+        metrics_token=_metrics_token(config),
     )
     # behind a proxy all connections share its address, so that address has no cap
     limits = ConnectionLimits(uncapped=web.trusted_proxies)
@@ -117,6 +119,11 @@ async def serving(
         finally:
             engine.stop_claiming()
             stop.set()
+
+
+def _metrics_token(config: Config) -> Secret | None:
+    file = config.metrics.token_file
+    return None if file is None else read_secret_file(str(file), "metrics.token_file")
 
 
 def tunnel_hint(url: str) -> str | None:
