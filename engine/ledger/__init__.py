@@ -104,6 +104,12 @@ class Ledger:
         if self._witness is not None:
             self._witness.know_id(int(self._reading.pragma("application_id")))
 
+    async def answers(self) -> None:
+        """Wait until the writer has done what was handed over before; writes nothing, and says
+        nothing about the disk.
+        """
+        await self._runner.write(lambda db: None)
+
     def writer_times(self) -> tuple[int, float]:
         """Return how many groups were committed so far, and the seconds that took."""
         return self._runner.commits, self._runner.busy_s

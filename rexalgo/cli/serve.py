@@ -1,12 +1,15 @@
 """``rexalgo serve``: run the engine and the web until SIGTERM or Ctrl-C."""
 
+import os
 from pathlib import Path
 
 import click
+import trio
 
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
 from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.service_manager import ServiceManager
 from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hint, with_port
 
 
@@ -40,7 +43,13 @@ async def _serve(config: Config, as_json: bool) -> None:
             )
         else:
             _greet(config, served.url, served.page_url)
-        await wait_for_signal()
+        manager = ServiceManager.of(os.environ)
+        async with trio.open_nursery() as nursery:
+            manager.tell("READY=1", f"STATUS=serves at {served.url}")
+            nursery.start_soon(manager.beat, served.engine.monitor.is_alive)
+            await wait_for_signal()
+            manager.tell("STOPPING=1")
+            nursery.cancel_scope.cancel()
         click.echo("stopping: no new orders; waiting for outstanding answers", err=True)
 
 
