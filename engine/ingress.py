@@ -17,6 +17,7 @@ from typing import Final
 import trio
 
 from engine.actors.account_tasks import AccountTasks
+from engine.actors.log_context import logged
 from engine.actors.shared import Shared
 from engine.context import OWN_PAGE
 from engine.decisions.admission import Scope, admit
@@ -320,7 +321,8 @@ class Ingress:
         except DedupeConflict:
             return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
-            _LOG.error("a signal could not be recorded: %s", error)
+            with logged(signal=new.id):
+                _LOG.error("a signal could not be recorded: %s", error)
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(

@@ -11,6 +11,7 @@ import trio
 
 from engine.actors.account import Account
 from engine.actors.follower import Follower
+from engine.actors.log_context import logged
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
 from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
@@ -176,7 +177,7 @@ class AccountTasks:
             follower.account.read_soon()
 
     async def _keep(self, follower: Follower) -> None:
-        with trio.CancelScope() as scope:
+        with logged(account=follower.account.id), trio.CancelScope() as scope:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 

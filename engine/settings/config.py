@@ -71,6 +71,19 @@ class BackupConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How the server logs: the form of a record, the lowest level, and a file beside stderr (None:
+    none), which is renamed at ``file_mib`` and of which ``files`` older ones are kept.
+    """
+
+    form: str
+    level: str
+    file: Path | None
+    file_mib: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """The file with the token that /metrics asks for; None: only this machine may ask."""
 
@@ -138,6 +151,7 @@ class Config:
     web: WebConfig
     ledger: LedgerConfig
     backup: BackupConfig
+    log: LogConfig
     metrics: MetricsConfig
     plugins: PluginsConfig
     engine: EngineConfig
@@ -204,6 +218,16 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "keep": rules.whole(1, 1_000),
             "folder": rules.path,
             "public_key": rules.public_key,
+        },
+    ),
+    "log": (
+        LogConfig,
+        {
+            "form": rules.one_of("text", "json"),
+            "level": rules.one_of("debug", "info", "warning", "error"),
+            "file": rules.new_file,
+            "file_mib": rules.whole(1, 10_000),
+            "files": rules.whole(1, 1_000),
         },
     ),
     "metrics": (MetricsConfig, {"token_file": rules.secret_file}),

@@ -172,6 +172,16 @@ def public_key(value: object, folder: Path) -> str:
     return str(value)
 
 
+def new_file(value: object, folder: Path) -> Path | None:
+    """Read the path of a file that may not exist yet, in a folder that does; "" means none."""
+    if value == "":
+        return None
+    file = path(value, folder)
+    if not file.parent.is_dir() or file.is_dir():
+        raise InvalidValue("", 'a file in an existing folder, or ""', value)
+    return file
+
+
 def secret_file(value: object, folder: Path) -> Path | None:
     """Read the path of a file that holds a secret and that only its owner may read; "" means none."""
     if value == "":

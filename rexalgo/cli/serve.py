@@ -8,7 +8,8 @@ import trio
 
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.logs import secrets_of, start_logging
+from rexalgo.cli.process import keep_memory_private, run_trio, wait_for_signal
 from rexalgo.cli.service_manager import ServiceManager
 from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hint, with_port
 
@@ -30,8 +31,8 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
     """
     config = with_port(read_config(where), port)
     refuse_exposure(config)
-    start_logging()
-    keep_memory_private()
+    keep_memory_private()  # first: the log file is private too
+    start_logging(config.log, secrets_of(config))
     run_trio(lambda: _serve(config, as_json))
 
 
