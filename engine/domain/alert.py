@@ -42,6 +42,7 @@ class AlertCode(Enum):
     SIGNAL_REFUSED = "signal_refused"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     BACKUP_FAILED = "backup_failed"
+    CHANNEL_DEAD = "channel_dead"
     TEST = "test"
 
 
@@ -264,6 +265,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         do="rexalgo doctor; correct it, then rexalgo backup",
         otherwise="If the machine is lost, everything since the newest backup is lost with it.",
         wakes=False,
+    ),
+    AlertCode.CHANNEL_DEAD: AlertWords(
+        sentence="Channel {subject} has taken no alert for {minutes} minutes: {problem}.",
+        done="It is tried again every minute; {waiting} alerts wait for it, and none is lost.",
+        do="rexalgo alert test {subject}; correct its settings in rexalgo.toml, then restart",
+        otherwise="Whoever reads only that channel is told nothing.",
+        wakes=True,
     ),
     AlertCode.TEST: AlertWords(
         sentence="This is a test of the channel {subject}, sent by {by}. Nothing happened.",
