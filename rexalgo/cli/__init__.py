@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "key": ("key", "key", "Show, rotate and remove root keys without downtime."),
     "backup": ("backup", "backup", "Copy the ledger while the server runs, and verify the copy."),
     "restore": ("restore", "restore", "Restore a backup, and confirm it."),
+    "upgrade": ("upgrade", "upgrade", "Say what this version will migrate."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "metrics": ("metrics", "metrics", "Print the metrics of the running server."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange for practice."),
