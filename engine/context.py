@@ -11,13 +11,14 @@ from typing import Final
 
 import trio
 
+from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport
 from engine.keys.keyring import Keyring
 from engine.keys.session_keys import SessionKeys
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
-from engine.live import LiveAccounts, TurnTimes
+from engine.live import EngineCounts, LiveAccounts, TurnTimes
 from engine.market.feed import MarketFeed
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
@@ -45,7 +46,8 @@ class EngineContext:
     """What commands work with. ``live`` are the accounts' tasks, None if no engine runs.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
-    market, and ``loop_turns`` returns how long the turns of its loop take. ``keyring`` is set
+    market, ``loop_turns`` returns how long the turns of its loop take, and ``counts`` are its plain
+    numbers for metrics; ``measured`` counts the ledger's events for them. ``keyring`` is set
     wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
     ``session_keys`` sign the cookies.
     """
@@ -63,6 +65,8 @@ class EngineContext:
     mark: MarkKeeper | None = None
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
     loop_turns: Callable[[], TurnTimes] | None = None
+    counts: EngineCounts | None = None
+    measured: Measured = field(default_factory=Measured)
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
     session_keys: SessionKeys = field(init=False)
 

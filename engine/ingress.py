@@ -7,6 +7,7 @@ to authenticate is one and the same answer.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Final
 import trio
 
 from engine.actors.account_tasks import AccountTasks
+from engine.actors.log_context import logged
 from engine.actors.shared import Shared
 from engine.context import OWN_PAGE
 from engine.decisions.admission import Scope, admit
@@ -114,6 +116,7 @@ class Ingress:
         self._unnoted: list[NewDelivery] = []
         self._wakes_soon = False
         self._closing = False
+        self.answers = Counter[str]()
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints after provisioning changed them."""
@@ -139,6 +142,7 @@ class Ingress:
         settings = {} if known is None else known.settings
         delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
+        self.answers[reception.kind.value] += 1
         self._note(
             endpoint,
             delivery=delivery,
@@ -317,7 +321,8 @@ class Ingress:
         except DedupeConflict:
             return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
-            _LOG.error("a signal could not be recorded: %s", error)
+            with logged(signal=new.id):
+                _LOG.error("a signal could not be recorded: %s", error)
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(

@@ -2,7 +2,7 @@
 do not know them.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,17 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.preflight import Preflight
 from engine.domain.readiness import Readiness
 from engine.ledger import Database
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """Plain numbers that a running engine keeps: deliveries by answer, failed calls by exchange and
+    class of the error, and how often each task was restarted (accounts together).
+    """
+
+    deliveries: Mapping[str, int]
+    errors: Mapping[str, Mapping[str, int]]
+    restarts: Callable[[], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)

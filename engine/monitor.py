@@ -63,6 +63,11 @@ class Monitor:
             (*problems, *frozen),
         )
 
+    async def is_alive(self) -> bool:
+        """Wait until the ledger's writer answers; return whether the process works."""
+        await self._ledger.answers()
+        return self.health().ok
+
     def readiness(self) -> ReadinessView:
         """Return whether orders can flow: each account's first reading is done or has visibly
         failed, at most 30 s after the start.

@@ -8,6 +8,7 @@ most 8.5 s, and those without one by then are recorded UNKNOWN; then everything 
 """
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import trio
 from engine.actors.account import Account, Opening, read_openings
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.alert_delivery import tell
+from engine.actors.backups import make_backups
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
@@ -35,12 +37,13 @@ from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
-from engine.context import EngineContext, Receive
+from engine.context import EngineContext
 from engine.control import FolderLock
 from engine.control.server import serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
 from engine.decisions.learned_rate import LearnedRate
+from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
@@ -65,8 +68,10 @@ from engine.ledger.people import (
     strategies,
     subscription,
 )
+from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
+from engine.live import EngineCounts
 from engine.market.feed import MarketFeed
 from engine.monitor import Monitor
 from engine.plugin.host import Plugins, load_plugins
@@ -189,6 +194,7 @@ class _Engine:
         )
         self._flattening = Flattening(self._shared, self._account_tasks.wake)
         self._loop_turns = LoopTurns()
+        self._errors = {name: Counter[str]() for name in plugins.exchanges}
         self._rates = {name: LearnedRate() for name in plugins.exchanges}
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
@@ -256,7 +262,7 @@ class _Engine:
                     Monitor(self._shared, self._account_tasks, version("rexalgo")),
                 )
                 reload = partial(self._reload, nursery, ingress)
-                context = self._context(reload, ingress.receive)
+                context = self._context(reload, ingress)
                 commands = Commands(context)
                 await note_session_keys(context)
                 await reload()
@@ -269,6 +275,9 @@ class _Engine:
                 self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)
                 self._account_tasks.keep_running(
                     nursery, "bookkeeping", Bookkeeping(self._shared, self._account_tasks).run
+                )
+                self._account_tasks.keep_running(
+                    nursery, "backups", partial(make_backups, self._shared, self._config)
                 )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
@@ -305,7 +314,7 @@ class _Engine:
             for feed in self._feeds.values():
                 await feed.aclose()
 
-    def _context(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> EngineContext:
+    def _context(self, reload: Callable[[], Awaitable[None]], ingress: Ingress) -> EngineContext:
         return EngineContext(
             config=self._config,
             ledger=self._ledger,
@@ -315,11 +324,13 @@ class _Engine:
             changed=reload,
             live=self._account_tasks,
             try_login=self._try_login,
-            receive=receive,
+            receive=ingress.receive,
             keyring=self._keyring,
             mark=self.mark,
             feeds=self._feeds,
             loop_turns=self._loop_turns.times,
+            counts=EngineCounts(ingress.answers, self._errors, self._account_tasks.restarts),
+            measured=Measured(after=newest_sequence(self._ledger.db)),
         )
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
@@ -526,6 +537,7 @@ class _Engine:
             sends=self._shared.sends,
             circuit=self._breakers.circuits[exchange],
             rate=self._rates[exchange],
+            errors=self._errors[exchange],
             why_held=partial(self._shared.why_held, identifier),
         )
 

@@ -18,6 +18,7 @@ from web.engine_port import Engine
 from web.headers import security_headers
 from web.identity import join, security, sign_in
 from web.live import LivePage
+from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
 from web.pages import error_page, static_file
 from web.pulse import PulseStreams
@@ -85,6 +86,7 @@ def create_app(
     routes: list[Route] = [
         *Bots(engine.ingress, engine.monitor, settings, now).routes(),
         *LivePage(engine.monitor, settings).routes(),
+        *MetricsPage(engine.commands, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
     ]
     for route in routes:

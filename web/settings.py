@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
+from engine.ports.secret import Secret
+
 Network = IPv4Network | IPv6Network
 
 
@@ -15,7 +17,8 @@ class WebSettings:
     it where a proxy may run on this machine: one that adds no header looks like a person.
     ``live_page``: serve the live page to people on this machine. ``trusted_proxies``: the networks
     whose X-Forwarded-For is believed; empty means none. ``demo_people``: (name, title) of the
-    people of a demo, as whom a person on this machine may sign in.
+    people of a demo, as whom a person on this machine may sign in. ``metrics_token`` is what /metrics
+    asks for; None: only this machine may ask.
     """
 
     https: bool = False
@@ -29,3 +32,4 @@ class WebSettings:
     heartbeat_s: float = 15.0
     rows_max: int = 200
     demo_people: tuple[tuple[str, str], ...] = ()
+    metrics_token: Secret | None = None

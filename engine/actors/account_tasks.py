@@ -11,6 +11,7 @@ import trio
 
 from engine.actors.account import Account
 from engine.actors.follower import Follower
+from engine.actors.log_context import logged
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
 from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
@@ -53,6 +54,12 @@ class AccountTasks:
         """
         self._serving.append(Vitals(name))
         nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often each task was restarted; those of accounts count together."""
+        counts = {each.name: each.restarts for each in self._serving}
+        counts["account"] = sum(each.vitals.restarts for each in self.followers.values())
+        return counts
 
     def failing(self) -> dict[str, str]:
         """Return the tasks serving every account that failed within the last minute, and why."""
@@ -170,7 +177,7 @@ class AccountTasks:
             follower.account.read_soon()
 
     async def _keep(self, follower: Follower) -> None:
-        with trio.CancelScope() as scope:
+        with logged(account=follower.account.id), trio.CancelScope() as scope:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 

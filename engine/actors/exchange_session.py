@@ -7,6 +7,7 @@ the answers of ``decisions.order_lifecycle``. Everything that changes something 
 the one guard first: if that gives a reason to hold orders, or cannot answer, nothing leaves.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -65,6 +66,7 @@ class ExchangeSession:
         sends: set[trio.CancelScope] | None = None,
         circuit: Circuit | None = None,
         rate: LearnedRate | None = None,
+        errors: Counter[str] | None = None,
         *,
         why_held: Callable[[], str],
     ) -> None:
@@ -85,6 +87,7 @@ class ExchangeSession:
         self._sends = set() if sends is None else sends
         self._circuit = Circuit() if circuit is None else circuit
         self._rate = LearnedRate() if rate is None else rate
+        self._errors = Counter[str]() if errors is None else errors
         self._guard = why_held
         self._connection: ExchangeConnection | None = None
 
@@ -385,6 +388,8 @@ class ExchangeSession:
         """Record a call in the exchange's circuit; any answer of the exchange, a refusal or a rate
         limit included, shows that it works.
         """
+        if error is not None:
+            self._errors[type(error).__name__] += 1
         if isinstance(error, TooManyRequests):
             self._rate.refused(self._clock.now())
         if error is None or isinstance(error, Rejected | NotExecuted):

@@ -14,6 +14,7 @@ from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
 from engine.commands.leaks import LEAKS
+from engine.commands.metrics import METRICS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
@@ -37,6 +38,7 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **KEYS,
     **SESSION_KEYS,
     **LEAKS,
+    **METRICS,
     **RESTORING,
     **PROVISIONING,
 }

@@ -100,6 +100,8 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "missed", _missed(seen["missed"]), "rexalgo why last NAME"
     for each in seen["refused"]:
         yield "refused", _refused(each), "rexalgo alert list"
+    if seen["backup"]["overdue"]:
+        yield "backup", _overdue(seen["backup"]), "rexalgo backup"
     if seen["switches"]:
         where = _some(
             [
@@ -164,6 +166,12 @@ def _refused(each: Mapping[str, Any]) -> str:
         f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC "
         f"({why}){still_open}"
     )
+
+
+def _overdue(backup: Mapping[str, Any]) -> str:
+    if backup["age_hours"] is None:
+        return "there is no backup of the ledger"
+    return f"the newest backup of the ledger is {backup['age_hours']} h old"
 
 
 def _well(seen: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from engine.commands.auditing import recorder
+from engine.commands.backing_up import backup_state
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
@@ -106,6 +107,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     seen["refused"] = [
         {**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused
     ]
+    seen["backup"] = backup_state(context)
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),

@@ -6,10 +6,10 @@ import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
+from engine.commands.backing_up import backup_state
 from engine.commands.parameters import Run, installed_version, jsonable
 from engine.context import EngineContext
 from engine.ledger.deliveries import refusals
@@ -38,9 +38,8 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     """Return versions, disk, ledger, clock and the newest backup in this installation's folder."""
     config, now = context.config, context.clock.now()
     disk = shutil.disk_usage(config.data_dir)
-    backups = sorted(config.folder.glob("backup-*.sqlite3"), key=lambda each: each.stat().st_mtime)
-    newest = None if not backups else datetime.fromtimestamp(backups[-1].stat().st_mtime, UTC)
-    feeds = {} if context.live is None else _feeds(context)
+    backup = backup_state(context)
+    feeds = {} if context.live is None else feed_states(context)
     return {
         "versions": {
             "rexalgo": installed_version("rexalgo"),
@@ -58,17 +57,15 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         ),
         "ledger_healthy": context.ledger.healthy,
         "now": now.isoformat(),
-        "newest_backup": None if newest is None else newest.isoformat(),
-        "backup_age_hours": None
-        if newest is None
-        else round((now - newest).total_seconds() / 3600, 1),
+        "newest_backup": backup["newest"],
+        "backup_age_hours": backup["age_hours"],
         "public_url": context.webhook_address,
         "exchanges": feeds,
         "loop_turns": None if context.loop_turns is None else asdict(context.loop_turns()),
     }
 
 
-def _feeds(context: EngineContext) -> dict[str, Any]:
+def feed_states(context: EngineContext) -> dict[str, Any]:
     """Return for each exchange the state of its market data, how far its clock is ahead of ours
     (seconds; None: not known), and the share of its stated rate that is used.
     """

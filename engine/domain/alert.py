@@ -41,6 +41,8 @@ class AlertCode(Enum):
     EXIT_REFUSED = "exit_refused"
     SIGNAL_REFUSED = "signal_refused"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
+    BACKUP_FAILED = "backup_failed"
+    CHANNEL_DEAD = "channel_dead"
     TEST = "test"
 
 
@@ -256,6 +258,20 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "instead",
         otherwise="Messages of this form are refused each time.",
         wakes=False,
+    ),
+    AlertCode.BACKUP_FAILED: AlertWords(
+        sentence="No backup of the ledger could be made: {problem}.",
+        done="It is tried again every hour. Nothing was removed; the newest backup: {newest}.",
+        do="rexalgo doctor; correct it, then rexalgo backup",
+        otherwise="If the machine is lost, everything since the newest backup is lost with it.",
+        wakes=False,
+    ),
+    AlertCode.CHANNEL_DEAD: AlertWords(
+        sentence="Channel {subject} has taken no alert for {minutes} minutes: {problem}.",
+        done="It is tried again every minute; {waiting} alerts wait for it, and none is lost.",
+        do="rexalgo alert test {subject}; correct its settings in rexalgo.toml, then restart",
+        otherwise="Whoever reads only that channel is told nothing.",
+        wakes=True,
     ),
     AlertCode.TEST: AlertWords(
         sentence="This is a test of the channel {subject}, sent by {by}. Nothing happened.",

@@ -21,7 +21,7 @@ from engine.ledger.database import (
     open_database,
     open_reader,
 )
-from engine.ledger.errors import LedgerError, WriteRefused
+from engine.ledger.errors import DiskRefused, LedgerError, WriteRefused
 from engine.ledger.query import Database
 from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 __all__ = [
     "Database",
+    "DiskRefused",
     "Ledger",
     "LedgerError",
     "WriteRefused",
@@ -100,6 +101,16 @@ class Ledger:
         """Adopt the file's current application id after it was changed on purpose."""
         if self._witness is not None:
             self._witness.know_id(int(self._reading.pragma("application_id")))
+
+    async def answers(self) -> None:
+        """Wait until the writer has done what was handed over before; writes nothing, and says
+        nothing about the disk.
+        """
+        await self._runner.write(lambda db: None)
+
+    def writer_times(self) -> tuple[int, float]:
+        """Return how many groups were committed so far, and the seconds that took."""
+        return self._runner.commits, self._runner.busy_s
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` (synchronously, in the loop) after each write; it only wakes tasks."""

@@ -7,17 +7,18 @@ the library's backup call copies it.
 
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import apsw
 
-from engine.ledger.errors import LedgerError
-from engine.ledger.migrating import copy_into, migrate
+from engine.ledger.errors import DiskRefused, LedgerError
+from engine.ledger.migrating import copy_into, count_rows, migrate
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
-from engine.settings.files import make_folder, sync_folder
+from engine.settings.files import make_folder, sync_folder, whole_file
 
 COPY: Final = 0x52584350
 """The application id in the header of every copy that ``back_up`` made: a restore starts from such
@@ -185,28 +186,58 @@ def _migrate(db: apsw.Connection, path: str, *, may_migrate: bool) -> None:
             db.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def back_up(path: Path, target: Path) -> int:
-    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; return
-    its size in bytes.
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A finished copy of a ledger: its size in bytes, and how many rows its tables have."""
+
+    bytes: int
+    rows: int
+
+
+def back_up(path: Path, target: Path) -> Copied:
+    """Copy a ledger to a new file of mode 0600 while it may be in use, and verify the copy: its
+    integrity, and the number of rows of every table. A kill leaves no file under that name.
 
     The copy is marked as one (``is_copy``), so that it is never taken for the newest
     ledger.
 
-    Raises FileExistsError if the target exists, LedgerError if the copy cannot be made or is
-    damaged (then it is removed).
+    Raises FileExistsError if the target exists, DiskRefused if it cannot be written, LedgerError if
+    the copy cannot be made or is damaged.
     """
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
-        source = open_reader(str(path))
-        try:
-            copy_into(source, target, COPY)
-        finally:
-            source.close()
-    except (apsw.Error, LedgerError) as error:
-        target.unlink()
+        with whole_file(target) as copy:
+            rows = copy_moment(path, copy)
+    except FileExistsError:
+        raise
+    except (apsw.FullError, apsw.IOError) as error:
+        raise DiskRefused(f"{target} cannot be written: {error}") from error
+    except (apsw.Error, LedgerError, OSError) as error:
         raise LedgerError(f"the ledger {path} could not be copied to {target}: {error}") from error
-    sync_folder(target.parent)
-    return target.stat().st_size
+    return Copied(target.stat().st_size, rows)
+
+
+def copy_moment(path: Path, copy: Path) -> int:
+    """Copy one moment of a ledger into an empty file and verify it; return the number of its rows.
+    Raises apsw.Error, LedgerError.
+    """
+    source = open_reader(str(path))
+    try:
+        source.execute("BEGIN")  # one moment: copied and counted are the same rows
+        expected = count_rows(source)
+        copy_into(source, copy, COPY)
+    finally:
+        source.close()
+    opened = open_reader(str(copy))
+    try:
+        found = count_rows(opened)
+    finally:
+        opened.close()
+    if found != expected:
+        differ = sorted(
+            name for name in {*expected, *found} if expected.get(name) != found.get(name)
+        )
+        raise LedgerError(f"the copy has other numbers of rows in {', '.join(differ)}")
+    return sum(found.values())
 
 
 def copy_ledger(file: Path, target: Path) -> None:

@@ -13,3 +13,7 @@ class WriteRefused(LedgerError):
     """Raised when one write breaks a rule of the database, such as a unique key: none of it was
     recorded. The ledger itself is healthy.
     """
+
+
+class DiskRefused(LedgerError):
+    """Raised when the disk did not take a copy: it is full, or it fails."""

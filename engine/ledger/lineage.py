@@ -9,7 +9,9 @@ has smaller numbers; a ledger that diverged since lacks the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from engine.ledger.codec import from_us
 from engine.ledger.query import Database, fetch_all, fetch_one
 
 
@@ -30,6 +32,30 @@ def read_end(db: Database) -> LedgerEnd:
         "" if run is None else str(run[0]),
         dict(fetch_all(db, "SELECT name, seq FROM sqlite_sequence ORDER BY name")),
     )
+
+
+def first_run(db: Database) -> datetime | None:
+    """Read when this ledger, or the one that it continues, was first used; None before that."""
+    row = fetch_one(db, "SELECT started_us FROM run WHERE epoch = (SELECT min(epoch) FROM run)")
+    return None if row is None else from_us(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEnd:
+    """Where the history of one account ends: its newest order, and when its newest fill was seen."""
+
+    attempt: int
+    fill_us: int
+
+
+def account_ends(db: Database) -> dict[str, AccountEnd]:
+    """Read where the history of every account ends, by name."""
+    rows = fetch_all(
+        db,
+        "SELECT name, (SELECT max(attempt.id) FROM attempt WHERE attempt.account_id = account.id), "
+        "(SELECT max(seen_us) FROM fill WHERE fill.account_id = account.id) FROM account",
+    )
+    return {row[0]: AccountEnd(row[1] or 0, row[2] or 0) for row in rows}
 
 
 def has_run(db: Database, mark: str) -> bool:

@@ -102,19 +102,24 @@ def copy_into(db: apsw.Connection, target: Path, application_id: int | None = No
     database may then be written to meanwhile. Without, whoever copies is alone with it.
     """
     copy, told = apsw.Connection(str(target)), monotonic()
-    with copy.backup("main", db, "main") as backup:
-        while not backup.done:
-            # at once, or every write in between would begin it anew
-            backup.step(_PAGES_AT_ONCE if application_id is None else -1)
-            if monotonic() - told >= _TELLS_EVERY_S:
-                told = monotonic()
-                done = 1 - backup.remaining / max(1, backup.page_count)
-                _LOG.warning("copying the ledger: %.0f %%", done * 100)
-    if application_id is not None:
-        copy.pragma("journal_mode", "delete")
-        copy.pragma("application_id", application_id)
-    answer = copy.pragma("integrity_check")
-    copy.close()
+    try:
+        backup = copy.backup("main", db, "main")
+        try:
+            while not backup.done:
+                # at once, or every write in between would begin it anew
+                backup.step(_PAGES_AT_ONCE if application_id is None else -1)
+                if monotonic() - told >= _TELLS_EVERY_S:
+                    told = monotonic()
+                    done = 1 - backup.remaining / max(1, backup.page_count)
+                    _LOG.warning("copying the ledger: %.0f %%", done * 100)
+        finally:
+            backup.close(True)  # forced: a failed step has told its error already
+        if application_id is not None:
+            copy.pragma("journal_mode", "delete")
+            copy.pragma("application_id", application_id)
+        answer = copy.pragma("integrity_check")
+    finally:
+        copy.close()
     if answer != "ok":
         raise LedgerError(
             f"the copy {target} of the ledger is damaged ({answer}): the ledger is damaged too, or "

@@ -10,6 +10,7 @@ from jumping) and for commands that open the ledger themselves.
 import queue
 import threading
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol, TypeVar, cast
 
 import apsw
@@ -38,6 +39,11 @@ class Runner(Protocol):
     @property
     def commits(self) -> int:
         """Return how many groups were committed so far."""
+        ...
+
+    @property
+    def busy_s(self) -> float:
+        """Return how long groups were written so far, in seconds; 0 if it is not measured."""
         ...
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
@@ -136,6 +142,7 @@ class InlineRunner:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self.commits = 0
+        self.busy_s = 0.0
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` as one durable transaction."""
@@ -165,6 +172,7 @@ class ThreadRunner:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self.commits = 0
+        self.busy_s = 0.0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
@@ -202,7 +210,9 @@ class ThreadRunner:
             jobs = [job for job in group if job is not None]
             running = len(jobs) == len(group)
             if jobs:
+                began = perf_counter()
                 _run_group(self._db, jobs)
+                self.busy_s += perf_counter() - began
                 self.commits += 1
                 self._tell(jobs)
         _close(self._db, leaves_log=self._leaves_log)

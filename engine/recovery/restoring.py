@@ -7,6 +7,7 @@ of the folder's lock finishes the moving. Before that, nothing has happened.
 """
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import RexAlgoError
+from engine.keys.encrypted_files import NotDecrypted, decrypt_file, is_encrypted
 from engine.keys.key_file import read_keys
 from engine.keys.sealed_secrets import account_credentials, audit_key_of, endpoint_keys, open_vault
 from engine.keys.vault import Vault
@@ -23,6 +25,7 @@ from engine.ledger.audit import verify_audit
 from engine.ledger.database import settle, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze
 from engine.ledger.people import accounts, endpoints
+from engine.ports.secret import Secret
 from engine.recovery.ledger_place import RESTORE_NAME, SUFFIXES
 from engine.settings.config import Config
 from engine.settings.files import make_folder, remove_leftovers, replace_file, sync_folder
@@ -52,13 +55,17 @@ class Restored:
     lone_log: Path | None = None
 
 
-async def restore(config: Config, file: Path, now: datetime) -> Restored:
-    """Restore a backup; the caller holds the folder's lock. Raises RestoreRefused."""
+async def restore(
+    config: Config, file: Path, now: datetime, private_key: Secret | None = None
+) -> Restored:
+    """Restore a backup; the caller holds the folder's lock. ``private_key`` opens an encrypted one.
+    Raises RestoreRefused.
+    """
     finish_restore(config)
     path, copy = config.ledger.path, _copy_of(config)
     _refuse_other_files(file, path)
     try:
-        copy_ledger(file, copy)
+        _copy(file, copy, private_key)
         problems = await _prepare(
             config, copy, f"{file.name} of {_taken(file, now):%Y-%m-%d %H:%M} UTC", now
         )
@@ -70,7 +77,7 @@ async def restore(config: Config, file: Path, now: datetime) -> Restored:
             json.dumps({"former": None if former is None else former.name}) + "\n",
             0o600,
         )
-    except LedgerError as error:
+    except (LedgerError, NotDecrypted, OSError) as error:
         _remove_copy(copy)
         raise RestoreRefused(file, [str(error)]) from error
     except BaseException:
@@ -78,6 +85,28 @@ async def restore(config: Config, file: Path, now: datetime) -> Restored:
         raise
     finish_restore(config)
     return _kept(former)
+
+
+def _copy(file: Path, copy: Path, private_key: Secret | None) -> None:
+    """Copy a backup beside the ledger, decrypted first if it is encrypted."""
+    if not is_encrypted(file):
+        if private_key is not None:
+            raise NotDecrypted(
+                "expected an encrypted backup for the key, found one without: leave out --key"
+            )
+        copy_ledger(file, copy)
+        return
+    if private_key is None:
+        raise NotDecrypted("it is encrypted: give its private key with --key FILE")
+    plain = Path(f"{copy}.plain")
+    with suppress(FileNotFoundError):
+        plain.unlink()
+    os.close(os.open(plain, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        decrypt_file(file, plain, private_key)
+        copy_ledger(plain, copy)
+    finally:
+        plain.unlink()
 
 
 def _kept(former: Path | None) -> Restored:

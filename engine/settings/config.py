@@ -60,6 +60,38 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """The engine's own backups: the interval in hours (0: none), how many are kept, their folder
+    (absolute), and the public key that encrypts them ("" for none).
+    """
+
+    every_hours: int
+    keep: int
+    folder: Path
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How the server logs: the form of a record, the lowest level, and a file beside stderr (None:
+    none), which is renamed at ``file_mib`` and of which ``files`` older ones are kept.
+    """
+
+    form: str
+    level: str
+    file: Path | None
+    file_mib: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The file with the token that /metrics asks for; None: only this machine may ask."""
+
+    token_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class PluginsConfig:
     """Which plugins are loaded, in order, which registered rate limiter is used, which webhook
     source makes the endpoints that bots sign for, and whether LIVE accounts are accepted without
@@ -131,6 +163,9 @@ class Config:
 
     web: WebConfig
     ledger: LedgerConfig
+    backup: BackupConfig
+    log: LogConfig
+    metrics: MetricsConfig
     plugins: PluginsConfig
     outgoing: OutgoingConfig
     engine: EngineConfig
@@ -191,6 +226,26 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
         },
     ),
     "ledger": (LedgerConfig, {"path": rules.path}),
+    "backup": (
+        BackupConfig,
+        {
+            "every_hours": rules.whole(0, 8_760),
+            "keep": rules.whole(1, 1_000),
+            "folder": rules.path,
+            "public_key": rules.public_key,
+        },
+    ),
+    "log": (
+        LogConfig,
+        {
+            "form": rules.one_of("text", "json"),
+            "level": rules.one_of("debug", "info", "warning", "error"),
+            "file": rules.new_file,
+            "file_mib": rules.whole(1, 10_000),
+            "files": rules.whole(1, 1_000),
+        },
+    ),
+    "metrics": (MetricsConfig, {"token_file": rules.secret_file}),
     "plugins": (
         PluginsConfig,
         {

@@ -8,6 +8,9 @@ folder made for it.
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -87,3 +90,37 @@ def _written_beside(file: Path, text: str, mode: int, like: os.stat_result | Non
         Path(name).unlink()
         raise
     return Path(name)
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """Yield an empty private file (mode 0600) beside ``file``; at the end of the block it is on disk
+    under that name, or if the block raised it is gone.
+
+    Raises FileExistsError if ``file`` exists: nothing is ever replaced.
+    """
+    if os.path.lexists(file):
+        raise FileExistsError(f"{file} already exists")
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.{_MARK}")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.link(temporary, file)
+    finally:
+        for each in (temporary, *file.parent.glob(f"{temporary.name}-*")):
+            each.unlink(missing_ok=True)
+    sync_folder(file.parent)
+
+
+def remove_old_leftovers(folder: Path, older_than_s: float, now: datetime) -> None:
+    """Remove what killed writers left in a folder; a younger file may still be written."""
+    for each in folder.glob(f".*.{_MARK}*"):
+        with suppress(FileNotFoundError):
+            if now.timestamp() - each.stat().st_mtime > older_than_s:
+                each.unlink()

@@ -6,6 +6,7 @@ puts file and key before it.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from engine.domain.errors import InvalidValue
 from engine.domain.network import what_internal
+from engine.ports.secret import read_secret_file
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
@@ -152,6 +154,41 @@ def optional_path(value: object, folder: Path) -> Path | None:
     file = path(value, folder)
     if not file.is_file():
         raise InvalidValue("", 'an existing file, or ""', value)
+    return file
+
+
+def public_key(value: object, folder: Path) -> str:
+    """Read "" or a public key of 32 bytes in base64."""
+    expected = 'a public key that rexalgo key backup printed, or ""'
+    if value == "":
+        return ""
+    try:
+        if not isinstance(value, str) or len(set(b64decode(value, validate=True))) < 2:
+            raise TypeError
+        is_key = len(b64decode(value, validate=True)) == 32
+    except (TypeError, ValueError):
+        is_key = False
+    if not is_key:
+        raise InvalidValue("", expected, "another form")  # it may be the private one
+    return str(value)
+
+
+def new_file(value: object, folder: Path) -> Path | None:
+    """Read the path of a file that may not exist yet, in a folder that does; "" means none."""
+    if value == "":
+        return None
+    file = path(value, folder)
+    if not file.parent.is_dir() or file.is_dir():
+        raise InvalidValue("", 'a file in an existing folder, or ""', value)
+    return file
+
+
+def secret_file(value: object, folder: Path) -> Path | None:
+    """Read the path of a file that holds a secret and that only its owner may read; "" means none."""
+    if value == "":
+        return None
+    file = path(value, folder).absolute()
+    read_secret_file(str(file), "")
     return file
 
 

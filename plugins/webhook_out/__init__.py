@@ -1,13 +1,17 @@
-"""Notifier ``webhook_out``: one signed POST with JSON per alert, to an address of the operator.
+"""Notifiers that post each alert to an address: ``webhook_out`` as signed JSON, and ``discord``,
+``slack`` and ``ntfy`` in the form of those services. Each is registered if its address is set.
 
-It signs as Standard Webhooks (``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), so any
-library of that standard verifies it. The id is the alert's number, so a receiver recognises a
-repeated delivery. Any answer but a 2xx is tried again.
+``webhook_out`` signs as Standard Webhooks (``webhook-id``, ``webhook-timestamp``,
+``webhook-signature``), so any library of that standard verifies it. The id is the alert's number, so
+a receiver recognises a repeated delivery. The address of a service is its own secret, so it is in a
+file and in no message. Any answer but a 2xx is tried again.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 from rexalgo import (
@@ -27,39 +31,51 @@ rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
     "url": "",  # where alerts are posted; https, or http on this machine
     "secret_file": "",  # absolute path of a file with the secret: whsec_ and base64 of 32 bytes
+    "discord_url_file": "",  # absolute path of a file with the webhook's address at Discord
+    "slack_url_file": "",  # absolute path of a file with the incoming webhook's address at Slack
+    "ntfy_url_file": "",  # absolute path of a file with the topic's address, such as https://ntfy.sh/TOPIC
+    "ntfy_token_file": "",  # absolute path of a file with an access token of ntfy; "" for none
     "only_waking": False,  # true: only alerts that wake somebody
 }
+_DISCORD_CHARACTERS_MAX: Final = 2_000
+_SLACK_CHARACTERS_MAX: Final = 3_000
+_NTFY_BYTES_MAX: Final = 4_000
+_TITLE_CHARACTERS_MAX: Final = 120
+
+Post = tuple[bytes, dict[str, str]]
+"""The content and the headers of one request."""
 
 
 class NotDelivered(RexAlgoError):
-    """Raised when the receiver did not take the alert."""
+    """Raised when the receiver did not take the alert. Its text never contains the address."""
 
 
-class WebhookNotifier:
-    """A notifier that posts each alert to one address."""
+@dataclass(frozen=True, slots=True)
+class PostNotifier:
+    """A notifier that posts each alert to one address, in the form that ``posted`` gives it."""
 
-    name = "webhook_out"
-
-    def __init__(self, url: str, secret: Secret, *, only_waking: bool) -> None:
-        self._url = url
-        self._secret = secret
-        self._only_waking = only_waking
+    name: str
+    address: Secret
+    posted: Callable[[Alert], Post]
+    only_waking: bool
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
         """Post the alert. Raise NotDelivered unless the answer is 2xx."""
-        if self._only_waking and not alert.wakes:
+        if self.only_waking and not alert.wakes:
             return
-        body = json.dumps(document(alert)).encode()
-        signed = sign_b(self._secret, body, f"alert-{alert.number}", datetime.now(UTC))
-        parts = urlsplit(self._url)
-        client = http(f"{parts.scheme}://{parts.netloc}")
+        content, headers = self.posted(alert)
+        parts = urlsplit(self.address.reveal())
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        answer = await client.post(
-            path, content=body, headers={**signed, "content-type": "application/json"}
-        )
+        try:
+            client = http(f"{parts.scheme}://{parts.netloc}")
+            answer = await client.post(path, content=content, headers=headers)
+        except Exception as error:  # its text may carry the address
+            raise NotDelivered(
+                f"{parts.hostname} cannot be reached: {type(error).__name__}"
+            ) from None
         if not 200 <= answer.status_code < 300:
             raise NotDelivered(
-                f"expected a 2xx answer of {parts.netloc}, found {answer.status_code}"
+                f"expected a 2xx answer of {parts.hostname}, found {answer.status_code}"
             )
 
 
@@ -81,20 +97,95 @@ def document(alert: Alert) -> dict[str, object]:
     }
 
 
+def words(alert: Alert) -> str:
+    """Return an alert as plain text: what happened first, then what to type."""
+    return (
+        f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}\nDone: {alert.done}\n"
+        f"Type: {alert.do}\nOtherwise: {alert.otherwise}\n{alert.code.value} #{alert.number}"
+    )
+
+
+def signed(secret: Secret, alert: Alert) -> Post:
+    """Return an alert as Standard Webhooks has it."""
+    body = json.dumps(document(alert)).encode()
+    headers = sign_b(secret, body, f"alert-{alert.number}", datetime.now(UTC))
+    return body, {**headers, "content-type": "application/json"}
+
+
+def for_discord(alert: Alert) -> Post:
+    """Return an alert for Discord, which mentions nobody whatever the text says."""
+    body = {"content": words(alert)[:_DISCORD_CHARACTERS_MAX], "allowed_mentions": {"parse": []}}
+    return json.dumps(body).encode(), {"content-type": "application/json"}
+
+
+def for_slack(alert: Alert) -> Post:
+    """Return an alert for Slack, with the three characters escaped by which a text becomes markup."""
+    text = words(alert)[:_SLACK_CHARACTERS_MAX]
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, escaped)
+    return json.dumps({"text": text}).encode(), {"content-type": "application/json"}
+
+
+def for_ntfy(token: Secret | None, alert: Alert) -> Post:
+    """Return an alert for ntfy: priority 5 makes a phone ring in silent mode."""
+    title = alert.code.value.replace("_", " ")[:_TITLE_CHARACTERS_MAX]
+    headers = {
+        "content-type": "text/plain; charset=utf-8",
+        "title": f"RexAlgo: {title}",
+        "priority": "5" if alert.wakes else "3",
+    }
+    if token is not None:
+        headers["authorization"] = f"Bearer {token.reveal()}"
+    return words(alert).encode()[:_NTFY_BYTES_MAX].decode(errors="ignore").encode(), headers
+
+
 @hookimpl
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier. Raise InvalidValue for invalid settings."""
-    url, only_waking = settings["url"], settings["only_waking"]
-    if not isinstance(url, str) or not (url.startswith("https://") or is_loopback(url)):
+    """Register each notifier whose address is set. Raise InvalidValue for invalid settings."""
+    only_waking = settings["only_waking"]
+    if not isinstance(only_waking, bool):
+        raise InvalidValue("plugin.webhook_out.only_waking", "true or false", only_waking)
+    token = (
+        read_secret_file(settings["ntfy_token_file"], "plugin.webhook_out.ntfy_token_file")
+        if settings["ntfy_token_file"]
+        else None
+    )
+    forms: Mapping[str, Callable[[Alert], Post]] = {
+        "discord": for_discord,
+        "slack": for_slack,
+        "ntfy": lambda alert: for_ntfy(token, alert),
+    }
+    services = [each for each in forms if settings[f"{each}_url_file"]]
+    if settings["url"] or not services:
+        register(_signing(settings, only_waking=only_waking))
+    for name in services:
+        field = f"plugin.webhook_out.{name}_url_file"
+        address = read_secret_file(settings[f"{name}_url_file"], field)
+        if not _is_usable(address.reveal()):
+            raise InvalidValue(
+                field, "a file with an https address, or http on this machine", "another form"
+            )
+        register(PostNotifier(name, address, forms[name], only_waking))
+
+
+def _signing(settings: Mapping[str, object], *, only_waking: bool) -> PostNotifier:
+    url = settings["url"]
+    if not isinstance(url, str) or not _is_usable(url):
         raise InvalidValue(
             "plugin.webhook_out.url", "an https address, or http on this machine", url
         )
-    if not isinstance(only_waking, bool):
-        raise InvalidValue("plugin.webhook_out.only_waking", "true or false", only_waking)
     secret = read_secret_file(settings["secret_file"], "plugin.webhook_out.secret_file")
     sign_b(
         secret, b"", "check", datetime.now(UTC)
     )  # refuse an invalid secret now, not at the first alert
-    register(WebhookNotifier(url, secret, only_waking=only_waking))
+    return PostNotifier(
+        "webhook_out", Secret(url), lambda alert: signed(secret, alert), only_waking
+    )
+
+
+def _is_usable(url: str) -> bool:
+    if not url.isprintable() or " " in url:
+        return False
+    return url.startswith("https://") or is_loopback(url)

@@ -4,7 +4,6 @@ account copies it.
 """
 
 import json
-import logging
 import secrets
 import statistics
 import tempfile
@@ -12,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -30,7 +29,8 @@ from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
 from rexalgo.cli.init import new_env_text
-from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.logs import TO_STDERR, start_logging
+from rexalgo.cli.process import keep_memory_private, run_trio, wait_for_signal
 from rexalgo.cli.serving import Served, serving, tunnel_hint, with_port
 
 FOLLOWERS_SHOWN: Final = 12
@@ -120,7 +120,7 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
     object after the last signal.
     """
     started = time.monotonic()
-    start_logging(logging.ERROR)
+    start_logging(replace(TO_STDERR, level="error"))
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(

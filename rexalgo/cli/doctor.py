@@ -13,6 +13,7 @@ from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.ledger import LedgerError, check_ledger
 from engine.plugin.host import PluginError, load_plugins
+from engine.recovery.backups import DISK_FREE_MIN
 from engine.recovery.ledger_place import why_old_on_disk, why_unfit
 from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
@@ -21,7 +22,6 @@ from rexalgo.cli.process import files_max, run_trio
 from rexalgo.cli.production import ledger_findings, settings_findings
 
 ROOT_KEY_DAYS_MAX: Final = 365
-DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 
 @click.command()
@@ -287,6 +287,7 @@ def _state(config: Config) -> Iterator[Finding]:
         _orders,
         _late,
         _books,
+        _backups,
     )
     for check in checks:
         yield from check(seen)
@@ -387,3 +388,22 @@ def _books(seen: dict[str, Any]) -> Iterator[Finding]:
         )
     if not books["differ"]:
         yield Finding("ok", "the books match what strategies hold")
+
+
+def _backups(seen: dict[str, Any]) -> Iterator[Finding]:
+    backup = seen["backup"]
+    if not backup["every_hours"]:
+        yield Finding(
+            "warn",
+            "RexAlgo makes no backups by itself (backup.every_hours is 0)",
+            "set backup.every_hours, unless something else runs rexalgo backup",
+        )
+    what = (
+        "there is no backup yet"
+        if backup["newest"] is None
+        else f"the newest backup is {backup['age_hours']} h old: {backup['file']}"
+    )
+    if backup["overdue"]:
+        yield Finding("warn", what, "rexalgo backup; the log says why none was made")
+    elif backup["newest"] is not None:
+        yield Finding("ok", what)

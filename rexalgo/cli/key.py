@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from engine.commands.keys import words_of
+from engine.keys.encrypted_files import new_key_pair
 from engine.keys.vault import new_root_key
+from engine.settings.files import create_file
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 from rexalgo.cli.leaked import leaked
@@ -84,6 +86,37 @@ def new(where: Path, as_json: bool) -> None:
     """
     new_key = new_root_key()
     emit_json({"key": new_key}) if as_json else click.echo(new_key)
+
+
+@key.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def backup(file: Path, as_json: bool) -> None:
+    """Create a key pair for encrypted backups: the private key in FILE, the public key on stdout.
+
+    Write the public key into rexalgo.toml as backup.public_key, and take FILE away from this
+    machine: only restoring needs it. Never overwrites.
+    """
+    private, public = new_key_pair()
+    try:
+        create_file(file.absolute(), private, 0o600)
+    except FileExistsError:
+        raise CliError(
+            f"{file} already exists; nothing was written. Choose another name", Exit.REFUSED
+        ) from None
+    except OSError as error:
+        raise CliError(
+            f"expected a file that can be written, found {file}: {error.strerror}", Exit.USAGE
+        ) from None
+    if as_json:
+        emit_json({"public_key": public, "private_key_file": str(file)})
+        return
+    click.echo(f'[backup]\npublic_key = "{public}"')
+    click.echo(
+        f"Put these lines into rexalgo.toml, restart the server, and take {file} away from this "
+        "machine: without it no encrypted backup opens.",
+        err=True,
+    )
 
 
 @key.command()

@@ -1,4 +1,4 @@
-"""The process of a command: its trio loop, its signals, its memory and its log."""
+"""The process of a command: its trio loop, its signals and its memory."""
 
 import ctypes
 import gc
@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -100,28 +99,3 @@ async def settle_memory(is_ready: Callable[[], bool], stop: trio.Event) -> None:
             return
     gc.collect()
     gc.freeze()
-
-
-class _OneLine(logging.Formatter):
-    """A formatter that escapes unprintable characters.
-
-    Text from outside (names, notes, an exchange's messages) can neither start a line nor move a
-    cursor.
-    """
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode()
-            for each in super().formatMessage(record)
-        )
-
-
-def start_logging(level: int = logging.INFO) -> None:
-    """Log to stderr, one line per record, times in UTC."""
-    handler = logging.StreamHandler(sys.stderr)
-    form = _OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx", "hypercorn", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

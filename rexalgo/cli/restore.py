@@ -6,18 +6,25 @@ import click
 
 from engine.actors.clock import SystemClock
 from engine.control import FolderLock
+from engine.keys.encrypted_files import read_private_key
 from engine.recovery.restoring import restore as put_into_place
 from engine.settings.files import make_folder
 from rexalgo.cli.asking import ask, who
-from rexalgo.cli.common import emit_json, json_option, read_config
+from rexalgo.cli.common import CliError, Exit, emit_json, json_option, read_config
 from rexalgo.cli.process import run_trio
 
 
 @click.command()
 @click.argument("what", metavar="FILE|confirm")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The private key that opens an encrypted backup.",
+)
 @json_option
 @click.pass_obj
-def restore(where: Path, what: str, as_json: bool) -> None:
+def restore(where: Path, what: str, key: Path | None, as_json: bool) -> None:
     """Replace the ledger with the backup FILE, or confirm that orders may be sent again.
 
     Verifies FILE first, and keeps the former ledger. No server may be running. Afterwards RexAlgo
@@ -25,16 +32,19 @@ def restore(where: Path, what: str, as_json: bool) -> None:
     restore confirm`. (For a file named confirm, type ./confirm.)
     """
     if what == "confirm":
+        if key is not None:
+            raise CliError("--key opens a backup; restore confirm takes none", Exit.USAGE)
         _confirm(where, as_json)
     else:
-        _restore(where, Path(what), as_json)
+        _restore(where, Path(what), key, as_json)
 
 
-def _restore(where: Path, file: Path, as_json: bool) -> None:
+def _restore(where: Path, file: Path, key: Path | None, as_json: bool) -> None:
     config, now = read_config(where), SystemClock().now()
+    private_key = None if key is None else read_private_key(key)
     make_folder(config.data_dir)
     with FolderLock(config.data_dir, "rexalgo restore", now):
-        done = run_trio(lambda: put_into_place(config, file, now))
+        done = run_trio(lambda: put_into_place(config, file, now, private_key))
     if as_json:
         emit_json(
             {"restored": str(file), "former": None if done.former is None else str(done.former)}

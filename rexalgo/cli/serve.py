@@ -1,12 +1,16 @@
 """``rexalgo serve``: run the engine and the web until SIGTERM or Ctrl-C."""
 
+import os
 from pathlib import Path
 
 import click
+import trio
 
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
+from rexalgo.cli.logs import secrets_of, start_logging
+from rexalgo.cli.process import keep_memory_private, run_trio, wait_for_signal
+from rexalgo.cli.service_manager import ServiceManager
 from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hint, with_port
 
 
@@ -27,8 +31,8 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
     """
     config = with_port(read_config(where), port)
     refuse_exposure(config)
-    start_logging()
-    keep_memory_private()
+    keep_memory_private()  # first: the log file is private too
+    start_logging(config.log, secrets_of(config))
     run_trio(lambda: _serve(config, as_json))
 
 
@@ -40,7 +44,13 @@ async def _serve(config: Config, as_json: bool) -> None:
             )
         else:
             _greet(config, served.url, served.page_url)
-        await wait_for_signal()
+        manager = ServiceManager.of(os.environ)
+        async with trio.open_nursery() as nursery:
+            manager.tell("READY=1", f"STATUS=serves at {served.url}")
+            nursery.start_soon(manager.beat, served.engine.monitor.is_alive)
+            await wait_for_signal()
+            manager.tell("STOPPING=1")
+            nursery.cancel_scope.cancel()
         click.echo("stopping: no new orders; waiting for outstanding answers", err=True)
 
 

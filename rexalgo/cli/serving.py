@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from engine.ports.secret import Secret, read_secret_file
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
@@ -89,6 +90,7 @@ async def serving(
         live_page=web.live_page,
         trusted_proxies=web.trusted_proxies,
         demo_people=demo_people,
+        metrics_token=_metrics_token(config),
     )
     # behind a proxy all connections share its address, so that address has no cap
     files = files_max()
@@ -132,6 +134,11 @@ def few_files(files: int) -> str:
         f"may open only {files} files, so it takes at most {taken} connections at once; "
         f"all {all_of_them.connections_max} need {2 * all_of_them.connections_max}"
     )
+
+
+def _metrics_token(config: Config) -> Secret | None:
+    file = config.metrics.token_file
+    return None if file is None else read_secret_file(str(file), "metrics.token_file")
 
 
 def tunnel_hint(url: str) -> str | None:

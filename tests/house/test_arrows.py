@@ -123,6 +123,7 @@ NURSERIES = {
     "web/pulse.py",
     "web/server.py",
     "rexalgo/cli/demo.py",
+    "rexalgo/cli/serve.py",
     "rexalgo/cli/serving.py",
     "rexalgo/cli/simulate.py",
 }

@@ -27,6 +27,7 @@ CALLED_FROM_OUTSIDE: Final = {
     "format_commands",
     "exit_code",
     *("before_io_wait", "after_io_wait"),  # trio calls these two of an instrument
+    "handleError",  # logging calls it of a handler that could not write
 }
 
 

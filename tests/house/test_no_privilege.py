@@ -20,7 +20,10 @@ ORDINARY = {
     "gcra": "the algorithm by which decisions/rate.py counts",
 }
 """Names that are words of the field too: of these only a text that is the name itself is one."""
-ENVIRONMENT = ("engine/domain/account.py", "paper")
+OWN_WORDS = {
+    ("engine/domain/account.py", "paper"),  # an environment
+    ("engine/settings/config.py", "log"),  # the section of settings about the server's own log
+}
 
 
 def names_of_plugins(file: Path) -> Iterator[str]:
@@ -33,7 +36,7 @@ def names_of_plugins(file: Path) -> Iterator[str]:
                 yield f"{where}:{number}: {name}"
     for node in ast.walk(ast.parse(text)):
         value = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(value, str) and value in ORDINARY and (where, value) != ENVIRONMENT:
+        if isinstance(value, str) and value in ORDINARY and (where, value) not in OWN_WORDS:
             yield f"{where}:{getattr(node, 'lineno', 0)}: {value}"
 
 

@@ -5,6 +5,7 @@ what follows a refusal.
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,57 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
             await deliver(notifier, WAKING, LOOPBACK)
 
 
+async def test_services_get_their_own_form_and_no_error_has_their_address(tmp_path: Path) -> None:
+    hostile = replace(QUIET, details={**QUIET.details, "cause": "@everyone <!channel> & more"})
+    async with server() as there:
+        files = {}
+        for name in ("discord", "slack", "ntfy"):
+            (tmp_path / name).mkdir()
+            files[f"{name}_url_file"] = secret_file(
+                tmp_path / name, f"http://127.0.0.1:{there.port}/{name}/capability"
+            )
+        found: list[Notifier] = []
+        webhook_out.register_notifiers(
+            found.append,
+            {
+                **webhook_out.default_settings,
+                **files,
+                "ntfy_token_file": secret_file(tmp_path, "tk_secret"),
+            },
+        )
+        assert [each.name for each in found] == ["discord", "slack", "ntfy"]
+        for each in found:
+            await deliver(each, hostile)
+        discord, slack, ntfy = there.seen
+        assert [each[0] for each in there.seen] == [
+            "/discord/capability",
+            "/slack/capability",
+            "/ntfy/capability",
+        ]
+        assert json.loads(discord[2])["allowed_mentions"] == {"parse": []}
+        assert "&lt;!channel&gt; &amp; more" in json.loads(slack[2])["text"]
+        assert (ntfy[1]["priority"], ntfy[1]["authorization"]) == ("3", "Bearer tk_secret")
+        assert ntfy[2].decode().startswith("ann: 1 BTCUSDT could not be closed")
+        await deliver(found[2], WAKING)
+        assert there.seen[-1][1]["priority"] == "5"
+        there.status = 404
+        for each in found:
+            with pytest.raises(webhook_out.NotDelivered, match="found 404") as caught:
+                await deliver(each, QUIET)
+            assert "capability" not in str(caught.value)
+    with pytest.raises(webhook_out.NotDelivered) as caught:
+        await deliver(found[0], QUIET)
+    assert "capability" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("plugin", "settings", "field"),
     [
+        (
+            webhook_out,
+            {"discord_url_file": "SECRET"},
+            "plugin.webhook_out.discord_url_file",
+        ),
         (
             telegram,
             {"chat_id": "7", "bot_token_file": "relative"},

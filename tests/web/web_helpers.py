@@ -162,7 +162,7 @@ class MemoryEngine:
             await self._news.wait()
 
     async def run(self, method: str, params: dict[str, object]) -> dict[str, object]:
-        return {}
+        return {"text": f"rexalgo_{method} 1\n"}
 
     async def wait_news(self, after: int) -> int:
         rows = await self.wait_outcomes(after, 1_000)

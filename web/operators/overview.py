@@ -25,6 +25,7 @@ NEEDS: Final = {
     "refused": "/operate/webhooks",
     "late": "/operate#accounts",
     "missed": "/operate#accounts",
+    "backup": "/operate/system",
     "wishes": "/operate/people",
 }
 """The page where each need is met, by the code of the need."""

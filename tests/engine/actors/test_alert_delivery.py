@@ -50,3 +50,28 @@ async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(
         assert [each.details["symbol"] for each in bad.got] == ["BTCUSDT", "ETHUSDT"]
         assert channel_state(house.ledger.db, "bad").waiting == 0
         nursery.cancel_scope.cancel()
+
+
+async def test_a_channel_that_is_dead_is_told_on_the_others_once_an_hour(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        good, bad = Channel("good"), Channel("bad", failures=1_000)
+        for each in (good, bad):
+            nursery.start_soon(tell, house.shared, each)
+        await house.shared.alert(
+            AlertCode.RESIDUE, "ann", "BTCUSDT", quantity="1", symbol="BTCUSDT", cause="too small"
+        )
+        await trio.sleep(290)
+        assert [each.code for each in good.got] == [AlertCode.RESIDUE]
+        await trio.sleep(3_000)
+        dead = good.got[1]
+        assert (len(good.got), dead.code, dead.subject) == (2, AlertCode.CHANNEL_DEAD, "bad")
+        assert dead.sentence.endswith("6 minutes: RuntimeError: nobody there.")
+        assert "1 alerts wait" in dead.done
+        await trio.sleep(1_000)
+        assert [each.code for each in good.got[2:]] == [AlertCode.CHANNEL_DEAD]
+        bad.failures = 0
+        await trio.sleep(120)
+        assert next(each.code for each in bad.got) is AlertCode.RESIDUE
+        nursery.cancel_scope.cancel()

@@ -35,6 +35,7 @@ def seen(**changes: Any) -> dict[str, Any]:
         "still": [],
         "refused": [],
         "late": [],
+        "backup": {"overdue": False, "age_hours": 3.0},
         "missed": {"late": 0, "since": None, "overtaken": 0},
     }
     engine |= changes.pop("engine", {})

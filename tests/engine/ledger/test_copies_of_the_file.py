@@ -18,7 +18,8 @@ async def test_a_backup_while_it_is_open_is_whole_private_and_never_overwrites(
 ) -> None:
     ledger = Ledger.open(tmp_path / "ledger", inline=True)
     await ledger.write(lambda db: begin_run(db, 1))
-    assert back_up(tmp_path / "ledger", tmp_path / "copy") > 0
+    made = back_up(tmp_path / "ledger", tmp_path / "copy")
+    assert (made.bytes, made.rows > 0) == ((tmp_path / "copy").stat().st_size, True)
     await ledger.write(lambda db: begin_run(db, 2))
     await ledger.aclose()
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600

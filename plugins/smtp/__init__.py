@@ -1,0 +1,199 @@
+"""Notifier ``smtp``: one message per alert over SMTP, always with TLS.
+
+The library of SMTP blocks, so each message is sent in a thread, with a deadline below the engine's.
+A failed delivery raises, and the outbox tries again; a message may therefore arrive twice, with the
+same Message-ID. No text of an alert can become a header of its own.
+"""
+
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from rexalgo import (
+    Alert,
+    HttpClients,
+    InvalidValue,
+    Notifier,
+    RexAlgoError,
+    Secret,
+    hookimpl,
+    read_secret_file,
+)
+
+rexalgo_api_version = 1
+default_settings: Mapping[str, object] = {
+    "host": "",  # the mail server, such as "smtp.example.org"
+    "port": 465,
+    "security": "tls",  # "tls" from the first byte (port 465), or "starttls" (port 587)
+    "user": "",  # "" for a server that asks for no login
+    "password_file": "",  # absolute path of a file with the password
+    "sender": "",  # such as "rexalgo@example.org"
+    "recipients": [],  # such as ["ada@example.org"]
+    "ca_file": "",  # absolute path of certificates (PEM) of an authority of your own; "" for the system's
+    "only_waking": False,  # true: only alerts that wake somebody
+}
+DEADLINE_S: Final = 8.0
+_SUBJECT_CHARACTERS_MAX: Final = 150
+
+
+class NotDelivered(RexAlgoError):
+    """Raised when the server did not take the message. Its text never contains the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """A mail server and how to log in there. ``user`` is "" for no login."""
+
+    host: str
+    port: int
+    starts_tls: bool
+    user: str
+    password: Secret
+    trust: ssl.SSLContext
+
+
+class SmtpNotifier:
+    """A notifier that sends each alert to some addresses."""
+
+    name = "smtp"
+
+    def __init__(
+        self, server: MailServer, sender: str, recipients: tuple[str, ...], *, only_waking: bool
+    ) -> None:
+        self._server = server
+        self._sender = sender
+        self._recipients = recipients
+        self._only_waking = only_waking
+
+    async def deliver(self, alert: Alert, http: HttpClients) -> None:
+        """Send the message. Raise NotDelivered with the server's own words."""
+        if self._only_waking and not alert.wakes:
+            return
+        mail = message(alert, self._sender, self._recipients)
+        # abandoned at the engine's deadline: the thread ends by its own
+        await trio.to_thread.run_sync(_send, self._server, mail, abandon_on_cancel=True)
+
+
+def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:
+    """Return an alert as a message: what happened in the subject, then what to type."""
+    mail = EmailMessage(policy=SMTP)
+    head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
+    mail["Subject"] = " ".join(head.split())[:_SUBJECT_CHARACTERS_MAX]
+    mail["From"] = sender
+    mail["To"] = ", ".join(recipients)
+    mail["Date"] = alert.at
+    mail["Message-ID"] = (
+        f"<alert-{alert.number}.{alert.at:%Y%m%dT%H%M%S}@{sender.rpartition('@')[2]}>"
+    )
+    mail["Auto-Submitted"] = "auto-generated"
+    if alert.wakes:
+        mail["Importance"] = "high"
+    mail.set_content(
+        f"{head}\n\nDone: {alert.done}\nType: {alert.do}\nOtherwise: {alert.otherwise}\n\n"
+        f"{alert.code.value} #{alert.number}, {alert.at:%Y-%m-%d %H:%M:%S} UTC\n"
+    )
+    return mail
+
+
+def _send(server: MailServer, mail: EmailMessage) -> None:
+    try:
+        smtp = _connected(server)
+        try:
+            if server.user:
+                smtp.login(server.user, server.password.reveal())
+            refused = smtp.send_message(mail)
+            with suppress(smtplib.SMTPException, OSError):
+                smtp.quit()  # the message is taken, whatever is answered now
+        finally:
+            smtp.close()
+    except smtplib.SMTPAuthenticationError as error:  # its words may repeat what was sent
+        raise NotDelivered(
+            f"{server.host} refuses the login of {server.user} ({error.smtp_code})"
+        ) from None
+    except smtplib.SMTPResponseException as error:
+        raise NotDelivered(f"{server.host} answered {error.smtp_code}") from None
+    except (smtplib.SMTPException, OSError) as error:
+        raise NotDelivered(f"{server.host} took no message: {type(error).__name__}") from None
+    if refused:
+        raise NotDelivered(f"{server.host} refuses {len(refused)} of the recipients")
+
+
+def _connected(server: MailServer) -> smtplib.SMTP:
+    if not server.starts_tls:
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=DEADLINE_S, context=server.trust)
+    smtp = smtplib.SMTP(server.host, server.port, timeout=DEADLINE_S)
+    try:
+        smtp.starttls(context=server.trust)
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+@hookimpl
+def register_notifiers(
+    register: Callable[[Notifier], None], settings: Mapping[str, object]
+) -> None:
+    """Register the notifier. Raise InvalidValue for invalid settings."""
+    host, port, security = settings["host"], settings["port"], settings["security"]
+    if not isinstance(host, str) or not host or not host.isprintable() or " " in host:
+        raise InvalidValue("plugin.smtp.host", 'a mail server such as "smtp.example.org"', host)
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
+        raise InvalidValue("plugin.smtp.port", "a whole number from 1 to 65535", port)
+    if security not in ("tls", "starttls"):
+        raise InvalidValue("plugin.smtp.security", '"tls" or "starttls"', security)
+    user, only_waking = settings["user"], settings["only_waking"]
+    if not isinstance(user, str):
+        raise InvalidValue("plugin.smtp.user", 'a name, or ""', user)
+    if not isinstance(only_waking, bool):
+        raise InvalidValue("plugin.smtp.only_waking", "true or false", only_waking)
+    password = (
+        read_secret_file(settings["password_file"], "plugin.smtp.password_file")
+        if user
+        else Secret("")
+    )
+    sender = _address(settings["sender"], "plugin.smtp.sender")
+    told = settings["recipients"]
+    if not isinstance(told, list | tuple) or not told:
+        raise InvalidValue("plugin.smtp.recipients", 'a list such as ["ada@example.org"]', told)
+    recipients = tuple(
+        _address(each, f"plugin.smtp.recipients[{index}]") for index, each in enumerate(told)
+    )
+    server = MailServer(
+        host, port, security == "starttls", user, password, _trust(settings["ca_file"])
+    )
+    register(SmtpNotifier(server, sender, recipients, only_waking=only_waking))
+
+
+def _address(value: object, field: str) -> str:
+    """Read a mail address: ASCII, one @, nothing that separates addresses or headers."""
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or not value.isprintable()
+        or any(each in value for each in ' ,;:<>"()[]\\')
+        or not all(value.partition("@")[::2])
+        or value.count("@") != 1
+    ):
+        raise InvalidValue(field, 'a mail address such as "ada@example.org"', value)
+    return value
+
+
+def _trust(file: object) -> ssl.SSLContext:
+    if file == "":
+        return ssl.create_default_context()
+    expected = 'the absolute path of certificates in PEM, or ""'
+    if not isinstance(file, str) or not Path(file).is_absolute():
+        raise InvalidValue("plugin.smtp.ca_file", expected, file)
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError:  # ssl.SSLError too
+        raise InvalidValue("plugin.smtp.ca_file", expected, file) from None

@@ -1,0 +1,114 @@
+"""What systemd is told, over a real datagram socket: by the parts, and by a real server that is
+paused.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from rexalgo.cli.service_manager import ServiceManager
+from tests.journeys.journey_place import Place
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(60)
+        yield listening
+
+
+def told(systemd: socket.socket) -> list[str]:
+    """Return what has arrived so far."""
+    systemd.setblocking(False)
+    messages = []
+    try:
+        while True:
+            messages.append(systemd.recv(4096).decode())
+    except BlockingIOError:
+        return messages
+
+
+@pytest.mark.parametrize(
+    ("environ", "address", "watchdog_s"),
+    [
+        ({}, "", 0.0),
+        ({"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "30000000"}, "/run/n", 30.0),
+        (
+            {"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid())},
+            "@n",
+            1e-6,
+        ),
+        ({"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "9", "WATCHDOG_PID": "1"}, "/run/n", 0.0),
+        ({"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "soon"}, "/run/n", 0.0),
+        ({"NOTIFY_SOCKET": "vsock:2:9", "WATCHDOG_USEC": "9"}, "", 0.0),
+    ],
+)
+def test_the_environment_is_read_once(
+    environ: dict[str, str], address: str, watchdog_s: float
+) -> None:
+    left = environ | {"HOME": "/x"}
+    manager = ServiceManager.of(left)
+    assert (manager.address, manager.watchdog_s, left) == (address, watchdog_s, {"HOME": "/x"})
+
+
+async def test_the_watchdog_is_told_only_while_all_is_well(
+    systemd: socket.socket, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    mock_clock.autojump_threshold = 0
+    manager = ServiceManager(str(systemd.getsockname()), 30.0)
+    how = ["well", "well", "failed", "failed", "hangs", "well"]
+
+    async def is_alive() -> bool:
+        if not how:
+            await trio.sleep_forever()
+        state = how.pop(0)
+        if state == "hangs":
+            await trio.sleep_forever()
+        return state == "well"
+
+    with trio.move_on_after(75):
+        await manager.beat(is_alive)
+    assert told(systemd) == ["WATCHDOG=1"] * 3
+    assert caplog.text.count("takes no writes") == 1
+    with trio.fail_after(1):
+        await ServiceManager(str(systemd.getsockname()), 0.0).beat(is_alive)
+
+
+def test_a_manager_that_is_gone_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = ServiceManager(str(tmp_path / "absent"), 0.0)
+    manager.tell("READY=1")
+    manager.tell("STOPPING=1")
+    assert caplog.text.count("cannot be told") == 1
+
+
+def test_a_paused_server_falls_silent_is_killed_and_starts_again(
+    tmp_path: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path / "place")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(systemd.getsockname()))
+    monkeypatch.setenv("WATCHDOG_USEC", "1500000")
+    place.serve()
+    assert systemd.recv(4096).decode().startswith("READY=1\nSTATUS=serves at http://127.0.0.1:")
+    assert [systemd.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+    assert place.process is not None
+    place.process.send_signal(signal.SIGSTOP)
+    os.waitpid(place.process.pid, os.WUNTRACED)
+    told(systemd)
+    systemd.settimeout(1.5)
+    with pytest.raises(TimeoutError):
+        systemd.recv(4096)
+    assert place.end(signal.SIGKILL) == -signal.SIGKILL  # what systemd does now
+    systemd.settimeout(60)
+    place.serve()
+    assert systemd.recv(4096).startswith(b"READY=1")
+    assert place.end(signal.SIGTERM) == 0
+    assert told(systemd)[-1] == "STOPPING=1"
