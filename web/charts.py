@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn on the server: a running result, equity, drawdown, and bars. Pure.
+"""Charts as SVG, drawn on the server: cumulative P&L, equity, drawdown, and bars. Pure.
 
 Only the path of a line is stretched to the width of the page; text and strokes keep their size on a
 phone and on a wide screen. Each chart has a title and a description for whoever does not see it.
@@ -66,7 +66,7 @@ def result_chart(
     until: datetime,
     exact_since: datetime | None = None,
 ) -> Markup:
-    """Draw a running result up to ``until``, shaded to its zero line.
+    """Draw a cumulative P&L up to ``until``, shaded to its zero line.
 
     The points begin with one of 0; fewer than two draw nothing. Since ``exact_since`` each point is
     a close, where the line jumps. Before it (None: everywhere) points are the ends of days, with

@@ -33,7 +33,7 @@ from web.requests import client
 from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 from web.visit import Visit, cookie_name
-from web.words import wait_words
+from web.words import FACTOR_WRONG, wait_words
 
 log = logging.getLogger("rexalgo.web")
 ONLY_LOOKS: Final = "X-Only-Looks"
@@ -149,7 +149,7 @@ class Dispatcher:
         except NeedsConfirmation:
             return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
-            errors = {"factor": wait_words(error)}
+            errors = {"factor": wait_words(error, FACTOR_WRONG)}
             return visit.page("identity/confirm.html", errors=errors, **_to_confirm(visit))
         except NothingThere:
             abort(404)

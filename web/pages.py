@@ -12,7 +12,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 
-from web import words
+from web import labels, words
 from web.rows import copy_look, state_look
 
 _HERE: Final = Path(__file__).parent
@@ -40,6 +40,11 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals["static"] = _static
+_TEMPLATES.globals["label"] = labels.LABELS
+_TEMPLATES.globals["to_do"] = labels.to_do
+_TEMPLATES.globals["leverages"] = labels.LEVERAGES
+_TEMPLATES.filters["setting"] = labels.setting_label
+_TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["look_of"] = copy_look

@@ -109,6 +109,8 @@ OPERATOR_SEES: Final = (
 
 Add here what a page is to show besides.
 """
+WRONG: Final = "Name, password or code is wrong."
+FACTOR_WRONG: Final = "Password or code is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
@@ -241,8 +243,8 @@ def environment_badge(environment: str) -> Markup:
     return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
 
 
-def wait_words(error: NotSignedIn) -> str:
+def wait_words(error: NotSignedIn, wrong: str = WRONG) -> str:
     """Return that a try failed, and when the next one may be made."""
     if error.wait_s:
-        return f"That was wrong, and there were several tries. Try again in {error.wait_s} s."
-    return "That was wrong. Check it and try again."
+        return f"{wrong} There were several tries: try again in {error.wait_s} s."
+    return wrong

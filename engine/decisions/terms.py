@@ -259,7 +259,7 @@ def _of_money(
     contract: Instrument, price: Price, quantity: Quantity, leverage: Ratio, facts: TermsFacts
 ) -> Iterable[TermsWarning]:
     cost, currency = _cost(price, quantity, leverage, facts), contract.settle_currency
-    takes = f"{contract.symbol}: an entry takes {_up(cost)} {currency} of margin and fee"
+    takes = f"{contract.symbol}: an entry needs {_up(cost)} {currency} of margin and fee"
     if facts.report is not None:
         if cost > equity(facts.report):
             least = _type_at_least(
@@ -291,7 +291,7 @@ def _of_money(
                 if getattr(own, name) == cap
                 else (f"the operator’s limit of {plain(cap)}", "size")
             )
-            kind = "takes a margin of" if name == "account_margin" else "is worth"
+            kind = "needs a margin of" if name == "account_margin" else "is worth"
             sentence = (
                 f"{contract.symbol}: one entry {kind} {_up(amount)} {currency}, more than "
                 f"{whose}: every entry is denied."
@@ -336,7 +336,7 @@ def _type_at_least(
     least = least_size(sizing, smallest=smallest, price=price, leverage=leverage, worth=worth)
     if least is None:
         return (
-            f"The smallest entry takes {_up(initial_margin(price, smallest, leverage))} USDT of "
+            f"The smallest entry needs {_up(initial_margin(price, smallest, leverage))} USDT of "
             "margin: pay in first."
         )
     return f"The smallest that trades now is {plain(least)}."

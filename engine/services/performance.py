@@ -37,8 +37,8 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The results of reconciled trades in one environment. ``drawdown`` is the deepest fall of
-    ``curve``, the running result.
+    """The results of reconciled trades in one environment. ``drawdown`` is the maximum drawdown
+    of ``curve``, the cumulative P&L.
 
     ``unreconciled`` counts the closed trades that are in none of these figures: not known yet,
     unexplained, or from before 0.2.

@@ -69,7 +69,7 @@ async def test_ordinary_terms_to_watch_are_taken_at_once_and_shown_as_they_are_s
         )
         assert "done=watching" in bob.query
         assert "Margin per trade: 50.5 USDT" in bob.words
-        assert "Daily loss100 USDT" in bob.words
+        assert "Daily loss limit100 USDT" in bob.words
 
 
 async def test_paper_is_never_called_a_real_order(tmp_path: Path) -> None:

@@ -9,66 +9,10 @@ from engine.domain.errors import NothingThere
 from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors
+from web import labels
 from web.again import Again
 from web.routes import Route, Who, get, post
 from web.visit import Visit
-
-LIMIT_WORDS: Final = {
-    "order_notional": ("Value of an entry", "USDT", "Maximum value of a single entry."),
-    "symbol_notional": (
-        "Value in one contract",
-        "USDT",
-        "Maximum value of the position in one contract.",
-    ),
-    "account_notional": (
-        "Value on the account",
-        "USDT",
-        "Maximum value of all positions on this account.",
-    ),
-    "account_margin": ("Initial margin", "USDT", "Maximum initial margin of all positions."),
-    "open_positions": ("Open positions", "contracts", "Maximum number of contracts held at once."),
-    "daily_loss": (
-        "Daily loss",
-        "USDT",
-        "Once equity has fallen this much since the trading day began, no more entries that day.",
-    ),
-    "drawdown_percent": (
-        "Drawdown",
-        "%",
-        "Once equity is this far below its highest, no more entries.",
-    ),
-    "slippage_bps": (
-        "Slippage",
-        "bps",
-        "How much worse than the signal's price a market entry may be.",
-    ),
-    "entry_age_s": ("Age of an entry", "s", "An entry older than this is not sent."),
-}
-SIZINGS: Final = {
-    "fixed_margin": (
-        "Margin per trade",
-        "USDT",
-        "The same amount of your own money behind every entry.",
-    ),
-    "fixed_notional": ("Value per trade", "USDT", "Every position is worth this much."),
-    "fixed_quantity": ("Quantity per trade", "units", "The same quantity every time."),
-    "multiplier": (
-        "Multiple of the master",
-        "x",
-        "The master's own quantity times this; only where the signal names it.",
-    ),
-    "equity_share": (
-        "Share of my equity",
-        "fraction",
-        "0.05 puts 5 % of your equity behind every entry.",
-    ),
-    "stop_distance": (
-        "Risk to the stop",
-        "fraction",
-        "0.01 loses 1 % of your equity if the signal's stop is hit; only where it names one.",
-    ),
-}
-
 
 _NOTICES: Final = {"pause": "paused", "resume": "resumed", "consent": "changed", "leave": "left"}
 
@@ -117,8 +61,8 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
         strategy=strategy,
         row=row,
         typed=fields,
-        limits=LIMIT_WORDS,
-        sizings=SIZINGS,
+        limits=labels.LIMITS,
+        sizings=labels.SIZINGS,
         kept=hidden,
         warnings=await service.warnings(row, strategy, policy),
     )
@@ -180,8 +124,8 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         typed=_typed(visit) if errors else terms_fields(policy),
         symbols_now=await service.symbols_now(row, strategy, policy),
         warnings=() if errors else await service.warnings(row, strategy, policy),
-        limits=LIMIT_WORDS,
-        sizings=SIZINGS,
+        limits=labels.LIMITS,
+        sizings=labels.SIZINGS,
         previewed=None if previewed is None else await service.preview(row, strategy, previewed),
     )
 

@@ -6,8 +6,8 @@ from quart import Response
 
 from engine.services.terms_form import terms_fields
 from web.charts import result_chart
+from web.labels import LABELS, LIMITS, SIZINGS
 from web.routes import Route, Who, get
-from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
 _KINDS: Final = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
@@ -32,7 +32,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
             summary,
             result_chart(
                 summary.curve.points,
-                f"Result of followers, {summary.environment.upper()}",
+                f"{LABELS['cumulative_pnl']} of followers, {summary.environment.upper()}",
                 "USDT",
                 visit.who.person.zone,
                 visit.now,
@@ -50,7 +50,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         outcomes=performance.outcomes(row.id),
         agreements=[(agreement, terms_fields(agreement.policy)) for agreement in agreements],
         accounts=performance.accounts(visit.who),
-        limits=LIMIT_WORDS,
+        limits=LIMITS,
         sizings=SIZINGS,
         live=visit.newest(),
     )
