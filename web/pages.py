@@ -59,7 +59,9 @@ _TEMPLATES.filters.update(
     when=words.when,
     money=words.money,
     signed=words.signed,
+    percent=words.percent,
     plain=words.plain_number,
+    price=words.price,
     moment=words.moment,
 )
 

@@ -68,6 +68,10 @@ NOTICES: Final[Mapping[str, str]] = {
         "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
         "entries wait."
     ),
+    "closing-position": (
+        "You asked to close it, at the market. The row goes when the exchange reports that it is "
+        "closed; this page updates itself."
+    ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
@@ -164,6 +168,12 @@ def signed(value: Decimal | str | None, places: int = 2) -> Markup:
     )
 
 
+def percent(value: Decimal | None) -> Markup:
+    """Return a part in percent with its sign and two decimals; a dash for None."""
+    shown = signed(value)
+    return shown if value is None else Markup("{}{}").format(shown, Markup("&nbsp;%"))
+
+
 def plain_number(value: Decimal | str | None) -> str:
     """Return a quantity or price without trailing zeros; an average has at most twelve places."""
     if value is None:
@@ -209,6 +219,12 @@ def unknown(trade: Any, value: object) -> Markup | None:
         if value is None
         else None
     )
+
+
+def price(value: Decimal | str | None) -> str:
+    """Return a price with thousands and the places that it has; a dash for None."""
+    whole, point, places = plain_number(value).partition(".")
+    return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
 
 
 def moment(text: str | None) -> datetime | None:

@@ -10,11 +10,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from engine.context import EngineContext
+from engine.decisions.portfolio import summed
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
 from engine.domain.errors import NothingThere
@@ -32,6 +33,7 @@ PAGE: Final = 50
 SIGNALS_COUNTED: Final = 20
 EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
+_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -177,13 +179,14 @@ class PerformanceService:
         """
         return books_summary(self._context.ledger.db, row.id)
 
-    def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
-        """Read an account's equity over the last 90 days, oldest first, ending with its newest
-        reading.
+    def equity(
+        self, row: AccountRow, shown: timedelta | None = EQUITY_SHOWN
+    ) -> Sequence[tuple[datetime, Decimal]]:
+        """Read an account's equity over the last 90 days (``shown``; None: ever), oldest first,
+        ending with its newest reading.
         """
-        points = results.equity_points(
-            self._context.ledger.db, row.id, self._context.clock.now() - EQUITY_SHOWN
-        )
+        since = _EVER if shown is None else self._context.clock.now() - shown
+        points = results.equity_points(self._context.ledger.db, row.id, since)
         task = None if self._context.live is None else self._context.live.named(row.name)
         if (
             task is not None
@@ -193,6 +196,15 @@ class PerformanceService:
         ):
             points.append((task.account.read_at, equity(task.account.report)))
         return points
+
+    def total_equity(
+        self, user: User, environment: str, shown: timedelta | None
+    ) -> Sequence[tuple[datetime, Decimal]]:
+        """Read the summed equity of the user's connected accounts of one environment, oldest first;
+        see ``equity`` for ``shown``.
+        """
+        rows = [each for each in self.accounts(user) if each.environment == environment]
+        return summed([self.equity(each, shown) for each in rows])
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
         """Read an account's trades, newest first."""

@@ -90,6 +90,15 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         for path in ("/signals", "/orders", "/notifications", "/security", "/studio"):
             shown.open(path)
             shown.check()
+        # one position is closed from home, and the strategy goes on
+        shown.open("/home?range=1D")
+        page.locator("#positions .act-cell a").click()
+        expect(page.locator("h1")).to_contain_text("Close BTCUSDT")
+        shown.check()
+        shown.press("Close this position")
+        expect(page.locator("#rows")).to_contain_text("Nothing is open", timeout=15_000)
+        send(place, opening("b-4"))
+        expect(page.locator("#rows")).to_contain_text("BTCUSDT", timeout=15_000)
         # pause asks nothing, and says what happens to what is open
         shown.open("/home")
         shown.press("Pause")
