@@ -157,21 +157,23 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
     )
 
 
-def signed(value: Decimal | str | None, places: int = 2) -> Markup:
+def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Markup:
     """Return a result with its sign: its colour says nothing that the text does not say."""
     if value is None:
         return Markup('<span class="soft">–</span>')
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    return Markup('<span class="num {}">{}{}</span>').format(
-        tone, "+" if number > 0 else "", money(number, places)
+    return Markup('<span class="num {}">{}{}{}</span>').format(
+        tone,
+        "+" if number > 0 else "",
+        money(number, places),
+        Markup("&nbsp;") + unit if unit else "",
     )
 
 
 def percent(value: Decimal | None) -> Markup:
     """Return a part in percent with its sign and two decimals; a dash for None."""
-    shown = signed(value)
-    return shown if value is None else Markup("{}{}").format(shown, Markup("&nbsp;%"))
+    return signed(value, unit="%")
 
 
 def plain_number(value: Decimal | str | None) -> str:
