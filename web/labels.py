@@ -114,6 +114,49 @@ _TO_DO: Final[Mapping[str, str]] = {
 }
 
 
+_REASONS: Final[Mapping[str, str]] = {
+    "cancelled": "Cancelled at the exchange",
+    "not_executed": "The order never reached the exchange",
+    "expired": "The signal was too old",
+    "expired.waiting": "It waited until the signal was too old",
+    "killed": "Stopped at the last check before sending",
+    "residue": "Could not be closed",
+    "rejected": "The exchange refused the order",
+    "rejected.balance": "The exchange refused it for lack of free balance",
+    "rejected.credentials": "The exchange refused the key",
+    "skipped.watch_only": "You only watch this strategy",
+    "skipped.entries_off": "New entries were switched off",
+    "skipped.paused": "You paused this strategy",
+    "skipped.left": "You left this strategy",
+    "skipped.consent": "The master’s change waits for your consent",
+    "skipped.strategy_off": "The master took no new entries",
+    "skipped.opposite_held": "The other side was still open",
+    "skipped.symbol_held": "Another strategy held the contract",
+    "skipped.own_position": "You held the contract yourself",
+    "skipped.detached": "The position was closed outside",
+    "skipped.below_minimum": "Below the exchange’s smallest order",
+    "skipped.superseded": "A later signal came first",
+    "skipped.no_master_quantity": "The signal named no quantity",
+    "skipped.no_stop": "The signal named no stop",
+    "denied.symbol_not_agreed": "A contract that you do not copy",
+    "denied.leverage": "The signal asked for more leverage than you allow",
+    "denied.balance": "Not enough available balance",
+    "denied.price_stale": "No current price was known",
+    "denied.instrument": "The exchange does not trade it",
+    "denied.protection": "Its stop or target was on the wrong side",
+    "denied.account_not_ready": "The account could not be read",
+    **{f"denied.{name}": label for name, (label, _, _) in LIMITS.items()},
+    "denied.drawdown": LIMITS["drawdown_percent"][0],
+    "denied.slippage": LIMITS["slippage_bps"][0],
+}
+"""Why an entry was missed, in a few words, by its code."""
+
+
+def reason_label(code: str) -> str:
+    """Return why an entry was missed, in a few words."""
+    return _REASONS.get(code, code.replace("_", " ").replace(".", ": ").capitalize())
+
+
 def setting_label(setting: str) -> str:
     """Return what a page calls the setting of an outcome; one that is not listed keeps its name."""
     return _SETTINGS.get(setting, setting)

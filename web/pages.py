@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 
 from web import labels, words
+from web.compressing import compress
 from web.rows import copy_look, state_look
 
 _HERE: Final = Path(__file__).parent
@@ -41,8 +42,10 @@ _TEMPLATES: Final = Environment(
 )
 _TEMPLATES.globals["static"] = _static
 _TEMPLATES.globals["label"] = labels.LABELS
+_TEMPLATES.globals["label_of"] = labels.field_label
 _TEMPLATES.globals["to_do"] = labels.to_do
 _TEMPLATES.globals["leverages"] = labels.LEVERAGES
+_TEMPLATES.filters["reason"] = labels.reason_label
 _TEMPLATES.filters["setting"] = labels.setting_label
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
@@ -89,4 +92,4 @@ async def static_file(name: str) -> Response:
         abort(404)
     answer = Response(_FILES[name], content_type=_TYPES[Path(name).suffix])
     answer.headers["Cache-Control"] = "public, max-age=86400"
-    return answer
+    return await compress(answer)

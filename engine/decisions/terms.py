@@ -207,14 +207,25 @@ def _of_range(contract: Instrument, leverage: Ratio, exchange: str) -> Iterable[
         )
 
 
-def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[TermsWarning]:
-    policy, symbol = facts.policy, contract.symbol
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """What an entry comes to at a price: its quantity before minimum and maximum, and its leverage."""
+
+    quantity: Quantity
+    leverage: Ratio
+
+
+def size_now(contract: Instrument, price: Price, facts: TermsFacts) -> Sized | None:
+    """Return what an entry into a contract comes to; None if only a signal decides, or the account
+    is not read yet.
+    """
+    policy = facts.policy
     leverage = min(
         max(leverage_of(policy.leverage, facts.asked), contract.leverage_min), contract.leverage_max
     )
     worth = None if facts.report is None else equity(facts.report)
     if worth is None and isinstance(policy.sizing, EquityShare):
-        return
+        return None
     raw = raw_quantity(
         policy.sizing,
         SizingBasis(
@@ -225,9 +236,18 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
             stop=None,
         ),
     )
-    if isinstance(raw, Missing):
-        return  # known only once a signal names its quantity, or its stop
-    quantity, smallest = floored(raw, contract), smallest_quantity(contract, price)
+    # otherwise known only once a signal names its quantity, or its stop
+    return None if isinstance(raw, Missing) else Sized(floored(raw, contract), leverage)
+
+
+def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[TermsWarning]:
+    policy, symbol = facts.policy, contract.symbol
+    sized = size_now(contract, price, facts)
+    if sized is None:
+        return
+    quantity, leverage = sized.quantity, sized.leverage
+    worth = None if facts.report is None else equity(facts.report)
+    smallest = smallest_quantity(contract, price)
     if quantity < smallest:
         comes_to = (
             f"{symbol}: at {plain(price)} and {_x(leverage)} this comes to less than the smallest "

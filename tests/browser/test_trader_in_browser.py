@@ -200,6 +200,12 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
         join(place, shown, "bea")
         shown.open(f"/strategies/{strategy(place)}/follow")
         shown.check()
+        meaning = shown.page.locator("#meaning")
+        shown.fill(size="200", open_positions="1")  # said as it is typed
+        expect(meaning).to_contain_text(re.compile(r"At most 1 x (19\d|200)\.\d\d USDT of margin"))
+        shown.fill(size="lots")
+        expect(meaning).to_contain_text("Order size: expected")
+        shown.check()
         shown.fill(size="minus one", leverage="0", daily_loss="lots", open_positions="many")
         shown.page.locator("button[value=agree]").click()
         expect(shown.page.locator(".field-error")).to_have_count(4)

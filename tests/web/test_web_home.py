@@ -117,3 +117,37 @@ async def test_money_over_all_accounts_the_range_and_what_needs_its_owner(tmp_pa
         await bob.get("/home")
         assert "One thing needs you" in bob.words
         assert bob.words.index("the key was refused") < bob.words.index("Total equity")
+
+
+async def test_what_is_not_there_leads_on(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        bob = await place.person("bob", balance="1000")
+        for path in ("/nothing", "/strategies/none", "/accounts/eve"):
+            await bob.get(path, 404)
+            assert "There is nothing here" in bob.words
+            assert 'href="/positions"' in bob.text, path
+        await bob.post("/home", 405, bare=True)
+        assert 'href="/positions"' in bob.text
+        stranger = place.browser()
+        await stranger.get("/nothing", 404)
+        assert 'href="/sign-in"' in stranger.text
+        await stranger.get("/api/nothing", 404)
+        assert '"ok":false' in stranger.text.replace(" ", "")
+
+
+async def test_the_zone_of_the_browser_is_taken_with_the_first_password(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        for name, zone, kept in (
+            ("kim", "Asia/Kolkata", "Asia/Kolkata"),
+            ("lee", "Mars/Olympus", "UTC"),
+            ("max", "", "UTC"),
+        ):
+            browser = place.browser()
+            await browser.get("/join")
+            await browser.post(
+                "/join", name=name, exchange="paper", balance="1000", invite="", bare=True
+            )
+            assert browser.path == "/security/password", browser.words
+            await browser.post("/security/password", password=PASSWORD, again=PASSWORD, zone=zone)
+            await browser.get("/security")
+            assert browser.value("zone") == kept
