@@ -153,7 +153,7 @@ class TurnView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyView:
     """The explanation of one copy: what became of it with numbers, sentence, the setting that would
-    change it, and whose move it is.
+    change it, and who has to act.
 
     ``code`` is None while the copy waits. ``now`` is what its strategy still has open at the
     moment, empty if there is nothing more to say. ``turn`` is None until an order of it was

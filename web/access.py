@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from engine.domain.person import Role
 from engine.services.user import User
+from web.compressing import unmasked
 from web.once import CONFIRM
 from web.peers import is_from_here
 from web.routes import Who
@@ -79,7 +80,7 @@ def accept_form(visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
     visit.form = MultiDict(form.items(multi=True))
     if visit.user is None or who is Who.ANYONE:
         return True
-    return visit.services.identity.is_csrf_token(visit.user, visit.form.get("csrf", ""))
+    return visit.services.identity.is_csrf_token(visit.user, unmasked(visit.form.get("csrf", "")))
 
 
 def _to_sign_in(visit: Visit, offer_address: str) -> Response:

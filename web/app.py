@@ -3,7 +3,7 @@
 Nothing of the engine is started here.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -63,6 +63,7 @@ _ERRORS: Final = {
     429: ("too_many", "You have too many pages open. Close some."),
 }
 _OWN_FAULT: Final = ("failed", "Something here failed, and it was logged. Try again shortly.")
+Refusal = Callable[[int, str], Awaitable[Response]]
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -96,6 +97,7 @@ def create_app(
         pages = (*PAGES, *PulseStreams(engine.monitor).routes())
         dispatcher.add(pages)
         routes += (*dispatcher.own_routes, *pages)
+        app.config["REFUSAL"] = dispatcher.refusal
     app.config["ROUTES"] = tuple(routes)
     app.register_error_handler(HTTPException, _answer_refusal)
     app.register_error_handler(Exception, _answer_failure)
@@ -103,11 +105,24 @@ def create_app(
 
 
 async def _answer_refusal(error: HTTPException) -> Response:
-    answer = _error(error.code or 500)
+    answer = await _refused(error.code or 500)
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         answer.headers["Allow"] = ", ".join(sorted(allowed))
     return answer
+
+
+async def _refused(status: int) -> Response:
+    """Answer with a page that leads on where there is nothing; else with a plain one."""
+    refusal: Refusal | None = current_app.config.get("REFUSAL")
+    if refusal is None or status not in (404, 405) or _is_for_programs():
+        return _error(status)
+    answer = await refusal(status, _ERRORS[status][1])
+    return _ended(answer)
+
+
+def _is_for_programs() -> bool:
+    return request.path == "/api" or request.path.startswith(("/api/", "/static/"))
 
 
 async def _answer_failure(error: Exception) -> Response:
@@ -121,7 +136,11 @@ def _error(status: int) -> Response:
     answer = error_answer(status, code, message) if is_api else error_page(status, message)
     if status == 503:
         answer.headers["Retry-After"] = "5"
+    return _ended(answer)
+
+
+def _ended(answer: Response) -> Response:
+    """End the connection where the body may not have been read, and say so."""
     if request.method not in _BODILESS:
-        # the body may not have been read: then the connection ends, and the client must know
         answer.headers["Connection"] = "close"
     return answer

@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn on the server: a running result, equity, drawdown, and bars. Pure.
+"""Charts as SVG, drawn on the server: cumulative P&L, equity, drawdown, and bars. Pure.
 
 Only the path of a line is stretched to the width of the page; text and strokes keep their size on a
 phone and on a wide screen. Each chart has a title and a description for whoever does not see it.
@@ -35,6 +35,7 @@ GAP: Final = timedelta(hours=3)
 _POINTS_MAX: Final = 240
 _PATH_WIDTH: Final = 1000
 """The width in which a path is written before it is stretched."""
+_SPARK_POINTS: Final = 60
 _BAR_LABELS: Final = 5
 _BAR_WIDTH_MAX: Final = 8.0
 Points = Sequence[tuple[datetime, Decimal]]
@@ -66,7 +67,7 @@ def result_chart(
     until: datetime,
     exact_since: datetime | None = None,
 ) -> Markup:
-    """Draw a running result up to ``until``, shaded to its zero line.
+    """Draw a cumulative P&L up to ``until``, shaded to its zero line.
 
     The points begin with one of 0; fewer than two draw nothing. Since ``exact_since`` each point is
     a close, where the line jumps. Before it (None: everywhere) points are the ends of days, with
@@ -119,6 +120,24 @@ def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -
         spots.append(Spot(middle, y_of(value, scale), text, name))
     description = _bars_description([name for name, _, _ in bars], values, unit, scale)
     return frame(title, description, spots, value_axis(scale, unit) + drawing)
+
+
+def sparkline(points: Points, description: str) -> Markup:
+    """Draw a line without axes, for a row of a table; fewer than two points draw nothing."""
+    if len(points) < 2:
+        return Markup("")
+    values = [0.0, *_floats(points)]
+    drawn = thinned(values, _SPARK_POINTS)
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    path = " ".join(
+        f"{'L' if place else 'M'}{100 * index / (len(values) - 1):.1f} "
+        f"{22 - 20 * (values[index] - low) / span:.1f}"
+        for place, index in enumerate(drawn)
+    )
+    return Markup(
+        '<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" '
+        'aria-label="{}"><path d="{}"/></svg>'
+    ).format(description, path)
 
 
 def short_period(label: str) -> str:

@@ -27,13 +27,14 @@ from engine.services.user import FormErrors, NeedsConfirmation, User
 from web.access import accept_form, missing_factor, redirect_instead
 from web.again import DECLINE, Again, Offer, OpenOffers, offer_address, read_offer
 from web.again import PAGE as AGAIN_PAGE
+from web.compressing import compress
 from web.engine_port import Commands
 from web.once import CONFIRM, DoneOnce, NoticesOnce, ShownOnce
 from web.requests import client
 from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 from web.visit import Visit, cookie_name
-from web.words import wait_words
+from web.words import FACTOR_WRONG, wait_words
 
 log = logging.getLogger("rexalgo.web")
 ONLY_LOOKS: Final = "X-Only-Looks"
@@ -90,15 +91,24 @@ class Dispatcher:
         answer = await self._check(route, visit, form, parts)
         if visit.user is not None and "Location" in answer.headers:
             self._notices.note(visit.user.session.id, answer.headers["Location"], visit.now)
-        return answer
+        return await compress(answer, has_secret=visit.shows_secret)
 
-    async def _visit(self) -> Visit:
+    async def refusal(self, status: int, message: str) -> Response:
+        """Answer an address or a method that there is not with a page that leads on: it has the
+        navigation of whoever asks.
+        """
+        visit = await self._visit(only_looks=True)
+        return visit.page("nothing.html", status, code=status, message=message)
+
+    async def _visit(self, *, only_looks: bool = False) -> Visit:
         caller = Caller(client(self._settings), request.headers.get("User-Agent", "")[:200])
         cookie = self._cookie()
         user = None
         now = self._now()
         if cookie:
-            only_looks = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+            only_looks = (
+                only_looks or request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+            )
             user = await self._services.identity.user(cookie, caller.address, only_looks=only_looks)
         return Visit(
             self._services,
@@ -149,7 +159,7 @@ class Dispatcher:
         except NeedsConfirmation:
             return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
-            errors = {"factor": wait_words(error)}
+            errors = {"factor": wait_words(error, FACTOR_WRONG)}
             return visit.page("identity/confirm.html", errors=errors, **_to_confirm(visit))
         except NothingThere:
             abort(404)

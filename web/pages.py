@@ -12,7 +12,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 
-from web import words
+from web import labels, words
+from web.compressing import compress
 from web.devices import device
 from web.rows import copy_look, state_look
 
@@ -41,6 +42,13 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals["static"] = _static
+_TEMPLATES.globals["label"] = labels.LABELS
+_TEMPLATES.globals["label_of"] = labels.field_label
+_TEMPLATES.globals["to_do"] = labels.to_do
+_TEMPLATES.globals["leverages"] = labels.LEVERAGES
+_TEMPLATES.filters["reason"] = labels.reason_label
+_TEMPLATES.filters["setting"] = labels.setting_label
+_TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["look_of"] = copy_look
@@ -55,7 +63,9 @@ _TEMPLATES.filters.update(
     when=words.when,
     money=words.money,
     signed=words.signed,
+    percent=words.percent,
     plain=words.plain_number,
+    price=words.price,
     moment=words.moment,
     device=device,
 )
@@ -84,4 +94,4 @@ async def static_file(name: str) -> Response:
         abort(404)
     answer = Response(_FILES[name], content_type=_TYPES[Path(name).suffix])
     answer.headers["Cache-Control"] = "public, max-age=86400"
-    return answer
+    return await compress(answer)

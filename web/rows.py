@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Final
 
 from engine.views import OutcomeRow
+from web.labels import setting_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ _STATES: Final = {
 FAMILIES: Final = tuple((name, look.word) for name, look in _LOOKS.items())
 """The families to filter by: value and word."""
 _ALWAYS_COUNTED: Final = ("filled", "placed", "skipped", "denied", "rejected", "unknown")
-_MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator": "Operator"}
+_ACTS: Final = {"nobody": "", "you": "follower", "master": "master", "operator": "operator"}
 _ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
@@ -78,7 +79,7 @@ class Row:
     look: Look
     sentence: str
     setting: str
-    move: str
+    to_act: str
     latency: str
 
 
@@ -115,8 +116,8 @@ def present(row: OutcomeRow) -> Row:
         detail=detail.replace("_", " "),
         look=look_of(family),
         sentence=row.sentence,
-        setting=row.setting or "",
-        move=_MOVES.get(row.move, row.move),
+        setting=setting_label(row.setting or ""),
+        to_act=_ACTS.get(row.move, row.move),
         latency=_latency(row.latency_ms),
     )
 

@@ -14,6 +14,7 @@ from engine.services import Services
 from engine.services.identity import Caller, SignedIn
 from engine.services.user import User
 from web.again import Offer
+from web.compressing import SHOWS_SECRETS, masked
 from web.engine_port import Commands
 from web.once import ShownOnce
 from web.pages import page
@@ -32,7 +33,7 @@ class Visit:
 
     ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
     code of the notice above the page. ``offers`` are forms of this person that were not done and
-    are offered again.
+    are offered again. ``shows_secret``: the page shows one, so it is not compressed.
     """
 
     services: Services
@@ -47,6 +48,7 @@ class Visit:
     form: MultiDict[str, str] = field(default_factory=MultiDict)
     notice: str = ""
     offers: tuple[Offer, ...] = ()
+    shows_secret: bool = False
 
     @property
     def who(self) -> User:
@@ -81,6 +83,7 @@ class Visit:
         """
         if status is None:
             status = 422 if errors else 200
+        self.shows_secret = template in SHOWS_SECRETS
         return page(template, status, **self._common(errors), **values)
 
     def require_fresh(self) -> None:
@@ -170,7 +173,7 @@ class Visit:
             "person": None if user is None else user.person,
             "roles": frozenset(role.value for role in roles),
             "zone": "UTC" if user is None else user.person.zone,
-            "csrf": "" if user is None else self.services.identity.csrf_token(user),
+            "csrf": "" if user is None else masked(self.services.identity.csrf_token(user)),
             "fresh": user is not None and user.is_fresh(self.now),
             "nothing_sent": "" if user is None else self.services.pulse.held(user),
             "errors": dict(errors or {}),

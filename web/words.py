@@ -68,6 +68,10 @@ NOTICES: Final[Mapping[str, str]] = {
         "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
         "entries wait."
     ),
+    "closing-position": (
+        "You asked to close it, at the market. The row goes when the exchange reports that it is "
+        "closed; this page updates itself."
+    ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
@@ -111,6 +115,8 @@ OPERATOR_SEES: Final = (
 
 Add here what a page is to show besides.
 """
+WRONG: Final = "Name, password or code is wrong."
+FACTOR_WRONG: Final = "Password or code is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
@@ -153,15 +159,23 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
     )
 
 
-def signed(value: Decimal | str | None, places: int = 2) -> Markup:
+def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Markup:
     """Return a result with its sign: its colour says nothing that the text does not say."""
     if value is None:
         return Markup('<span class="soft">–</span>')
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    return Markup('<span class="num {}">{}{}</span>').format(
-        tone, "+" if number > 0 else "", money(number, places)
+    return Markup('<span class="num {}">{}{}{}</span>').format(
+        tone,
+        "+" if number > 0 else "",
+        money(number, places),
+        Markup("&nbsp;") + unit if unit else "",
     )
+
+
+def percent(value: Decimal | None) -> Markup:
+    """Return a part in percent with its sign and two decimals; a dash for None."""
+    return signed(value, unit="%")
 
 
 def plain_number(value: Decimal | str | None) -> str:
@@ -211,6 +225,12 @@ def unknown(trade: Any, value: object) -> Markup | None:
     )
 
 
+def price(value: Decimal | str | None) -> str:
+    """Return a price with thousands and the places that it has; a dash for None."""
+    whole, point, places = plain_number(value).partition(".")
+    return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+
+
 def moment(text: str | None) -> datetime | None:
     """Return the time in a command's answer (ISO 8601)."""
     return None if text is None else datetime.fromisoformat(text)
@@ -243,8 +263,8 @@ def environment_badge(environment: str) -> Markup:
     return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
 
 
-def wait_words(error: NotSignedIn) -> str:
+def wait_words(error: NotSignedIn, wrong: str = WRONG) -> str:
     """Return that a try failed, and when the next one may be made."""
     if error.wait_s:
-        return f"That was wrong, and there were several tries. Try again in {error.wait_s} s."
-    return "That was wrong. Check it and try again."
+        return f"{wrong} There were several tries: try again in {error.wait_s} s."
+    return wrong

@@ -24,6 +24,11 @@ class AccountState(Enum):
         """Return the rank of the state, from safe to serious."""
         return list(AccountState).index(self)
 
+    @property
+    def is_up_to_the_owner(self) -> bool:
+        """Return whether nothing goes on until the owner acts."""
+        return self is AccountState.NEEDS_YOU
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:

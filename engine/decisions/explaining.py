@@ -1,4 +1,4 @@
-"""Explain what a copy waits for, what its strategy still holds, and whose move it is, as things are
+"""Explain what a copy waits for, what its strategy still holds, and who has to act, as things are
 now.
 
 An outcome records what became of one copy at the time. Whether somebody has to act depends on what
@@ -220,7 +220,7 @@ def _stands(copy: CopyNow, outcome: Outcome) -> tuple[str, WhoseMove]:
 
 
 def _mover(outcome: Outcome, copy: CopyNow) -> WhoseMove:
-    """Return whose move an outcome leaves, if the code alone does not decide it."""
+    """Return who has to act after an outcome, if the code alone does not decide it."""
     if outcome.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _is_refused(copy):
         return _Y
     if (

@@ -174,7 +174,7 @@ def _times(quantity: Decimal, price: Decimal | None) -> Decimal | None:
 
 
 def drawdown(points: Iterable[Decimal]) -> Decimal:
-    """Return the deepest fall of a running value below its peak so far; 0 if it never fell."""
+    """Return the maximum drawdown of a running value: how far it was below its peak so far; 0 if never."""
     highest: Decimal | None = None
     deepest = Decimal(0)
     for value in points:

@@ -2,7 +2,7 @@
 their bot sent.
 
 Pure. It tries the common mistakes (the body rewritten after signing, an extra newline, the prefix
-left off the secret, another dialect's key, milliseconds, an expired secret) and names the one
+left off the secret, the other signature's key, milliseconds, an expired secret) and names the one
 found. The last finding is that of the verification itself, so the two never disagree. It never
 returns a secret, and never a signature that would be valid: only whether they fit.
 """
@@ -78,7 +78,7 @@ def debug_delivery(
 ) -> list[Finding]:
     """Check a delivery part by part; the last finding says whether it would be accepted at ``now``.
 
-    ``window_a_s`` is how far, in seconds, the time of dialect A may lie from ``now`` here.
+    ``window_a_s`` is how far, in seconds, the time of a RexAlgo signature may lie from ``now`` here.
     """
     of_a = headers.get(SIGNATURE_HEADER.lower(), [])
     of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
@@ -88,20 +88,20 @@ def debug_delivery(
             Finding(
                 False,
                 missing,
-                "sign with one of the two dialects, and send its headers with the request",
+                "sign as RexAlgo or as Standard Webhooks, and send the headers with the request",
             )
         ]
     findings = list(
-        _dialect_a(of_a, body=body, keys=keys, now=now, window_s=window_a_s) if of_a else ()
+        _rexalgo(of_a, body=body, keys=keys, now=now, window_s=window_a_s) if of_a else ()
     )
-    findings += _dialect_b(of_b, body, keys, now) if any(of_b) else ()
+    findings += _standard(of_b, body, keys, now) if any(of_b) else ()
     if of_a and any(of_b):
         findings += _both(of_b[0], body)
     fits = all(each.fits for each in findings)
     accepted = fits and _verifies(headers, body=body, keys=keys, now=now, window_a_s=window_a_s)
     if fits and not accepted:
         rest = (
-            "one secret for both dialects, and no more than eight signatures in their shortest "
+            "one secret for both signatures, and no more than eight signatures in their shortest "
             "spelling"
         )
         findings.append(
@@ -159,7 +159,7 @@ def _verifies(
     return True
 
 
-def _dialect_a(
+def _rexalgo(
     values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime, window_s: int
 ) -> Iterator[Finding]:
     if len(values) != 1:
@@ -197,7 +197,7 @@ def _form_of_a(value: str) -> str:
     return "v1 is not 64 hex digits"
 
 
-def _dialect_b(
+def _standard(
     values: list[list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime
 ) -> Iterator[Finding]:
     names = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)
@@ -309,13 +309,13 @@ def _signed(
                 )
         for what, key in (
             ("without the prefix whsec_", secret.removeprefix("whsec_").encode()),
-            ("as the other dialect uses it", other(secret)),
+            ("as the other signature uses it", other(secret)),
             ("hashed before use", hashlib.sha256(secret.encode()).digest()),
             ("with a newline at its end", (secret + "\n").encode()),
         ):
             if fits(key, body):
                 do = (
-                    "dialect A uses the whole shown text as it is; dialect B the base64-decoded "
+                    "the RexAlgo signature uses the whole shown text as it is; Standard Webhooks the base64-decoded "
                     "part after whsec_"
                 )
                 return Finding(False, f"the signature was made with {each.name}, {what}", do)
@@ -363,5 +363,5 @@ def _both(ids: list[str], body: bytes) -> Iterator[Finding]:
         yield Finding(
             False,
             f"{ID_HEADER} and the body's idempotency_key differ",
-            "with headers of both dialects, both must be the same id",
+            "with the headers of both signatures, both must be the same id",
         )

@@ -1,13 +1,12 @@
-"""Sign and verify webhook deliveries, in both dialects, as pure functions over raw bytes.
+"""Sign and verify webhook deliveries, in both signatures, as pure functions over raw bytes.
 
-Dialect A: ``X-RexAlgo-Signature: t=<unix seconds>,v1=<hex>[,v1=<hex>...]``, HMAC-SHA256 over ``t
-"." body``, keyed with the UTF-8 bytes of the whole shown secret. Dialect B: Standard Webhooks,
-HMAC-SHA256 over ``id "." timestamp "." body``, keyed with the base64-decoded part after ``whsec_``.
+RexAlgo: ``X-RexAlgo-Signature: t=<unix seconds>,v1=<hex>[,v1=<hex>...]``, HMAC-SHA256 over ``t "."
+body``, keyed with the UTF-8 bytes of the whole shown secret. Standard Webhooks: HMAC-SHA256 over ``id "." timestamp "." body``, keyed with the base64-decoded part after ``whsec_``.
 
 What must always hold: every signature is compared with every key, on digest bytes, in constant
 time, with no early exit; headers are read strictly (one of each, ASCII, canonical); the timestamp
 is judged only after the MAC; every failure is one and the same ``NotAuthentic``. A delivery with
-headers of both dialects must verify in both, with one and the same key. For an endpoint that does
+headers of both must verify in both, with one and the same key. For an endpoint that does
 not exist the caller passes a random dummy key, so that time and answer are equal.
 
 What it does not do: read the body (that ``webhook-id`` equals the body's ``idempotency_key`` is
@@ -71,7 +70,7 @@ def verify_capability(delivery: Delivery, keys: Sequence[Secret]) -> Authenticat
 
 
 def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect A; return the one header to send. ``at`` is the sender's time with a
+    """Sign ``body`` with the RexAlgo signature; return the one header to send. ``at`` is the sender's time with a
     zone, cut to seconds.
 
     Raises InvalidValue for a secret of another form. For senders: the body must carry
@@ -83,7 +82,7 @@ def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
 
 
 def sign_b(secret: Secret, body: bytes, id: str, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect B (Standard Webhooks); return the three headers to send. ``id`` is
+    """Sign ``body`` as Standard Webhooks; return the three headers to send. ``id`` is
     the idempotency id.
 
     Raises InvalidValue for a secret of another form, or an ``id`` that is not 1 to 128 of A-Z, a-z,
@@ -105,9 +104,9 @@ def verify_signatures(
 ) -> Authenticated:
     """Verify a delivery against every key; raises NotAuthentic, one type for every cause.
 
-    Returns the first key that verified, the signed time (the older of two) and, if dialect B took
-    part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
-    time may lie before or after ``now``; B has 300 s. Raises InvalidValue only for a *key* of a
+    Returns the first key that verified, the signed time (the older of two) and, if Standard
+    Webhooks took part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds,
+    a RexAlgo signature's time may lie before or after ``now``; Standard Webhooks has 300 s. Raises InvalidValue only for a *key* of a
     wrong form, which no sender can cause.
     """
     usable = [_Key.of(key) for key in keys]
@@ -126,7 +125,7 @@ def verify_signatures(
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """The MAC key of each dialect, derived from one shown secret."""
+    """The MAC key of each signature, derived from one shown secret."""
 
     a: bytes
     b: bytes
@@ -154,7 +153,7 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """The claims in one dialect's headers; ``id`` is None in dialect A. Nothing in it is proven
+    """The claims in one signature's headers; ``id`` is None in the RexAlgo signature. Nothing in it is proven
     yet.
     """
 
@@ -182,7 +181,7 @@ class _Claim:
 
 
 def _read_claims(delivery: Delivery, window_a_s: int) -> list[_Claim]:
-    """Read the headers of every dialect present; one header of a dialect requires all of its
+    """Read the headers of every signature present; one header of a signature requires all of its
     headers, once each.
     """
     claims = []

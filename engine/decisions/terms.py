@@ -207,14 +207,25 @@ def _of_range(contract: Instrument, leverage: Ratio, exchange: str) -> Iterable[
         )
 
 
-def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[TermsWarning]:
-    policy, symbol = facts.policy, contract.symbol
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """What an entry comes to at a price: its quantity before minimum and maximum, and its leverage."""
+
+    quantity: Quantity
+    leverage: Ratio
+
+
+def size_now(contract: Instrument, price: Price, facts: TermsFacts) -> Sized | None:
+    """Return what an entry into a contract comes to; None if only a signal decides, or the account
+    is not read yet.
+    """
+    policy = facts.policy
     leverage = min(
         max(leverage_of(policy.leverage, facts.asked), contract.leverage_min), contract.leverage_max
     )
     worth = None if facts.report is None else equity(facts.report)
     if worth is None and isinstance(policy.sizing, EquityShare):
-        return
+        return None
     raw = raw_quantity(
         policy.sizing,
         SizingBasis(
@@ -225,9 +236,18 @@ def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[
             stop=None,
         ),
     )
-    if isinstance(raw, Missing):
-        return  # known only once a signal names its quantity, or its stop
-    quantity, smallest = floored(raw, contract), smallest_quantity(contract, price)
+    # otherwise known only once a signal names its quantity, or its stop
+    return None if isinstance(raw, Missing) else Sized(floored(raw, contract), leverage)
+
+
+def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[TermsWarning]:
+    policy, symbol = facts.policy, contract.symbol
+    sized = size_now(contract, price, facts)
+    if sized is None:
+        return
+    quantity, leverage = sized.quantity, sized.leverage
+    worth = None if facts.report is None else equity(facts.report)
+    smallest = smallest_quantity(contract, price)
     if quantity < smallest:
         comes_to = (
             f"{symbol}: at {plain(price)} and {_x(leverage)} this comes to less than the smallest "
@@ -259,7 +279,7 @@ def _of_money(
     contract: Instrument, price: Price, quantity: Quantity, leverage: Ratio, facts: TermsFacts
 ) -> Iterable[TermsWarning]:
     cost, currency = _cost(price, quantity, leverage, facts), contract.settle_currency
-    takes = f"{contract.symbol}: an entry takes {_up(cost)} {currency} of margin and fee"
+    takes = f"{contract.symbol}: an entry needs {_up(cost)} {currency} of margin and fee"
     if facts.report is not None:
         if cost > equity(facts.report):
             least = _type_at_least(
@@ -291,7 +311,7 @@ def _of_money(
                 if getattr(own, name) == cap
                 else (f"the operator’s limit of {plain(cap)}", "size")
             )
-            kind = "takes a margin of" if name == "account_margin" else "is worth"
+            kind = "needs a margin of" if name == "account_margin" else "is worth"
             sentence = (
                 f"{contract.symbol}: one entry {kind} {_up(amount)} {currency}, more than "
                 f"{whose}: every entry is denied."
@@ -336,7 +356,7 @@ def _type_at_least(
     least = least_size(sizing, smallest=smallest, price=price, leverage=leverage, worth=worth)
     if least is None:
         return (
-            f"The smallest entry takes {_up(initial_margin(price, smallest, leverage))} USDT of "
+            f"The smallest entry needs {_up(initial_margin(price, smallest, leverage))} USDT of "
             "margin: pay in first."
         )
     return f"The smallest that trades now is {plain(least)}."

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
@@ -24,6 +25,12 @@ class Environment(Enum):
     def label(self) -> str:
         """Return the label people see."""
         return self.value.upper()
+
+
+LIVE_FIRST: Final = tuple(
+    each.value for each in (Environment.LIVE, Environment.SIMULATED, Environment.PAPER)
+)
+"""The environments in the order in which pages show them; they are never added up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Outcomes of copies: one closed set of codes, each with a plain sentence, its setting, and whose
-move it is.
+"""Outcomes of copies: one closed set of codes, each with a plain sentence, its setting, and who
+has to act.
 
 A copy (one signal for one account) has exactly one outcome. ``UNKNOWN`` and ``PLACED`` may still
 change when proof arrives; the transition rules are in ``decisions/order_lifecycle``.

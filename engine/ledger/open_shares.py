@@ -35,8 +35,8 @@ class HeldShare:
     is_subscribed: bool
 
 
-def held_shares(db: Database) -> list[HeldShare]:
-    """Read every share that is not zero, of any account."""
+def held_shares(db: Database, account: AccountId | None = None) -> list[HeldShare]:
+    """Read every share that is not zero, of one account or of all."""
     rows = fetch_all(
         db,
         "SELECT holding.account_id, account.name, account.exchange, holding.strategy_id, "
@@ -49,7 +49,10 @@ def held_shares(db: Database) -> list[HeldShare]:
         " AND subscription.strategy_id = holding.strategy_id)"
         " FROM holding JOIN account ON account.id = holding.account_id JOIN strategy ON "
         "strategy.id = holding.strategy_id"
-        " WHERE holding.share != '0' ORDER BY account.name, holding.symbol",
+        " WHERE holding.share != '0'"
+        + ("" if account is None else " AND holding.account_id = ?")
+        + " ORDER BY account.name, holding.symbol",
+        () if account is None else (account,),
     )
     return [
         HeldShare(

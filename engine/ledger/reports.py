@@ -160,7 +160,7 @@ def why(db: Database, signal: str, account_name: str) -> WhyView | None:
     """Read what became of a signal for one follower; None if there is no such copy. ``signal``: see
     ``signal_number``.
 
-    What it waits for, what is open and whose move it is now: ``services.explaining``.
+    What it waits for, what is open and who has to act now: ``services.explaining``.
     """
     number = signal_number(db, signal)
     row = None if number is None else fetch_one(db, _WHY, (number, account_name))

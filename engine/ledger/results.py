@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from engine.domain.account import Environment
+from engine.domain.account import LIVE_FIRST
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
@@ -303,17 +303,12 @@ def _listed(row: Row) -> StrategyRow:
     )
 
 
-_LIVE_FIRST: Final = tuple(
-    each.value for each in (Environment.LIVE, Environment.SIMULATED, Environment.PAPER)
-)
-
-
 def strategy_environments(db: Database, strategy: str) -> list[str]:
     """Read the environments in which a strategy has closed trades, live first."""
     rows = fetch_all(
         db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
     )
-    return sorted((row[0] for row in rows), key=_LIVE_FIRST.index)
+    return sorted((row[0] for row in rows), key=LIVE_FIRST.index)
 
 
 def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, int]:

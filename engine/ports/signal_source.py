@@ -46,7 +46,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """What verification proved: when it was signed (None if the dialect has no time), with which
+    """What verification proved: when it was signed (None if the signature has no time), with which
     key, under which id.
 
     ``key_index`` is the position in the given ``keys``. ``dedupe_key`` is an id carried by the

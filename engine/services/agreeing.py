@@ -10,12 +10,20 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.context import EngineContext
+from engine.decisions.meaning import (
+    PRESETS,
+    EntryNow,
+    MostInUse,
+    entries_now,
+    most_in_use,
+    preset_terms,
+)
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.risk import equity
-from engine.decisions.sizing import TAKER_FEE_BPS, leverage_of, smallest_quantity
+from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
 from engine.domain.account import AccountReport, Balance, EquityMarks
-from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
+from engine.domain.amounts import Ratio, parse_ratio, plain
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
@@ -57,15 +65,14 @@ _ACTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolNow:
-    """What the smallest entry of one contract takes now, None if the exchange says nothing about
-    it.
+class Meaning:
+    """What terms mean now: an entry into each contract, the most margin in use (None if it is not
+    known), and what is absurd.
     """
 
-    symbol: str
-    price: Decimal | None
-    smallest: Decimal | None
-    margin: Decimal | None
+    entries: Sequence[EntryNow]
+    most: MostInUse | None
+    warnings: Sequence[TermsWarning]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,54 +109,58 @@ class AgreeingService:
 
     # What the terms mean now, and would have meant
 
-    async def symbols_now(
+    async def meaning(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
-    ) -> Sequence[SymbolNow]:
-        """Read what the smallest entry of each contract takes now, at the leverage that the terms
-        give for what the strategy asks for.
+    ) -> Meaning:
+        """Return what terms mean now, given the account's money and current prices, and what is
+        absurd about them; nothing of it if no engine runs the account.
         """
+        facts = await self._facts(row, strategy, policy)
+        if facts is None:
+            return Meaning((), None, ())
+        entries = entries_now(facts)
+        return Meaning(entries, most_in_use(facts, entries), warn_of_terms(facts))
+
+    async def contracts_now(self, row: AccountRow, strategy: StrategyTerms) -> Sequence[EntryNow]:
+        """Return every contract of a strategy with its price and the value of its smallest order."""
+        every = self.preset(row, strategy, PRESETS[0], Mode.WATCH)
+        found = {each.symbol: each for each in (await self.meaning(row, strategy, every)).entries}
+        return [found.get(each) or EntryNow(symbol=each) for each in sorted(strategy.symbols)]
+
+    def preset(self, row: AccountRow, strategy: StrategyTerms, name: str, mode: Mode) -> CopyPolicy:
+        """Return the terms of a preset for an account as it was last read."""
         task = self._following.task(row)
-        if task is None:
-            return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
-        feed = self._context.feeds[row.exchange]
-        leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
-        shown = []
-        for symbol in sorted(strategy.symbols):
-            contract, quote = (
-                feed.instrument(symbol),
-                await feed.quote(symbol, self._context.config.engine.price_age_s),
-            )
-            if contract is None or quote is None:
-                shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
-                continue
-            least = smallest_quantity(contract, quote.last)
-            shown.append(
-                SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage))
-            )
-        return shown
+        report = None if task is None else task.account.last_report
+        return preset_terms(
+            name,
+            symbols=strategy.symbols,
+            asked=parse_ratio(strategy.leverage, "leverage"),
+            worth=None if report is None else equity(report),
+            entry_age_s=self._context.config.engine.entry_age_s,
+            mode=mode,
+        )
 
     async def warnings(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[TermsWarning]:
-        """Return what is absurd about terms, given the account's money and current prices; nothing
-        if no engine runs it.
-        """
+        """Return what is absurd about terms; see ``meaning``."""
+        return (await self.meaning(row, strategy, policy)).warnings
+
+    async def _facts(
+        self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+    ) -> TermsFacts | None:
         task = self._following.task(row)
         if task is None:
-            return ()
+            return None
         feed, config = self._context.feeds[row.exchange], self._context.config
-        needs = await needs_now(feed, strategy.name, policy, config.engine.price_age_s)
-        asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
-        return warn_of_terms(
-            TermsFacts(
-                policy=policy,
-                asked=asked,
-                needs=needs,
-                report=task.account.last_report,
-                operator=config.limits,
-                fee_bps=Ratio(TAKER_FEE_BPS),
-                entry_age_s=age_s,
-            )
+        return TermsFacts(
+            policy=policy,
+            asked=parse_ratio(strategy.leverage, "leverage"),
+            needs=await needs_now(feed, strategy.name, policy, config.engine.price_age_s),
+            report=task.account.last_report,
+            operator=config.limits,
+            fee_bps=Ratio(TAKER_FEE_BPS),
+            entry_age_s=config.engine.entry_age_s,
         )
 
     async def preview(

@@ -1,4 +1,4 @@
-"""Draw a running result from the newest trades and, before them, the daily sums. Pure.
+"""Draw a cumulative P&L from the newest trades and, before them, the daily sums. Pure.
 
 What always holds: the curve begins at 0, ends at the sum of all days, and states from when it goes
 trade by trade. Before that only the result of a whole day is known, so it goes straight through
@@ -18,7 +18,7 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A running result; ``exact_since`` is when it begins to go trade by trade, None if it never
+    """A cumulative P&L; ``exact_since`` is when it begins to go trade by trade, None if it never
     does.
     """
 

@@ -11,7 +11,8 @@ from typing import Final
 from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
-from engine.decisions.risk import equity
+from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
+from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
@@ -37,19 +38,30 @@ from engine.ledger.following import (
     strategies_copied,
     unproven_count,
 )
+from engine.ledger.forced_close import forced_close
 from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
-from engine.ledger.open_shares import still_open
+from engine.ledger.open_shares import has_unconfirmed_exit, held_shares, still_open
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
+from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
-from engine.services.user import User
+from engine.services.user import FormErrors, User
 from engine.views import StillOpenView, WhyView
 
 PAGE: Final = 50
+_CLOSED_WITHOUT_PROOF: Final = (
+    "An earlier close of this position has no proof yet. Look at the exchange, and ask the operator "
+    "to decide about it; another close now could close a position of your own."
+)
+_CLOSED_ALREADY: Final = "The engine holds no such position on this account any more."
+_NOT_FOLLOWED: Final = (
+    "No strategy that you follow holds this position: close it at the exchange, or flatten the "
+    "account."
+)
 _BEING_ASKED: Final = "its close is asked for now"
 
 
@@ -67,8 +79,10 @@ class AccountCard:
     equity: Decimal | None
     available: Decimal | None
     currency: str
+    day_start: Decimal | None
     day_result: Decimal | None
     day_since: datetime | None
+    open_pnl: Decimal | None
     positions: int
     read_at: datetime | None
     stale: bool
@@ -94,6 +108,12 @@ class PositionRow:
     own: Decimal
     position: Position | None
     holding: Holding | None
+
+    @property
+    def roe_percent(self) -> Decimal | None:
+        """Return the open P&L in percent of the margin, None if the exchange shows no margin."""
+        position = self.position
+        return None if position is None else percent_of(position.unrealised_profit, position.margin)
 
 
 def _was_his(row: AccountRow, alert: Alert) -> bool:
@@ -206,8 +226,12 @@ class FollowingService:
             equity=worth,
             available=None if report is None else report.balance.available,
             currency="USDT" if report is None else report.balance.currency,
+            day_start=None if marks is None else marks.day_start,
             day_result=result,
             day_since=None if marks is None else marks.since,
+            open_pnl=None
+            if report is None
+            else total(*(each.unrealised_profit for each in report.positions)),
             positions=len(
                 read_holdings(self._db, AccountId(row.id)) if report is None else report.positions
             ),
@@ -218,6 +242,18 @@ class FollowingService:
             paused_here=bool(own),
             level=max(own, key=lambda each: each.level.rank).level.value if own else "",
             open_shares=open_shares,
+        )
+
+    def totals(self, cards: Sequence[AccountCard]) -> tuple[Totals, ...]:
+        """Return the sums over accounts by environment, live first."""
+        return totals_of(
+            AccountMoney(
+                environment=each.row.environment,
+                equity=each.equity,
+                day_start=each.day_start,
+                open_pnl=each.open_pnl,
+            )
+            for each in cards
         )
 
     async def check(self, user: User, name: str) -> Preflight:
@@ -291,6 +327,55 @@ class FollowingService:
             for each in open_shares
         ]
 
+    # Closing one position
+
+    def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
+        """Return a position that the engine opened on an account, None if it holds none of the
+        contract there; raises NothingThere for somebody else's account.
+        """
+        row = self.account(user, name)
+        shown = self._positions(row, self._last_report(row))
+        return next((each for each in shown if each.symbol == symbol and each.share), None)
+
+    async def close(self, user: User, name: str, symbol: str) -> None:
+        """Record the close of one position: what the engine holds of a contract on an account.
+
+        The strategy goes on, and enters the contract again with its next open. A close that is on
+        its way is not repeated. Raises NothingThere for somebody else's account, and FormErrors if
+        nothing is held, or while an earlier close has no proof: closing again could close the
+        owner's own part.
+        """
+        row, now = self.account(user, name), self._context.clock.now()
+
+        def change(db: Database) -> None:
+            held = next((each for each in held_shares(db, row.id) if each.symbol == symbol), None)
+            if held is None:
+                raise FormErrors({"": _CLOSED_ALREADY})
+            if has_unconfirmed_exit(db, held.account, held.symbol):
+                raise FormErrors({"": _CLOSED_WITHOUT_PROOF})
+            if held.is_exiting:
+                return
+            asked = forced_close(
+                "close",
+                strategy=held.strategy,
+                symbol=held.symbol,
+                accounts=frozenset({held.account}),
+                now=now,
+            )
+            if not record_signal(db, asked).copies:
+                raise FormErrors({"": _NOT_FOLLOWED})
+
+        await audited(
+            self._context,
+            user=user,
+            act="position_closed",
+            subject=row.name,
+            data={"symbol": symbol},
+            change=change,
+        )
+        if self._context.live is not None:
+            self._context.live.wake()
+
     # What became of signals
 
     def copies(
@@ -357,11 +442,15 @@ class FollowingService:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.
         """
-        rows: list[PositionRow] = []
-        for row in self.accounts(user):
-            task = self.task(row)
-            rows += self._positions(row, None if task is None else task.account.last_report)
-        return rows
+        return [
+            each
+            for row in self.accounts(user)
+            for each in self._positions(row, self._last_report(row))
+        ]
+
+    def _last_report(self, row: AccountRow) -> AccountReport | None:
+        task = self.task(row)
+        return None if task is None else task.account.last_report
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:
         names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}

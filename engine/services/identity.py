@@ -68,7 +68,7 @@ class NotSignedIn(RexAlgoError):
 
     def __init__(self, wait_s: int = 0) -> None:
         self.wait_s = wait_s
-        super().__init__("that did not fit")
+        super().__init__("name, password or code is wrong")
 
 
 @dataclass(frozen=True, slots=True)

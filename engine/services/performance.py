@@ -10,13 +10,16 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from engine.context import EngineContext
+from engine.decisions.portfolio import percent_of, summed
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.decisions.track_record import TrackRecord, track_record
+from engine.domain.account import LIVE_FIRST
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
@@ -25,6 +28,7 @@ from engine.ledger.following import AgreementRow, accounts_of, agreements_of, fo
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
+from engine.ledger.track_records import copied_entries, copied_trades
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
 
@@ -32,13 +36,18 @@ PAGE: Final = 50
 SIGNALS_COUNTED: Final = 20
 EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
+TRADES_COMPARED: Final = 5_000
+"""How many of a strategy's newest trades are compared: a page must not read all of them."""
+_COMPARED_FOR: Final = timedelta(seconds=60)
+_COMPARED_MAX: Final = 2_000
+_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The results of reconciled trades in one environment. ``drawdown`` is the deepest fall of
-    ``curve``, the running result.
+    """The results of reconciled trades in one environment. ``drawdown`` is the maximum drawdown
+    of ``curve``, the cumulative P&L.
 
     ``unreconciled`` counts the closed trades that are in none of these figures: not known yet,
     unexplained, or from before 0.2.
@@ -84,11 +93,29 @@ class Period:
     funding: Decimal = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A strategy with the figures by which it is compared; ``record`` is None without trades.
+
+    ``is_cut``: there are more trades than ``TRADES_COMPARED``, and the newest are counted. ``days``
+    is how long ago its first trade was closed. ``copied_percent`` is of its newest entry signals.
+    ``at`` is when it was read.
+    """
+
+    row: StrategyRow
+    record: TrackRecord | None
+    is_cut: bool
+    days: int | None
+    copied_percent: Decimal | None
+    at: datetime
+
+
 class PerformanceService:
     """The service for people who want to see results."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
+        self._compared: dict[tuple[str, str, int | None], tuple[object, Compared]] = {}
 
     # Strategies
 
@@ -137,6 +164,50 @@ class PerformanceService:
             if each.strategy == strategy
         ]
 
+    def compared(self, user: User, environment: str, days: int | None) -> Sequence[Compared]:
+        """Read the strategies that the user may see with their figures of one environment over the
+        last ``days`` (None: ever).
+        """
+        rows = results.strategies_for(self._context.ledger.db, user.id)
+        return [self._compare(row, environment, days) for row in rows]
+
+    def environments(self, user: User) -> Sequence[str]:
+        """Read the environments in which a strategy that the user may see has closed trades, live
+        first.
+        """
+        db = self._context.ledger.db
+        found = {
+            each
+            for row in results.strategies_for(db, user.id)
+            for each in results.strategy_environments(db, row.id)
+        }
+        return sorted(found, key=LIVE_FIRST.index)
+
+    def _compare(self, row: StrategyRow, environment: str, days: int | None) -> Compared:
+        db, now = self._context.ledger.db, self._context.clock.now()
+        strategy = StrategyId(row.id)
+        known = results.strategy_days(db, strategy, environment)
+        key = (row.id, environment, days)
+        stamp = (tuple(known[-1:]), sum(each.trades for each in known), row.last_signal_at)
+        kept = self._compared.get(key)
+        if kept is not None and kept[0] == stamp and now - kept[1].at < _COMPARED_FOR:
+            return replace(kept[1], row=row)
+        since = _EVER if days is None else now - timedelta(days=days)
+        trades = copied_trades(db, strategy, environment, since, TRADES_COMPARED)
+        copied, wanted = copied_entries(db, strategy, environment, SIGNALS_COUNTED)
+        made = Compared(
+            row=row,
+            record=track_record(trades),
+            is_cut=len(trades) >= TRADES_COMPARED,
+            days=None if not known else (now.date() - date.fromisoformat(known[0].day)).days + 1,
+            copied_percent=percent_of(Decimal(copied), Decimal(wanted)),
+            at=now,
+        )
+        if len(self._compared) >= _COMPARED_MAX:
+            self._compared.clear()
+        self._compared[key] = (stamp, made)
+        return made
+
     # A person's own accounts
 
     def account(self, user: User, name: str) -> AccountRow | None:
@@ -177,13 +248,14 @@ class PerformanceService:
         """
         return books_summary(self._context.ledger.db, row.id)
 
-    def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
-        """Read an account's equity over the last 90 days, oldest first, ending with its newest
-        reading.
+    def equity(
+        self, row: AccountRow, shown: timedelta | None = EQUITY_SHOWN
+    ) -> Sequence[tuple[datetime, Decimal]]:
+        """Read an account's equity over the last 90 days (``shown``; None: ever), oldest first,
+        ending with its newest reading.
         """
-        points = results.equity_points(
-            self._context.ledger.db, row.id, self._context.clock.now() - EQUITY_SHOWN
-        )
+        since = _EVER if shown is None else self._context.clock.now() - shown
+        points = results.equity_points(self._context.ledger.db, row.id, since)
         task = None if self._context.live is None else self._context.live.named(row.name)
         if (
             task is not None
@@ -193,6 +265,15 @@ class PerformanceService:
         ):
             points.append((task.account.read_at, equity(task.account.report)))
         return points
+
+    def total_equity(
+        self, user: User, environment: str, shown: timedelta | None
+    ) -> Sequence[tuple[datetime, Decimal]]:
+        """Read the summed equity of the user's connected accounts of one environment, oldest first;
+        see ``equity`` for ``shown``.
+        """
+        rows = [each for each in self.accounts(user) if each.environment == environment]
+        return summed([self.equity(each, shown) for each in rows])
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
         """Read an account's trades, newest first."""

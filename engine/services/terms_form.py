@@ -5,13 +5,11 @@ and written back as they are stored.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.domain.amounts import parse_money
 from engine.domain.errors import InvalidValue
 from engine.domain.subscription import (
     SIZING_FIELD,
     BelowMinimum,
     CopyPolicy,
-    FixedMargin,
     Mode,
     parse_leverage,
     parse_limits,
@@ -95,16 +93,6 @@ def read_terms(given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
         limits=parse_limits(limits),
         below_minimum=lift,
         allow_own_position=given.get("allow_own_position") == "yes",
-    )
-
-
-def first_terms(strategy: StrategyTerms) -> CopyPolicy:
-    """Return the initial terms of the form: watching, the master's leverage, every contract."""
-    return CopyPolicy(
-        Mode.WATCH,
-        FixedMargin(parse_money("50")),
-        parse_leverage(strategy.leverage),
-        strategy.symbols,
     )
 
 

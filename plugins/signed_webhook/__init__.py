@@ -1,9 +1,9 @@
-"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, in dialect A, B or
+"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, as RexAlgo, Standard Webhooks or
 both.
 
 ``authenticate`` works on raw bytes and headers; ``parse`` reads the body of an authenticated
 delivery (``body.py``). Every input ends in a SignalDraft, NotAuthentic or InvalidValue, and in
-nothing else. Its setting ``window_a_s`` is how many seconds the timestamp of dialect A may differ
+nothing else. Its setting ``window_a_s`` is how many seconds the timestamp of a RexAlgo signature may differ
 from now (30 to 900).
 """
 
@@ -60,10 +60,10 @@ class SignedWebhook:
     def authenticate(
         self, delivery: Delivery, keys: Sequence[Secret], now: datetime
     ) -> Authenticated:
-        """Verify every signature of both dialects, then the time. Raise NotAuthentic, whatever the
+        """Verify every signature of both kinds, then the time. Raise NotAuthentic, whatever the
         cause.
 
-        With headers of both dialects, ``webhook-id`` must also equal the body's
+        With the headers of both kinds, ``webhook-id`` must also equal the body's
         ``idempotency_key``. That is checked last, once the body is proven to come from a holder of
         the key.
         """
@@ -77,7 +77,7 @@ class SignedWebhook:
         """Parse the body, version 1. Raise InvalidValue with the field. Called only after
         ``authenticate``.
 
-        Dialect A requires ``idempotency_key`` in the body. In dialect B ``webhook-id`` replaces it,
+        The RexAlgo signature requires ``idempotency_key`` in the body. In Standard Webhooks ``webhook-id`` replaces it,
         and a key in the body must equal it.
         """
         needs_key = bool(delivery.header(SIGNATURE_HEADER.lower()))

@@ -308,7 +308,7 @@ def read_idempotency_key(body: Body) -> str | None:
 
 
 def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
-    """Return the draft. ``signed_id`` is the ``webhook-id`` that dialect B signed. Raise
+    """Return the draft. ``signed_id`` is the ``webhook-id`` that Standard Webhooks signed. Raise
     InvalidValue with the field.
     """
     _refuse_slips(body, body.get("action"))

@@ -37,10 +37,10 @@ def signal() -> None:
     help="A file with the webhook secret.",
 )
 @click.option(
-    "--dialect",
-    type=click.Choice(["a", "b"]),
-    default="a",
-    help="a: X-RexAlgo-Signature. b: Standard Webhooks.",
+    "--signature",
+    type=click.Choice(["rexalgo", "standard"]),
+    default="rexalgo",
+    help="rexalgo: the header X-RexAlgo-Signature. standard: Standard Webhooks.",
 )
 @json_option
 @click.argument("file", type=click.File("rb"))
@@ -48,7 +48,7 @@ def send(
     url: str,
     secret: str | None,
     secret_file: Path | None,
-    dialect: str,
+    signature: str,
     as_json: bool,
     file: IO[bytes],
 ) -> None:
@@ -60,7 +60,9 @@ def send(
     """
     body, key = _with_key(file.read())
     now, chosen = datetime.now(UTC), Secret(_secret(secret, secret_file))
-    headers = sign_a(chosen, body, now) if dialect == "a" else sign_b(chosen, body, key, now)
+    headers = (
+        sign_a(chosen, body, now) if signature == "rexalgo" else sign_b(chosen, body, key, now)
+    )
     try:
         response = httpx.post(
             url,

@@ -1,4 +1,4 @@
-"""``rexalgo why SIGNAL FOLLOWER``: the outcome of one copy, its numbers, and whose move it is."""
+"""``rexalgo why SIGNAL FOLLOWER``: the outcome of one copy, its numbers, and who has to act."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import click
 from rexalgo.cli.asking import ask
 from rexalgo.cli.common import emit_json, json_option
 
-_MOVES = {
-    "nobody": "nobody has to do anything",
-    "you": "it is the follower's move",
-    "master": "it is the master's move",
-    "operator": "it is the operator's move",
+_TO_DO = {
+    "nobody": "nothing",
+    "you": "up to the follower",
+    "master": "up to the master",
+    "operator": "up to the operator",
 }
 
 
@@ -39,7 +39,7 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
         click.echo(f"  now:      {answer['now']}")
     if answer["setting"]:
         click.echo(f"  setting:  {answer['setting']}")
-    click.echo(f"  move:     {_MOVES[answer['move']]}")
+    click.echo(f"  to do:    {_TO_DO[answer['move']]}")
     if answer["numbers"]:
         click.echo(
             "  numbers:  "

@@ -90,6 +90,15 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         for path in ("/signals", "/orders", "/notifications", "/security", "/studio"):
             shown.open(path)
             shown.check()
+        # one position is closed from home, and the strategy goes on
+        shown.open("/home?range=1D")
+        page.locator("#positions .act-cell a").click()
+        expect(page.locator("h1")).to_contain_text("Close BTCUSDT")
+        shown.check()
+        shown.press("Close this position")
+        expect(page.locator("#rows")).to_contain_text("Nothing is open", timeout=15_000)
+        send(place, opening("b-4"))
+        expect(page.locator("#rows")).to_contain_text("BTCUSDT", timeout=15_000)
         # pause asks nothing, and says what happens to what is open
         shown.open("/home")
         shown.press("Pause")
@@ -141,6 +150,10 @@ def charts_are_readable(shown: Window, identifier: str) -> None:
         assert shown_ones <= set(range(10, 16)), (width, heights)
         shown.check()
     page.set_viewport_size({"width": 1280, "height": 860})
+    shown.open("/strategies?view=table&days=all&sort=win")
+    expect(page.locator("th[aria-sort]")).to_have_text("Win rate")
+    expect(page.locator("svg.spark")).to_have_count(1)
+    shown.check()
     shown.open(f"/strategies/{identifier}")
     expect(page.locator("svg.chart")).to_have_count(1)
     shown.check()
@@ -162,8 +175,9 @@ def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_
         shown.check()
         shown.open("/performance")
         shown.check()
-        shown.open("/strategies")
-        shown.check()
+        for view in ("cards", "table"):
+            shown.open(f"/strategies?view={view}&days=all")
+            shown.check()
         shown.open(f"/strategies/{strategy(place)}")
         shown.check()
         shown.open("/accounts/dana/disconnect")
@@ -185,6 +199,12 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
     with window(chromium, place.url, size="phone", dark=True) as shown:
         join(place, shown, "bea")
         shown.open(f"/strategies/{strategy(place)}/follow")
+        shown.check()
+        meaning = shown.page.locator("#meaning")
+        shown.fill(size="200", open_positions="1")  # said as it is typed
+        expect(meaning).to_contain_text(re.compile(r"At most 1 x (19\d|200)\.\d\d USDT of margin"))
+        shown.fill(size="lots")
+        expect(meaning).to_contain_text("Order size: expected")
         shown.check()
         shown.fill(size="minus one", leverage="0", daily_loss="lots", open_positions="many")
         shown.page.locator("button[value=agree]").click()

@@ -35,10 +35,10 @@ def outcomes_page() -> str:
             "",
             "What can become of a copy, with the sentence people read (numbers in braces), the "
             "setting that would change it, and",
-            "whose move it is. Made from `engine/domain/outcome.py`; after a change there: "
+            "who has to act. Made from `engine/domain/outcome.py`; after a change there: "
             "`python tests/house/test_docs.py`.",
             "",
-            "| code | sentence | setting | move | |",
+            "| code | sentence | setting | to do | |",
             "|---|---|---|---|---|",
             *rows,
             "",

@@ -203,11 +203,11 @@ def test_halt_holds_at_once_and_exits_go_on(place: Place, client: httpx.Client) 
     place.settled(bot.post(client, closing("resumed-close")).json()["signal_id"])
 
 
-def test_signal_send_is_taken_in_both_dialects(place: Place, tmp_path: Path) -> None:
+def test_signal_send_is_taken_with_both_signatures(place: Place, tmp_path: Path) -> None:
     bot = place.bots["trend"]
     secret = tmp_path / "secret"
     secret.write_text(bot.secret.reveal() + "\n", encoding="utf-8")
-    for dialect in ("a", "b"):
+    for signature in ("rexalgo", "standard"):
         told = json.loads(
             run_cli(
                 "signal",
@@ -216,12 +216,12 @@ def test_signal_send_is_taken_in_both_dialects(place: Place, tmp_path: Path) -> 
                 bot.url,
                 "--secret-file",
                 secret,
-                "--dialect",
-                dialect,
+                "--signature",
+                signature,
                 "--json",
                 "-",
                 cwd=tmp_path,
-                stdin=json.dumps(closing(f"sent-{dialect}")),
+                stdin=json.dumps(closing(f"sent-{signature}")),
             )
         )
         assert told["status"] == 202

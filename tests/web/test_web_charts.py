@@ -137,7 +137,7 @@ def paths(drawn: str, tone: str) -> str:
 
 def test_a_running_result_begins_on_its_zero_line_jumps_and_goes_on_until_now() -> None:
     drawn = result_chart(
-        points("0", "5", "-5"), "Running result", "USDT", "UTC", NOON + timedelta(hours=4), NOON
+        points("0", "5", "-5"), "Cumulative P&L", "USDT", "UTC", NOON + timedelta(hours=4), NOON
     )
     zero = (TOP + BOTTOM) / 2
     assert paths(drawn, "line") == f"M0.0 {zero}H250.0V35.7H500.0V182.3H1000.0V182.3"

@@ -76,8 +76,8 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
         for query in (
             "Denied",
             "order notional",
-            "limits.order_notional",
-            "Follower’s move",
+            "Setting: Max. order value",
+            "To do: follower",
             "PAPER",
             "10:00:00.002",
             "42 ms",

@@ -256,6 +256,7 @@ MAKES = {
 }
 """Makes something, or uses something up: done once."""
 LOWERS_RISK = {
+    "/accounts/<name>/positions/<symbol>/close",
     "/security/sessions/<session>",
     "/accounts/<name>/pause",
     "/accounts/<name>/flatten",
@@ -278,6 +279,7 @@ THE_SAME_TWICE = {
     "/accounts/<name>/check",
     "/accounts/<name>/key",
     "/strategies/<identifier>/follow",
+    "/strategies/<identifier>/meaning",
     "/studio/strategies/<identifier>/describe",
     "/studio/debugger",
     "/operate/switches/off",

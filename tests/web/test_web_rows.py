@@ -25,15 +25,15 @@ def test_a_family_unknown_to_the_page_is_shown_by_its_own_name() -> None:
     assert present(outcome_row(1, code="quarantined.twice")).look.word == "Quarantined"
 
 
-def test_a_row_splits_the_code_and_names_whose_move_it_is() -> None:
+def test_a_row_splits_the_code_and_names_who_has_to_act() -> None:
     row = present(
         outcome_row(1, code="denied.order_notional", setting="limits.order_notional", move="you")
     )
-    assert (row.family, row.detail, row.setting, row.move) == (
+    assert (row.family, row.detail, row.setting, row.to_act) == (
         "denied",
         "order notional",
-        "limits.order_notional",
-        "Follower",
+        "Max. order value",
+        "follower",
     )
 
 

@@ -69,7 +69,7 @@ async def test_ordinary_terms_to_watch_are_taken_at_once_and_shown_as_they_are_s
         )
         assert "done=watching" in bob.query
         assert "Margin per trade: 50.5 USDT" in bob.words
-        assert "Daily loss100 USDT" in bob.words
+        assert "Daily loss limit100 USDT" in bob.words
 
 
 async def test_paper_is_never_called_a_real_order(tmp_path: Path) -> None:
@@ -259,3 +259,48 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
             in warning["sentence"]
         )
         assert answer["not_read"] == []
+
+
+async def test_following_begins_with_sensible_limits_and_says_what_they_mean(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob", balance="1000")
+        way = f"/strategies/{strategy}/follow"
+        await bob.get(way)
+        assert 'preset=careful" aria-current="true"' in bob.text
+        limits = ("open_positions", "daily_loss", "account_margin", "drawdown_percent")
+        assert [bob.value(each) for each in limits] == ["3", "20", "200", "10"]
+        assert bob.value("size") == "20"
+        assert "BTCUSDT never trades0.000.00" in bob.words, "20 USDT at 3x are below 65 USDT"
+        await bob.get(f"{way}?preset=balanced")
+        assert [bob.value(each) for each in limits] == ["5", "50", "500", "20"]
+        assert "At most 1 x 39.00 USDT of margin = 39.00 USDT, 3.9 % of this account." in bob.words
+        await bob.get(f"{way}?preset=greedy")
+        assert bob.value("size") == "20"
+
+
+async def test_what_is_typed_is_explained_and_never_stored(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob", balance="1000")
+        way = f"/strategies/{strategy}"
+        await bob.get(f"{way}/follow")
+        csrf = bob.csrf
+        asked = {"account": "bob", "csrf": csrf, **TERMS}
+        await bob.post(f"{way}/meaning", bare=True, **asked)
+        assert "<h1" not in bob.text, "a part of the page"
+        assert "At most 1 x 39.00 USDT" in bob.words
+        await bob.post(
+            f"{way}/meaning", bare=True, **{**asked, "size": "<b>x</b>", "leverage": "0"}
+        )
+        assert "Order size: expected" in bob.words
+        assert "Leverage: expected" in bob.words
+        assert "<b>x" not in bob.text
+        eve = await place.person("eve", balance="1000")
+        await eve.get(f"{way}/follow")
+        await eve.post(f"{way}/meaning", 404, bare=True, **{**asked, "csrf": eve.csrf})
+        assert fetch_one(place.context.ledger.db, "SELECT 1 FROM subscription") is None
+        await bob.get(f"{way}/follow")
+        assert bob.value("size") == "20", "what was only typed is not shown as if it were stored"

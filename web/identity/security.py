@@ -1,5 +1,6 @@
 """A person's password, second factor, recovery codes, sessions and time zone."""
 
+from contextlib import suppress
 from typing import Final
 
 from quart import Response
@@ -29,6 +30,9 @@ async def set_password(visit: Visit) -> Response:
     except FormErrors as error:
         return visit.page("identity/password.html", errors=error.errors)
     if codes:
+        if visit.text("zone"):
+            with suppress(FormErrors):  # a browser may name a zone that is not known here
+                await visit.services.identity.set_zone(visit.who, visit.text("zone"))
         return visit.show("/security/password/codes", codes=codes, onward=visit.next())
     return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
 

@@ -12,7 +12,7 @@ from web.visit import Visit
 SECTIONS: Final = (
     ("", "Overview"),
     ("/switches", "Switches"),
-    ("/unknowns", "Unknowns"),
+    ("/unknowns", "Unknown orders"),
     ("/people", "People"),
     ("/alerts", "Alerts"),
     ("/webhooks", "Webhooks"),

@@ -32,10 +32,10 @@ curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$
 
 
 def python_sender(url: str, secret: str, symbol: str) -> str:
-    """Return a sender in Python, for dialect A."""
+    """Return a sender in Python, with the RexAlgo signature."""
     return _PYTHON.format(url=url, secret=secret, symbol=symbol)
 
 
 def shell_sender(url: str, secret: str, symbol: str) -> str:
-    """Return a sender with curl and openssl, for dialect A."""
+    """Return a sender with curl and openssl, with the RexAlgo signature."""
     return _SHELL.format(url=url, secret=secret, symbol=symbol)

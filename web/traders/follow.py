@@ -7,69 +7,16 @@ from quart import Response
 
 from engine.domain.errors import NothingThere
 from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
-from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
+from engine.services.terms_form import LIMITS, read_terms, terms_fields
 from engine.services.user import FormErrors
+from web import labels
 from web.again import Again
+from web.pages import page
 from web.routes import Route, Who, get, post
 from web.visit import Visit
 
-LIMIT_WORDS: Final = {
-    "order_notional": ("Value of an entry", "USDT", "Maximum value of a single entry."),
-    "symbol_notional": (
-        "Value in one contract",
-        "USDT",
-        "Maximum value of the position in one contract.",
-    ),
-    "account_notional": (
-        "Value on the account",
-        "USDT",
-        "Maximum value of all positions on this account.",
-    ),
-    "account_margin": ("Initial margin", "USDT", "Maximum initial margin of all positions."),
-    "open_positions": ("Open positions", "contracts", "Maximum number of contracts held at once."),
-    "daily_loss": (
-        "Daily loss",
-        "USDT",
-        "Once equity has fallen this much since the trading day began, no more entries that day.",
-    ),
-    "drawdown_percent": (
-        "Drawdown",
-        "%",
-        "Once equity is this far below its highest, no more entries.",
-    ),
-    "slippage_bps": (
-        "Slippage",
-        "bps",
-        "How much worse than the signal's price a market entry may be.",
-    ),
-    "entry_age_s": ("Age of an entry", "s", "An entry older than this is not sent."),
-}
-SIZINGS: Final = {
-    "fixed_margin": (
-        "Margin per trade",
-        "USDT",
-        "The same amount of your own money behind every entry.",
-    ),
-    "fixed_notional": ("Value per trade", "USDT", "Every position is worth this much."),
-    "fixed_quantity": ("Quantity per trade", "units", "The same quantity every time."),
-    "multiplier": (
-        "Multiple of the master",
-        "x",
-        "The master's own quantity times this; only where the signal names it.",
-    ),
-    "equity_share": (
-        "Share of my equity",
-        "fraction",
-        "0.05 puts 5 % of your equity behind every entry.",
-    ),
-    "stop_distance": (
-        "Risk to the stop",
-        "fraction",
-        "0.01 loses 1 % of your equity if the signal's stop is hit; only where it names one.",
-    ),
-}
-
-
+_PRESETS: Final = {"careful": "Careful", "balanced": "Balanced"}
+_OWN: Final = "own"
 _NOTICES: Final = {"pause": "paused", "resume": "resumed", "consent": "changed", "leave": "left"}
 
 
@@ -117,11 +64,24 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
         strategy=strategy,
         row=row,
         typed=fields,
-        limits=LIMIT_WORDS,
-        sizings=SIZINGS,
+        limits=labels.LIMITS,
+        sizings=labels.SIZINGS,
         kept=hidden,
-        warnings=await service.warnings(row, strategy, policy),
+        meaning=await service.meaning(row, strategy, policy),
     )
+
+
+async def show_meaning(visit: Visit, identifier: str) -> Response:
+    """Answer with what the terms mean as they are typed: a part of the page, nothing is stored."""
+    service = visit.services.agreeing
+    strategy = service.strategy(visit.who, identifier)
+    row = visit.services.following.account(visit.who, visit.text("account"))
+    try:
+        meaning = await service.meaning(row, strategy, read_terms(_typed(visit), strategy))
+    except FormErrors as error:
+        wrong = [f"{labels.field_label(name)}: {text}" for name, text in error.errors.items()]
+        return page("traders/meaning.html", meaning=None, wrong=wrong)
+    return page("traders/meaning.html", meaning=meaning, wrong=())
 
 
 async def change(visit: Visit, identifier: str, act: str) -> Response:
@@ -169,7 +129,20 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
     if agreed is not None and agreed.state is SubscriptionState.LEFT:
         agreed = None
     previewed: CopyPolicy | None = visit.kept().get("terms")
-    policy = previewed or (first_terms(strategy) if agreed is None else agreed.policy)
+    preset = visit.query.get("preset", "")
+    if errors or previewed:
+        preset = _OWN
+    elif preset not in (*_PRESETS, _OWN):
+        preset = "careful" if agreed is None else _OWN
+    if previewed is not None:
+        policy = previewed
+    elif preset == _OWN and agreed is not None:
+        policy = agreed.policy
+    else:
+        mode = Mode.WATCH if agreed is None else agreed.policy.mode
+        chosen = preset if preset in _PRESETS else "careful"
+        policy = service.preset(row, strategy, chosen, mode)
+    meaning = None if errors else await service.meaning(row, strategy, policy)
     return visit.page(
         "traders/follow.html",
         errors=errors,
@@ -178,10 +151,13 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         accounts=accounts,
         agreed=agreed,
         typed=_typed(visit) if errors else terms_fields(policy),
-        symbols_now=await service.symbols_now(row, strategy, policy),
-        warnings=() if errors else await service.warnings(row, strategy, policy),
-        limits=LIMIT_WORDS,
-        sizings=SIZINGS,
+        presets={**_PRESETS, _OWN: "My own"},
+        preset=preset,
+        contracts=await service.contracts_now(row, strategy),
+        meaning=meaning,
+        warnings=() if meaning is None else meaning.warnings,
+        limits=labels.LIMITS,
+        sizings=labels.SIZINGS,
         previewed=None if previewed is None else await service.preview(row, strategy, previewed),
     )
 
@@ -215,6 +191,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
 ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
     post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
+    post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),
     post(
         "/strategies/<identifier>/<act>",

@@ -1,25 +1,76 @@
-"""Home: each account's state and money, the last signals, and how to pause and flatten."""
+"""Home: what needs its owner, money over all accounts, open positions, accounts and the last
+outcomes; and how to pause, flatten and close one position.
+"""
 
+from datetime import timedelta
 from typing import Final
 
 from quart import Response
 
+from engine.services.following import AccountCard
+from engine.services.user import FormErrors
 from web.again import Again
+from web.charts import equity_chart
+from web.labels import LABELS
 from web.routes import Route, Who, get, post
 from web.visit import Visit
 
-_LAST_SIGNALS: Final = 10
+_LAST_SIGNALS: Final = 8
+_POSITIONS: Final = 12
+_RANGES: Final = {
+    "1D": timedelta(days=1),
+    "1W": timedelta(days=7),
+    "1M": timedelta(days=30),
+    "All": None,
+}
+_RANGE: Final = "1W"
 
 
 async def show_home(visit: Visit) -> Response:
-    """Show the user's accounts and the last signals."""
+    """Show the user's accounts as one: needs, money, equity, positions, and the last outcomes."""
     following = visit.services.following
+    cards = following.cards(visit.who)
+    totals = following.totals(cards)
+    environments = [each.environment for each in totals]
+    wanted, span = visit.query.get("of", ""), visit.query.get("range", "")
+    environment = wanted if wanted in environments else (environments or [""])[0]
+    span = span if span in _RANGES else _RANGE
+    points = visit.services.performance.total_equity(visit.who, environment, _RANGES[span])
+    positions = following.positions(visit.who)
     return visit.page(
         "traders/home.html",
-        cards=following.cards(visit.who),
+        cards=cards,
+        totals=totals,
+        needs=[need for card in cards for need in _needs(card)],
+        environment=environment,
+        span=span,
+        spans=list(_RANGES),
+        equity=equity_chart(points, LABELS["equity"], "USDT", visit.who.person.zone),
+        positions=positions[:_POSITIONS],
+        more_positions=max(0, len(positions) - _POSITIONS),
         copies=following.copies(visit.who, limit=_LAST_SIGNALS),
         live=visit.newest(),
     )
+
+
+def _needs(card: AccountCard) -> list[tuple[str, str, str]]:
+    """Return what only the owner of an account can do: what it is, what to do, and where."""
+    needs = []
+    if card.told.state.is_up_to_the_owner:
+        needs.append(
+            (f"{card.row.name}: {card.told.why}", card.told.do, f"/accounts/{card.row.name}")
+        )
+    needs += [
+        (
+            f"{card.row.name}: the master of {each.strategy_name} changed its contracts or "
+            "leverage, so its entries wait.",
+            "Look and agree.",
+            f"/strategies/{each.strategy}",
+        )
+        for each in card.agreements
+        if each.needs_consent
+    ]
+    return needs
 
 
 async def pause(visit: Visit, name: str) -> Response:
@@ -56,6 +107,31 @@ async def flatten(visit: Visit, name: str) -> Response:
     return visit.go(f"/accounts/{name}/flatten", notice)
 
 
+async def show_close(visit: Visit, name: str, symbol: str) -> Response:
+    """Show what closing one position means, and ask to confirm it."""
+    return _close(visit, name, symbol)
+
+
+async def close(visit: Visit, name: str, symbol: str) -> Response:
+    """Close one position that the engine opened."""
+    try:
+        await visit.services.following.close(visit.who, name, symbol)
+    except FormErrors as error:
+        return _close(visit, name, symbol, error.errors)
+    return visit.go("/positions", "closing-position")
+
+
+def _close(visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None) -> Response:
+    following = visit.services.following
+    return visit.page(
+        "traders/close.html",
+        errors=errors,
+        row=following.account(visit.who, name),
+        symbol=symbol,
+        each=following.position(visit.who, name, symbol),
+    )
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     get("/home", Who.FOLLOWER, show_home),
     post(
@@ -71,5 +147,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         Who.FOLLOWER,
         flatten,
         again=Again(lambda fields: f"Flatten {fields['name']}: close what the engine opened"),
+    ),
+    get("/accounts/<name>/positions/<symbol>/close", Who.FOLLOWER, show_close),
+    post(
+        "/accounts/<name>/positions/<symbol>/close",
+        Who.FOLLOWER,
+        close,
+        again=Again(lambda fields: f"Close {fields['symbol']} on {fields['name']}"),
     ),
 )

@@ -6,6 +6,7 @@ from quart import Response
 
 from engine.services.performance import periods, without_gaps
 from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
+from web.labels import LABELS
 from web.routes import Route, Who, get
 from web.visit import Visit
 
@@ -42,7 +43,7 @@ async def show_performance(visit: Visit) -> Response:
         drawdown=drawdown_chart(equity, "Drawdown of equity", zone),
         curve=result_chart(
             figures.curve.points,
-            "Running result",
+            LABELS["cumulative_pnl"],
             "USDT",
             zone,
             row.ended_at or visit.now,
@@ -50,7 +51,7 @@ async def show_performance(visit: Visit) -> Response:
         ),
         bars=bar_chart(
             [(each.label, short_period(each.label), each.result) for each in reversed(bars)],
-            f"Result by {size}",
+            f"P&L by {size}",
             "USDT",
         ),
         books=service.books(row),

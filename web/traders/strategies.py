@@ -1,26 +1,102 @@
 """The directory of strategies, and a page for each."""
 
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final
+from urllib.parse import urlencode
 
 from quart import Response
 
+from engine.services.performance import TRADES_COMPARED, Compared
 from engine.services.terms_form import terms_fields
-from web.charts import result_chart
+from web.charts import result_chart, sparkline
+from web.labels import LABELS, LIMITS, SIZINGS
 from web.routes import Route, Who, get
-from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
 _KINDS: Final = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
+_PERIODS: Final[Mapping[str, int | None]] = {"30": 30, "90": 90, "all": None}
+_VIEWS: Final = ("cards", "table")
+Value = Decimal | int | None
+
+
+def _of_record(name: str) -> Callable[[Compared], Value]:
+    return lambda each: None if each.record is None else getattr(each.record, name)
+
+
+_FIGURES: Final[Mapping[str, tuple[str, Callable[[Compared], Value], bool]]] = {
+    "signal": ("Return per signal", _of_record("per_signal"), True),
+    "follower": ("Return per follower", _of_record("per_follower"), True),
+    "drawdown": (LABELS["max_drawdown"], _of_record("max_drawdown"), False),
+    "win": ("Win rate", _of_record("win_rate"), True),
+    "factor": ("Profit factor", _of_record("profit_factor"), True),
+    "days": ("Days running", lambda each: each.days, True),
+    "followers": ("Followers", lambda each: each.row.followers, True),
+    "copied": ("Copied", lambda each: each.copied_percent, True),
+    "slippage": ("Median slippage", _of_record("slippage_bps"), False),
+    "delay": ("Median delay", _of_record("delay_ms"), False),
+}
+"""What strategies are compared and sorted by: label, value, and whether more is shown first."""
 
 
 async def show_directory(visit: Visit) -> Response:
-    """Show the strategies that this user may see, by kind."""
-    strategies = visit.services.performance.directory(visit.who)
-    kinds = [
-        (title, [(row, figures) for row, figures in strategies if row.kind == kind])
-        for kind, title in _KINDS
-    ]
-    return visit.page("traders/strategies.html", kinds=kinds, live=visit.newest())
+    """Show the strategies that this user may see, so that they can be compared: by kind as cards,
+    or as one table sorted by a figure.
+    """
+    performance = visit.services.performance
+    environments = performance.environments(visit.who)
+    chosen = {
+        "of": _one_of(visit, "of", environments or [""]),
+        "days": _one_of(visit, "days", list(_PERIODS)),
+        "view": _one_of(visit, "view", _VIEWS),
+        "sort": _one_of(visit, "sort", ["signal", "name", *_FIGURES]),
+    }
+    compared = sorted(
+        performance.compared(visit.who, chosen["of"], _PERIODS[chosen["days"]]),
+        key=lambda each: (_rank(each, chosen["sort"]), each.row.name),
+    )
+    sparks = {
+        each.row.id: sparkline(
+            each.record.curve,
+            f"Returns of its signals, added up: {each.record.curve[-1][1]:+.2f} %",
+        )
+        for each in compared
+        if each.record is not None
+    }
+    return visit.page(
+        "traders/strategies.html",
+        kinds=[
+            (title, [each for each in compared if each.row.kind == kind]) for kind, title in _KINDS
+        ],
+        compared=compared,
+        sparks=sparks,
+        figures=_FIGURES,
+        chosen=chosen,
+        environments=environments,
+        periods=list(_PERIODS),
+        views=_VIEWS,
+        trades_compared=TRADES_COMPARED,
+        is_cut=any(each.is_cut for each in compared),
+        with_=lambda **changed: f"/strategies?{urlencode({**chosen, **changed})}",
+        live=visit.newest(),
+    )
+
+
+def _one_of(visit: Visit, name: str, allowed: Sequence[str]) -> str:
+    """Return a choice of the address, the first one if it is none of them."""
+    wanted = visit.query.get(name, "")
+    return wanted if wanted in allowed else allowed[0]
+
+
+def _rank(each: Compared, by: str) -> tuple[bool, Decimal]:
+    """Return where a strategy is sorted: the better first, those without the figure last."""
+    if by == "name":
+        return (False, Decimal(0))
+    _, value_of, is_more_first = _FIGURES[by]
+    value = value_of(each)
+    if value is None:
+        return (True, Decimal(0))
+    return (False, -Decimal(value) if is_more_first else Decimal(value))
 
 
 async def show_strategy(visit: Visit, identifier: str) -> Response:
@@ -32,7 +108,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
             summary,
             result_chart(
                 summary.curve.points,
-                f"Result of followers, {summary.environment.upper()}",
+                f"{LABELS['cumulative_pnl']} of followers, {summary.environment.upper()}",
                 "USDT",
                 visit.who.person.zone,
                 visit.now,
@@ -50,7 +126,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         outcomes=performance.outcomes(row.id),
         agreements=[(agreement, terms_fields(agreement.policy)) for agreement in agreements],
         accounts=performance.accounts(visit.who),
-        limits=LIMIT_WORDS,
+        limits=LIMITS,
         sizings=SIZINGS,
         live=visit.newest(),
     )

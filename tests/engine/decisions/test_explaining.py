@@ -1,4 +1,4 @@
-"""What a copy waits for and whose move it is now: *nobody* only if nothing open needs anybody."""
+"""What a copy waits for and who has to act now: *nobody* only if nothing open needs anybody."""
 
 import re
 from dataclasses import replace

@@ -135,6 +135,7 @@ PAGES: Final = {
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
+    ("track_records.copied_entries", "signal"): "the newest entry signals of a strategy",
     ("wallet.wallet_rows", "wallet_row"): "a page of what nothing explains",
 }
 """By verb and table: read newest first in the order of an index up to a LIMIT, which this test

@@ -86,7 +86,7 @@ def test_a_busy_strategy_is_not_drawn_flat_since_midnight() -> None:
     assert curve.points[:2] == ((MIDNIGHT, Decimal(0)), (NOON, Decimal(100)))
     assert (curve.exact_since, curve.is_exact) == (NOON, False)
     drawn = result_chart(
-        curve.points, "Running result", "USDT", "UTC", NOON + timedelta(hours=12), curve.exact_since
+        curve.points, "Cumulative P&L", "USDT", "UTC", NOON + timedelta(hours=12), curve.exact_since
     )
     line = re.findall(r'class="line" d="([^"]+)"', drawn)[0]
     assert re.match(r"M0\.0 [\d.]+L500\.0 [\d.]+L500\.0 [\d.]+H", line), (
@@ -129,7 +129,7 @@ def test_a_day_without_trades_stays_flat_however_many_trades_follow() -> None:
     days = [day("2026-11-21", 9, "4"), day("2026-11-23", 9, "4"), day("2026-11-24", 900, "900")]
     curve = curve_of(days, [trade(minute / 60, "1") for minute in range(500)])
     drawn = result_chart(
-        curve.points, "Running result", "USDT", "UTC", NOON + timedelta(hours=12), curve.exact_since
+        curve.points, "Cumulative P&L", "USDT", "UTC", NOON + timedelta(hours=12), curve.exact_since
     )
     heights = re.findall(r"[ML][\d.]+ ([\d.]+)", re.findall(r'class="line" d="([^"]+)"', drawn)[0])
     assert heights[1] == heights[2], "22 November"

@@ -1,0 +1,114 @@
+"""Sum the accounts of one person: what they are worth, today's P&L and how their equity went. Pure.
+
+What always holds: environments are never added up, and an account that was not read yet is counted,
+not taken as zero.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from engine.domain.account import LIVE_FIRST
+from engine.domain.amounts import EXACT, ZERO
+
+_CENTS_OF_A_PERCENT: Final = Decimal("0.01")
+Series = Sequence[tuple[datetime, Decimal]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMoney:
+    """What the newest reading of an account says; ``equity`` is None before the first one.
+
+    ``day_start`` is the equity with which the trading day began, None if it is not known.
+    """
+
+    environment: str
+    equity: Decimal | None
+    day_start: Decimal | None
+    open_pnl: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums over the accounts of one environment.
+
+    ``read`` of ``accounts`` are in ``equity`` and ``open_pnl``. ``todays_pnl`` is None while the
+    start of the day is known of none of them; ``todays_percent`` compares it with the equity at the
+    start of the day and has two decimals.
+    """
+
+    environment: str
+    accounts: int
+    read: int
+    equity: Decimal
+    open_pnl: Decimal
+    todays_pnl: Decimal | None
+    todays_percent: Decimal | None
+
+
+def totals_of(accounts: Iterable[AccountMoney]) -> tuple[Totals, ...]:
+    """Return the sums by environment, live first."""
+    by_environment: dict[str, list[AccountMoney]] = {}
+    for each in accounts:
+        by_environment.setdefault(each.environment, []).append(each)
+    return tuple(
+        _totals(name, by_environment[name]) for name in sorted(by_environment, key=LIVE_FIRST.index)
+    )
+
+
+def _totals(environment: str, accounts: Sequence[AccountMoney]) -> Totals:
+    starts = [
+        (each.equity, each.day_start)
+        for each in accounts
+        if each.equity is not None and each.day_start is not None
+    ]
+    began = _sum(start for _, start in starts)
+    pnl = EXACT.subtract(_sum(equity for equity, _ in starts), began) if starts else None
+    return Totals(
+        environment=environment,
+        accounts=len(accounts),
+        read=sum(1 for each in accounts if each.equity is not None),
+        equity=_sum(each.equity for each in accounts if each.equity is not None),
+        open_pnl=_sum(each.open_pnl for each in accounts if each.open_pnl is not None),
+        todays_pnl=pnl,
+        todays_percent=percent_of(pnl, began),
+    )
+
+
+def percent_of(part: Decimal | None, whole: Decimal) -> Decimal | None:
+    """Return a part in percent of a whole, with two decimals; None if the whole is not above 0."""
+    if part is None or whole <= 0:
+        return None
+    share = EXACT.divide(EXACT.multiply(Decimal(100), part), whole)
+    return share.quantize(_CENTS_OF_A_PERCENT)
+
+
+def summed(series: Sequence[Series]) -> list[tuple[datetime, Decimal]]:
+    """Add up the equity of several accounts, each oldest first: at each reading of one of them, the
+    newest known equity of all.
+
+    An account counts from its first reading on.
+    """
+    readings = sorted(
+        ((at, index, value) for index, points in enumerate(series) for at, value in points),
+        key=lambda each: each[:2],
+    )
+    newest: dict[int, Decimal] = {}
+    total, points = ZERO, list[tuple[datetime, Decimal]]()
+    for at, index, value in readings:
+        total = EXACT.add(total, EXACT.subtract(value, newest.get(index, ZERO)))
+        newest[index] = value
+        if points and points[-1][0] == at:
+            points[-1] = (at, total)
+        else:
+            points.append((at, total))
+    return points
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for each in amounts:
+        total = EXACT.add(total, each)
+    return total

@@ -1,0 +1,140 @@
+"""What a strategy did for those who copy it, so that strategies can be compared. Pure.
+
+What always holds: every figure is of one environment. Nothing is added up over followers, because
+more followers would make a strategy look better: a signal counts with the median of its followers,
+and a follower with the sum of their own trades. A return is the P&L of a trade, net of fees, in
+percent of the margin behind its entry.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from statistics import median
+from typing import Final
+
+from engine.decisions.portfolio import percent_of
+from engine.decisions.results import drawdown
+from engine.domain.amounts import EXACT, ZERO
+
+_HUNDREDTH: Final = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedTrade:
+    """One reconciled trade of a follower; ``signal`` is the one that opened it.
+
+    ``margin`` was behind its entry. ``slippage_bps`` is how much worse than planned the entry was
+    filled, below 0 better; ``delay_ms`` is from the signal to the fill. Both are None where the
+    order did not show them.
+    """
+
+    follower: str
+    signal: int
+    closed_at: datetime
+    result: Decimal
+    margin: Decimal
+    slippage_bps: Decimal | None
+    delay_ms: int | None
+
+    @property
+    def percent(self) -> Decimal:
+        """Return the trade's return on margin in percent."""
+        return EXACT.divide(EXACT.multiply(Decimal(100), self.result), self.margin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecord:
+    """The figures of one strategy in one environment and period; percentages are of margin.
+
+    ``per_signal`` is the mean over signals, ``per_follower`` the median over followers of the sum
+    of their trades. ``max_drawdown`` is of ``curve``, the running sum of signals, in percent points.
+    ``win_rate`` counts signals. ``profit_factor`` is gains over losses of signals, None without a
+    loss.
+    """
+
+    signals: int
+    followers: int
+    trades: int
+    per_signal: Decimal
+    per_follower: Decimal
+    max_drawdown: Decimal
+    win_rate: Decimal
+    profit_factor: Decimal | None
+    slippage_bps: Decimal | None
+    delay_ms: int | None
+    curve: tuple[tuple[datetime, Decimal], ...]
+
+
+def margin_of(
+    *, entry_price: Decimal, quantity: Decimal, planned_notional: Decimal, planned_margin: Decimal
+) -> Decimal:
+    """Return the margin behind a trade: its value at the leverage with which its entry was planned."""
+    value = EXACT.multiply(entry_price, quantity)
+    return EXACT.divide(EXACT.multiply(value, planned_margin), planned_notional)
+
+
+def slippage_of(*, planned: Decimal, filled: Decimal, is_long: bool) -> Decimal:
+    """Return how much worse than the planned price an entry was filled, in basis points."""
+    worse = EXACT.subtract(filled, planned) if is_long else EXACT.subtract(planned, filled)
+    return EXACT.divide(EXACT.multiply(Decimal(10_000), worse), planned)
+
+
+def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
+    """Return the figures of a strategy's trades; None without any."""
+    if not trades:
+        return None
+    by_signal: dict[int, list[CopiedTrade]] = {}
+    by_follower: dict[str, Decimal] = {}
+    for each in trades:
+        by_signal.setdefault(each.signal, []).append(each)
+        by_follower[each.follower] = EXACT.add(by_follower.get(each.follower, ZERO), each.percent)
+    signals = sorted(
+        (max(each.closed_at for each in group), number, _of_signal(group))
+        for number, group in by_signal.items()
+    )
+    returns = [value for _, _, value in signals]
+    running, curve = ZERO, list[tuple[datetime, Decimal]]()
+    for at, _, value in signals:
+        running = EXACT.add(running, value)
+        curve.append((at, running))
+    slips = [each.slippage_bps for each in trades if each.slippage_bps is not None]
+    delays = [each.delay_ms for each in trades if each.delay_ms is not None]
+    losses = -_sum(value for value in returns if value < 0)
+    won = Decimal(sum(1 for value in returns if value > 0))
+    win_rate = percent_of(won, Decimal(len(returns)))
+    assert win_rate is not None, "there is at least one signal"
+    return TrackRecord(
+        signals=len(signals),
+        followers=len(by_follower),
+        trades=len(trades),
+        per_signal=_short(EXACT.divide(running, Decimal(len(returns)))),
+        per_follower=_short(median(by_follower.values())),
+        max_drawdown=_short(drawdown([ZERO, *(value for _, value in curve)])),
+        win_rate=win_rate,
+        profit_factor=_short(EXACT.divide(_sum(value for value in returns if value > 0), losses))
+        if losses
+        else None,
+        slippage_bps=_short(median(slips)) if slips else None,
+        delay_ms=round(median(delays)) if delays else None,
+        curve=tuple(curve),
+    )
+
+
+def _of_signal(group: Sequence[CopiedTrade]) -> Decimal:
+    """Return the return of a signal: the median of its followers, each with all their trades of it."""
+    sums: dict[str, Decimal] = {}
+    for each in group:
+        sums[each.follower] = EXACT.add(sums.get(each.follower, ZERO), each.percent)
+    return median(sums.values())
+
+
+def _sum(values: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for each in values:
+        total = EXACT.add(total, each)
+    return total
+
+
+def _short(value: Decimal) -> Decimal:
+    return value.quantize(_HUNDREDTH)

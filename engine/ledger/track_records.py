@@ -1,0 +1,85 @@
+"""Read what strategies are compared by: the newest reconciled trades of their followers with the
+margin behind them, and which part of their entries was copied.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from engine.decisions.track_record import CopiedTrade, margin_of, slippage_of
+from engine.domain.amounts import EXACT
+from engine.domain.identifiers import StrategyId
+from engine.domain.signal import PositionSide
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.query import Database, Row, fetch_all
+
+
+def copied_trades(
+    db: Database, strategy: StrategyId, environment: str, since: datetime, limit: int
+) -> list[CopiedTrade]:
+    """Read the newest ``limit`` reconciled trades of a strategy that were closed since a time and
+    opened by one of its signals.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT trade.account_id, copy.signal_number, trade.closed_us, trade.result, "
+        "trade.entry_price, trade.quantity, trade.side, attempt.notional, attempt.margin, "
+        "attempt.state, attempt.filled, attempt.price, attempt.ended_us - signal.received_us"
+        " FROM trade JOIN fill ON fill.id = trade.episode JOIN attempt ON attempt.id = "
+        "fill.attempt_id JOIN copy ON copy.id = attempt.copy_id"
+        " JOIN signal ON signal.number = copy.signal_number"
+        " WHERE trade.strategy_id = ? AND trade.environment = ? AND trade.state = 'settled' AND "
+        "trade.closed_us >= ? ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
+        (strategy, environment, to_us(since), limit),
+    )
+    return [_trade(row) for row in rows if Decimal(row[7]) > 0 and Decimal(row[8]) > 0]
+
+
+def _trade(row: Row) -> CopiedTrade:
+    filled = Decimal(row[10])
+    is_whole = row[9] == "filled" and row[11] is not None and filled > 0
+    return CopiedTrade(
+        follower=row[0],
+        signal=row[1],
+        closed_at=from_us(row[2]),
+        result=Decimal(row[3]),
+        margin=margin_of(
+            entry_price=Decimal(row[4]),
+            quantity=Decimal(row[5]),
+            planned_notional=Decimal(row[7]),
+            planned_margin=Decimal(row[8]),
+        ),
+        slippage_bps=slippage_of(
+            planned=EXACT.divide(Decimal(row[7]), filled),
+            filled=Decimal(row[11]),
+            is_long=row[6] == PositionSide.LONG.value,
+        )
+        if is_whole
+        else None,
+        delay_ms=None if row[12] is None else row[12] // 1000,
+    )
+
+
+def copied_entries(
+    db: Database, strategy: StrategyId, environment: str, signals: int
+) -> tuple[int, int]:
+    """Count how many entries of a strategy's newest entry signals became an order, and how many
+    there were for accounts that copy live; those that still wait are in neither.
+    """
+    numbers = fetch_all(
+        db,
+        "SELECT number FROM signal WHERE strategy_id = ? AND is_test = 0 AND action IN ('open', "
+        "'add', 'reverse') ORDER BY number DESC LIMIT ?",
+        (strategy, signals),
+    )
+    copied = wanted = 0
+    for (number,) in numbers:
+        for code, count in fetch_all(
+            db,
+            "SELECT code, count(*) FROM copy JOIN account ON account.id = copy.account_id WHERE "
+            "signal_number = ? AND environment = ? AND code IS NOT NULL AND code != "
+            "'skipped.watch_only' GROUP BY code",
+            (number, environment),
+        ):
+            wanted += count
+            copied += count if code in ("filled", "partially_filled", "placed") else 0
+    return copied, wanted

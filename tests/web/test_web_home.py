@@ -1,0 +1,153 @@
+"""Home shows all accounts as one, and closes one position and nothing else."""
+
+from pathlib import Path
+
+from web_place import PASSWORD, Browser, WebPlace, web_place
+
+from engine.domain.person import Role
+from engine.ledger.query import fetch_all
+
+TERMS = {
+    "mode": "live",
+    "sizing": "fixed_margin",
+    "leverage_mode": "capped",
+    "leverage": "5",
+    "size": "100",
+}
+SETTINGS = """[plugins]
+enabled = ["paper", "signed_webhook", "gcra", "log"]
+[plugin.paper]
+price_fixed = { BTCUSDT = "65000", ETHUSDT = "3000" }
+flush = "inline"
+[web]
+sign_up = "open"
+"""
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+CLOSE = "/accounts/bob/positions/BTCUSDT/close"
+
+
+async def follow(browser: Browser, strategy: str, account: str, symbol: str) -> None:
+    """Agree to live terms and confirm them."""
+    way = f"/strategies/{strategy}/follow"
+    await browser.get(f"{way}?account={account}")
+    await browser.post(way, do="agree", symbols=symbol, **TERMS)
+    if browser.path.endswith("/confirm"):
+        await browser.post(way, factor=PASSWORD)
+    assert "done=subscribed" in browser.query, browser.words[-800:]
+
+
+def held(place: WebPlace) -> list[tuple[str, str]]:
+    rows = fetch_all(
+        place.context.ledger.db,
+        "SELECT account.name, symbol FROM holding JOIN account ON account.id = account_id WHERE "
+        "share != '0' ORDER BY 1, 2",
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def exits(place: WebPlace) -> int:
+    return len(fetch_all(place.context.ledger.db, "SELECT 1 FROM attempt WHERE kind = 'exit'"))
+
+
+async def test_one_position_is_closed_once_and_everything_else_stays(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategies = {
+            symbol: await place.strategy(ada, f"s-{symbol.lower()}", symbols=symbol)
+            for symbol in SYMBOLS
+        }
+        bob = await place.person("bob", balance="1000")
+        eve = await place.person("eve", balance="1000")
+        for symbol, strategy in strategies.items():
+            await follow(bob, strategy, "bob", symbol)
+            await follow(eve, strategy, "eve", symbol)
+            await place.signal(strategy, action="open", symbol=symbol, side="LONG")
+        everything = [(name, symbol) for name in ("bob", "eve") for symbol in SYMBOLS]
+        await place.until(lambda: held(place) == everything)
+
+        await bob.get("/home")
+        assert f'href="{CLOSE}"' in bob.text
+        await bob.get(CLOSE)
+        assert "closes only this position" in bob.words
+        await bob.post(CLOSE)
+        assert (bob.path, bob.query) == ("/positions", "done=closing-position")
+        await place.until(
+            lambda: held(place) == [each for each in everything if each != everything[0]]
+        )
+        assert exits(place) == 1
+
+        await bob.get(CLOSE)
+        assert "holds no BTCUSDT on this account" in bob.words
+        await bob.post(CLOSE, 422, bare=True, csrf=bob.csrf)
+        assert "no such position on this account any more" in bob.words
+        assert exits(place) == 1, "a second press sends nothing"
+        await place.signal(strategies["BTCUSDT"], action="open", symbol="BTCUSDT", side="LONG")
+        await place.until(lambda: ("bob", "BTCUSDT") in held(place))
+
+        acts = fetch_all(place.context.ledger.db, "SELECT act FROM audit")
+        assert sum("position_closed" in str(each[0]) for each in acts) == 1
+        await eve.get(CLOSE, 404)
+        await eve.get("/home")
+        await eve.post(CLOSE, 404, bare=True, csrf=eve.csrf)
+        assert ("bob", "BTCUSDT") in held(place), "somebody else's account is not found"
+
+
+async def test_money_over_all_accounts_the_range_and_what_needs_its_owner(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        bob = await place.person("bob")
+        await bob.get("/home")
+        assert "No account is connected" in bob.words
+        for balance in ("1000", "250"):
+            await bob.get("/accounts/connect?exchange=paper")
+            await bob.post("/accounts/connect", exchange="paper", balance=balance, factor=PASSWORD)
+        await place.until(lambda: True)
+        for name in ("bob", "bob-2"):
+            task = place.context.live.named(name) if place.context.live else None
+            assert task is not None, name
+            await task.account.first_reading.wait()
+        await bob.get("/home?range=1D")
+        assert "Total equity PAPER1,250.00USDT, 2 of 2 accounts" in bob.words
+        assert 'href="/home?of=paper&amp;range=1D" aria-current="true"' in bob.text
+        await bob.get("/home?range=never&of=moon")
+        assert 'range=1W" aria-current="true"' in bob.text
+
+        task = place.context.live.named("bob") if place.context.live else None
+        assert task is not None
+        task.account.problem = "the key was refused"
+        await bob.get("/home")
+        assert "One thing needs you" in bob.words
+        assert bob.words.index("the key was refused") < bob.words.index("Total equity")
+
+
+async def test_what_is_not_there_leads_on(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        bob = await place.person("bob", balance="1000")
+        for path in ("/nothing", "/strategies/none", "/accounts/eve"):
+            await bob.get(path, 404)
+            assert "There is nothing here" in bob.words
+            assert 'href="/positions"' in bob.text, path
+        await bob.post("/home", 405, bare=True)
+        assert 'href="/positions"' in bob.text
+        stranger = place.browser()
+        await stranger.get("/nothing", 404)
+        assert 'href="/sign-in"' in stranger.text
+        await stranger.get("/api/nothing", 404)
+        assert '"ok":false' in stranger.text.replace(" ", "")
+
+
+async def test_the_zone_of_the_browser_is_taken_with_the_first_password(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        for name, zone, kept in (
+            ("kim", "Asia/Kolkata", "Asia/Kolkata"),
+            ("lee", "Mars/Olympus", "UTC"),
+            ("max", "", "UTC"),
+        ):
+            browser = place.browser()
+            await browser.get("/join")
+            await browser.post(
+                "/join", name=name, exchange="paper", balance="1000", invite="", bare=True
+            )
+            assert browser.path == "/security/password", browser.words
+            await browser.post("/security/password", password=PASSWORD, again=PASSWORD, zone=zone)
+            await browser.get("/security")
+            assert browser.value("zone") == kept

@@ -1,0 +1,174 @@
+"""The words that pages use for what traders know: one word per idea, each written here once."""
+
+from collections.abc import Mapping
+from typing import Final
+
+LABELS: Final[Mapping[str, str]] = {
+    "equity": "Total equity",
+    "todays_pnl": "Today’s P&L",
+    "open_pnl": "Open P&L",
+    "realised_pnl": "Realised P&L",
+    "cumulative_pnl": "Cumulative P&L",
+    "max_drawdown": "Max. drawdown",
+    "available": "Available",
+    "margin_needed": "Margin needed",
+    "what_to_do": "What to do",
+    "unknown_orders": "Unknown orders",
+    "median": "Median",
+    "p95": "p95",
+}
+"""What tables and figures are called; templates read them as ``label``."""
+
+LIMITS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "order_notional": ("Max. order value", "USDT", "No single entry is worth more than this."),
+    "symbol_notional": (
+        "Max. value per contract",
+        "USDT",
+        "No position in one contract is worth more than this.",
+    ),
+    "account_notional": (
+        "Max. exposure",
+        "USDT",
+        "All positions on this account together are worth no more than this.",
+    ),
+    "account_margin": (
+        "Max. margin",
+        "USDT",
+        "All positions together use no more initial margin than this.",
+    ),
+    "open_positions": (
+        "Max. open positions",
+        "contracts",
+        "No entry into another contract while this many are held.",
+    ),
+    "daily_loss": (
+        "Daily loss limit",
+        "USDT",
+        "Once equity has fallen this much since the trading day began, no more entries that day.",
+    ),
+    "drawdown_percent": (
+        "Max. drawdown",
+        "%",
+        "Once equity is this far below its highest, no more entries.",
+    ),
+    "slippage_bps": (
+        "Max. slippage",
+        "bps",
+        "No market entry at a price this much worse than the signal’s.",
+    ),
+    "entry_age_s": ("Max. signal age", "s", "No entry for a signal older than this."),
+}
+"""Each limit of the terms: its label, unit and meaning."""
+
+SIZINGS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "fixed_margin": (
+        "Margin per trade",
+        "USDT",
+        "The same amount of your own money behind every entry.",
+    ),
+    "fixed_notional": ("Value per trade", "USDT", "Every position is worth this much."),
+    "fixed_quantity": ("Quantity per trade", "units", "The same quantity every time."),
+    "multiplier": (
+        "Multiple of the master",
+        "x",
+        "The master’s own quantity times this; only where the signal names it.",
+    ),
+    "equity_share": (
+        "Share of my equity",
+        "fraction",
+        "0.05 puts 5 % of your equity behind every entry.",
+    ),
+    "stop_distance": (
+        "Risk to the stop",
+        "fraction",
+        "0.01 loses 1 % of your equity if the signal’s stop is hit; only where it names one.",
+    ),
+}
+"""Each way to size an entry: its label, unit and meaning."""
+
+LEVERAGES: Final[Mapping[str, str]] = {
+    "capped": "the master’s, at most",
+    "follow": "the master’s; no entry above",
+    "fixed": "fixed at",
+}
+"""How the leverage of an entry is chosen; the number follows."""
+
+_SETTINGS: Final[Mapping[str, str]] = {
+    **{f"limits.{name}": label for name, (label, _, _) in LIMITS.items()},
+    "mode": "Watch or live",
+    "sizing": "Order size",
+    "leverage": "Leverage",
+    "symbols": "Contracts",
+    "paused": "Pause of this strategy",
+    "left": "Following this strategy",
+    "consent": "Consent to the master’s change",
+    "no new entries": "Pause of new entries",
+    "allow_own_position": "Entries beside your own position",
+    "key": "Exchange key",
+}
+_TO_DO: Final[Mapping[str, str]] = {
+    "nobody": "Nothing",
+    "you": "Up to you",
+    "master": "Up to the master",
+    "operator": "Ask the operator",
+}
+
+
+_REASONS: Final[Mapping[str, str]] = {
+    "cancelled": "Cancelled at the exchange",
+    "not_executed": "The order never reached the exchange",
+    "expired": "The signal was too old",
+    "expired.waiting": "It waited until the signal was too old",
+    "killed": "Stopped at the last check before sending",
+    "residue": "Could not be closed",
+    "rejected": "The exchange refused the order",
+    "rejected.balance": "The exchange refused it for lack of free balance",
+    "rejected.credentials": "The exchange refused the key",
+    "skipped.watch_only": "You only watch this strategy",
+    "skipped.entries_off": "New entries were switched off",
+    "skipped.paused": "You paused this strategy",
+    "skipped.left": "You left this strategy",
+    "skipped.consent": "The master’s change waits for your consent",
+    "skipped.strategy_off": "The master took no new entries",
+    "skipped.opposite_held": "The other side was still open",
+    "skipped.symbol_held": "Another strategy held the contract",
+    "skipped.own_position": "You held the contract yourself",
+    "skipped.detached": "The position was closed outside",
+    "skipped.below_minimum": "Below the exchange’s smallest order",
+    "skipped.superseded": "A later signal came first",
+    "skipped.no_master_quantity": "The signal named no quantity",
+    "skipped.no_stop": "The signal named no stop",
+    "denied.symbol_not_agreed": "A contract that you do not copy",
+    "denied.leverage": "The signal asked for more leverage than you allow",
+    "denied.balance": "Not enough available balance",
+    "denied.price_stale": "No current price was known",
+    "denied.instrument": "The exchange does not trade it",
+    "denied.protection": "Its stop or target was on the wrong side",
+    "denied.account_not_ready": "The account could not be read",
+    **{f"denied.{name}": label for name, (label, _, _) in LIMITS.items()},
+    "denied.drawdown": LIMITS["drawdown_percent"][0],
+    "denied.slippage": LIMITS["slippage_bps"][0],
+}
+"""Why an entry was missed, in a few words, by its code."""
+
+
+def reason_label(code: str) -> str:
+    """Return why an entry was missed, in a few words."""
+    return _REASONS.get(code, code.replace("_", " ").replace(".", ": ").capitalize())
+
+
+def setting_label(setting: str) -> str:
+    """Return what a page calls the setting of an outcome; one that is not listed keeps its name."""
+    return _SETTINGS.get(setting, setting)
+
+
+def to_do(move: str) -> str:
+    """Return what the owner of a copy can do about it, given who has to act."""
+    return _TO_DO[move]
+
+
+def field_label(field: str) -> str:
+    """Return what the form of the terms calls a field."""
+    if field in LIMITS:
+        return LIMITS[field][0]
+    return {"symbols": "Contracts", "size": "Order size"}.get(field, field.capitalize())
