@@ -133,7 +133,7 @@ def small_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200 * 1024, 200 * 1024))
 
 
-@pytest.mark.parametrize("public", ["", new_key_pair()[1]])
+@pytest.mark.parametrize("public", ["", new_key_pair()[1]], ids=["plain", "encrypted"])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, public: str) -> None:
     a_place(tmp_path, f'[backup]\npublic_key = "{public}"\n', events=300)
     ended = subprocess.run(
