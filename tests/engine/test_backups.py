@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 import trio
 
@@ -189,15 +190,15 @@ def test_a_copy_that_lacks_rows_is_no_backup(
     config = a_place(tmp_path)
     import engine.ledger.database as database
 
-    copy_into = database._copy_into
+    copy_into = database.copy_into
 
-    def loses_a_row(db: object, target: Path, *, is_backup: bool = False) -> None:
-        copy_into(db, target, is_backup=is_backup)  # type: ignore[arg-type]
-        other = database.apsw.Connection(str(target))
+    def loses_a_row(db: apsw.Connection, target: Path, application_id: int | None = None) -> None:
+        copy_into(db, target, application_id)
+        other = apsw.Connection(str(target))
         other.execute("DELETE FROM event")
         other.close()
 
-    monkeypatch.setattr(database, "_copy_into", loses_a_row)
+    monkeypatch.setattr(database, "copy_into", loses_a_row)
     with pytest.raises(BackupFailed, match="other numbers of rows in event"):
         make_backup(config, tmp_path / "backups" / "copy")
     assert list((tmp_path / "backups").iterdir()) == []
