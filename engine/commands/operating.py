@@ -64,7 +64,11 @@ OVERLAP_H_MAX: Final = 24 * 30
 
 
 async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    return {"version": installed_version("rexalgo"), "engine": context.live is not None}
+    return {
+        "version": installed_version("rexalgo"),
+        "engine": context.live is not None,
+        "web": context.web(),
+    }
 
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,7 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         if newest is None
         else round((now - newest).total_seconds() / 3600, 1),
         "public_url": context.webhook_address,
+        "web": context.web(),
         "exchanges": feeds,
         "loop_turns": None if context.loop_turns is None else asdict(context.loop_turns()),
     }

@@ -43,6 +43,7 @@ from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
 from engine.market.comparing import needs_now
 from engine.ports.market_data import Quote
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
@@ -102,6 +103,7 @@ class AgreeingService:
 
     # What the terms mean now, and would have meant
 
+    @asked
     async def symbols_now(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[SymbolNow]:
@@ -128,6 +130,7 @@ class AgreeingService:
             )
         return shown
 
+    @asked
     async def warnings(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[TermsWarning]:
@@ -152,6 +155,7 @@ class AgreeingService:
             )
         )
 
+    @asked
     async def preview(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[Previewed]:
@@ -226,6 +230,7 @@ class AgreeingService:
 
     # Agreeing, pausing, leaving
 
+    @asked
     async def agree(
         self, user: User, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> None:
@@ -272,15 +277,18 @@ class AgreeingService:
             )
         return agreed
 
+    @asked
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
         await self._set(user, row, strategy, SubscriptionState.PAUSED)
 
+    @asked
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take entries of the strategy again; raises NeedsConfirmation."""
         user.require_fresh(self._context.clock.now())
         await self._set(user, row, strategy, SubscriptionState.ACTIVE)
 
+    @asked
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
         now, agreed = self._context.clock.now(), self._agreed(row, strategy)
@@ -300,6 +308,7 @@ class AgreeingService:
         )
         await self._context.changed()
 
+    @asked
     async def leave(
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:

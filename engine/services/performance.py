@@ -25,6 +25,7 @@ from engine.ledger.following import AgreementRow, accounts_of, agreements_of, fo
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
+from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
 
@@ -177,7 +178,8 @@ class PerformanceService:
         """
         return books_summary(self._context.ledger.db, row.id)
 
-    def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
+    @asked
+    async def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
         """Read an account's equity over the last 90 days, oldest first, ending with its newest
         reading.
         """

@@ -200,6 +200,14 @@ def _server(config: Config) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"server runs, version {answer['version']}")
+        if answer["web"] == "connected":
+            yield Finding("ok", "a web process is connected")
+        elif answer["web"] == "away":
+            yield Finding(
+                "wrong",
+                "the engine runs without its web process: no webhook is taken, no page is shown",
+                "rexalgo serve --role web, in this folder and of the same version; its log says why",
+            )
 
 
 def _root_keys(config: Config) -> Iterator[Finding]:

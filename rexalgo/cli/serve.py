@@ -1,13 +1,22 @@
 """``rexalgo serve``: run the engine and the web until SIGTERM or Ctrl-C."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
 from rexalgo.cli.process import keep_memory_private, run_trio, start_logging, wait_for_signal
-from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hint, with_port
+from rexalgo.cli.serving import (
+    refuse_exposure,
+    serving,
+    serving_engine,
+    serving_web,
+    trusts_here,
+    tunnel_hint,
+    with_port,
+)
 
 
 @click.command()
@@ -16,20 +25,32 @@ from rexalgo.cli.serving import refuse_exposure, serving, trusts_here, tunnel_hi
     type=click.IntRange(0, 65_535),
     help="Port to listen on instead of the configured one; 0 takes a free one.",
 )
+@click.option(
+    "--role",
+    type=click.Choice(["web", "engine"]),
+    help="Run only this part; the other one is a second process on the same folder. Without it, "
+    "one process does everything.",
+)
 @json_option
 @click.pass_obj
-def serve(where: Path, port: int | None, as_json: bool) -> None:
+def serve(where: Path, port: int | None, role: str | None, as_json: bool) -> None:
     """Run RexAlgo until SIGTERM or Ctrl-C.
 
     Refuses an address beyond this machine without TLS or a declared trusted proxy, and a folder
     that another process uses. Stops within 10 s: it sends no new order, and waits for answers; an
     order without an answer is looked up at the next start.
+
+    Two processes keep pages and webhooks quick while a signal goes out to many followers: one with
+    --role engine, which writes the ledger and holds the keys, and one with --role web. Either may
+    start first, and may restart alone. While the engine is away, webhooks are answered 503 and sent
+    again by their senders.
     """
     config = with_port(read_config(where), port)
-    refuse_exposure(config)
+    if role != "engine":
+        refuse_exposure(config)
     start_logging()
     keep_memory_private()
-    run_trio(lambda: _serve(config, as_json))
+    run_trio(lambda: _SERVE[role](config, as_json))
 
 
 async def _serve(config: Config, as_json: bool) -> None:
@@ -42,6 +63,30 @@ async def _serve(config: Config, as_json: bool) -> None:
             _greet(config, served.url, served.page_url)
         await wait_for_signal()
         click.echo("stopping: no new orders; waiting for outstanding answers", err=True)
+
+
+async def _serve_web(config: Config, as_json: bool) -> None:
+    async with serving_web(config) as url:
+        if as_json:
+            emit_json({"url": url, "data": str(config.data_dir), "role": "web"})
+        else:
+            click.echo(f"RexAlgo serves at {url}, and asks the engine of {config.data_dir}")
+        await wait_for_signal()
+
+
+async def _serve_engine(config: Config, as_json: bool) -> None:
+    async with serving_engine(config):
+        if as_json:
+            emit_json({"data": str(config.data_dir), "role": "engine"})
+        else:
+            click.echo(
+                f"RexAlgo's engine runs in {config.data_dir}; rexalgo serve --role web shows it"
+            )
+        await wait_for_signal()
+        click.echo("stopping: no new orders; waiting for outstanding answers", err=True)
+
+
+_SERVE: Final = {None: _serve, "web": _serve_web, "engine": _serve_engine}
 
 
 def _greet(config: Config, url: str, page_url: str) -> None:

@@ -16,7 +16,7 @@ async def show_home(visit: Visit) -> Response:
     following = visit.services.following
     return visit.page(
         "traders/home.html",
-        cards=following.cards(visit.who),
+        cards=await following.cards(visit.who),
         copies=following.copies(visit.who, limit=_LAST_SIGNALS),
         live=visit.newest(),
     )
@@ -38,7 +38,7 @@ async def show_flatten(visit: Visit, name: str) -> Response:
     """Show what a flatten closes, or how far it is."""
     following = visit.services.following
     row = following.account(visit.who, name)
-    cards = following.cards(visit.who)
+    cards = await following.cards(visit.who)
     return visit.page(
         "traders/flatten.html",
         row=row,
