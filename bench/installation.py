@@ -137,7 +137,8 @@ async def serve_web_alone(config: Config) -> None:
         )
         await role.reached.wait()
         await settle_memory(role.monitor.readiness, stop)
-        await tell_and_answer(role.monitor, await role.monitor.readiness(), bound.url)
+        say({"url": bound.url})
+        await trio.to_thread.run_sync(sys.stdin.read)  # the engine's process is the measured one
         stop.set()
 
 

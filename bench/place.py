@@ -202,6 +202,7 @@ class Place:
         self._db: apsw.Connection | None = None
         self._wires: dict[str, Wire] = {}
         self._number = 0
+        self._run = secrets.token_hex(4)
         self.url = ""
         self.web: Worker | None = None
         self.started_ns = 0
@@ -231,7 +232,7 @@ class Place:
     def body(self, action: str, **fields: object) -> bytes:
         """Return a delivery with an id of its own."""
         self._number += 1
-        key = f"bench-{self._number}"
+        key = f"bench-{self._run}-{self._number}"
         given = {"idempotency_key": key, "action": action, "symbol": "BTCUSDT", **fields}
         return json.dumps(given).encode()
 

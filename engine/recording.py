@@ -6,7 +6,7 @@ the engine's own nursery, so a sender that hangs up loses nothing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -88,6 +88,33 @@ class Recorder:
         """Record a signal in the engine's nursery and wake its followers; raises DedupeConflict or
         LedgerError.
         """
+        done = trio.Event()
+        result: list[Recorded | Exception] = []
+
+        def tell(recorded: Recorded) -> None:
+            result.append(recorded)
+            done.set()
+
+        async def run() -> None:
+            try:
+                await self.record_here(taken, tell)
+            except Exception as error:  # handed to the waiting caller below
+                result.append(error)
+            finally:
+                done.set()
+
+        self._nursery.start_soon(run)
+        await done.wait()
+        if not result:
+            raise LedgerError("the engine is stopping; send the signal again")
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]
+
+    async def record_here(self, taken: Taken, tell: Callable[[Recorded], None]) -> None:
+        """Record a signal in the caller's own task, which no sender may cancel; call ``tell`` once
+        it is durable, then wake its followers. Raises DedupeConflict or LedgerError.
+        """
         new = new_signal(
             taken.strategy,
             origin=taken.origin,
@@ -97,29 +124,10 @@ class Recorder:
             received=taken.received_at,
             circumstances=self._circumstances(taken.strategy),
         )
-        done = trio.Event()
-        result: list[Recorded | Exception] = []
-
-        async def run() -> None:
-            copies = 0
-            try:
-                recorded = await self._ledger.write(lambda db: record_signal(db, new))
-                result.append(recorded)
-                copies = recorded.copies
-            except Exception as error:  # handed to the waiting caller below
-                result.append(error)
-            finally:
-                done.set()
-            if copies:
-                await self._wake_followers()
-
-        self._nursery.start_soon(run)
-        await done.wait()
-        if not result:
-            raise LedgerError("the engine is stopping; send the signal again")
-        if isinstance(result[0], Exception):
-            raise result[0]
-        return result[0]
+        recorded = await self._ledger.write(lambda db: record_signal(db, new))
+        tell(recorded)
+        if recorded.copies:
+            await self._wake_followers()
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
         """Record deliveries for the owners of their endpoints; raises LedgerError."""

@@ -280,7 +280,7 @@ class _Engine:
                     )
                 if self.beside_web:
                     self._web = WebServer(
-                        recording=recorder,
+                        recorder=recorder,
                         services=services,
                         commands=commands,
                         monitor=monitor,

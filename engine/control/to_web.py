@@ -10,7 +10,8 @@ connection takes the place of an older one, whose process has ended or hangs.
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from engine.keys.handover import Handover
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger
 from engine.monitor import Monitor
-from engine.recording import Recording
+from engine.recording import Recorder
 from engine.services import Services
 from engine.services.asking import find_asked
 
@@ -41,7 +42,7 @@ NEWS_EVERY_S: Final = 0.05
 class WebServer:
     """What a web process is served with."""
 
-    recording: Recording
+    recorder: Recorder
     services: Services
     commands: Commands
     monitor: Monitor
@@ -147,36 +148,37 @@ class _Served:
             self._server.nursery.start_soon(self._answer, frame)
 
     async def _record(self, frame: Frame) -> None:
-        async def record() -> Any:
-            return write_value(await self._server.recording.record(read_value(frame["record"])))
-
-        await self._reply(frame, record, self._recording)
+        """Record a delivery here, in the engine's own nursery: each hand-over to another task would
+        cost a turn of the loop, and those are long during a fan-out.
+        """
+        with self._answering(frame, self._recording):
+            await self._server.recorder.record_here(
+                read_value(frame["record"]),
+                lambda recorded: self._answer_with(frame, write_value(recorded)),
+            )
 
     async def _answer(self, frame: Frame) -> None:
-        async def answer() -> Any:
+        with self._answering(frame, self._asked):
             opened = self._server.handover.open(base64.b64decode(frame["sealed"]))
             asked = json.loads(opened)
-            return await self._ask(str(asked["ask"]), asked["with"])
+            self._answer_with(frame, await self._ask(str(asked["ask"]), asked["with"]))
 
-        await self._reply(frame, answer, self._asked)
+    def _answer_with(self, frame: Frame, result: Any) -> None:
+        self._frames.send({"id": frame.get("id"), "result": result})
 
-    async def _reply(
-        self, frame: Frame, work: Callable[[], Awaitable[Any]], slots: trio.Semaphore
-    ) -> None:
-        """Answer a frame by what the work returns or raises."""
-        answer: Frame = {"id": frame.get("id")}
+    @contextmanager
+    def _answering(self, frame: Frame, slots: trio.Semaphore) -> Iterator[None]:
+        """Answer a frame with what the block raises."""
         try:
-            answer["result"] = await work()
+            yield
         except RexAlgoError as error:
-            answer["error"] = write_raised(error)
+            self._frames.send({"id": frame.get("id"), "error": write_raised(error)})
         except Exception as error:  # the boundary to the other process; the log has the details
             _LOG.exception("what the web process asked failed")
-            answer["error"] = write_raised(
-                OwnFault(f"{type(error).__name__}; see the engine's log")
-            )
+            fault = OwnFault(f"{type(error).__name__}; see the engine's log")
+            self._frames.send({"id": frame.get("id"), "error": write_raised(fault)})
         finally:
             slots.release()
-        self._frames.send(answer)
 
     async def _ask(self, what: str, told: Any) -> Any:
         server = self._server
@@ -188,9 +190,9 @@ class _Served:
             case "readiness":
                 return write_value(await server.monitor.readiness())
             case "note":
-                return await server.recording.note(read_value(told))
+                return await server.recorder.note(read_value(told))
             case "note_old_key":
-                return await server.recording.note_old_key(*read_value(told))
+                return await server.recorder.note_old_key(*read_value(told))
         method = find_asked(server.services, what)
         if method is None:
             raise NothingThere(f"expected something that pages ask of the engine, found {what}")
