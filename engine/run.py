@@ -410,7 +410,7 @@ class _Engine:
         self._shared.forget_subscriptions()
         ingress.use_endpoints(read_endpoints(db, self._plugins, self._keys))
         if self._web is not None:
-            self._web.endpoints_changed()
+            await self._web.endpoints_changed()
         wanted = frozenset(symbol for each in plans for symbol in each.symbols) | symbols_held(db)
         environments = {
             name: adapter.environment(self._contexts[name])

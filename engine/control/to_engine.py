@@ -139,8 +139,9 @@ class EngineLink:
         self, frames: Frames, frame: Frame, use_keys: UseKeys, tell: Callable[[], None]
     ) -> None:
         match frame:
-            case {"push": "endpoints", "with": keys}:
+            case {"push": "endpoints", "with": keys, "number": number}:
                 use_keys(read_value(keys))
+                frames.send({"uses": number})
                 if self._frames is None:
                     _LOG.info("the engine answers")
                 # deliveries can be verified from now on

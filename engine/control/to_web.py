@@ -8,6 +8,7 @@ connection takes the place of an older one, whose process has ended or hangs.
 """
 
 import base64
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ _LOG = logging.getLogger("rexalgo.control")
 RECORDING_MAX: Final = 1_024
 """Deliveries in hand at once: above that, the engine reads no more, and the web answers 503."""
 ASKED_MAX: Final = 64
+KEYS_WITHIN_S: Final = 2.0
 NEWS_EVERY_S: Final = 0.05
 
 
@@ -61,10 +63,14 @@ class WebServer:
         """Return whether a web process is connected."""
         return self._served is not None
 
-    def endpoints_changed(self) -> None:
-        """Hand the keys of the endpoints over again: provisioning changed something."""
-        if self._served is not None:
-            self._served.hand_over_keys()
+    async def endpoints_changed(self) -> None:
+        """Hand the keys of the endpoints over again, and return once the web process uses them: a
+        revoked secret signs nothing more. One that does not is cut off, and answers 503 from then
+        on.
+        """
+        if self._served is not None and not await self._served.hand_over_keys():
+            _LOG.error("the web process did not take the endpoints' keys, and is cut off")
+            self._current.cancel()
 
     async def serve(self, stream: trio.SocketStream, told: Mapping[str, Any]) -> None:
         """Serve one web process until it leaves; refuse one that is not of this version."""
@@ -104,25 +110,37 @@ class _Served:
         self._recording = trio.Semaphore(RECORDING_MAX)
         self._asked = trio.Semaphore(ASKED_MAX)
         self._news = trio.Event()
+        self._numbers = itertools.count(1)
+        self._handed: dict[int, trio.Event] = {}
 
     async def run(self) -> None:
-        self.hand_over_keys()
         self._server.ledger.on_commit(self._committed)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._frames.write)
                 nursery.start_soon(self._tell_news)
+                nursery.start_soon(self.hand_over_keys)
                 while frames := await self._frames.read():
                     for each in frames:
                         await self._take(each)
                 nursery.cancel_scope.cancel()
         finally:
             self._server.ledger.off_commit(self._committed)
+            for done in self._handed.values():
+                done.set()
 
-    def hand_over_keys(self) -> None:
-        """Hand over the keys of every endpoint as they are now."""
+    async def hand_over_keys(self) -> bool:
+        """Hand over the keys of every endpoint as they are now; return False if the web process
+        does not say in time that it uses them.
+        """
         keys = {each: tuple(keys) for each, keys in self._server.keys().items()}
-        self._frames.send({"push": "endpoints", "with": write_value(keys)})
+        number = next(self._numbers)
+        done = self._handed[number] = trio.Event()
+        self._frames.send({"push": "endpoints", "with": write_value(keys), "number": number})
+        with trio.move_on_after(KEYS_WITHIN_S):
+            await done.wait()
+        del self._handed[number]
+        return done.is_set()
 
     def _committed(self) -> None:
         self._news.set()
@@ -135,6 +153,10 @@ class _Served:
             await trio.sleep(NEWS_EVERY_S)
 
     async def _take(self, frame: Frame) -> None:
+        if (number := frame.get("uses")) is not None:
+            if number in self._handed:
+                self._handed[number].set()
+            return
         if "record" in frame:
             await self._recording.acquire()
             self._server.nursery.start_soon(self._record, frame)

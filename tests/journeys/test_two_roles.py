@@ -17,6 +17,8 @@ from coming_in import PASSWORD, come_in
 from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, until
 from simulated_mudrex import simulated
 
+from rexalgo import Secret
+
 SETTINGS = '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }\n'
 FOLLOWERS = 5
 AWAY = "engine of this place is not running"
@@ -226,3 +228,22 @@ def test_a_key_that_is_typed_on_a_page_is_nowhere_in_clear(two: Two) -> None:
     for file in two.place.folder.rglob("*"):
         if file.is_file():
             assert typed.encode() not in file.read_bytes(), file
+
+
+def test_an_open_page_is_told_that_something_changed(two: Two) -> None:
+    person = come_in(two.place, "user", "link", "follower:f0003")
+    two.flatten("flat-before-the-news")
+    with person.client.stream("GET", f"{two.place.url}/pulse") as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("retry:")
+        assert two.post("news").status_code == 202
+        assert "event: changed" in lines
+
+
+def test_a_revoked_secret_signs_nothing_more(two: Two) -> None:
+    bot = two.place.bots["trend"]
+    rotate = ("secret", "rotate", "--strategy", "trend", "--revoke-now", "--json")
+    told = json.loads(run_cli(*rotate, cwd=two.place.folder))
+    assert two.post("signed-with-the-old-one").status_code == 401
+    bot.secret = Secret(told["secret"])
+    assert two.post("signed-with-the-new-one").status_code == 202

@@ -18,6 +18,7 @@ import trio
 
 import engine.control.frames
 import engine.control.to_engine
+import engine.control.to_web
 import engine.web_role
 from engine.control import SOCKET_NAME, FolderLocked, ask_server
 from engine.control.frames import FRAME_BYTES_MAX
@@ -182,7 +183,7 @@ async def test_an_engine_that_hangs_gets_a_delivery_answered_in_time(
         key = base64.b64encode(Handover().public).decode()
         for frame in (
             {"result": {"seal": key}},
-            {"push": "endpoints", "with": write_value({})},
+            {"push": "endpoints", "with": write_value({}), "number": 1},
         ):
             await stream.send_all(json.dumps(frame).encode() + b"\n")
         await trio.sleep_forever()
@@ -276,6 +277,21 @@ async def test_a_peer_that_reads_nothing_is_cut_off(
                     await peer.stream.send_all(line * 20)
         assert "read nothing" in caplog.text
         assert (await ask_server(config.data_dir, "status", {}))["engine"]["running"]
+
+
+async def test_a_web_process_that_keeps_using_old_keys_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine.control.to_web, "KEYS_WITHIN_S", 0.1)
+    config = configured(tmp_path)
+    async with engine_of(config) as running, attached(tmp_path) as peer:
+        await peer.receive()
+        assert running.services is not None
+        await running.services.context.changed()
+        with trio.fail_after(20):
+            while await peer.receive() is not None:
+                pass
+        assert "did not take the endpoints' keys" in caplog.text
 
 
 async def test_a_newer_web_process_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
