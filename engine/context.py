@@ -63,7 +63,6 @@ class EngineContext:
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
     live: LiveAccounts | None = None
-    web: Callable[[], str] = lambda: "away"
     try_login: TryLogin | None = None
     receive: Receive | None = None
     keyring: Keyring | None = None
@@ -71,6 +70,7 @@ class EngineContext:
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
     loop_turns: Callable[[], TurnTimes] | None = None
     ask: Ask | None = None
+    web: Callable[[], str] = lambda: "away"
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property
