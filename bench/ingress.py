@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from bench.options import Options
-from bench.place import Place, exchange, place, send
+from bench.place import Place, exchange, provisioned, send
 from bench.rows import Aim, Row, middle, percentile
 from bench.wire import Wire
 from bench.worker import Worker
@@ -26,6 +26,7 @@ AT_LEAST: Final = {1: 0.45, 32: 0.75}
 FOLLOWERS: Final = 1_000
 BETWEEN_S: Final = 0.02
 AIM_BESIDE: Final = 8.0
+AIM_TWO_ROLES: Final = 3.0
 SIGNALS: Final[Mapping[str, Mapping[str, object]]] = {"open": {"side": "LONG"}, "close": {}}
 Post = Callable[[Wire], Awaitable[object]]
 
@@ -88,8 +89,8 @@ def bare(at: Place, strategy: str) -> Post:
     return post
 
 
-async def deliveries(at: Place, url: str, senders: int, options: Options) -> Row:
-    """Return the row of that many senders."""
+async def deliveries(at: Place, url: str, senders: int, options: Options, roles: str = "") -> Row:
+    """Return the row of that many senders; ``roles`` is added to its name."""
     seconds = options.seconds or SECONDS
     mine, floor, loop, writer = [], [], [], []
     for number in range((options.rounds or ROUNDS) + 1):
@@ -110,7 +111,7 @@ async def deliveries(at: Place, url: str, senders: int, options: Options) -> Row
     rate, base = middle([each.rate for each in mine]), middle([each.rate for each in floor])
     return Row(
         scenario="ingress",
-        case=f"{senders} senders",
+        case=f"{senders} senders{roles}",
         figure="durable webhooks",
         unit="per s",
         value=rate,
@@ -159,8 +160,12 @@ async def answers(at: Place, seen: list[float], until: trio.CancelScope) -> None
         await each.aclose()
 
 
-async def beside(at: Place, followers: int, options: Options) -> Row:
-    """Return the row of the answers of one strategy during the fan-out of another."""
+async def beside(
+    at: Place, followers: int, options: Options, roles: str = "", aim: float = AIM_BESIDE
+) -> Row:
+    """Return the row of the answers of one strategy during the fan-out of another; ``roles`` is
+    added to its name.
+    """
     idle: list[float] = []
     busy: list[float] = []
     took: list[float] = []
@@ -186,7 +191,7 @@ async def beside(at: Place, followers: int, options: Options) -> Row:
     base, found = percentile(idle, 99), percentile(busy, 99)
     return Row(
         scenario="ingress",
-        case=f"another strategy, during a fan-out to {followers:,}",
+        case=f"another strategy, during a fan-out to {followers:,}{roles}",
         figure="answer p99",
         unit="ms",
         value=found,
@@ -198,20 +203,27 @@ async def beside(at: Place, followers: int, options: Options) -> Row:
             "answers": float(len(busy)),
             "fan-out ms": middle(took),
         },
-        aims=(Aim(what="x idle", limit=AIM_BESIDE, found=found / base),),
+        aims=(Aim(what="x idle", limit=aim, found=found / base),),
     )
 
 
 async def measure(options: Options) -> AsyncIterator[Row]:
-    """Yield the rows of 1 and 32 senders, and of the answers beside a fan-out."""
+    """Yield the rows of 1 and 32 senders, and of the answers beside a fan-out: of one process, then
+    of two on the same folder.
+    """
     followers = options.followers[0] if options.followers else FOLLOWERS
-    async with exchange() as venue, place(venue, {"trend": followers, "swing": 0}) as at:
-        worker = Worker("bench.bare_route")
-        try:
-            url = (await worker.read())["url"]
-            for senders in AT_LEAST:
-                yield await deliveries(at, url, senders, options)
-        finally:
-            await trio.to_thread.run_sync(worker.end)
-        await at.settle(options.quiet_s)
-        yield await beside(at, followers, options)
+    async with (
+        exchange() as venue,
+        provisioned(venue, {"trend": followers, "swing": 0}) as folder,
+    ):
+        for two, roles, aim in ((False, "", AIM_BESIDE), (True, ", two roles", AIM_TWO_ROLES)):
+            async with folder.served(two_roles=two) as at:
+                worker = Worker("bench.bare_route")
+                try:
+                    url = (await worker.read())["url"]
+                    for senders in AT_LEAST:
+                        yield await deliveries(at, url, senders, options, roles)
+                finally:
+                    await trio.to_thread.run_sync(worker.end)
+                await at.settle(options.quiet_s)
+                yield await beside(at, followers, options, roles, aim)

@@ -22,9 +22,12 @@ import trio
 
 from bench import http_exchange
 from bench.instruments import Clocks, StatementCount, Turns, memory_kib
-from engine.run import Engine, run_engine
+from engine.monitor import Monitor
+from engine.run import run_engine
 from engine.settings.config import Config, load_config
 from engine.transport.pool import shared_tls
+from engine.views import ReadinessView
+from engine.web_role import run_web
 from rexalgo.cli.process import collect_rarely, settle_memory
 from web.app import create_app
 from web.server import ServerConfig, serve_web
@@ -59,10 +62,10 @@ class Answers:
     and memory.
     """
 
-    def __init__(self, engine: Engine, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, monitor: Monitor, token: trio.lowlevel.TrioToken) -> None:
         self._clocks = Clocks()
         self._token = token
-        self._count = StatementCount(engine.monitor._ledger)
+        self._count = StatementCount(monitor._ledger)
         self._turns = Turns()
 
     def give(self) -> None:
@@ -106,20 +109,51 @@ async def serve(config: Config, *, with_pages: bool) -> None:
         bound = await nursery.start(
             partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
         )
-        while not (readiness := engine.monitor.readiness()).ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
+        while not (readiness := await engine.monitor.readiness()).ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
             await trio.sleep(LOOKS_EVERY_S)
-        await settle_memory(lambda: True, stop)
-        answers = Answers(engine, trio.lowlevel.current_trio_token())
-        say(
-            {
-                "url": bound.url,
-                "ready_ns": time.monotonic_ns(),
-                "cpu_s": time.process_time(),
-                "unread": readiness.accounts - readiness.accounts_reconciled,
-            }
-        )
-        await trio.to_thread.run_sync(answers.give)
+        await settle_memory(engine.monitor.readiness, stop)
+        await tell_and_answer(engine.monitor, readiness, bound.url)
         stop.set()
+
+
+async def serve_engine(config: Config) -> None:
+    """Run the engine alone until the input ends."""
+    collect_rarely()
+    async with run_engine(config, extra_modules=MODULES, what="bench", beside_web=True) as engine:
+        while not (readiness := await engine.monitor.readiness()).ready:  # noqa: ASYNC110 - as above
+            await trio.sleep(LOOKS_EVERY_S)
+        await settle_memory(engine.monitor.readiness, trio.Event())
+        await tell_and_answer(engine.monitor, readiness, "")
+
+
+async def serve_web_alone(config: Config) -> None:
+    """Run the web alone, beside a running engine, until the input ends."""
+    stop = trio.Event()
+    collect_rarely()
+    async with run_web(config, extra_modules=MODULES) as role, trio.open_nursery() as nursery:
+        app = create_app(role, WebSettings(), why_waiting=role.why_waiting)
+        bound = await nursery.start(
+            partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
+        )
+        await role.reached.wait()
+        await settle_memory(role.monitor.readiness, stop)
+        say({"url": bound.url})
+        await trio.to_thread.run_sync(sys.stdin.read)  # the engine's process is the measured one
+        stop.set()
+
+
+async def tell_and_answer(monitor: Monitor, readiness: ReadinessView, url: str) -> None:
+    """Print that everything runs, and answer requests until the input ends."""
+    answers = Answers(monitor, trio.lowlevel.current_trio_token())
+    say(
+        {
+            "url": url,
+            "ready_ns": time.monotonic_ns(),
+            "cpu_s": time.process_time(),
+            "unread": readiness.accounts - readiness.accounts_reconciled,
+        }
+    )
+    await trio.to_thread.run_sync(answers.give)
 
 
 def main() -> None:
@@ -129,12 +163,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ca", type=Path, help="trust this authority for exchanges, too")
     parser.add_argument("--pages", action="store_true")
+    parser.add_argument("--role", choices=("web", "engine"))
     options = parser.parse_args()
     if options.ca is not None:
         shared_tls().load_verify_locations(options.ca)
     config = load_config(options.folder, os.environ)
     if options.does == "provision":
         trio.run(provision, config)
+    elif options.role == "engine":
+        trio.run(serve_engine, config)
+    elif options.role == "web":
+        trio.run(serve_web_alone, config)
     else:
         trio.run(partial(serve, config, with_pages=options.pages))
 

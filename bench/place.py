@@ -203,7 +203,9 @@ class Place:
         self._db: apsw.Connection | None = None
         self._wires: dict[str, Wire] = {}
         self._number = 0
+        self._run = secrets.token_hex(4)
         self.url = ""
+        self.web: Worker | None = None
         self.started_ns = 0
         self.ready: Mapping[str, Any] = {}
 
@@ -231,7 +233,7 @@ class Place:
     def body(self, action: str, **fields: object) -> bytes:
         """Return a delivery with an id of its own."""
         self._number += 1
-        key = f"bench-{self._number}"
+        key = f"bench-{self._run}-{self._number}"
         given = {"idempotency_key": key, "action": action, "symbol": "BTCUSDT", **fields}
         return json.dumps(given).encode()
 
@@ -295,7 +297,9 @@ class Place:
             await each.aclose()
         if self._db is not None:
             self._db.close()
-        await trio.to_thread.run_sync(self.worker.end)
+        for worker in (self.web, self.worker):
+            if worker is not None:
+                await trio.to_thread.run_sync(worker.end)
 
 
 async def send(wire: Wire, bot: Bot, content: bytes) -> Sent:
@@ -322,9 +326,13 @@ class Folder:
     bots: Mapping[str, tuple[str, str]]
 
     @asynccontextmanager
-    async def served(self, *, pages: bool = False) -> AsyncIterator[Place]:
-        """Serve the folder until the block ends."""
+    async def served(self, *, pages: bool = False, two_roles: bool = False) -> AsyncIterator[Place]:
+        """Serve the folder until the block ends; with ``two_roles`` by two processes, of which the
+        engine's is the measured one.
+        """
         options = (*self.venue.arguments(), *(("--pages",) if pages else ()))
+        if two_roles:
+            options = (*options, "--role", "engine")
         started = monotonic_ns()
         worker = Worker(
             "bench.installation", "serve", str(self.path), *options, environ=self.environ
@@ -333,6 +341,17 @@ class Folder:
         place.started_ns = started
         try:
             await place.wait_ready()
+            if two_roles:
+                place.web = Worker(
+                    "bench.installation",
+                    "serve",
+                    str(self.path),
+                    *self.venue.arguments(),
+                    "--role",
+                    "web",
+                    environ=self.environ,
+                )
+                place.url = (await place.web.read())["url"]
             yield place
         finally:
             await place.aclose()

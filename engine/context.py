@@ -5,9 +5,9 @@ Commands (the operator's shell) and services (the pages) hold one each; it is cr
 engine, or without one on the opened ledger.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -41,14 +41,22 @@ OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer is shown on that page."""
 
 
+Ask = Callable[[str, Sequence[object], Mapping[str, object]], Awaitable[Any]]
+"""Asks the engine of another process for ``Class.method`` of a service; raises what the method
+raises, or EngineAway.
+"""
+
+
 @dataclass(slots=True)
 class EngineContext:
-    """What commands work with. ``live`` are the accounts' tasks, None if no engine runs.
+    """What commands work with. ``live`` are the accounts' tasks, None if no engine runs. ``web``
+    returns where webhooks and pages are served: in this process, by a connected one, or nowhere.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
     market, ``loop_turns`` returns how long the turns of its loop take, and ``counts`` are its plain
-    numbers for metrics; ``measured`` counts the ledger's events for them. ``keyring`` is set
-    wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
+    numbers for metrics; ``measured`` counts the ledger's events for them. ``ask`` is set in a web
+    process beside the engine's: what is ``asked`` goes there. ``keyring`` is set wherever root keys
+    can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
     ``session_keys`` sign the cookies.
     """
 
@@ -67,6 +75,8 @@ class EngineContext:
     loop_turns: Callable[[], TurnTimes] | None = None
     counts: EngineCounts | None = None
     measured: Measured = field(default_factory=Measured)
+    ask: Ask | None = None
+    web: Callable[[], str] = lambda: "away"
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
     session_keys: SessionKeys = field(init=False)
 

@@ -1,14 +1,12 @@
-"""Ingress: take a bot's delivery or a stream's signal, verify it, record it, and wake the accounts
-that copy it.
+"""Ingress: take a bot's delivery, verify it, and have it recorded.
 
-What always holds: a delivery is answered 202 only after its signal and copies are durable;
-recording runs in the engine's own nursery, so a sender that hangs up loses nothing; every failure
-to authenticate is one and the same answer.
+What always holds: a delivery is answered 202 only after its signal and copies are durable; every
+failure to authenticate is one and the same answer. It only reads the ledger; ``recording`` writes.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -16,41 +14,36 @@ from typing import Final
 
 import trio
 
-from engine.actors.account_tasks import AccountTasks
-from engine.actors.log_context import logged
-from engine.actors.shared import Shared
 from engine.context import OWN_PAGE
-from engine.decisions.admission import Scope, admit
+from engine.decisions.admission import Scope, admit, read_scope
 from engine.decisions.exit_reading import reads_like_exit
-from engine.decisions.mirroring import Circumstances
-from engine.decisions.planning import age_limit_s
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
-from engine.domain.errors import InvalidValue
-from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
+from engine.domain.errors import EngineAway, InvalidValue, RexAlgoError
+from engine.domain.identifiers import EndpointId, StrategyId
 from engine.domain.signal import SignalDraft
 from engine.domain.text import for_people
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
-from engine.ledger import Ledger, LedgerError
+from engine.ledger import Database, Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery
-from engine.ledger.freeze import EVERYBODY, why_frozen
 from engine.ledger.open_shares import is_held
-from engine.ledger.people import secret_used
-from engine.ledger.refused import holds_short, note_and_alert
-from engine.ledger.signals import (
-    DedupeConflict,
-    NewSignal,
-    Recorded,
-    new_signal,
-    record_signal,
-    turns,
-)
+from engine.ledger.people import endpoints, strategies
+from engine.ledger.refused import holds_short
+from engine.ledger.signals import DedupeConflict, turns
+from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.secret import Secret
-from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
+from engine.ports.signal_source import (
+    Authenticated,
+    Delivery,
+    NotAuthentic,
+    WebhookSource,
+    endpoint_settings,
+)
+from engine.recording import Recording, Taken
+from engine.settings.config import Config
 from engine.views import Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.ingress")
@@ -59,10 +52,8 @@ PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
-ANSWER_FIRST: Final = 10
-"""Loop iterations between recording a signal and waking its accounts, so that the sender's answer
-goes out first.
-"""
+UNNOTED_MAX: Final = 1_000
+"""How many deliveries wait to be noted while the engine is away; the oldest go first."""
 NOTED_AFTER_S: Final = 0.1
 """How long a delivery waits for others, so that their notes share a transaction."""
 
@@ -93,17 +84,18 @@ class Ingress:
 
     def __init__(
         self,
-        shared: Shared,
-        account_tasks: AccountTasks,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        recording: Recording,
         nursery: trio.Nursery,
         limiter: RateLimiter,
         webhook_limit: RateLimit,
         default_source: WebhookSource,
     ) -> None:
-        self._shared = shared
-        self._ledger: Ledger = shared.ledger
-        self._clock: Clock = shared.clock
-        self._account_tasks = account_tasks
+        self._ledger = ledger
+        self._clock = clock
+        self._recording = recording
         self._nursery = nursery
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
@@ -114,7 +106,6 @@ class Ingress:
         self._tokens: Mapping[bytes, str] = {}
         self._noted_stranger: dict[str, float] = {}
         self._unnoted: list[NewDelivery] = []
-        self._wakes_soon = False
         self._closing = False
         self.answers = Counter[str]()
 
@@ -220,13 +211,20 @@ class Ingress:
 
     async def _write_deliveries(self, rows: Sequence[NewDelivery]) -> None:
         try:
-            await self._ledger.write(lambda db: note_and_alert(db, rows))
+            await self._recording.note(rows)
+        except EngineAway:
+            self._unnoted = [*rows, *self._unnoted][-UNNOTED_MAX:]  # until ``note_what_waits``
         except LedgerError as error:
             _LOG.warning(
                 "%d deliveries could not be noted for their endpoints' owners: %s",
                 len(rows),
                 error,
             )
+
+    def note_what_waits(self) -> None:
+        """Record now what could not be noted while the engine was away."""
+        if self._unnoted:
+            self._nursery.start_soon(self._note_deliveries, 0.0)
 
     async def _receive(
         self, endpoint: str, delivery: Delivery
@@ -300,29 +298,27 @@ class Ingress:
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
         """Record who still signs with an expiring secret, so that ending its overlap is safe."""
         try:
-            await self._ledger.write(lambda db: secret_used(db, key_id, at, peer))
-        except LedgerError as error:
+            await self._recording.note_old_key(key_id, at, peer)
+        except (LedgerError, EngineAway) as error:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
     async def _record_delivery(
         self, endpoint: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
-        new = new_signal(
-            endpoint.strategy,
+        taken = Taken(
+            strategy=endpoint.strategy,
             origin=f"endpoint:{endpoint.id}",
             draft=draft,
             content=delivery.body,
             sent_at=draft.sent_at or proof.signed_at,
-            received=delivery.received_at,
-            circumstances=self._circumstances(endpoint.strategy),
+            received_at=delivery.received_at,
         )
         try:
-            recorded = await self.record(new)
+            recorded = await self._recording.record(taken)
         except DedupeConflict:
             return Reception(kind=ReceptionKind.CONFLICT)
-        except LedgerError as error:
-            with logged(signal=new.id):
-                _LOG.error("a signal could not be recorded: %s", error)
+        except (LedgerError, EngineAway) as error:
+            _LOG.error("a signal could not be recorded: %s", error)
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
@@ -333,85 +329,6 @@ class Ingress:
             reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
-
-    def _circumstances(self, strategy: StrategyId) -> Circumstances:
-        name = self._shared.strategy_names.get(strategy, "")
-        off = any(
-            each.scope is SwitchScope.ALL
-            or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
-            for each in self._shared.switches
-        )
-        # a misplaced ledger records nothing, and its sender gets a 503
-        is_held = bool(why_frozen(self._ledger.db, EVERYBODY))
-        return Circumstances(
-            off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), is_held
-        )
-
-    async def record(self, new: NewSignal) -> Recorded:
-        """Record a signal in the engine's nursery and wake its followers; raises DedupeConflict or
-        LedgerError.
-        """
-        done = trio.Event()
-        result: list[Recorded | Exception] = []
-
-        async def run() -> None:
-            copies = 0
-            try:
-                recorded = await self._ledger.write(lambda db: record_signal(db, new))
-                result.append(recorded)
-                copies = recorded.copies
-            except Exception as error:  # handed to the waiting caller below
-                result.append(error)
-            finally:
-                done.set()
-            if copies:
-                await self._wake_followers()
-
-        self._nursery.start_soon(run)
-        await done.wait()
-        if not result:
-            raise LedgerError("the engine is stopping; send the signal again")
-        if isinstance(result[0], Exception):
-            raise result[0]
-        return result[0]
-
-    async def _wake_followers(self) -> None:
-        """Wake the accounts after the answer; one wake serves what was recorded meanwhile."""
-        if self._wakes_soon:
-            return
-        self._wakes_soon = True
-        try:
-            for _ in range(ANSWER_FIRST):
-                await trio.lowlevel.checkpoint()
-        finally:
-            self._wakes_soon = False
-        self._account_tasks.wake()
-
-    async def emit(
-        self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft
-    ) -> SignalId:
-        """Record a stream source's signal; raises InvalidValue if it may not be sent."""
-        now = self._clock.now()
-        draft = admit(
-            draft,
-            Scope(symbols=symbols),
-            partial(is_held, self._ledger.db, strategy, draft.symbol),
-            now,
-        )
-        new = new_signal(
-            strategy,
-            origin=f"stream:{source}:{strategy}",
-            draft=draft,
-            content=None,
-            sent_at=draft.sent_at,
-            received=now,
-            circumstances=self._circumstances(strategy),
-        )
-        try:
-            recorded = await self.record(new)
-        except DedupeConflict as error:
-            raise InvalidValue("dedupe_key", "a new id for another content") from error
-        return recorded.id
 
 
 def _is_lost(endpoint: Endpoint, delivery: Delivery, reception: Reception) -> bool:
@@ -429,3 +346,88 @@ def dialect_of(delivery: Delivery) -> str:
         bool(delivery.header(SIGNATURES_HEADER)),
     )
     return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
+
+
+# What an ingress is made of
+
+
+def read_endpoints(
+    db: Database, plugins: Plugins, keys_of: Callable[[EndpointId], tuple[EndpointKey, ...]]
+) -> list[Endpoint]:
+    """Read every endpoint whose source is enabled; ``keys_of`` returns the opened keys of one."""
+    by_id, made = {each.id: each for each in strategies(db)}, list[Endpoint]()
+    for row in endpoints(db):
+        source = plugins.webhook_sources.get(row.source)
+        if source is None:
+            _LOG.error(
+                "the webhook source %s of endpoint %s is not enabled: its deliveries are refused",
+                row.source,
+                row.id,
+            )
+            continue
+        strategy = by_id[row.strategy]
+        made.append(
+            Endpoint(
+                id=row.id,
+                strategy=strategy.id,
+                strategy_name=strategy.name,
+                scope=read_scope(strategy.symbols, row.settings),
+                source=source,
+                keys=keys_of(row.id) if row.enabled else (),
+                is_deleted=row.is_deleted,
+                token_hash=row.token_hash,
+                settings={
+                    each.name: each.chosen(row.settings.get(each.name))[0]
+                    for each in endpoint_settings(source)
+                },
+            )
+        )
+    return made
+
+
+def open_ingress(
+    config: Config,
+    plugins: Plugins,
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    recording: Recording,
+    nursery: trio.Nursery,
+    limiter: RateLimiter,
+) -> Ingress:
+    """Return the ingress of a place, without endpoints yet; raises RexAlgoError if no plugin can
+    verify a delivery.
+    """
+    sources = plugins.webhook_sources
+    if not sources:
+        raise RexAlgoError(
+            "no enabled plugin registers a webhook source: enable one, such as "
+            f"{config.plugins.webhook_source}"
+        )
+    per_minute = config.engine.webhook_rate_per_minute
+    limit = RateLimit(
+        1, 60.0 / per_minute, max(1, per_minute // 4)
+    )  # a period of one delivery: nobody waits, what exceeds it is refused
+    return Ingress(
+        ledger=ledger,
+        clock=clock,
+        recording=recording,
+        nursery=nursery,
+        limiter=limiter,
+        webhook_limit=limit,
+        default_source=sources.get(config.plugins.webhook_source) or next(iter(sources.values())),
+    )
+
+
+def chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
+    """Return the rate limiter that the settings name; raises RexAlgoError if none is registered
+    under it.
+    """
+    limiter = plugins.limiters.get(config.plugins.rate_limiter)
+    if limiter is None:
+        have = ", ".join(sorted(plugins.limiters)) or "none"
+        raise RexAlgoError(
+            f"plugins.rate_limiter: expected a registered rate limiter (have: {have}), found "
+            f"{config.plugins.rate_limiter}"
+        )
+    return limiter

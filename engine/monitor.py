@@ -3,7 +3,7 @@ stream. It changes nothing.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -19,10 +19,24 @@ READY_WITHIN_S: Final = 30.0
 NEWS_PAUSE_S: Final = 0.05
 
 
-class Monitor:
-    """The answers that probes, pages and scripts ask for. Created by ``run``; all methods may be
-    called from any task of the loop.
-    """
+class Condition(Protocol):
+    """How the engine is doing: the running one of this process, or that of another process."""
+
+    async def health(self) -> HealthView:
+        """Return whether the engine works; never waits long."""
+        ...
+
+    async def readiness(self) -> ReadinessView:
+        """Return whether orders can flow; never waits long."""
+        ...
+
+    async def is_alive(self) -> bool:
+        """Return whether this process works; waits for what it cannot work without."""
+        ...
+
+
+class Running:
+    """The condition of the engine of this process; waits for nothing."""
 
     def __init__(self, shared: Shared, account_tasks: AccountTasks, version: str) -> None:
         self._shared = shared
@@ -30,25 +44,8 @@ class Monitor:
         self._account_tasks = account_tasks
         self._version = version
         self._started = trio.current_time()
-        self._news = trio.Event()
-        self._closing = False
-        self._ledger.on_commit(self._tell)
 
-    def close(self) -> None:
-        """End every stream of news."""
-        self._closing = True
-        self._news.set()
-
-    def _tell(self) -> None:
-        self._news.set()
-        if not self._closing:
-            self._news = trio.Event()
-
-    async def receipt(self, receipt_id: str) -> ReceiptView | None:
-        """Return what became of a signal, or None if there is no such receipt."""
-        return receipt(self._ledger.db, receipt_id)
-
-    def health(self) -> HealthView:
+    async def health(self) -> HealthView:
         """Return whether the process works; cheap, never waits."""
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
         problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
@@ -66,9 +63,9 @@ class Monitor:
     async def is_alive(self) -> bool:
         """Wait until the ledger's writer answers; return whether the process works."""
         await self._ledger.answers()
-        return self.health().ok
+        return (await self.health()).ok
 
-    def readiness(self) -> ReadinessView:
+    async def readiness(self) -> ReadinessView:
         """Return whether orders can flow: each account's first reading is done or has visibly
         failed, at most 30 s after the start.
         """
@@ -89,6 +86,48 @@ class Monitor:
             accounts_reconciled=read,
             accounts_failed=failed,
         )
+
+
+class Monitor:
+    """The answers that probes, pages and scripts ask for. Created by ``run``; all methods may be
+    called from any task of the loop.
+    """
+
+    def __init__(self, ledger: Ledger, condition: Condition) -> None:
+        self._ledger = ledger
+        self._condition = condition
+        self._news = trio.Event()
+        self._closing = False
+        self._ledger.on_commit(self.tell)
+
+    def close(self) -> None:
+        """End every stream of news."""
+        self._closing = True
+        self._news.set()
+
+    def tell(self) -> None:
+        """Wake whoever waits for news: something was committed."""
+        self._news.set()
+        if not self._closing:
+            self._news = trio.Event()
+
+    async def is_alive(self) -> bool:
+        """Return whether this process works; waits for what it cannot work without."""
+        return await self._condition.is_alive()
+
+    async def receipt(self, receipt_id: str) -> ReceiptView | None:
+        """Return what became of a signal, or None if there is no such receipt."""
+        return receipt(self._ledger.db, receipt_id)
+
+    async def health(self) -> HealthView:
+        """Return whether the engine works; cheap, never waits long."""
+        return await self._condition.health()
+
+    async def readiness(self) -> ReadinessView:
+        """Return whether orders can flow: each account's first reading is done or has visibly
+        failed, at most 30 s after the start.
+        """
+        return await self._condition.readiness()
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
         """Return the newest ``limit`` rows, newest first."""

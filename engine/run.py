@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -39,15 +38,16 @@ from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
 from engine.context import EngineContext
 from engine.control import FolderLock
+from engine.control.link import Greeting
 from engine.control.server import serve_control
-from engine.decisions.admission import read_scope
+from engine.control.to_web import WebServer
 from engine.decisions.circuit import Circuit
 from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
-from engine.ingress import Endpoint, Ingress
+from engine.ingress import Ingress, chosen_limiter, open_ingress, read_endpoints
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
 from engine.keys.vault import VaultError
@@ -71,16 +71,16 @@ from engine.ledger.people import (
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
+from engine.ledger.schema import MIGRATIONS
 from engine.live import EngineCounts
 from engine.market.feed import MarketFeed
-from engine.monitor import Monitor
+from engine.monitor import Monitor, Running
 from engine.plugin.host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
-from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
-from engine.ports.signal_source import endpoint_settings
 from engine.provisioning.exchange_setup import exchange_context, why_refused
+from engine.recording import Recorder
 from engine.recovery.ledger_place import MarkKeeper, open_place
 from engine.recovery.restoring import finish_restore
 from engine.services import Services, open_services
@@ -116,13 +116,17 @@ async def run_engine(
     clock: Clock | None = None,
     extra_modules: Mapping[str, Any] | None = None,
     what: str = "rexalgo serve",
+    beside_web: bool = False,
 ) -> AsyncIterator[Engine]:
     """Run the engine of one folder while the block runs; raises RexAlgoError for what must be fixed
     before it can start.
 
     ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
+    ``beside_web``: a web process of its own is served over the control socket.
     """
     key = config.secrets.encryption_key
+    if beside_web:
+        config.secrets.require_jwt_secret()
     if key is None:
         raise RexAlgoError(
             "ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as "
@@ -141,6 +145,7 @@ async def run_engine(
             engine = await _Engine.begin(
                 config, plugins=plugins, ledger=ledger, keyring=keyring, clock=clock
             )
+            engine.beside_web = beside_web
             async with engine.running() as doors:
                 yield doors
             engine.mark.keep(clock.now())
@@ -167,7 +172,7 @@ class _Engine:
         self._ledger = ledger
         self._keyring = keyring
         self._clock = clock
-        self._limiter = _chosen_limiter(config, plugins)
+        self._limiter = chosen_limiter(config, plugins)
         self._notifiers = chosen_notifiers(config, plugins)
         self._contexts = {
             name: exchange_context(config, plugins, name, clock) for name in plugins.exchanges
@@ -196,6 +201,8 @@ class _Engine:
         self._loop_turns = LoopTurns()
         self._errors = {name: Counter[str]() for name in plugins.exchanges}
         self._rates = {name: LearnedRate() for name in plugins.exchanges}
+        self.beside_web = False
+        self._web: WebServer | None = None
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
         )
@@ -257,13 +264,12 @@ class _Engine:
     async def _tasks(self) -> AsyncIterator[Engine]:
         async with trio.open_nursery() as outer:
             async with trio.open_nursery() as nursery:
-                ingress, monitor = (
-                    self._ingress(nursery),
-                    Monitor(self._shared, self._account_tasks, version("rexalgo")),
-                )
-                reload = partial(self._reload, nursery, ingress)
+                recorder = Recorder(self._shared, self._account_tasks, nursery)
+                ingress = self._ingress(nursery, recorder)
+                monitor = self._monitor()
+                reload = partial(self._reload, nursery, ingress, recorder)
                 context = self._context(reload, ingress)
-                commands = Commands(context)
+                commands, services = Commands(context), open_services(context)
                 await note_session_keys(context)
                 await reload()
                 nursery.start_soon(self._account_tasks.route, self._ledger.db)
@@ -288,12 +294,24 @@ class _Engine:
                         lambda: self._ledger.healthy,
                         self._config.outgoing.reach,
                     )
-                await nursery.start(serve_control, self._config.data_dir, commands.run)
+                if self.beside_web:
+                    self._web = WebServer(
+                        recorder=recorder,
+                        services=services,
+                        commands=commands,
+                        monitor=monitor,
+                        ledger=self._ledger,
+                        keys=self._endpoint_keys,
+                        greeting=Greeting(version("rexalgo"), len(MIGRATIONS)),
+                        nursery=nursery,
+                    )
+                serve_web = None if self._web is None else self._web.serve
+                await nursery.start(serve_control, self._config.data_dir, commands.run, serve_web)
                 try:
                     yield Engine(
                         ingress=ingress,
                         monitor=monitor,
-                        services=open_services(context),
+                        services=services,
                         commands=commands,
                         stop_claiming=self._shared.stop,
                     )
@@ -323,6 +341,7 @@ class _Engine:
             open_vault=self._keyring.open,
             changed=reload,
             live=self._account_tasks,
+            web=self._where_the_web_is,
             try_login=self._try_login,
             receive=ingress.receive,
             keyring=self._keyring,
@@ -332,6 +351,11 @@ class _Engine:
             counts=EngineCounts(ingress.answers, self._errors, self._account_tasks.restarts),
             measured=Measured(after=newest_sequence(self._ledger.db)),
         )
+
+    def _where_the_web_is(self) -> str:
+        if not self.beside_web:
+            return "in this process"
+        return "connected" if self._web is not None and self._web.is_connected else "away"
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
         """Read an account whose credentials are not stored yet, with a connection that ends with
@@ -352,26 +376,20 @@ class _Engine:
         finally:
             await session.aclose()
 
-    def _ingress(self, nursery: trio.Nursery) -> Ingress:
-        sources = self._plugins.webhook_sources
-        if not sources:
-            raise RexAlgoError(
-                "no enabled plugin registers a webhook source: enable one, such as "
-                f"{self._config.plugins.webhook_source}"
-            )
-        per_minute = self._config.engine.webhook_rate_per_minute
-        limit = RateLimit(
-            1, 60.0 / per_minute, max(1, per_minute // 4)
-        )  # a period of one delivery: nobody waits, what exceeds it is refused
-        default = sources.get(self._config.plugins.webhook_source) or next(iter(sources.values()))
-        return Ingress(
-            self._shared,
-            account_tasks=self._account_tasks,
+    def _ingress(self, nursery: trio.Nursery, recorder: Recorder) -> Ingress:
+        return open_ingress(
+            self._config,
+            self._plugins,
+            ledger=self._ledger,
+            clock=self._clock,
+            recording=recorder,
             nursery=nursery,
             limiter=self._limiter,
-            webhook_limit=limit,
-            default_source=default,
         )
+
+    def _monitor(self) -> Monitor:
+        running = Running(self._shared, self._account_tasks, version("rexalgo"))
+        return Monitor(self._ledger, running)
 
     async def _cut_sends(self) -> None:
         """Cut off what is in flight 8.5 s after the stop began: each order is recorded UNKNOWN and
@@ -399,7 +417,7 @@ class _Engine:
 
     # What provisioning and commands change
 
-    async def _reload(self, nursery: trio.Nursery, ingress: Ingress) -> None:
+    async def _reload(self, nursery: trio.Nursery, ingress: Ingress, recorder: Recorder) -> None:
         """Adopt what the ledger says: switches, strategies, endpoints, subscriptions, new accounts
         and streams.
         """
@@ -408,7 +426,9 @@ class _Engine:
         self._shared.strategy_names = {each.id: each.name for each in plans}
         self._use_switches()
         self._shared.forget_subscriptions()
-        ingress.use_endpoints(self._endpoints({each.id: each for each in plans}))
+        ingress.use_endpoints(read_endpoints(db, self._plugins, self._keys))
+        if self._web is not None:
+            await self._web.endpoints_changed()
         wanted = frozenset(symbol for each in plans for symbol in each.symbols) | symbols_held(db)
         environments = {
             name: adapter.environment(self._contexts[name])
@@ -432,47 +452,19 @@ class _Engine:
                 await trio.lowlevel.checkpoint()
         for plan in plans:
             if plan.kind == KIND_ALGO and plan.id not in self._streaming:
-                self._start_stream(nursery, ingress, plan, wanted)
+                self._start_stream(nursery, recorder, plan, wanted)
         self._account_tasks.wake()
 
-    def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
-        now, made = self._clock.now(), list[Endpoint]()
-        for row in endpoints(self._ledger.db):
-            source = self._plugins.webhook_sources.get(row.source)
-            if source is None:
-                _LOG.error(
-                    "the webhook source %s of endpoint %s is not enabled: its deliveries are "
-                    "refused",
-                    row.source,
-                    row.id,
-                )
-                continue
-            strategy = by_id[row.strategy]
-            keys = self._keys(row.id, now) if row.enabled else ()
-            made.append(
-                Endpoint(
-                    id=row.id,
-                    strategy=strategy.id,
-                    strategy_name=strategy.name,
-                    scope=read_scope(strategy.symbols, row.settings),
-                    source=source,
-                    keys=keys,
-                    is_deleted=row.is_deleted,
-                    token_hash=row.token_hash,
-                    settings={
-                        each.name: each.chosen(row.settings.get(each.name))[0]
-                        for each in endpoint_settings(source)
-                    },
-                )
-            )
-        return made
+    def _endpoint_keys(self) -> dict[str, tuple[EndpointKey, ...]]:
+        """Open the secrets of every enabled endpoint, for the process that verifies deliveries."""
+        return {row.id: self._keys(row.id) for row in endpoints(self._ledger.db) if row.enabled}
 
-    def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
+    def _keys(self, endpoint: EndpointId) -> tuple[EndpointKey, ...]:
         """Open an endpoint's secrets; return none if one does not open: its deliveries are refused,
         and everything else goes on.
         """
         try:
-            return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, now)
+            return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, self._clock.now())
         except VaultError as error:
             _LOG.error(
                 "endpoint %s takes no deliveries until its secret is replaced (rexalgo secret "
@@ -542,7 +534,7 @@ class _Engine:
         )
 
     def _start_stream(
-        self, nursery: trio.Nursery, ingress: Ingress, row: StrategyRow, wanted: frozenset[Symbol]
+        self, nursery: trio.Nursery, recorder: Recorder, row: StrategyRow, wanted: frozenset[Symbol]
     ) -> None:
         source = self._plugins.stream_sources.get(row.source)
         if source is None:
@@ -556,7 +548,7 @@ class _Engine:
         for exchange in self._feeds:
             self._start_feed(nursery, exchange, wanted)
         http = HttpClientFactory(reach=self._config.outgoing.reach)
-        record = partial(ingress.emit, row.id, row.source, row.symbols)
+        record = partial(recorder.emit, row.id, row.source, row.symbols)
         context = StrategyStream(
             strategy=row.name,
             symbols=row.symbols,
@@ -569,17 +561,6 @@ class _Engine:
         nursery.start_soon(
             run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http
         )
-
-
-def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
-    limiter = plugins.limiters.get(config.plugins.rate_limiter)
-    if limiter is None:
-        have = ", ".join(sorted(plugins.limiters)) or "none"
-        raise RexAlgoError(
-            f"plugins.rate_limiter: expected a registered rate limiter (have: {have}), found "
-            f"{config.plugins.rate_limiter}"
-        )
-    return limiter
 
 
 def _pace(config: Config) -> Pace:

@@ -5,12 +5,14 @@ Nothing of the engine is started here.
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from quart import Response, current_app, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from engine.domain.errors import EngineAway
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
@@ -72,9 +74,14 @@ def _utc_now() -> datetime:
 
 
 def create_app(
-    engine: Engine, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now
+    engine: Engine,
+    settings: WebSettings,
+    *,
+    now: Callable[[], datetime] = _utc_now,
+    why_waiting: Callable[[], str] | None = None,
 ) -> QuartTrio:
-    """Return the app over an engine. ``now`` is the clock (UTC).
+    """Return the app over an engine. ``now`` is the clock (UTC). While ``why_waiting`` returns a
+    reason, every request is answered 503 with it.
 
     Without services it takes signals and shows the live page only. ``app.config["ROUTES"]`` lists
     every route with who may use it.
@@ -99,7 +106,10 @@ def create_app(
         routes += (*dispatcher.own_routes, *pages)
         app.config["REFUSAL"] = dispatcher.refusal
     app.config["ROUTES"] = tuple(routes)
+    if why_waiting is not None:
+        app.before_request(partial(_wait_for_engine, why_waiting))
     app.register_error_handler(HTTPException, _answer_refusal)
+    app.register_error_handler(EngineAway, _answer_away)
     app.register_error_handler(Exception, _answer_failure)
     return app
 
@@ -125,13 +135,23 @@ def _is_for_programs() -> bool:
     return request.path == "/api" or request.path.startswith(("/api/", "/static/"))
 
 
+async def _wait_for_engine(why_waiting: Callable[[], str]) -> None:
+    reason = why_waiting()
+    if reason:
+        raise EngineAway(reason)
+
+
+async def _answer_away(error: EngineAway) -> Response:
+    return _error(503, ("engine_away", str(error)))
+
+
 async def _answer_failure(error: Exception) -> Response:
     current_app.logger.error("a page failed", exc_info=error)
     return _error(503)
 
 
-def _error(status: int) -> Response:
-    code, message = _ERRORS.get(status, _OWN_FAULT if status >= 500 else _ERRORS[400])
+def _error(status: int, words: tuple[str, str] | None = None) -> Response:
+    code, message = words or _ERRORS.get(status, _OWN_FAULT if status >= 500 else _ERRORS[400])
     is_api = request.path == "/api" or request.path.startswith("/api/")
     answer = error_answer(status, code, message) if is_api else error_page(status, message)
     if status == 503:

@@ -113,7 +113,7 @@ class Bots:
 
     async def health(self) -> Response:
         """Answer whether the process works."""
-        view = self._monitor.health()
+        view = await self._monitor.health()
         fields = {
             "ok": view.ok,
             "version": view.version,
@@ -124,7 +124,7 @@ class Bots:
 
     async def ready(self) -> Response:
         """Answer whether orders can flow."""
-        view = self._monitor.readiness()
+        view = await self._monitor.readiness()
         fields = _readiness(view, names=asks_locally(self._settings))
         return json_answer(200 if view.ready else 503, fields)
 

@@ -18,7 +18,7 @@ from quart import Response, abort, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
-from engine.domain.errors import InvalidValue, NothingThere, OwnFault, RexAlgoError
+from engine.domain.errors import EngineAway, InvalidValue, NothingThere, OwnFault, RexAlgoError
 from engine.domain.text import may_be_kept
 from engine.ports.secret import Secret
 from engine.services import Services
@@ -169,6 +169,8 @@ class Dispatcher:
         except InvalidValue as error:
             reasons = [f"{error.field}: expected {error.expected}"]
             return visit.page("refused.html", 422, reasons=reasons)
+        except EngineAway:
+            raise  # the app answers it with 503 and its words
         except OwnFault:
             log.exception("a page failed, and was answered with 503")
             abort(503)

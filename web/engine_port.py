@@ -35,12 +35,12 @@ class Monitor(Protocol):
         """Return what became of a signal, None where there is no such receipt."""
         ...
 
-    def health(self) -> HealthView:
-        """Return whether the process works; cheap, never waits."""
+    async def health(self) -> HealthView:
+        """Return whether the engine works; cheap, never waits long."""
         ...
 
-    def readiness(self) -> ReadinessView:
-        """Return whether orders can flow; cheap, never waits."""
+    async def readiness(self) -> ReadinessView:
+        """Return whether orders can flow; cheap, never waits long."""
         ...
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:

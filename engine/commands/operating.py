@@ -70,6 +70,7 @@ async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         "version": installed_version("rexalgo"),
         "engine": context.live is not None,
         "files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "web": context.web(),
     }
 
 

@@ -60,6 +60,7 @@ async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         "newest_backup": backup["newest"],
         "backup_age_hours": backup["age_hours"],
         "public_url": context.webhook_address,
+        "web": context.web(),
         "exchanges": feeds,
         "loop_turns": None if context.loop_turns is None else asdict(context.loop_turns()),
     }

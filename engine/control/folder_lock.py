@@ -24,8 +24,8 @@ class FolderLock:
     naming the holder.
     """
 
-    def __init__(self, folder: Path, what: str, now: datetime) -> None:
-        self._file = folder / LOCK_NAME
+    def __init__(self, folder: Path, what: str, now: datetime, *, name: str = LOCK_NAME) -> None:
+        self._file = folder / name
         self._about = {"pid": os.getpid(), "what": what, "since": now.isoformat(timespec="seconds")}
         self._handle = -1
 

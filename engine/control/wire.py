@@ -4,6 +4,8 @@ codes depend on it.
 """
 
 import os
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,19 @@ def socket_address(folder: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{handle}/{SOCKET_NAME}"
     finally:
         os.close(handle)
+
+
+def is_ours(stream: trio.SocketStream, *, or_root: bool = False) -> bool:
+    """Return whether the process at the other end runs as our user; ``or_root`` accepts root too.
+
+    The kernel tells (SO_PEERCRED). Where it cannot, the socket's mode and its folder's are the
+    guard.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    found = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    user = struct.unpack("3i", found)[1]
+    return user == os.getuid() or (or_root and user == 0)
 
 
 async def read_line(stream: trio.SocketStream) -> bytes:

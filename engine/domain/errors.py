@@ -44,6 +44,13 @@ class InUse(RexAlgoError):
     """Raised when another process works on what is needed: nothing was done."""
 
 
+class EngineAway(RexAlgoError):
+    """Raised in a web process whose engine does not run or does not answer; its text is for pages.
+
+    Nothing is lost: what was not recorded was not acknowledged.
+    """
+
+
 class InvalidMove(RexAlgoError):
     """Raised when the code asks for a state change outside the transition table: a programming
     error that concerns one account.

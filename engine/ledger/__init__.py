@@ -24,7 +24,7 @@ from engine.ledger.database import (
 from engine.ledger.errors import DiskRefused, LedgerError, WriteRefused
 from engine.ledger.query import Database
 from engine.ledger.witness import Witness
-from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
+from engine.ledger.writer import InlineRunner, NoWriter, Runner, ThreadRunner
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class Ledger:
         self._seen = (0, "")
         """The newest commit after which the files were looked at, and what was wrong then."""
         self._listeners: list[Callable[[], None]] = []
+        self._file = (0, 0)
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = False, may_migrate: bool = True) -> "Ledger":
@@ -90,6 +91,26 @@ class Ledger:
         writing = open_database(MEMORY)
         return cls(InlineRunner(writing), writing)
 
+    @classmethod
+    def of_another(cls) -> "Ledger":
+        """Create a ledger that another process writes; it holds nothing until ``read_from``."""
+        return cls(NoWriter(), open_reader(MEMORY))
+
+    def read_from(self, path: Path) -> None:
+        """Read this file from now on; it is opened again only if it is not the one that is read, as
+        after a restore. Raises LedgerError.
+        """
+        try:
+            found = path.stat()
+            if (found.st_dev, found.st_ino) == self._file:
+                return
+            reading = open_reader(str(path))
+        except (OSError, apsw.Error) as error:
+            raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+        self._reading.close()
+        self._reading = self.db = reading
+        self._file = (found.st_dev, found.st_ino)
+
     @property
     def misplaced(self) -> str:
         """Return what happened to the files that are written to (removed, replaced, cut); empty if
@@ -115,6 +136,10 @@ class Ledger:
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` (synchronously, in the loop) after each write; it only wakes tasks."""
         self._listeners.append(listener)
+
+    def off_commit(self, listener: Callable[[], None]) -> None:
+        """Call a listener no more."""
+        self._listeners.remove(listener)
 
     async def write(self, verb: Callable[[Database], T]) -> T:
         """Run ``verb`` as one transaction; return once it is durable. Raises what the verb raised,

@@ -164,6 +164,20 @@ class InlineRunner:
         _close(self._db, leaves_log=leaves_log)
 
 
+class NoWriter:
+    """A runner that writes nothing, for a process that only reads the ledger."""
+
+    commits: Final = 0
+    busy_s: Final = 0.0
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Refuse; raises LedgerError."""
+        raise LedgerError("this process only reads the ledger: writing is asked of the engine")
+
+    async def aclose(self, *, leaves_log: bool = False) -> None:
+        """Do nothing: there is no writing connection."""
+
+
 class ThreadRunner:
     """A runner with one thread of its own, up to 100 closures in one commit. Created inside a
     running trio loop.

@@ -22,6 +22,7 @@ from engine.ledger.people import AccountRow, account, person_key, set_credential
 from engine.ledger.preflight import note_new_credentials
 from engine.ports.secret import Secret
 from engine.services.accounts import ExchangeChoice, check_login, exchange_choices, open_account
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
@@ -43,6 +44,7 @@ class AccountRoom:
         choices = self.choices()
         return next((each for each in choices if each.name == exchange), choices[0])
 
+    @asked
     async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:
         """Connect another account of the user; raises FormErrors, NeedsConfirmation."""
         user.require_fresh(self._context.clock.now())
@@ -83,6 +85,7 @@ class AccountRoom:
             raise NothingThere("a paper account has no key")
         return row
 
+    @asked
     async def replace_key(self, user: User, name: str, given: Mapping[str, str]) -> None:
         """Replace an account's key; raises FormErrors, NothingThere, NeedsConfirmation. What is
         being sent keeps the old key.
@@ -122,6 +125,7 @@ class AccountRoom:
         )
         await self._context.changed()
 
+    @asked
     async def disconnect(self, user: User, name: str, *, keep: bool) -> None:
         """Disconnect an account: erase its login, leave every strategy, stop its task. Raises
         FormErrors, NothingThere.

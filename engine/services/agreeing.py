@@ -51,6 +51,7 @@ from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
 from engine.market.comparing import needs_now
 from engine.ports.market_data import Quote
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
@@ -109,6 +110,7 @@ class AgreeingService:
 
     # What the terms mean now, and would have meant
 
+    @asked
     async def meaning(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Meaning:
@@ -123,11 +125,14 @@ class AgreeingService:
 
     async def contracts_now(self, row: AccountRow, strategy: StrategyTerms) -> Sequence[EntryNow]:
         """Return every contract of a strategy with its price and the value of its smallest order."""
-        every = self.preset(row, strategy, PRESETS[0], Mode.WATCH)
+        every = await self.preset(row, strategy, PRESETS[0], Mode.WATCH)
         found = {each.symbol: each for each in (await self.meaning(row, strategy, every)).entries}
         return [found.get(each) or EntryNow(symbol=each) for each in sorted(strategy.symbols)]
 
-    def preset(self, row: AccountRow, strategy: StrategyTerms, name: str, mode: Mode) -> CopyPolicy:
+    @asked
+    async def preset(
+        self, row: AccountRow, strategy: StrategyTerms, name: str, mode: Mode
+    ) -> CopyPolicy:
         """Return the terms of a preset for an account as it was last read."""
         task = self._following.task(row)
         report = None if task is None else task.account.last_report
@@ -140,6 +145,7 @@ class AgreeingService:
             mode=mode,
         )
 
+    @asked
     async def warnings(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[TermsWarning]:
@@ -163,6 +169,7 @@ class AgreeingService:
             entry_age_s=config.engine.entry_age_s,
         )
 
+    @asked
     async def preview(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[Previewed]:
@@ -237,6 +244,7 @@ class AgreeingService:
 
     # Agreeing, pausing, leaving
 
+    @asked
     async def agree(
         self, user: User, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> None:
@@ -283,15 +291,18 @@ class AgreeingService:
             )
         return agreed
 
+    @asked
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
         await self._set(user, row, strategy, SubscriptionState.PAUSED)
 
+    @asked
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take entries of the strategy again; raises NeedsConfirmation."""
         user.require_fresh(self._context.clock.now())
         await self._set(user, row, strategy, SubscriptionState.ACTIVE)
 
+    @asked
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
         now, agreed = self._context.clock.now(), self._agreed(row, strategy)
@@ -311,6 +322,7 @@ class AgreeingService:
         )
         await self._context.changed()
 
+    @asked
     async def leave(
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:

@@ -47,6 +47,7 @@ from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
 from engine.services.user import FormErrors, User
@@ -169,7 +170,8 @@ class FollowingService:
 
     # Home
 
-    def cards(self, user: User) -> Sequence[AccountCard]:
+    @asked
+    async def cards(self, user: User) -> Sequence[AccountCard]:
         """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
         on = switches(self._db)
@@ -256,6 +258,7 @@ class FollowingService:
             for each in cards
         )
 
+    @asked
     async def check(self, user: User, name: str) -> Preflight:
         """Check one of the user's accounts at its exchange now; raises NothingThere."""
         row = self.account(user, name)
@@ -265,10 +268,12 @@ class FollowingService:
 
     # Switches of one account
 
+    @asked
     async def pause(self, user: User, name: str) -> None:
         """Take no new entries on an account; asks for no confirmation, because it lowers risk."""
         await self._switch(user, name, SwitchLevel.ENTRIES)
 
+    @asked
     async def flatten(self, user: User, name: str) -> None:
         """Close what the engine opened on an account, and take no new entries."""
         await self._switch(user, name, SwitchLevel.FLATTEN)
@@ -293,6 +298,7 @@ class FollowingService:
         )
         await self._context.changed()
 
+    @asked
     async def resume(self, user: User, name: str) -> None:
         """Take entries again; raises NeedsConfirmation, because it raises risk."""
         row, now = self.account(user, name), self._context.clock.now()
@@ -337,6 +343,7 @@ class FollowingService:
         shown = self._positions(row, self._last_report(row))
         return next((each for each in shown if each.symbol == symbol and each.share), None)
 
+    @asked
     async def close(self, user: User, name: str, symbol: str) -> None:
         """Record the close of one position: what the engine holds of a contract on an account.
 
@@ -396,7 +403,8 @@ class FollowingService:
             else ()
         )
 
-    def why(self, user: User, signal: str, account: str) -> WhyView:
+    @asked
+    async def why(self, user: User, signal: str, account: str) -> WhyView:
         """Explain one copy of the user's; raises NothingThere."""
         view = (
             explain_copy(self._context, signal, account)
@@ -438,7 +446,8 @@ class FollowingService:
 
     # Positions
 
-    def positions(self, user: User) -> Sequence[PositionRow]:
+    @asked
+    async def positions(self, user: User) -> Sequence[PositionRow]:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.
         """

@@ -12,13 +12,14 @@ code or link cannot be guessed, and a signed-in user confirms under a count of t
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from engine.context import EngineContext
 from engine.domain.account import Environment
-from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
+from engine.domain.errors import EngineAway, InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
@@ -49,6 +50,7 @@ from engine.services.accounts import (
     exchange_choices,
     open_account,
 )
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.mastering import become_master
 from engine.services.user import FormErrors, User
@@ -141,14 +143,28 @@ class IdentityService:
         if named is None or row is None or named.person != row.person or not row.is_valid(now):
             return None
         if not only_looks and now - row.seen_at > SEEN_EVERY:
-            await self._context.ledger.write(
-                lambda writing: doors.see_session(writing, row.id, now)
-            )
+            with suppress(EngineAway):  # it is seen at the next page, too
+                await self.see(row.id)
+        return self._user(row, named.sid, address)
+
+    @asked
+    async def see(self, session: str) -> None:
+        """Record that somebody acts in a session now: it lives on."""
+        now = self._now
+        await self._context.ledger.write(lambda db: doors.see_session(db, session, now))
+
+    def user_again(self, sid: str, address: str) -> User | None:
+        """Return the user of a session by its secret id; None if the session is not valid any more."""
+        row = doors.session_by_hash(self._context.ledger.db, capability_hash(sid))
+        return None if row is None or not row.is_valid(self._now) else self._user(row, sid, address)
+
+    def _user(self, row: SessionRow, sid: str, address: str) -> User:
+        db = self._context.ledger.db
         factors = ledger.factor(db, row.person)
         return User(
             person=ledger.person(db, row.person),
             session=row,
-            sid=named.sid,
+            sid=sid,
             address=address,
             has_password=factors.password is not None,
             has_totp=factors.totp_sealed is not None,
@@ -204,6 +220,7 @@ class IdentityService:
             person, self._references.write(person.id, sid, now, row.expires_at), row.expires_at
         )
 
+    @asked
     async def sign_out(self, user: User) -> None:
         """End the user's session."""
         now = self._now
@@ -215,6 +232,7 @@ class IdentityService:
         """Read where the user is signed in."""
         return doors.sessions_of(self._context.ledger.db, user.id, self._now)
 
+    @asked
     async def revoke(self, user: User, session: str) -> None:
         """End one of the user's sessions, or with ``others`` all but this one; raises NothingThere."""
         but = user.session.id if session == "others" else None
@@ -241,6 +259,7 @@ class IdentityService:
             if each.environment is not Environment.PAPER
         ]
 
+    @asked
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code if a second factor is set; raises NotSignedIn."""
         keys = await self._try(caller, await self._name_key(name))
@@ -253,6 +272,7 @@ class IdentityService:
         await self._succeeded(keys)
         return await self._begin(person, caller, "password")
 
+    @asked
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
         """Sign in with a one-time recovery code, which replaces both factors; raises NotSignedIn."""
         keys = await self._try(caller)
@@ -273,6 +293,7 @@ class IdentityService:
         await self._succeeded(keys)
         return await self._begin(person, caller, "recovery code")
 
+    @asked
     async def sign_in_with_exchange(
         self, exchange: str, given: Mapping[str, str], code: str, caller: Caller
     ) -> SignedIn:
@@ -389,6 +410,7 @@ class IdentityService:
             else None
         )
 
+    @asked
     async def use_link(self, token: str, caller: Caller) -> SignedIn:
         """Sign in by a one-time link; raises NotSignedIn if it was used, has expired, or never
         existed.
@@ -409,6 +431,7 @@ class IdentityService:
             ledger.person(self._context.ledger.db, used.person), caller, "one-time link"
         )
 
+    @asked
     async def join(
         self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller
     ) -> SignedIn:
@@ -447,7 +470,8 @@ class IdentityService:
         await self._succeeded(keys)
         return await self._begin(person, caller, "joined")
 
-    def invited_to(self, person: Person) -> StrategyId | None:
+    @asked
+    async def invited_to(self, person: Person) -> StrategyId | None:
         """Return the strategy that the invitation of a new person named, None if it named none."""
         return self._invited.pop(person.id, None)
 
@@ -529,6 +553,7 @@ class IdentityService:
         await self._context.changed()
         return ledger.person(self._context.ledger.db, new.id)
 
+    @asked
     async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
         """Sign in as one of the demo's people; the web offers it only if ``rexalgo demo`` enabled
         it. Raises NothingThere.
@@ -542,6 +567,7 @@ class IdentityService:
 
     # Factors
 
+    @asked
     async def confirm(self, user: User, password: Secret, code: str, caller: Caller) -> None:
         """Show a factor again in a session: the second one if it is set, else the password; raises
         NotSignedIn.
@@ -559,6 +585,7 @@ class IdentityService:
         await self._succeeded(keys)
         await self._context.ledger.write(lambda db: doors.confirm_session(db, user.session.id, now))
 
+    @asked
     async def set_password(self, user: User, text: str, again: str) -> Sequence[Secret]:
         """Set a password and end the other sessions; return recovery codes if there were none.
         Raises FormErrors.
@@ -592,6 +619,7 @@ class IdentityService:
         await self._write(user, "password_set", user.person.name, write)
         return codes
 
+    @asked
     async def renew_recovery_codes(self, user: User) -> Sequence[Secret]:
         """Replace all recovery codes; raises NeedsConfirmation."""
         user.require_fresh(self._now)
@@ -616,6 +644,7 @@ class IdentityService:
         chosen = parse_totp_secret(offered) if offered else new_totp_secret()
         return TotpOffer(chosen, qr_svg(totp_address(chosen, user.person.called, self.place)))
 
+    @asked
     async def set_totp(self, user: User, offered: str, code: str) -> None:
         """Put a second factor in force, proven by a code of it; raises FormErrors,
         NeedsConfirmation.
@@ -649,6 +678,7 @@ class IdentityService:
 
         await self._write(user, "second_factor_set", user.person.name, write)
 
+    @asked
     async def remove_totp(self, user: User) -> None:
         """Remove the second factor; operators keep theirs. Raises NeedsConfirmation, FormErrors."""
         user.require_fresh(self._now)
@@ -669,6 +699,7 @@ class IdentityService:
 
         await self._write(user, "second_factor_removed", user.person.name, write)
 
+    @asked
     async def set_zone(self, user: User, zone: str) -> None:
         """Set the time zone in which times are shown; raises FormErrors."""
         try:
@@ -677,6 +708,7 @@ class IdentityService:
             raise FormErrors({"zone": f"expected {error.expected}"}) from None
         await self._context.ledger.write(lambda db: ledger.set_zone(db, user.id, chosen))
 
+    @asked
     async def ask_to_be_master(self, user: User, note: str) -> None:
         """Request to publish strategies; raises FormErrors."""
         if not 1 <= len(note.strip()) <= 500:

@@ -29,6 +29,7 @@ from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.ledger.track_records import copied_entries, copied_trades
+from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
 
@@ -248,7 +249,8 @@ class PerformanceService:
         """
         return books_summary(self._context.ledger.db, row.id)
 
-    def equity(
+    @asked
+    async def equity(
         self, row: AccountRow, shown: timedelta | None = EQUITY_SHOWN
     ) -> Sequence[tuple[datetime, Decimal]]:
         """Read an account's equity over the last 90 days (``shown``; None: ever), oldest first,
@@ -266,14 +268,15 @@ class PerformanceService:
             points.append((task.account.read_at, equity(task.account.report)))
         return points
 
-    def total_equity(
+    @asked
+    async def total_equity(
         self, user: User, environment: str, shown: timedelta | None
     ) -> Sequence[tuple[datetime, Decimal]]:
         """Read the summed equity of the user's connected accounts of one environment, oldest first;
         see ``equity`` for ``shown``.
         """
         rows = [each for each in self.accounts(user) if each.environment == environment]
-        return summed([self.equity(each, shown) for each in rows])
+        return summed([await self.equity(each, shown) for each in rows])
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
         """Read an account's trades, newest first."""

@@ -57,6 +57,7 @@ from engine.ports.signal_source import (
     ReadyMessage,
     WebhookSource,
 )
+from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.services.studio_forms import read_address_scope, read_description, read_test_body
@@ -128,6 +129,7 @@ class StudioService:
 
     # Making and changing
 
+    @asked
     async def create(self, user: User, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
         """Create a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
         LookFirst.
@@ -191,6 +193,7 @@ class StudioService:
         await self._context.changed()
         return row.id, shown
 
+    @asked
     async def describe(self, user: User, identifier: str, given: Mapping[str, str]) -> bool:
         """Change a strategy's description; return whether followers must agree again. Raises
         FormErrors, or LookFirst.
@@ -238,12 +241,14 @@ class StudioService:
             if warnings := warn_of_strategy(leverage, listed_now(self._context.feeds, symbols)):
                 raise LookFirst(warnings, confirmed)
 
-    def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
+    @asked
+    async def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
         """Return what is absurd about a strategy, by what the exchanges have reported so far."""
         return warn_of_strategy(
             parse_ratio(row.leverage, "leverage"), listed_now(self._context.feeds, row.symbols)
         )
 
+    @asked
     async def set_state(self, user: User, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
         row = self.strategy(user, identifier)
@@ -264,6 +269,7 @@ class StudioService:
         )
         await self._context.changed()
 
+    @asked
     async def close_everything(self, user: User, identifier: str) -> None:
         """Close what this strategy opened for every follower, and take no new entries, until the
         operator resumes.
@@ -319,6 +325,7 @@ class StudioService:
             for index, (_, until, used, where) in enumerate(valid)
         ]
 
+    @asked
     async def rotate(self, user: User, identifier: str) -> Shown:
         """Renew the secret; the old one stays valid for 24 hours. Raises NeedsConfirmation."""
         now, row = self._context.clock.now(), self.strategy(user, identifier)
@@ -343,6 +350,7 @@ class StudioService:
         )
         return Shown(self._address(endpoint.id), secret)
 
+    @asked
     async def make_webhook(self, user: User, identifier: str) -> Shown:
         """Create a signed endpoint after the previous one was deleted; raises FormErrors,
         NeedsConfirmation.
@@ -375,6 +383,7 @@ class StudioService:
         await self._context.changed()
         return shown
 
+    @asked
     async def revoke_old(self, user: User, identifier: str) -> None:
         """Expire every secret but the newest now."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -390,6 +399,7 @@ class StudioService:
         )
         await self._context.changed()
 
+    @asked
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
         """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
@@ -407,6 +417,7 @@ class StudioService:
         )
         await self._context.changed()
 
+    @asked
     async def delete(self, user: User, identifier: str, endpoint: str) -> None:
         """Delete an endpoint for good."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -464,6 +475,7 @@ class StudioService:
         ready = source.ready_messages(row.symbols[0])
         return [(each, what_orders_do(each, read)) for each in ready]
 
+    @asked
     async def make_address(
         self, user: User, identifier: str, name: str, given: Mapping[str, str]
     ) -> str:
@@ -487,6 +499,7 @@ class StudioService:
 
     # Test signals, deliveries, the debugger
 
+    @asked
     async def test_signal(self, user: User, identifier: str, given: Mapping[str, str]) -> Reception:
         """Send a signal with ``"test": true`` through the same path as any bot; it cannot reach an
         exchange. Raises FormErrors.
@@ -540,6 +553,7 @@ class StudioService:
         """Read a strategy's followers in aggregate."""
         return studio.audience_of(self._db, row.id)
 
+    @asked
     async def debug(
         self, user: User, identifier: str, headers: str, body: str
     ) -> Sequence[Finding]:

@@ -154,6 +154,18 @@ class Secrets:
     jwt_secret: Secret | None
     encryption_key: Secret | None
 
+    def require_jwt_secret(self) -> None:
+        """Raise InvalidValue without JWT_SECRET: the two processes of one folder read the same
+        session cookies.
+        """
+        if self.jwt_secret is None:
+            raise InvalidValue(
+                "JWT_SECRET",
+                "a secret that both processes of this folder have (run rexalgo init, or set it in "
+                "the environment or as JWT_SECRET_FILE)",
+                "none",
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

@@ -392,7 +392,7 @@ class _Story:
 
 
 async def _ready(served: Served) -> None:
-    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is polled, as by any probe; it has no event
+    while not (await served.engine.monitor.readiness()).ready:  # noqa: ASYNC110 - readiness is polled, as by any probe; it has no event
         await trio.sleep(0.02)
 
 

@@ -205,6 +205,14 @@ def _server(config: Config) -> Iterator[Finding]:
         yield Finding("ok", f"server runs, version {answer['version']}")
         if "files_max" in answer:  # a server from before an upgrade does not tell it
             yield _files("the server", answer["files_max"])
+        if answer["web"] == "connected":
+            yield Finding("ok", "a web process is connected")
+        elif answer["web"] == "away":
+            yield Finding(
+                "wrong",
+                "the engine runs without its web process: no webhook is taken, no page is shown",
+                "rexalgo serve --role web, in this folder and of the same version; its log says why",
+            )
 
 
 def _files(who: str, files: int) -> Finding:

@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from engine.views import ReadinessView
+
 T = TypeVar("T")
 log = logging.getLogger("rexalgo")
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
@@ -86,14 +88,16 @@ def collect_rarely() -> None:
     gc.set_threshold(*_COLLECTED_AFTER)
 
 
-async def settle_memory(is_ready: Callable[[], bool], stop: trio.Event) -> None:
+async def settle_memory(
+    readiness: Callable[[], Awaitable[ReadinessView]], stop: trio.Event
+) -> None:
     """Wait until the engine is ready, then take everything that it holds out of garbage collection;
     return at ``stop``.
 
     What was made until then (modules, accounts, their sessions) lives as long as the process; to
     look through it again and again took a sixth of a fan-out.
     """
-    while not is_ready():  # asked as by any probe: there is no event
+    while not (await readiness()).ready:  # asked as by any probe: there is no event
         with trio.move_on_after(_READY_EVERY_S):
             await stop.wait()
             return

@@ -1,4 +1,4 @@
-"""Run engine and web in one process. Only this module wires the two together."""
+"""Run engine and web: in one process, or each in its own. Only this module wires the two together."""
 
 import logging
 import os
@@ -12,10 +12,13 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import trio
+from quart_trio import QuartTrio
 
+from engine.monitor import Monitor
 from engine.ports.secret import Secret, read_secret_file
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, check_exposure
+from engine.web_role import run_web
 from rexalgo.cli.common import CliError, Exit
 from rexalgo.cli.process import collect_rarely, files_max, settle_memory
 from web.app import create_app
@@ -82,16 +85,64 @@ async def serving(
     ``demo_people`` are the users that anybody on this machine may be without signing in; only
     ``rexalgo demo`` passes them.
     """
-    web, stop = config.web, trio.Event()
-    https = web.tls_certificate is not None or web.public_url.startswith("https://")
-    settings = WebSettings(
-        https=https,
+    collect_rarely()
+    settings = _web_settings(config, demo_people)
+    async with (
+        run_engine(config, what=what) as engine,
+        _web(config, create_app(engine, settings), engine.monitor) as url,
+    ):
+        try:
+            yield Served(engine, url)
+        finally:
+            engine.stop_claiming()
+
+
+@asynccontextmanager
+async def serving_web(config: Config) -> AsyncIterator[tuple[str, Monitor]]:
+    """Serve the web alone while the block runs, beside an engine of its own; yield the address that
+    people open, and what tells whether it works.
+    """
+    collect_rarely()
+    async with run_web(config) as role:
+        app = create_app(role, _web_settings(config, ()), why_waiting=role.why_waiting)
+        async with _web(config, app, role.monitor) as url:
+            yield url, role.monitor
+
+
+@asynccontextmanager
+async def serving_engine(config: Config) -> AsyncIterator[Engine]:
+    """Run the engine alone while the block runs, for a web process of its own."""
+    stop = trio.Event()
+    collect_rarely()
+    what = "rexalgo serve --role engine"
+    async with (
+        run_engine(config, what=what, beside_web=True) as engine,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(settle_memory, engine.monitor.readiness, stop)
+        try:
+            yield engine
+        finally:
+            engine.stop_claiming()
+            stop.set()
+
+
+def _web_settings(config: Config, demo_people: tuple[tuple[str, str], ...]) -> WebSettings:
+    web = config.web
+    return WebSettings(
+        https=web.tls_certificate is not None or web.public_url.startswith("https://"),
         trusts_here=trusts_here(config),
         live_page=web.live_page,
         trusted_proxies=web.trusted_proxies,
         demo_people=demo_people,
         metrics_token=_metrics_token(config),
     )
+
+
+@asynccontextmanager
+async def _web(config: Config, app: QuartTrio, monitor: Monitor) -> AsyncIterator[str]:
+    """Serve an app while the block runs; yield its address. At the end it drains."""
+    web, stop = config.web, trio.Event()
     # behind a proxy all connections share its address, so that address has no cap
     files = files_max()
     limits = ConnectionLimits(uncapped=web.trusted_proxies).fitting(files)
@@ -102,25 +153,23 @@ async def serving(
         port=web.port,
         certfile=web.tls_certificate,
         keyfile=web.tls_key,
-        https=https,
+        https=web.tls_certificate is not None or web.public_url.startswith("https://"),
         limits=limits,
     )
-    collect_rarely()
-    async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
-                partial(serve_web, create_app(engine, settings), server, shutdown_trigger=stop.wait)
+                partial(serve_web, app, server, shutdown_trigger=stop.wait)
             )
         except OSError as error:
             raise CliError(
                 f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); "
                 "choose another with --port"
             ) from error
-        nursery.start_soon(settle_memory, lambda: engine.monitor.readiness().ready, stop)
+        nursery.start_soon(settle_memory, monitor.readiness, stop)
         try:
-            yield Served(engine, bound.url)
+            yield bound.url
         finally:
-            engine.stop_claiming()
             stop.set()
 
 

@@ -101,7 +101,7 @@ async def _checks(
     status = await engine.commands.run("status", {})
     frozen = [each["cause"] for each in status["still"] if not each["account"]]
     for _ in range(round(READ_WITHIN_S / LOOK_S)):
-        if _all_read(engine):
+        if await _all_read(engine):
             break
         await trio.sleep(LOOK_S)
     first = (await engine.commands.run("reconcile_all", {}))["accounts"]
@@ -138,8 +138,8 @@ async def _checks(
     ]
 
 
-def _all_read(engine: Engine) -> bool:
-    seen = engine.monitor.readiness()
+async def _all_read(engine: Engine) -> bool:
+    seen = await engine.monitor.readiness()
     return seen.accounts_reconciled + len(seen.accounts_failed) >= seen.accounts
 
 

@@ -114,6 +114,9 @@ def calls(file: Path) -> set[str]:
 
 NURSERIES = {
     "engine/run.py",
+    "engine/web_role.py",
+    "engine/control/to_engine.py",
+    "engine/control/to_web.py",
     "engine/market/comparing.py",
     "engine/actors/follower.py",
     "engine/actors/account_tasks.py",
@@ -151,3 +154,33 @@ def test_only_one_file_calls_an_adapter(method: str, caller: str) -> None:
         if method in calls(file)
     ]
     assert [each for each in callers if not each.startswith("engine/testing/")] == [caller]
+
+
+ONLY_THE_ENGINE = (
+    "audited(",
+    ".changed()",
+    ".feeds",
+    ".ledger.write(",
+    ".live",
+    ".open_vault()",
+    ".receive(",
+    ".task(",
+)
+"""What a service can do only in the engine's process."""
+
+
+def test_what_only_the_engine_can_do_is_asked_of_it() -> None:
+    """A page of a web process beside the engine would fail otherwise, and only there."""
+    unmarked = [
+        f"{file.name}: {method.name}"
+        for file in sorted((ROOT / "engine/services").glob("*.py"))
+        for kind in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(kind, ast.ClassDef)
+        for method in kind.body
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not method.name.startswith("_")
+        and method.name != "task"  # the services' own way to an account's task
+        and any(each in ast.unparse(method) for each in ONLY_THE_ENGINE)
+        and "asked" not in [ast.unparse(each) for each in method.decorator_list]
+    ]
+    assert unmarked == []

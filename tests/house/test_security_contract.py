@@ -32,6 +32,7 @@ AREAS = (
     "Backups",
     "Answers of exchanges",
     "Outgoing addresses",
+    "Two processes",
     "Plugins",
     "Disclosure",
 )

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from engine.settings.config import load_config
+from engine.views import ReadinessView
 from rexalgo.cli.process import collect_rarely, settle_memory
 from rexalgo.cli.serving import trusts_here
 
@@ -40,17 +41,26 @@ def usual_collection() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
+def ready(is_ready: bool) -> ReadinessView:
+    """Return what a probe is answered."""
+    return ReadinessView(ready=is_ready, ledger=True, accounts=0, accounts_reconciled=0)
+
+
+async def never_ready() -> ReadinessView:
+    return ready(False)
+
+
 async def test_memory_is_settled_once_the_engine_is_ready(
     usual_collection: None, autojump_clock: trio.testing.MockClock
 ) -> None:
     answers = [False, False, True]
     frozen: list[int] = []
 
-    def is_ready() -> bool:
+    async def readiness() -> ReadinessView:
         frozen.append(gc.get_freeze_count())
-        return answers.pop(0)
+        return ready(answers.pop(0))
 
-    await settle_memory(is_ready, trio.Event())
+    await settle_memory(readiness, trio.Event())
     assert frozen == [0, 0, 0]
     assert gc.get_freeze_count() > 10_000
 
@@ -66,7 +76,7 @@ async def test_an_engine_that_stops_before_it_is_ready_settles_nothing(
 ) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(settle_memory, lambda: False, stop)
+        nursery.start_soon(settle_memory, never_ready, stop)
         await trio.sleep(5)
         stop.set()
     assert gc.get_freeze_count() == 0

@@ -137,12 +137,12 @@ class MemoryEngine:
             environments=("paper",),
         )
 
-    def health(self) -> HealthView:
+    async def health(self) -> HealthView:
         return HealthView(
             self.ok, "0.1.0", 12.34, () if self.ok else ("the ledger cannot be written",)
         )
 
-    def readiness(self) -> ReadinessView:
+    async def readiness(self) -> ReadinessView:
         return ReadinessView(
             ready=self.ok,
             ledger=True,

@@ -34,6 +34,7 @@ from engine.services.identity import make_link
 from engine.services.mastering import become_master
 from engine.settings.config import load_config
 from engine.views import Reception
+from engine.web_role import run_web
 from web.app import create_app
 from web.settings import WebSettings
 
@@ -242,11 +243,23 @@ class WebPlace:
 
 
 @asynccontextmanager
-async def web_place(folder: Path, settings: str = SETTINGS, **web: Any) -> AsyncIterator[WebPlace]:
-    """Run a place in a folder while the block runs."""
+async def web_place(
+    folder: Path, settings: str = SETTINGS, *, two_roles: bool = False, **web: Any
+) -> AsyncIterator[WebPlace]:
+    """Run a place in a folder while the block runs; with ``two_roles`` the app reaches the engine
+    over the control socket, as a process of its own does.
+    """
     (folder / "rexalgo.toml").write_text(settings)
     clock = Ahead()
-    config = load_config(folder, {"ENCRYPTION_KEY": new_root_key()})
-    async with run_engine(config, clock=clock) as engine:
-        app = create_app(engine, WebSettings(**web), now=clock.now)
-        yield WebPlace(app, engine, engine.services, clock)
+    secret = {"JWT_SECRET": secrets.token_urlsafe(48)} if two_roles else {}
+    config = load_config(folder, {"ENCRYPTION_KEY": new_root_key(), **secret})
+    async with run_engine(config, clock=clock, beside_web=two_roles) as engine:
+        if not two_roles:
+            app = create_app(engine, WebSettings(**web), now=clock.now)
+            yield WebPlace(app, engine, engine.services, clock)
+            return
+        async with run_web(config, clock=clock) as role:
+            with trio.fail_after(10):
+                await role.reached.wait()
+            app = create_app(role, WebSettings(**web), now=clock.now)
+            yield WebPlace(app, engine, engine.services, clock)

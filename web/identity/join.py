@@ -32,7 +32,7 @@ async def join(visit: Visit) -> Response:
         return _join(visit, token, error.errors)
     except NotSignedIn as error:
         return _join(visit, token, {"": wait_words(error)})
-    strategy = identity.invited_to(signed_in.person)
+    strategy = await identity.invited_to(signed_in.person)
     query = f"?next=/strategies/{strategy}" if strategy else ""
     return visit.enter(signed_in, f"/security/password{query}")
 

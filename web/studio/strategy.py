@@ -32,7 +32,7 @@ _DELIVERIES_SHOWN: Final = 15
 
 async def show_strategy(visit: Visit, identifier: str) -> Response:
     """Show one strategy."""
-    return _strategy(visit, identifier)
+    return await _strategy(visit, identifier)
 
 
 async def describe(visit: Visit, identifier: str) -> Response:
@@ -40,9 +40,9 @@ async def describe(visit: Visit, identifier: str) -> Response:
     try:
         asks = await visit.services.studio.describe(visit.who, identifier, visit.form)
     except FormErrors as error:
-        return _strategy(visit, identifier, error.errors)
+        return await _strategy(visit, identifier, error.errors)
     except LookFirst as error:
-        return _strategy(visit, identifier, unconfirmed=error)
+        return await _strategy(visit, identifier, unconfirmed=error)
     return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
 
 
@@ -57,13 +57,13 @@ async def send_test(visit: Visit, identifier: str) -> Response:
     try:
         reception = await visit.services.studio.test_signal(visit.who, identifier, visit.form)
     except FormErrors as error:
-        return _strategy(visit, identifier, error.errors)
+        return await _strategy(visit, identifier, error.errors)
     if reception.signal_id is None:
         answer = (
             f"The endpoint answered {reception.kind.value}: {reception.field} expected "
             f"{reception.expected}"
         )
-        return _strategy(visit, identifier, {"": answer})
+        return await _strategy(visit, identifier, {"": answer})
     return visit.go(f"/studio/strategies/{identifier}", "tested")
 
 
@@ -102,7 +102,7 @@ async def close(visit: Visit, identifier: str) -> Response:
     return visit.go(f"/studio/strategies/{identifier}", "closing")
 
 
-def _strategy(
+async def _strategy(
     visit: Visit,
     identifier: str,
     errors: dict[str, str] | None = None,
@@ -113,7 +113,7 @@ def _strategy(
     row = studio.strategy(visit.who, identifier)
     webhook = studio.webhook(row)
     url = "" if webhook is None else webhook[1]
-    warnings: object = () if errors else studio.warnings(row)
+    warnings: object = () if errors else await studio.warnings(row)
     if unconfirmed is not None:
         warnings = unconfirmed.warnings
     return visit.page(

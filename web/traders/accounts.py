@@ -15,7 +15,7 @@ async def show_accounts(visit: Visit) -> Response:
     following = visit.services.following
     return visit.page(
         "traders/accounts.html",
-        cards=following.cards(visit.who),
+        cards=await following.cards(visit.who),
         former=following.former_accounts(visit.who),
         live=visit.newest(),
     )
@@ -41,7 +41,7 @@ async def connect(visit: Visit) -> Response:
 async def show_account(visit: Visit, name: str) -> Response:
     """Show one account with its last check."""
     row = visit.services.following.account(visit.who, name)
-    cards = visit.services.following.cards(visit.who)
+    cards = await visit.services.following.cards(visit.who)
     return visit.page(
         "traders/account.html",
         card=next(card for card in cards if card.row.id == row.id),

@@ -141,7 +141,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
     else:
         mode = Mode.WATCH if agreed is None else agreed.policy.mode
         chosen = preset if preset in _PRESETS else "careful"
-        policy = service.preset(row, strategy, chosen, mode)
+        policy = await service.preset(row, strategy, chosen, mode)
     meaning = None if errors else await service.meaning(row, strategy, policy)
     return visit.page(
         "traders/follow.html",

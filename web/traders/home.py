@@ -29,14 +29,14 @@ _RANGE: Final = "1W"
 async def show_home(visit: Visit) -> Response:
     """Show the user's accounts as one: needs, money, equity, positions, and the last outcomes."""
     following = visit.services.following
-    cards = following.cards(visit.who)
+    cards = await following.cards(visit.who)
     totals = following.totals(cards)
     environments = [each.environment for each in totals]
     wanted, span = visit.query.get("of", ""), visit.query.get("range", "")
     environment = wanted if wanted in environments else (environments or [""])[0]
     span = span if span in _RANGES else _RANGE
-    points = visit.services.performance.total_equity(visit.who, environment, _RANGES[span])
-    positions = following.positions(visit.who)
+    points = await visit.services.performance.total_equity(visit.who, environment, _RANGES[span])
+    positions = await following.positions(visit.who)
     return visit.page(
         "traders/home.html",
         cards=cards,
@@ -89,7 +89,7 @@ async def show_flatten(visit: Visit, name: str) -> Response:
     """Show what a flatten closes, or how far it is."""
     following = visit.services.following
     row = following.account(visit.who, name)
-    cards = following.cards(visit.who)
+    cards = await following.cards(visit.who)
     return visit.page(
         "traders/flatten.html",
         row=row,

@@ -25,7 +25,7 @@ async def show_performance(visit: Visit) -> Response:
     size = size if size in _BARS else "day"
     figures = service.figures(row)
     zone = visit.who.person.zone
-    equity = service.equity(row)
+    equity = await service.equity(row)
     summed = periods(figures, size)
     trades = service.account_trades(row, visit.before())
     bars = without_gaps(summed, size)[: _BARS[size]]

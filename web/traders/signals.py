@@ -39,7 +39,7 @@ async def show_signals(visit: Visit) -> Response:
 
 async def show_why(visit: Visit, signal: str, account: str) -> Response:
     """Show why a copy has its outcome, with every order that was sent for it."""
-    why = visit.services.following.why(visit.who, signal, account)
+    why = await visit.services.following.why(visit.who, signal, account)
     change = _setting_page(visit, account, why.strategy, why.setting) if why.setting else ""
     return visit.page("traders/why.html", why=why, change=change, live=visit.newest())
 
@@ -49,8 +49,8 @@ async def show_positions(visit: Visit) -> Response:
     following = visit.services.following
     return visit.page(
         "traders/positions.html",
-        rows=following.positions(visit.who),
-        cards=following.cards(visit.who),
+        rows=await following.positions(visit.who),
+        cards=await following.cards(visit.who),
         live=visit.newest(),
     )
 

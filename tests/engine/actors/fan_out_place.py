@@ -436,7 +436,7 @@ class Place:
                 )
                 ledger.on_commit(served.committed)
                 with trio.fail_after(60):
-                    while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - as any probe
+                    while not (await engine.monitor.readiness()).ready:  # noqa: ASYNC110 - as any probe
                         await trio.sleep(0.5)
                 yield served
 

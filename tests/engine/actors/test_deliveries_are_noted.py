@@ -19,6 +19,7 @@ from engine.ledger.query import Database, fetch_all
 from engine.ledger.refused import note_and_alert
 from engine.ports.rate_limiter import RateLimit
 from engine.ports.signal_source import Delivery
+from engine.recording import Recorder
 from engine.views import ReceptionKind
 from plugins.gcra import GcraLimiter
 from plugins.signed_webhook import SignedWebhook
@@ -57,12 +58,13 @@ def open_door(house: World, nursery: trio.Nursery) -> Door:
         "INSERT INTO endpoint (id, strategy_id, source) VALUES ('one', 's', 'signed_webhook')"
     )
     ingress = Ingress(
-        house.shared,
-        house.account_tasks,
-        nursery,
-        GcraLimiter(),
-        RateLimit(100, 1.0, 100),
-        SOURCE,
+        ledger=house.ledger,
+        clock=house.shared.clock,
+        recording=Recorder(house.shared, house.account_tasks, nursery),
+        nursery=nursery,
+        limiter=GcraLimiter(),
+        webhook_limit=RateLimit(100, 1.0, 100),
+        default_source=SOURCE,
     )
     one = Endpoint(
         id=ENDPOINT,
@@ -93,7 +95,7 @@ async def test_deliveries_of_one_moment_share_a_transaction(
         written.append(len(rows))
         note_and_alert(db, rows)
 
-    monkeypatch.setattr("engine.ingress.note_and_alert", noting)
+    monkeypatch.setattr("engine.recording.note_and_alert", noting)
     async with door(tmp_path) as here:
         taken = [await here.send(f"k-{n}", action="close") for n in range(3)]
         assert taken == [ReceptionKind.ACCEPTED] * 3

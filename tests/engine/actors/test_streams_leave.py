@@ -12,10 +12,7 @@ from trio.testing import MockClock
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
-from engine.ingress import Ingress
-from engine.ports.rate_limiter import RateLimit
-from plugins.gcra import GcraLimiter
-from plugins.signed_webhook import SignedWebhook
+from engine.recording import Recorder
 
 OTHERS = frozenset({Symbol("ETHUSDT")})
 
@@ -24,27 +21,20 @@ async def test_a_streams_exit_is_taken_for_a_contract_that_was_taken_out_while_i
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
-        ingress = Ingress(
-            house.shared,
-            house.account_tasks,
-            nursery,
-            GcraLimiter(),
-            RateLimit(10, 1.0, 10),
-            SignedWebhook(),
-        )
+        recorder = Recorder(house.shared, house.account_tasks, nursery)
         leaving = SignalDraft("leave", Action.CLOSE, BTC)
         with pytest.raises(InvalidValue):
-            await ingress.emit(StrategyId("s"), "stream", OTHERS, leaving)
+            await recorder.emit(StrategyId("s"), "stream", OTHERS, leaving)
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
             "filled"
         ]
         with pytest.raises(InvalidValue):
-            await ingress.emit(
+            await recorder.emit(
                 StrategyId("s"),
                 "stream",
                 OTHERS,
                 SignalDraft("more", Action.ADD, BTC, PositionSide.LONG),
             )
         assert await house.outcome(
-            await ingress.emit(StrategyId("s"), "stream", OTHERS, leaving)
+            await recorder.emit(StrategyId("s"), "stream", OTHERS, leaving)
         ) == ["filled"]

@@ -18,14 +18,11 @@ from trio.testing import MockClock
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.domain.identifiers import StrategyId
-from engine.ingress import Ingress
 from engine.ledger.query import fetch_all
 from engine.market.feed import MarketFeed
-from engine.ports.rate_limiter import RateLimit
+from engine.recording import Recorder
 from engine.transport import HttpClientFactory
 from plugins.crossover import Crossover, params_for_kit, register_signal_sources
-from plugins.gcra import GcraLimiter
-from plugins.signed_webhook import SignedWebhook
 from rexalgo import Candle, InvalidValue
 from rexalgo.testing import StreamUnderTest, Verdict, check_stream_source
 
@@ -38,7 +35,7 @@ class Place:
     """An engine with one follower, and the tape that its strategy reads."""
 
     house: World
-    ingress: Ingress
+    recorder: Recorder
     tape: Tape
 
     async def run(self, minutes: float, **params: object) -> Vitals:
@@ -52,7 +49,7 @@ class Place:
         source = Crossover()
 
         async def record(draft: Any) -> Any:
-            return await self.ingress.emit(StrategyId("s"), source.name, symbols, draft)
+            return await self.recorder.emit(StrategyId("s"), source.name, symbols, draft)
 
         context = StrategyStream(
             strategy="trend",
@@ -87,11 +84,8 @@ class Place:
 @asynccontextmanager
 async def place(folder: Path, tape: Sequence[Candle], **faults: Any) -> AsyncIterator[Place]:
     async with world(folder, followers=1) as house, trio.open_nursery() as nursery:
-        limit = RateLimit(10, 1.0, 10)
-        ingress = Ingress(
-            house.shared, house.account_tasks, nursery, GcraLimiter(), limit, SignedWebhook()
-        )
-        yield Place(house, ingress, Tape(house.shared.clock, tape, **faults))
+        recorder = Recorder(house.shared, house.account_tasks, nursery)
+        yield Place(house, recorder, Tape(house.shared.clock, tape, **faults))
 
 
 async def test_each_cross_is_one_signal_that_reaches_the_exchange(
