@@ -73,16 +73,7 @@ def _findings(where: Path) -> Iterator[Finding]:
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
-    for check in (
-        _secrets,
-        _exposure,
-        _plugins,
-        _disk,
-        _ledger,
-        _server,
-        _root_keys,
-        _state,
-    ):
+    for check in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _state):
         yield from check(config)
 
 
