@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash fuzz fuzz-http seeded pictures serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults audit crash fuzz fuzz-http release seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -31,6 +31,8 @@ help:
 	echo "make fuzz      send hostile requests to both doors of a served place  (ARGS=\"--seed 7 --minutes 10\", ARGS=\"--inputs 5000\")"
 	echo "make fuzz-http feed a million hostile answers to the parser of order answers  (ARGS=\"--seed 7 --inputs 1000000\")"
 	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
+	echo "make audit     look up known faults and licences of the locked packages, write the bill of materials to build/"
+	echo "make release   build dist/, and try it in an empty environment without this checkout  (ARGS=--snapshot)"
 	echo "make install   install, and write the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
 	echo "make bench     measure speed, an hour or two; a part of it: ARGS=\"fanout history --rounds 3\""
@@ -98,17 +100,24 @@ fuzz: install-dev
 fuzz-http: install-dev
 	@$(PY) -m tests.fuzz_http $(ARGS)
 
+audit: $(VENV)/.stamp-audit
+	@$(PY) -m tests.supply audit --tools $(VENV)/audit $(ARGS)
+
+release: $(VENV)/.stamp-audit
+	@$(PY) -m tests.supply release --tools $(VENV)/audit $(ARGS)
+
 seeded: install-dev
 	@$(PY) -m tests.seeded $(ARGS)
 
-# Renews both locks: with hashes, for 3.11 to 3.13, without the address of an index. Needs uv in the environment (pip install uv).
+# Renews the locks: with hashes, for 3.11 to 3.13, without the address of an index. Needs uv in the environment (pip install uv).
 lock: install-dev
 	@test -x $(VENV)/bin/uv || { echo "make lock needs uv: $(VENV)/bin/pip install uv" >&2; exit 2; }
 	$(LOCK) --upgrade --output-file requirements/run.txt
 	$(LOCK) --upgrade --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(subst pyproject.toml,,$(subst build.in,audit.in,$(LOCK))) --upgrade --output-file requirements/audit.txt
 
 clean:
-	@rm -rf $(VENV) bin build *.egg-info .coverage_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) bin build dist *.egg-info .coverage_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@chosen=""
@@ -135,6 +144,13 @@ $(VENV)/.stamp-run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
 	@echo "== installing the development packages" >&2
 	$(PIP) --require-hashes -r requirements/dev.txt
+	touch $@
+
+# The tools of `make audit` have an environment of their own: nothing of them is installed with RexAlgo or its tests.
+$(VENV)/.stamp-audit: requirements/audit.txt $(VENV)/.stamp-dev
+	@echo "== installing the tools that audit" >&2
+	$(PY) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet --no-input install --no-deps --require-hashes -r requirements/audit.txt
 	touch $@
 
 bin/rexalgo: Makefile

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ import click
 import trio
 from rich.console import Console
 
+from engine.domain.network import LOOPBACK
 from engine.domain.outcome import OutcomeCode
 from engine.settings.config import load_config
 from engine.settings.files import create_file
@@ -145,7 +147,7 @@ class _Bot:
 
     url: str
     secret: Secret
-    http: HttpClientFactory = field(default_factory=HttpClientFactory)
+    http: HttpClientFactory = field(default_factory=partial(HttpClientFactory, reach=LOOPBACK))
 
     async def post(self, body: Mapping[str, object]) -> tuple[int, dict[str, object], float]:
         """Send one signal; return the status, the answer and the time taken in milliseconds."""

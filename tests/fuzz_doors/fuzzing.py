@@ -83,7 +83,10 @@ class Fuzzing:
             self._check_server()
             self.figures.held_after = self._back_at(self.figures.held)
             self._check_record()  # once nothing is on its way any more
-            self._say(f"{self.figures.inputs:,} inputs, {time.monotonic() - began:,.0f} s")
+            memory = self.figures.held_after["memory_kib"] // 1024
+            self._say(
+                f"{self.figures.inputs:,} inputs, {time.monotonic() - began:,.0f} s, {memory} MiB"
+            )
         self.figures.took_s = time.monotonic() - began
         return self.figures
 

@@ -2,7 +2,7 @@
 holds whenever it gets SIGUSR1.
 
 The counts go to standard output, one JSON object a line: tasks, descriptors, objects that the
-garbage collector tracks, and memory. Nothing in the engine knows about this.
+garbage collector tracks, and memory without the ledger's caches, which may fill. Nothing in the engine knows about this.
 """
 
 import gc
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import trio
 
 
@@ -22,11 +23,12 @@ def held() -> dict[str, int]:
     """Count what this process holds."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    resident = pages * resource.getpagesize()
     return {
         "tasks": trio.lowlevel.current_statistics().tasks_living,
         "descriptors": len(os.listdir("/proc/self/fd")),
         "objects": len(gc.get_objects()),
-        "memory_kib": pages * resource.getpagesize() // 1024,
+        "memory_kib": (resident - apsw.memory_used()) // 1024,
     }
 
 

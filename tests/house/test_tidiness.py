@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.settings.secrets import SECRETS
 
 ROOT = Path(__file__).parents[2]
-_SKIPPED = {".git", ".venv", "bin", "build", "data", "__pycache__", "node_modules"}
+_SKIPPED = {".git", ".venv", "bin", "build", "dist", "data", "__pycache__", "node_modules"}
 _REGISTRIES = [
     "pypi" + ".org",
     "pythonhosted" + ".org",
@@ -50,7 +50,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_locks_are_hashed_and_point_nowhere() -> None:
-    for name in ("run.txt", "dev.txt"):
+    for name in ("run.txt", "dev.txt", "audit.txt"):
         text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
         assert not re.search(r"https?://|file://|^--(?!hash)", text, re.MULTILINE), name
         pins = re.findall(r"^[a-z0-9].*$", text, re.MULTILINE | re.IGNORECASE)

@@ -148,3 +148,24 @@ def test_a_body_that_is_too_large_and_a_name_that_is_not_ours_are_refused_in_wor
     assert client.post(place.bots["trend"].url, content=b"x" * 70_000).status_code == 413
     with pytest.raises(httpx.TransportError):
         client.get(place.url.replace("localhost", "127.0.0.1"))
+
+
+def test_the_proxy_refuses_a_huge_body_unread_and_cuts_a_head_that_does_not_end(
+    place: Place,
+) -> None:
+    port = int(place.url.rpartition(":")[2])
+    trusted = ssl.create_default_context(
+        cafile=next(place.folder.glob("caddy/caddy/pki/authorities/local/root.crt"))
+    )
+    path = "/" + place.bots["trend"].url.split("/", 3)[3]
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\n"
+    for sent, said in (
+        (f"{head}Content-Length: 100000\r\n\r\n", b"HTTP/1.1 413"),  # no byte of it was sent
+        (head, b""),
+    ):
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+            trusted.wrap_socket(plain, server_hostname="localhost") as stream,
+        ):
+            stream.sendall(sent.encode())
+            assert stream.recv(12) == said

@@ -15,6 +15,7 @@ from engine.actors.clock import SystemClock, TrioClock
 from engine.actors.place_watch import LedgerGone, watch_place
 from engine.actors.shared import Shared
 from engine.domain.alert import Alert
+from engine.domain.network import PUBLIC, Reach
 from engine.ledger import LedgerError
 from engine.ledger.outcomes import write_event
 from engine.ports.notifier import Notifier
@@ -40,12 +41,13 @@ class Channel:
 
 @dataclasses.dataclass
 class Used:
-    """A stand-in for the accounts' shared parts: the watch needs the ledger, the clock and the
-    stop.
+    """A stand-in for the accounts' shared parts: the watch needs the ledger, the clock, the reach
+    and the stop.
     """
 
     ledger: Any
     clock: Any
+    reach: Reach = PUBLIC
     stopped: bool = False
 
     def stop(self) -> None:
