@@ -47,7 +47,6 @@ class EngineContext:
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
     market, and ``loop_turns`` returns how long the turns of its loop take. ``keyring`` is set
     wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
-    ``session_keys`` sign the cookies.
     """
 
     config: Config
@@ -64,12 +63,15 @@ class EngineContext:
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
     loop_turns: Callable[[], TurnTimes] | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
-    session_keys: SessionKeys = field(init=False)
+    _session_keys: SessionKeys | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.session_keys = SessionKeys(
-            self.config.session_key_place, self.config.secrets.jwt_secret
-        )
+    @property
+    def session_keys(self) -> SessionKeys:
+        """Return the keys that sign session cookies, the same at each call."""
+        if self._session_keys is None:
+            config = self.config
+            self._session_keys = SessionKeys(config.session_key_place, config.secrets.jwt_secret)
+        return self._session_keys
 
     @property
     def webhook_address(self) -> str:
