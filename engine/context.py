@@ -78,12 +78,15 @@ class EngineContext:
     ask: Ask | None = None
     web: Callable[[], str] = lambda: "away"
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
-    session_keys: SessionKeys = field(init=False)
+    _session_keys: SessionKeys | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.session_keys = SessionKeys(
-            self.config.session_key_place, self.config.secrets.jwt_secret
-        )
+    @property
+    def session_keys(self) -> SessionKeys:
+        """Return the keys that sign session cookies, the same at each call."""
+        if self._session_keys is None:
+            config = self.config
+            self._session_keys = SessionKeys(config.session_key_place, config.secrets.jwt_secret)
+        return self._session_keys
 
     @property
     def webhook_address(self) -> str:

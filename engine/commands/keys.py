@@ -142,7 +142,8 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
         "active": vault.active_kid,
         "made": is_new,
         "place": "" if keyring.place is None else keyring.place.label,
-        "old": sorted(vault.kids - {vault.active_kid}),
+        # of the file, not of the vault: a removal that was cut short left a disabled key there
+        "old": sorted({*keyring.kids()} - {vault.active_kid}),
         "left": sum(sum(each.values()) for each in left.values()),
     }
 

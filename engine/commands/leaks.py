@@ -15,7 +15,7 @@ from engine.domain.errors import NothingThere, RexAlgoError
 from engine.domain.holding import Switch, SwitchScope
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
-from engine.ledger.identity import all_people, factor, forget_login, person
+from engine.ledger.identity import all_people, factor, note_leaked_login, person
 from engine.ledger.people import account_named, accounts, declared, endpoints, strategies
 from engine.ledger.reports import set_switch
 from engine.ledger.session_keys import (
@@ -63,8 +63,10 @@ async def _jwt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
 
 
 async def _account(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Stop the entries of an account, forget its login as a way to sign in, and end its owner's
+    """Stop the entries of an account, take its login for no proof any more, and end its owner's
     sessions. Exits go on.
+
+    The login is still known as this account's: whoever has it cannot connect it as another one.
     """
     name, by, db = text(params, "name"), text(params, "by", "operator"), context.ledger.db
     row = account_named(db, name)
@@ -75,7 +77,7 @@ async def _account(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
     def write(writing: Database) -> int:
         set_switch(writing, switch)
-        forget_login(writing, row.id)
+        note_leaked_login(writing, row.id)
         ended = revoke_sessions(writing, row.person, now)
         append_audit(
             writing,

@@ -21,8 +21,8 @@ class KeyFileError(RexAlgoError):
 
 
 def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
-    """Read keys as stored now; ``given`` is what the process was started with, and all
-    there is without a file.
+    """Read keys as stored now; ``given`` is what the process was started with, and all there is
+    without a file.
     """
     if given is None or place is None:
         raise RexAlgoError(
@@ -39,12 +39,13 @@ def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
         )
     except (InvalidValue, OSError, UnicodeDecodeError) as error:
         raise KeyFileError(
-            f"the {_CALLED[place.name]} cannot be read from {place.file} ({_why(error)}); nothing was changed"
+            f"the {_CALLED[place.name]} cannot be read from {place.file} ({_why(error)}); nothing was "
+            "changed"
         ) from None
     if not text.strip():
         raise KeyFileError(
-            f"{place.file} has no {_CALLED[place.name]} any more; nothing was changed. Put back the copy that "
-            "you keep elsewhere"
+            f"{place.file} has no {_CALLED[place.name]} any more; nothing was changed. Put back the "
+            "copy that you keep elsewhere"
         )
     return Secret(text.strip())
 
@@ -55,7 +56,8 @@ def write_keys(place: SecretPlace, keys: Secret) -> None:
     """
     if place.file is None:
         raise KeyFileError(
-            f"the {_CALLED[place.name]} are in the environment of the process, which no command can change"
+            f"the {_CALLED[place.name]} are in the environment of the process, which no command can "
+            "change"
         )
     try:
         text = keys.reveal() + "\n"
@@ -67,8 +69,8 @@ def write_keys(place: SecretPlace, keys: Secret) -> None:
         replace_file(place.file, text, 0o600)
     except (InvalidValue, OSError, UnicodeDecodeError) as error:
         raise KeyFileError(
-            f"the {_CALLED[place.name]} cannot be written to {place.file} ({_why(error)}); nothing was "
-            "changed. "
+            f"the {_CALLED[place.name]} cannot be written to {place.file} ({_why(error)}); nothing "
+            "was changed. "
             "Let the server's user replace it, or change it by whatever else writes it, then "
             "rexalgo key rewrap"
         ) from None

@@ -9,6 +9,7 @@ import logging
 import secrets
 from typing import Final
 
+from engine.decisions.secret_strength import why_guessable
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.identity.references import ReferenceKeys, parse_reference_keys
 from engine.keys.key_file import read_keys, write_keys
@@ -20,8 +21,10 @@ _NAME: Final = "JWT_SECRET"
 
 
 def new_session_key() -> str:
-    """Create a random key for session cookies."""
-    return secrets.token_urlsafe(48)
+    """Create a random key for session cookies, one that no check takes for a typed one."""
+    while why_guessable(key := secrets.token_urlsafe(48)):
+        pass  # about once in a million
+    return key
 
 
 class SessionKeys:
@@ -35,7 +38,7 @@ class SessionKeys:
         self._place = None if given is None else place
         self._text = given or Secret(new_session_key())
         self._keys = parse_reference_keys(self._text)
-        self._seen = self._stamp()
+        self._seen: tuple[int, int, int] | None = None  # so that the file is read at the first use
 
     @property
     def place(self) -> SecretPlace | None:

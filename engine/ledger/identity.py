@@ -263,6 +263,30 @@ def account_of_login(db: Database, prints: list[str]) -> AccountId | None:
     return None
 
 
+def note_leaked_login(db: Database, account: AccountId) -> None:
+    """Record that the login which an account has now leaked: it signs nobody in. Another login is
+    another row version, and is not meant.
+    """
+    db.execute(
+        "INSERT INTO leaked_login (account_id, row_version) SELECT id, row_version FROM account "
+        "WHERE id = ? ON CONFLICT (account_id) DO UPDATE SET row_version = excluded.row_version",
+        (account,),
+    )
+
+
+def is_login_leaked(db: Database, account: AccountId) -> bool:
+    """Return whether the login which an account has now is one that leaked."""
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM leaked_login JOIN account ON account.id = account_id AND "
+            "account.row_version = leaked_login.row_version WHERE account_id = ?",
+            (account,),
+        )
+        is not None
+    )
+
+
 # Asking to become a master
 
 

@@ -377,4 +377,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         person_id TEXT PRIMARY KEY REFERENCES person, at_us INTEGER NOT NULL, by TEXT NOT NULL, note TEXT NOT NULL)
         STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE leaked_login (account_id TEXT PRIMARY KEY REFERENCES account, row_version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )

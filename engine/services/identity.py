@@ -328,6 +328,8 @@ class IdentityService:
         if is_declared and checked.environment is not Environment.LIVE:
             raise self._failed(keys)
         person = ledger.person(self._context.ledger.db, row.person)
+        if ledger.is_login_leaked(self._context.ledger.db, row.id):
+            raise self._failed(keys)
         if not await self._code_fits(person.id, code):
             raise self._failed(keys)
         await self._refuse_suspended(person, caller, keys)

@@ -44,7 +44,7 @@ _COMMANDS: Final = {
     "invite": ("people", "invite", "Create, list and revoke invitations."),
     "audit": ("people", "audit", "Read the audit log, and verify its chain."),
     "alert": ("alert", "alert", "List alerts, and test a channel."),
-    "key": ("key", "key", "Show, rotate and remove root keys without downtime."),
+    "key": ("key", "key", "Show, rotate and remove keys, and handle a leaked secret."),
     "backup": ("backup", "backup", "Copy the ledger while the server runs, and verify the copy."),
     "restore": ("restore", "restore", "Restore a backup, and confirm it."),
     "upgrade": ("upgrade", "upgrade", "Say what this version will migrate."),

@@ -271,6 +271,14 @@ def _root_keys(config: Config) -> Iterator[Finding]:
                 f"root key {key['kid']} is missing from {answer['place']}, and is still needed",
                 "put it back behind the others",
             )
+    sessions = answer["sessions"]
+    for key in sessions["keys"]:
+        if key["state"] == "old" and not sessions["sessions"]:
+            yield Finding(
+                "ok",
+                f"no session needs session key {key['kid']}",
+                f"rexalgo key remove {key['kid']}",
+            )
     if answer["left"] or (answer["rewrap"] is not None and answer["rewrap"]["ended"] is None):
         yield Finding(
             "warn",

@@ -1,5 +1,5 @@
-"""``python -m tests.faults.killing_key rotate|remove FOLDER TARGET``: change the root keys of
-copies of an installation, killed at every boundary.
+"""``python -m tests.faults.killing_key COMMAND FOLDER TARGET``: change the keys of copies of an
+installation, killed at every boundary. COMMAND is one of ``COMMANDS``.
 
 One copy after another is made below TARGET. The process on the Nth copy sends itself SIGKILL at the
 Nth boundary, until one completes; that number is printed. The boundaries of a key change are:
@@ -30,7 +30,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             _watch(number)
-            trio.run(_rotate if command == "rotate" else _remove, copy)
+            trio.run(COMMANDS[command], copy)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status == 0:
@@ -51,6 +51,32 @@ async def _remove(folder: Path) -> None:
     config = load_config(folder, {})
     old = (await call(config, "key_status", {}))["keys"][1]["kid"]
     await call(config, "key_remove", {"kid": old})
+
+
+async def _leaked_root(folder: Path) -> None:
+    config, done = load_config(folder, {}), False
+    made = await call(config, "key_rotate", {"leaked": True})
+    while not done:
+        done = (await call(config, "key_rewrap", {}))["done"]
+    for kid in made["old"]:
+        await call(config, "key_remove", {"kid": kid})
+
+
+async def _rotate_jwt(folder: Path) -> None:
+    await call(load_config(folder, {}), "session_key_rotate", {})
+
+
+async def _leaked_jwt(folder: Path) -> None:
+    await call(load_config(folder, {}), "leaked_jwt", {})
+
+
+COMMANDS = {
+    "rotate": _rotate,
+    "remove": _remove,
+    "leaked-root": _leaked_root,
+    "rotate-jwt": _rotate_jwt,
+    "leaked-jwt": _leaked_jwt,
+}
 
 
 def _watch(number: int) -> None:

@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count, cycle
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -21,10 +24,13 @@ import pytest
 import trio
 from browser_free import User, close_all
 from coming_in import PASSWORD, operator
-from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
+from many_secrets import open_all, plant
 
 from engine.control import ask_server, call
+from engine.domain.errors import RexAlgoError
 from engine.settings.config import load_config
+from engine.settings.secrets import parse_env
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,6 +187,105 @@ def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(
     assert cli(place, "key", "status")["left"] == 0
 
 
+class Load(Thread):
+    """Signals and pages without a pause, whatever happens to the server: what it could not deliver is
+    delivered again, and who is sent to the sign-in is counted.
+    """
+
+    def __init__(self, place: Place, cookies: list[str]) -> None:
+        super().__init__()
+        self._place = place
+        self._cookies = cycle(cookies)
+        self._ends = Event()
+        self.taken = self.pages = 0
+        self.signed_out: list[str] = []
+
+    def run(self) -> None:
+        for number in count():
+            if self._ends.is_set():
+                return
+            body = opening(f"load-{number}") if number % 2 else closing(f"load-{number}")
+            while not self._delivered(body) and not self._ends.is_set():
+                pass
+            self._look(next(self._cookies))
+
+    def _delivered(self, body: dict[str, object]) -> bool:
+        try:
+            with httpx.Client(trust_env=False, timeout=10) as client:
+                answer = self._place.bots["trend"].post(client, body)
+        except httpx.TransportError:
+            return False
+        self.taken += answer.status_code == 202
+        return answer.status_code in (200, 202)
+
+    def _look(self, cookie: str) -> None:
+        """Open a page in a session; without a password it leads to setting one, never to signing
+        in.
+        """
+        try:
+            with httpx.Client(trust_env=False, timeout=10) as client:
+                headers = {"cookie": f"rexalgo={cookie}"}
+                answer = client.get(f"{self._place.url}/security", headers=headers)
+        except httpx.TransportError:
+            return
+        self.pages += 1
+        if not answer.headers.get("location", "").startswith("/security/password"):
+            self.signed_out.append(answer.headers.get("location", str(answer.status_code)))
+
+    def end(self) -> None:
+        self._ends.set()
+        self.join(60)
+
+
+def test_many_secrets_both_keys_under_load_and_killed_in_the_midst(tmp_path: Path) -> None:
+    """REXALGO_SECRETS is how many secrets there are; 10,000 take some minutes."""
+    many, followers = int(os.environ.get("REXALGO_SECRETS", "600")), 20
+    place = Place(tmp_path / "place")
+    place.provision(DECLARATIONS.format(followers=followers))
+    cookies = plant(place, many - followers - 1, 50)
+    assert open_all(place) == (many, 0)
+    (old,) = kids(place.folder)
+    config = load_config(place.folder, {})
+    place.serve()
+    load = Load(place, cookies)
+    load.start()
+    began = datetime.now(UTC)
+    try:
+        former = cli(place, "key", "rotate", "jwt")["old"]
+
+        async def begin() -> dict[str, Any]:
+            await ask_server(config.data_dir, "key_rotate", {})
+            return await ask_server(config.data_dir, "key_rewrap", {"batches": max(1, many // 400)})
+
+        told = trio.run(begin)
+        assert not told["done"]
+        assert told["moved"] > 0
+        place.end(signal.SIGKILL)
+        assert open_all(place) == (many, 0)
+        place.serve()
+        done = cli(place, "key", "rotate")
+        assert (done["made"], done["left"]) == (False, {})
+        assert cli(place, "key", "remove", old, "--yes")["erased"]
+        assert former[0] in refusal(place.folder, "key", "remove", former[0], "--yes")
+        place.end(signal.SIGKILL)
+        took = datetime.now(UTC) - began
+        place.serve()
+        looked = load.pages
+        until(lambda: load.pages > looked + len(cookies), 120)
+    finally:
+        load.end()
+        if place.process is not None:
+            place.end(signal.SIGTERM)
+    assert load.signed_out == []
+    assert open_all(place) == (many, 0)
+    assert kids(place.folder) != [old]
+    assert "does not open" not in (place.folder / "log").read_text()
+    print(
+        f"{many} secrets, 0 failed to open; both keys renewed in {took.total_seconds():.0f} s with "
+        f"two kills; {load.taken} signals taken and {load.pages} pages shown meanwhile, 0 signed out"
+    )
+
+
 def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(
     tmp_path: Path,
 ) -> None:
@@ -213,6 +318,56 @@ def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(
         _still_opens(folder)
 
 
+def session_keys(folder: Path) -> list[str]:
+    """Return the values of JWT_SECRET in the .env, the active one first."""
+    return parse_env((folder / ".env").read_text())["JWT_SECRET"].split(",")
+
+
+def test_killed_at_any_boundary_a_leaked_key_is_gone_after_the_next_run(tmp_path: Path) -> None:
+    pattern = Place(tmp_path / "pattern")
+    pattern.provision(DECLARATIONS.format(followers=2))
+    (root,), (jwt,) = kids(pattern.folder), session_keys(pattern.folder)
+    copies = _killed_everywhere("leaked-root", pattern.folder, tmp_path / "root")
+    assert len(copies) > 12
+    for number, folder in enumerate(copies):
+        _still_opens(folder)
+        made = asked(folder, "key_rotate", leaked=True)
+        assert made["made"], number
+        trio.run(_rewrap_to_the_end, folder)
+        for kid in made["old"]:
+            asked(folder, "key_remove", kid=kid)
+        assert kids(folder) == [made["active"]] != [root], number
+        assert session_keys(folder) == [jwt]
+        _still_opens(folder)
+    copies = _killed_everywhere("leaked-jwt", pattern.folder, tmp_path / "jwt")
+    assert len(copies) > 3
+    for number, folder in enumerate(copies):
+        asked(folder, "leaked_jwt")
+        (active,) = session_keys(folder)
+        assert active != jwt, number
+        assert asked(folder, "key_status")["sessions"]["keys"][0]["state"] == "active"
+        assert asked(folder, "audit_verify")["broken_at"] is None
+
+
+def test_killed_at_any_boundary_a_rotation_of_the_session_key_adds_one_key(tmp_path: Path) -> None:
+    pattern = Place(tmp_path / "pattern")
+    pattern.provision(DECLARATIONS.format(followers=1))
+    (jwt,) = session_keys(pattern.folder)
+    copies = _killed_everywhere("rotate-jwt", pattern.folder, tmp_path / "jwt")
+    assert len(copies) > 3
+    for number, folder in enumerate(copies):
+        if number + 1 < len(copies):  # the last one was complete
+            with suppress(RexAlgoError):  # it was complete but for its answer
+                asked(folder, "session_key_rotate")
+        assert session_keys(folder)[1:] == [jwt], number
+        assert _acts(folder).count("session_key_activated") == 1, number
+
+
+async def _rewrap_to_the_end(folder: Path) -> None:
+    while not (await call(load_config(folder, {}), "key_rewrap", {}))["done"]:
+        pass
+
+
 def asked(folder: Path, method: str, **params: object) -> dict[str, Any]:
     """Run a command as the command line does without a server."""
     return trio.run(partial(call, load_config(folder, {}), method, params))
@@ -227,7 +382,7 @@ def _killed_everywhere(command: str, folder: Path, target: Path) -> list[Path]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return [target / str(number) for number in range(1, int(told.stdout) + 1)]

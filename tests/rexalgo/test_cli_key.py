@@ -194,3 +194,26 @@ def test_a_leaked_key_is_handled_by_one_command_that_says_what_is_left_to_a_pers
     assert answer["left_to_you"][0].startswith("copy ")
     assert answer["active"] not in answer["erased"]
     assert (place / ".env").read_text().splitlines()[-1] != after.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("serve",), ("key", "status")])
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("JWT_SECRET", "changeme" * 5, "found a template or a common word"),
+        ("ENCRYPTION_KEY", "00000000:" + "A" * 43 + "=", "found few different bytes"),
+    ],
+)
+def test_every_command_refuses_a_secret_that_is_not_random(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    name: str,
+    value: str,
+    found: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    told = run(place, *command, code=2)
+    assert f"{name}: expected" in told
+    assert found in told
+    assert value not in told

@@ -8,9 +8,10 @@ from web_place import WebPlace, web_place
 
 from engine.decisions.signatures import sign_a
 from engine.domain.errors import NothingThere
-from engine.domain.identifiers import EndpointId
+from engine.domain.identifiers import AccountId, EndpointId
 from engine.domain.person import Role
 from engine.keys.sealed_secrets import endpoint_keys
+from engine.ledger.identity import is_login_leaked
 from engine.ledger.query import fetch_all
 from engine.ledger.reports import switches
 from engine.ports.secret import Secret
@@ -57,7 +58,8 @@ async def test_a_leaked_exchange_key_signs_nobody_in_and_its_account_takes_no_en
         assert told["sessions_ended"] == 1
         await owner.get("/home")
         assert owner.path == "/sign-in"
-        assert fetch_all(db, "SELECT 1 FROM login_print WHERE account_id = ?", before) == []
+        assert fetch_all(db, "SELECT account_id FROM login_print") == [before]
+        assert is_login_leaked(db, AccountId(str(before[0])))
         on = [(each.scope.value, each.target, each.level.value) for each in switches(db)]
         assert on == [("account", "ada", "entries")]
         (row,) = (await run("audit", {"search": "exchange_key_leaked"}))["audit"]

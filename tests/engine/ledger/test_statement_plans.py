@@ -40,6 +40,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "factor",
         "goal",
         "holding",
+        "leaked_login",
         "login_print",
         "master",
         "master_request",

@@ -364,3 +364,27 @@ async def test_a_login_that_a_stranger_can_guess_opens_no_session(
         with pytest.raises((FormErrors, NotSignedIn)):
             await here.service.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
         assert here.service.sessions(await here.come_in(ada))[1:] == []
+
+
+async def test_an_exchange_login_that_leaked_opens_no_session_until_there_is_another(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path) as here:
+        ada = await here.person("ada")
+        await account_at(here, ada, "mudrex", "the-key-that-leaks", is_declared=False)
+
+        async def known() -> None:
+            """Make the exchange accept any login."""
+
+        here.meanwhile = known
+        login = {"secret": "the-key-that-leaks"}
+        await here.service.sign_in_with_exchange("mudrex", login, "", HOME)
+        await Commands(here.context).run("leaked_account", {"name": "f0001"})
+        with pytest.raises(NotSignedIn):
+            await here.service.sign_in_with_exchange("mudrex", login, "", HOME)
+
+        def replace_it(db: Database) -> None:
+            db.execute("UPDATE account SET row_version = row_version + 1")  # as another key does
+
+        await here.context.ledger.write(replace_it)
+        await here.service.sign_in_with_exchange("mudrex", login, "", HOME)
