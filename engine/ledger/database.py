@@ -286,10 +286,9 @@ def settle(db: Database) -> None:
 
 
 def _verified_copy(db: apsw.Connection, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
-    _copy_into(db, target)
-    sync_folder(target.parent)
+    target.unlink(missing_ok=True)  # of a start that was killed before it migrated
+    with whole_file(target) as copy:
+        _copy_into(db, copy)
 
 
 def _copy_into(db: apsw.Connection, target: Path, *, is_backup: bool = False) -> None:
