@@ -152,11 +152,9 @@ def make_scheduled(config: Config, now: datetime) -> Made:
 
 def _leave_space(config: Config, folder: Path, copies: int) -> None:
     """Refuse a backup that would fill the disk under the ledger."""
-    needed = copies * sum(
-        each.stat().st_size
-        for each in config.data_dir.glob(f"{config.ledger.path.name}*")
-        if each.name in (config.ledger.path.name, f"{config.ledger.path.name}-wal")
-    )
+    path = config.ledger.path
+    files = (path, path.with_name(f"{path.name}-wal"))
+    needed = copies * sum(each.stat().st_size for each in files if each.exists())
     free = shutil.disk_usage(folder).free
     if free - needed < DISK_FREE_MIN:
         raise BackupFailed(

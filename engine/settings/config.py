@@ -257,7 +257,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "files": rules.whole(1, 1_000),
         },
     ),
-    "metrics": (MetricsConfig, {"token_file": rules.secret_file}),
+    "metrics": (MetricsConfig, {"token_file": rules.token_file}),
     "plugins": (
         PluginsConfig,
         {

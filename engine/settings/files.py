@@ -5,6 +5,7 @@ When a call returns, everything it created is on disk: the file, its name in its
 folder made for it.
 """
 
+import errno
 import os
 import stat
 import tempfile
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 _MARK: Final = "rexalgo-"
+_NO_LINKS: Final = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+"""What a file system without hard links answers, such as that of a memory stick."""
 
 
 def replace_file(file: Path, text: str, mode: int | None = None) -> None:
@@ -111,11 +114,23 @@ def whole_file(file: Path) -> Iterator[Path]:
             os.fsync(handle)
         finally:
             os.close(handle)
-        os.link(temporary, file)
+        _name_it(temporary, file)
     finally:
         for each in (temporary, *file.parent.glob(f"{temporary.name}-*")):
             each.unlink(missing_ok=True)
     sync_folder(file.parent)
+
+
+def _name_it(temporary: Path, file: Path) -> None:
+    """Give a finished file its name unless there is one of that name."""
+    try:
+        os.link(temporary, file)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(file):
+            raise FileExistsError(f"{file} already exists") from None
+        temporary.rename(file)
 
 
 def remove_old_leftovers(folder: Path, older_than_s: float, now: datetime) -> None:

@@ -18,6 +18,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.network import what_internal
 from engine.ports.secret import read_secret_file
 
+TOKEN_CHARACTERS_MIN: Final = 16
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 
@@ -183,12 +184,18 @@ def new_file(value: object, folder: Path) -> Path | None:
     return file
 
 
-def secret_file(value: object, folder: Path) -> Path | None:
-    """Read the path of a file that holds a secret and that only its owner may read; "" means none."""
+def token_file(value: object, folder: Path) -> Path | None:
+    """Read the path of a file that holds a token and that only its owner may read; "" means none."""
     if value == "":
         return None
     file = path(value, folder).absolute()
-    read_secret_file(str(file), "")
+    token = read_secret_file(str(file), "").reveal()
+    if len(token) < TOKEN_CHARACTERS_MIN or not token.isascii() or not token.isprintable():
+        raise InvalidValue(
+            "",
+            f"a file with one line of at least {TOKEN_CHARACTERS_MIN} characters (openssl rand -hex 32)",
+            f"another content of {file}",
+        )
     return file
 
 

@@ -36,6 +36,7 @@ _COMMANDS: Final = {
         "reconcile",
         "Compare accounts with their exchange, and correct the ledger.",
     ),
+    "health": ("health", "health", "Ask the running server whether it works."),
     "status": ("status", "status", "Show accounts, orders and switches."),
     "account": ("account", "account", "List accounts, show or check one, end a quarantine."),
     "books": ("books", "books", "Compare the books of an account with its exchange."),

@@ -1,5 +1,6 @@
 """Backups: due by their names, complete or not there, the engine's own removed and no other."""
 
+import errno
 import resource
 import signal
 import subprocess
@@ -134,8 +135,9 @@ def small_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200 * 1024, 200 * 1024))
 
 
-@pytest.mark.parametrize("public", ["", new_key_pair()[1]], ids=["plain", "encrypted"])
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, public: str) -> None:
+@pytest.mark.parametrize("encrypts", [False, True])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, encrypts: bool) -> None:
+    public = new_key_pair()[1] if encrypts else ""
     a_place(tmp_path, f'[backup]\npublic_key = "{public}"\n', events=300)
     ended = subprocess.run(
         [sys.executable, "-c", MAKE, tmp_path],
@@ -160,6 +162,20 @@ def test_a_backup_that_would_fill_the_disk_is_refused(
     with pytest.raises(BackupFailed, match=r"expected \d+ MiB free at .*, found \d+ MiB"):
         make_backup(config, tmp_path / "backups" / "copy")
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_a_disk_without_hard_links_takes_a_backup_and_none_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    config = a_place(tmp_path)
+    make_backup(config, tmp_path / "backups" / "copy")
+    with pytest.raises(FileExistsError):
+        make_backup(config, tmp_path / "backups" / "copy")
+    assert [each.name for each in (tmp_path / "backups").iterdir()] == ["copy"]
 
 
 def test_a_killed_backup_has_no_name_and_is_cleared_away_a_day_later(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ def test_an_explicit_file_may_have_any_name_and_its_folder_is_the_place(tmp_path
         ("[ledger]\npath = ''", "ledger.path", "a path"),
         ("[plugins]\nenabled = ['log', 'log']", "plugins.enabled[1]", "each name once"),
         ("[plugins]\nenabled = ['../x']", "plugins.enabled[0]", "short name"),
+        ("[backup]\nkeep = 0", "backup.keep", "1 to 1000, found 0"),
+        ("[backup]\npublic_key = 'AAAA'", "backup.public_key", "rexalgo key backup printed"),
+        ("[backup]\nfolder = ''", "backup.folder", "a path"),
+        ("[log]\nform = 'xml'", "log.form", "one of text, json, found xml"),
+        ("[log]\nfile = '/no/such/folder/log'", "log.file", "a file in an existing folder"),
+        ("[metrics]\ntoken_file = 'absent'", "metrics.token_file", "a readable file"),
         ("[engine]\ntrading_day_zone = 'Mars/North'", "engine.trading_day_zone", "time zone"),
         (
             "[engine]\nreconcile_active_s = 60\nreconcile_idle_s = 30",
@@ -249,3 +255,15 @@ def test_open_address_without_tls_or_proxy_is_refused(
 def test_shipped_starting_points_are_valid(tmp_path: Path, name: str) -> None:
     text = (Path(__file__).parents[2] / "config" / name).read_text(encoding="utf-8")
     assert check_exposure(load_config(write(tmp_path, text), {})) == []
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 15, "é" * 40, "two\nlines of a token file"])
+def test_a_weak_or_odd_token_of_metrics_is_refused_and_not_shown(
+    token: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(token)
+    file.chmod(0o600)
+    told = errors_of(write(tmp_path, "[metrics]\ntoken_file = 'token'\n"))["metrics.token_file"]
+    assert "at least 16 characters" in told
+    assert token not in told

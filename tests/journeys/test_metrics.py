@@ -84,7 +84,7 @@ def test_a_scrape_in_a_storm_equals_the_ledger_and_names_nobody(tmp_path: Path) 
     errors = by_label(scraped, "rexalgo_exchange_errors_total", "error")
     assert errors.get("TooManyRequests", 0) > 0, errors
     secret = place.bots["trend"].secret.reveal()
-    for name in ("f0001", "trend", "sim-0001", "BTCUSDT", "alpha", secret, "a-token"):
+    for name in ("f0001", "trend", "sim-0001", "BTCUSDT", "alpha", secret, "a-token-of"):
         assert name not in scrape.text
     known = {name for name, _ in scraped}
     missing = {word for each in expressions() for word in WORDS.findall(each)} - known
