@@ -36,8 +36,8 @@ async def test_a_missed_trade_is_counted_with_its_setting(tmp_path: Path) -> Non
             await place.until(lambda e=expected: fetch_one(place.context.ledger.db, done) == (e,))
         await bob.get("/signals/missed")
         assert "0 copied, 2 missed" in bob.words
-        assert "Max. order value2" in bob.words
-        assert f'href="{way}?account=bob">Max. order value</a>' in bob.text
+        assert "Limit: Max. order value2" in bob.words
+        assert f'href="{way}?account=bob">Change Max. order value</a>' in bob.text
         eve = await place.person("eve", balance="1000")
         await eve.get("/signals/missed")
         assert "Nothing was missed" in eve.words, "only of one's own accounts"
