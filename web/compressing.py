@@ -4,8 +4,8 @@ The length of a compressed page depends on whether two parts of it are equal. Wh
 somebody's browser load pages with a text of their choice, and sees the lengths, can guess a secret
 of the page letter by letter (BREACH). Two things stand against it. The token of forms is the one
 secret on nearly every page: it is masked anew for each page, so it is never the same twice. A page
-that shows another secret (a webhook's, a recovery code, a link) is not compressed at all. Besides,
-the session's cookie is never sent with a request that another site caused.
+that shows another secret (a webhook's, a recovery code, a link) is not compressed at all, and tells
+proxies so. Besides, the session's cookie is never sent with a request that another site caused.
 """
 
 import gzip
@@ -35,6 +35,8 @@ SHOWS_SECRETS: Final = frozenset(
     }
 )
 """The templates of pages that show a secret, or repeat a form that may carry one."""
+AS_IT_IS: Final = "no-store, no-transform"
+"""The Cache-Control of these pages: a proxy must not compress them either (RFC 9111, 5.2.2.6)."""
 _TYPES: Final = ("text/html", "text/css", "text/javascript", "image/svg+xml", "text/csv")
 
 
@@ -59,13 +61,17 @@ def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(left ^ right for left, right in zip(one, other, strict=True))
 
 
-async def compress(answer: Response, *, has_secret: bool = False) -> Response:
-    """Compress an answer in place if the browser takes gzip, it is a text and long enough."""
+async def compress(answer: Response) -> Response:
+    """Compress an answer in place if the browser takes gzip, it is a text and long enough, and
+    nothing says that it goes as it is.
+    """
     if "Content-Encoding" in answer.headers:  # the answer to a form that was sent twice
+        return answer
+    if answer.headers.get("Cache-Control") == AS_IT_IS:
         return answer
     answer.vary.add("Accept-Encoding")
     is_text = (answer.mimetype or "") in _TYPES
-    if has_secret or not is_text or not takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if not is_text or not takes_gzip(request.headers.get("Accept-Encoding", "")):
         return answer
     data = await answer.get_data(as_text=False)
     if len(data) < LEAST_BYTES:

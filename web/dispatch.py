@@ -91,7 +91,7 @@ class Dispatcher:
         answer = await self._check(route, visit, form, parts)
         if visit.user is not None and "Location" in answer.headers:
             self._notices.note(visit.user.session.id, answer.headers["Location"], visit.now)
-        return await compress(answer, has_secret=visit.shows_secret)
+        return await compress(answer)
 
     async def refusal(self, status: int, message: str) -> Response:
         """Answer an address or a method that there is not with a page that leads on: it has the

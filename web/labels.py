@@ -145,16 +145,16 @@ _REASONS: Final[Mapping[str, str]] = {
     "denied.instrument": "The exchange does not trade it",
     "denied.protection": "Its stop or target was on the wrong side",
     "denied.account_not_ready": "The account could not be read",
-    **{f"denied.{name}": label for name, (label, _, _) in LIMITS.items()},
-    "denied.drawdown": LIMITS["drawdown_percent"][0],
-    "denied.slippage": LIMITS["slippage_bps"][0],
+    **{f"denied.{name}": f"Limit: {label}" for name, (label, _, _) in LIMITS.items()},
+    "denied.drawdown": f"Limit: {LIMITS['drawdown_percent'][0]}",
+    "denied.slippage": f"Limit: {LIMITS['slippage_bps'][0]}",
 }
 """Why an entry was missed, in a few words, by its code."""
 
 
 def reason_label(code: str) -> str:
     """Return why an entry was missed, in a few words."""
-    return _REASONS.get(code, code.replace("_", " ").replace(".", ": ").capitalize())
+    return _REASONS.get(code, code.replace("_", " ").capitalize())
 
 
 def setting_label(setting: str) -> str:

@@ -14,7 +14,7 @@ from engine.services import Services
 from engine.services.identity import Caller, SignedIn
 from engine.services.user import User
 from web.again import Offer
-from web.compressing import SHOWS_SECRETS, masked
+from web.compressing import AS_IT_IS, SHOWS_SECRETS, masked
 from web.engine_port import Commands
 from web.once import ShownOnce
 from web.pages import page
@@ -33,7 +33,7 @@ class Visit:
 
     ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
     code of the notice above the page. ``offers`` are forms of this person that were not done and
-    are offered again. ``shows_secret``: the page shows one, so it is not compressed.
+    are offered again.
     """
 
     services: Services
@@ -48,7 +48,6 @@ class Visit:
     form: MultiDict[str, str] = field(default_factory=MultiDict)
     notice: str = ""
     offers: tuple[Offer, ...] = ()
-    shows_secret: bool = False
 
     @property
     def who(self) -> User:
@@ -83,8 +82,10 @@ class Visit:
         """
         if status is None:
             status = 422 if errors else 200
-        self.shows_secret = template in SHOWS_SECRETS
-        return page(template, status, **self._common(errors), **values)
+        answer = page(template, status, **self._common(errors), **values)
+        if template in SHOWS_SECRETS:
+            answer.headers["Cache-Control"] = AS_IT_IS
+        return answer
 
     def require_fresh(self) -> None:
         """Raise NeedsConfirmation unless the user showed a factor within the last minutes."""

@@ -266,5 +266,5 @@ def environment_badge(environment: str) -> Markup:
 def wait_words(error: NotSignedIn, wrong: str = WRONG) -> str:
     """Return that a try failed, and when the next one may be made."""
     if error.wait_s:
-        return f"{wrong} There were several tries: try again in {error.wait_s} s."
+        return f"{wrong} There were several tries. Try again in {error.wait_s} s."
     return wrong

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from engine.decisions.missed import EntryOutcome
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -195,6 +196,30 @@ def copies_of(
         if len(copies) > limit
         else copies
     )
+
+
+def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryOutcome]:
+    """Read what became of the entry signals among an account's newest ``limit`` copies."""
+    rows = fetch_all(
+        db,
+        "SELECT copy.outcome_us, copy.code, strategy.id, strategy.name, signal.action, "
+        "signal.is_test FROM copy JOIN signal ON signal.number = copy.signal_number JOIN strategy "
+        "ON strategy.id = signal.strategy_id WHERE copy.account_id = ? AND copy.code IS NOT NULL "
+        "ORDER BY copy.signal_number DESC LIMIT ?",
+        (account.id, limit),
+    )
+    return [
+        EntryOutcome(
+            at=from_us(row[0]),
+            code=OutcomeCode(row[1]),
+            account=account.name,
+            environment=account.environment,
+            strategy_id=row[2],
+            strategy=row[3],
+        )
+        for row in rows
+        if row[4] in ("open", "add", "reverse") and not row[5]
+    ]
 
 
 def _copy(row: Row) -> CopyRow:

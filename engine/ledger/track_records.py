@@ -4,6 +4,7 @@ margin behind them, and which part of their entries was copied.
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.track_record import CopiedTrade, margin_of, slippage_of
 from engine.domain.amounts import EXACT
@@ -12,26 +13,36 @@ from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Database, Row, fetch_all
 
+Place = tuple[int, int]
+"""Where a page of trades ends: the time of the close in microseconds, and the id."""
+NEWEST: Final[Place] = (2**62, 2**62)
+
 
 def copied_trades(
-    db: Database, strategy: StrategyId, environment: str, since: datetime, limit: int
-) -> list[CopiedTrade]:
+    db: Database,
+    strategy: StrategyId,
+    environment: str,
+    since: datetime,
+    limit: int,
+    before: Place = NEWEST,
+) -> tuple[list[CopiedTrade], Place | None]:
     """Read the newest ``limit`` reconciled trades of a strategy that were closed since a time and
-    opened by one of its signals.
+    opened by one of its signals; and where the next page begins, None if there is none.
     """
     rows = fetch_all(
         db,
-        "SELECT trade.account_id, copy.signal_number, trade.closed_us, trade.result, "
+        "SELECT trade.id, trade.account_id, copy.signal_number, trade.closed_us, trade.result, "
         "trade.entry_price, trade.quantity, trade.side, attempt.notional, attempt.margin, "
         "attempt.state, attempt.filled, attempt.price, attempt.ended_us - signal.received_us"
         " FROM trade JOIN fill ON fill.id = trade.episode JOIN attempt ON attempt.id = "
         "fill.attempt_id JOIN copy ON copy.id = attempt.copy_id"
         " JOIN signal ON signal.number = copy.signal_number"
         " WHERE trade.strategy_id = ? AND trade.environment = ? AND trade.state = 'settled' AND "
-        "trade.closed_us >= ? ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
-        (strategy, environment, to_us(since), limit),
+        "trade.closed_us >= ? AND (trade.closed_us, trade.id) < (?, ?) ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
+        (strategy, environment, to_us(since), *before, limit),
     )
-    return [_trade(row) for row in rows if Decimal(row[7]) > 0 and Decimal(row[8]) > 0]
+    trades = [_trade(row[1:]) for row in rows if Decimal(row[8]) > 0 and Decimal(row[9]) > 0]
+    return trades, (rows[-1][3], rows[-1][0]) if len(rows) == limit else None
 
 
 def _trade(row: Row) -> CopiedTrade:

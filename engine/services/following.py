@@ -11,6 +11,7 @@ from typing import Final
 from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
+from engine.decisions.missed import MissedWeek, missed_by_week
 from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
@@ -32,6 +33,7 @@ from engine.ledger.following import (
     accounts_of,
     agreements_of,
     copies_of,
+    entry_outcomes,
     former_accounts_of,
     orders_of,
     signal_of_copy,
@@ -54,6 +56,8 @@ from engine.services.user import FormErrors, User
 from engine.views import StillOpenView, WhyView
 
 PAGE: Final = 50
+MISSED_LOOKED: Final = 2_000
+MISSED_WEEKS: Final = 8
 _CLOSED_WITHOUT_PROOF: Final = (
     "An earlier close of this position has no proof yet. Look at the exchange, and ask the operator "
     "to decide about it; another close now could close a position of your own."
@@ -402,6 +406,17 @@ class FollowingService:
             if chosen
             else ()
         )
+
+    def missed(self, user: User) -> Sequence[MissedWeek]:
+        """Count by week which entries the user's connected accounts missed and why, newest first;
+        of each account its newest ``MISSED_LOOKED`` copies.
+        """
+        entries = [
+            each
+            for row in self.accounts(user)
+            for each in entry_outcomes(self._db, row, MISSED_LOOKED)
+        ]
+        return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
 
     @asked
     async def why(self, user: User, signal: str, account: str) -> WhyView:

@@ -14,11 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import trio
+
 from engine.context import EngineContext
 from engine.decisions.portfolio import percent_of, summed
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
-from engine.decisions.track_record import TrackRecord, track_record
+from engine.decisions.track_record import CopiedTrade, TrackRecord, track_record
 from engine.domain.account import LIVE_FIRST
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
@@ -28,7 +30,7 @@ from engine.ledger.following import AgreementRow, accounts_of, agreements_of, fo
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
-from engine.ledger.track_records import copied_entries, copied_trades
+from engine.ledger.track_records import NEWEST, Place, copied_entries, copied_trades
 from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
@@ -39,6 +41,7 @@ EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
 TRADES_COMPARED: Final = 5_000
 """How many of a strategy's newest trades are compared: a page must not read all of them."""
+_TRADES_AT_ONCE: Final = 200
 _COMPARED_FOR: Final = timedelta(seconds=60)
 _COMPARED_MAX: Final = 2_000
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -165,12 +168,12 @@ class PerformanceService:
             if each.strategy == strategy
         ]
 
-    def compared(self, user: User, environment: str, days: int | None) -> Sequence[Compared]:
+    async def compared(self, user: User, environment: str, days: int | None) -> Sequence[Compared]:
         """Read the strategies that the user may see with their figures of one environment over the
         last ``days`` (None: ever).
         """
         rows = results.strategies_for(self._context.ledger.db, user.id)
-        return [self._compare(row, environment, days) for row in rows]
+        return [await self._compare(row, environment, days) for row in rows]
 
     def environments(self, user: User) -> Sequence[str]:
         """Read the environments in which a strategy that the user may see has closed trades, live
@@ -184,7 +187,7 @@ class PerformanceService:
         }
         return sorted(found, key=LIVE_FIRST.index)
 
-    def _compare(self, row: StrategyRow, environment: str, days: int | None) -> Compared:
+    async def _compare(self, row: StrategyRow, environment: str, days: int | None) -> Compared:
         db, now = self._context.ledger.db, self._context.clock.now()
         strategy = StrategyId(row.id)
         known = results.strategy_days(db, strategy, environment)
@@ -194,12 +197,19 @@ class PerformanceService:
         if kept is not None and kept[0] == stamp and now - kept[1].at < _COMPARED_FOR:
             return replace(kept[1], row=row)
         since = _EVER if days is None else now - timedelta(days=days)
-        trades = copied_trades(db, strategy, environment, since, TRADES_COMPARED)
+        trades: list[CopiedTrade] = []
+        place: Place | None = NEWEST
+        while place is not None and len(trades) < TRADES_COMPARED:
+            page, place = copied_trades(db, strategy, environment, since, _TRADES_AT_ONCE, place)
+            trades += page
+            await trio.lowlevel.checkpoint()  # orders go first
         copied, wanted = copied_entries(db, strategy, environment, SIGNALS_COUNTED)
         made = Compared(
             row=row,
-            record=track_record(trades),
-            is_cut=len(trades) >= TRADES_COMPARED,
+            record=await trio.to_thread.run_sync(track_record, trades)
+            if len(trades) > _TRADES_AT_ONCE
+            else track_record(trades),
+            is_cut=place is not None,
             days=None if not known else (now.date() - date.fromisoformat(known[0].day)).days + 1,
             copied_percent=percent_of(Decimal(copied), Decimal(wanted)),
             at=now,

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from web.labels import LABELS, LIMITS, setting_label
+from engine.domain.outcome import EXPLANATIONS, OutcomeCode
+from web.labels import LABELS, LIMITS, reason_label, setting_label
 
 ROOT: Final = Path(__file__).parents[2]
 READ: Final = ("web", "engine", "plugins", "rexalgo", "docs", "config", "README.md", "SECURITY.md")
@@ -66,7 +67,14 @@ def test_each_idea_has_one_label() -> None:
 
 
 def test_no_page_names_a_setting_as_a_file_does() -> None:
-    from engine.domain.outcome import EXPLANATIONS
-
     named = {each.setting for each in EXPLANATIONS.values() if each.setting}
     assert {each for each in named if setting_label(each) == each} == set()
+    ends = {each.value for each in OutcomeCode if each.family in ("skipped", "denied", "rejected")}
+    assert {each for each in ends if "." in reason_label(each).removeprefix("Limit: Max.")} <= {
+        "skipped.test",
+        "skipped.already_open",
+        "skipped.not_open",
+        "skipped.carried",
+        "skipped.cannot_protect",
+        "skipped.nothing_to_close",
+    }, "what no missed entry ends with"

@@ -58,7 +58,7 @@ def test_an_operator_comes_in_by_one_link_once_and_needs_two_factors(place: Plac
     assert user.path == "/security"
     again = User(place.url)
     assert "was used or has expired" in again.post(way, 422)
-    assert "was wrong" in again.post("/sign-in", 422, name="ops", password=PASSWORD, code="")
+    assert "is wrong" in again.post("/sign-in", 422, name="ops", password=PASSWORD, code="")
     assert cli(place, "audit", "verify")["broken_at"] is None
 
 
@@ -107,7 +107,7 @@ def test_a_recovery_code_stands_for_everything_and_works_once(place: Place) -> N
     back = User(place.url)
     back.post("/sign-in/recovery", name="carl", code=codes[3].upper().replace("-", " "))
     assert back.path == "/security/password"
-    assert "was wrong" in User(place.url).post("/sign-in/recovery", 422, name="carl", code=codes[3])
+    assert "is wrong" in User(place.url).post("/sign-in/recovery", 422, name="carl", code=codes[3])
 
 
 def test_changing_the_password_ends_the_other_sessions(place: Place) -> None:

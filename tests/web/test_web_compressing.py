@@ -71,5 +71,16 @@ async def test_pages_are_small_and_pages_with_secrets_are_whole(tmp_path: Path) 
             answer = await ada.client.get(path, headers=asks)
             assert answer.status_code == 200
             assert "Content-Encoding" not in answer.headers, path
+            assert answer.headers["Cache-Control"] == "no-store, no-transform"
+        await ada.get("/security/second-factor")
+        wrong = {**ada.hidden("/security/second-factor"), "csrf": ada.csrf, "code": "000000"}
+        for _ in range(2):  # the second answer is the first one again
+            repeated = await ada.client.post(
+                "/security/second-factor",
+                form=wrong,
+                headers={**asks, "Origin": "http://localhost"},
+            )
+            assert repeated.status_code == 422
+            assert "Content-Encoding" not in repeated.headers
         sheet = await ada.client.get("/static/site.css", headers=asks)
         assert sheet.headers["Content-Encoding"] == "gzip"

@@ -5,6 +5,8 @@ from typing import Final
 from quart import Response
 
 from engine.domain.alert import ABOUT_STRATEGIES
+from engine.domain.outcome import EXPLANATIONS
+from engine.services.following import MISSED_LOOKED
 from web.routes import Route, Who, get
 from web.rows import FAMILIES
 from web.visit import Visit
@@ -34,6 +36,25 @@ async def show_signals(visit: Visit) -> Response:
         strategies=following.strategies_copied(visit.who),
         older=rows[-1].number if len(rows) >= _PAGE else None,
         live=visit.newest() if before is None else None,
+    )
+
+
+async def show_missed(visit: Visit) -> Response:
+    """Show by week which entries were missed and why, each with the page of its setting."""
+    following = visit.services.following
+    weeks = following.missed(visit.who)
+    followed = {(each.account_name, each.strategy) for each in following.agreements(visit.who)}
+    settings = {
+        each.code: EXPLANATIONS[each.code].setting or "" for week in weeks for each in week.reasons
+    }
+    return visit.page(
+        "traders/missed.html",
+        weeks=weeks,
+        settings=settings,
+        pages=_SETTING_PAGES,
+        followed=followed,
+        looked=MISSED_LOOKED,
+        live=visit.newest(),
     )
 
 
@@ -86,6 +107,7 @@ def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> st
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/signals", Who.FOLLOWER, show_signals),
+    get("/signals/missed", Who.FOLLOWER, show_missed),
     get("/signals/<signal>/<account>", Who.FOLLOWER, show_why),
     get("/positions", Who.FOLLOWER, show_positions),
     get("/orders", Who.FOLLOWER, show_orders),

@@ -52,7 +52,7 @@ async def show_directory(visit: Visit) -> Response:
         "sort": _one_of(visit, "sort", ["signal", "name", *_FIGURES]),
     }
     compared = sorted(
-        performance.compared(visit.who, chosen["of"], _PERIODS[chosen["days"]]),
+        await performance.compared(visit.who, chosen["of"], _PERIODS[chosen["days"]]),
         key=lambda each: (_rank(each, chosen["sort"]), each.row.name),
     )
     sparks = {

@@ -110,6 +110,7 @@ PAGES: Final = {
     ): "an endpoint keeps a thousand rows, a hundred of strangers: what lies behind is deleted",
     ("deliveries.refusals", "delivery"): "an operator's page; an endpoint keeps a thousand rows",
     ("following.copies_of", "copy"): "a follower's page; a filter passes over what does not fit",
+    ("following.entry_outcomes", "copy"): "a follower's page of what was missed",
     ("following.last_entries", "signal"): "a preview of the newest entries",
     ("following.orders_of", "attempt"): "a follower's page",
     ("holdings.entered_until", "attempt"): "the newest entry of one contract that filled",

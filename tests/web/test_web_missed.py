@@ -1,0 +1,43 @@
+"""A trader learns why entries were missed, and where to change it."""
+
+from pathlib import Path
+
+from test_web_home import SETTINGS, follow
+from web_place import PASSWORD, web_place
+
+from engine.domain.person import Role
+from engine.ledger.query import fetch_one
+
+
+async def test_a_missed_trade_is_counted_with_its_setting(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/signals/missed")
+        assert "Nothing was missed" in bob.words
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        way = f"/strategies/{strategy}/follow"
+        await bob.get(way)
+        await bob.post(
+            way,
+            do="agree",
+            mode="live",
+            sizing="fixed_margin",
+            size="100",
+            leverage_mode="capped",
+            leverage="5",
+            symbols="BTCUSDT",
+            order_notional="70",
+        )
+        await bob.post(way, factor=PASSWORD)
+        done = "SELECT count(*) FROM copy WHERE code IS NOT NULL"
+        for expected in (1, 2):
+            await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
+            await place.until(lambda e=expected: fetch_one(place.context.ledger.db, done) == (e,))
+        await bob.get("/signals/missed")
+        assert "0 copied, 2 missed" in bob.words
+        assert "Limit: Max. order value2" in bob.words
+        assert f'href="{way}?account=bob">Change Max. order value</a>' in bob.text
+        eve = await place.person("eve", balance="1000")
+        await eve.get("/signals/missed")
+        assert "Nothing was missed" in eve.words, "only of one's own accounts"
