@@ -201,6 +201,11 @@ class EngineLink:
 
     # Recording
 
+    @property
+    def is_away(self) -> bool:
+        """Return whether the engine cannot be reached now."""
+        return self._frames is None
+
     async def record(self, taken: Taken) -> Recorded:
         """Have a signal recorded; raises DedupeConflict, LedgerError, or EngineAway."""
         answer = await self._exchange({"record": write_value(taken)}, RECORDED_WITHIN_S)
