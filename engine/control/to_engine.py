@@ -35,7 +35,7 @@ AGAIN_AFTER_S: Final = 0.5
 REFUSED_AGAIN_S: Final = 5.0
 GREETED_WITHIN_S: Final = 5.0
 RECORDED_WITHIN_S: Final = 8.0
-"""Shorter than senders wait: they get a 503 and send again."""
+"""Most senders wait longer: they get a 503 and send again."""
 ANSWERED_WITHIN_S: Final = 60.0
 TOLD_WITHIN_S: Final = 3.0
 UNDER_WAY_MAX: Final = 1_000
