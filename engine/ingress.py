@@ -52,6 +52,17 @@ PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
+JUDGED_HERE: Final = frozenset(
+    (
+        ReceptionKind.NOT_AUTHENTIC,
+        ReceptionKind.GONE,
+        ReceptionKind.MALFORMED,
+        ReceptionKind.INVALID,
+    )
+)
+"""Refusals for good that rest on what is known of endpoints: none is given while the engine is away,
+because that may be old.
+"""
 UNNOTED_MAX: Final = 1_000
 """How many deliveries wait to be noted while the engine is away; the oldest go first."""
 NOTED_AFTER_S: Final = 0.1
@@ -133,6 +144,9 @@ class Ingress:
         settings = {} if known is None else known.settings
         delivery = replace(told, capability=capability, settings=settings)
         reception, said_at = await self._receive(endpoint, delivery)
+        if self._recording.is_away and reception.kind in JUDGED_HERE:
+            self.answers[ReceptionKind.UNAVAILABLE.value] += 1
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         self.answers[reception.kind.value] += 1
         self._note(
             endpoint,

@@ -57,6 +57,11 @@ class Taken:
 class Recording(Protocol):
     """Where verified deliveries are recorded: in this process, or in the engine's."""
 
+    @property
+    def is_away(self) -> bool:
+        """Return whether nothing can be recorded now; what is known of endpoints may be old then."""
+        ...
+
     async def record(self, taken: Taken) -> Recorded:
         """Record a signal; return once it is durable. May be cancelled: the record survives. Raises
         DedupeConflict, LedgerError, or EngineAway.
@@ -76,6 +81,8 @@ class Recorder:
     """The recording of the process that holds the ledger. Created by ``run``; all methods may be
     called from any task of the loop.
     """
+
+    is_away: Final = False
 
     def __init__(self, shared: Shared, account_tasks: AccountTasks, nursery: trio.Nursery) -> None:
         self._shared = shared

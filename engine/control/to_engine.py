@@ -35,7 +35,7 @@ AGAIN_AFTER_S: Final = 0.5
 REFUSED_AGAIN_S: Final = 5.0
 GREETED_WITHIN_S: Final = 5.0
 RECORDED_WITHIN_S: Final = 8.0
-"""Shorter than senders wait: they get a 503 and send again."""
+"""Most senders wait longer: they get a 503 and send again."""
 ANSWERED_WITHIN_S: Final = 60.0
 TOLD_WITHIN_S: Final = 3.0
 UNDER_WAY_MAX: Final = 1_000
@@ -200,6 +200,11 @@ class EngineLink:
         return dict(await self._ask("command", told, within_s=max(ANSWERED_WITHIN_S, 120.0)))
 
     # Recording
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the engine cannot be reached now."""
+        return self._frames is None
 
     async def record(self, taken: Taken) -> Recorded:
         """Have a signal recorded; raises DedupeConflict, LedgerError, or EngineAway."""

@@ -2,9 +2,8 @@
 
 What always holds: a delivery is answered only after it is durable; who asks is read again from the
 row of the session that they show, so the web process cannot act for somebody who is not signed in;
-what was asked is done although the
-connection ends. One web process is served: a newer
-connection takes the place of an older one, whose process has ended or hangs.
+what was asked is done although the connection ends. One web process is served: a newer connection
+takes the place of an older one, whose process has ended or hangs.
 """
 
 import base64

@@ -32,9 +32,11 @@ from engine.keys.handover import Handover, seal
 from engine.keys.vault import new_root_key
 from engine.ledger.schema import MIGRATIONS
 from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery
 from engine.recording import Taken
 from engine.run import Engine, run_engine
 from engine.settings.config import Config, load_config
+from engine.views import ReceptionKind
 from engine.web_role import run_web
 
 SETTINGS = """[plugins]
@@ -163,7 +165,13 @@ async def test_an_engine_that_leaves_is_away_and_found_again(tmp_path: Path) -> 
             await web.reached.wait()
             assert (await web.monitor.readiness()).ready
             assert (await web.commands.run("status", {}))["engine"]["running"]
+            stranger = Delivery(b"{}", (), "192.0.2.1", TAKEN.received_at)
+            answer = await web.ingress.receive("unknown", stranger)
+            assert answer.kind is ReceptionKind.NOT_AUTHENTIC
         await until(lambda: web.link.why_away)
+        # an endpoint that a command makes meanwhile is not known here yet: nothing is refused for good
+        answer = await web.ingress.receive("unknown", stranger)
+        assert (answer.kind, answer.retry_after_s) == (ReceptionKind.UNAVAILABLE, 2)
         assert not (await web.monitor.readiness()).ready
         assert (await web.monitor.health()).problems == ("the engine is away",)
         async with engine_of(config):
