@@ -15,7 +15,7 @@ from engine.domain.account import EquityMarks
 from engine.domain.outcome import EXPLANATIONS, Outcome
 from engine.domain.subscription import RiskLimits
 from engine.services.terms_form import LIMITS
-from web.traders.follow import LIMIT_WORDS
+from web.labels import LIMITS as LABELLED
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 NAMES: Final = {each.name for each in fields(RiskLimits)}
@@ -37,7 +37,7 @@ BROKEN: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
 def test_every_limit_is_on_the_form_has_words_and_stands_in_the_settings() -> None:
     settings = (ROOT / "config" / "default.toml").read_text(encoding="utf-8")
     section = settings.partition("[limits]")[2].partition("\n[")[0]
-    assert NAMES == set(LIMITS) == set(LIMIT_WORDS) == set(BROKEN)
+    assert NAMES == set(LIMITS) == set(LABELLED) == set(BROKEN)
     assert set(re.findall(r"^# ([a-z_]+) = ", section, re.MULTILINE)) == NAMES
 
 
