@@ -4,7 +4,7 @@ whether anything left.
 The one rule: ``NotSent`` proves that no byte of a request was written, and nothing else proves it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from engine.domain.errors import RexAlgoError
@@ -199,5 +199,12 @@ class HttpClients(Protocol):
     def httpx(self, base_url: str, headers: Mapping[str, str] | None = None) -> Any:
         """Return an ``httpx.AsyncClient`` instead, for a library that needs one: the same transport
         and errors, more CPU per order.
+        """
+        ...
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host that may be called, for a plugin that speaks another
+        protocol; raises ConnectError if none may. Connect to one of them, never to the name again:
+        it could lead elsewhere by then.
         """
         ...

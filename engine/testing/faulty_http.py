@@ -6,7 +6,7 @@ caught. Requests are spaced by the adapter's own limits, as the engine's limiter
 """
 
 import json as json_library
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -123,6 +123,10 @@ class FaultyHttp(HttpClients):
         client: AsyncClient = self._real.httpx(base_url, headers)
         client._transport = _FaultyTransport(client._transport, self.plan)
         return client
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses that the real factory permits."""
+        return await self._real.addresses(host, port)
 
     async def aclose(self) -> None:
         """Close every client."""

@@ -7,14 +7,14 @@ by ``***`` wherever it occurs.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from httpx import URL, AsyncClient, MockTransport, QueryParams, Request, Response
 
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.ports.http import HttpClient, HttpClients
+from engine.ports.http import ConnectError, HttpClient, HttpClients
 from engine.testing.over_httpx import OverHttpx
 from engine.transport import HttpClientFactory
 
@@ -54,6 +54,10 @@ class RecordedAnswers(HttpClients):
             trust_env=False,
         )
 
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Raise ConnectError: recorded answers come from nowhere."""
+        raise ConnectError(f"{host} is not called: answers come from a file")
+
     def _answer(self, request: Request) -> Response:
         key = (request.method, request.url.path, _query(request.url))
         waiting = self._answers.get(key)
@@ -90,6 +94,10 @@ class RecordingClients(HttpClients):
         below = self._inner.httpx(base_url, headers)
         below.event_hooks["response"] = [*below.event_hooks["response"], self._write]
         return below
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses that the inner factory permits."""
+        return await self._inner.addresses(host, port)
 
     async def aclose(self) -> None:
         """Close the inner factory."""

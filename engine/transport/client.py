@@ -4,14 +4,14 @@ A request that changes something is one prepared head, one write and one strict 
 goes over h11, which forgives a peer more. Both share the pool.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import httpx
 
 from engine.domain.network import PUBLIC, Reach
-from engine.ports.http import HttpClient, HttpClients, Params
+from engine.ports.http import ConnectError, HttpClient, HttpClients, Params
 from engine.transport.answer import Answer
 from engine.transport.answer_parser import AnswerParser
 from engine.transport.connection import Reader
@@ -20,6 +20,7 @@ from engine.transport.httpx_transport import TrioTransport
 from engine.transport.peer_clock import PeerClock
 from engine.transport.pool import Pool
 from engine.transport.request import READING_METHODS, Origin, PreparedRequests, encoded_body
+from engine.transport.wire import resolved
 
 
 class PooledClient(HttpClient):
@@ -126,6 +127,13 @@ class HttpClientFactory(HttpClients):
 
         self._remember(_Made(pool, warm, client.aclose))
         return client
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host that may be called; raises ConnectError if none may."""
+        try:
+            return await resolved(host, port, self.reach)
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(f"{host} cannot be reached: {error}") from error
 
     async def warm(self) -> None:
         """Warm every open client at its base address; raises ConnectError or ConnectTimeout."""

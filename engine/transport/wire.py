@@ -145,7 +145,7 @@ class Unreachable(OSError):
     """Raised where a name leads only to addresses that may not be called."""
 
 
-async def _resolved(host: str, port: int, reach: Reach) -> list[str]:
+async def resolved(host: str, port: int, reach: Reach) -> list[str]:
     """Return the addresses of a host that may be called; raises Unreachable if none may."""
     found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
@@ -175,7 +175,7 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None, reach:
     """Connect, over TLS if a context is given, to an address within reach. Raises OSError (DNS, TCP,
     TLS, certificate, Unreachable) or UnicodeError (no host name).
     """
-    stream = await _connected(await _resolved(host, port, reach), port)
+    stream = await _connected(await resolved(host, port, reach), port)
     connected = socket.socket(fileno=stream.socket.detach())
     connected.setblocking(False)
     wire = Wire(connected, None)

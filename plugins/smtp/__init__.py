@@ -6,6 +6,7 @@ same Message-ID. No text of an alert can become a header of its own.
 """
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ import trio
 
 from rexalgo import (
     Alert,
+    ConnectError,
     HttpClients,
     InvalidValue,
     Notifier,
@@ -78,8 +80,14 @@ class SmtpNotifier:
         if self._only_waking and not alert.wakes:
             return
         mail = message(alert, self._sender, self._recipients)
+        try:
+            addresses = await http.addresses(self._server.host, self._server.port)
+        except ConnectError as error:
+            raise NotDelivered(str(error)) from None
         # abandoned at the engine's deadline: the thread ends by its own
-        await trio.to_thread.run_sync(_send, self._server, mail, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(
+            _send, self._server, addresses[0], mail, abandon_on_cancel=True
+        )
 
 
 def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:
@@ -103,9 +111,9 @@ def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMess
     return mail
 
 
-def _send(server: MailServer, mail: EmailMessage) -> None:
+def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
     try:
-        smtp = _connected(server)
+        smtp = _connected(server, address)
         try:
             if server.user:
                 smtp.login(server.user, server.password.reveal())
@@ -126,10 +134,28 @@ def _send(server: MailServer, mail: EmailMessage) -> None:
         raise NotDelivered(f"{server.host} refuses {len(refused)} of the recipients")
 
 
-def _connected(server: MailServer) -> smtplib.SMTP:
+class _Smtp(smtplib.SMTP):
+    """A client that connects to the address that was checked, and has the name in its certificate
+    checked.
+    """
+
+    def __init__(self, server: MailServer, address: str) -> None:
+        self._server = server
+        self._address = address
+        super().__init__(server.host, server.port, timeout=DEADLINE_S)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        # smtplib's one place that connects, which SMTP_SSL overrides in the same way (Python 3.11)
+        opened = socket.create_connection((self._address, port), timeout)
+        if self._server.starts_tls:
+            return opened
+        return self._server.trust.wrap_socket(opened, server_hostname=host)
+
+
+def _connected(server: MailServer, address: str) -> smtplib.SMTP:
+    smtp = _Smtp(server, address)
     if not server.starts_tls:
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=DEADLINE_S, context=server.trust)
-    smtp = smtplib.SMTP(server.host, server.port, timeout=DEADLINE_S)
+        return smtp
     try:
         smtp.starttls(context=server.trust)
     except BaseException:

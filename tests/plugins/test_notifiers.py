@@ -160,7 +160,7 @@ async def test_services_get_their_own_form_and_no_error_has_their_address(tmp_pa
         )
         assert [each.name for each in found] == ["discord", "slack", "ntfy"]
         for each in found:
-            await deliver(each, hostile)
+            await deliver(each, hostile, LOOPBACK)
         discord, slack, ntfy = there.seen
         assert [each[0] for each in there.seen] == [
             "/discord/capability",
@@ -171,15 +171,15 @@ async def test_services_get_their_own_form_and_no_error_has_their_address(tmp_pa
         assert "&lt;!channel&gt; &amp; more" in json.loads(slack[2])["text"]
         assert (ntfy[1]["priority"], ntfy[1]["authorization"]) == ("3", "Bearer tk_secret")
         assert ntfy[2].decode().startswith("ann: 1 BTCUSDT could not be closed")
-        await deliver(found[2], WAKING)
+        await deliver(found[2], WAKING, LOOPBACK)
         assert there.seen[-1][1]["priority"] == "5"
         there.status = 404
         for each in found:
             with pytest.raises(webhook_out.NotDelivered, match="found 404") as caught:
-                await deliver(each, QUIET)
+                await deliver(each, QUIET, LOOPBACK)
             assert "capability" not in str(caught.value)
     with pytest.raises(webhook_out.NotDelivered) as caught:
-        await deliver(found[0], QUIET)
+        await deliver(found[0], QUIET, LOOPBACK)
     assert "capability" not in str(caught.value)
 
 

@@ -14,6 +14,7 @@ import trio
 import trustme
 from test_notifiers import QUIET, WAKING, secret_file
 
+from engine.domain.network import LOOPBACK, PUBLIC
 from engine.transport.alert_delivery import deliver
 from plugins import smtp
 from rexalgo import InvalidValue, Notifier
@@ -115,7 +116,7 @@ async def test_a_message_arrives_over_tls_and_the_login_never_goes_in_clear(
 ) -> None:
     async with serving(starts_tls=security == "starttls") as there:
         notifier = registered(settings, port=there.port, security=security)
-        await deliver(notifier, WAKING)
+        await deliver(notifier, WAKING, LOOPBACK)
         mail = message_from_bytes(there.mails[0], policy=SMTP)
         assert mail["Subject"].startswith("WAKE UP: ann: the exchange refuses the key")
         assert (mail["To"], mail["Importance"]) == ("ada@example.org, bob@example.org", "high")
@@ -130,7 +131,7 @@ async def test_a_message_arrives_over_tls_and_the_login_never_goes_in_clear(
 async def test_no_text_of_an_alert_becomes_a_header(settings: dict[str, object]) -> None:
     hostile = replace(QUIET, subject="ann\r\nBcc: eve@example.org\r\n\r\nhello")
     async with serving(starts_tls=False) as there:
-        await deliver(registered(settings, port=there.port), hostile)
+        await deliver(registered(settings, port=there.port), hostile, LOOPBACK)
         mail = message_from_bytes(there.mails[0], policy=SMTP)
         assert mail["Bcc"] is None
         assert "Bcc: eve@example.org" in mail["Subject"]
@@ -148,12 +149,12 @@ async def test_a_refusal_is_told_without_the_password(settings: dict[str, object
         ):
             there.answers = {word: answer}
             with pytest.raises(smtp.NotDelivered, match=told) as caught:
-                await deliver(notifier, QUIET)
+                await deliver(notifier, QUIET, LOOPBACK)
             assert "the-password" not in str(caught.value)
         assert there.mails == []
         there.answers = {}
         quiet = registered(settings, port=there.port, only_waking=True)
-        await deliver(quiet, QUIET)
+        await deliver(quiet, QUIET, LOOPBACK)
         assert there.mails == []
 
 
@@ -163,9 +164,9 @@ async def test_a_server_without_trust_or_without_tls_gets_no_login(
     async with serving(starts_tls=True) as there:
         strangers = registered(settings, port=there.port, ca_file="", security="starttls")
         with pytest.raises(smtp.NotDelivered, match="SSLCertVerificationError"):
-            await deliver(strangers, QUIET)
+            await deliver(strangers, QUIET, LOOPBACK)
         with pytest.raises(smtp.NotDelivered):
-            await deliver(registered(settings, port=there.port), QUIET)
+            await deliver(registered(settings, port=there.port), QUIET, LOOPBACK)
         assert [each for each in there.commands if each.startswith(b"AUTH")] == []
 
 
@@ -194,3 +195,12 @@ def test_settings_that_do_not_fit_are_named(
     with pytest.raises(InvalidValue) as caught:
         registered(settings, **changes)
     assert caught.value.field == f"plugin.smtp.{field}"
+
+
+async def test_a_server_of_this_machine_is_not_called_unless_the_operator_allows_it(
+    settings: dict[str, object],
+) -> None:
+    async with serving(starts_tls=False) as there:
+        with pytest.raises(smtp.NotDelivered, match=r"outgoing\.internal"):
+            await deliver(registered(settings, port=there.port), QUIET, PUBLIC)
+        assert there.commands == []
