@@ -17,7 +17,19 @@ from typing import Final
 import apsw
 import trio
 
-from bench import burst, fanout, history, idle, ingress, isolation, mudrex, pages, records, start
+from bench import (
+    burst,
+    fanout,
+    history,
+    idle,
+    ingress,
+    isolation,
+    migration,
+    mudrex,
+    pages,
+    records,
+    start,
+)
 from bench.options import Options, Scenario
 from bench.rows import Row, keep, kept, printed, table
 
@@ -33,6 +45,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "mudrex": mudrex.measure,
     "pages": pages.measure,
     "records": records.measure,
+    "migration": migration.measure,
 }
 FILE: Final = Path("build/bench.json")
 TOGETHER_S: Final = 0.5

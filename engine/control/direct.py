@@ -53,7 +53,7 @@ async def run_directly(
     A ledger that may be old is frozen from then on: what is written to it may reach the numbers
     that showed it to be old.
     """
-    ledger, clock = open_place(config, inline=True), SystemClock()
+    ledger, clock = open_place(config, inline=True, may_migrate=holds), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:

@@ -15,14 +15,13 @@ import apsw
 
 from engine.ledger.database import (
     MEMORY,
-    LedgerError,
-    WriteRefused,
     back_up,
     check_ledger,
     copy_ledger,
     open_database,
     open_reader,
 )
+from engine.ledger.errors import LedgerError, WriteRefused
 from engine.ledger.query import Database
 from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
@@ -56,11 +55,11 @@ class Ledger:
         self._listeners: list[Callable[[], None]] = []
 
     @classmethod
-    def open(cls, path: Path, *, inline: bool = False) -> "Ledger":
+    def open(cls, path: Path, *, inline: bool = False, may_migrate: bool = True) -> "Ledger":
         """Open or create the file. ``inline``: no writer thread (virtual clocks, short commands).
-        Raises LedgerError.
+        ``may_migrate`` as in ``open_database``. Raises LedgerError.
         """
-        writing = open_database(str(path))
+        writing = open_database(str(path), may_migrate=may_migrate)
         try:
             witness, reading = (
                 Witness(path, int(writing.pragma("application_id"))),

@@ -1,4 +1,4 @@
-"""Open the ledger's file: pragmas, file modes, migrations with a verified copy before each.
+"""Open the ledger's file: pragmas, file modes, migrations behind a verified copy.
 
 What always holds: WAL with synchronous=FULL, STRICT tables, SQLite 3.51.3 or newer (before it, a
 WAL reset could corrupt), file mode 0600 in a folder 0700. The file is never copied as a file: only
@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import apsw
 
-from engine.domain.errors import OwnFault
+from engine.ledger.errors import LedgerError
+from engine.ledger.migrating import copy_into, migrate
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.files import make_folder, sync_folder
@@ -35,21 +36,11 @@ default of 2 MiB each order reads 14 pages again.
 """
 
 
-class LedgerError(OwnFault):
-    """Raised when the ledger cannot be opened or written: nothing was recorded, and nothing may be
-    sent because of it.
-    """
+def open_database(path: str, *, may_migrate: bool = True) -> apsw.Connection:
+    """Open one writing connection, creating the file if needed; raises LedgerError with what to do
+    next.
 
-
-class WriteRefused(LedgerError):
-    """Raised when one write breaks a rule of the database, such as a unique key: none of it was
-    recorded. The ledger itself is healthy.
-    """
-
-
-def open_database(path: str) -> apsw.Connection:
-    """Open one writing connection, creating and migrating the file if needed; raises LedgerError
-    with what to do next.
+    A file of an earlier version is migrated; without ``may_migrate`` it is refused.
     """
     if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < _SQLITE_MIN:
         raise LedgerError(
@@ -61,7 +52,7 @@ def open_database(path: str) -> apsw.Connection:
             _prepare_file(Path(path))
         db = apsw.Connection(path)
         _tune(db)
-        _migrate(db, path)
+        _migrate(db, path, may_migrate=may_migrate)
         if not db.pragma("application_id"):
             take_into_use(db)
     except (apsw.Error, OSError) as error:
@@ -171,18 +162,24 @@ def _version(db: apsw.Connection) -> int:
     return int(db.pragma("user_version"))
 
 
-def _migrate(db: apsw.Connection, path: str) -> None:
+def _migrate(db: apsw.Connection, path: str, *, may_migrate: bool) -> None:
     version = _version(db)
     if version > len(MIGRATIONS):
         raise LedgerError(
             f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; "
             "run the newer program"
         )
-    if (
-        0 < version < len(MIGRATIONS) and path != MEMORY
-    ):  # a new one has nothing to lose, and one copy serves all steps
-        _verified_copy(db, Path(f"{path}.before-{version + 1}"))
-    for number in range(version, len(MIGRATIONS)):
+    if 0 < version < len(MIGRATIONS) and path != MEMORY:
+        if not may_migrate:
+            raise LedgerError(
+                f"the ledger {path} is of version {version} and this program needs "
+                f"{len(MIGRATIONS)}, but another process works on it, which would not understand "
+                "the new one; stop that process (rexalgo serve of the earlier program), then start "
+                "this program"
+            )
+        migrate(db, Path(path), version, MIGRATIONS)
+        return
+    for number in range(version, len(MIGRATIONS)):  # a new one has nothing to lose
         with db:
             db.execute(MIGRATIONS[number])
             db.execute(f"PRAGMA user_version = {number + 1}")
@@ -202,7 +199,7 @@ def back_up(path: Path, target: Path) -> int:
     try:
         source = open_reader(str(path))
         try:
-            _copy_into(source, target, is_backup=True)
+            copy_into(source, target, COPY)
         finally:
             source.close()
     except (apsw.Error, LedgerError) as error:
@@ -230,7 +227,7 @@ def copy_ledger(file: Path, target: Path) -> None:
                     f"expected a ledger of version 1 to {len(MIGRATIONS)}, found version "
                     f"{version}: no ledger, or a newer one"
                 )
-            _copy_into(source, target, is_backup=True)
+            copy_into(source, target, COPY)
         finally:
             source.close()
     except apsw.Error as error:
@@ -240,23 +237,3 @@ def copy_ledger(file: Path, target: Path) -> None:
 def settle(db: Database) -> None:
     """Move everything into the one file, durably; its only connection is closed next."""
     db.execute("PRAGMA journal_mode = delete").fetchall()
-
-
-def _verified_copy(db: apsw.Connection, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
-    _copy_into(db, target)
-    sync_folder(target.parent)
-
-
-def _copy_into(db: apsw.Connection, target: Path, *, is_backup: bool = False) -> None:
-    copy = apsw.Connection(str(target))
-    with copy.backup("main", db, "main") as backup:
-        backup.step(-1)
-    if is_backup:
-        copy.pragma("journal_mode", "delete")  # one file, whatever happens to it
-        copy.pragma("application_id", COPY)
-    answer = copy.pragma("integrity_check")
-    copy.close()
-    if answer != "ok":
-        raise LedgerError(f"the copy {target} of the ledger is damaged ({answer})")

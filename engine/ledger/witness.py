@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine.ledger.database import LedgerError
+from engine.ledger.errors import LedgerError
 
 _ID_AT: Final = 68
 """The offset of the application id in a database's header: a copy of ``back_up`` that was written

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar, cast
 import apsw
 import trio
 
-from engine.ledger.database import LedgerError, WriteRefused
+from engine.ledger.errors import LedgerError, WriteRefused
 
 T = TypeVar("T")
 _GROUP_MAX: Final = 100

@@ -117,14 +117,15 @@ def _has_content(file: Path) -> bool:
     return False
 
 
-def open_place(config: Config, *, inline: bool = False) -> Ledger:
+def open_place(config: Config, *, inline: bool = False, may_migrate: bool = True) -> Ledger:
     """Open the ledger of an installation, creating it if the installation is new; raises
-    LedgerError with what was found and what to do.
+    LedgerError with what was found and what to do. Only the holder of the folder's lock
+    ``may_migrate`` it.
     """
     unfit = why_unfit(config)
     if unfit:
         raise LedgerError(unfit)
-    return Ledger.open(config.ledger.path, inline=inline)
+    return Ledger.open(config.ledger.path, inline=inline, may_migrate=may_migrate)
 
 
 # Once it is open

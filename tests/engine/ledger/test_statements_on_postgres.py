@@ -124,9 +124,9 @@ class Heard:
         self.written: Said = []
         self.read: dict[str, Sequence[object]] = {}
 
-    def writer(self, path: str) -> apsw.Connection:
+    def writer(self, path: str, *, may_migrate: bool = True) -> apsw.Connection:
         """Open the writing connection and listen to it."""
-        db = _open_database(path)
+        db = _open_database(path, may_migrate=may_migrate)
         db.exec_trace = self._note_written
         return db
 

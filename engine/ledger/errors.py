@@ -1,0 +1,15 @@
+"""What the ledger raises."""
+
+from engine.domain.errors import OwnFault
+
+
+class LedgerError(OwnFault):
+    """Raised when the ledger cannot be opened or written: nothing was recorded, and nothing may be
+    sent because of it.
+    """
+
+
+class WriteRefused(LedgerError):
+    """Raised when one write breaks a rule of the database, such as a unique key: none of it was
+    recorded. The ledger itself is healthy.
+    """

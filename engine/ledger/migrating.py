@@ -1,0 +1,169 @@
+"""Migrate the ledger of an earlier version: a verified copy first, then each step as one
+transaction.
+
+What always holds: before the first step there is a copy beside the file that SQLite checked page by
+page and that has as many rows in every table. A kill leaves the file at the version before or after
+a step, whole, and the next start continues there. Nothing is begun without the disk space for it.
+Progress is logged as a warning, because a command without a log shows warnings, and nobody must
+take a long migration for a start that hangs.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import apsw
+
+from engine.ledger.errors import LedgerError
+from engine.ledger.query import Database
+from engine.settings.files import sync_folder
+
+_LOG: Final = logging.getLogger("rexalgo.ledger")
+_MIB: Final = 2**20
+_ROOM: Final = 3
+"""How many times the size of the ledger must be free: for the copy, for the log of a step that
+writes every row anew, and for the growth of the file until the old rows' pages are free.
+"""
+_PAGES_AT_ONCE: Final = 16_384
+_LOOKS_EVERY: Final = 5_000_000
+"""How many steps of SQLite's machine pass between two looks at the clock: well below a second."""
+_TELLS_EVERY_S: Final = 10.0
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+
+
+def migrate(db: apsw.Connection, path: Path, version: int, steps: Sequence[str]) -> None:
+    """Migrate a ledger that has rows from its version to the newest one; raises LedgerError, and
+    then nothing after the last finished step is changed.
+    """
+    began = monotonic()
+    size = require_room(path, version, len(steps))
+    copy = Path(f"{path}.before-{version + 1}")
+    _LOG.warning(
+        "the ledger %s (%.0f MiB) is migrated from version %d to %d; first a copy, %s",
+        *(path, size / _MIB, version, len(steps), copy),
+    )
+    rows = _copy_first(db, copy)
+    _LOG.warning("the copy is verified: %s rows, %.1f s", f"{rows:,}", monotonic() - began)
+    for number in range(version, len(steps)):
+        take_step(db, number, steps)
+    _LOG.warning(
+        "the ledger is migrated to version %d, %.1f s in all; %s can be removed once everything "
+        "runs as before",
+        *(len(steps), monotonic() - began, copy),
+    )
+
+
+def require_room(path: Path, version: int, newest: int) -> int:
+    """Return the size of a ledger in bytes; raises LedgerError unless the disk has room to migrate
+    it.
+    """
+    log = Path(f"{path}-wal")
+    size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    free = shutil.disk_usage(path.parent).free
+    if free < _ROOM * size:
+        raise LedgerError(
+            f"the ledger {path} is of version {version} and must be migrated to {newest}: expected "
+            f"{_ROOM * size / _MIB:.0f} MiB free in {path.parent} for a copy and the new rows, found "
+            f"{free / _MIB:.0f} MiB; free some space and start again, nothing was changed"
+        )
+    return size
+
+
+def take_step(db: apsw.Connection, number: int, steps: Sequence[str]) -> None:
+    """Run one step with its version as one transaction, and say how long it takes."""
+    began = told = monotonic()
+
+    def look() -> bool:
+        nonlocal told
+        if monotonic() - told >= _TELLS_EVERY_S:
+            told = monotonic()
+            _LOG.warning("step %d of %d: %.0f s so far", number + 1, len(steps), told - began)
+        return False
+
+    db.set_progress_handler(look, _LOOKS_EVERY)
+    try:
+        with db:
+            db.execute(steps[number])
+            db.execute(f"PRAGMA user_version = {number + 1}")
+    finally:
+        db.set_progress_handler(None)
+    _LOG.warning("step %d of %d is done, %.1f s", number + 1, len(steps), monotonic() - began)
+
+
+def copy_into(db: apsw.Connection, target: Path, application_id: int | None = None) -> None:
+    """Copy a database into an empty file and have SQLite check every page of the copy; raises
+    LedgerError.
+
+    With an application id the copy is one file whatever happens to it, and has that id; the
+    database may then be written to meanwhile. Without, whoever copies is alone with it.
+    """
+    copy, told = apsw.Connection(str(target)), monotonic()
+    with copy.backup("main", db, "main") as backup:
+        while not backup.done:
+            # at once, or every write in between would begin it anew
+            backup.step(_PAGES_AT_ONCE if application_id is None else -1)
+            if monotonic() - told >= _TELLS_EVERY_S:
+                told = monotonic()
+                done = 1 - backup.remaining / max(1, backup.page_count)
+                _LOG.warning("copying the ledger: %.0f %%", done * 100)
+    if application_id is not None:
+        copy.pragma("journal_mode", "delete")
+        copy.pragma("application_id", application_id)
+    answer = copy.pragma("integrity_check")
+    copy.close()
+    if answer != "ok":
+        raise LedgerError(
+            f"the copy {target} of the ledger is damaged ({answer}): the ledger is damaged too, or "
+            "the disk fails; restore a backup with rexalgo restore"
+        )
+
+
+def _copy_first(db: apsw.Connection, target: Path) -> int:
+    """Copy a ledger under its final name only once the copy is verified; return its rows."""
+    unfinished = Path(f"{target}.unfinished")
+    _remove(unfinished)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        rows = _verified(db, unfinished)
+    except BaseException:
+        _remove(unfinished)
+        raise
+    unfinished.replace(target)
+    sync_folder(target.parent)
+    return rows
+
+
+def _verified(db: apsw.Connection, unfinished: Path) -> int:
+    copy_into(db, unfinished)
+    here = count_rows(db)
+    copy = apsw.Connection(str(unfinished), flags=apsw.SQLITE_OPEN_READONLY)
+    there = count_rows(copy)
+    copy.close()
+    if here != there:
+        differs = [name for name in here if here[name] != there.get(name)]
+        raise LedgerError(
+            f"the copy {unfinished} of the ledger differs from it in {', '.join(differs)}: another "
+            "process writes to the ledger; stop it and start again, nothing was changed"
+        )
+    for suffix in _BESIDE:
+        Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+    return sum(here.values())
+
+
+def _remove(unfinished: Path) -> None:
+    for suffix in ("", *_BESIDE):
+        Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+
+
+def count_rows(db: Database) -> dict[str, int]:
+    """Count the rows of every table."""
+    names = db.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+    ).fetchall()
+    return {
+        name: int(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for (name,) in names
+    }
