@@ -50,7 +50,7 @@ class Attempt:
 _ATTEMPT = (
     "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, "
     "margin, claimed_us, filled, cause, witness,"
-    " price, exchange_order_id, held_before"
+    " price, exchange_order_id, held_before, client_order_id, symbol"
     " FROM attempt"
 )
 _OPEN_ATTEMPT = (
@@ -72,7 +72,7 @@ def _attempt(row: Row) -> Attempt:
         account=AccountId(row[5]),
         strategy=StrategyId(row[6]),
         state=AttemptState(row[7]),
-        intent=read_intent(row[8]),
+        intent=read_intent(row[8], row[18], row[19]),
         notional=Money(Decimal(row[9])),
         margin=Money(Decimal(row[10])),
         claimed_at=from_us(row[11]),

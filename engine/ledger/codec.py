@@ -141,44 +141,60 @@ def read_draft(text: str) -> SignalDraft:
 
 
 def write_intent(intent: OrderIntent) -> str:
-    """Write an order as it is to be sent."""
-    return dump(
-        {
-            "client_order_id": intent.client_order_id,
-            "symbol": intent.symbol,
-            "side": intent.side.value,
-            "position_side": intent.position_side.value,
-            "quantity": plain(intent.quantity),
-            "order_type": intent.order_type.value,
-            "leverage": plain(intent.leverage),
-            "limit_price": write_number(intent.limit_price),
-            "stop_loss": write_number(intent.stop_loss),
-            "take_profit": write_number(intent.take_profit),
-            "reduce_only": intent.reduce_only,
-            "whole_position": intent.whole_position,
-            "position_id": intent.position_id,
-        }
-    )
+    """Write an order as it is to be sent, without its client order id and symbol, which the row of
+    an attempt has, and without what most orders leave out.
+    """
+    row: dict[str, object] = {
+        "side": intent.side.value,
+        "position_side": intent.position_side.value,
+        "quantity": plain(intent.quantity),
+        "order_type": intent.order_type.value,
+        "leverage": plain(intent.leverage),
+    }
+    for name, number in (
+        ("limit_price", intent.limit_price),
+        ("stop_loss", intent.stop_loss),
+        ("take_profit", intent.take_profit),
+    ):
+        if number is not None:
+            row[name] = plain(number)
+    if intent.reduce_only:
+        row["reduce_only"] = True
+    if intent.whole_position:
+        row["whole_position"] = True
+    if intent.position_id:
+        row["position_id"] = intent.position_id
+    return dump(row)
 
 
-def read_intent(text: str) -> OrderIntent:
-    """Read what ``write_intent`` wrote."""
+def read_intent(text: str, client_order_id: str, symbol: str) -> OrderIntent:
+    """Read what ``write_intent`` wrote; the id and the symbol come from the same row."""
     row: dict[str, Any] = json.loads(text)
     return OrderIntent(
-        client_order_id=ClientOrderId(row["client_order_id"]),
-        symbol=Symbol(row["symbol"]),
+        client_order_id=ClientOrderId(client_order_id),
+        symbol=Symbol(symbol),
         side=OrderSide(row["side"]),
         position_side=PositionSide(row["position_side"]),
         quantity=Quantity(Decimal(row["quantity"])),
         order_type=OrderType(row["order_type"]),
         leverage=Ratio(Decimal(row["leverage"])),
-        limit_price=read_price(row["limit_price"]),
-        stop_loss=read_price(row["stop_loss"]),
-        take_profit=read_price(row["take_profit"]),
-        reduce_only=row["reduce_only"],
-        whole_position=row["whole_position"],
+        limit_price=read_price(row.get("limit_price")),
+        stop_loss=read_price(row.get("stop_loss")),
+        take_profit=read_price(row.get("take_profit")),
+        reduce_only=row.get("reduce_only", False),
+        whole_position=row.get("whole_position", False),
         position_id=row.get("position_id", ""),
     )
+
+
+def read_quantity(intent: str) -> Quantity:
+    """Read of an order only how much it is for."""
+    return Quantity(Decimal(json.loads(intent)["quantity"]))
+
+
+def read_leverage(intent: str) -> Ratio:
+    """Read of an order only its leverage."""
+    return Ratio(Decimal(json.loads(intent)["leverage"]))
 
 
 def policy_fields(policy: CopyPolicy) -> dict[str, object]:

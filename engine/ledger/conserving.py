@@ -9,7 +9,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.ledger.attempts import read_attempt
-from engine.ledger.codec import read_intent
+from engine.ledger.codec import read_quantity
 from engine.ledger.holdings import read_holding
 from engine.ledger.query import Database, fetch_all, fetch_one
 
@@ -30,7 +30,7 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
         counts = kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
         out += counts and (copy, leg) == (own.copy, own.leg)
         if counts and kind == "exit" and number != attempt_id:
-            closing += read_intent(intent).quantity - Decimal(filled)
+            closing += read_quantity(intent) - Decimal(filled)
     holding = read_holding(db, own.account, own.intent.symbol)
     opened, closed = (None, None) if holding is None or holding.share == 0 else _fills(db, holding)
     return OnRecord(
@@ -77,7 +77,7 @@ def _fills(db: Database, holding: Holding) -> tuple[Quantity, Quantity] | tuple[
     opened = sum((Decimal(filled) for _, kind, _, filled, _ in rows if kind == "entry"), start=ZERO)
     closed = sum(
         (
-            min(Decimal(filled), read_intent(intent).quantity)
+            min(Decimal(filled), read_quantity(intent))
             for number, kind, strategy, filled, intent in rows
             if kind == "exit" and strategy == holding.strategy and number > opening[0]
         ),

@@ -14,7 +14,7 @@ from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
-from engine.ledger.codec import dump, from_us, read_draft, read_intent, read_policy, to_us
+from engine.ledger.codec import dump, from_us, read_draft, read_leverage, read_policy, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 
@@ -310,7 +310,7 @@ def audience_of(db: Database, strategy: StrategyId) -> Audience:
         if cost is None or intent is None:
             unvalued[environment] = unvalued.get(environment, 0) + 1
         else:
-            margin = EXACT.divide(Decimal(cost), read_intent(intent).leverage)
+            margin = EXACT.divide(Decimal(cost), read_leverage(intent))
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
         tuple((*key[:2], SubscriptionState(key[2]), n) for key, n in sorted(followers.items())),
