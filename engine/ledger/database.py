@@ -172,10 +172,10 @@ def _migrate(db: apsw.Connection, path: str, *, may_migrate: bool) -> None:
     if 0 < version < len(MIGRATIONS) and path != MEMORY:
         if not may_migrate:
             raise LedgerError(
-                f"the ledger {path} is of version {version} and this program needs "
-                f"{len(MIGRATIONS)}, but another process works on it, which would not understand "
-                "the new one; stop that process (rexalgo serve of the earlier program), then start "
-                "this program"
+                f"the ledger {path} is of version {version}, this program needs {len(MIGRATIONS)}, "
+                "and another process works on it: if that one says in its log that it migrates the "
+                "ledger, wait until it is done; if it is a server of the earlier program, start it "
+                "again with this one"
             )
         migrate(db, Path(path), version, MIGRATIONS)
         return
