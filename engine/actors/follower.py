@@ -8,7 +8,7 @@ is answered for, whatever is cancelled.
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -49,7 +49,12 @@ from engine.ledger.copies import WaitingLeg
 from engine.ledger.resolving import end, unknown_outcome
 
 _JITTER: Final = random.Random()  # noqa: S311 - spreads restarts, guards nothing
-_RUN: Final = {EXIT: close, CANCEL: cancel, PROTECTION: protect}
+_RUN: Final[Mapping[str, Callable[[Lanes, WaitingLeg], Awaitable[bool | None]]]] = {
+    ENTRY: enter,
+    EXIT: close,
+    CANCEL: cancel,
+    PROTECTION: protect,
+}
 
 
 class Follower:
@@ -178,10 +183,7 @@ class Follower:
     async def _run_leg(self, leg: WaitingLeg) -> None:
         is_over = False
         try:
-            if leg.kind == ENTRY:
-                is_over = await enter(self._lanes, leg)
-            else:
-                await _RUN[leg.kind](self._lanes, leg)
+            is_over = bool(await _RUN[leg.kind](self._lanes, leg))
         finally:
             self._lanes.busy.discard((leg.symbol, leg.kind))
             # After an entry that is over, the queue is read again only if something waited beside

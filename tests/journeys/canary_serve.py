@@ -7,6 +7,8 @@ The faults do what careless code does: they put the objects at hand into the tex
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from engine.actors import follower
 from engine.actors.lanes import Lanes
 from engine.decisions.routing import ENTRY
 from engine.services.pulse import PulseService
-from rexalgo.cli import process
+from engine.settings.config import LogConfig
+from rexalgo.cli import logs
 
 _enter = follower._RUN[ENTRY]
 
@@ -46,9 +49,9 @@ def vars_of(thing: Any) -> str:
     return repr({name: getattr(thing, name, None) for name in names})
 
 
-def log_everything() -> None:
-    """Log at DEBUG, libraries too."""
-    process.start_logging(logging.DEBUG)
+def log_everything(log: LogConfig, hidden: Sequence[str]) -> None:
+    """Log at DEBUG, libraries too, and hide nothing by its value: nothing may need that."""
+    logs.start_logging(replace(log, level="debug"), ())
     for name in ("httpx", "hypercorn", "httpcore"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     logging.getLogger("canary").debug("everything is logged")

@@ -12,6 +12,7 @@ def test_the_drills_are_listed_and_a_wrong_name_says_which_there_are(tmp_path: P
         "storm",
         "lost-answers",
         "restart",
+        "restore",
     }
     run_cli("drill", "nonsense", cwd=tmp_path, code=2)
 

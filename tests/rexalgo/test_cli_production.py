@@ -3,7 +3,6 @@ to type.
 """
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -70,6 +69,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
     secret.chmod(0o600)
     settings.write_text(
         f'{text}\n[plugin.webhook_out]\nurl = "{address}"\nsecret_file = "{secret}"\n'
+        '[outgoing]\ninternal = ["127.0.0.1"]\n'
     )
     cli("--config", folder, "operator", "create", "ops")
     change(folder, "INSERT INTO factor (person_id, totp_sealed) SELECT id, x'00' FROM person")
@@ -121,8 +121,8 @@ def test_a_place_in_order_is_green_in_every_item(place: Path) -> None:
 
 
 def an_old_backup(place: Path) -> None:
-    (backup,) = place.glob("backup-*.sqlite3")
-    os.utime(backup, (0, 0))
+    (backup,) = (place / "backups").glob("backup-*.sqlite3")
+    backup.rename(backup.with_name("backup-20200101T000000Z.sqlite3"))
 
 
 RED: dict[str, tuple[Callable[[Path], object], str, str]] = {
@@ -147,7 +147,7 @@ RED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "chmod 600",
     ),
     "no backup": (
-        lambda place: [each.unlink() for each in place.glob("backup-*")],
+        lambda place: [each.unlink() for each in (place / "backups").glob("backup-*")],
         "backups: there is none",
         "rexalgo backup",
     ),

@@ -12,14 +12,16 @@ import pytest
 import trio
 
 from engine.actors.log_context import logged
+from engine.keys.session_keys import new_session_key
+from engine.keys.vault import new_root_key
 from engine.ports.secret import Secret
 from engine.settings.config import LogConfig, load_config
 from rexalgo.cli.common import CliError
 from rexalgo.cli.logs import secrets_of, start_logging
 
 LOG = logging.getLogger("rexalgo.test")
-KEY = "0a1b2c3d:" + "q83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJq80="
-JWT = "jwt-secret-of-this-test-with-32-bytes-and-more"
+KEY = new_root_key()
+JWT = new_session_key()
 
 
 @pytest.fixture(autouse=True)

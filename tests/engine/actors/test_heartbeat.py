@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from engine.actors.heartbeat import beat
+from engine.domain.network import LOOPBACK
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BAD = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
@@ -35,7 +36,9 @@ async def test_beats_while_healthy_and_only_then(caplog: pytest.LogCaptureFixtur
     port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, answer, listeners)
-        nursery.start_soon(beat, f"http://127.0.0.1:{port}/my-place?k=v", is_healthy, 0.01)
+        nursery.start_soon(
+            beat, f"http://127.0.0.1:{port}/my-place?k=v", is_healthy, LOOPBACK, 0.01
+        )
         with trio.fail_after(10):
             for _ in range(6):
                 assert (await quiet.receive()).startswith(b"GET /my-place?k=v HTTP/1.1")
