@@ -106,7 +106,7 @@ def pages_agree(user: User, change: Decimal) -> None:
     page = user.get("/performance")
     assert abs(figure(page, "Total") - change) <= CENT * len(trades)
     result = sum((Decimal(each["result"]) for each in trades), Decimal(0))
-    assert (figure(page, "Result, net of fees"), "SIMULATED" in page) == (round(result, 2), True)
+    assert (figure(page, "Realised P&amp;L"), "SIMULATED" in page) == (round(result, 2), True)
 
 
 def figure(page: str, name: str) -> Decimal:

@@ -33,6 +33,7 @@ def service(house: World) -> AgreeingService:
         audit_key=audit_key,
         changed=changed,
         live=house.account_tasks,
+        ask=None,
     )
     return AgreeingService(context, None)  # type: ignore[arg-type]  # the service of positions is not asked
 

@@ -53,7 +53,7 @@ async def start(folder: Path, key: str, people: str = "") -> None:
         if people:
             table = tomllib.loads(people)
             await running.commands.run("provision", {"table": table, "file": "people.toml"})
-        live = running.monitor._account_tasks
+        live = running.monitor._condition._account_tasks  # type: ignore[attr-defined]
         with trio.fail_after(60):
             for each in live.tasks():
                 await each.account.history.looked.wait()

@@ -52,28 +52,6 @@ def test_an_older_file_is_migrated_after_a_verified_copy(
     assert list(tmp_path.glob("new.before-*")) == []
 
 
-def test_a_killed_copy_before_an_upgrade_has_no_name_and_nothing_is_migrated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import engine.ledger.database as database
-
-    path = tmp_path / "ledger"
-    with monkeypatch.context() as older:
-        older.setattr(database, "MIGRATIONS", MIGRATIONS[:3])
-        open_database(str(path)).close()
-
-    def killed(*_: object, **__: object) -> None:
-        assert [each.name for each in tmp_path.glob("ledger.before*")] == []
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as killing:
-        killing.setattr(database, "_copy_into", killed)
-        with pytest.raises(KeyboardInterrupt):
-            open_database(str(path))
-    assert version_of(path) == 3
-    assert list(tmp_path.glob("*before*")) == []
-
-
 def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     db = open_database(str(tmp_path / "ledger"))
     db.execute("PRAGMA user_version = 99")
