@@ -31,6 +31,7 @@ from rexalgo.drills.plays import Held
 ABOUT: Final = "your newest backup starts, agrees with the exchange, and would go on"
 READ_WITHIN_S: Final = 60.0
 LOOK_S: Final = 0.2
+AGAIN_S: Final = 3.0
 SHOWN: Final = 5
 _FOLDER: Final = "drill-"
 
@@ -105,7 +106,7 @@ async def _checks(
             break
         await trio.sleep(LOOK_S)
     first = await _comparable_plans(engine)
-    second = await _plans(engine)
+    second = await _comparable_plans(engine)
     unread = [
         f"{each['account']}: {each['problem'] or 'not compared: ' + ', '.join(each['not_compared'])}"
         for each in second
@@ -144,15 +145,16 @@ async def _plans(engine: Engine) -> list[dict[str, Any]]:
 
 
 async def _comparable_plans(engine: Engine) -> list[dict[str, Any]]:
-    """Return the plan of every account once all contracts can be compared: an exchange shows a fill
-    some seconds late, and a backup may have been made right after one.
+    """Return the plan of every account once all were read and all contracts can be compared: an
+    exchange shows a fill some seconds late, and a backup may have been made right after one.
     """
     until = trio.current_time() + READ_WITHIN_S
     while True:
         plans = await _plans(engine)
-        if trio.current_time() > until or not any(each["not_compared"] for each in plans):
+        is_whole = not any(each["problem"] or each["not_compared"] for each in plans)
+        if is_whole or trio.current_time() > until:
             return plans
-        await trio.sleep(1)
+        await trio.sleep(AGAIN_S)
 
 
 async def _all_read(engine: Engine) -> bool:
