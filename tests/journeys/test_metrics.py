@@ -56,7 +56,7 @@ def test_a_scrape_in_a_storm_equals_the_ledger_and_names_nobody(tmp_path: Path) 
             .replace("paper-", "sim-")
         )
         place.serve()
-        exchange.rules({"fault": "rate_limit", "times": 0, "probability": 0.3})
+        exchange.rules({"fault": "rate_limit", "times": 0, "probability": 0.15})
         with httpx.Client(trust_env=False, timeout=20) as client:
             refused = client.get(f"{place.url}/metrics")
             assert (refused.status_code, refused.content) == (401, b"")
@@ -65,7 +65,7 @@ def test_a_scrape_in_a_storm_equals_the_ledger_and_names_nobody(tmp_path: Path) 
             for number, body in enumerate((opening("one"), closing("two"), opening("three"))):
                 answer = place.bots["trend"].post(client, body)
                 assert answer.status_code == 202
-                place.settled(answer.json()["signal_id"])
+                place.settled(answer.json()["signal_id"], 180)
                 assert place.bots["trend"].post(client, body).json()["duplicate"], number
             scrape = client.get(
                 f"{place.url}/metrics", headers={"authorization": "Bearer a-token-of-its-own"}
