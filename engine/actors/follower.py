@@ -23,6 +23,7 @@ from engine.actors.entry_lane import enter
 from engine.actors.examining import examine
 from engine.actors.exit_lane import close
 from engine.actors.lanes import Lanes
+from engine.actors.log_context import logged
 from engine.actors.old_ledger import OldLedger
 from engine.actors.on_demand import OnDemand
 from engine.actors.position_ids import PositionIds
@@ -183,7 +184,9 @@ class Follower:
     async def _run_leg(self, leg: WaitingLeg) -> None:
         is_over = False
         try:
-            is_over = bool(await _RUN[leg.kind](self._lanes, leg))
+            signal = self.account.shared.signal(leg.signal_number)
+            with logged(signal=signal.id, copy=leg.copy):
+                is_over = bool(await _RUN[leg.kind](self._lanes, leg))
         finally:
             self._lanes.busy.discard((leg.symbol, leg.kind))
             # After an entry that is over, the queue is read again only if something waited beside

@@ -3,6 +3,7 @@ for it.
 """
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 
 import trio
 
@@ -15,9 +16,12 @@ Part = Callable[[], Awaitable[float | None]]
 class OnDemand:
     """One such part. It returns in how many seconds it wants to run again, None to wait until it is
     woken; a wake-up during a run starts the next one.
+
+    It works in the context of the task that made it, not of whoever wakes it: that one may be
+    sending an order of another account.
     """
 
-    __slots__ = ("_keep", "_nursery", "_part", "_timetable", "_wakeup")
+    __slots__ = ("_context", "_keep", "_nursery", "_part", "_timetable", "_wakeup")
 
     def __init__(
         self, nursery: trio.Nursery, keep: Keep, timetable: Timetable, wakeup: WakeUp, part: Part
@@ -28,6 +32,7 @@ class OnDemand:
         self._timetable = timetable
         self._wakeup = wakeup
         self._part = part
+        self._context = copy_context()
 
     def begin(self, *, at_once: bool = False) -> None:
         """Run at the next wake-up, or now."""
@@ -37,7 +42,7 @@ class OnDemand:
 
     def _start(self) -> None:
         if not self._nursery.cancel_scope.cancel_called:  # else the account's task is about to end
-            self._nursery.start_soon(self._run)
+            self._context.run(self._nursery.start_soon, self._run)
 
     async def _run(self) -> None:
         self._wakeup.take()

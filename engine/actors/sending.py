@@ -14,7 +14,6 @@ from engine.actors.attempt_result import AttemptResult, attempt_result
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
 from engine.actors.last_line import LastLine
-from engine.actors.log_context import logged
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.alert import AlertCode
 from engine.domain.outcome import Outcome
@@ -37,19 +36,6 @@ async def send(
     """Claim, send once, record; None if the leg could not be claimed. ``what_stops``: see
     ``last_line``; ``residue_kinds``: see ``attempt_result``.
     """
-    with logged(signal=lanes.account.shared.signal(leg.signal_number).id, copy=leg.copy):
-        return await _send(lanes, leg, session, wanted, what_stops, retry_s, residue_kinds)
-
-
-async def _send(
-    lanes: Lanes,
-    leg: WaitingLeg,
-    session: ExchangeSession,
-    wanted: Claim,
-    what_stops: Callable[[], Outcome | None],
-    retry_s: float,
-    residue_kinds: Collection[RejectionKind],
-) -> AttemptResult | None:
     account, shared = lanes.account, lanes.account.shared
     await shared.unsent.acquire()
     released = False

@@ -8,9 +8,11 @@ from engine_world import world
 from trio.testing import MockClock
 
 from engine.actors.follower import Follower
+from engine.actors.log_context import logged, working_for
 from engine.actors.resolver import Resolver
 from engine.actors.wakeup import Timetable, WakeUp
 from engine.domain.signal import Action, PositionSide
+from engine.transport import SendPermit, send_permit
 
 
 def parts_of(follower: Follower) -> list[str]:
@@ -144,3 +146,24 @@ async def test_an_account_is_checked_at_the_start_and_every_day(
         newest = house.followers[0].newest_check
         assert newest is not None
         assert newest.at > first.at
+
+
+async def test_a_part_works_in_the_context_of_its_account_whoever_wakes_it(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def run(self: Resolver) -> None:
+        seen.append((dict(working_for()), send_permit.get(None)))
+
+    monkeypatch.setattr(Resolver, "run", run)
+    async with world(tmp_path, followers=1) as house:
+        account = house.followers[0].account
+        await trio.sleep(1)
+        seen.clear()  # the first run, which the account's own task began
+        permit = send_permit.set(SendPermit(lambda: None, lambda: None))
+        with logged(account="another", copy="cp_1"):
+            account.watch_open_attempts()
+        send_permit.reset(permit)
+        await trio.sleep(1)
+    assert seen == [({"account": account.id}, None)]
