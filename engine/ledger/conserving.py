@@ -14,16 +14,6 @@ from engine.ledger.codec import read_intent, read_quantity
 from engine.ledger.holdings import read_holding
 from engine.ledger.query import Database, fetch_all, fetch_one
 
-_MAY_BE_OUT: Final = tuple(
-    each.value
-    for each in (
-        AttemptState.CLAIMED,
-        AttemptState.UNKNOWN,
-        AttemptState.PLACED,
-        AttemptState.PARTIALLY_FILLED,
-        AttemptState.NOT_CONFIRMED,
-    )
-)
 _ROW: Final = (
     "SELECT id, account_id, symbol, copy_id, leg, kind, state, intent, filled, "
     "client_order_id FROM attempt"
@@ -49,9 +39,8 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
     out, closing = 0, ZERO
     for number, _, _, copy, leg, kind, state, intent, filled, _ in rows:
         # An exit without trace may be tried again if the whole position is ours; an entry never is.
-        counts = state in _MAY_BE_OUT and (
-            kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
-        )
+        found = AttemptState(state)
+        counts = found.is_open or (kind == "entry" and found is AttemptState.NOT_CONFIRMED)
         out += counts and [copy, leg] == own_leg
         if counts and kind == "exit" and number != attempt_id:
             closing += read_quantity(intent) - Decimal(filled)
