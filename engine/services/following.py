@@ -339,7 +339,8 @@ class FollowingService:
 
     # Closing one position
 
-    def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
+    @asked
+    async def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
         """Return a position that the engine opened on an account, None if it holds none of the
         contract there; raises NothingThere for somebody else's account.
         """

@@ -109,7 +109,7 @@ async def flatten(visit: Visit, name: str) -> Response:
 
 async def show_close(visit: Visit, name: str, symbol: str) -> Response:
     """Show what closing one position means, and ask to confirm it."""
-    return _close(visit, name, symbol)
+    return await _close(visit, name, symbol)
 
 
 async def close(visit: Visit, name: str, symbol: str) -> Response:
@@ -117,18 +117,20 @@ async def close(visit: Visit, name: str, symbol: str) -> Response:
     try:
         await visit.services.following.close(visit.who, name, symbol)
     except FormErrors as error:
-        return _close(visit, name, symbol, error.errors)
+        return await _close(visit, name, symbol, error.errors)
     return visit.go("/positions", "closing-position")
 
 
-def _close(visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None) -> Response:
+async def _close(
+    visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None
+) -> Response:
     following = visit.services.following
     return visit.page(
         "traders/close.html",
         errors=errors,
         row=following.account(visit.who, name),
         symbol=symbol,
-        each=following.position(visit.who, name, symbol),
+        each=await following.position(visit.who, name, symbol),
     )
 
 
