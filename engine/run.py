@@ -57,6 +57,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import begin_run
 from engine.ledger.database import is_copy, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
+from engine.ledger.lineage import read_end
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
     KIND_ALGO,
@@ -348,9 +349,20 @@ class _Engine:
             mark=self.mark,
             feeds=self._feeds,
             loop_turns=self._loop_turns.times,
-            counts=EngineCounts(ingress.answers, self._errors, self._account_tasks.restarts),
-            measured=Measured(after=newest_sequence(self._ledger.db)),
+            counts=EngineCounts(
+                partial(self._deliveries, ingress), self._errors, self._account_tasks.restarts
+            ),
+            measured=Measured(
+                after=newest_sequence(self._ledger.db),
+                after_signal=read_end(self._ledger.db).numbers.get("signal", 0),
+            ),
         )
+
+    async def _deliveries(self, ingress: Ingress) -> Mapping[str, int] | None:
+        """Return how deliveries were answered, by whichever process verifies them."""
+        if not self.beside_web:
+            return ingress.answers
+        return None if self._web is None else await self._web.answers()
 
     def _where_the_web_is(self) -> str:
         if not self.beside_web:
