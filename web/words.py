@@ -87,9 +87,12 @@ NOTICES: Final[Mapping[str, str]] = {
         "meanwhile are not entered."
     ),
     "decided": "Decided, and recorded in the audit.",
+    "decided-filled": "Decided: it was filled. The books follow; it is in the audit.",
+    "decided-not-filled": "Decided: it was not filled. Nothing was sent; it is in the audit.",
     "released": "The quarantine has ended.",
     "revoked-invitation": "The invitation has ended.",
-    "role": "The role was changed.",
+    "role": "The role was changed. Their sessions ended.",
+    "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
     "unsuspended": "May sign in again, and entries are taken again.",
 }
