@@ -234,6 +234,11 @@ def price(value: Decimal | str | None) -> str:
     return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
 
 
+def month_name(label: str) -> str:
+    """Return a month as its name and year: November 2026 for 2026-11."""
+    return f"{datetime.fromisoformat(f'{label}-01'):%B %Y}"
+
+
 def moment(text: str | None) -> datetime | None:
     """Return the time in a command's answer (ISO 8601)."""
     return None if text is None else datetime.fromisoformat(text)

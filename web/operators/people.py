@@ -140,7 +140,7 @@ async def _people(visit: Visit, errors: Mapping[str, str] | None = None) -> Resp
         wishes=users["asked_to_be_master"],
         invitations=invitations["invitations"],
         shown=made,
-        strategies=[row.name for row, _ in strategies],
+        strategies=[row.name for row in strategies],
     )
 
 

@@ -83,7 +83,7 @@ async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Re
         names={
             "account": [account["name"] for account in accounts["accounts"]],
             "exchange": sorted(system["exchanges"]),
-            "strategy": [row.name for row, _ in strategies],
+            "strategy": [row.name for row in strategies],
         },
     )
 
