@@ -29,6 +29,8 @@ SHOWS_SECRETS: Final = frozenset(
         "identity/confirm.html",
         "identity/again.html",
         "operators/people.html",
+        "operators/people_parts.html",
+        "operators/person.html",
         "studio/addresses.html",
         "studio/debugger.html",
         "studio/secret.html",

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, Money, plain
-from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.locking import Held, lock
@@ -93,3 +93,18 @@ def funding_by_day(db: Database, account: AccountId) -> dict[str, Decimal]:
         day = from_us(at_us).date().isoformat()
         days[day] = EXACT.add(days.get(day, ZERO), Decimal(amount))
     return days
+
+
+def funding_of_strategy(
+    db: Database, account: AccountId, strategy: StrategyId, since: datetime
+) -> Decimal:
+    """Return what an account paid since a time on what it held for one strategy."""
+    rows = fetch_all(
+        db,
+        "SELECT amount FROM funding WHERE account_id = ? AND at_us >= ? AND strategy_id = ?",
+        (account, to_us(since), strategy),
+    )
+    paid = ZERO
+    for (amount,) in rows:
+        paid = EXACT.add(paid, Decimal(amount))
+    return paid

@@ -126,7 +126,6 @@ PAGES: Final = {
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
     ("results.mark_equity_point", "equity_point"): "the newest point of one account",
     ("results.outcome_counts", "signal"): "the newest signals",
-    ("results.recent_trades", "trade"): "the newest trades of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
     (
