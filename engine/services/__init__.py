@@ -18,6 +18,7 @@ from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.years import YearsService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Services:
     pulse: PulseService
     following: FollowingService
     history: HistoryService
+    years: YearsService
     agreeing: AgreeingService
     performance: PerformanceService
     accounts: AccountRoom
@@ -39,12 +41,14 @@ class Services:
 def open_services(context: EngineContext) -> Services:
     """Create the services of a running engine."""
     following = FollowingService(context)
+    history = HistoryService(context)
     return Services(
         context=context,
         identity=IdentityService(context),
         pulse=PulseService(context),
         following=following,
-        history=HistoryService(context),
+        history=history,
+        years=YearsService(context, history),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         accounts=AccountRoom(context, following),
