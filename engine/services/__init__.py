@@ -17,6 +17,7 @@ from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.tokens import TokenService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Services:
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
+    tokens: TokenService
 
 
 def open_services(context: EngineContext) -> Services:
@@ -47,4 +49,5 @@ def open_services(context: EngineContext) -> Services:
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),
+        tokens=TokenService(context),
     )
