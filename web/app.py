@@ -29,7 +29,7 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, follow, home, performance, signals, strategies
+from web.traders import accounts, follow, history, home, performance, signals, strategies
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
@@ -37,6 +37,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *security.ROUTES,
     *tokens.ROUTES,
     *home.ROUTES,
+    *history.ROUTES,
     *signals.ROUTES,
     *follow.ROUTES,
     *strategies.ROUTES,

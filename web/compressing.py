@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 from quart import Response, request
+from quart.wrappers.response import DataBody
 
 LEAST_BYTES: Final = 1_024
 _LEVEL: Final = 5
@@ -29,6 +30,8 @@ SHOWS_SECRETS: Final = frozenset(
         "identity/confirm.html",
         "identity/again.html",
         "operators/people.html",
+        "operators/people_parts.html",
+        "operators/person.html",
         "studio/addresses.html",
         "studio/debugger.html",
         "studio/secret.html",
@@ -76,6 +79,8 @@ async def compress(answer: Response) -> Response:
     if "Content-Encoding" in answer.headers:  # the answer to a form that was sent twice
         return answer
     if answer.headers.get("Cache-Control") == AS_IT_IS:
+        return answer
+    if not isinstance(answer.response, DataBody):  # it is written while it is sent
         return answer
     answer.vary.add("Accept-Encoding")
     is_text = (answer.mimetype or "") in _TYPES

@@ -86,6 +86,17 @@ SIZINGS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """Each way to size an entry: its label, unit and meaning."""
 
+SWITCH_LEVELS: Final[Mapping[str, tuple[str, str]]] = {
+    "entries": ("No new entries", "Exits go on; what is open stays."),
+    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
+    "flatten": (
+        "Flatten",
+        "Everything that the engine opened is closed, with new orders until the exchange "
+        "reports it closed.",
+    ),
+}
+"""Each level of a switch: its label and its meaning."""
+
 LEVERAGES: Final[Mapping[str, str]] = {
     "capped": "the master’s, at most",
     "follow": "the master’s; no entry above",

@@ -67,6 +67,7 @@ _TEMPLATES.filters.update(
     plain=words.plain_number,
     price=words.price,
     moment=words.moment,
+    month_name=words.month_name,
     device=device,
 )
 

@@ -88,9 +88,12 @@ NOTICES: Final[Mapping[str, str]] = {
         "meanwhile are not entered."
     ),
     "decided": "Decided, and recorded in the audit.",
+    "decided-filled": "Decided: it was filled. The books follow; it is in the audit.",
+    "decided-not-filled": "Decided: it was not filled. Nothing was sent; it is in the audit.",
     "released": "The quarantine has ended.",
     "revoked-invitation": "The invitation has ended.",
-    "role": "The role was changed.",
+    "role": "The role was changed. Their sessions ended.",
+    "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
     "unsuspended": "May sign in again, and entries are taken again.",
 }
@@ -230,6 +233,11 @@ def price(value: Decimal | str | None) -> str:
     """Return a price with thousands and the places that it has; a dash for None."""
     whole, point, places = plain_number(value).partition(".")
     return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+
+
+def month_name(label: str) -> str:
+    """Return a month as its name and year: November 2026 for 2026-11."""
+    return f"{datetime.fromisoformat(f'{label}-01'):%B %Y}"
 
 
 def moment(text: str | None) -> datetime | None:

@@ -12,6 +12,7 @@ from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
 from engine.services.following import FollowingService
+from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
@@ -28,6 +29,7 @@ class Services:
     identity: IdentityService
     pulse: PulseService
     following: FollowingService
+    history: HistoryService
     agreeing: AgreeingService
     performance: PerformanceService
     accounts: AccountRoom
@@ -44,6 +46,7 @@ def open_services(context: EngineContext) -> Services:
         identity=IdentityService(context),
         pulse=PulseService(context),
         following=following,
+        history=HistoryService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         accounts=AccountRoom(context, following),

@@ -30,15 +30,12 @@ from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
     CopyRow,
-    OrderRow,
     accounts_of,
     agreements_of,
     copies_of,
     entry_outcomes,
     former_accounts_of,
-    orders_of,
     signal_of_copy,
-    strategies_copied,
     unproven_count,
 )
 from engine.ledger.forced_close import forced_close
@@ -154,10 +151,6 @@ class FollowingService:
         history is read as before.
         """
         return former_accounts_of(self._db, user.id)
-
-    def strategies_copied(self, user: User) -> Sequence[str]:
-        """Read the names of the strategies that the user ever agreed to."""
-        return strategies_copied(self._db, user.id)
 
     def _ever(self, user: User) -> Sequence[AccountRow]:
         return [*self.accounts(user), *self.former_accounts(user)]
@@ -393,23 +386,9 @@ class FollowingService:
 
     # What became of signals
 
-    def copies(
-        self,
-        user: User,
-        *,
-        before: int | None = None,
-        strategy: str = "",
-        account: str = "",
-        family: str = "",
-        limit: int = PAGE,
-    ) -> Sequence[CopyRow]:
+    def copies(self, user: User, limit: int) -> Sequence[CopyRow]:
         """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
-        chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
-        return (
-            copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
-            if chosen
-            else ()
-        )
+        return copies_of(self._db, [each.id for each in self._ever(user)], limit)
 
     def missed(self, user: User) -> Sequence[MissedWeek]:
         """Count by week which entries the user's connected accounts missed and why, newest first;
@@ -438,11 +417,6 @@ class FollowingService:
     def agreements(self, user: User) -> Sequence[AgreementRow]:
         """Read what the user agreed to."""
         return agreements_of(self._db, user.id)
-
-    def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the user's accounts, including disconnected ones."""
-        chosen = [each.id for each in self._ever(user)]
-        return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, user: User) -> Sequence[Alert]:
         """Read the newest alerts about the user's accounts and strategies; somebody else's thing of

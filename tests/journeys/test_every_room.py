@@ -171,6 +171,8 @@ OWNED = (
     ("follower", "/accounts/f0002/disconnect"),
     ("follower", "/performance?account=f0002"),
     ("follower", "/performance.csv?account=f0002"),
+    ("follower", "/orders?account=f0002"),
+    ("follower", "/trades.csv?account=f0002"),
     ("follower", "/strategies/str_nothing/follow"),
     ("master", "/studio/strategies/str_nothing"),
     ("master", "/studio/strategies/str_nothing/deliveries"),

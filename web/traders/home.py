@@ -48,7 +48,7 @@ async def show_home(visit: Visit) -> Response:
         equity=equity_chart(points, LABELS["equity"], "USDT", visit.who.person.zone),
         positions=positions[:_POSITIONS],
         more_positions=max(0, len(positions) - _POSITIONS),
-        copies=following.copies(visit.who, limit=_LAST_SIGNALS),
+        copies=following.copies(visit.who, _LAST_SIGNALS),
         live=visit.newest(),
     )
 
