@@ -100,8 +100,10 @@ async def test_every_read_answers_from_the_read_models_of_the_pages(tmp_path: Pa
         assert [each["trades"] for each in results["periods"]] == [1]
         points = (await asks.ask("/accounts/bob/equity?range=all"))["points"]
         assert Decimal(points[-1]["equity"]) == card.equity
-        (trade,) = (await asks.ask("/accounts/bob/trades"))["trades"]
+        (trade,) = (await asks.ask("/trades"))["trades"]
         assert (trade["symbol"], trade["ended_by"]) == ("BTCUSDT", "signal")
+        assert trade["closed_by"] == signals["signals"][2]["signal"]
+        assert (await asks.ask("/funding"))["funding"] == []
         assert (await asks.ask("/alerts"))["alerts"] == []
         await _is_plain(asks)
 
@@ -125,7 +127,8 @@ async def test_what_is_somebody_elses_is_not_there_and_bad_input_is_named(tmp_pa
             "/accounts/eve",
             "/accounts/eve/results",
             "/accounts/eve/equity",
-            "/accounts/eve/trades",
+            "/trades?account=eve",
+            "/signals?account=eve",
             "/signals/sg_1/eve",
             "/accounts/%00",
             "/nothing",
@@ -133,13 +136,15 @@ async def test_what_is_somebody_elses_is_not_there_and_bad_input_is_named(tmp_pa
             assert (await asks.ask(path, 404))["error"] == "not_found", path
         for path, words in (
             ("/strategies?days=31", "days: expected one of 30, 90, all"),
-            ("/orders?before=-1", "before: expected a whole number"),
-            ("/orders?before=1e9", "before: expected a whole number"),
-            ("/orders?before=%EF%BC%91", "before: expected a whole number"),
-            ("/orders?before=1&before=2", "before: expected one value"),
-            ("/orders?after=1", "query: expected only these parameters: before"),
-            ("/signals?account=" + "x" * 81, "account: expected at most 80 characters"),
-            ("/signals?account=a%00b", "account: expected at most 80 characters"),
+            ("/orders?since=yesterday", "since: expected a day such as 2026-11-24"),
+            ("/orders?since=2026-02-30", "since: expected a day such as 2026-11-24"),
+            ("/orders?since=%EF%BC%92026-02-03", "since: expected a day such as"),
+            ("/orders?since=2026-02-03&until=2026-02-02", "until: expected a day that is not"),
+            ("/orders?past=1", "past: expected next of the page before"),
+            ("/orders?find=1&find=2", "find: expected one value"),
+            ("/orders?after=1", "query: expected only these parameters: account"),
+            ("/signals?account=" + "x" * 201, "account: expected at most 200 characters"),
+            ("/signals?account=a%00b", "account: expected at most 200 characters"),
             ("/accounts/bob/equity?range=2Y", "range: expected one of 1D, 1W, 1M, 3M, all"),
             ("/me?x=1", "query: expected only these parameters: none"),
         ):

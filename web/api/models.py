@@ -29,14 +29,16 @@ from engine.domain.subscription import (
 )
 from engine.domain.token import TokenScope
 from engine.services.following import AccountCard, PositionRow
+from engine.services.history import HistoryPage, write_key
 from engine.services.performance import Compared, Figures, periods
 from engine.services.read_models import (
     AgreementRow,
+    ClosedTrade,
     CopyRow,
+    FundingPaid,
     MissedWeek,
     OrderRow,
     Totals,
-    TradeRow,
 )
 from engine.services.user import User
 from engine.views import WhyView
@@ -426,6 +428,7 @@ class Signal:
 
     signal: str
     at: Time
+    settled_at: Time | None
     strategy: str
     strategy_name: str
     account: str
@@ -442,21 +445,22 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """A page of signals, newest first; ``next`` is the ``before`` of the next page, null on the
-    last.
+    """A page of signals. ``next`` is the ``past`` of the next page, null on the last; a search may
+    answer with fewer rows and go on.
     """
 
     signals: tuple[Signal, ...]
-    next: int | None
+    next: str | None
 
 
-def signals_of(rows: Sequence[CopyRow], page: int) -> Signals:
-    """Return a page of signals; a page of ``page`` rows may have a next one."""
+def signals_of(page: HistoryPage) -> Signals:
+    """Return a page of signals."""
     return Signals(
         signals=tuple(
             Signal(
                 signal=each.signal_id,
                 at=each.at,
+                settled_at=each.settled_at,
                 strategy=each.strategy_id,
                 strategy_name=each.strategy,
                 account=each.account,
@@ -470,10 +474,15 @@ def signals_of(rows: Sequence[CopyRow], page: int) -> Signals:
                 move=each.move,
                 setting=each.setting,
             )
-            for each in rows
+            for each in page.rows
+            if isinstance(each, CopyRow)
         ),
-        next=rows[-1].number if len(rows) >= page else None,
+        next=_next(page),
     )
+
+
+def _next(page: HistoryPage) -> str | None:
+    return None if page.past is None else write_key(page.past)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -587,20 +596,20 @@ class Order:
     state: str
     cause: str
     signal: str
+    client_order_id: str
+    exchange_order_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """A page of orders, newest first; ``next`` is the ``before`` of the next page, null on the
-    last.
-    """
+    """A page of orders; see ``Signals`` for ``next``."""
 
     orders: tuple[Order, ...]
-    next: int | None
+    next: str | None
 
 
-def orders_of(rows: Sequence[OrderRow], page: int) -> Orders:
-    """Return a page of orders; a page of ``page`` rows may have a next one."""
+def orders_of(page: HistoryPage) -> Orders:
+    """Return a page of orders."""
     return Orders(
         orders=tuple(
             Order(
@@ -618,10 +627,13 @@ def orders_of(rows: Sequence[OrderRow], page: int) -> Orders:
                 state=each.state,
                 cause=each.cause,
                 signal=each.signal_id,
+                client_order_id=each.client_order_id,
+                exchange_order_id=each.exchange_order_id,
             )
-            for each in rows
+            for each in page.rows
+            if isinstance(each, OrderRow)
         ),
-        next=rows[-1].id if len(rows) >= page else None,
+        next=_next(page),
     )
 
 
@@ -705,60 +717,108 @@ class Equity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """One closed trade; what is null is not known yet or was never reported, and ``state`` says
-    which. ``ended_by`` is how it ended.
+    which. ``gross`` is its result before ``fees``. ``ended_by`` is how it ended, ``opened_by`` and
+    ``closed_by`` are the signals that opened and closed it.
     """
 
     id: int
+    account: str
+    environment: Environment
     strategy_name: str
     symbol: str
     side: str
     quantity: Amount
     entry_price: Amount | None
     exit_price: Amount | None
+    gross: Amount | None
     fees: Amount | None
     result: Amount | None
     opened_at: Time
     closed_at: Time
+    opened_by: str | None
+    closed_by: str | None
     ended_by: str | None
     state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trades:
-    """A page of an account's trades, newest first; ``next`` is the ``before`` of the next page, null
-    on the last.
-    """
+    """A page of trades; see ``Signals`` for ``next``."""
 
+    trades: tuple[Trade, ...]
+    next: str | None
+
+
+def trades_of(page: HistoryPage) -> Trades:
+    """Return a page of trades."""
+    return Trades(
+        trades=tuple(map(_trade_of, (each for each in page.rows if isinstance(each, ClosedTrade)))),
+        next=_next(page),
+    )
+
+
+def _trade_of(closed: ClosedTrade) -> Trade:
+    trade = closed.trade
+    return Trade(
+        id=trade.id,
+        account=trade.account,
+        environment=Environment(trade.environment),
+        strategy_name=trade.strategy,
+        symbol=trade.symbol,
+        side=trade.side,
+        quantity=trade.quantity,
+        entry_price=trade.entry_price,
+        exit_price=trade.exit_price,
+        gross=amount_or_none(closed.gross),
+        fees=amount_or_none(trade.fees),
+        result=amount_or_none(trade.result),
+        opened_at=trade.opened_at,
+        closed_at=trade.closed_at,
+        opened_by=closed.opened_by,
+        closed_by=closed.closed_by,
+        ended_by=None if trade.cause is None else trade.cause.value,
+        state=trade.state.value,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One payment of funding; ``paid`` below 0 was received."""
+
+    id: str
+    at: Time
     account: str
     environment: Environment
-    trades: tuple[Trade, ...]
-    next: int | None
+    strategy_name: str
+    symbol: str
+    paid: Amount
 
 
-def trades_of(account: str, environment: str, rows: Sequence[TradeRow], page: int) -> Trades:
-    """Return a page of trades; a page of ``page`` rows may have a next one."""
-    return Trades(
-        account=account,
-        environment=Environment(environment),
-        trades=tuple(
-            Trade(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """A page of payments; see ``Signals`` for ``next``."""
+
+    funding: tuple[Payment, ...]
+    next: str | None
+
+
+def funding_of(page: HistoryPage) -> Funding:
+    """Return a page of payments."""
+    return Funding(
+        funding=tuple(
+            Payment(
                 id=each.id,
+                at=each.at,
+                account=each.account,
+                environment=Environment(each.environment),
                 strategy_name=each.strategy,
                 symbol=each.symbol,
-                side=each.side,
-                quantity=each.quantity,
-                entry_price=each.entry_price,
-                exit_price=each.exit_price,
-                fees=amount_or_none(each.fees),
-                result=amount_or_none(each.result),
-                opened_at=each.opened_at,
-                closed_at=each.closed_at,
-                ended_by=None if each.cause is None else each.cause.value,
-                state=each.state.value,
+                paid=amount(each.amount),
             )
-            for each in rows
+            for each in page.rows
+            if isinstance(each, FundingPaid)
         ),
-        next=rows[-1].id if len(rows) >= page else None,
+        next=_next(page),
     )
 
 

@@ -1,12 +1,11 @@
 """The endpoints that read: what pages show."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Final, Literal
 
 from engine.domain.account import Environment
-from engine.domain.errors import NothingThere
-from engine.services.following import PAGE as COPIES
-from engine.services.performance import PAGE as TRADES
+from engine.domain.errors import InvalidValue, NothingThere
+from engine.services.history import HistoryPage, Kind, Wanted, read_key
 from web.api import models
 from web.api.table import Ask, Endpoint, get
 from web.needs import needs_of
@@ -20,7 +19,13 @@ _SPANS: Final = {
     "3M": timedelta(days=90),
     "all": None,
 }
-Before = Annotated[int | None, "Only what is older: ``next`` of the page before."]
+Account = Annotated[str, "Only of the account with this name; disconnected ones included."]
+Strategy = Annotated[str, "Only of the strategy with this name."]
+Find = Annotated[str, "Only with this part of a contract, strategy, account, id or state."]
+Since = Annotated[date | None, "Only since this day of your time zone."]
+Until = Annotated[date | None, "Only until this day of your time zone, itself included."]
+Order = Annotated[Literal["newest", "oldest"], "What comes first."]
+Past = Annotated[str, "Where the page begins: ``next`` of the page before."]
 
 
 async def me(ask: Ask) -> models.Me:
@@ -96,16 +101,18 @@ async def agreements(ask: Ask) -> models.Agreements:
 async def signals(
     ask: Ask,
     *,
-    before: Before = None,
-    account: Annotated[str, "Only of the account with this name."] = "",
-    strategy: Annotated[str, "Only of the strategy with this name."] = "",
+    account: Account = "",
+    strategy: Strategy = "",
+    find: Find = "",
+    since: Since = None,
+    until: Until = None,
+    order: Order = "newest",
+    past: Past = "",
     family: Annotated[str, "Only outcomes of this family, such as ``skipped``."] = "",
 ) -> models.Signals:
-    """What became of signals on your accounts, newest first; disconnected accounts included."""
-    rows = ask.services.following.copies(
-        ask.user, before=before, strategy=strategy, account=account, family=family
-    )
-    return models.signals_of(rows, COPIES)
+    """What became of signals on your accounts."""
+    wanted = _wanted(account, strategy, find, since, until, order, family)
+    return models.signals_of(await _page(ask, Kind.SIGNALS, wanted, past))
 
 
 async def why(ask: Ask, signal: str, account: str) -> models.Why:
@@ -118,9 +125,52 @@ async def missed(ask: Ask) -> models.Missed:
     return models.missed_of(ask.services.following.missed(ask.user))
 
 
-async def orders(ask: Ask, *, before: Before = None) -> models.Orders:
-    """The orders of your accounts, newest first; disconnected accounts included."""
-    return models.orders_of(ask.services.following.orders(ask.user, before), COPIES)
+async def orders(
+    ask: Ask,
+    *,
+    account: Account = "",
+    strategy: Strategy = "",
+    find: Find = "",
+    since: Since = None,
+    until: Until = None,
+    order: Order = "newest",
+    past: Past = "",
+) -> models.Orders:
+    """The orders of your accounts."""
+    wanted = _wanted(account, strategy, find, since, until, order)
+    return models.orders_of(await _page(ask, Kind.ORDERS, wanted, past))
+
+
+async def trades(
+    ask: Ask,
+    *,
+    account: Account = "",
+    strategy: Strategy = "",
+    find: Find = "",
+    since: Since = None,
+    until: Until = None,
+    order: Order = "newest",
+    past: Past = "",
+) -> models.Trades:
+    """The closed trades of your accounts."""
+    wanted = _wanted(account, strategy, find, since, until, order)
+    return models.trades_of(await _page(ask, Kind.TRADES, wanted, past))
+
+
+async def funding(
+    ask: Ask,
+    *,
+    account: Account = "",
+    strategy: Strategy = "",
+    find: Find = "",
+    since: Since = None,
+    until: Until = None,
+    order: Order = "newest",
+    past: Past = "",
+) -> models.Funding:
+    """What your positions of strategies paid in funding."""
+    wanted = _wanted(account, strategy, find, since, until, order)
+    return models.funding_of(await _page(ask, Kind.FUNDING, wanted, past))
 
 
 async def results(
@@ -152,19 +202,40 @@ async def equity(
     )
 
 
-async def trades(ask: Ask, account: str, *, before: Before = None) -> models.Trades:
-    """An account's closed trades, newest first."""
-    performance = ask.services.performance
-    row = performance.owned(ask.user, account)
-    rows = performance.account_trades(row, before)
-    return models.trades_of(row.name, row.environment, rows, TRADES)
-
-
 async def alerts(ask: Ask) -> models.Alerts:
     """The newest alerts about your accounts and strategies."""
     return models.Alerts(
         alerts=tuple(map(models.alert_of, ask.services.following.alerts(ask.user)))
     )
+
+
+def _wanted(
+    account: str,
+    strategy: str,
+    find: str,
+    since: date | None,
+    until: date | None,
+    order: str,
+    family: str = "",
+) -> Wanted:
+    if since is not None and until is not None and since > until:
+        raise InvalidValue("until", "a day that is not before since")
+    return Wanted(
+        account=account,
+        strategy=strategy,
+        family=family,
+        find=find,
+        since=since,
+        until=until,
+        newest_first=order == "newest",
+    )
+
+
+async def _page(ask: Ask, kind: Kind, wanted: Wanted, past: str) -> HistoryPage:
+    key = read_key(kind, past) if past else None
+    if past and key is None:
+        raise InvalidValue("past", "next of the page before")
+    return await ask.services.history.page(ask.user, kind, wanted, key)
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -174,7 +245,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     get("/accounts/<account>", account),
     get("/accounts/<account>/results", results),
     get("/accounts/<account>/equity", equity),
-    get("/accounts/<account>/trades", trades),
     get("/positions", positions),
     get("/strategies", strategies, role=None),
     get("/agreements", agreements),
@@ -182,5 +252,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     get("/signals/<signal>/<account>", why),
     get("/missed", missed),
     get("/orders", orders),
+    get("/trades", trades),
+    get("/funding", funding),
     get("/alerts", alerts, role=None),
 )

@@ -6,9 +6,11 @@ parameters the query with types and defaults, its return type the answer, its do
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -21,9 +23,8 @@ from engine.services import Services
 from engine.services.user import User
 
 ROOT: Final = "/api/v1"
-TEXT_MAX: Final = 80
-_NUMBER_MAX: Final = 2**62
-_DIGITS_MAX: Final = 18
+TEXT_MAX: Final = 200
+_DAY: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter of a query: its kind is ``str``, ``int`` or a Literal of texts."""
+    """One parameter of a query: its kind is ``str``, ``date`` or a Literal of texts."""
 
     name: str
     kind: Any
@@ -49,16 +50,17 @@ class Parameter:
         """Return the texts that are taken; empty where any is."""
         return get_args(self.kind) if get_origin(self.kind) is Literal else ()
 
-    def read(self, text: str) -> str | int:
+    def read(self, text: str) -> str | date:
         """Read the text of a query; raises InvalidValue."""
         if self.choices:
             if text in self.choices:
                 return text
             raise InvalidValue(self.name, "one of " + ", ".join(self.choices))
-        if self.kind is int:
-            if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX:
-                return int(text)
-            raise InvalidValue(self.name, "a whole number from 0 with at most 18 digits")
+        if self.kind is date:
+            if _DAY.fullmatch(text):
+                with suppress(ValueError):
+                    return date.fromisoformat(text)
+            raise InvalidValue(self.name, "a day such as 2026-11-24, from 2000 to 2099")
         if len(text) <= TEXT_MAX and may_be_kept(text):
             return text
         raise InvalidValue(self.name, f"at most {TEXT_MAX} characters")
@@ -68,8 +70,8 @@ class Parameter:
         """Return the parameter's JSON Schema."""
         if self.choices:
             return {"type": "string", "enum": list(self.choices)}
-        if self.kind is int:
-            return {"type": "integer", "minimum": 0, "maximum": _NUMBER_MAX}
+        if self.kind is date:
+            return {"type": "string", "format": "date", "pattern": f"^{_DAY.pattern}$"}
         return {"type": "string", "maxLength": TEXT_MAX}
 
 
