@@ -24,6 +24,7 @@ SHOWS_SECRETS: Final = frozenset(
     {
         "identity/codes.html",
         "identity/second_factor.html",
+        "identity/token.html",
         "identity/welcome.html",
         "identity/join.html",
         "identity/confirm.html",
@@ -40,7 +41,14 @@ SHOWS_SECRETS: Final = frozenset(
 """The templates of pages that show a secret, or repeat a form that may carry one."""
 AS_IT_IS: Final = "no-store, no-transform"
 """The Cache-Control of these pages: a proxy must not compress them either (RFC 9111, 5.2.2.6)."""
-_TYPES: Final = ("text/html", "text/css", "text/javascript", "image/svg+xml", "text/csv")
+_TYPES: Final = (
+    "text/html",
+    "text/css",
+    "text/javascript",
+    "image/svg+xml",
+    "text/csv",
+    "application/json",
+)
 
 
 def masked(token: str) -> str:

@@ -18,6 +18,7 @@ from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.tokens import TokenService
 from engine.services.years import YearsService
 
 
@@ -36,6 +37,7 @@ class Services:
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
+    tokens: TokenService
 
 
 def open_services(context: EngineContext) -> Services:
@@ -54,4 +56,5 @@ def open_services(context: EngineContext) -> Services:
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),
+        tokens=TokenService(context),
     )

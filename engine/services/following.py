@@ -23,6 +23,7 @@ from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
+from engine.domain.token import TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.equity import read_equity_marks
@@ -46,7 +47,7 @@ from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
 from engine.services.user import FormErrors, User
@@ -168,6 +169,7 @@ class FollowingService:
     # Home
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def cards(self, user: User) -> Sequence[AccountCard]:
         """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
@@ -333,6 +335,7 @@ class FollowingService:
     # Closing one position
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
         """Return a position that the engine opened on an account, None if it holds none of the
         contract there; raises NothingThere for somebody else's account.
@@ -399,6 +402,7 @@ class FollowingService:
         return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def why(self, user: User, signal: str, account: str) -> WhyView:
         """Explain one copy of the user's; raises NothingThere."""
         view = (
@@ -437,6 +441,7 @@ class FollowingService:
     # Positions
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def positions(self, user: User) -> Sequence[PositionRow]:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.

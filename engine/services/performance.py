@@ -245,9 +245,13 @@ class PerformanceService:
         """Return one of the user's accounts, connected or not: the named one, else the first, None
         without any; raises NothingThere.
         """
+        if name:
+            return self.owned(user, name)
+        return next(iter([*self.accounts(user), *self.former_accounts(user)]), None)
+
+    def owned(self, user: User, name: str) -> AccountRow:
+        """Return one of the user's accounts, connected or not; raises NothingThere."""
         mine = [*self.accounts(user), *self.former_accounts(user)]
-        if not name:
-            return mine[0] if mine else None
         row = next((each for each in mine if each.name == name), None)
         if row is None:
             raise NothingThere("there is no such account of yours")

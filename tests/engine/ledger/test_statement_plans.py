@@ -175,6 +175,12 @@ WHOLE: Final = {
     ("sessions.invitations", "ticket"): "links of some weeks: what is older is deleted",
     ("sessions.revoke_sessions", "session"): "one person's sign-ins of some weeks",
     ("sessions.sessions_of", "session"): "one person's sign-ins of some weeks",
+    (
+        "tokens.forget_old_tokens",
+        "api_token",
+    ): "one person's tokens: what ended a month ago is deleted here",
+    ("tokens.revoke_tokens", "api_token"): "one person's tokens, at most twenty of them valid",
+    ("tokens.tokens_of", "api_token"): "one person's tokens, at most twenty of them valid",
 }
 """By verb and table: read without a bound, when a person asks for it."""
 
