@@ -380,4 +380,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE leaked_login (account_id TEXT PRIMARY KEY REFERENCES account, row_version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE account_look (
+        account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
+        STRICT, WITHOUT ROWID;
+    """,
 )
