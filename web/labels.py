@@ -104,6 +104,13 @@ LEVERAGES: Final[Mapping[str, str]] = {
 }
 """How the leverage of an entry is chosen; the number follows."""
 
+TOKEN_SCOPES: Final[Mapping[str, tuple[str, str]]] = {
+    "read": ("Read", "Accounts, positions, signals, orders and results."),
+    "pause": ("Read and pause", "Also stop new entries of an account or a strategy."),
+    "reduce": ("Read, pause and reduce", "Also close a position, or flatten an account."),
+}
+"""What an API token may do: its title and meaning."""
+
 _SETTINGS: Final[Mapping[str, str]] = {
     **{f"limits.{name}": label for name, (label, _, _) in LIMITS.items()},
     "mode": "Watch or live",

@@ -42,6 +42,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
     "session": "That session was signed out.",
+    "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",

@@ -12,11 +12,13 @@ from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
 from engine.services.following import FollowingService
+from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.tokens import TokenService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,13 @@ class Services:
     identity: IdentityService
     pulse: PulseService
     following: FollowingService
+    history: HistoryService
     agreeing: AgreeingService
     performance: PerformanceService
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
+    tokens: TokenService
 
 
 def open_services(context: EngineContext) -> Services:
@@ -42,9 +46,11 @@ def open_services(context: EngineContext) -> Services:
         identity=IdentityService(context),
         pulse=PulseService(context),
         following=following,
+        history=HistoryService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),
+        tokens=TokenService(context),
     )
