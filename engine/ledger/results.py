@@ -195,6 +195,21 @@ def account_trades(db: Database, account: AccountId, limit: int) -> list[TradeRo
     return [trade_row(row) for row in rows]
 
 
+def results_between(
+    db: Database, account: AccountId, since: datetime, until: datetime
+) -> list[Decimal]:
+    """Read the results of the reconciled trades of strategies that an account closed since one time
+    and before another.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT result FROM trade WHERE account_id = ? AND closed_us >= ? AND closed_us < ? AND "
+        "state = 'settled' AND strategy_id != ''",
+        (account, to_us(since), to_us(until)),
+    )
+    return [Decimal(row[0]) for row in rows]
+
+
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:
     """Read when reconciled trades of an account were closed and each result, oldest close first,
     the newest ``limit``.

@@ -19,6 +19,7 @@ from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
 from engine.services.tokens import TokenService
+from engine.services.years import YearsService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Services:
     pulse: PulseService
     following: FollowingService
     history: HistoryService
+    years: YearsService
     agreeing: AgreeingService
     performance: PerformanceService
     accounts: AccountRoom
@@ -41,12 +43,14 @@ class Services:
 def open_services(context: EngineContext) -> Services:
     """Create the services of a running engine."""
     following = FollowingService(context)
+    history = HistoryService(context)
     return Services(
         context=context,
         identity=IdentityService(context),
         pulse=PulseService(context),
         following=following,
-        history=HistoryService(context),
+        history=history,
+        years=YearsService(context, history),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         accounts=AccountRoom(context, following),

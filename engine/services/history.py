@@ -59,6 +59,7 @@ class Wanted:
     days in the person's zone, both included. ``family`` is that of an outcome.
     """
 
+    environment: str = ""
     account: str = ""
     strategy: str = ""
     family: str = ""
@@ -122,7 +123,7 @@ class HistoryService:
     ) -> HistoryPage:
         """Read one page behind a key; raises NothingThere for an account that is not the user's."""
         found: list[HistoryRow] = []
-        ahead = self._ahead(user, kind, wanted, past)
+        ahead = self.rows(user, kind, wanted, past)
         for _ in range(LOOKED_MAX):
             key_and_row = await ahead.next()
             if key_and_row is None:
@@ -139,9 +140,9 @@ class HistoryService:
         """Return a whole history as lines of CSV (see ``history_csv``), which are read as they are
         taken; raises NothingThere as ``page`` does.
         """
-        return self._lines(self._ahead(user, kind, wanted, None), kind, wanted)
+        return self._lines(self.rows(user, kind, wanted), kind, wanted)
 
-    async def _lines(self, ahead: "_Ahead", kind: Kind, wanted: Wanted) -> AsyncGenerator[str]:
+    async def _lines(self, ahead: "Ahead", kind: Kind, wanted: Wanted) -> AsyncGenerator[str]:
         yield lines([HEADS[kind]])
         kept: list[HistoryRow] = []
         while key_and_row := await ahead.next():
@@ -152,13 +153,20 @@ class HistoryService:
                 kept.clear()
         yield lines(map(CELLS[kind], kept))
 
-    def _ahead(self, user: User, kind: Kind, wanted: Wanted, past: Key | None) -> "_Ahead":
-        chosen = [each for each in self.accounts(user) if wanted.account in ("", each.name)]
+    def rows(self, user: User, kind: Kind, wanted: Wanted, past: Key | None = None) -> "Ahead":
+        """Return the rows of the chosen accounts and days, one by one; strategy, family and text are
+        not looked at. Raises NothingThere for an account that is not the user's.
+        """
+        chosen = [
+            each
+            for each in self.accounts(user)
+            if wanted.account in ("", each.name) and wanted.environment in ("", each.environment)
+        ]
         if wanted.account and not chosen:
             raise NothingThere("there is no such account of yours")
         zone = ZoneInfo(user.person.zone)
-        since = None if wanted.since is None else _midnight(wanted.since, zone)
-        until = None if wanted.until is None else _midnight(wanted.until + timedelta(days=1), zone)
+        since = None if wanted.since is None else midnight(wanted.since, zone)
+        until = None if wanted.until is None else midnight(wanted.until + timedelta(days=1), zone)
         db = self._context.ledger.db
         between = {row.id: bounds_of(db, kind, row.id, since, until) for row in chosen}
         if past is not None:
@@ -168,10 +176,10 @@ class HistoryService:
                 else (max(first, past), last)
                 for account, (first, last) in between.items()
             }
-        return _Ahead(db, kind, wanted.newest_first, between, (since, until))
+        return Ahead(db, kind, wanted.newest_first, between, (since, until))
 
 
-class _Ahead:
+class Ahead:
     """The rows of several accounts in one order, each account read along its index."""
 
     def __init__(
@@ -219,7 +227,8 @@ class _Ahead:
         self._read[account] = read[::-1]  # taken from the end
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return when a day begins in a zone, in UTC."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 

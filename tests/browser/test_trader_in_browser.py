@@ -89,6 +89,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.check()
         for path in (
             *("/signals", "/orders?find=btc&sort=oldest", "/trades", "/funding?from=2026-01-01"),
+            "/calendar",
             *("/notifications", "/security", "/studio"),
         ):
             shown.open(path)

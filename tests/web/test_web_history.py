@@ -4,11 +4,17 @@ account is disconnected; in one process and in two.
 
 import csv
 import io
+import re
+import zipfile
+from decimal import Decimal
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from engine.domain.person import Role
+from engine.ledger.books_view import books_summary
+from engine.ledger.query import fetch_all
 from tests.web.web_place import PASSWORD, Browser, web_place
 
 TERMS = {
@@ -23,6 +29,20 @@ TERMS = {
 
 async def rows(browser: Browser, address: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(await browser.get(address))))
+
+
+async def year(browser: Browser, number: int) -> dict[str, list[dict[str, str]]]:
+    """Download a year and read its files."""
+    answer = await browser.client.get(f"/year.zip?year={number}&of=paper")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(await answer.get_data(as_text=False))) as made:
+        assert made.testzip() is None
+        assert "Times in the files are UTC" in made.read("README.txt").decode()
+        return {
+            name: list(csv.DictReader(io.StringIO(made.read(name).decode())))
+            for name in made.namelist()
+            if name.endswith(".csv")
+        }
 
 
 @pytest.mark.parametrize("two_roles", [False, True])
@@ -93,6 +113,45 @@ async def test_a_history_is_found_page_by_page_and_stays_its_owners(
         await bob.get("/orders?past=WzFlOTld&find=%27%22%3Cscript%3E&account=nobody", 404)
         await bob.get("/orders?past=WzFlOTld&find=%27%22%3Cscript%3E")
         assert "<script>" not in bob.text
+
+        db = place.context.ledger.db
+        [(account,)] = fetch_all(db, "SELECT id FROM account WHERE name = 'bob'")
+        books = books_summary(db, account)
+        files = await year(bob, place.clock.now().year)
+        sums = files["sums.csv"][0]
+        assert (sums["trades"], sums["not_reconciled"], sums["currency"]) == ("2", "0", "USDT")
+        assert (Decimal(sums["gross"]), Decimal(sums["fees"]), Decimal(sums["funding_paid"])) == (
+            books.results,
+            books.fees,
+            books.funding,
+        )
+        assert Decimal(sums["net"]) == books.change - books.unexplained - books.owner
+        assert sum(Decimal(each["result"]) for each in files["trades.csv"]) == Decimal(
+            sums["result"]
+        )
+        assert files["trades.csv"] == trades
+        assert await year(bob, 2001) == {
+            "trades.csv": [],
+            "funding.csv": [],
+            "sums.csv": [
+                {**sums, **dict.fromkeys(("gross", "fees", "result", "net"), "0"), "trades": "0"}
+            ],
+        }
+        calendar = await bob.get("/calendar")
+        assert "2 trades" in bob.words
+        link = re.search(r'href="(/trades[^"]*)"><span class="day-name"', calendar)
+        assert link is not None
+        await bob.get(unescape(link[1]))
+        assert bob.text.count('data-label="P&amp;L"') == 2
+        assert "No trade was closed in this month" in await bob.get("/calendar?month=2001-02")
+        assert "February 2001" in bob.text
+        for hostile in ("month=9999-99", "month=%00", "month=2026-11-01", "month=1999-12"):
+            await bob.get(f"/calendar?{hostile}", 400 if "%00" in hostile else 200)
+        for hostile in ("year=1e3", "year=", "year=99999999999", "year=%D9%A2026"):
+            await bob.get(f"/year.zip?{hostile}&of=paper", 422)
+        await bob.get("/year.zip?year=2026&of=live", 404)
+        await bob.get("/calendar?of=live", 404)
+        await eve.get("/calendar?account=bob", 404)
 
         for address in ("/orders", "/trades", "/signals", "/funding"):
             assert "bob" not in await eve.get(address)

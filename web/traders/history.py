@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import date
 from typing import Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from quart import Response
 
@@ -42,6 +43,7 @@ def _show(kind: Kind) -> Handler:
             is_filtered=any(value for name, value in chosen.items() if name != "sort"),
             families=FAMILIES,
             accounts=service.accounts(visit.who),
+            environments=visit.services.years.environments(visit.who),
             strategies=service.strategies(visit.who),
             live=visit.newest() if is_first else None,
         )
@@ -60,7 +62,13 @@ def _download(kind: Kind) -> Handler:
 
 def csv_file(content: AsyncGenerator[str], file_name: str) -> Response:
     """Answer with a file that is written while it is sent."""
-    answer = Response(content, content_type="text/csv; charset=utf-8")
+    return _file(content, file_name, "text/csv; charset=utf-8")
+
+
+def _file(
+    content: AsyncGenerator[str] | AsyncGenerator[bytes], file_name: str, content_type: str
+) -> Response:
+    answer = Response(content, content_type=content_type)
     answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     answer.timeout = None
     return answer
@@ -72,7 +80,7 @@ def _query(chosen: dict[str, str], **more: str) -> str:
 
 def _chosen(visit: Visit) -> dict[str, str]:
     """Return the filters as they stand in the address."""
-    names = ("find", "account", "strategy", "family", "from", "to", "sort")
+    names = ("find", "of", "account", "strategy", "family", "from", "to", "sort")
     return {name: visit.query.get(name, "").strip()[:_TEXT_MAX] for name in names}
 
 
@@ -84,6 +92,7 @@ def _wanted(chosen: dict[str, str]) -> Wanted:
     if errors:
         raise FormErrors(errors)
     return Wanted(
+        environment=chosen["of"],
         account=chosen["account"],
         strategy=chosen["strategy"],
         family=chosen["family"],
@@ -108,11 +117,53 @@ def _day(chosen: dict[str, str], name: str, errors: dict[str, str]) -> date | No
     return day
 
 
-ROUTES: Final[tuple[Route, ...]] = tuple(
-    route
-    for kind in Kind
-    for route in (
-        get(f"/{kind.value}", Who.FOLLOWER, _show(kind)),
-        get(f"/{kind.value}.csv", Who.FOLLOWER, _download(kind)),
+async def show_calendar(visit: Visit) -> Response:
+    """Show what each day of a month came to, and the years to download."""
+    service, today = visit.services.years, visit.now.astimezone(ZoneInfo(visit.who.person.zone))
+    environments = service.environments(visit.who)
+    environment = visit.query.get("of", "") or (environments or [""])[0]
+    account = visit.query.get("account", "")[:_TEXT_MAX]
+    first = _first_day(visit.query.get("month", "")) or today.date().replace(day=1)
+    month = await service.month(visit.who, environment, account, first) if environments else None
+    accounts = [
+        each
+        for each in visit.services.history.accounts(visit.who)
+        if each.environment == environment
+    ]
+    began = min((each.created_at for each in accounts if each.created_at), default=visit.now)
+    return visit.page(
+        "traders/calendar.html",
+        month=month,
+        account=account,
+        accounts=accounts,
+        environment=environment,
+        environments=environments,
+        today=today.date(),
+        years=range(today.year, began.year - 1, -1),
+        live=visit.newest(),
     )
+
+
+async def download_year(visit: Visit) -> Response:
+    """Answer with a year as a zip file."""
+    text, environment = visit.query.get("year", ""), visit.query.get("of", "")
+    if not (text.isascii() and text.isdigit() and int(text[:9]) in _YEARS):
+        raise FormErrors({"year": "Expected a year such as 2026, from 2000 to 2100."})
+    made = visit.services.years.year(visit.who, environment, int(text))
+    return _file(made, f"rexalgo-{text}-{environment}.zip", "application/zip")
+
+
+def _first_day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        return None
+    return day if len(text) == 7 and day.year in _YEARS else None
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *(get(f"/{kind.value}", Who.FOLLOWER, _show(kind)) for kind in Kind),
+    *(get(f"/{kind.value}.csv", Who.FOLLOWER, _download(kind)) for kind in Kind),
+    get("/calendar", Who.FOLLOWER, show_calendar),
+    get("/year.zip", Who.FOLLOWER, download_year),
 )
