@@ -2,7 +2,7 @@
 outcomes and orders. That an operator looked is noted, and its owner is told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final
@@ -16,13 +16,15 @@ from engine.domain.amounts import EXACT, plain
 from engine.domain.errors import NothingThere
 from engine.ledger import Database
 from engine.ledger.equity import read_equity_marks
-from engine.ledger.following import AgreementRow, agreements_of, copies_of, orders_of
+from engine.ledger.following import AgreementRow, agreements_of
+from engine.ledger.history import Key, Kind, read_history
 from engine.ledger.identity import person
 from engine.ledger.looking import note_look
 from engine.ledger.people import AccountRow, account_named, accounts
 from engine.services.terms_form import terms_fields
 
 ROWS: Final = 20
+_NEWEST: Final = 2**62
 
 
 async def _account_view(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +37,8 @@ async def _account_view(context: EngineContext, params: dict[str, Any]) -> dict[
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
     if params.get("renews") is not True:
         await _note(context, params, row)
-    outcomes = copies_of(db, (row.id,), ROWS, before=_number(params, "before_signal"))
-    orders = orders_of(db, (row.id,), ROWS, _number(params, "before_order"))
+    outcomes, older_signal = _page(db, Kind.SIGNALS, row, (_before(params, "before_signal"), ""))
+    orders, older_order = _page(db, Kind.ORDERS, row, (_before(params, "before_order"),))
     return {
         "owner": person(db, row.person).name,
         "created_at": None if row.created_at is None else row.created_at.isoformat(),
@@ -44,10 +46,10 @@ async def _account_view(context: EngineContext, params: dict[str, Any]) -> dict[
         "terms": [
             _agreed(each) for each in agreements_of(db, row.person) if each.account == row.id
         ],
-        "outcomes": _rows(outcomes, ROWS),
-        "orders": _rows(orders, ROWS),
-        "older_signal": outcomes[-1].number if len(outcomes) >= ROWS else None,
-        "older_order": orders[-1].id if len(orders) >= ROWS else None,
+        "outcomes": outcomes,
+        "older_signal": older_signal,
+        "orders": orders,
+        "older_order": older_order,
     }
 
 
@@ -122,13 +124,19 @@ def _agreed(agreed: AgreementRow) -> dict[str, Any]:
     }
 
 
-def _rows(rows: Sequence[Any], most: int) -> list[dict[str, Any]]:
-    return [jsonable(asdict(each)) for each in rows[:most]]
+def _page(
+    db: Database, kind: Kind, row: AccountRow, before: Key
+) -> tuple[list[dict[str, Any]], int | str | None]:
+    """Return a page of a history, newest first, and where the next one begins; None at the end."""
+    least: Key = (0, "") if kind is Kind.SIGNALS else (0,)
+    read = read_history(db, kind, row.id, (least, before), ROWS + 1, newest_first=True)
+    shown = [{"key": key[0], **jsonable(asdict(each))} for key, each in read[:ROWS]]
+    return shown, shown[-1]["key"] if len(read) > ROWS else None
 
 
-def _number(params: dict[str, Any], name: str) -> int | None:
+def _before(params: dict[str, Any], name: str) -> int:
     value = params.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else _NEWEST
 
 
 ACCOUNT_VIEW: Final[Mapping[str, Run]] = {"account_view": _account_view}
