@@ -196,6 +196,13 @@ def account_trades(
     return [_trade(row) for row in rows]
 
 
+def one_trade(db: Database, identifier: int) -> TradeRow:
+    """Read the trade with an id that exists."""
+    row = fetch_one(db, _TRADES + " WHERE trade.id = ?", (identifier,))
+    assert row is not None, "the trade was found a moment ago"
+    return _trade(row)
+
+
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:
     """Read when reconciled trades of an account were closed and each result, oldest close first,
     the newest ``limit``.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
+from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.identity import IdentityService
 from engine.services.performance import PerformanceService
@@ -29,6 +30,7 @@ class Services:
     following: FollowingService
     agreeing: AgreeingService
     performance: PerformanceService
+    charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
@@ -44,6 +46,7 @@ def open_services(context: EngineContext) -> Services:
         following=following,
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),

@@ -52,7 +52,7 @@ PAGES_OF_A_FOLLOWER: Final = (
     *("/home", "/signals", "/signals?family=filled&strategy=trend", "/orders", "/positions"),
     *("/performance", "/performance.csv", "/performance/funding.csv", "/notifications"),
     *("/security", "/accounts", "/accounts/bob", "/strategies", "/strategies/{strategy}"),
-    "/strategies/{strategy}/follow",
+    *("/strategies/{strategy}/follow", "/accounts/bob/positions/BTCUSDT"),
 )
 PAGES_OF_A_MASTER: Final = (
     *("/studio", "/studio/debugger", "/studio/strategies/{strategy}", "/strategies"),
