@@ -201,12 +201,14 @@ class WhyView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownView:
     """One order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed
-    (no trace was found).
+    (no trace was found). ``opens``: it may open or add to a position; else it only closes.
     """
 
     signal_id: str
     account: str
+    exchange: str
     environment: str
+    opens: bool
     symbol: str
     side: str
     quantity: str

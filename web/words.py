@@ -42,6 +42,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
     "session": "That session was signed out.",
+    "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
@@ -87,9 +88,12 @@ NOTICES: Final[Mapping[str, str]] = {
         "meanwhile are not entered."
     ),
     "decided": "Decided, and recorded in the audit.",
+    "decided-filled": "Decided: it was filled. The books follow; it is in the audit.",
+    "decided-not-filled": "Decided: it was not filled. Nothing was sent; it is in the audit.",
     "released": "The quarantine has ended.",
     "revoked-invitation": "The invitation has ended.",
-    "role": "The role was changed.",
+    "role": "The role was changed. Their sessions ended.",
+    "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
     "unsuspended": "May sign in again, and entries are taken again.",
 }

@@ -24,6 +24,7 @@ from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.instrument import Instrument
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
+from engine.domain.token import TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.charting import opened_at
@@ -31,15 +32,12 @@ from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
     CopyRow,
-    OrderRow,
     accounts_of,
     agreements_of,
     copies_of,
     entry_outcomes,
     former_accounts_of,
-    orders_of,
     signal_of_copy,
-    strategies_copied,
     unproven_count,
 )
 from engine.ledger.forced_close import forced_close
@@ -51,7 +49,7 @@ from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
 from engine.services.user import FormErrors, User
@@ -165,10 +163,6 @@ class FollowingService:
         """
         return former_accounts_of(self._db, user.id)
 
-    def strategies_copied(self, user: User) -> Sequence[str]:
-        """Read the names of the strategies that the user ever agreed to."""
-        return strategies_copied(self._db, user.id)
-
     def _ever(self, user: User) -> Sequence[AccountRow]:
         return [*self.accounts(user), *self.former_accounts(user)]
 
@@ -186,6 +180,7 @@ class FollowingService:
     # Home
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def cards(self, user: User) -> Sequence[AccountCard]:
         """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
@@ -351,6 +346,7 @@ class FollowingService:
     # Closing one position
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
         """Return a position that the engine opened on an account, None if it holds none of the
         contract there; raises NothingThere for somebody else's account.
@@ -409,23 +405,9 @@ class FollowingService:
 
     # What became of signals
 
-    def copies(
-        self,
-        user: User,
-        *,
-        before: int | None = None,
-        strategy: str = "",
-        account: str = "",
-        family: str = "",
-        limit: int = PAGE,
-    ) -> Sequence[CopyRow]:
+    def copies(self, user: User, limit: int) -> Sequence[CopyRow]:
         """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
-        chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
-        return (
-            copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
-            if chosen
-            else ()
-        )
+        return copies_of(self._db, [each.id for each in self._ever(user)], limit)
 
     def missed(self, user: User) -> Sequence[MissedWeek]:
         """Count by week which entries the user's connected accounts missed and why, newest first;
@@ -439,6 +421,7 @@ class FollowingService:
         return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def why(self, user: User, signal: str, account: str) -> WhyView:
         """Explain one copy of the user's; raises NothingThere."""
         view = (
@@ -453,11 +436,6 @@ class FollowingService:
     def agreements(self, user: User) -> Sequence[AgreementRow]:
         """Read what the user agreed to."""
         return agreements_of(self._db, user.id)
-
-    def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the user's accounts, including disconnected ones."""
-        chosen = [each.id for each in self._ever(user)]
-        return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, user: User) -> Sequence[Alert]:
         """Read the newest alerts about the user's accounts and strategies; somebody else's thing of
@@ -482,6 +460,7 @@ class FollowingService:
     # Positions
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def positions(self, user: User) -> Sequence[PositionRow]:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.

@@ -88,7 +88,11 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         expect(page.locator("#rows")).to_contain_text("BTCUSDT")
         shown.check()
         price_is_readable(place, shown)
-        for path in ("/signals", "/orders", "/notifications", "/security", "/studio"):
+        for path in (
+            *("/signals", "/orders?find=btc&sort=oldest", "/trades", "/funding?from=2026-01-01"),
+            "/calendar",
+            *("/notifications", "/security", "/studio"),
+        ):
             shown.open(path)
             shown.check()
         # one position is closed from home, and the strategy goes on
