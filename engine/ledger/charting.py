@@ -26,7 +26,7 @@ class OpenEpisode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedTrade:
+class TradeWithFills:
     """A closed trade with the exchange it was made at, and the fills of its position until then."""
 
     trade: TradeRow
@@ -62,7 +62,7 @@ def opened_at(db: Database, account: AccountId) -> dict[Symbol, datetime]:
     return {Symbol(symbol): from_us(opened_us) for symbol, opened_us in rows}
 
 
-def closed_trade(db: Database, person: PersonId, identifier: int) -> ClosedTrade | None:
+def closed_trade(db: Database, person: PersonId, identifier: int) -> TradeWithFills | None:
     """Read a closed trade of one of a person's accounts, disconnected or not; None if it is not
     theirs.
     """
@@ -77,7 +77,7 @@ def closed_trade(db: Database, person: PersonId, identifier: int) -> ClosedTrade
     exchange, episode, last, strategy = row
     fills = () if episode is None else _fills(db, episode, last)
     trade = one_trade(db, identifier)
-    return ClosedTrade(trade=trade, exchange=exchange, strategy_id=strategy, fills=fills)
+    return TradeWithFills(trade=trade, exchange=exchange, strategy_id=strategy, fills=fills)
 
 
 def _fills(db: Database, episode: int, last: int) -> tuple[FillView, ...]:

@@ -214,7 +214,7 @@ def one_trade(db: Database, identifier: int) -> TradeRow:
     """Read the trade with an id that exists."""
     row = fetch_one(db, _TRADES + " WHERE trade.id = ?", (identifier,))
     assert row is not None, "the trade was found a moment ago"
-    return _trade(row)
+    return trade_row(row)
 
 
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:

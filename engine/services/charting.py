@@ -12,7 +12,7 @@ from typing import Final
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import AccountId, Symbol
-from engine.ledger.charting import ClosedTrade, closed_trade, open_episode
+from engine.ledger.charting import TradeWithFills, closed_trade, open_episode
 from engine.ports.market_data import Candle
 from engine.services.asking import asked
 from engine.services.following import FollowingService, PositionRow
@@ -63,7 +63,7 @@ class OpenPosition:
 class PastTrade:
     """One closed trade with the candles around it."""
 
-    closed: ClosedTrade
+    closed: TradeWithFills
     past: Candles
 
     def level(self, name: str) -> Decimal | None:
