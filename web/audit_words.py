@@ -67,6 +67,8 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "account_disconnected": "disconnected account {subject}",
             "key_replaced": "replaced the key of account {subject}",
             "exchange_key_leaked": "reported the key of account {subject} as leaked",
+            "token_made": "made an API token for {subject}",
+            "token_revoked": "revoked an API token of {subject}",
             "agreed_live": "agreed to copy live with account {subject}",
             "agreed_watch": "agreed to watch with account {subject}",
             "consented": "agreed to what the master changed, for account {subject}",

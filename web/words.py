@@ -110,10 +110,9 @@ CARE: Final = (
 )
 """The notices that are shown as a warning."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, the positions of strategies in it, its orders and "
-    "outcomes, changes of its wallet, the state of its task, and the results of its checks: "
-    "whether the key is accepted, available and total balance, positions, the margin of the "
-    "smallest entries. Never the key."
+    "its name, owner, exchange and environment; equity, available balance, today’s and open P&L; "
+    "every position, also its owner’s own; its terms; its outcomes and orders; how its wallet "
+    "changed; the state of its task and the results of its checks. Never the key."
 )
 """What an operator sees of an account, in the same words for its owner and for the operator.
 

@@ -387,4 +387,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         seen_from TEXT NOT NULL DEFAULT '', revoked_us INTEGER) STRICT, WITHOUT ROWID;
     CREATE INDEX api_token_by_person ON api_token (person_id);
     """,
+    """
+    CREATE TABLE account_look (
+        account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
+        STRICT, WITHOUT ROWID;
+    """,
 )

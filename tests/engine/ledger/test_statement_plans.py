@@ -28,6 +28,7 @@ from tests.engine.ledger.statements import Place, places, places_in, strangers
 AS_LARGE_AS_THE_PLACE: Final = frozenset(
     [
         "account",
+        "account_look",
         "alert_untold",
         "audit_key",
         "book",
