@@ -35,16 +35,6 @@ class FundingRow:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FundingPaid:
-    """One payment as shown, with the strategy's name."""
-
-    strategy: str
-    symbol: str
-    amount: Decimal
-    at: datetime
-
-
 def record_funding(db: Database, account: AccountId, rows: Iterable[FundingRow]) -> int:
     """Record the payments that are not stored yet; return how many of them belong to what the
     engine held.
@@ -118,15 +108,3 @@ def funding_of_strategy(
     for (amount,) in rows:
         paid = EXACT.add(paid, Decimal(amount))
     return paid
-
-
-def funding_of(db: Database, account: AccountId) -> list[FundingPaid]:
-    """Read an account's payments, newest first."""
-    rows = fetch_all(
-        db,
-        "SELECT strategy.name, symbol, amount, at_us FROM funding JOIN strategy ON strategy.id = "
-        "strategy_id WHERE account_id = ?"
-        " ORDER BY at_us DESC, funding.id DESC",
-        (account,),
-    )
-    return [FundingPaid(row[0], row[1], Decimal(row[2]), from_us(row[3])) for row in rows]

@@ -164,7 +164,8 @@ _TRADES = (
 )
 
 
-def _trade(row: Row) -> TradeRow:
+def trade_row(row: Row) -> TradeRow:
+    """Read the columns of a trade, in the order of its fields."""
     return TradeRow(
         id=row[0],
         account=row[1],
@@ -184,16 +185,36 @@ def _trade(row: Row) -> TradeRow:
     )
 
 
-def account_trades(
-    db: Database, account: AccountId, limit: int, before: int | None = None
-) -> list[TradeRow]:
-    """Read an account's trades, newest first; ``before`` is the last id of the previous page."""
+def account_trades(db: Database, account: AccountId, limit: int) -> list[TradeRow]:
+    """Read an account's newest trades, newest first."""
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.account_id = ? AND trade.id < ? ORDER BY trade.id DESC LIMIT ?",
-        (account, 2**62 if before is None else before, limit),
+        _TRADES + " WHERE trade.account_id = ? ORDER BY trade.id DESC LIMIT ?",
+        (account, limit),
     )
-    return [_trade(row) for row in rows]
+    return [trade_row(row) for row in rows]
+
+
+def results_between(
+    db: Database, account: AccountId, since: datetime, until: datetime
+) -> list[Decimal]:
+    """Read the results of the reconciled trades of strategies that an account closed since one time
+    and before another.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT result FROM trade WHERE account_id = ? AND closed_us >= ? AND closed_us < ? AND "
+        "state = 'settled' AND strategy_id != ''",
+        (account, to_us(since), to_us(until)),
+    )
+    return [Decimal(row[0]) for row in rows]
+
+
+def one_trade(db: Database, identifier: int) -> TradeRow:
+    """Read the trade with an id that exists."""
+    row = fetch_one(db, _TRADES + " WHERE trade.id = ?", (identifier,))
+    assert row is not None, "the trade was found a moment ago"
+    return trade_row(row)
 
 
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:

@@ -6,8 +6,6 @@ price, fee and cause of every fill are known. The number of closed trades that a
 shown beside it.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -32,11 +30,11 @@ from engine.decisions.track_record import (
 )
 from engine.domain.account import LIVE_FIRST
 from engine.domain.errors import NothingThere
-from engine.domain.identifiers import AccountId, StrategyId, own_name
+from engine.domain.identifiers import AccountId, StrategyId
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
 from engine.ledger.following import AgreementRow, accounts_of, agreements_of, former_accounts_of
-from engine.ledger.funding import funding_by_day, funding_of, funding_of_strategy
+from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.ledger.track_records import NEWEST, Place, copied_entries, copied_trades
@@ -44,7 +42,7 @@ from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
 
-PAGE: Final = 50
+PAGE: Final = 20
 SIGNALS_COUNTED: Final = 20
 EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
@@ -56,7 +54,6 @@ _TRADES_AT_ONCE: Final = 200
 _COMPARED_FOR: Final = timedelta(seconds=60)
 _COMPARED_MAX: Final = 2_000
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +245,13 @@ class PerformanceService:
         """Return one of the user's accounts, connected or not: the named one, else the first, None
         without any; raises NothingThere.
         """
+        if name:
+            return self.owned(user, name)
+        return next(iter([*self.accounts(user), *self.former_accounts(user)]), None)
+
+    def owned(self, user: User, name: str) -> AccountRow:
+        """Return one of the user's accounts, connected or not; raises NothingThere."""
         mine = [*self.accounts(user), *self.former_accounts(user)]
-        if not name:
-            return mine[0] if mine else None
         row = next((each for each in mine if each.name == name), None)
         if row is None:
             raise NothingThere("there is no such account of yours")
@@ -311,79 +312,9 @@ class PerformanceService:
         rows = [each for each in self.accounts(user) if each.environment == environment]
         return summed([await self.equity(each, shown) for each in rows])
 
-    def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
-        """Read an account's trades, newest first."""
-        return results.account_trades(self._context.ledger.db, row.id, PAGE, before)
-
-    def csv(self, row: AccountRow) -> str:
-        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet
-        would take as a formula is quoted.
-
-        What is not known yet, or was never reported, is an empty cell; ``state`` says which.
-        """
-        output = io.StringIO()
-        writer = csv.writer(output)
-        writer.writerow(
-            [
-                "id",
-                "account",
-                "environment",
-                "strategy",
-                "symbol",
-                "side",
-                "quantity",
-                "entry_price",
-                "exit_price",
-                "fees",
-                "result",
-                "opened_at",
-                "closed_at",
-                "ended_by",
-                "state",
-            ]
-        )
-        before: int | None = None
-        while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
-            before = page[-1].id
-            for trade in page:
-                amounts = (trade.entry_price, trade.exit_price, trade.fees, trade.result)
-                numbers = (
-                    trade.quantity,
-                    *("" if number is None else str(number) for number in amounts),
-                )
-                times = (trade.opened_at.isoformat(), trade.closed_at.isoformat())
-                ended = ("" if trade.cause is None else trade.cause.value, trade.state.value)
-                words = (
-                    _cell(text)
-                    for text in (
-                        own_name(trade.account),
-                        trade.environment,
-                        trade.strategy,
-                        trade.symbol,
-                        trade.side,
-                    )
-                )
-                writer.writerow([trade.id, *words, *numbers, *times, *ended])
-        return output.getvalue()
-
-    def funding_csv(self, row: AccountRow) -> str:
-        """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was
-        received.
-        """
-        output = io.StringIO()
-        writer = csv.writer(output)
-        writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
-        for payment in funding_of(self._context.ledger.db, row.id):
-            words = (
-                _cell(text)
-                for text in (own_name(row.name), row.environment, payment.strategy, payment.symbol)
-            )
-            writer.writerow([*words, str(payment.amount), payment.at.isoformat()])
-        return output.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
+    def account_trades(self, row: AccountRow) -> Sequence[TradeRow]:
+        """Read an account's newest trades, newest first."""
+        return results.account_trades(self._context.ledger.db, row.id, PAGE)
 
 
 def figures_of(
