@@ -211,6 +211,11 @@ _STATES: Final[Mapping[str, str]] = {
 }
 
 
+def cause_word(cause: Any) -> str:
+    """Return what made a fill happen, in a word."""
+    return _CAUSES[cause.value]
+
+
 def ended_by(trade: Any) -> str:
     """Return what ended a trade, or why that is not known."""
     cause = "" if trade.cause is None else _CAUSES[trade.cause.value]
@@ -228,10 +233,32 @@ def unknown(trade: Any, value: object) -> Markup | None:
     )
 
 
-def price(value: Decimal | str | None) -> str:
-    """Return a price with thousands and the places that it has; a dash for None."""
-    whole, point, places = plain_number(value).partition(".")
-    return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
+    """Return a price with thousands and the places that it has, or those of the contract's price
+    step, so that a column is aligned; a dash for None.
+    """
+    if value is None or step is None:
+        whole, point, places = plain_number(value).partition(".")
+        return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+    return money(value, places_of(step))
+
+
+def places_of(step: Decimal) -> int:
+    """Return how many decimals a multiple of a step has at most."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def span(began: datetime, ended: datetime) -> str:
+    """Return how long something lasted, in its two largest units."""
+    minutes, seconds = divmod(max(0, int((ended - began).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def month_name(label: str) -> str:

@@ -392,4 +392,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
         STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE api_deed (
+        person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
+        PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
+    """,
 )

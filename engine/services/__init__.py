@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
+from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
@@ -34,6 +35,7 @@ class Services:
     years: YearsService
     agreeing: AgreeingService
     performance: PerformanceService
+    charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
@@ -53,6 +55,7 @@ def open_services(context: EngineContext) -> Services:
         years=YearsService(context, history),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),
