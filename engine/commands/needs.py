@@ -25,7 +25,7 @@ _SEVERAL: Final = {
     "protection": "protections",
 }
 BUSY_MS: Final = 500
-"""Turns of the loop from which a place is overloaded: senders such as TradingView wait 3 s in all."""
+"""Turns of the loop from which a place is overloaded: some senders wait 3 s in all."""
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is on its own page, and its subject shows here for as
 long as it lasts.
