@@ -380,4 +380,21 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE leaked_login (account_id TEXT PRIMARY KEY REFERENCES account, row_version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE api_token (
+        hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, person_id TEXT NOT NULL REFERENCES person, name TEXT NOT NULL,
+        scope TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, seen_us INTEGER,
+        seen_from TEXT NOT NULL DEFAULT '', revoked_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX api_token_by_person ON api_token (person_id);
+    """,
+    """
+    CREATE TABLE account_look (
+        account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
+        STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE api_deed (
+        person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
+        PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
+    """,
 )

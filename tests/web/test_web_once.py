@@ -116,7 +116,7 @@ async def test_an_invitation_a_link_codes_and_accounts_are_made_once(tmp_path: P
         await ops.get(second)
         assert link[1] in ops.text
         links = count(place, "ticket")
-        await twice(ops, "/operate/people", "/operate/people/link", name="bob")
+        await twice(ops, "/operate/people/bob", "/operate/people/link")
         assert count(place, "ticket") == links + 1
         first, _ = await twice(bob, "/security", "/security/codes")
         shown = await bob.get(first)
@@ -268,6 +268,7 @@ LOWERS_RISK = {
     "/operate/switches/on",
     "/operate/people/revoke",
     "/operate/people/suspend",
+    "/operate/people/sign-out",
 }
 """Done each time that it is pressed, and offered again where the session had ended."""
 THE_SAME_TWICE = {

@@ -6,24 +6,17 @@ what to stop stops nothing, and keeps what was typed.
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from quart import Response
 
 from engine.services.user import FormErrors
 from web.again import Again
+from web.labels import SWITCH_LEVELS
 from web.operators.commands import operator_page, run, run_form
 from web.routes import Route, Who, get, post
 from web.visit import Visit
 
-LEVELS: Final = {
-    "entries": ("No new entries", "Exits go on; what is open stays."),
-    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
-    "flatten": (
-        "Flatten",
-        "Everything that the engine opened is closed, with new orders until the exchange "
-        "reports it closed.",
-    ),
-}
 STOPPED: Final = ("killed", "skipped.entries_off")
 """The outcomes of copies that a switch stopped."""
 _ACCOUNTS_SHOWN: Final = 50
@@ -55,7 +48,7 @@ async def halt(visit: Visit) -> Response:
         await run_form(visit, "halt", "target", level=level, note=note, **where)
     except FormErrors as error:
         return await _switches(visit, error.errors)
-    return visit.go("/operate/switches", "halted")
+    return visit.go(_back(visit), "halted")
 
 
 async def show_flatten(visit: Visit) -> Response:
@@ -71,7 +64,18 @@ async def resume(visit: Visit) -> Response:
     """Switch something on again."""
     visit.require_fresh()
     await run(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
-    return visit.go("/operate/switches", "resumed-entries")
+    return visit.go(_back(visit), "resumed-entries")
+
+
+def _back(visit: Visit) -> str:
+    """Return the page to go back to: the one on which the button was."""
+    match visit.text("page"):
+        case "overview":
+            return "/operate"
+        case "account":
+            return f"/operate/accounts/{quote(visit.text('target'), safe='')}"
+        case _:
+            return "/operate/switches"
 
 
 async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
@@ -85,13 +89,13 @@ async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Re
         "switches",
         errors=errors,
         seen=status,
-        levels=LEVELS,
+        levels=SWITCH_LEVELS,
         open=await _open_under_flattens(visit, status["switches"]),
         stopped=stopped,
         names={
             "account": [account["name"] for account in accounts["accounts"]],
             "exchange": sorted(system["exchanges"]),
-            "strategy": [row.name for row, _ in strategies],
+            "strategy": [row.name for row in strategies],
         },
     )
 
@@ -111,10 +115,10 @@ async def _open_under_flattens(
 def _again(fields: Mapping[str, str]) -> str:
     """Return the sentence that offers stopping again; empty where the form is incomplete."""
     level, scope = fields["level"], fields["scope"]
-    if level not in LEVELS or not scope:
+    if level not in SWITCH_LEVELS or not scope:
         return ""
     where = "everything" if scope == "all" else f"{scope} {fields['target']}"
-    return f"{LEVELS[level][0]} for {where}"
+    return f"{SWITCH_LEVELS[level][0]} for {where}"
 
 
 def _where(scope: str, target: str) -> dict[str, str]:
