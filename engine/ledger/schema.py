@@ -392,4 +392,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
         STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
 )
