@@ -34,6 +34,7 @@ from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
+from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
 from engine.context import EngineContext
@@ -194,7 +195,7 @@ class _Engine:
             limits=config.limits,
             epoch=epoch,
             feeds=self._feeds,
-            unsent=trio.Semaphore(config.engine.claims_unsent_max),
+            unsent=Unsent(config.engine.claims_unsent_max),
             read_subscription=partial(subscription, ledger.db),
             reach=config.outgoing.reach,
         )
@@ -273,7 +274,7 @@ class _Engine:
                 commands, services = Commands(context), open_services(context)
                 await note_session_keys(context)
                 await reload()
-                nursery.start_soon(self._account_tasks.route, self._ledger.db)
+                nursery.start_soon(self._account_tasks.route, self._ledger.db, self._shared.unsent)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)

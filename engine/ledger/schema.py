@@ -397,4 +397,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
         PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
 )
