@@ -16,6 +16,7 @@ from engine.domain.errors import EngineAway
 from web.api.dispatch import Api
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
+from web.contract import ContractPage
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
@@ -103,6 +104,7 @@ def create_app(
     ]
     if engine.services is not None:
         routes += Api(engine.services, settings).routes()
+        routes += ContractPage(engine.services).routes()
     for route in routes:
         app.add_url_rule(route.address, route.endpoint, route.handler, methods=[route.method])
     if engine.services is not None:
