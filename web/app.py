@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.domain.errors import EngineAway
+from web import installing
 from web.api.dispatch import Api
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
@@ -100,6 +101,7 @@ def create_app(
         *LivePage(engine.monitor, settings).routes(),
         *MetricsPage(engine.commands, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
+        *installing.ROUTES,
     ]
     if engine.services is not None:
         routes += Api(engine.services, settings).routes()
