@@ -18,7 +18,7 @@ from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, security, sign_in
+from web.identity import join, passkeys, security, sign_in
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -34,6 +34,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
+    *passkeys.ROUTES,
     *home.ROUTES,
     *signals.ROUTES,
     *follow.ROUTES,

@@ -41,6 +41,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
+    "passkey": (
+        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+    ),
+    "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
@@ -91,6 +95,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "factors-reset": (
+        "Second factors removed and sessions ended. Their password alone signs them in until they "
+        "set up another."
+    ),
     "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
@@ -116,7 +124,7 @@ OPERATOR_SEES: Final = (
 Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
-FACTOR_WRONG: Final = "Password or code is wrong."
+FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",

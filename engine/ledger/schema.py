@@ -380,4 +380,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE leaked_login (account_id TEXT PRIMARY KEY REFERENCES account, row_version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
+        sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,
+        copied_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX passkey_by_person ON passkey (person_id);
+    """,
 )

@@ -13,6 +13,7 @@ from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
 from engine.services.following import FollowingService
 from engine.services.identity import IdentityService
+from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
@@ -25,6 +26,7 @@ class Services:
 
     context: EngineContext
     identity: IdentityService
+    passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
     agreeing: AgreeingService
@@ -40,6 +42,7 @@ def open_services(context: EngineContext) -> Services:
     return Services(
         context=context,
         identity=IdentityService(context),
+        passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
         agreeing=AgreeingService(context, following),

@@ -243,6 +243,7 @@ MAKES = {
     "/security/password",
     "/security/second-factor",
     "/security/codes",
+    "/security/passkeys/new",
     "/accounts/connect",
     "/accounts/<name>/disconnect",
     "/studio/copy-trading/new",
@@ -287,8 +288,12 @@ THE_SAME_TWICE = {
     "/operate/unknowns",
     "/operate/people/role",
     "/operate/people/resume",
+    "/operate/people/reset-factors",
     "/operate/people/master",
     "/operate/audit/verify",
+    "/security/passkeys",
+    "/security/passkeys/<passkey>/remove",
+    "/sign-in/passkey",
     "/again/decline",
 }
 """Sets or asks something: done twice it is as done once, or the second is refused."""

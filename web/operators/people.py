@@ -51,6 +51,14 @@ async def resume(visit: Visit) -> Response:
     return visit.go(f"/operate/people?search={quote(name)}", "unsuspended")
 
 
+async def reset_factors(visit: Visit) -> Response:
+    """Remove the second factors of somebody who lost them."""
+    visit.require_fresh()
+    name = visit.text("name")
+    await run(visit, "user_reset_factors", name=name)
+    return visit.go(f"/operate/people?search={quote(name)}", "factors-reset")
+
+
 async def make_link(visit: Visit) -> Response:
     """Make a one-time link that signs a person in, and show it once."""
     visit.require_fresh()
@@ -133,6 +141,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         again=Again(lambda fields: f"Suspend {fields['name']}", ("name", "note")),
     ),
     post("/operate/people/resume", Who.OPERATOR, resume),
+    post("/operate/people/reset-factors", Who.OPERATOR, reset_factors),
     post("/operate/people/master", Who.OPERATOR, decide_master),
     post("/operate/people/link", Who.OPERATOR, make_link, once=True),
     post("/operate/people/invite", Who.OPERATOR, invite, once=True),
