@@ -57,7 +57,9 @@ test: install-dev lint
 	skipped=""
 	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || skipped="$$skipped the ledger's statements on PostgreSQL (none: apt-get install postgresql)"
-	command -v caddy >/dev/null || skipped="$$skipped the journey behind the proxy (no Caddy: apt-get install caddy)"
+	for each in caddy nginx; do
+		PATH=$$PATH:/usr/sbin command -v $$each >/dev/null || skipped="$$skipped the journey behind $$each (apt-get install $$each)"
+	done
 	echo "all checks passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 
 quick: install-dev lint

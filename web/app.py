@@ -13,12 +13,13 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.domain.errors import EngineAway
+from web.api.dispatch import Api
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, passkeys, security, sign_in
+from web.identity import join, passkeys, security, sign_in, tokens
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -28,18 +29,21 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, follow, home, performance, signals, strategies
+from web.traders import accounts, charts, follow, history, home, performance, signals, strategies
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
     *passkeys.ROUTES,
+    *tokens.ROUTES,
     *home.ROUTES,
+    *history.ROUTES,
     *signals.ROUTES,
     *follow.ROUTES,
     *strategies.ROUTES,
     *performance.ROUTES,
+    *charts.ROUTES,
     *accounts.ROUTES,
     *studio.ROUTES,
     *strategy.ROUTES,
@@ -98,6 +102,8 @@ def create_app(
         *MetricsPage(engine.commands, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
     ]
+    if engine.services is not None:
+        routes += Api(engine.services, settings).routes()
     for route in routes:
         app.add_url_rule(route.address, route.endpoint, route.handler, methods=[route.method])
     if engine.services is not None:

@@ -97,6 +97,23 @@ def drawdown_chart(points: Points, title: str, zone: str) -> Markup:
     return _timeline(points, drawdowns(_floats(points)), style, zone)
 
 
+def returns_fall_chart(points: Points, title: str, zone: str, until: datetime) -> Markup:
+    """Draw how far a running sum of returns is below its highest so far, in percent points, up to
+    ``until``.
+
+    The points begin with one of 0, and each other is a jump; fewer than two draw nothing.
+    """
+    highest, falls = Decimal(0), list[tuple[datetime, Decimal]]()
+    for at, value in points:
+        highest = max(highest, value)
+        falls.append((at, value - highest))
+    if len(falls) > 1 and until > falls[-1][0]:
+        falls.append((until, falls[-1][1]))
+    since = falls[0][0] if falls else until
+    style = _Style(title, "%", zero=True, jumps_since=since, drawdown=True)
+    return _timeline(falls, _floats(falls), style, zone)
+
+
 def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -> Markup:
     """Draw a bar for each (name, short name, value): up for a gain, down and hatched for a loss.
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 from quart import Response, request
+from quart.wrappers.response import DataBody
 
 LEAST_BYTES: Final = 1_024
 _LEVEL: Final = 5
@@ -23,11 +24,14 @@ SHOWS_SECRETS: Final = frozenset(
     {
         "identity/codes.html",
         "identity/second_factor.html",
+        "identity/token.html",
         "identity/welcome.html",
         "identity/join.html",
         "identity/confirm.html",
         "identity/again.html",
         "operators/people.html",
+        "operators/people_parts.html",
+        "operators/person.html",
         "studio/addresses.html",
         "studio/debugger.html",
         "studio/secret.html",
@@ -37,7 +41,14 @@ SHOWS_SECRETS: Final = frozenset(
 """The templates of pages that show a secret, or repeat a form that may carry one."""
 AS_IT_IS: Final = "no-store, no-transform"
 """The Cache-Control of these pages: a proxy must not compress them either (RFC 9111, 5.2.2.6)."""
-_TYPES: Final = ("text/html", "text/css", "text/javascript", "image/svg+xml", "text/csv")
+_TYPES: Final = (
+    "text/html",
+    "text/css",
+    "text/javascript",
+    "image/svg+xml",
+    "text/csv",
+    "application/json",
+)
 
 
 def masked(token: str) -> str:
@@ -68,6 +79,8 @@ async def compress(answer: Response) -> Response:
     if "Content-Encoding" in answer.headers:  # the answer to a form that was sent twice
         return answer
     if answer.headers.get("Cache-Control") == AS_IT_IS:
+        return answer
+    if not isinstance(answer.response, DataBody):  # it is written while it is sent
         return answer
     answer.vary.add("Accept-Encoding")
     is_text = (answer.mimetype or "") in _TYPES

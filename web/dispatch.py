@@ -105,10 +105,10 @@ class Dispatcher:
         cookie = self._cookie()
         user = None
         now = self._now()
+        only_looks = (
+            only_looks or request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+        )
         if cookie:
-            only_looks = (
-                only_looks or request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            )
             user = await self._services.identity.user(cookie, caller.address, only_looks=only_looks)
         return Visit(
             self._services,
@@ -120,6 +120,7 @@ class Dispatcher:
             now,
             self._shown,
             user,
+            only_looks=only_looks,
         )
 
     async def _check(

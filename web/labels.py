@@ -86,12 +86,30 @@ SIZINGS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """Each way to size an entry: its label, unit and meaning."""
 
+SWITCH_LEVELS: Final[Mapping[str, tuple[str, str]]] = {
+    "entries": ("No new entries", "Exits go on; what is open stays."),
+    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
+    "flatten": (
+        "Flatten",
+        "Everything that the engine opened is closed, with new orders until the exchange "
+        "reports it closed.",
+    ),
+}
+"""Each level of a switch: its label and its meaning."""
+
 LEVERAGES: Final[Mapping[str, str]] = {
     "capped": "the master’s, at most",
     "follow": "the master’s; no entry above",
     "fixed": "fixed at",
 }
 """How the leverage of an entry is chosen; the number follows."""
+
+TOKEN_SCOPES: Final[Mapping[str, tuple[str, str]]] = {
+    "read": ("Read", "Accounts, positions, signals, orders and results."),
+    "pause": ("Read and pause", "Also stop new entries of an account or a strategy."),
+    "reduce": ("Read, pause and reduce", "Also close a position, or flatten an account."),
+}
+"""What an API token may do: its title and meaning."""
 
 _SETTINGS: Final[Mapping[str, str]] = {
     **{f"limits.{name}": label for name, (label, _, _) in LIMITS.items()},

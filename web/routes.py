@@ -26,6 +26,7 @@ class Who(Enum):
     MASTER = "master"
     OPERATOR = "operator"
     BOT = "a bot with a signature or a token"
+    PROGRAM = "a person's program with an API token"
     HERE = "somebody on this machine"
 
 

@@ -46,6 +46,7 @@ NOTICES: Final[Mapping[str, str]] = {
     ),
     "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
+    "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
@@ -91,9 +92,12 @@ NOTICES: Final[Mapping[str, str]] = {
         "meanwhile are not entered."
     ),
     "decided": "Decided, and recorded in the audit.",
+    "decided-filled": "Decided: it was filled. The books follow; it is in the audit.",
+    "decided-not-filled": "Decided: it was not filled. Nothing was sent; it is in the audit.",
     "released": "The quarantine has ended.",
     "revoked-invitation": "The invitation has ended.",
-    "role": "The role was changed.",
+    "role": "The role was changed. Their sessions ended.",
+    "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
     "factors-reset": (
         "Second factors removed and sessions ended. Their password alone signs them in until they "
@@ -114,10 +118,9 @@ CARE: Final = (
 )
 """The notices that are shown as a warning."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, the positions of strategies in it, its orders and "
-    "outcomes, changes of its wallet, the state of its task, and the results of its checks: "
-    "whether the key is accepted, available and total balance, positions, the margin of the "
-    "smallest entries. Never the key."
+    "its name, owner, exchange and environment; equity, available balance, today’s and open P&L; "
+    "every position, also its owner’s own; its terms; its outcomes and orders; how its wallet "
+    "changed; the state of its task and the results of its checks. Never the key."
 )
 """What an operator sees of an account, in the same words for its owner and for the operator.
 
@@ -216,6 +219,11 @@ _STATES: Final[Mapping[str, str]] = {
 }
 
 
+def cause_word(cause: Any) -> str:
+    """Return what made a fill happen, in a word."""
+    return _CAUSES[cause.value]
+
+
 def ended_by(trade: Any) -> str:
     """Return what ended a trade, or why that is not known."""
     cause = "" if trade.cause is None else _CAUSES[trade.cause.value]
@@ -233,10 +241,37 @@ def unknown(trade: Any, value: object) -> Markup | None:
     )
 
 
-def price(value: Decimal | str | None) -> str:
-    """Return a price with thousands and the places that it has; a dash for None."""
-    whole, point, places = plain_number(value).partition(".")
-    return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
+    """Return a price with thousands and the places that it has, or those of the contract's price
+    step, so that a column is aligned; a dash for None.
+    """
+    if value is None or step is None:
+        whole, point, places = plain_number(value).partition(".")
+        return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+    return money(value, places_of(step))
+
+
+def places_of(step: Decimal) -> int:
+    """Return how many decimals a multiple of a step has at most."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def span(began: datetime, ended: datetime) -> str:
+    """Return how long something lasted, in its two largest units."""
+    minutes, seconds = divmod(max(0, int((ended - began).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def month_name(label: str) -> str:
+    """Return a month as its name and year: November 2026 for 2026-11."""
+    return f"{datetime.fromisoformat(f'{label}-01'):%B %Y}"
 
 
 def moment(text: str | None) -> datetime | None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from engine.commands.account_view import ACCOUNT_VIEW
 from engine.commands.audit_export import AUDIT_EXPORT
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
@@ -30,6 +31,7 @@ __all__ = ["Command", "Commands", "chosen_notifiers"]
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **OPERATING,
+    **ACCOUNT_VIEW,
     **DRAWDOWN,
     **BOOKS,
     **PEOPLE,

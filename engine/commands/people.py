@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final
 
@@ -12,8 +13,16 @@ from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person
 from engine.ledger import Database
-from engine.ledger.audit import SHELL, append_audit, audit_rows, parse_audit_end, verify_audit
+from engine.ledger.audit import (
+    SHELL,
+    AuditFilter,
+    append_audit,
+    audit_rows,
+    parse_audit_end,
+    verify_audit,
+)
 from engine.ledger.identity import (
+    PeopleFilter,
     all_people,
     count_people,
     decide_master_request,
@@ -25,6 +34,7 @@ from engine.ledger.identity import (
     set_totp,
     take_role,
 )
+from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
 from engine.ledger.passkeys import delete_passkeys, passkeys_of
 from engine.ledger.people import accounts, insert_person, master_of, strategies, strategy_named
@@ -40,34 +50,91 @@ from engine.services.mastering import become_master
 
 
 async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Read people with roles and factors: all of them, or the first ``limit`` whose name contains
-    ``search``.
+    """Read people with roles and factors: those selected by ``search``, ``role``, ``suspended``,
+    ``after`` and ``limit``.
     """
-    db, now = context.ledger.db, context.clock.now()
-    search, limit = text(params, "search", ""), params.get("limit", -1)
-    total = count_people(db, search)
-    shown = all_people(db, search, limit if isinstance(limit, int) else -1)
-    rows = []
-    for user in shown:
-        factors, passkeys = factor(db, user.id), len(passkeys_of(db, user.id))
-        rows.append(
-            {
-                "name": user.name,
-                "roles": sorted(role.value for role in user.roles),
-                "password": factors.password is not None,
-                "second_factor": factors.totp_sealed is not None or passkeys > 0,
-                "passkeys": passkeys,
-                "sessions": len(sessions_of(db, user.id, now)),
-                "suspended": None
-                if (held := suspension(db, user.id)) is None
-                else jsonable(asdict(held)),
-            }
-        )
+    db, limit, role = context.ledger.db, params.get("limit", -1), text(params, "role", "")
+    wanted = PeopleFilter(
+        search=text(params, "search", ""),
+        role=parse_role(role) if role else None,
+        suspended=params.get("suspended") is True,
+    )
+    total = count_people(db, wanted)
+    shown = all_people(
+        db,
+        wanted,
+        after=text(params, "after", ""),
+        limit=limit if isinstance(limit, int) else -1,
+    )
+    rows = [_user_row(context, user) for user in shown]
     asked = [
         {"name": each.name, "note": each.note, "at": each.at.isoformat()}
         for each in master_requests(db)
     ]
     return {"users": rows, "total": total, "asked_to_be_master": asked}
+
+
+def _user_row(context: EngineContext, user: Person) -> dict[str, Any]:
+    db, now = context.ledger.db, context.clock.now()
+    factors, held = factor(db, user.id), suspension(db, user.id)
+    passkeys = len(passkeys_of(db, user.id))
+    return {
+        "name": user.name,
+        "roles": sorted(role.value for role in user.roles),
+        "password": factors.password is not None,
+        "second_factor": factors.totp_sealed is not None or passkeys > 0,
+        "passkeys": passkeys,
+        "sessions": len(sessions_of(db, user.id, now)),
+        "suspended": None if held is None else jsonable(asdict(held)),
+    }
+
+
+async def _user(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Read one person: roles, factors, sessions, accounts, strategies and how much is open there."""
+    who, db, now = _person(context, text(params, "name")), context.ledger.db, context.clock.now()
+    theirs = _theirs(context, who)
+    rows = [
+        {
+            "id": each.id,
+            "created_at": each.created_at.isoformat(),
+            "seen_at": each.seen_at.isoformat(),
+            "address": each.address,
+            "agent": each.agent,
+        }
+        for each in sessions_of(db, who.id, now)
+    ]
+    mine = [each.id for each in accounts(db) if each.person == who.id]
+    return {
+        **_user_row(context, who),
+        "session_rows": rows,
+        **theirs,
+        "open": sum(len(still_open(db, each)) for each in mine),
+    }
+
+
+async def _sign_out(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """End a person's sessions: every one, or the one with the id ``session``."""
+    who, by = _person(context, text(params, "name")), text(params, "by", "operator")
+    only, now, key = text(params, "session", ""), context.clock.now(), await context.audit_key()
+
+    def write(db: Database) -> int:
+        ended = revoke_sessions(db, who.id, now, only=only or None)
+        if ended:
+            append_audit(
+                db,
+                key=key,
+                by=by,
+                act="sessions_ended",
+                subject=who.name,
+                data={"sessions_ended": ended},
+                at=now,
+                address=asked_from(params),
+            )
+        return ended
+
+    ended = await context.ledger.write(write)
+    await context.changed()
+    return {"name": who.name, "sessions_ended": ended}
 
 
 def _person(context: EngineContext, name: str) -> Person:
@@ -396,13 +463,33 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     limit, before = params.get("limit", 50), params.get("before")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
         raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
-    rows = audit_rows(
-        context.ledger.db,
-        limit,
-        before if isinstance(before, int) else None,
-        text(params, "search", ""),
+    wanted = AuditFilter(
+        search=text(params, "search", ""),
+        said=_texts(params, "said"),
+        acts=_texts(params, "acts"),
+        since=_time(params, "since"),
+        until=_time(params, "until"),
     )
+    rows = audit_rows(context.ledger.db, limit, before if isinstance(before, int) else None, wanted)
     return {"audit": [jsonable(asdict(each)) for each in rows]}
+
+
+def _texts(params: dict[str, Any], name: str) -> list[str]:
+    values = params.get(name, [])
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise InvalidValue(name, "a list of texts", values)
+    return values
+
+
+def _time(params: dict[str, Any], name: str) -> datetime | None:
+    value = text(params, name, "")
+    try:
+        at = datetime.fromisoformat(value) if value else None
+    except ValueError:
+        raise InvalidValue(name, "a time in ISO 8601 with its zone", value) from None
+    if at is not None and at.tzinfo is None:
+        raise InvalidValue(name, "a time in ISO 8601 with its zone", value)
+    return at
 
 
 async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -416,6 +503,8 @@ async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[
 
 PEOPLE: Final[Mapping[str, Run]] = {
     "users": _users,
+    "user": _user,
+    "user_sign_out": _sign_out,
     "operator_create": _operator_create,
     "user_link": _link,
     "user_role": _role,

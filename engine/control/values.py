@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from engine.control.wire import read_error, write_error
 from engine.domain.errors import EngineAway, OwnFault, RexAlgoError
+from engine.domain.token import ScopeExceeded
 from engine.ledger import LedgerError, WriteRefused
 from engine.ledger.signals import DedupeConflict
 from engine.ports.secret import Secret
@@ -148,6 +149,7 @@ _BY_TEXT: Final = {
         LedgerError,
         NeedsConfirmation,
         OwnFault,
+        ScopeExceeded,
         Unreadable,
         WriteRefused,
     )

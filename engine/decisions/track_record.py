@@ -6,12 +6,13 @@ and a follower with the sum of their own trades. A return is the P&L of a trade,
 percent of the margin behind its entry.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from statistics import median
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from engine.decisions.portfolio import percent_of
 from engine.decisions.results import drawdown
@@ -24,15 +25,19 @@ _HUNDREDTH: Final = Decimal("0.01")
 class CopiedTrade:
     """One reconciled trade of a follower; ``signal`` is the one that opened it.
 
-    ``margin`` was behind its entry. ``slippage_bps`` is how much worse than planned the entry was
-    filled, below 0 better; ``delay_ms`` is from the signal to the fill. Both are None where the
-    order did not show them.
+    ``fees`` are of its entry and its exit. ``margin`` was behind its entry. ``slippage_bps`` is how
+    much worse than planned the entry was filled, below 0 better; ``delay_ms`` is from the signal to
+    the fill. Both are None where the order did not show them.
     """
 
     follower: str
     signal: int
+    symbol: str
+    side: str
+    opened_at: datetime
     closed_at: datetime
     result: Decimal
+    fees: Decimal
     margin: Decimal
     slippage_bps: Decimal | None
     delay_ms: int | None
@@ -40,7 +45,30 @@ class CopiedTrade:
     @property
     def percent(self) -> Decimal:
         """Return the trade's return on margin in percent."""
-        return EXACT.divide(EXACT.multiply(Decimal(100), self.result), self.margin)
+        return _of_margin(self.result, self.margin)
+
+    @property
+    def fee_percent(self) -> Decimal:
+        """Return the trade's fees in percent of its margin."""
+        return _of_margin(self.fees, self.margin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReturn:
+    """One signal, closed: the median of its followers, with the ``least`` and the ``most`` that one
+    of them got. Percentages are of margin.
+    """
+
+    number: int
+    symbol: str
+    side: str
+    opened_at: datetime
+    closed_at: datetime
+    followers: int
+    percent: Decimal
+    least: Decimal
+    most: Decimal
+    fee_percent: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +78,8 @@ class TrackRecord:
     ``per_signal`` is the mean over signals, ``per_follower`` the median over followers of the sum
     of their trades. ``max_drawdown`` is of ``curve``, the running sum of signals, in percent points.
     ``win_rate`` counts signals. ``profit_factor`` is gains over losses of signals, None without a
-    loss.
+    loss. ``fees_per_signal`` is the mean over signals. ``returns`` are the signals, first closed
+    first. ``margins`` is the mean margin of each follower, by signal.
     """
 
     signals: int
@@ -63,7 +92,24 @@ class TrackRecord:
     profit_factor: Decimal | None
     slippage_bps: Decimal | None
     delay_ms: int | None
+    fees_per_signal: Decimal
     curve: tuple[tuple[datetime, Decimal], ...]
+    returns: tuple[SignalReturn, ...]
+    margins: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """The signals that were closed in one month, ``label`` as in 2026-11; percentages of margin,
+    ``percent`` is their sum.
+    """
+
+    label: str
+    signals: int
+    won: int
+    percent: Decimal
+    best: Decimal
+    worst: Decimal
 
 
 def margin_of(
@@ -86,18 +132,21 @@ def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
         return None
     by_signal: dict[int, list[CopiedTrade]] = {}
     by_follower: dict[str, Decimal] = {}
+    margins: dict[str, dict[int, Decimal]] = {}
     for each in trades:
         by_signal.setdefault(each.signal, []).append(each)
         by_follower[each.follower] = EXACT.add(by_follower.get(each.follower, ZERO), each.percent)
+        behind = margins.setdefault(each.follower, {})
+        behind[each.signal] = EXACT.add(behind.get(each.signal, ZERO), each.margin)
     signals = sorted(
-        (max(each.closed_at for each in group), number, _of_signal(group))
-        for number, group in by_signal.items()
+        (_of_signal(number, group) for number, group in by_signal.items()),
+        key=lambda each: (each.closed_at, each.number),
     )
-    returns = [value for _, _, value in signals]
+    returns = [each.percent for each in signals]
     running, curve = ZERO, list[tuple[datetime, Decimal]]()
-    for at, _, value in signals:
-        running = EXACT.add(running, value)
-        curve.append((at, running))
+    for signal in signals:
+        running = EXACT.add(running, signal.percent)
+        curve.append((signal.closed_at, running))
     slips = [each.slippage_bps for each in trades if each.slippage_bps is not None]
     delays = [each.delay_ms for each in trades if each.delay_ms is not None]
     losses = -_sum(value for value in returns if value < 0)
@@ -117,16 +166,69 @@ def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
         else None,
         slippage_bps=_short(median(slips)) if slips else None,
         delay_ms=round(median(delays)) if delays else None,
+        fees_per_signal=_short(_mean([each.fee_percent for each in signals])),
         curve=tuple(curve),
+        returns=tuple(signals),
+        margins={each: _mean(list(behind.values())) for each, behind in margins.items()},
     )
 
 
-def _of_signal(group: Sequence[CopiedTrade]) -> Decimal:
-    """Return the return of a signal: the median of its followers, each with all their trades of it."""
+def months(returns: Sequence[SignalReturn], zone: ZoneInfo) -> list[Month]:
+    """Return the months of a zone in which signals were closed, newest first."""
+    grouped: dict[str, list[Decimal]] = {}
+    for each in returns:
+        grouped.setdefault(f"{each.closed_at.astimezone(zone):%Y-%m}", []).append(each.percent)
+    return [
+        Month(
+            label=label,
+            signals=len(values),
+            won=sum(1 for value in values if value > 0),
+            percent=_sum(values),
+            best=max(values),
+            worst=min(values),
+        )
+        for label, values in sorted(grouped.items(), reverse=True)
+    ]
+
+
+def funding_per_follower(
+    paid: Mapping[str, Decimal], margins: Mapping[str, Decimal]
+) -> Decimal | None:
+    """Return the median over followers of the funding that each paid, in percent of their mean
+    margin; below 0 was received. None if nobody paid any.
+    """
+    if not any(paid.values()):
+        return None
+    return _short(median(_of_margin(each, margins[follower]) for follower, each in paid.items()))
+
+
+def _of_margin(amount: Decimal, margin: Decimal) -> Decimal:
+    return EXACT.divide(EXACT.multiply(Decimal(100), amount), margin)
+
+
+def _of_signal(number: int, group: Sequence[CopiedTrade]) -> SignalReturn:
+    """Return a signal: each follower counts with all their trades of it."""
     sums: dict[str, Decimal] = {}
+    fees: dict[str, Decimal] = {}
     for each in group:
         sums[each.follower] = EXACT.add(sums.get(each.follower, ZERO), each.percent)
-    return median(sums.values())
+        fees[each.follower] = EXACT.add(fees.get(each.follower, ZERO), each.fee_percent)
+    return SignalReturn(
+        number=number,
+        symbol=group[0].symbol,
+        side=group[0].side,
+        opened_at=min(each.opened_at for each in group),
+        closed_at=max(each.closed_at for each in group),
+        followers=len(sums),
+        percent=median(sums.values()),
+        least=min(sums.values()),
+        most=max(sums.values()),
+        fee_percent=median(fees.values()),
+    )
+
+
+def _mean(values: Sequence[Decimal]) -> Decimal:
+    return EXACT.divide(_sum(values), Decimal(len(values)))
 
 
 def _sum(values: Iterable[Decimal]) -> Decimal:

@@ -11,7 +11,7 @@ verification accepts one.
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 from engine.domain.errors import InvalidValue
 from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.locking import Held, lock
-from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one
+from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 SHELL: Final = "shell"
@@ -180,16 +180,46 @@ def seal_export(key: AuditKey, end: AuditEnd, at: datetime) -> str:
     return _seal(key.key, last, ("export", end.number, to_us(at), key.kid)).hex()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which rows are read. ``search`` looks for a text in actor, act and subject, or takes a row whose
+    act is one of ``said``; ``acts`` are the only acts; rows are of ``since`` or later, and before
+    ``until``. Empty or None: no such condition.
+    """
+
+    search: str = ""
+    said: Sequence[str] = ()
+    acts: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def audit_rows(
-    db: Database, limit: int, before: int | None = None, search: str = ""
+    db: Database, limit: int, before: int | None = None, wanted: AuditFilter | None = None
 ) -> list[AuditRow]:
-    """Read the newest rows, newest first; ``search`` looks for a text in actor, act and subject."""
-    where = f" AND ({contains('by')} OR {contains('act')} OR {contains('subject')})"
+    """Read the newest rows in front of row ``before``, newest first."""
+    wanted = wanted or AuditFilter()
+    search, said, acts = wanted.search, wanted.said, wanted.acts
+    times = [to_us(each) for each in (wanted.since, wanted.until) if each is not None]
     rows = fetch_all(
         db,
         "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?"
-        + (where if search else "")
+        + (
+            f" AND ({contains('by')} OR {contains('act')} OR {contains('subject')}"
+            f" OR act IN {in_list(said)})"
+            if search
+            else ""
+        )
+        + (f" AND act IN {in_list(acts)}" if acts else "")
+        + (" AND at_us >= ?" if wanted.since is not None else "")
+        + (" AND at_us < ?" if wanted.until is not None else "")
         + " ORDER BY number DESC LIMIT ?",
-        (2**62 if before is None else before, *([search] * 3 if search else []), limit),
+        (
+            2**62 if before is None else before,
+            *([search] * 3 + [*said] if search else []),
+            *acts,
+            *times,
+            limit,
+        ),
     )
     return [AuditRow(row[0], from_us(row[1]), *row[2:]) for row in rows]

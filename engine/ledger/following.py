@@ -142,60 +142,36 @@ class CopyRow:
     side: str | None
     is_test: bool
     code: str | None
+    settled_at: datetime | None
     sentence: str
     move: str
     setting: str | None
 
 
-_COPIES = (
+COPIES: Final = (
     "SELECT copy.signal_number, signal.received_us, signal.id, strategy.id, strategy.name, "
     "account.name, account.environment,"
-    " signal.draft, copy.code, copy.numbers FROM copy JOIN signal ON signal.number = "
-    "copy.signal_number"
+    " signal.draft, copy.code, copy.numbers, copy.outcome_us FROM copy JOIN signal ON "
+    "signal.number = copy.signal_number"
     " JOIN strategy ON strategy.id = signal.strategy_id JOIN account ON account.id = "
     "copy.account_id"
 )
 
 
-def copies_of(
-    db: Database,
-    accounts: Sequence[AccountId],
-    limit: int,
-    *,
-    before: int | None = None,
-    strategy: str = "",
-    family: str = "",
-) -> list[CopyRow]:
-    """Read the newest copies of some accounts, newest first; ``before`` is the last signal number
-    of the previous page.
-
-    Each account is read by itself along its index; all copies of the last signal are kept together,
-    so a page may be a little longer.
+def copies_of(db: Database, accounts: Sequence[AccountId], limit: int) -> list[CopyRow]:
+    """Read the newest ``limit`` copies of some accounts, newest first; each account is read by
+    itself along its index.
     """
-    copies: list[CopyRow] = []
-    for account_id in accounts:
-        rows = fetch_all(
+    copies = [
+        copy_row(row)
+        for account_id in accounts
+        for row in fetch_all(
             db,
-            _COPIES
-            + " WHERE copy.account_id = ? AND copy.signal_number < ?"
-            + (" AND strategy.name = ?" if strategy else "")
-            + (" AND (copy.code = ? OR (copy.code >= ? AND copy.code < ?))" if family else "")
-            + " ORDER BY copy.signal_number DESC LIMIT ?",
-            (
-                account_id,
-                2**62 if before is None else before,
-                *((strategy,) if strategy else ()),
-                *((family, f"{family}.", f"{family}/") if family else ()),  # "/" follows "."
-                limit,
-            ),
+            COPIES + " WHERE copy.account_id = ? ORDER BY copy.signal_number DESC LIMIT ?",
+            (account_id, limit),
         )
-        copies += [_copy(row) for row in rows]
-    copies.sort(key=lambda each: (-each.number, each.account))
-    return (
-        [each for each in copies if each.number >= copies[limit - 1].number]
-        if len(copies) > limit
-        else copies
-    )
+    ]
+    return sorted(copies, key=lambda each: (-each.number, each.account))[:limit]
 
 
 def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryOutcome]:
@@ -222,7 +198,8 @@ def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryO
     ]
 
 
-def _copy(row: Row) -> CopyRow:
+def copy_row(row: Row) -> CopyRow:
+    """Read a row of ``COPIES``."""
     draft = read_draft(row[7])
     outcome = None if row[8] is None else Outcome(OutcomeCode(row[8]), json.loads(row[9] or "{}"))
     return CopyRow(
@@ -238,79 +215,12 @@ def _copy(row: Row) -> CopyRow:
         side=None if draft.side is None else draft.side.value,
         is_test=draft.is_test,
         code=row[8],
+        settled_at=None if row[10] is None else from_us(row[10]),
         sentence="It is not done yet; its page says what it waits for."
         if outcome is None
         else outcome.sentence,
         move="" if outcome is None else outcome.explanation.move.value,
         setting=None if outcome is None else outcome.explanation.setting,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
-    """One order that was claimed for an account."""
-
-    id: int
-    at: datetime
-    account: str
-    environment: str
-    strategy: str
-    symbol: str
-    kind: str
-    side: str
-    quantity: str
-    filled: str
-    price: str | None
-    fee: str
-    state: str
-    cause: str
-    signal_id: str
-
-
-def orders_of(
-    db: Database, accounts: Sequence[AccountId], limit: int, before: int | None = None
-) -> list[OrderRow]:
-    """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
-    previous page.
-    """
-    orders: list[OrderRow] = []
-    for account_id in accounts:
-        rows = fetch_all(
-            db,
-            "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
-            "attempt.symbol, attempt.kind, attempt.intent,"
-            " filled, price, fee, attempt.state, cause, signal.id FROM attempt JOIN account ON "
-            "account.id = attempt.account_id"
-            " JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON copy.id = "
-            "attempt.copy_id"
-            " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND "
-            "attempt.id < ?"
-            " ORDER BY attempt.id DESC LIMIT ?",
-            (account_id, 2**62 if before is None else before, limit),
-        )
-        orders += [_order(row) for row in rows]
-    return sorted(orders, key=lambda each: -each.id)[:limit]
-
-
-def _order(row: Row) -> OrderRow:
-    intent = json.loads(row[7])
-    price = None if row[9] in (None, "?") else row[9]
-    return OrderRow(
-        id=row[0],
-        at=from_us(row[1]),
-        account=row[2],
-        environment=row[3],
-        strategy=row[4],
-        symbol=row[5],
-        kind=row[6],
-        side=intent["side"],
-        quantity=intent["quantity"],
-        filled=row[8],
-        price=price,
-        fee=row[10],
-        state=row[11],
-        cause=row[12],
-        signal_id=row[13],
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, Money, plain
-from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.locking import Held, lock
@@ -32,16 +32,6 @@ class FundingRow:
     id: str
     symbol: Symbol
     amount: Money
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FundingPaid:
-    """One payment as shown, with the strategy's name."""
-
-    strategy: str
-    symbol: str
-    amount: Decimal
     at: datetime
 
 
@@ -105,13 +95,16 @@ def funding_by_day(db: Database, account: AccountId) -> dict[str, Decimal]:
     return days
 
 
-def funding_of(db: Database, account: AccountId) -> list[FundingPaid]:
-    """Read an account's payments, newest first."""
+def funding_of_strategy(
+    db: Database, account: AccountId, strategy: StrategyId, since: datetime
+) -> Decimal:
+    """Return what an account paid since a time on what it held for one strategy."""
     rows = fetch_all(
         db,
-        "SELECT strategy.name, symbol, amount, at_us FROM funding JOIN strategy ON strategy.id = "
-        "strategy_id WHERE account_id = ?"
-        " ORDER BY at_us DESC, funding.id DESC",
-        (account,),
+        "SELECT amount FROM funding WHERE account_id = ? AND at_us >= ? AND strategy_id = ?",
+        (account, to_us(since), strategy),
     )
-    return [FundingPaid(row[0], row[1], Decimal(row[2]), from_us(row[3])) for row in rows]
+    paid = ZERO
+    for (amount,) in rows:
+        paid = EXACT.add(paid, Decimal(amount))
+    return paid

@@ -73,29 +73,65 @@ def is_taken(db: Database, name: str) -> bool:
     )
 
 
-def all_people(db: Database, search: str = "", limit: int = -1) -> list[Person]:
-    """Read people whose name contains ``search``, by name; at most ``limit`` of them, unless it is
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleFilter:
+    """Which people are read: those whose name contains ``search``, who have ``role``, who are
+    suspended. Empty, None or False: no such condition.
+    """
+
+    search: str = ""
+    role: Role | None = None
+    suspended: bool = False
+
+
+def all_people(
+    db: Database, wanted: PeopleFilter | None = None, *, after: str = "", limit: int = -1
+) -> list[Person]:
+    """Read people by name, those behind the name ``after``; at most ``limit`` of them, unless it is
     negative.
     """
+    wanted = wanted or PeopleFilter()
     rows = fetch_all(
         db,
         _PERSON
-        + (f" WHERE {contains('person.name')}" if search else "")
+        + " WHERE person.name > ?"
+        + (f" AND {contains('person.name')}" if wanted.search else "")
+        + (f" AND {_HAS_ROLE}" if wanted.role is not None else "")
+        + (f" AND {_IS_SUSPENDED}" if wanted.suspended else "")
         + " ORDER BY person.name"
         + (" LIMIT ?" if limit >= 0 else ""),
-        (*((search,) if search else ()), *((limit,) if limit >= 0 else ())),
+        (after, *_conditions(wanted), *((limit,) if limit >= 0 else ())),
     )
     return [_person(row) for row in rows]
 
 
-def count_people(db: Database, search: str = "") -> int:
-    """Count the people whose name contains ``search``."""
+def count_people(db: Database, wanted: PeopleFilter | None = None) -> int:
+    """Count people."""
+    wanted = wanted or PeopleFilter()
     row = fetch_one(
         db,
-        "SELECT count(*) FROM person" + (f" WHERE {contains('name')}" if search else ""),
-        (search,) if search else (),
+        "SELECT count(*) FROM person WHERE person.name > ''"
+        + (f" AND {contains('person.name')}" if wanted.search else "")
+        + (f" AND {_HAS_ROLE}" if wanted.role is not None else "")
+        + (f" AND {_IS_SUSPENDED}" if wanted.suspended else ""),
+        _conditions(wanted),
     )
     return 0 if row is None else int(row[0])
+
+
+_HAS_ROLE = (
+    "EXISTS (SELECT 1 FROM person_role WHERE person_role.person_id = person.id AND "
+    "person_role.role = ?)"
+)
+_IS_SUSPENDED = "EXISTS (SELECT 1 FROM suspension WHERE suspension.person_id = person.id)"
+
+
+def _conditions(wanted: PeopleFilter) -> tuple[str, ...]:
+    """Return the parameters of a filter, in the order of its conditions."""
+    return (
+        *((wanted.search,) if wanted.search else ()),
+        *((wanted.role.value,) if wanted.role is not None else ()),
+    )
 
 
 def give_role(db: Database, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:

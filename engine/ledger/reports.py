@@ -313,8 +313,8 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
 def unknown(db: Database) -> list[UnknownView]:
     """Read every order whose fate is not proven, oldest first."""
     named = {
-        row[0]: (row[1], row[2])
-        for row in fetch_all(db, "SELECT id, name, environment FROM account")
+        row[0]: row[1:]
+        for row in fetch_all(db, "SELECT id, name, exchange, environment FROM account")
     }
     shown = []
     for attempt in all_unknown(db):
@@ -324,12 +324,14 @@ def unknown(db: Database) -> list[UnknownView]:
             "copy.id = ?",
             (attempt.copy,),
         )
-        name, environment = named[attempt.account]
+        name, exchange, environment = named[attempt.account]
         shown.append(
             UnknownView(
                 signal_id="?" if row is None else row[0],
                 account=name,
+                exchange=exchange,
                 environment=environment,
+                opens=attempt.is_entry,
                 symbol=attempt.intent.symbol,
                 side=attempt.intent.side.value,
                 quantity=format(attempt.intent.quantity, "f"),

@@ -164,7 +164,8 @@ _TRADES = (
 )
 
 
-def _trade(row: Row) -> TradeRow:
+def trade_row(row: Row) -> TradeRow:
+    """Read the columns of a trade, in the order of its fields."""
     return TradeRow(
         id=row[0],
         account=row[1],
@@ -184,40 +185,49 @@ def _trade(row: Row) -> TradeRow:
     )
 
 
-def account_trades(
-    db: Database, account: AccountId, limit: int, before: int | None = None
-) -> list[TradeRow]:
-    """Read an account's trades, newest first; ``before`` is the last id of the previous page."""
+def account_trades(db: Database, account: AccountId, limit: int) -> list[TradeRow]:
+    """Read an account's newest trades, newest first."""
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.account_id = ? AND trade.id < ? ORDER BY trade.id DESC LIMIT ?",
-        (account, 2**62 if before is None else before, limit),
+        _TRADES + " WHERE trade.account_id = ? ORDER BY trade.id DESC LIMIT ?",
+        (account, limit),
     )
-    return [_trade(row) for row in rows]
+    return [trade_row(row) for row in rows]
 
 
-def trade_results(
-    db: Database, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
-) -> list[TradePoint]:
-    """Read when reconciled trades were closed and each result, oldest close first, the newest
-    ``limit`` of an account or strategy.
+def results_between(
+    db: Database, account: AccountId, since: datetime, until: datetime
+) -> list[Decimal]:
+    """Read the results of the reconciled trades of strategies that an account closed since one time
+    and before another.
     """
-    if account:
-        rows = fetch_all(
-            db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? AND state = "
-            "'settled' AND strategy_id != ''"
-            " ORDER BY closed_us DESC, id DESC LIMIT ?",
-            (account, limit),
-        )
-    else:
-        rows = fetch_all(
-            db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment "
-            "= ? AND state = 'settled'"
-            " ORDER BY closed_us DESC, id DESC LIMIT ?",
-            (strategy, environment, limit),
-        )
+    rows = fetch_all(
+        db,
+        "SELECT result FROM trade WHERE account_id = ? AND closed_us >= ? AND closed_us < ? AND "
+        "state = 'settled' AND strategy_id != ''",
+        (account, to_us(since), to_us(until)),
+    )
+    return [Decimal(row[0]) for row in rows]
+
+
+def one_trade(db: Database, identifier: int) -> TradeRow:
+    """Read the trade with an id that exists."""
+    row = fetch_one(db, _TRADES + " WHERE trade.id = ?", (identifier,))
+    assert row is not None, "the trade was found a moment ago"
+    return trade_row(row)
+
+
+def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:
+    """Read when reconciled trades of an account were closed and each result, oldest close first,
+    the newest ``limit``.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? AND state = "
+        "'settled' AND strategy_id != ''"
+        " ORDER BY closed_us DESC, id DESC LIMIT ?",
+        (account, limit),
+    )
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
 
 
@@ -311,8 +321,10 @@ def strategy_environments(db: Database, strategy: str) -> list[str]:
     return sorted((row[0] for row in rows), key=LIVE_FIRST.index)
 
 
-def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, int]:
-    """Count the outcomes of the copies of a strategy's newest signals, by family."""
+def outcome_counts(db: Database, strategy: str, environment: str, signals: int) -> dict[str, int]:
+    """Count the outcomes of the copies of a strategy's newest signals in one environment, by
+    family.
+    """
     numbers = fetch_all(
         db,
         "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
@@ -321,24 +333,11 @@ def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, int]:
     counts: dict[str, int] = {}
     for (number,) in numbers:
         for code, count in fetch_all(
-            db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
+            db,
+            "SELECT code, count(*) FROM copy JOIN account ON account.id = copy.account_id WHERE "
+            "signal_number = ? AND environment = ? GROUP BY code",
+            (number, environment),
         ):
             family = "waiting" if code is None else str(code).partition(".")[0]
             counts[family] = counts.get(family, 0) + int(count)
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
-
-
-def recent_trades(db: Database, strategy: str, environment: str, limit: int) -> list[TradeRow]:
-    """Read a strategy's newest reconciled trades of one environment; the page does not show whose
-    they are.
-    """
-    rows = fetch_all(
-        db,
-        _TRADES
-        + (
-            " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? "
-            "ORDER BY closed_us DESC, trade.id DESC LIMIT ?"
-        ),
-        (strategy, environment, limit),
-    )
-    return [_trade(row) for row in rows]

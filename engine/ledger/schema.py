@@ -381,6 +381,18 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE leaked_login (account_id TEXT PRIMARY KEY REFERENCES account, row_version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
     """
+    CREATE TABLE api_token (
+        hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, person_id TEXT NOT NULL REFERENCES person, name TEXT NOT NULL,
+        scope TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, seen_us INTEGER,
+        seen_from TEXT NOT NULL DEFAULT '', revoked_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX api_token_by_person ON api_token (person_id);
+    """,
+    """
+    CREATE TABLE account_look (
+        account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
+        STRICT, WITHOUT ROWID;
+    """,
+    """
     CREATE TABLE passkey (
         id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
         sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,

@@ -11,6 +11,7 @@ from engine.domain.person import Role
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.tokens import revoke_tokens
 
 KIND_SIGN_IN: Final = "sign_in"
 KIND_INVITATION: Final = "invitation"
@@ -114,7 +115,12 @@ def revoke_sessions(
     only: str | None = None,
     but: str | None = None,
 ) -> int:
-    """End a person's sessions: ``only`` one, or all ``but`` one; return how many."""
+    """End a person's sessions: ``only`` one, or all ``but`` one; return how many.
+
+    Who is signed out everywhere has no API token any more either.
+    """
+    if only is None:
+        revoke_tokens(db, person, at)
     return run(
         db,
         "UPDATE session SET revoked_us = ? WHERE person_id = ? AND revoked_us IS NULL"

@@ -33,7 +33,8 @@ def copied_trades(
         db,
         "SELECT trade.id, trade.account_id, copy.signal_number, trade.closed_us, trade.result, "
         "trade.entry_price, trade.quantity, trade.side, attempt.notional, attempt.margin, "
-        "attempt.state, attempt.filled, attempt.price, attempt.ended_us - signal.received_us"
+        "attempt.state, attempt.filled, attempt.price, attempt.ended_us - signal.received_us, "
+        "trade.symbol, trade.opened_us, trade.fees"
         " FROM trade JOIN fill ON fill.id = trade.episode JOIN attempt ON attempt.id = "
         "fill.attempt_id JOIN copy ON copy.id = attempt.copy_id"
         " JOIN signal ON signal.number = copy.signal_number"
@@ -51,8 +52,12 @@ def _trade(row: Row) -> CopiedTrade:
     return CopiedTrade(
         follower=row[0],
         signal=row[1],
+        symbol=row[13],
+        side=row[6],
+        opened_at=from_us(row[14]),
         closed_at=from_us(row[2]),
         result=Decimal(row[3]),
+        fees=Decimal(row[15]),
         margin=margin_of(
             entry_price=Decimal(row[4]),
             quantity=Decimal(row[5]),

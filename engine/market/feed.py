@@ -14,6 +14,7 @@ import trio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
+from engine.market.past_candles import PastCandles, window_of
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.market_data import Candle, MarketData, Quote
@@ -37,7 +38,13 @@ class MarketFeed:
         self._quotes: dict[Symbol, Quote] = {}
         self._instruments: Mapping[Symbol, Instrument] = {}
         self._instruments_at = -INSTRUMENTS_S
+        self._past = PastCandles()
         self.problem = ""
+
+    @property
+    def title(self) -> str:
+        """Return the exchange's name for people."""
+        return self._adapter.title
 
     @property
     def credentials_last_days(self) -> int | None:
@@ -147,6 +154,25 @@ class MarketFeed:
                 f"{self.problem or 'none'}"
             )
         return closed
+
+    async def chart(
+        self, symbol: Symbol, began: datetime, ended: datetime
+    ) -> Sequence[Candle] | None:
+        """Return the closed candles around a time, oldest first; None if the exchange has no past
+        candles.
+
+        Raises what the exchange's reading raises, and RexAlgoError if its market is not open yet.
+        """
+        lengths = self._adapter.traits.past_candle_lengths_s
+        window = window_of(lengths, began, ended, self._clock.now())
+        if window is None:
+            return None
+        if self._market is None:
+            raise RexAlgoError(
+                f"candles of {symbol}: expected market data of {self._adapter.name}, found "
+                f"{self.problem or 'none yet'}"
+            )
+        return await self._past.read(self._market, symbol, window)
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each closed candle once, oldest first, starting with the newest closed one."""

@@ -116,7 +116,13 @@ from engine.ports.http import (
     WriteError,
 )
 from engine.ports.loopback import is_loopback
-from engine.ports.market_data import Candle, MarketData, Quote
+from engine.ports.market_data import (
+    PAST_CANDLES_MAX,
+    Candle,
+    MarketData,
+    PastCandlesMarketData,
+    Quote,
+)
 from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
 from engine.ports.secret import Secret, read_secret_file
@@ -138,6 +144,7 @@ from engine.settings.files import replace_file, sync_folder
 PLUGIN_API_VERSION = 1
 
 __all__ = [
+    "PAST_CANDLES_MAX",
     "PLUGIN_API_VERSION",
     "AccountId",
     "AccountLogin",
@@ -198,6 +205,7 @@ __all__ = [
     "OrderStatus",
     "OrderType",
     "OutcomeUnknown",
+    "PastCandlesMarketData",
     "PoolTimeout",
     "Position",
     "PositionSide",

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
+from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
+from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
 from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.tokens import TokenService
+from engine.services.years import YearsService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,25 +33,34 @@ class Services:
     passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
+    history: HistoryService
+    years: YearsService
     agreeing: AgreeingService
     performance: PerformanceService
+    charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
+    tokens: TokenService
 
 
 def open_services(context: EngineContext) -> Services:
     """Create the services of a running engine."""
     following = FollowingService(context)
+    history = HistoryService(context)
     return Services(
         context=context,
         identity=IdentityService(context),
         passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
+        history=history,
+        years=YearsService(context, history),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),
+        tokens=TokenService(context),
     )

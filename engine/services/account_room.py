@@ -18,6 +18,7 @@ from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
 from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
+from engine.ledger.looking import Look, looks_at
 from engine.ledger.people import AccountRow, account, person_key, set_credentials
 from engine.ledger.preflight import note_new_credentials
 from engine.ports.secret import Secret
@@ -43,6 +44,10 @@ class AccountRoom:
         """Return one exchange; the first if none has that name."""
         choices = self.choices()
         return next((each for each in choices if each.name == exchange), choices[0])
+
+    def looks(self, user: User, name: str) -> Sequence[Look]:
+        """Read which operators looked at one of the user's accounts; raises NothingThere."""
+        return looks_at(self._context.ledger.db, self._following.account(user, name).id)
 
     @asked
     async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:

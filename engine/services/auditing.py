@@ -19,8 +19,11 @@ async def audited(
     data: Mapping[str, object],
     change: Callable[[Database], T],
 ) -> T:
-    """Write a change and who made it; raises what the change raises, and then neither is written."""
+    """Write a change and who made it, with the token that they used; raises what the change raises,
+    and then neither is written.
+    """
     key, now = await context.audit_key(), context.clock.now()
+    by_token = {} if user.token is None else {"token": user.token.name}
 
     def write(db: Database) -> T:
         result = change(db)
@@ -30,7 +33,7 @@ async def audited(
             by=user.person.name,
             act=act,
             subject=subject,
-            data=data,
+            data={**data, **by_token},
             at=now,
             address=user.address,
         )

@@ -21,23 +21,23 @@ from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
+from engine.domain.instrument import Instrument
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
+from engine.domain.token import TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
+from engine.ledger.charting import opened_at
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
     CopyRow,
-    OrderRow,
     accounts_of,
     agreements_of,
     copies_of,
     entry_outcomes,
     former_accounts_of,
-    orders_of,
     signal_of_copy,
-    strategies_copied,
     unproven_count,
 )
 from engine.ledger.forced_close import forced_close
@@ -49,7 +49,7 @@ from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
 from engine.services.user import FormErrors, User
@@ -101,7 +101,8 @@ class AccountCard:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
-    share, ``own`` is the owner's.
+    share, ``own`` is the owner's. ``opened_at`` is when the books were last flat there, None if they
+    have nothing. ``instrument`` is None while the exchange does not list the contract.
     """
 
     account: str
@@ -113,6 +114,14 @@ class PositionRow:
     own: Decimal
     position: Position | None
     holding: Holding | None
+    opened_at: datetime | None
+    instrument: Instrument | None
+
+    @property
+    def worth(self) -> Decimal | None:
+        """Return the value of the whole position at the mark price, None if it was not read."""
+        position = self.position
+        return None if position is None else EXACT.multiply(position.quantity, position.mark_price)
 
     @property
     def roe_percent(self) -> Decimal | None:
@@ -154,10 +163,6 @@ class FollowingService:
         """
         return former_accounts_of(self._db, user.id)
 
-    def strategies_copied(self, user: User) -> Sequence[str]:
-        """Read the names of the strategies that the user ever agreed to."""
-        return strategies_copied(self._db, user.id)
-
     def _ever(self, user: User) -> Sequence[AccountRow]:
         return [*self.accounts(user), *self.former_accounts(user)]
 
@@ -175,6 +180,7 @@ class FollowingService:
     # Home
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def cards(self, user: User) -> Sequence[AccountCard]:
         """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
@@ -340,13 +346,22 @@ class FollowingService:
     # Closing one position
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def position(self, user: User, name: str, symbol: str) -> PositionRow | None:
         """Return a position that the engine opened on an account, None if it holds none of the
         contract there; raises NothingThere for somebody else's account.
         """
+        row = await self.any_position(user, name, symbol)
+        return row if row is not None and row.share else None
+
+    @asked
+    async def any_position(self, user: User, name: str, symbol: str) -> PositionRow | None:
+        """Return what is open in a contract on an account, the owner's own too; None if nothing is.
+        Raises NothingThere for somebody else's account.
+        """
         row = self.account(user, name)
         shown = self._positions(row, self._last_report(row))
-        return next((each for each in shown if each.symbol == symbol and each.share), None)
+        return next((each for each in shown if each.symbol == symbol), None)
 
     @asked
     async def close(self, user: User, name: str, symbol: str) -> None:
@@ -390,23 +405,9 @@ class FollowingService:
 
     # What became of signals
 
-    def copies(
-        self,
-        user: User,
-        *,
-        before: int | None = None,
-        strategy: str = "",
-        account: str = "",
-        family: str = "",
-        limit: int = PAGE,
-    ) -> Sequence[CopyRow]:
+    def copies(self, user: User, limit: int) -> Sequence[CopyRow]:
         """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
-        chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
-        return (
-            copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
-            if chosen
-            else ()
-        )
+        return copies_of(self._db, [each.id for each in self._ever(user)], limit)
 
     def missed(self, user: User) -> Sequence[MissedWeek]:
         """Count by week which entries the user's connected accounts missed and why, newest first;
@@ -420,6 +421,7 @@ class FollowingService:
         return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def why(self, user: User, signal: str, account: str) -> WhyView:
         """Explain one copy of the user's; raises NothingThere."""
         view = (
@@ -434,11 +436,6 @@ class FollowingService:
     def agreements(self, user: User) -> Sequence[AgreementRow]:
         """Read what the user agreed to."""
         return agreements_of(self._db, user.id)
-
-    def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the user's accounts, including disconnected ones."""
-        chosen = [each.id for each in self._ever(user)]
-        return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, user: User) -> Sequence[Alert]:
         """Read the newest alerts about the user's accounts and strategies; somebody else's thing of
@@ -463,6 +460,7 @@ class FollowingService:
     # Positions
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def positions(self, user: User) -> Sequence[PositionRow]:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.
@@ -487,6 +485,8 @@ class FollowingService:
         there: dict[Symbol, Position] = (
             {} if report is None else {each.symbol: each for each in report.positions}
         )
+        opened = opened_at(self._db, row.id)
+        feed = self._context.feeds.get(row.exchange)
         shown = []
         for symbol in sorted({*holdings, *there}):
             ours, theirs = holdings.get(symbol), there.get(symbol)
@@ -505,6 +505,8 @@ class FollowingService:
                     own=max(Decimal(0), EXACT.subtract(whole, share)),
                     position=theirs,
                     holding=ours,
+                    opened_at=opened.get(symbol),
+                    instrument=None if feed is None else feed.instrument(symbol),
                 )
             )
         return shown

@@ -56,6 +56,7 @@ from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.mastering import become_master
 from engine.services.passkeys import KEEP_ONE, keeps_second_factor, verify_passkey
+from engine.services.tokens import is_token, token_user
 from engine.services.user import FormErrors, User
 
 T = TypeVar("T")
@@ -157,7 +158,11 @@ class IdentityService:
         await self._context.ledger.write(lambda db: doors.see_session(db, session, now))
 
     def user_again(self, sid: str, address: str) -> User | None:
-        """Return the user of a session by its secret id; None if the session is not valid any more."""
+        """Return the user of a session by its secret id, or of an API token; None if it is not valid
+        any more.
+        """
+        if is_token(sid):
+            return token_user(self._context, sid, address)
         row = doors.session_by_hash(self._context.ledger.db, capability_hash(sid))
         return None if row is None or not row.is_valid(self._now) else self._user(row, sid, address)
 

@@ -6,13 +6,13 @@ price, fee and cause of every fill are known. The number of closed trades that a
 shown beside it.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import trio
 
@@ -20,14 +20,21 @@ from engine.context import EngineContext
 from engine.decisions.portfolio import percent_of, summed
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
-from engine.decisions.track_record import CopiedTrade, TrackRecord, track_record
+from engine.decisions.track_record import (
+    CopiedTrade,
+    Month,
+    TrackRecord,
+    funding_per_follower,
+    months,
+    track_record,
+)
 from engine.domain.account import LIVE_FIRST
 from engine.domain.errors import NothingThere
-from engine.domain.identifiers import StrategyId, own_name
+from engine.domain.identifiers import AccountId, StrategyId
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
 from engine.ledger.following import AgreementRow, accounts_of, agreements_of, former_accounts_of
-from engine.ledger.funding import funding_by_day, funding_of
+from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.ledger.track_records import NEWEST, Place, copied_entries, copied_trades
@@ -35,17 +42,18 @@ from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
 from engine.services.user import User
 
-PAGE: Final = 50
+PAGE: Final = 20
 SIGNALS_COUNTED: Final = 20
 EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
 TRADES_COMPARED: Final = 5_000
 """How many of a strategy's newest trades are compared: a page must not read all of them."""
+FOLLOWERS_ASKED: Final = 50
+"""How many followers' funding is read for one page, those first who closed a trade last."""
 _TRADES_AT_ONCE: Final = 200
 _COMPARED_FOR: Final = timedelta(seconds=60)
 _COMPARED_MAX: Final = 2_000
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +111,8 @@ class Compared:
 
     ``is_cut``: there are more trades than ``TRADES_COMPARED``, and the newest are counted. ``days``
     is how long ago its first trade was closed. ``copied_percent`` is of its newest entry signals.
-    ``at`` is when it was read.
+    ``unreconciled`` counts the closed trades, ever, that are in none of these figures. ``at`` is
+    when it was read.
     """
 
     row: StrategyRow
@@ -111,6 +120,7 @@ class Compared:
     is_cut: bool
     days: int | None
     copied_percent: Decimal | None
+    unreconciled: int
     at: datetime
 
 
@@ -123,42 +133,51 @@ class PerformanceService:
 
     # Strategies
 
-    def directory(self, user: User) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read the strategies that the user may see, with their figures by environment, live first."""
-        db = self._context.ledger.db
-        return [(row, self._figures(row.id)) for row in results.strategies_for(db, user.id)]
+    def directory_of_all(self) -> Sequence[StrategyRow]:
+        """Read every strategy of this installation; for operators."""
+        return results.all_strategies(self._context.ledger.db)
 
-    def directory_of_all(self) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read every strategy of this installation, without figures; for operators."""
-        return [(row, ()) for row in results.all_strategies(self._context.ledger.db)]
-
-    def strategy(self, user: User, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
+    def strategy(self, user: User, identifier: str) -> StrategyRow:
         """Read one strategy that the user may see; raises NothingThere."""
         rows = results.strategies_for(self._context.ledger.db, user.id, identifier)
         if not rows:
             raise NothingThere("there is no such strategy")
-        return rows[0], self._figures(rows[0].id, detailed=True)
+        return rows[0]
 
-    def _figures(self, strategy: str, *, detailed: bool = False) -> Sequence[Figures]:
-        db = self._context.ledger.db
-        return [
-            figures_of(
-                each,
-                results.strategy_days(db, StrategyId(strategy), each),
-                results.trade_results(db, TRADES_DRAWN, strategy=strategy, environment=each)
-                if detailed
-                else (),
-            )
-            for each in results.strategy_environments(db, strategy)
-        ]
+    def environments_of(self, strategy: StrategyRow) -> Sequence[str]:
+        """Read the environments in which a strategy has closed trades, live first."""
+        return results.strategy_environments(self._context.ledger.db, strategy.id)
 
-    def outcomes(self, strategy: str) -> dict[str, int]:
-        """Count the outcomes of the copies of a strategy's newest signals, by family."""
-        return results.outcome_counts(self._context.ledger.db, strategy, SIGNALS_COUNTED)
+    async def record(self, strategy: StrategyRow, environment: str, days: int | None) -> Compared:
+        """Read a strategy's figures of one environment over the last ``days`` (None: ever)."""
+        return await self._compare(strategy, environment, days)
 
-    def trades(self, strategy: str, environment: str) -> Sequence[TradeRow]:
-        """Read a strategy's newest closed trades; the page shows no names of followers."""
-        return results.recent_trades(self._context.ledger.db, strategy, environment, 20)
+    def funding_per_follower(self, compared: Compared) -> Decimal | None:
+        """Return the funding of the median follower in percent of margin, over the time of the
+        figures and at most ``FOLLOWERS_ASKED`` followers; None if nobody paid any.
+        """
+        record = compared.record
+        if record is None:
+            return None
+        since = min(each.opened_at for each in record.returns)
+        asked_of = islice(record.margins, FOLLOWERS_ASKED)
+        db, strategy = self._context.ledger.db, StrategyId(compared.row.id)
+        paid = {
+            each: funding_of_strategy(db, AccountId(each), strategy, since) for each in asked_of
+        }
+        return funding_per_follower(paid, record.margins)
+
+    def months(self, compared: Compared, zone: str) -> Sequence[Month]:
+        """Return the months of a zone in which signals of a strategy were closed, newest first."""
+        return () if compared.record is None else months(compared.record.returns, ZoneInfo(zone))
+
+    def outcomes(self, strategy: str, environment: str) -> dict[str, int]:
+        """Count the outcomes of the copies of a strategy's newest signals in one environment, by
+        family.
+        """
+        return results.outcome_counts(
+            self._context.ledger.db, strategy, environment, SIGNALS_COUNTED
+        )
 
     def agreements(self, user: User, strategy: str) -> Sequence[AgreementRow]:
         """Read what the user agreed to for a strategy."""
@@ -212,6 +231,7 @@ class PerformanceService:
             is_cut=place is not None,
             days=None if not known else (now.date() - date.fromisoformat(known[0].day)).days + 1,
             copied_percent=percent_of(Decimal(copied), Decimal(wanted)),
+            unreconciled=sum(each.unreconciled for each in known),
             at=now,
         )
         if len(self._compared) >= _COMPARED_MAX:
@@ -225,9 +245,13 @@ class PerformanceService:
         """Return one of the user's accounts, connected or not: the named one, else the first, None
         without any; raises NothingThere.
         """
+        if name:
+            return self.owned(user, name)
+        return next(iter([*self.accounts(user), *self.former_accounts(user)]), None)
+
+    def owned(self, user: User, name: str) -> AccountRow:
+        """Return one of the user's accounts, connected or not; raises NothingThere."""
         mine = [*self.accounts(user), *self.former_accounts(user)]
-        if not name:
-            return mine[0] if mine else None
         row = next((each for each in mine if each.name == name), None)
         if row is None:
             raise NothingThere("there is no such account of yours")
@@ -249,7 +273,7 @@ class PerformanceService:
         figures = figures_of(
             row.environment,
             results.account_days(db, row.id),
-            results.trade_results(db, TRADES_DRAWN, account=row.id),
+            results.trade_results(db, row.id, TRADES_DRAWN),
         )
         return replace(figures, funding=funding_by_day(db, row.id))
 
@@ -288,79 +312,9 @@ class PerformanceService:
         rows = [each for each in self.accounts(user) if each.environment == environment]
         return summed([await self.equity(each, shown) for each in rows])
 
-    def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
-        """Read an account's trades, newest first."""
-        return results.account_trades(self._context.ledger.db, row.id, PAGE, before)
-
-    def csv(self, row: AccountRow) -> str:
-        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet
-        would take as a formula is quoted.
-
-        What is not known yet, or was never reported, is an empty cell; ``state`` says which.
-        """
-        output = io.StringIO()
-        writer = csv.writer(output)
-        writer.writerow(
-            [
-                "id",
-                "account",
-                "environment",
-                "strategy",
-                "symbol",
-                "side",
-                "quantity",
-                "entry_price",
-                "exit_price",
-                "fees",
-                "result",
-                "opened_at",
-                "closed_at",
-                "ended_by",
-                "state",
-            ]
-        )
-        before: int | None = None
-        while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
-            before = page[-1].id
-            for trade in page:
-                amounts = (trade.entry_price, trade.exit_price, trade.fees, trade.result)
-                numbers = (
-                    trade.quantity,
-                    *("" if number is None else str(number) for number in amounts),
-                )
-                times = (trade.opened_at.isoformat(), trade.closed_at.isoformat())
-                ended = ("" if trade.cause is None else trade.cause.value, trade.state.value)
-                words = (
-                    _cell(text)
-                    for text in (
-                        own_name(trade.account),
-                        trade.environment,
-                        trade.strategy,
-                        trade.symbol,
-                        trade.side,
-                    )
-                )
-                writer.writerow([trade.id, *words, *numbers, *times, *ended])
-        return output.getvalue()
-
-    def funding_csv(self, row: AccountRow) -> str:
-        """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was
-        received.
-        """
-        output = io.StringIO()
-        writer = csv.writer(output)
-        writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
-        for payment in funding_of(self._context.ledger.db, row.id):
-            words = (
-                _cell(text)
-                for text in (own_name(row.name), row.environment, payment.strategy, payment.symbol)
-            )
-            writer.writerow([*words, str(payment.amount), payment.at.isoformat()])
-        return output.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
+    def account_trades(self, row: AccountRow) -> Sequence[TradeRow]:
+        """Read an account's newest trades, newest first."""
+        return results.account_trades(self._context.ledger.db, row.id, PAGE)
 
 
 def figures_of(

@@ -9,7 +9,9 @@ from engine.decisions.terms import TermsWarning
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.person import Person
+from engine.domain.token import ScopeExceeded, TokenScope
 from engine.ledger.sessions import SessionRow
+from engine.ledger.tokens import TokenRow
 
 CONFIRMED_FOR: Final = timedelta(minutes=5)
 
@@ -46,6 +48,8 @@ class User:
     secret id; it is never shown.
 
     ``address`` is the origin of the current request, which may differ from where they signed in.
+    ``token`` is the API token with which a program acts for the person: its secret is ``sid``, and
+    its session is never fresh. None at a page.
     """
 
     person: Person
@@ -55,6 +59,7 @@ class User:
     has_password: bool
     has_totp: bool
     has_passkey: bool
+    token: TokenRow | None = None
 
     @property
     def id(self) -> PersonId:
@@ -67,13 +72,25 @@ class User:
         return self.has_totp or self.has_passkey
 
     def is_fresh(self, now: datetime) -> bool:
-        """Return whether a factor was shown within the last five minutes."""
-        return now < self.session.confirmed_at + CONFIRMED_FOR
+        """Return whether a factor was shown within the last five minutes; a token shows none."""
+        return self.token is None and now < self.session.confirmed_at + CONFIRMED_FOR
 
     def require_fresh(self, now: datetime) -> None:
         """Raise NeedsConfirmation unless a factor was shown within the last five minutes."""
         if not self.is_fresh(now):
             raise NeedsConfirmation("show a factor again before this")
+
+    def require_scope(self, scope: TokenScope | None) -> None:
+        """Raise ScopeExceeded for a token that does not include a scope; None: no token may."""
+        if self.token is None:
+            return
+        if scope is None:
+            raise ScopeExceeded("No token may do this: do it on the pages.")
+        if not self.token.scope.includes(scope):
+            raise ScopeExceeded(
+                f"expected a token with the scope {scope.value}, found one with "
+                f"{self.token.scope.value}"
+            )
 
     def __repr__(self) -> str:
         return f"User({self.person.name})"

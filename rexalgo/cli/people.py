@@ -106,6 +106,19 @@ def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
     click.echo(f"{answer['name']} {changed}: {', '.join(answer['roles']) or 'no role'}")
 
 
+@user.command("sign-out")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def sign_out(where: Path, name: str, as_json: bool) -> None:
+    """End every session of user NAME. They may sign in again."""
+    answer = ask(where, "user_sign_out", name=name, by=who())
+    if as_json:
+        emit_json(answer)
+        return
+    click.echo(f"{answer['name']} is signed out: {answer['sessions_ended']} sessions ended")
+
+
 @user.command()
 @click.argument("name")
 @click.option("--note", default="", help="Why; operators see it.")

@@ -22,6 +22,7 @@ AREAS = (
     "Forms",
     "Cookies",
     "Sessions",
+    "API tokens",
     "Second factor",
     "Secrets at rest",
     "Secrets in use",

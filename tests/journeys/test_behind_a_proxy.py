@@ -1,5 +1,5 @@
-"""The Caddyfile of deploy/ in front of a real server: peer addresses, cookies and headers over TLS,
-unbuffered streams.
+"""The proxies of deploy/ in front of a real server: peer addresses, cookies and headers over TLS,
+unbuffered streams, and the limits that nginx keeps by address.
 """
 
 import os
@@ -7,21 +7,21 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from browser_free import OPENED, User, close_all
 from coming_in import PASSWORD, link
 from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
 
-ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(
-    shutil.which("caddy") is None,
-    reason="caddy is not installed here (Debian: apt-get install caddy)",
-)
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+ROOT = "root.pem"
+"""The certificate that vouches for the proxy, in the place's folder."""
 
 
 def free_port() -> int:
@@ -30,10 +30,72 @@ def free_port() -> int:
         return int(made.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Serve behind Caddy with the Caddyfile of deploy/. ``url`` is the proxy's."""
-    folder, port = tmp_path_factory.mktemp("proxied"), free_port()
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What starts a proxy: a command and its environment, with a file of deploy/ that listens on a
+    port here. ``root`` is where the certificate appears that vouches for it.
+    """
+
+    command: list[str]
+    env: dict[str, str]
+    root: Path
+
+
+def caddy(folder: Path, port: int, upstream: str) -> Proxy:
+    """Prepare Caddy. The port of redirects and the system's store stay untouched."""
+    text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    apart = "admin off\n\tauto_https disable_redirects\n\tskip_install_trust"
+    (folder / "Caddyfile").write_text(text.replace("admin off", apart, 1))
+    env = {
+        "REXALGO_SITE": f"https://localhost:{port}",
+        "REXALGO_UPSTREAM": upstream,
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder / "caddy"),
+        "XDG_CONFIG_HOME": str(folder / "caddy"),
+    }
+    return Proxy(
+        ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"],
+        env,
+        folder / "caddy" / "caddy" / "pki" / "authorities" / "local" / "root.crt",
+    )
+
+
+def nginx(folder: Path, port: int, upstream: str) -> Proxy:
+    """Prepare nginx: names, paths and ports of this machine stand in for those of the file."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(folder / "site.pem")
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    for old, new in (
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        ("/etc/ssl/copy.example.org.pem", str(folder / "site.pem")),
+        ("/etc/ssl/copy.example.org.key", str(folder / "site.pem")),
+        ("server_name copy.example.org;", "server_name localhost;"),
+        ("http://127.0.0.1:8420;", f"http://{upstream};"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "site.conf").write_text(text)
+    scratch = "".join(
+        f"{each}_temp_path {folder}/nginx-{each};\n"
+        for each in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/nginx.pid;\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{scratch}include {folder}/site.conf;\n}}\n"
+    )
+    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    return Proxy(command, {}, folder / "authority.pem")
+
+
+def fronted(prepare: Callable[[Path, int, str], Proxy], folder: Path) -> Iterator[Place]:
+    """Serve behind a proxy. ``url`` is the proxy's."""
+    if shutil.which(prepare.__name__, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        pytest.skip(
+            f"{prepare.__name__} is not installed here (apt-get install {prepare.__name__})"
+        )
+    port = free_port()
     site = f"https://localhost:{port}"
     run_cli(
         "init",
@@ -45,39 +107,37 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     )
     made = Place(folder)
     made.provision(DECLARATIONS.format(followers=1))
-    with running(made):
-        text = (ROOT / "deploy" / "Caddyfile").read_text(
-            encoding="utf-8"
-        )  # the port of redirects and the system's store stay untouched
-        (folder / "Caddyfile").write_text(
-            text.replace(
-                "admin off", "admin off\n\tauto_https disable_redirects\n\tskip_install_trust", 1
+    with running(made), ExitStack() as stack:
+        proxy = prepare(folder, port, made.url.removeprefix("http://"))
+        log = stack.enter_context((folder / "proxy.log").open("w"))
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        process = stack.enter_context(
+            subprocess.Popen(
+                proxy.command,
+                env={**os.environ, "PATH": path, **proxy.env},
+                stdout=log,
+                stderr=log,
             )
         )
-        env = {
-            **os.environ,
-            "REXALGO_SITE": site,
-            "REXALGO_UPSTREAM": made.url.removeprefix("http://"),
-            "HOME": str(folder),
-            "XDG_DATA_HOME": str(folder / "caddy"),
-            "XDG_CONFIG_HOME": str(folder / "caddy"),
-        }
-        command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
-        with (
-            (folder / "caddy.log").open("w") as log,
-            subprocess.Popen(command, env=env, stdout=log, stderr=log) as proxy,
-        ):
-            root = folder / "caddy" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-            try:
-                until(lambda: proxy.poll() is None and root.exists() and answers(site, root), 30)
-                made.url = site
-                made.bots["trend"].url = (
-                    site + "/api/webhooks" + made.bots["trend"].url.partition("/api/webhooks")[2]
-                )
-                yield made
-            finally:
-                close_all()
-                proxy.terminate()
+        stack.callback(process.terminate)
+        stack.callback(close_all)
+        until(
+            lambda: process.poll() is None and proxy.root.exists() and answers(site, proxy.root), 30
+        )
+        shutil.copy(proxy.root, folder / ROOT)
+        made.url = site
+        made.bots["trend"].url = (
+            site + "/api/webhooks" + made.bots["trend"].url.partition("/api/webhooks")[2]
+        )
+        yield made
+
+
+@pytest.fixture(scope="module", params=[caddy, nginx], ids=["caddy", "nginx"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """Serve behind each proxy of deploy/."""
+    yield from fronted(request.param, tmp_path_factory.mktemp("proxied"))
 
 
 def answers(site: str, root: Path) -> bool:
@@ -90,10 +150,26 @@ def answers(site: str, root: Path) -> bool:
         return False
 
 
+@contextmanager
+def connected(place: Place, peer: str) -> Iterator[ssl.SSLSocket]:
+    """Connect to the proxy from an address of this machine."""
+    port = int(place.url.rpartition(":")[2])
+    trusted = ssl.create_default_context(cafile=place.folder / ROOT)
+    with (
+        socket.create_connection(("127.0.0.1", port), 60, (peer, 0)) as plain,
+        trusted.wrap_socket(plain, server_hostname="localhost") as stream,
+    ):
+        yield stream
+
+
+def head(place: Place, asked: str, *lines: str) -> bytes:
+    """Return the head of a request."""
+    host = place.url.partition("//")[2]
+    return "\r\n".join((f"{asked} HTTP/1.1", f"Host: {host}", *lines, "", "")).encode()
+
+
 def client_of(place: Place, local_address: str | None = None) -> httpx.Client:
-    trusted = ssl.create_default_context(
-        cafile=next(place.folder.glob("caddy/caddy/pki/authorities/local/root.crt"))
-    )
+    trusted = ssl.create_default_context(cafile=place.folder / ROOT)
     transport = httpx.HTTPTransport(verify=trusted, local_address=local_address)
     OPENED.append(
         httpx.Client(transport=transport, trust_env=False, follow_redirects=True, timeout=30)
@@ -126,7 +202,7 @@ def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None
     assert user.page is not None
     headers = user.page.headers
     assert headers["strict-transport-security"] == "max-age=31536000"
-    assert "server" not in headers
+    assert headers.get("server") in (None, "nginx")  # which nginx cannot leave out; no version
     assert headers["content-encoding"] == "gzip"  # ours, with masked tokens: the proxy adds none
     [cookie] = [each for each in user.client.cookies.jar if each.name == "__Host-rexalgo"]
     assert cookie.secure
@@ -153,19 +229,63 @@ def test_a_body_that_is_too_large_and_a_name_that_is_not_ours_are_refused_in_wor
 def test_the_proxy_refuses_a_huge_body_unread_and_cuts_a_head_that_does_not_end(
     place: Place,
 ) -> None:
-    port = int(place.url.rpartition(":")[2])
-    trusted = ssl.create_default_context(
-        cafile=next(place.folder.glob("caddy/caddy/pki/authorities/local/root.crt"))
-    )
-    path = "/" + place.bots["trend"].url.split("/", 3)[3]
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\n"
+    asked = "POST /" + place.bots["trend"].url.split("/", 3)[3]
     for sent, said in (
-        (f"{head}Content-Length: 100000\r\n\r\n", b"HTTP/1.1 413"),  # no byte of it was sent
-        (head, b""),
+        (head(place, asked, "Content-Length: 100000"), b"HTTP/1.1 413"),  # no byte of it was sent
+        (head(place, asked)[:-2], b""),
     ):
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
-            trusted.wrap_socket(plain, server_hostname="localhost") as stream,
-        ):
-            stream.sendall(sent.encode())
+        with connected(place, "127.0.0.1") as stream:
+            stream.sendall(sent)
             assert stream.recv(12) == said
+
+
+ONLY_NGINX = pytest.mark.parametrize("place", [nginx], indirect=True, ids=["nginx"])
+CONNECTIONS, DELIVERIES, SIGN_INS, PAGES = 100, 100, 10, 60
+"""What one address may have at once, as nginx.conf sets it."""
+
+
+def ask_at_once(place: Place, peer: str, asked: str, number: int = 1) -> list[bytes]:
+    """Send a request so many times over one connection without waiting; return every answer."""
+    each = head(place, asked, "Content-Length: 0")
+    last = head(place, asked, "Content-Length: 0", "Connection: close")
+    with connected(place, peer) as stream:
+        stream.sendall(each * (number - 1) + last)
+        received = b"".join(iter(lambda: stream.recv(65_536), b""))
+    return received.split(b"HTTP/1.1 ")[1:]
+
+
+@ONLY_NGINX
+@pytest.mark.parametrize(
+    ("asked", "burst", "passed"),
+    [
+        ("POST /hooks/tv/an-address-that-is-none-of-ours", DELIVERIES, b"401"),
+        ("GET /sign-in", SIGN_INS, b"200"),
+        ("GET /api/ready", PAGES, b"200"),
+    ],
+)
+def test_a_flood_from_one_address_ends_at_nginx_and_nobody_else_waits(
+    place: Place, asked: str, burst: int, passed: bytes
+) -> None:
+    answered = ask_at_once(place, f"127.0.1.{burst}", asked, 3 * burst)
+    refused = [each for each in answered if each.startswith(b"429")]
+    through = [each for each in answered if each.startswith(passed)]
+    assert (len(answered), len(refused) + len(through)) == (3 * burst, 3 * burst)
+    assert len(through) > burst
+    assert refused
+    assert all(b"\r\nRetry-After: 5\r\n" in each for each in refused)
+    (other,) = ask_at_once(place, "127.0.1.1", asked)
+    assert other.startswith(passed)
+    assert b"Retry-After" not in other
+
+
+@ONLY_NGINX
+def test_one_address_holds_a_hundred_requests_open_and_nobody_else_waits(place: Place) -> None:
+    begun = head(place, "POST /hooks/tv/none", "Content-Length: 9", "Expect: 100-continue")
+    with ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            stream = stack.enter_context(connected(place, "127.0.2.1"))
+            stream.sendall(begun)
+            assert stream.recv(12) == b"HTTP/1.1 100"  # it waits for the body now
+        assert ask_at_once(place, "127.0.2.1", "GET /sign-in")[0].startswith(b"429")
+        assert ask_at_once(place, "127.0.2.2", "GET /sign-in")[0].startswith(b"200")
+    until(lambda: ask_at_once(place, "127.0.2.1", "GET /api/ready")[0].startswith(b"200"), 10)

@@ -6,8 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+import coming_in
 import httpx
 import pytest
+from browser_free import close_all
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 from simulated_mudrex import Simulator, simulated
 
@@ -178,8 +180,31 @@ def test_an_order_without_a_trace_is_told_and_a_person_may_decide(
         why = json.loads(run_cli("why", opened, "f0001", "--json", cwd=place.folder))
         assert why["code"] == "not_executed"
         assert "looked at the history" in why["sentence"]
+        decided_on_the_page(place, opened)
         again = place.bots["trend"].post(client, opening("after-decision")).json()["signal_id"]
         assert (
-            Counter(place.settled(again, 90))["filled"] == 1
-        )  # the one that was decided; for the others the symbol stays held
-        assert len(simulator.orders()) == before + 1
+            Counter(place.settled(again, 90))["filled"] == 2
+        )  # the two that were decided; for the others the symbol stays held
+        assert len(simulator.orders()) == before + 2
+
+
+def decided_on_the_page(place: Place, signal: str) -> None:
+    """Decide about the order of f0002 with the two buttons of the operator's page."""
+    ops, _ = coming_in.operator(place)
+    about = {"signal": signal, "follower": "f0002", "note": "looked at the app"}
+    page = ops.get("/operate/unknowns")
+    assert page.count('value="filled">It was filled</button>') == FOLLOWERS - 1
+    page = ops.post("/operate/unknowns", 422, decided="filled", order="", **about)
+    assert "expected the exchange’s id of the order that was filled" in page
+    assert 'value="looked at the app"' in page
+    page = ops.post("/operate/unknowns", 422, decided="filled", order="of-nobody", **about)
+    assert "the exchange shows no order of-nobody" in page
+    page = ops.post("/operate/unknowns", 422, decided="not-filled", order="of-nobody", **about)
+    assert "expected nothing here for an order that was not filled" in page
+    page = ops.post("/operate/unknowns", 422, order="", **about)
+    assert "press one of the two buttons" in page
+    page = ops.post("/operate/unknowns", decided="not-filled", order="", **about)
+    assert "Decided: it was not filled." in page
+    assert page.count('value="filled">It was filled</button>') == FOLLOWERS - 2
+    assert "decided about an unknown order of account f0002" in ops.get("/operate/audit")
+    close_all()

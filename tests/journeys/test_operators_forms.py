@@ -114,6 +114,7 @@ def test_a_decision_about_an_order_that_is_not_in_question_says_so(operator: Use
         422,
         signal="sig_gone",
         follower="f0001",
+        decided="not-filled",
         order="",
         note="looked at the exchange",
     )

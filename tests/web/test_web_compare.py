@@ -9,6 +9,7 @@ from test_web_home import SETTINGS, follow
 from web_place import WebPlace, web_place
 
 from engine.domain.person import Role
+from engine.ledger import Database
 from engine.ledger.query import fetch_all, fetch_one
 
 
@@ -61,3 +62,34 @@ async def test_returns_agree_with_the_wallets_of_the_followers(tmp_path: Path) -
         await bob.get("/strategies?of=live&days=7&view=3d&sort=luck")
         assert shown in bob.words, "what is not offered is the first of what is"
         assert "No trade of a follower was closed" in bob.words
+        await bob.get(f"/strategies/{strategy}")
+        figure = re.findall(
+            r"<dt>Return per \w+</dt><dd><span class=\"num loss\">([^<&]*)", bob.text
+        )
+        assert figure == [shown, shown], "its own page shows what the table shows"
+        low, high = (f"{each:+.2f}".replace("-", "\u2212") for each in (min(returns), max(returns)))
+        assert f"{low} % to {high} %" in bob.words.replace("\xa0", " ")
+        assert " USDT" not in bob.words.partition("What its signals came to")[2], "no sum of money"
+        assert "Filled 6" in bob.words, "what became of its signals"
+        await separate_environment(place, "kim")
+        await bob.get(f"/strategies/{strategy}?of=simulated")
+        alone = f"{returns[2]:+.2f}".replace("-", "\u2212")
+        assert bob.text.count(f">{alone}&nbsp;%<") > 1, "only the trade of that environment"
+        assert "Filled 2" in bob.words
+        assert "SIMULATED" in bob.words
+
+
+async def separate_environment(place: WebPlace, name: str) -> None:
+    """Move an account and its trades to another environment."""
+
+    def change(db: Database) -> None:
+        row = fetch_one(db, "SELECT id FROM account WHERE name = ?", (name,))
+        db.execute("UPDATE account SET environment = 'simulated' WHERE id = ?", row)
+        db.execute("UPDATE trade SET environment = 'simulated' WHERE account_id = ?", row)
+        db.execute(
+            "INSERT INTO strategy_day (strategy_id, environment, day, trades, won, result, fees, "
+            "unreconciled) SELECT strategy_id, 'simulated', day, trades, won, result, fees, 0 "
+            "FROM strategy_day"
+        )
+
+    await place.context.ledger.write(change)

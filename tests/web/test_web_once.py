@@ -116,7 +116,7 @@ async def test_an_invitation_a_link_codes_and_accounts_are_made_once(tmp_path: P
         await ops.get(second)
         assert link[1] in ops.text
         links = count(place, "ticket")
-        await twice(ops, "/operate/people", "/operate/people/link", name="bob")
+        await twice(ops, "/operate/people/bob", "/operate/people/link")
         assert count(place, "ticket") == links + 1
         first, _ = await twice(bob, "/security", "/security/codes")
         shown = await bob.get(first)
@@ -244,6 +244,7 @@ MAKES = {
     "/security/second-factor",
     "/security/codes",
     "/security/passkeys/new",
+    "/security/tokens",
     "/accounts/connect",
     "/accounts/<name>/disconnect",
     "/studio/copy-trading/new",
@@ -257,6 +258,7 @@ MAKES = {
 }
 """Makes something, or uses something up: done once."""
 LOWERS_RISK = {
+    "/security/tokens/<token>/revoke",
     "/accounts/<name>/positions/<symbol>/close",
     "/security/sessions/<session>",
     "/accounts/<name>/pause",
@@ -269,6 +271,7 @@ LOWERS_RISK = {
     "/operate/switches/on",
     "/operate/people/revoke",
     "/operate/people/suspend",
+    "/operate/people/sign-out",
 }
 """Done each time that it is pressed, and offered again where the session had ended."""
 THE_SAME_TWICE = {

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from quart import Response
 
 from engine.domain.errors import NothingThere
+from web.labels import LIMITS, SIZINGS
 from web.operators.commands import operator_page, run, search_text
 from web.routes import Route, Who, get, post
 from web.visit import Visit
@@ -61,18 +62,35 @@ async def show_overview(visit: Visit) -> Response:
 
 
 async def show_account(visit: Visit, name: str) -> Response:
-    """Show one account: its task, its shares, its last check.
+    """Show one account: its task, money, positions, terms, outcomes and orders; its owner is told
+    who looked.
 
     With ``plan=yes`` also what differs from the exchange, with ``check=yes`` a check made now.
     """
     account = (await run(visit, "accounts", name=name))["accounts"][0]
+    seen = await run(
+        visit,
+        "account_view",
+        name=name,
+        renews=visit.only_looks,
+        before_order=visit.before("order"),
+        before_signal=visit.before("signal"),
+    )
     plan = check = None
     if visit.query.get("plan") == "yes":
         plan = await run(visit, "reconcile", name=name)
     if visit.query.get("check") == "yes":
         check = await run(visit, "check", name=name)
     return operator_page(
-        visit, "account", account=account, plan=plan, check=check, trouble=_trouble(account)
+        visit,
+        "account",
+        account=account,
+        seen=seen,
+        plan=plan,
+        check=check,
+        trouble=_trouble(account),
+        sizings=SIZINGS,
+        limits=LIMITS,
     )
 
 

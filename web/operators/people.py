@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from quart import Response
 
@@ -16,11 +16,23 @@ from web.visit import Visit
 
 _PEOPLE_SHOWN: Final = 20
 _WHOLE_MAX: Final = 99_999
+ROLES: Final[Mapping[str, str]] = {
+    "follower": "Connects accounts and copies strategies.",
+    "master": "Publishes strategies and sends their signals.",
+    "operator": "Runs this place: stops trading, lets people in, reads the audit.",
+}
+"""Each role with what it opens."""
+SUSPENDED: Final = "suspended"
 
 
 async def show_people(visit: Visit) -> Response:
     """Show people, invitations, and who asks to become a master."""
     return await _people(visit)
+
+
+async def show_person(visit: Visit, name: str) -> Response:
+    """Show one person: factors, sessions, roles, and what is theirs."""
+    return await _one(visit, name)
 
 
 async def change_role(visit: Visit) -> Response:
@@ -30,7 +42,7 @@ async def change_role(visit: Visit) -> Response:
     await run(
         visit, "user_role", name=name, role=visit.text("role"), take=visit.text("take") == "yes"
     )
-    return visit.go(f"/operate/people?search={quote(name)}", "role")
+    return visit.go(_page_of(name), "role")
 
 
 async def suspend(visit: Visit) -> Response:
@@ -39,8 +51,8 @@ async def suspend(visit: Visit) -> Response:
     try:
         await run_form(visit, "user_suspend", "name", name=name, note=visit.text("note"))
     except FormErrors as error:
-        return await _people(visit, error.errors)
-    return visit.go(f"/operate/people?search={quote(name)}", "suspended")
+        return await _one(visit, name, error.errors)
+    return visit.go(_page_of(name), "suspended")
 
 
 async def resume(visit: Visit) -> Response:
@@ -48,7 +60,14 @@ async def resume(visit: Visit) -> Response:
     visit.require_fresh()
     name = visit.text("name")
     await run(visit, "user_resume", name=name)
-    return visit.go(f"/operate/people?search={quote(name)}", "unsuspended")
+    return visit.go(_page_of(name), "unsuspended")
+
+
+async def sign_out(visit: Visit) -> Response:
+    """End one session of somebody, or all of them; it lowers risk."""
+    name = visit.text("name")
+    await run(visit, "user_sign_out", name=name, session=visit.text("session"))
+    return visit.go(_page_of(name), "signed-out")
 
 
 async def reset_factors(visit: Visit) -> Response:
@@ -56,14 +75,14 @@ async def reset_factors(visit: Visit) -> Response:
     visit.require_fresh()
     name = visit.text("name")
     await run(visit, "user_reset_factors", name=name)
-    return visit.go(f"/operate/people?search={quote(name)}", "factors-reset")
+    return visit.go(_page_of(name), "factors-reset")
 
 
 async def make_link(visit: Visit) -> Response:
     """Make a one-time link that signs a person in, and show it once."""
     visit.require_fresh()
     made = await run(visit, "user_link", name=visit.text("name"))
-    return visit.show("/operate/people", made=made)
+    return visit.show(_page_of(str(made["name"])), made=made)
 
 
 async def invite(visit: Visit) -> Response:
@@ -99,8 +118,19 @@ async def decide_master(visit: Visit) -> Response:
 
 async def _people(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
     made: dict[str, Any] | None = visit.kept().get("made")
-    search = search_text(visit)
-    users = await run(visit, "users", search=search, limit=_PEOPLE_SHOWN)
+    search, who = search_text(visit), visit.query.get("who", "")
+    after = visit.query.get("after", "")[:80]
+    users = await run(
+        visit,
+        "users",
+        search=search,
+        role=who if who in ROLES else "",
+        suspended=who == SUSPENDED,
+        after=after,
+        limit=_PEOPLE_SHOWN + 1,
+    )
+    rows = users["users"]
+    asked = {"search": search, "who": who}
     invitations = await run(visit, "invitations")
     strategies = visit.services.performance.directory_of_all()
     return operator_page(
@@ -108,14 +138,30 @@ async def _people(visit: Visit, errors: Mapping[str, str] | None = None) -> Resp
         "people",
         live=made is None,
         errors=errors,
-        rows=users["users"],
+        rows=rows[:_PEOPLE_SHOWN],
+        more=urlencode({**asked, "after": rows[_PEOPLE_SHOWN - 1]["name"]})
+        if len(rows) > _PEOPLE_SHOWN
+        else "",
         total=users["total"],
-        search=search,
-        asked=users["asked_to_be_master"],
+        selected=asked,
+        first=urlencode(asked) if after else "",
+        wishes=users["asked_to_be_master"],
         invitations=invitations["invitations"],
         shown=made,
-        strategies=[row.name for row, _ in strategies],
+        strategies=[row.name for row in strategies],
     )
+
+
+async def _one(visit: Visit, name: str, errors: Mapping[str, str] | None = None) -> Response:
+    made: dict[str, Any] | None = visit.kept().get("made")
+    user = await run(visit, "user", name=name)
+    return operator_page(
+        visit, "person", live=made is None, errors=errors, user=user, roles_known=ROLES, shown=made
+    )
+
+
+def _page_of(name: str) -> str:
+    return f"/operate/people/{quote(name, safe='')}"
 
 
 def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
@@ -133,6 +179,7 @@ def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/people", Who.OPERATOR, show_people),
+    get("/operate/people/<name>", Who.OPERATOR, show_person),
     post("/operate/people/role", Who.OPERATOR, change_role),
     post(
         "/operate/people/suspend",
@@ -142,6 +189,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     post("/operate/people/resume", Who.OPERATOR, resume),
     post("/operate/people/reset-factors", Who.OPERATOR, reset_factors),
+    post(
+        "/operate/people/sign-out",
+        Who.OPERATOR,
+        sign_out,
+        again=Again(lambda fields: f"End sessions of {fields['name']}", ("name", "session")),
+    ),
     post("/operate/people/master", Who.OPERATOR, decide_master),
     post("/operate/people/link", Who.OPERATOR, make_link, once=True),
     post("/operate/people/invite", Who.OPERATOR, invite, once=True),

@@ -1,10 +1,13 @@
 """Alerts, refused deliveries, the audit, plugins and the system."""
 
-import json
-from typing import Any, Final
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from quart import Response
 
+from web.audit_words import KINDS, acts_saying, changes, sentence
 from web.operators.commands import operator_page, run, search_text
 from web.routes import Route, Who, get, post
 from web.visit import Visit
@@ -33,18 +36,53 @@ async def show_refused(visit: Visit) -> Response:
 
 
 async def show_audit(visit: Visit) -> Response:
-    """Show what people did, newest first."""
-    search = search_text(visit)
-    audit = await run(visit, "audit", limit=_AUDIT_PAGE, search=search, before=visit.before())
+    """Show what people did in words, newest first, filtered by text, kind and day."""
+    search, kind = search_text(visit), visit.query.get("kind", "")
+    since, until = visit.query.get("from", ""), visit.query.get("to", "")
+    errors = dict[str, str]()
+    audit = await run(
+        visit,
+        "audit",
+        limit=_AUDIT_PAGE + 1,
+        search=search,
+        said=acts_saying(search),
+        acts=list(KINDS[kind][1]) if kind in KINDS else [],
+        since=_day_begins(visit, "from", since, errors),
+        until=_day_begins(visit, "to", until, errors, days=1),
+        before=visit.before(),
+    )
     rows = audit["audit"]
+    asked = {"search": search, "kind": kind, "from": since, "to": until}
     return operator_page(
         visit,
         "audit",
-        rows=[{**row, "details": _details(row["data"])} for row in rows],
-        search=search,
-        older=rows[-1]["number"] if len(rows) >= _AUDIT_PAGE else None,
+        errors=errors,
+        rows=[
+            {**row, "told": sentence(row), "changes": changes(row["data"])}
+            for row in rows[:_AUDIT_PAGE]
+        ],
+        asked=asked,
+        kinds={name: label for name, (label, _) in KINDS.items()},
+        older=urlencode({**asked, "before": rows[_AUDIT_PAGE - 1]["number"]})
+        if len(rows) > _AUDIT_PAGE
+        else "",
         proof=visit.kept().get("proof"),
     )
+
+
+def _day_begins(
+    visit: Visit, name: str, typed: str, errors: dict[str, str], *, days: int = 0
+) -> str:
+    """Return when a typed day begins in the user's zone, some days on; empty for no day."""
+    if not typed:
+        return ""
+    try:
+        day = date.fromisoformat(typed) + timedelta(days=days)
+        zone = ZoneInfo(visit.who.person.zone)
+        return datetime.combine(day, time(), zone).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        errors[name] = "expected a day, such as 2026-01-31"
+        return ""
 
 
 async def verify_audit(visit: Visit) -> Response:
@@ -60,15 +98,6 @@ async def show_plugins(visit: Visit) -> Response:
 async def show_system(visit: Visit) -> Response:
     """Show versions, disk, clock and backups."""
     return operator_page(visit, "system", live=False, record=await run(visit, "system"))
-
-
-def _details(data: str) -> str:
-    """Return the data of an audit row (JSON, as it is sealed) as a person reads it."""
-    fields: dict[str, Any] = json.loads(data)
-    return "; ".join(
-        f"{name.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in fields.items()
-    )
 
 
 ROUTES: Final[tuple[Route, ...]] = (

@@ -11,19 +11,11 @@ from quart import Response
 
 from engine.services.user import FormErrors
 from web.again import Again
+from web.labels import SWITCH_LEVELS
 from web.operators.commands import operator_page, run, run_form
 from web.routes import Route, Who, get, post
 from web.visit import Visit
 
-LEVELS: Final = {
-    "entries": ("No new entries", "Exits go on; what is open stays."),
-    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
-    "flatten": (
-        "Flatten",
-        "Everything that the engine opened is closed, with new orders until the exchange "
-        "reports it closed.",
-    ),
-}
 STOPPED: Final = ("killed", "skipped.entries_off")
 """The outcomes of copies that a switch stopped."""
 _ACCOUNTS_SHOWN: Final = 50
@@ -85,13 +77,13 @@ async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Re
         "switches",
         errors=errors,
         seen=status,
-        levels=LEVELS,
+        levels=SWITCH_LEVELS,
         open=await _open_under_flattens(visit, status["switches"]),
         stopped=stopped,
         names={
             "account": [account["name"] for account in accounts["accounts"]],
             "exchange": sorted(system["exchanges"]),
-            "strategy": [row.name for row, _ in strategies],
+            "strategy": [row.name for row in strategies],
         },
     )
 
@@ -111,10 +103,10 @@ async def _open_under_flattens(
 def _again(fields: Mapping[str, str]) -> str:
     """Return the sentence that offers stopping again; empty where the form is incomplete."""
     level, scope = fields["level"], fields["scope"]
-    if level not in LEVELS or not scope:
+    if level not in SWITCH_LEVELS or not scope:
         return ""
     where = "everything" if scope == "all" else f"{scope} {fields['target']}"
-    return f"{LEVELS[level][0]} for {where}"
+    return f"{SWITCH_LEVELS[level][0]} for {where}"
 
 
 def _where(scope: str, target: str) -> dict[str, str]:

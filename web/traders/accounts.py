@@ -46,6 +46,7 @@ async def show_account(visit: Visit, name: str) -> Response:
         "traders/account.html",
         card=next(card for card in cards if card.row.id == row.id),
         choice=visit.services.accounts.choice(row.exchange),
+        looks=visit.services.accounts.looks(visit.who, name),
         live=visit.newest(),
     )
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from quart import Response
 
-from engine.services.following import AccountCard
 from engine.services.user import FormErrors
 from web.again import Again
 from web.charts import equity_chart
 from web.labels import LABELS
+from web.needs import needs_of
 from web.routes import Route, Who, get, post
 from web.visit import Visit
 
@@ -41,36 +41,16 @@ async def show_home(visit: Visit) -> Response:
         "traders/home.html",
         cards=cards,
         totals=totals,
-        needs=[need for card in cards for need in _needs(card)],
+        needs=[need for card in cards for need in needs_of(card)],
         environment=environment,
         span=span,
         spans=list(_RANGES),
         equity=equity_chart(points, LABELS["equity"], "USDT", visit.who.person.zone),
         positions=positions[:_POSITIONS],
         more_positions=max(0, len(positions) - _POSITIONS),
-        copies=following.copies(visit.who, limit=_LAST_SIGNALS),
+        copies=following.copies(visit.who, _LAST_SIGNALS),
         live=visit.newest(),
     )
-
-
-def _needs(card: AccountCard) -> list[tuple[str, str, str]]:
-    """Return what only the owner of an account can do: what it is, what to do, and where."""
-    needs = []
-    if card.told.state.is_up_to_the_owner:
-        needs.append(
-            (f"{card.row.name}: {card.told.why}", card.told.do, f"/accounts/{card.row.name}")
-        )
-    needs += [
-        (
-            f"{card.row.name}: the master of {each.strategy_name} changed its contracts or "
-            "leverage, so its entries wait.",
-            "Look and agree.",
-            f"/strategies/{each.strategy}",
-        )
-        for each in card.agreements
-        if each.needs_consent
-    ]
-    return needs
 
 
 async def pause(visit: Visit, name: str) -> Response:

@@ -4,13 +4,14 @@ from typing import Final
 
 from quart import Response
 
+from engine.services.history import Kind, Wanted
 from engine.services.performance import periods, without_gaps
 from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
 from web.labels import LABELS
 from web.routes import Route, Who, get
+from web.traders.history import csv_file
 from web.visit import Visit
 
-_PAGE: Final = 50
 _BARS: Final = {"day": 30, "week": 26, "month": 24}
 """How many periods of each size are shown."""
 
@@ -27,7 +28,6 @@ async def show_performance(visit: Visit) -> Response:
     zone = visit.who.person.zone
     equity = await service.equity(row)
     summed = periods(figures, size)
-    trades = service.account_trades(row, visit.before())
     bars = without_gaps(summed, size)[: _BARS[size]]
     return visit.page(
         "traders/performance.html",
@@ -37,8 +37,7 @@ async def show_performance(visit: Visit) -> Response:
         size=size,
         sizes=list(_BARS),
         summed=summed[: _BARS[size]],
-        trades=trades,
-        older=trades[-1].id if len(trades) >= _PAGE else None,
+        trades=service.account_trades(row),
         equity=equity_chart(equity, "Equity", "USDT", zone),
         drawdown=drawdown_chart(equity, "Drawdown of equity", zone),
         curve=result_chart(
@@ -61,30 +60,26 @@ async def show_performance(visit: Visit) -> Response:
 
 async def download_trades(visit: Visit) -> Response:
     """Answer with one account's trades as CSV."""
-    service = visit.services.performance
-    row = service.account(visit.who, _chosen_account(visit))
-    if row is None:
-        return visit.go("/accounts")
-    return _csv(service.csv(row), f"trades-{row.name}.csv")
+    return await _download(visit, Kind.TRADES)
 
 
 async def download_funding(visit: Visit) -> Response:
     """Answer with one account's funding as CSV."""
-    service = visit.services.performance
-    row = service.account(visit.who, _chosen_account(visit))
+    return await _download(visit, Kind.FUNDING)
+
+
+async def _download(visit: Visit, kind: Kind) -> Response:
+    row = visit.services.performance.account(visit.who, _chosen_account(visit))
     if row is None:
         return visit.go("/accounts")
-    return _csv(service.funding_csv(row), f"funding-{row.name}.csv")
+    wanted = Wanted(account=row.name)
+    return csv_file(
+        visit.services.history.csv(visit.who, kind, wanted), f"{kind.value}-{row.name}.csv"
+    )
 
 
 def _chosen_account(visit: Visit) -> str:
     return visit.query.get("account", "")[:80]
-
-
-def _csv(text: str, file_name: str) -> Response:
-    answer = Response(text, content_type="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    return answer
 
 
 ROUTES: Final[tuple[Route, ...]] = (

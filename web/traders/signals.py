@@ -1,4 +1,4 @@
-"""What became of signals and why, which orders were sent, open positions, and notifications."""
+"""What became of one signal and why, what was missed, open positions, and notifications."""
 
 from typing import Final
 
@@ -8,35 +8,9 @@ from engine.domain.alert import ABOUT_STRATEGIES
 from engine.domain.outcome import EXPLANATIONS
 from engine.services.following import MISSED_LOOKED
 from web.routes import Route, Who, get
-from web.rows import FAMILIES
 from web.visit import Visit
 
-_PAGE: Final = 50
 _SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
-
-
-async def show_signals(visit: Visit) -> Response:
-    """Show the copies on the user's accounts, filtered, newest first."""
-    following = visit.services.following
-    filters = {name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")}
-    before = visit.before()
-    rows = following.copies(
-        visit.who,
-        before=before,
-        strategy=filters["strategy"],
-        account=filters["account"],
-        family=filters["family"],
-    )
-    return visit.page(
-        "traders/signals.html",
-        rows=rows,
-        chosen=filters,
-        families=FAMILIES,
-        accounts=[*following.accounts(visit.who), *following.former_accounts(visit.who)],
-        strategies=following.strategies_copied(visit.who),
-        older=rows[-1].number if len(rows) >= _PAGE else None,
-        live=visit.newest() if before is None else None,
-    )
 
 
 async def show_missed(visit: Visit) -> Response:
@@ -76,15 +50,6 @@ async def show_positions(visit: Visit) -> Response:
     )
 
 
-async def show_orders(visit: Visit) -> Response:
-    """Show every order of the user's accounts, newest first."""
-    before = visit.before()
-    rows = visit.services.following.orders(visit.who, before)
-    older = rows[-1].id if len(rows) >= _PAGE else None
-    live = visit.newest() if before is None else None
-    return visit.page("traders/orders.html", rows=rows, older=older, live=live)
-
-
 async def show_notifications(visit: Visit) -> Response:
     """Show alerts about the user's accounts and strategies."""
     return visit.page(
@@ -106,10 +71,8 @@ def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> st
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    get("/signals", Who.FOLLOWER, show_signals),
     get("/signals/missed", Who.FOLLOWER, show_missed),
     get("/signals/<signal>/<account>", Who.FOLLOWER, show_why),
     get("/positions", Who.FOLLOWER, show_positions),
-    get("/orders", Who.FOLLOWER, show_orders),
     get("/notifications", Who.SIGNED_IN, show_notifications),
 )

@@ -1,6 +1,7 @@
 """The directory of strategies, and a page for each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from quart import Response
 
 from engine.services.performance import TRADES_COMPARED, Compared
 from engine.services.terms_form import terms_fields
-from web.charts import result_chart, sparkline
+from web.charts import result_chart, returns_fall_chart, sparkline
 from web.labels import LABELS, LIMITS, SIZINGS
 from web.routes import Route, Who, get
 from web.visit import Visit
@@ -17,6 +18,7 @@ from web.visit import Visit
 _KINDS: Final = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
 _PERIODS: Final[Mapping[str, int | None]] = {"30": 30, "90": 90, "all": None}
 _VIEWS: Final = ("cards", "table")
+_SIGNALS_SHOWN: Final = 20
 Value = Decimal | int | None
 
 
@@ -100,36 +102,52 @@ def _rank(each: Compared, by: str) -> tuple[bool, Decimal]:
 
 
 async def show_strategy(visit: Visit, identifier: str) -> Response:
-    """Show one strategy: the user's agreements with it, and what its followers earned."""
+    """Show one strategy: the user's agreements with it, and what its signals came to for its
+    followers.
+    """
     performance = visit.services.performance
-    row, figures = performance.strategy(visit.who, identifier)
-    charts = [
-        (
-            summary,
-            result_chart(
-                summary.curve.points,
-                f"{LABELS['cumulative_pnl']} of followers, {summary.environment.upper()}",
-                "USDT",
-                visit.who.person.zone,
-                visit.now,
-                summary.curve.exact_since,
-            ),
-            performance.trades(row.id, summary.environment),
-        )
-        for summary in figures
-    ]
+    row = performance.strategy(visit.who, identifier)
+    environments = performance.environments_of(row)
+    chosen = {
+        "of": _one_of(visit, "of", environments or [""]),
+        "days": _one_of(visit, "days", ["all", *_PERIODS]),
+    }
+    each = await performance.record(row, chosen["of"], _PERIODS[chosen["days"]])
+    zone = visit.who.person.zone
+    points = _returns(each)
     agreements = performance.agreements(visit.who, row.id)
     return visit.page(
         "traders/strategy.html",
         row=row,
-        charts=charts,
-        outcomes=performance.outcomes(row.id),
+        each=each,
+        figures=_FIGURES,
+        curve=result_chart(points, "Return of its signals", "%", zone, visit.now, points[0][0])
+        if points
+        else "",
+        drawdown=returns_fall_chart(points, LABELS["max_drawdown"], zone, visit.now),
+        months=performance.months(each, zone),
+        newest=each.record.returns[: -_SIGNALS_SHOWN - 1 : -1] if each.record else (),
+        funding=performance.funding_per_follower(each),
+        outcomes=performance.outcomes(row.id, chosen["of"]),
+        chosen=chosen,
+        environments=environments,
+        periods=list(_PERIODS),
+        trades_compared=TRADES_COMPARED,
+        with_=lambda **changed: f"/strategies/{row.id}?{urlencode({**chosen, **changed})}",
         agreements=[(agreement, terms_fields(agreement.policy)) for agreement in agreements],
         accounts=performance.accounts(visit.who),
         limits=LIMITS,
         sizings=SIZINGS,
         live=visit.newest(),
     )
+
+
+def _returns(each: Compared) -> list[tuple[datetime, Decimal]]:
+    """Return the running sum of a strategy's signals, from 0 where the first one was entered."""
+    if each.record is None:
+        return []
+    began = min(signal.opened_at for signal in each.record.returns)
+    return [(began, Decimal(0)), *each.record.curve]
 
 
 ROUTES: Final[tuple[Route, ...]] = (

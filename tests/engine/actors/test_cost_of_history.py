@@ -31,7 +31,7 @@ from engine.ledger.attempts import open_attempts, read_attempt
 from engine.ledger.copies import waiting
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.folding import unfolded_episodes
-from engine.ledger.following import copies_of, orders_of
+from engine.ledger.following import copies_of
 from engine.ledger.open_shares import still_open
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
@@ -180,18 +180,18 @@ async def test_a_past_is_one_that_the_engine_could_have_written(
         accounts = [each.account.id for each in house.followers]
         codes = {each.code for each in copies_of(db, accounts, PAST)}
         assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}
-        orders = orders_of(db, accounts, PAST)
-        assert {(each.kind, each.state) for each in orders} == {
+        orders = fetch_all(db, "SELECT id, kind, state, symbol FROM attempt")
+        assert {(kind, state) for _, kind, state, _ in orders} == {
             ("entry", "filled"),
             ("entry", "rejected"),
             ("exit", "filled"),
         }
         trades = [each for account in accounts for each in account_trades(db, account, PAST)]
-        assert len(trades) == sum(each.kind == "exit" for each in orders)
+        assert len(trades) == sum(kind == "exit" for _, kind, _, _ in orders)
         assert len(trades) == sum(
             each.trades for each in strategy_days(db, StrategyId("s"), "paper")
         )
-        assert read_attempt(db, orders[0].id).intent.symbol == orders[0].symbol
+        assert read_attempt(db, orders[0][0]).intent.symbol == orders[0][3]
         assert read_signal(db, 1).draft.action is Action.OPEN
         await house.outcome(await house.send(Action.OPEN, side=LONG))  # and it goes on from there
         assert strategies_of(db, PersonId("p"))[0].signals == PAST // 3 + 1

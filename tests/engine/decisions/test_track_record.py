@@ -1,8 +1,10 @@
 """Figures of strategies: by the median of followers, so that more followers change nothing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import median
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from engine.decisions.track_record import (
     CopiedTrade,
     TrackRecord,
+    funding_per_follower,
     margin_of,
+    months,
     slippage_of,
     track_record,
 )
@@ -20,13 +24,22 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def trade(
-    signal: int, follower: str, result: str, margin: str = "100", slip: str | None = None
+    signal: int,
+    follower: str,
+    result: str,
+    margin: str = "100",
+    slip: str | None = None,
+    fees: str = "0",
 ) -> CopiedTrade:
     return CopiedTrade(
         follower=follower,
         signal=signal,
+        symbol="BTCUSDT",
+        side="LONG",
+        opened_at=NOON + timedelta(minutes=signal),
         closed_at=NOON + timedelta(hours=signal),
         result=Decimal(result),
+        fees=Decimal(fees),
         margin=Decimal(margin),
         slippage_bps=None if slip is None else Decimal(slip),
         delay_ms=None if slip is None else 100 * signal,
@@ -97,6 +110,49 @@ def test_margin_is_at_the_planned_leverage_and_slippage_against_the_side() -> No
         assert slippage_of(planned=Decimal(100), filled=Decimal("100.1"), is_long=is_long) == worse
 
 
+def test_a_signal_says_how_far_its_followers_are_apart_and_what_they_paid() -> None:
+    made = record(
+        trade(1, "a", "10", fees="1"),
+        trade(1, "b", "-20", "200", fees="6"),
+        trade(2, "a", "4", "50", fees="1"),
+        trade(2, "a", "4", "50", fees="1"),
+    )
+    first, second = made.returns
+    assert (first.number, first.followers, second.followers) == (1, 2, 1)
+    assert (first.least, first.percent, first.most) == (-10, 0, 10)
+    assert (first.fee_percent, second.fee_percent) == (2, 4), "1 and 3 %; twice 2 %"
+    assert made.fees_per_signal == Decimal("3.00")
+    assert made.margins == {"a": 100, "b": 200}, "a signal's parts are one margin"
+
+
+def test_months_are_of_the_readers_zone_newest_first() -> None:
+    late = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    closed = [(late, "3"), (late + timedelta(minutes=1), "-1"), (late - timedelta(days=40), "2")]
+    made = record(
+        *(
+            replace(trade(number, "a", result), closed_at=at)
+            for number, (at, result) in enumerate(closed)
+        )
+    )
+    for zone, labels in (
+        ("UTC", ["2026-11", "2026-10"]),
+        ("Europe/Berlin", ["2026-12", "2026-10"]),
+    ):
+        shown = months(made.returns, ZoneInfo(zone))
+        assert [each.label for each in shown] == labels
+        assert (shown[0].signals, shown[0].won, shown[0].percent) == (2, 1, 2)
+        assert (shown[0].best, shown[0].worst) == (3, -1)
+    assert sum(each.percent for each in shown) == made.curve[-1][1]
+
+
+def test_funding_is_of_the_median_follower_in_percent_of_margin() -> None:
+    margins = {"a": Decimal(100), "b": Decimal(200), "c": Decimal(50)}
+    paid = {"a": Decimal(1), "b": Decimal("-8"), "c": Decimal(2)}
+    assert funding_per_follower(paid, margins) == Decimal("1.00"), "1, -4 and 4 %"
+    assert funding_per_follower({"a": Decimal(0)}, margins) is None
+    assert funding_per_follower({}, margins) is None
+
+
 @given(st.lists(st.integers(-500, 500), min_size=1, max_size=12), st.integers(2, 9))
 def test_the_same_trades_on_more_accounts_change_no_figure(results: list[int], times: int) -> None:
     def on(followers: int) -> TrackRecord:
@@ -109,7 +165,10 @@ def test_the_same_trades_on_more_accounts_change_no_figure(results: list[int], t
         )
 
     one, many = on(1), on(times)
-    figures = ("per_signal", "per_follower", "max_drawdown", "win_rate", "profit_factor", "curve")
+    figures = (
+        *("per_signal", "per_follower", "max_drawdown", "win_rate", "profit_factor", "curve"),
+        "fees_per_signal",
+    )
     assert [getattr(one, name) for name in figures] == [getattr(many, name) for name in figures]
     assert one.per_follower == sum(results)
     assert one.per_signal == (Decimal(sum(results)) / len(results)).quantize(Decimal("0.01"))

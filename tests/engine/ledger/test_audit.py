@@ -8,6 +8,7 @@ import pytest
 from engine.domain.errors import InvalidValue
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import (
+    AuditFilter,
     AuditKey,
     append_audit,
     audit_end,
@@ -40,7 +41,9 @@ async def test_rows_follow_from_each_other_also_over_a_new_root_key(db: Database
     proof = verify_audit(db, KEYS.__getitem__)
     assert (proof.rows, proof.broken_at) == (6, None)
     assert [each.number for each in audit_rows(db, 2)] == [6, 5]
-    assert [each.subject for each in audit_rows(db, 9, search="a3")] == ["account a3"]
+    assert [each.subject for each in audit_rows(db, 9, wanted=AuditFilter(search="a3"))] == [
+        "account a3"
+    ]
     assert [each.number for each in audit_rows(db, 9, before=3)] == [2, 1]
 
 

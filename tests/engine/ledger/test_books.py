@@ -141,7 +141,7 @@ def test_a_close_that_nobody_priced_ends_its_position_and_spoils_no_later_trade(
     assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [
         (1, D("-0.33"), 1)
     ]
-    assert [each.result for each in trade_results(db, 9, account="a0")] == [D("-0.33")]
+    assert [each.result for each in trade_results(db, AccountId("a0"), 9)] == [D("-0.33")]
 
 
 def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Database) -> None:
@@ -352,6 +352,6 @@ def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_
         (0, D(0), 1)
     ]
     assert [each.state.value for each in account_trades(db, A0, 9)] == ["old"]
-    assert trade_results(db, 9, account="a0") == []
+    assert trade_results(db, AccountId("a0"), 9) == []
     fold_episodes(db, unfolded_episodes(db, 9))
     db.close()

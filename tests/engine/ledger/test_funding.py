@@ -12,7 +12,8 @@ from engine.domain.amounts import Money
 from engine.domain.identifiers import AccountId, Symbol
 from engine.ledger import Database, Ledger
 from engine.ledger.codec import to_us
-from engine.ledger.funding import FundingRow, funding_by_day, funding_of, record_funding
+from engine.ledger.funding import FundingRow, funding_by_day, record_funding
+from engine.ledger.query import fetch_all
 
 A0 = AccountId("a0")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -60,6 +61,16 @@ def held(db: Database, strategy: str, opened: datetime, closed: datetime | None 
         )
 
 
+def told(db: Database) -> list[tuple[str, Decimal]]:
+    """Return the payments on positions of strategies, newest first."""
+    rows = fetch_all(
+        db,
+        "SELECT strategy.name, amount FROM funding JOIN strategy ON strategy.id = strategy_id "
+        "ORDER BY at_us DESC",
+    )
+    return [(row[0], Decimal(row[1])) for row in rows]
+
+
 def test_a_payment_belongs_to_the_strategy_that_held_the_contract_then(db: Database) -> None:
     held(db, "old", NOON, NOON + timedelta(hours=1))
     held(db, "now", NOON + timedelta(hours=2))
@@ -73,8 +84,7 @@ def test_a_payment_belongs_to_the_strategy_that_held_the_contract_then(db: Datab
     ]
     assert record_funding(db, A0, rows) == 3
     assert record_funding(db, A0, rows) == 0  # read again: nothing is written twice
-    told = funding_of(db, A0)
-    assert [(each.strategy, each.amount) for each in told] == [
+    assert told(db) == [
         ("now", Decimal("-0.2")),
         ("now", Decimal("0.5")),
         ("old", Decimal("0.5")),
@@ -87,4 +97,4 @@ def test_what_is_paid_while_a_part_is_closed_already_is_told_once(db: Database) 
     held(db, "now", NOON, NOON + timedelta(hours=1))
     held(db, "now", NOON)
     assert record_funding(db, A0, [paid("x", 0.5)]) == 1
-    assert len(funding_of(db, A0)) == 1
+    assert len(told(db)) == 1

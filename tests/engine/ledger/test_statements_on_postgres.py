@@ -49,10 +49,12 @@ TERMS: Final = {
     "symbols": "BTCUSDT",
 }
 PAGES_OF_A_FOLLOWER: Final = (
-    *("/home", "/signals", "/signals?family=filled&strategy=trend", "/orders", "/positions"),
+    *("/home", "/signals", "/signals?family=filled&from=2026-01-01", "/orders", "/positions"),
+    *("/orders?from=2026-01-01&to=2099-01-01&sort=oldest", "/trades", "/funding?sort=oldest"),
+    *("/orders.csv", "/signals.csv", "/trades.csv?from=2026-01-01", "/funding.csv", "/calendar"),
     *("/performance", "/performance.csv", "/performance/funding.csv", "/notifications"),
     *("/security", "/accounts", "/accounts/bob", "/strategies", "/strategies/{strategy}"),
-    "/strategies/{strategy}/follow",
+    *("/strategies/{strategy}/follow", "/accounts/bob/positions/BTCUSDT"),
 )
 PAGES_OF_A_MASTER: Final = (
     *("/studio", "/studio/debugger", "/studio/strategies/{strategy}", "/strategies"),

@@ -1,0 +1,155 @@
+"""The audit on a page: in words, with what was before and is now, filtered and paged."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_place import PASSWORD, WebPlace, web_place
+
+from engine.domain.person import Role
+from engine.ledger import Database
+from engine.ledger.audit import append_audit
+from web.audit_words import KINDS, Change, acts_saying, changes, sentence
+
+ENGINE = Path(__file__).parents[2] / "engine"
+
+
+def acts_written() -> set[str]:
+    """Return every act that the engine's source writes, where it is a plain text."""
+    found = set()
+    for file in ENGINE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            named = [each.value for each in node.keywords if each.arg == "act"]
+            called = ast.unparse(node.func)
+            if called.endswith(("record", "_write")) and len(node.args) >= 3:
+                named += node.args[1:3]
+            for each in named:
+                for part in ast.walk(each):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        found.add(part.value)
+    return {each for each in found if "_" in each and each.replace("_", "").isalpha()}
+
+
+def test_every_act_that_is_written_has_a_sentence() -> None:
+    known = {act for _, acts in KINDS.values() for act in acts}
+    written = acts_written()
+    assert {"switched_on", "signed_in", "unknown_decided", "session_ended"} <= written, written
+    assert {each for each in written if each not in known and each != "strategy_"} == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"act": "switched_on", "subject": "strategy trend"}, "stopped strategy trend"),
+        ({"act": "strategy_paused", "subject": "trend"}, "paused strategy trend"),
+        (
+            {"act": "strategy_paused", "subject": "bob", "data": '{"strategy": "trend"}'},
+            "paused a strategy on account bob",
+        ),
+        ({"act": "of_tomorrow", "subject": "bob"}, "of tomorrow bob"),
+    ],
+)
+def test_a_row_is_told_in_words(row: dict[str, Any], told: str) -> None:
+    assert sentence({"data": "{}", **row}) == told
+
+
+def test_of_two_states_only_what_differs_is_told() -> None:
+    before = {
+        "mode": "watch",
+        "sizing": {"mode": "fixed_margin", "margin": "50"},
+        "leverage": {"mode": "capped", "value": "5"},
+        "symbols": ["BTCUSDT"],
+        "limits": {"daily_loss": "100"},
+        "below_minimum": "skip",
+        "allow_own_position": False,
+    }
+    now = before | {
+        "mode": "live",
+        "sizing": {"mode": "equity_share", "share": "0.05"},
+        "symbols": ["BTCUSDT", "ETHUSDT"],
+        "limits": {"daily_loss": "250", "order_notional": "500"},
+    }
+    data = json.dumps({"strategy": "trend", "before": before, "now": now})
+    assert changes(data) == [
+        Change("Strategy", "", "trend"),
+        Change("Mode", "watch", "live"),
+        Change("Order size", "Margin per trade: 50 USDT", "Share of my equity: 0.05 fraction"),
+        Change("Contracts", "BTCUSDT", "BTCUSDT, ETHUSDT"),
+        Change("Daily loss limit", "100 USDT", "250 USDT"),
+        Change("Max. order value", "", "500 USDT"),
+    ]
+    assert changes('{"before": "draft"}') == [Change("Before", "", "draft")]
+    assert changes('{"level": "entries", "note": ""}') == [Change("Level", "", "No new entries")]
+
+
+def test_a_search_finds_the_words_of_the_page() -> None:
+    assert acts_saying("Suspended") == ["person_suspended"]
+    assert acts_saying("") == []
+
+
+async def test_the_page_filters_pages_and_keeps_its_filter(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR)
+        await written(place, 60)
+        await ops.get("/operate/audit?kind=place")
+        assert ops.text.count("tested the alert channel") == 50
+        (older,) = [
+            part.partition('"')[0]
+            for part in ops.text.split('href="')[1:]
+            if "before=" in part.partition('"')[0]
+        ]
+        await ops.get(older.replace("&amp;", "&"))
+        assert ops.text.count("tested the alert channel") == 10
+        assert "Older" not in ops.words
+        await ops.get("/operate/audit?search=signed+in&from=2000-01-01&to=2999-12-31")
+        assert "signed in" in ops.words
+        await ops.get("/operate/audit?from=2999-01-01")
+        assert "Nothing fits." in ops.words
+        await ops.get("/operate/audit?from=yesterday&to=2026-13-01", 422)
+        assert ops.words.count("expected a day") == 2
+        await ops.get("/operate/audit?kind=nonsense&before=x")
+        assert "tested the alert channel" in ops.words
+
+
+async def test_a_change_of_terms_shows_before_and_now(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR)
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob, way = await place.person("bob", balance="1000"), f"/strategies/{strategy}/follow"
+        terms = {
+            "mode": "watch",
+            "sizing": "fixed_notional",
+            "leverage_mode": "capped",
+            "leverage": "5",
+            "symbols": "BTCUSDT",
+        }
+        for size in ("130", "260"):
+            await bob.get(way)
+            await bob.post(way, do="agree", factor=PASSWORD, **terms, size=size)
+        await ops.get("/operate/audit?kind=terms")
+        assert (
+            "Order size: before: Value per trade: 130 USDT → Value per trade: 260 USDT" in ops.words
+        )
+
+
+async def written(place: WebPlace, rows: int) -> None:
+    key, at = await place.context.audit_key(), place.clock.now()
+
+    def write(db: Database) -> None:
+        for number in range(rows):
+            append_audit(
+                db,
+                key=key,
+                by="ops",
+                act="alert_tested",
+                subject=f"log{number}",
+                data={},
+                at=at,
+                address="",
+            )
+
+    await place.context.ledger.write(write)

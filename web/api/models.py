@@ -1,0 +1,911 @@
+"""What the API answers, as plain values: the read models of the pages, written for programs.
+
+Nothing is computed here. Money, prices and quantities are decimal numbers as text, without exponent;
+times are UTC; None is not known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from engine.domain.account import Environment
+from engine.domain.alert import Alert as AlertTold
+from engine.domain.amounts import plain
+from engine.domain.person import Role
+from engine.domain.strategy import StrategyState
+from engine.domain.subscription import (
+    SIZING_FIELD,
+    BelowMinimum,
+    LeverageMode,
+    Mode,
+    SubscriptionState,
+    write_leverage,
+    write_limits,
+    write_sizing,
+)
+from engine.domain.token import TokenScope
+from engine.services.following import AccountCard, PositionRow
+from engine.services.history import HistoryPage, write_key
+from engine.services.performance import Compared, Figures, periods
+from engine.services.read_models import (
+    AgreementRow,
+    ClosedTrade,
+    CopyRow,
+    FundingPaid,
+    MissedWeek,
+    OrderRow,
+    Totals,
+)
+from engine.services.user import User
+from engine.views import WhyView
+
+Amount = Annotated[
+    str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="A decimal number without exponent.")
+]
+Time = Annotated[datetime, Meta(tz=True, description="A time in UTC.")]
+
+
+def amount(value: Decimal) -> str:
+    """Return a number as text."""
+    return plain(value)
+
+
+def amount_or_none(value: Decimal | None) -> str | None:
+    """Return a number as text, None where it is not known."""
+    return None if value is None else plain(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """Why a request was refused: a code for programs, and a sentence for people."""
+
+    ok: Literal[False]
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """The token of this request."""
+
+    name: str
+    scope: TokenScope
+    expires_at: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """Who asks. ``nothing_sent`` says that no order leaves now, and why; empty where all is well."""
+
+    name: str
+    roles: tuple[Role, ...]
+    zone: str
+    token: Token
+    nothing_sent: str
+
+
+def me_of(user: User, nothing_sent: str) -> Me:
+    """Return who asks."""
+    assert user.token is not None, "the API is asked with a token"
+    return Me(
+        name=user.person.called,
+        roles=tuple(sorted(user.person.roles, key=lambda each: each.value)),
+        zone=user.person.zone,
+        token=Token(name=user.token.name, scope=user.token.scope, expires_at=user.token.expires_at),
+        nothing_sent=nothing_sent,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What only you can do: what it is, what to do, and the page for it."""
+
+    what: str
+    do: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What needs you, the account that needs you most first."""
+
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """The sums over your accounts of one environment; environments are never added up. ``read`` of
+    ``accounts`` are in them.
+    """
+
+    environment: Environment
+    accounts: int
+    read: int
+    equity: Amount
+    open_pnl: Amount
+    todays_pnl: Amount | None
+    todays_percent: Amount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One connected account. ``state`` with ``why`` and what to ``do`` is what its page says.
+
+    Money is of ``read_at``, the newest reading; ``is_stale``: it cannot be read now.
+    ``day_start`` is the equity with which the trading day began, at ``day_since``. ``paused``: you
+    stopped its entries here, with ``level``. ``open_shares`` counts what the engine opened and has
+    not closed.
+    """
+
+    name: str
+    exchange: str
+    environment: Environment
+    state: str
+    why: str
+    do: str
+    equity: Amount | None
+    available: Amount | None
+    currency: str
+    day_start: Amount | None
+    day_since: Time | None
+    todays_pnl: Amount | None
+    open_pnl: Amount | None
+    positions: int
+    open_shares: int
+    read_at: Time | None
+    is_stale: bool
+    paused: bool
+    level: str
+    strategies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Your connected accounts, the one that most needs you first; ``former`` are the names under
+    which those that you disconnected are read.
+    """
+
+    totals: tuple[Total, ...]
+    accounts: tuple[Account, ...]
+    former: tuple[str, ...]
+
+
+def total_of(total: Totals) -> Total:
+    """Return the sums over the accounts of one environment."""
+    return Total(
+        environment=Environment(total.environment),
+        accounts=total.accounts,
+        read=total.read,
+        equity=amount(total.equity),
+        open_pnl=amount(total.open_pnl),
+        todays_pnl=amount_or_none(total.todays_pnl),
+        todays_percent=amount_or_none(total.todays_percent),
+    )
+
+
+def account_of(card: AccountCard) -> Account:
+    """Return one account."""
+    return Account(
+        name=card.row.name,
+        exchange=card.row.exchange,
+        environment=Environment(card.row.environment),
+        state=card.told.state.value,
+        why=card.told.why,
+        do=card.told.do,
+        equity=amount_or_none(card.equity),
+        available=amount_or_none(card.available),
+        currency=card.currency,
+        day_start=amount_or_none(card.day_start),
+        day_since=card.day_since,
+        todays_pnl=amount_or_none(card.day_result),
+        open_pnl=amount_or_none(card.open_pnl),
+        positions=card.positions,
+        open_shares=card.open_shares,
+        read_at=card.read_at,
+        is_stale=card.stale,
+        paused=card.paused_here,
+        level=card.level,
+        strategies=tuple(each.strategy for each in card.agreements),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One contract of an account. ``share`` is what ``strategy`` holds, ``own`` what you hold
+    besides; the rest is as the exchange last reported it, with the engine's own stop and target
+    where the exchange shows none.
+    """
+
+    account: str
+    environment: Environment
+    symbol: str
+    side: str
+    strategy: str
+    share: Amount
+    own: Amount
+    quantity: Amount | None
+    entry_price: Amount | None
+    mark_price: Amount | None
+    leverage: Amount | None
+    margin: Amount | None
+    open_pnl: Amount | None
+    roe_percent: Amount | None
+    liquidation_price: Amount | None
+    stop_loss: Amount | None
+    take_profit: Amount | None
+    opened_at: Time | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """What is open on your accounts."""
+
+    positions: tuple[Position, ...]
+
+
+def position_of(row: PositionRow) -> Position:
+    """Return one position."""
+    there, ours = row.position, row.holding
+    stop = there.stop_loss if there is not None and there.stop_loss is not None else None
+    target = there.take_profit if there is not None and there.take_profit is not None else None
+    return Position(
+        account=row.account,
+        environment=Environment(row.environment),
+        symbol=row.symbol,
+        side=row.side,
+        strategy=row.strategy,
+        share=amount(row.share),
+        own=amount(row.own),
+        quantity=None if there is None else amount(there.quantity),
+        entry_price=None if there is None else amount(there.entry_price),
+        mark_price=None if there is None else amount(there.mark_price),
+        leverage=None if there is None else amount(there.leverage),
+        margin=None if there is None else amount(there.margin),
+        open_pnl=None if there is None else amount(there.unrealised_profit),
+        roe_percent=amount_or_none(row.roe_percent),
+        liquidation_price=None if there is None else amount_or_none(there.liquidation_price),
+        stop_loss=amount_or_none(stop or (None if ours is None else ours.stop_loss)),
+        take_profit=amount_or_none(target or (None if ours is None else ours.take_profit)),
+        opened_at=None if there is None else there.opened_at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """One strategy with the figures by which it is compared, None without a closed trade in the
+    period.
+
+    Percentages are of the margin behind an entry, net of fees. A signal counts with the median of
+    its followers; ``per_follower`` is the median of what each follower's trades add up to.
+    ``is_cut``: only the newest trades are counted. ``days`` is how long ago its first trade closed.
+    """
+
+    id: str
+    name: str
+    master: str
+    kind: str
+    state: StrategyState
+    about: str
+    symbols: tuple[str, ...]
+    leverage: Amount
+    followers: int
+    last_signal_at: Time | None
+    is_mine: bool
+    is_followed: bool
+    days: int | None
+    signals: int
+    trades: int
+    per_signal: Amount | None
+    per_follower: Amount | None
+    max_drawdown: Amount | None
+    win_rate: Amount | None
+    profit_factor: Amount | None
+    copied_percent: Amount | None
+    slippage_bps: Amount | None
+    delay_ms: int | None
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategies:
+    """The strategies that you may see, by name, with figures of one environment; ``environments``
+    are those with figures.
+    """
+
+    environment: str
+    environments: tuple[Environment, ...]
+    strategies: tuple[Strategy, ...]
+
+
+def strategy_of(each: Compared) -> Strategy:
+    """Return one strategy with its figures."""
+    row, record = each.row, each.record
+    return Strategy(
+        id=row.id,
+        name=row.name,
+        master=row.master,
+        kind=row.kind,
+        state=row.state,
+        about=row.about,
+        symbols=row.symbols,
+        leverage=row.leverage,
+        followers=row.followers,
+        last_signal_at=row.last_signal_at,
+        is_mine=row.is_mine,
+        is_followed=row.is_followed,
+        days=each.days,
+        signals=0 if record is None else record.signals,
+        trades=0 if record is None else record.trades,
+        per_signal=None if record is None else amount(record.per_signal),
+        per_follower=None if record is None else amount(record.per_follower),
+        max_drawdown=None if record is None else amount(record.max_drawdown),
+        win_rate=None if record is None else amount(record.win_rate),
+        profit_factor=None if record is None else amount_or_none(record.profit_factor),
+        copied_percent=amount_or_none(each.copied_percent),
+        slippage_bps=None if record is None else amount_or_none(record.slippage_bps),
+        delay_ms=None if record is None else record.delay_ms,
+        is_cut=each.is_cut,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """How an entry is sized: the mode, and its one number."""
+
+    mode: str
+    value: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leverage:
+    """The leverage of an entry: how the master's is applied, and the ceiling."""
+
+    mode: LeverageMode
+    value: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What you agreed to for one strategy on one account. ``takes_entries``: its entries are copied
+    now. ``limits`` names only caps that are set.
+    """
+
+    account: str
+    environment: Environment
+    strategy: str
+    strategy_name: str
+    state: SubscriptionState
+    strategy_state: StrategyState
+    needs_consent: bool
+    takes_entries: bool
+    mode: Mode
+    sizing: Sizing
+    leverage: Leverage
+    symbols: tuple[str, ...]
+    limits: Mapping[str, str | int]
+    below_minimum: BelowMinimum
+    allow_own_position: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreements:
+    """Your agreements, without those that you left."""
+
+    agreements: tuple[Agreement, ...]
+
+
+def agreement_of(row: AgreementRow) -> Agreement:
+    """Return one agreement with its terms."""
+    sizing, leverage = write_sizing(row.policy.sizing), write_leverage(row.policy.leverage)
+    return Agreement(
+        account=row.account_name,
+        environment=Environment(row.environment),
+        strategy=row.strategy,
+        strategy_name=row.strategy_name,
+        state=row.state,
+        strategy_state=row.strategy_state,
+        needs_consent=row.needs_consent,
+        takes_entries=row.takes_entries,
+        mode=row.policy.mode,
+        sizing=Sizing(mode=sizing["mode"], value=sizing[SIZING_FIELD[sizing["mode"]]]),
+        leverage=Leverage(mode=row.policy.leverage.mode, value=leverage["value"]),
+        symbols=tuple(sorted(row.policy.symbols)),
+        limits=write_limits(row.policy.limits),
+        below_minimum=row.policy.below_minimum,
+        allow_own_position=row.policy.allow_own_position,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What became of one signal on one account; ``code`` is null while it waits. ``move`` says who
+    has to act.
+    """
+
+    signal: str
+    at: Time
+    settled_at: Time | None
+    strategy: str
+    strategy_name: str
+    account: str
+    environment: Environment
+    action: str
+    symbol: str
+    side: str | None
+    is_test: bool
+    code: str | None
+    sentence: str
+    move: str
+    setting: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """A page of signals. ``next`` is the ``past`` of the next page, null on the last; a search may
+    answer with fewer rows and go on.
+    """
+
+    signals: tuple[Signal, ...]
+    next: str | None
+
+
+def signals_of(page: HistoryPage) -> Signals:
+    """Return a page of signals."""
+    return Signals(
+        signals=tuple(
+            Signal(
+                signal=each.signal_id,
+                at=each.at,
+                settled_at=each.settled_at,
+                strategy=each.strategy_id,
+                strategy_name=each.strategy,
+                account=each.account,
+                environment=Environment(each.environment),
+                action=each.action,
+                symbol=each.symbol,
+                side=each.side,
+                is_test=each.is_test,
+                code=each.code,
+                sentence=each.sentence,
+                move=each.move,
+                setting=each.setting,
+            )
+            for each in page.rows
+            if isinstance(each, CopyRow)
+        ),
+        next=_next(page),
+    )
+
+
+def _next(page: HistoryPage) -> str | None:
+    return None if page.past is None else write_key(page.past)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step in what became of a signal."""
+
+    at: Time
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to send an order; ``price`` and ``fee`` are null until they are known."""
+
+    number: int
+    kind: str
+    state: str
+    side: str
+    quantity: Amount
+    filled: Amount
+    price: Amount | None
+    fee: Amount | None
+    client_order_id: str
+    exchange_order_id: str | None
+    cause: str
+    claimed_at: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a signal ended so on one account, with every order that was sent for it. ``now`` is what
+    its strategy still has open, ``turn`` as which of the signal's copies it was served.
+    """
+
+    signal: str
+    at: Time
+    strategy_name: str
+    account: str
+    environment: Environment
+    action: str
+    symbol: str
+    code: str | None
+    sentence: str
+    numbers: Mapping[str, str]
+    move: str
+    setting: str | None
+    now: str
+    turn: int | None
+    waited_ms: int | None
+    steps: tuple[Step, ...]
+    attempts: tuple[Attempt, ...]
+
+
+def why_of(view: WhyView) -> Why:
+    """Return the explanation of one copy."""
+    return Why(
+        signal=view.signal_id,
+        at=view.received_at,
+        strategy_name=view.strategy,
+        account=view.account,
+        environment=Environment(view.environment),
+        action=view.action,
+        symbol=view.symbol,
+        code=view.code,
+        sentence=view.sentence,
+        numbers=view.numbers,
+        move=view.move,
+        setting=view.setting,
+        now=view.now,
+        turn=None if view.turn is None else view.turn.turn,
+        waited_ms=None if view.turn is None else view.turn.waited_ms,
+        steps=tuple(
+            Step(at=each.at, code=each.code, sentence=each.sentence) for each in view.history
+        ),
+        attempts=tuple(
+            Attempt(
+                number=each.number,
+                kind=each.kind,
+                state=each.state,
+                side=each.side,
+                quantity=each.quantity,
+                filled=each.filled,
+                price=each.price,
+                fee=each.fee,
+                client_order_id=each.client_order_id,
+                exchange_order_id=each.exchange_order_id,
+                cause=each.cause,
+                claimed_at=each.claimed_at,
+            )
+            for each in view.attempts
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order that was claimed for an account; ``fee`` is net of rebates."""
+
+    at: Time
+    account: str
+    environment: Environment
+    strategy_name: str
+    symbol: str
+    kind: str
+    side: str
+    quantity: Amount
+    filled: Amount
+    price: Amount | None
+    fee: Amount
+    state: str
+    cause: str
+    signal: str
+    client_order_id: str
+    exchange_order_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """A page of orders; see ``Signals`` for ``next``."""
+
+    orders: tuple[Order, ...]
+    next: str | None
+
+
+def orders_of(page: HistoryPage) -> Orders:
+    """Return a page of orders."""
+    return Orders(
+        orders=tuple(
+            Order(
+                at=each.at,
+                account=each.account,
+                environment=Environment(each.environment),
+                strategy_name=each.strategy,
+                symbol=each.symbol,
+                kind=each.kind,
+                side=each.side,
+                quantity=each.quantity,
+                filled=each.filled,
+                price=each.price,
+                fee=each.fee,
+                state=each.state,
+                cause=each.cause,
+                signal=each.signal_id,
+                client_order_id=each.client_order_id,
+                exchange_order_id=each.exchange_order_id,
+            )
+            for each in page.rows
+            if isinstance(each, OrderRow)
+        ),
+        next=_next(page),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The P&L of a day, week or month, labelled by its first day, ISO week or month. ``funding`` was
+    paid, below 0 received; it is not in ``result``.
+    """
+
+    label: str
+    trades: int
+    result: Amount
+    fees: Amount
+    funding: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """The results of an account's reconciled trades, fees included and funding beside them.
+
+    ``unreconciled`` closed trades are in none of these figures. ``drawdown`` is the maximum drawdown
+    of the cumulative P&L.
+    """
+
+    account: str
+    environment: Environment
+    trades: int
+    won: int
+    won_percent: Amount | None
+    result: Amount
+    fees: Amount
+    funding_paid: Amount | None
+    drawdown: Amount
+    unreconciled: int
+    periods: tuple[Period, ...]
+
+
+def results_of(account: str, figures: Figures, size: str, most: int) -> Results:
+    """Return the results of an account with its newest ``most`` periods of a size."""
+    return Results(
+        account=account,
+        environment=Environment(figures.environment),
+        trades=figures.trades,
+        won=figures.won,
+        won_percent=amount_or_none(figures.won_percent),
+        result=amount(figures.result),
+        fees=amount(figures.fees),
+        funding_paid=amount_or_none(figures.funding_paid),
+        drawdown=amount(figures.drawdown),
+        unreconciled=figures.unreconciled,
+        periods=tuple(
+            Period(
+                label=each.label,
+                trades=each.trades,
+                result=amount(each.result),
+                fees=amount(each.fees),
+                funding=amount(each.funding),
+            )
+            for each in periods(figures, size)[:most]
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """The equity of an account at a time."""
+
+    at: Time
+    equity: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equity:
+    """How an account's equity went, oldest first."""
+
+    account: str
+    environment: Environment
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """One closed trade; what is null is not known yet or was never reported, and ``state`` says
+    which. ``gross`` is its result before ``fees``. ``ended_by`` is how it ended, ``opened_by`` and
+    ``closed_by`` are the signals that opened and closed it.
+    """
+
+    id: int
+    account: str
+    environment: Environment
+    strategy_name: str
+    symbol: str
+    side: str
+    quantity: Amount
+    entry_price: Amount | None
+    exit_price: Amount | None
+    gross: Amount | None
+    fees: Amount | None
+    result: Amount | None
+    opened_at: Time
+    closed_at: Time
+    opened_by: str | None
+    closed_by: str | None
+    ended_by: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trades:
+    """A page of trades; see ``Signals`` for ``next``."""
+
+    trades: tuple[Trade, ...]
+    next: str | None
+
+
+def trades_of(page: HistoryPage) -> Trades:
+    """Return a page of trades."""
+    return Trades(
+        trades=tuple(map(_trade_of, (each for each in page.rows if isinstance(each, ClosedTrade)))),
+        next=_next(page),
+    )
+
+
+def _trade_of(closed: ClosedTrade) -> Trade:
+    trade = closed.trade
+    return Trade(
+        id=trade.id,
+        account=trade.account,
+        environment=Environment(trade.environment),
+        strategy_name=trade.strategy,
+        symbol=trade.symbol,
+        side=trade.side,
+        quantity=trade.quantity,
+        entry_price=trade.entry_price,
+        exit_price=trade.exit_price,
+        gross=amount_or_none(closed.gross),
+        fees=amount_or_none(trade.fees),
+        result=amount_or_none(trade.result),
+        opened_at=trade.opened_at,
+        closed_at=trade.closed_at,
+        opened_by=closed.opened_by,
+        closed_by=closed.closed_by,
+        ended_by=None if trade.cause is None else trade.cause.value,
+        state=trade.state.value,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One payment of funding; ``paid`` below 0 was received."""
+
+    id: str
+    at: Time
+    account: str
+    environment: Environment
+    strategy_name: str
+    symbol: str
+    paid: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """A page of payments; see ``Signals`` for ``next``."""
+
+    funding: tuple[Payment, ...]
+    next: str | None
+
+
+def funding_of(page: HistoryPage) -> Funding:
+    """Return a page of payments."""
+    return Funding(
+        funding=tuple(
+            Payment(
+                id=each.id,
+                at=each.at,
+                account=each.account,
+                environment=Environment(each.environment),
+                strategy_name=each.strategy,
+                symbol=each.symbol,
+                paid=amount(each.amount),
+            )
+            for each in page.rows
+            if isinstance(each, FundingPaid)
+        ),
+        next=_next(page),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedReason:
+    """How often entries of one strategy were missed on one account for one reason."""
+
+    code: str
+    account: str
+    environment: Environment
+    strategy: str
+    strategy_name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """One week from Monday in your time zone: entries that were copied and missed, and why."""
+
+    monday: date
+    copied: int
+    missed: int
+    reasons: tuple[MissedReason, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """The weeks with entries, newest first."""
+
+    weeks: tuple[Week, ...]
+
+
+def missed_of(weeks: Sequence[MissedWeek]) -> Missed:
+    """Return which entries were missed, by week."""
+    return Missed(
+        weeks=tuple(
+            Week(
+                monday=week.monday,
+                copied=week.copied,
+                missed=week.missed,
+                reasons=tuple(
+                    MissedReason(
+                        code=each.code.value,
+                        account=each.account,
+                        environment=Environment(each.environment),
+                        strategy=each.strategy_id,
+                        strategy_name=each.strategy,
+                        count=each.count,
+                    )
+                    for each in week.reasons
+                ),
+            )
+            for week in weeks
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert about your accounts or strategies; ``do`` is what to do about it."""
+
+    number: int
+    at: Time
+    code: str
+    subject: str
+    sentence: str
+    do: str
+    wakes: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """The newest alerts."""
+
+    alerts: tuple[Alert, ...]
+
+
+def alert_of(alert: AlertTold) -> Alert:
+    """Return one alert."""
+    return Alert(
+        number=alert.number,
+        at=alert.at,
+        code=alert.code.value,
+        subject=alert.subject,
+        sentence=alert.sentence,
+        do=alert.do,
+        wakes=alert.wakes,
+        count=alert.count,
+    )
