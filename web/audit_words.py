@@ -69,6 +69,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {
             "account_connected": "connected an account of {subject}",
             "account_disconnected": "disconnected account {subject}",
+            "account_renamed": "renamed account {subject}",
             "key_replaced": "replaced the key of account {subject}",
             "exchange_key_leaked": "reported the key of account {subject} as leaked",
             "token_made": "made an API token for {subject}",

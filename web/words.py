@@ -69,6 +69,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
     "saved": "Saved.",
+    "renamed": "Renamed, on your own pages.",
     "consent-asked": (
         "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
         "entries wait."
@@ -290,9 +291,14 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return f"{seconds} s ago"
 
 
-def account_name(name: str) -> str:
-    """Return an account's name; a disconnected account is marked."""
-    return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
+@pass_context
+def account_name(context: Context, name: str) -> str:
+    """Return what its owner calls an account, else its name; a disconnected account is marked."""
+    visit = context.get("visit")
+    titles: Mapping[str, str] = {} if visit is None else visit.titles
+    own = own_name(name)
+    shown = titles.get(name, own)
+    return shown if own == name else f"{shown} (disconnected)"
 
 
 def order_words(environment: str) -> str:

@@ -398,6 +398,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
     """,
     """
+    ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
+    """
     CREATE TABLE passkey (
         id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
         sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,
