@@ -397,4 +397,14 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
         PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
+        sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,
+        copied_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX passkey_by_person ON passkey (person_id);
+    """,
 )

@@ -15,6 +15,7 @@ from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
+from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
@@ -29,6 +30,7 @@ class Services:
 
     context: EngineContext
     identity: IdentityService
+    passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
     history: HistoryService
@@ -49,6 +51,7 @@ def open_services(context: EngineContext) -> Services:
     return Services(
         context=context,
         identity=IdentityService(context),
+        passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
         history=history,

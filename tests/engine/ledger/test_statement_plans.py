@@ -46,6 +46,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "master",
         "master_request",
         "newest_told",
+        "passkey",
         "person",
         "person_channel",
         "person_role",
