@@ -392,4 +392,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
         STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE price_block (
+        exchange TEXT NOT NULL, symbol TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, low TEXT NOT NULL,
+        high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;
+    CREATE INDEX price_block_by_time ON price_block (begin_s);
+    """,
 )
