@@ -393,6 +393,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         STRICT, WITHOUT ROWID;
     """,
     """
+    CREATE TABLE api_deed (
+        person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
+        PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
+    """,
+    """
     CREATE TABLE price_block (
         exchange TEXT NOT NULL, symbol TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, low TEXT NOT NULL,
         high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;

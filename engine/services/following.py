@@ -24,7 +24,7 @@ from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.instrument import Instrument
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
-from engine.domain.token import TokenScope
+from engine.domain.token import Once, TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.charting import opened_at
@@ -279,16 +279,22 @@ class FollowingService:
     # Switches of one account
 
     @asked
-    async def pause(self, user: User, name: str) -> None:
-        """Take no new entries on an account; asks for no confirmation, because it lowers risk."""
-        await self._switch(user, name, SwitchLevel.ENTRIES)
+    @for_tokens(TokenScope.PAUSE)
+    async def pause(self, user: User, name: str, *, once: Once | None = None) -> None:
+        """Take no new entries on an account; asks for no confirmation, because it lowers risk. For
+        ``once`` see ``audited``.
+        """
+        await self._switch(user, name, SwitchLevel.ENTRIES, once)
 
     @asked
-    async def flatten(self, user: User, name: str) -> None:
-        """Close what the engine opened on an account, and take no new entries."""
-        await self._switch(user, name, SwitchLevel.FLATTEN)
+    @for_tokens(TokenScope.REDUCE)
+    async def flatten(self, user: User, name: str, *, once: Once | None = None) -> None:
+        """Close what the engine opened on an account, and take no new entries. For ``once`` see
+        ``audited``.
+        """
+        await self._switch(user, name, SwitchLevel.FLATTEN, once)
 
-    async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
+    async def _switch(self, user: User, name: str, level: SwitchLevel, once: Once | None) -> None:
         row, now = self.account(user, name), self._context.clock.now()
         switch = Switch(
             scope=SwitchScope.ACCOUNT,
@@ -305,6 +311,7 @@ class FollowingService:
             subject=switch.label,
             data={"level": level.value},
             change=lambda db: set_switch(db, switch),
+            once=once,
         )
         await self._context.changed()
 
@@ -364,13 +371,14 @@ class FollowingService:
         return next((each for each in shown if each.symbol == symbol), None)
 
     @asked
-    async def close(self, user: User, name: str, symbol: str) -> None:
+    @for_tokens(TokenScope.REDUCE)
+    async def close(self, user: User, name: str, symbol: str, *, once: Once | None = None) -> None:
         """Record the close of one position: what the engine holds of a contract on an account.
 
         The strategy goes on, and enters the contract again with its next open. A close that is on
         its way is not repeated. Raises NothingThere for somebody else's account, and FormErrors if
         nothing is held, or while an earlier close has no proof: closing again could close the
-        owner's own part.
+        owner's own part. For ``once`` see ``audited``.
         """
         row, now = self.account(user, name), self._context.clock.now()
 
@@ -399,6 +407,7 @@ class FollowingService:
             subject=row.name,
             data={"symbol": symbol},
             change=change,
+            once=once,
         )
         if self._context.live is not None:
             self._context.live.wake()

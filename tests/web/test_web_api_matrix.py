@@ -20,7 +20,7 @@ from web_place import Browser, WebPlace, web_place
 
 from engine.domain.errors import InvalidValue
 from engine.domain.token import TokenScope
-from engine.ledger.query import fetch_one
+from engine.ledger.query import fetch_all, fetch_one
 from web.api.dispatch import ENDPOINTS
 from web.api.openapi import openapi_document
 from web.api.table import Endpoint
@@ -99,6 +99,18 @@ async def test_every_endpoint_by_every_scope_and_every_asker(tmp_path: Path) -> 
                     assert status == 200, told
                 judged += 1
         assert judged == len(ENDPOINTS) * len(askers)
+        done = fetch_all(
+            place.context.ledger.db,
+            "SELECT by, act FROM audit WHERE act IN ('switched_on', 'strategy_paused', "
+            "'position_closed') ORDER BY number",
+        )
+        may = [
+            (scope, each)
+            for each in ENDPOINTS
+            for scope in TokenScope
+            if each.method == "POST" and scope.includes(each.scope)
+        ]
+        assert [by for by, _ in done] == ["bob"] * len(may), "nobody else did anything"
 
 
 async def program_document(place: WebPlace) -> dict[str, Any]:
@@ -111,7 +123,12 @@ async def program_document(place: WebPlace) -> dict[str, Any]:
 async def _own_things(place: WebPlace, strategy: str) -> dict[str, str]:
     row = fetch_one(place.context.ledger.db, "SELECT id FROM signal ORDER BY number LIMIT 1")
     assert row is not None
-    return {"<account>": "bob", "<signal>": str(row[0]), "<strategy>": strategy}
+    return {
+        "<account>": "bob",
+        "<signal>": str(row[0]),
+        "<strategy>": strategy,
+        "<symbol>": "BTCUSDT",
+    }
 
 
 async def _askers(

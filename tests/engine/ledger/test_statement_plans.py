@@ -184,6 +184,7 @@ WHOLE: Final = {
         "tokens.forget_old_tokens",
         "api_token",
     ): "one person's tokens: what ended a month ago is deleted here",
+    ("tokens.note_deed", "api_deed"): "one person's deeds of a week: what is older is deleted here",
     ("tokens.revoke_tokens", "api_token"): "one person's tokens, at most twenty of them valid",
     ("tokens.tokens_of", "api_token"): "one person's tokens, at most twenty of them valid",
 }
