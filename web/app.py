@@ -19,7 +19,7 @@ from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, security, sign_in, tokens
+from web.identity import join, passkeys, security, sign_in, tokens
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -35,6 +35,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
+    *passkeys.ROUTES,
     *tokens.ROUTES,
     *home.ROUTES,
     *history.ROUTES,

@@ -22,6 +22,7 @@ from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.session_keys import SESSION_KEYS
 from engine.commands.system import SYSTEM
+from engine.commands.touching import TOUCHING
 from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 from engine.domain.text import require_text
@@ -32,6 +33,7 @@ Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **OPERATING,
     **ACCOUNT_VIEW,
+    **TOUCHING,
     **DRAWDOWN,
     **BOOKS,
     **PEOPLE,

@@ -15,6 +15,7 @@ from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
+from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
@@ -30,6 +31,7 @@ class Services:
 
     context: EngineContext
     identity: IdentityService
+    passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
     history: HistoryService
@@ -51,6 +53,7 @@ def open_services(context: EngineContext) -> Services:
     return Services(
         context=context,
         identity=IdentityService(context),
+        passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
         history=history,

@@ -75,6 +75,22 @@ def hidden_terms(account: str, fields: Mapping[str, Any]) -> list[tuple[str, Any
     ]
 
 
+async def copy_terms(visit: Visit, identifier: str) -> Response:
+    """Take the terms of one account for another one: they are shown with what they mean there, and
+    confirming stores exactly these.
+    """
+    service, following = visit.services.agreeing, visit.services.following
+    strategy = service.strategy(visit.who, identifier)
+    source = following.account(visit.who, visit.text("from"))
+    target = following.account(visit.who, visit.text("account"))
+    agreed = service.agreement(source, strategy.id)
+    if agreed is None or agreed.state is SubscriptionState.LEFT:
+        raise NothingThere("there are no such terms")
+    return visit.show(
+        f"/strategies/{identifier}/confirm?account={target.name}", terms=agreed.policy
+    )
+
+
 async def show_meaning(visit: Visit, identifier: str) -> Response:
     """Answer with what the terms mean as they are typed: a part of the page, nothing is stored."""
     service = visit.services.agreeing
@@ -196,6 +212,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
     post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
     post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning),
+    post("/strategies/<identifier>/copy-terms", Who.FOLLOWER, copy_terms),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),
     post(
         "/strategies/<identifier>/<act>",

@@ -46,6 +46,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "master",
         "master_request",
         "newest_told",
+        "passkey",
         "person",
         "person_channel",
         "person_role",
@@ -95,6 +96,7 @@ ONLY_WHAT_IS_OPEN: Final = (
 )
 
 PAGES: Final = {
+    ("touching.has_filled_order", "attempt"): "the first order that was filled, near the begin",
     ("alerts.newest_alerts", "event"): "the newest alerts",
     ("alerts.alerts_about", "event"): "the newest alerts about one name",
     (
