@@ -38,22 +38,28 @@ def block(begin: int, prices: list[Price]) -> PriceBlock:
     return PriceBlock(begin, begin + len(prices), min(prices), max(prices), lambda: unpack(kept))
 
 
-@st.composite
-def recordings(draw: st.DrawFn) -> tuple[RecordedPrices, dict[int, Price]]:
-    """Draw some blocks with or without gaps between them, and the price of each recorded second."""
-    blocks, known, second = [], {}, BEGIN
-    for _ in range(draw(st.integers(0, 4))):
-        second += draw(st.integers(0, 5))
-        prices = draw(st.lists(PRICES, min_size=1, max_size=8))
-        blocks.append(block(second, prices))
+RECORDINGS = st.lists(
+    st.tuples(st.integers(0, 5), st.lists(PRICES, min_size=1, max_size=8)), max_size=4
+)
+"""Blocks: the seconds without a price before each, and a price for each of its seconds."""
+
+
+def recorded(
+    blocks: list[tuple[int, list[Price]]],
+) -> tuple[RecordedPrices, dict[int, Price]]:
+    """Return recorded blocks, and the price of each recorded second."""
+    made, known, second = [], {}, BEGIN
+    for gap, prices in blocks:
+        second += gap
+        made.append(block(second, prices))
         known.update({second + index: price for index, price in enumerate(prices)})
         second += len(prices)
-    return RecordedPrices({BTC: blocks}), known
+    return RecordedPrices({BTC: made}), known
 
 
-@given(recordings(), st.integers(BEGIN - 3, BEGIN + 60))
-def test_a_price_is_the_newest_that_was_seen(recorded, second):
-    prices, known = recorded
+@given(RECORDINGS, st.integers(BEGIN - 3, BEGIN + 60))
+def test_a_price_is_the_newest_that_was_seen(blocks, second):
+    prices, known = recorded(blocks)
     seen = max((each for each in known if each <= second), default=None)
     assert prices.at(BTC, second) == (None if seen is None else (seen, known[seen]))
     later = min((each for each in known if each >= second), default=None)
@@ -61,11 +67,11 @@ def test_a_price_is_the_newest_that_was_seen(recorded, second):
     assert prices.since() == min(known, default=None)
 
 
-@given(recordings(), st.integers(BEGIN - 3, BEGIN + 50), st.integers(0, 60), LEVELS, LEVELS)
+@given(RECORDINGS, st.integers(BEGIN - 3, BEGIN + 50), st.integers(0, 60), LEVELS, LEVELS)
 def test_a_level_is_reached_in_the_first_second_whose_price_is_there(
-    recorded, begin, length, low, high
+    blocks, begin, length, low, high
 ):
-    prices, known = recorded
+    prices, known = recorded(blocks)
     found = next(
         (
             (second, known[second])
