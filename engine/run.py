@@ -31,6 +31,7 @@ from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.loop_turns import LoopTurns
 from engine.actors.place_watch import watch_place
+from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
@@ -286,6 +287,9 @@ class _Engine:
                 )
                 self._account_tasks.keep_running(
                     nursery, "backups", partial(make_backups, self._shared, self._config)
+                )
+                self._account_tasks.keep_running(
+                    nursery, "prices", partial(record_prices, self._shared)
                 )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)

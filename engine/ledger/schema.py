@@ -407,4 +407,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         copied_us INTEGER) STRICT, WITHOUT ROWID;
     CREATE INDEX passkey_by_person ON passkey (person_id);
     """,
+    """
+    CREATE TABLE price_block (
+        exchange TEXT NOT NULL, symbol TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, low TEXT NOT NULL,
+        high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;
+    CREATE INDEX price_block_by_time ON price_block (begin_s);
+    """,
 )

@@ -19,6 +19,7 @@ from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
+from engine.services.shadowing import ShadowingService
 from engine.services.studio import StudioService
 from engine.services.tokens import TokenService
 from engine.services.years import YearsService
@@ -37,6 +38,7 @@ class Services:
     years: YearsService
     agreeing: AgreeingService
     performance: PerformanceService
+    shadowing: ShadowingService
     charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
@@ -58,6 +60,7 @@ def open_services(context: EngineContext) -> Services:
         years=YearsService(context, history),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        shadowing=ShadowingService(context, following),
         charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
