@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.domain.errors import EngineAway
+from web import installing
 from web.api.dispatch import Api
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
@@ -20,7 +21,7 @@ from web.contract import ContractPage
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, security, sign_in, tokens
+from web.identity import join, passkeys, security, sign_in, tokens
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -36,6 +37,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
+    *passkeys.ROUTES,
     *tokens.ROUTES,
     *home.ROUTES,
     *history.ROUTES,
@@ -101,6 +103,7 @@ def create_app(
         *LivePage(engine.monitor, settings).routes(),
         *MetricsPage(engine.commands, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
+        *installing.ROUTES,
     ]
     if engine.services is not None:
         routes += Api(engine.services, settings).routes()

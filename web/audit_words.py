@@ -57,6 +57,10 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "password_set": "set a password",
             "second_factor_set": "set a second factor",
             "second_factor_removed": "removed the second factor",
+            "second_factors_reset": "removed the second factors of {subject}, who lost them",
+            "passkey_added": "added a passkey",
+            "passkey_removed": "removed a passkey",
+            "passkey_copied": "showed a passkey whose counter went back; it was refused",
             "recovery_codes_renewed": "made new recovery codes",
         },
     ),
@@ -65,6 +69,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {
             "account_connected": "connected an account of {subject}",
             "account_disconnected": "disconnected account {subject}",
+            "account_renamed": "renamed account {subject}",
             "key_replaced": "replaced the key of account {subject}",
             "exchange_key_leaked": "reported the key of account {subject} as leaked",
             "token_made": "made an API token for {subject}",

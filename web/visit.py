@@ -49,6 +49,14 @@ class Visit:
     notice: str = ""
     offers: tuple[Offer, ...] = ()
     only_looks: bool = False
+    _titles: Mapping[str, str] | None = None
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Return by name what the user calls their accounts, read at the first use."""
+        if self._titles is None:
+            self._titles = {} if self.user is None else self.services.following.titles(self.user)
+        return self._titles
 
     @property
     def who(self) -> User:

@@ -41,6 +41,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
+    "passkey": (
+        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+    ),
+    "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
     "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
@@ -65,6 +69,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
     "saved": "Saved.",
+    "renamed": "Renamed, on your own pages.",
     "consent-asked": (
         "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
         "entries wait."
@@ -95,6 +100,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "role": "The role was changed. Their sessions ended.",
     "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "factors-reset": (
+        "Second factors removed and sessions ended. Their password alone signs them in until they "
+        "set up another."
+    ),
     "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
@@ -119,7 +128,7 @@ OPERATOR_SEES: Final = (
 Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
-FACTOR_WRONG: Final = "Password or code is wrong."
+FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
@@ -282,9 +291,14 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return f"{seconds} s ago"
 
 
-def account_name(name: str) -> str:
-    """Return an account's name; a disconnected account is marked."""
-    return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
+@pass_context
+def account_name(context: Context, name: str) -> str:
+    """Return what its owner calls an account, else its name; a disconnected account is marked."""
+    visit = context.get("visit")
+    titles: Mapping[str, str] = {} if visit is None else visit.titles
+    own = own_name(name)
+    shown = titles.get(name, own)
+    return shown if own == name else f"{shown} (disconnected)"
 
 
 def order_words(environment: str) -> str:

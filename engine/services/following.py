@@ -2,7 +2,7 @@
 traders' own switches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -44,7 +44,7 @@ from engine.ledger.forced_close import forced_close
 from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.open_shares import has_unconfirmed_exit, held_shares, still_open
-from engine.ledger.people import AccountRow
+from engine.ledger.people import AccountRow, titles_of
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
@@ -165,6 +165,10 @@ class FollowingService:
 
     def _ever(self, user: User) -> Sequence[AccountRow]:
         return [*self.accounts(user), *self.former_accounts(user)]
+
+    def titles(self, user: User) -> Mapping[str, str]:
+        """Read by name what the user calls their accounts, where it is not the name."""
+        return titles_of(self._db, user.id)
 
     def account(self, user: User, name: str) -> AccountRow:
         """Find one of the user's connected accounts; raises NothingThere."""

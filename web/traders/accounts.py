@@ -57,6 +57,20 @@ async def check(visit: Visit, name: str) -> Response:
     return visit.go(f"/accounts/{name}", "checked")
 
 
+async def show_rename(visit: Visit, name: str) -> Response:
+    """Show the form that renames an account."""
+    return _rename(visit, name)
+
+
+async def rename(visit: Visit, name: str) -> Response:
+    """Rename an account on the pages of its owner."""
+    try:
+        await visit.services.accounts.rename(visit.who, name, visit.text("title"))
+    except FormErrors as error:
+        return _rename(visit, name, error.errors)
+    return visit.go(f"/accounts/{name}", "renamed")
+
+
 async def show_key(visit: Visit, name: str) -> Response:
     """Show the form for a new key."""
     return _key(visit, name)
@@ -99,6 +113,11 @@ def _connect(visit: Visit, exchange: str, errors: dict[str, str] | None = None) 
     )
 
 
+def _rename(visit: Visit, name: str, errors: dict[str, str] | None = None) -> Response:
+    row = visit.services.following.account(visit.who, name)
+    return visit.page("traders/rename.html", errors=errors, row=row)
+
+
 def _key(visit: Visit, name: str, errors: dict[str, str] | None = None) -> Response:
     row = visit.services.accounts.with_key(visit.who, name)
     chosen = visit.services.accounts.choice(row.exchange)
@@ -122,6 +141,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     post("/accounts/connect", Who.SIGNED_IN, connect, once=True),
     get("/accounts/<name>", Who.FOLLOWER, show_account),
     post("/accounts/<name>/check", Who.FOLLOWER, check),
+    get("/accounts/<name>/rename", Who.FOLLOWER, show_rename),
+    post("/accounts/<name>/rename", Who.FOLLOWER, rename),
     get("/accounts/<name>/key", Who.FOLLOWER, show_key),
     post("/accounts/<name>/key", Who.FOLLOWER, replace_key),
     get("/accounts/<name>/disconnect", Who.FOLLOWER, show_disconnect),

@@ -46,6 +46,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "master",
         "master_request",
         "newest_told",
+        "passkey",
         "person",
         "person_channel",
         "person_role",
@@ -159,6 +160,10 @@ WHOLE: Final = {
         "outcomes.write_pulse",
         "event",
     ): "one row of this kind and subject stands, whose place the new one takes",
+    (
+        "prices.forget_prices",
+        "price_block",
+    ): "what is older than a month is deleted here, some blocks an hour",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",
     ("results.strategy_environments", "strategy_day"): "a row a day, for a page of results",
