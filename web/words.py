@@ -78,6 +78,10 @@ NOTICES: Final[Mapping[str, str]] = {
         "You asked to close it, at the market. The row goes when the exchange reports that it is "
         "closed; this page updates itself."
     ),
+    "taken-over": (
+        "It is yours now: the engine does nothing with it any more. Its stop and target stay at the "
+        "exchange until you change them there."
+    ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
@@ -210,6 +214,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "liquidation": "liquidation",
     "deleveraging": "deleveraging",
     "owner": "by hand",
+    "taken_over": "taken over",
     "unexplained": "unexplained",
 }
 _STATES: Final[Mapping[str, str]] = {
