@@ -34,6 +34,7 @@ from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
+from engine.actors.telling import Telling
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
 from engine.context import EngineContext
@@ -285,6 +286,13 @@ class _Engine:
                 self._account_tasks.keep_running(
                     nursery, "backups", partial(make_backups, self._shared, self._config)
                 )
+                telling = Telling(
+                    self._shared,
+                    self._plugins.channels,
+                    self._keyring.open,
+                    self._config.web.public_url,
+                )
+                self._account_tasks.keep_running(nursery, "telling", telling.run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:

@@ -29,7 +29,7 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, follow, history, home, performance, signals, strategies
+from web.traders import accounts, channels, follow, history, home, performance, signals, strategies
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
@@ -43,6 +43,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *strategies.ROUTES,
     *performance.ROUTES,
     *accounts.ROUTES,
+    *channels.ROUTES,
     *studio.ROUTES,
     *strategy.ROUTES,
     *webhook.ROUTES,

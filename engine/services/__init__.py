@@ -18,6 +18,7 @@ from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.studio import StudioService
+from engine.services.telling import TellingService
 from engine.services.tokens import TokenService
 from engine.services.years import YearsService
 
@@ -32,6 +33,7 @@ class Services:
     following: FollowingService
     history: HistoryService
     years: YearsService
+    telling: TellingService
     agreeing: AgreeingService
     performance: PerformanceService
     accounts: AccountRoom
@@ -51,6 +53,7 @@ def open_services(context: EngineContext) -> Services:
         following=following,
         history=history,
         years=YearsService(context, history),
+        telling=TellingService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         accounts=AccountRoom(context, following),
