@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults audit crash fuzz fuzz-http release seeded pictures serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults audit crash fuzz fuzz-http release seeded pictures shots serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -40,6 +40,7 @@ help:
 	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    format the source               make lock   renew requirements/*.txt"
 	echo "make pictures  take the pictures of README.md again"
+	echo "make shots     take pictures of every page, light and dark, desktop and phone, to build/shots  (ARGS=\"--only positions\")"
 
 demo: install
 	@exec ./bin/rexalgo demo $(ARGS)
@@ -89,6 +90,9 @@ bench: install-dev
 
 pictures: install-dev
 	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py
+
+shots: install-dev
+	@PYTHONPATH=. $(PY) tests/browser/shots.py $(ARGS)
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)

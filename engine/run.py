@@ -31,10 +31,12 @@ from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.loop_turns import LoopTurns
 from engine.actors.place_watch import watch_place
+from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.actors.telling import Telling
+from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
 from engine.context import EngineContext
@@ -58,6 +60,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import begin_run
 from engine.ledger.database import is_copy, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
+from engine.ledger.lineage import read_end
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
     KIND_ALGO,
@@ -194,7 +197,7 @@ class _Engine:
             limits=config.limits,
             epoch=epoch,
             feeds=self._feeds,
-            unsent=trio.Semaphore(config.engine.claims_unsent_max),
+            unsent=Unsent(config.engine.claims_unsent_max),
             read_subscription=partial(subscription, ledger.db),
             reach=config.outgoing.reach,
         )
@@ -273,7 +276,7 @@ class _Engine:
                 commands, services = Commands(context), open_services(context)
                 await note_session_keys(context)
                 await reload()
-                nursery.start_soon(self._account_tasks.route, self._ledger.db)
+                nursery.start_soon(self._account_tasks.route, self._ledger.db, self._shared.unsent)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
@@ -293,6 +296,9 @@ class _Engine:
                     self._config.web.public_url,
                 )
                 self._account_tasks.keep_running(nursery, "telling", telling.run)
+                self._account_tasks.keep_running(
+                    nursery, "prices", partial(record_prices, self._shared)
+                )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
@@ -356,9 +362,20 @@ class _Engine:
             mark=self.mark,
             feeds=self._feeds,
             loop_turns=self._loop_turns.times,
-            counts=EngineCounts(ingress.answers, self._errors, self._account_tasks.restarts),
-            measured=Measured(after=newest_sequence(self._ledger.db)),
+            counts=EngineCounts(
+                partial(self._deliveries, ingress), self._errors, self._account_tasks.restarts
+            ),
+            measured=Measured(
+                after=newest_sequence(self._ledger.db),
+                after_signal=read_end(self._ledger.db).numbers.get("signal", 0),
+            ),
         )
+
+    async def _deliveries(self, ingress: Ingress) -> Mapping[str, int] | None:
+        """Return how deliveries were answered, by whichever process verifies them."""
+        if not self.beside_web:
+            return ingress.answers
+        return None if self._web is None else await self._web.answers()
 
     def _where_the_web_is(self) -> str:
         if not self.beside_web:

@@ -5,7 +5,11 @@ be shown, nothing else.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
+
+from engine.domain.booking import Cause
+from engine.domain.signal import SignalDraft
 
 
 class ReceptionKind(Enum):
@@ -128,6 +132,22 @@ class AttemptView:
     fee: str | None
     cause: str
     claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillView:
+    """One fill of a position; ``price`` is None until it is known. ``signal`` is the one that it
+    answers, which arrived at ``received_at``; None if a person, a stop or a target did it.
+    """
+
+    at: datetime
+    is_entry: bool
+    quantity: Decimal
+    price: Decimal | None
+    fee: Decimal | None
+    cause: Cause | None
+    signal: SignalDraft | None
+    received_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ FIRST_TOTP: Final = "/security/second-factor"
 _BEFORE_FACTORS: Final = (
     FIRST_PASSWORD,
     FIRST_TOTP,
+    "/security/passkeys",
+    "/security/passkeys/new",
+    "/security/passkeys/to-add",
+    "/security/passkeys/to-confirm",
     f"{FIRST_PASSWORD}/codes",
     "/sign-out",
     CONFIRM,
@@ -58,7 +62,7 @@ def missing_factor(user: User) -> str | None:
     """Return the address where the user must set a factor first, None where none is missing."""
     if not user.has_password:
         return FIRST_PASSWORD
-    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_totp else None
+    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_second_factor else None
 
 
 def accept_form(visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:

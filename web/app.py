@@ -19,7 +19,7 @@ from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, security, sign_in, tokens
+from web.identity import join, passkeys, security, sign_in, tokens
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -29,12 +29,23 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, channels, follow, history, home, performance, signals, strategies
+from web.traders import (
+    accounts,
+    channels,
+    charts,
+    follow,
+    history,
+    home,
+    performance,
+    signals,
+    strategies,
+)
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
+    *passkeys.ROUTES,
     *tokens.ROUTES,
     *home.ROUTES,
     *history.ROUTES,
@@ -42,6 +53,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *follow.ROUTES,
     *strategies.ROUTES,
     *performance.ROUTES,
+    *charts.ROUTES,
     *accounts.ROUTES,
     *channels.ROUTES,
     *studio.ROUTES,

@@ -105,10 +105,10 @@ class Dispatcher:
         cookie = self._cookie()
         user = None
         now = self._now()
+        only_looks = (
+            only_looks or request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+        )
         if cookie:
-            only_looks = (
-                only_looks or request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            )
             user = await self._services.identity.user(cookie, caller.address, only_looks=only_looks)
         return Visit(
             self._services,
@@ -120,6 +120,7 @@ class Dispatcher:
             now,
             self._shown,
             user,
+            only_looks=only_looks,
         )
 
     async def _check(
@@ -150,7 +151,8 @@ class Dispatcher:
         """Call the handler, and turn an error of the engine into an answer."""
         try:
             if (
-                "factor" in visit.form
+                route.who is not Who.ANYONE
+                and ("factor" in visit.form or visit.form.get("passkey"))
                 and visit.user is not None
                 and not visit.user.is_fresh(visit.now)
             ):
@@ -185,7 +187,11 @@ class Dispatcher:
             visit.user = await self._read_again(visit.who)
             if not visit.who.is_fresh(visit.now):
                 await self._services.identity.confirm(
-                    visit.who, Secret(factor), factor, visit.caller
+                    visit.who,
+                    Secret(factor),
+                    factor,
+                    visit.caller,
+                    passkey=visit.form.get("passkey", ""),
                 )
                 visit.user = await self._read_again(visit.who)
 
@@ -247,7 +253,7 @@ def _to_confirm(visit: Visit) -> dict[str, Any]:
     kept = [
         (name, value)
         for name, value in visit.form.items(multi=True)
-        if name not in ("factor", "csrf")
+        if name not in ("factor", "passkey", "csrf")
     ]
     return {"kept": kept, "action": request.full_path.rstrip("?")}
 

@@ -51,6 +51,7 @@ _TEMPLATES.filters["setting"] = labels.setting_label
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
+_TEMPLATES.globals["span"] = words.span
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
 _TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES
@@ -68,6 +69,7 @@ _TEMPLATES.filters.update(
     price=words.price,
     moment=words.moment,
     month_name=words.month_name,
+    cause=words.cause_word,
     device=device,
 )
 

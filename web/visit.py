@@ -33,7 +33,7 @@ class Visit:
 
     ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
     code of the notice above the page. ``offers`` are forms of this person that were not done and
-    are offered again.
+    are offered again. ``only_looks``: the page fetches itself again, and nobody may be there.
     """
 
     services: Services
@@ -48,6 +48,15 @@ class Visit:
     form: MultiDict[str, str] = field(default_factory=MultiDict)
     notice: str = ""
     offers: tuple[Offer, ...] = ()
+    only_looks: bool = False
+    _titles: Mapping[str, str] | None = None
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Return by name what the user calls their accounts, read at the first use."""
+        if self._titles is None:
+            self._titles = {} if self.user is None else self.services.following.titles(self.user)
+        return self._titles
 
     @property
     def who(self) -> User:
@@ -59,9 +68,9 @@ class Visit:
         """Return a field of the form without surrounding blanks."""
         return self.form.get(name, default).strip()
 
-    def before(self) -> int | None:
+    def before(self, name: str = "before") -> int | None:
         """Return the row before which an older page begins, None for the newest page."""
-        text = self.query.get("before", "")
+        text = self.query.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
     def newest(self) -> int:

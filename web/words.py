@@ -41,6 +41,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
+    "passkey": (
+        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+    ),
+    "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
     "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
@@ -65,6 +69,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
     "saved": "Saved.",
+    "renamed": "Renamed, on your own pages.",
     "consent-asked": (
         "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
         "entries wait."
@@ -98,6 +103,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "role": "The role was changed. Their sessions ended.",
     "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "factors-reset": (
+        "Second factors removed and sessions ended. Their password alone signs them in until they "
+        "set up another."
+    ),
     "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
@@ -113,17 +122,16 @@ CARE: Final = (
 )
 """The notices that are shown as a warning."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, the positions of strategies in it, its orders and "
-    "outcomes, changes of its wallet, the state of its task, and the results of its checks: "
-    "whether the key is accepted, available and total balance, positions, the margin of the "
-    "smallest entries. Never the key."
+    "its name, owner, exchange and environment; equity, available balance, today’s and open P&L; "
+    "every position, also its owner’s own; its terms; its outcomes and orders; how its wallet "
+    "changed; the state of its task and the results of its checks. Never the key."
 )
 """What an operator sees of an account, in the same words for its owner and for the operator.
 
 Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
-FACTOR_WRONG: Final = "Password or code is wrong."
+FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
@@ -215,6 +223,11 @@ _STATES: Final[Mapping[str, str]] = {
 }
 
 
+def cause_word(cause: Any) -> str:
+    """Return what made a fill happen, in a word."""
+    return _CAUSES[cause.value]
+
+
 def ended_by(trade: Any) -> str:
     """Return what ended a trade, or why that is not known."""
     cause = "" if trade.cause is None else _CAUSES[trade.cause.value]
@@ -232,10 +245,32 @@ def unknown(trade: Any, value: object) -> Markup | None:
     )
 
 
-def price(value: Decimal | str | None) -> str:
-    """Return a price with thousands and the places that it has; a dash for None."""
-    whole, point, places = plain_number(value).partition(".")
-    return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
+    """Return a price with thousands and the places that it has, or those of the contract's price
+    step, so that a column is aligned; a dash for None.
+    """
+    if value is None or step is None:
+        whole, point, places = plain_number(value).partition(".")
+        return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
+    return money(value, places_of(step))
+
+
+def places_of(step: Decimal) -> int:
+    """Return how many decimals a multiple of a step has at most."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def span(began: datetime, ended: datetime) -> str:
+    """Return how long something lasted, in its two largest units."""
+    minutes, seconds = divmod(max(0, int((ended - began).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def month_name(label: str) -> str:
@@ -259,9 +294,14 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return f"{seconds} s ago"
 
 
-def account_name(name: str) -> str:
-    """Return an account's name; a disconnected account is marked."""
-    return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
+@pass_context
+def account_name(context: Context, name: str) -> str:
+    """Return what its owner calls an account, else its name; a disconnected account is marked."""
+    visit = context.get("visit")
+    titles: Mapping[str, str] = {} if visit is None else visit.titles
+    own = own_name(name)
+    shown = titles.get(name, own)
+    return shown if own == name else f"{shown} (disconnected)"
 
 
 def order_words(environment: str) -> str:

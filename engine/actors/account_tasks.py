@@ -13,6 +13,7 @@ from engine.actors.account import Account
 from engine.actors.follower import Follower
 from engine.actors.log_context import logged
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
+from engine.actors.unsent import Unsent
 from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
 from engine.decisions.turns import in_turn
@@ -181,19 +182,20 @@ class AccountTasks:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 
-    async def route(self, db: Database) -> None:
+    async def route(self, db: Database, unsent: Unsent) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing
         else waits behind a fan-out. An exit that is recorded meanwhile does not wait for its end.
         """
         while True:
             is_woken = False
-            async for part in _slices(in_turn(waiting(db))):
-                if self._wakeup.take():
-                    is_woken = True
-                    exits = (each for each in waiting(db) if not each.is_entry)
-                    async for exiting in _slices(in_turn(exits)):
-                        self._offer(db, exiting)
-                self._offer(db, part)
+            with unsent.fanning_out():
+                async for part in _slices(in_turn(waiting(db))):
+                    if self._wakeup.take():
+                        is_woken = True
+                        exits = (each for each in waiting(db) if not each.is_entry)
+                        async for exiting in _slices(in_turn(exits)):
+                            self._offer(db, exiting)
+                    self._offer(db, part)
             if not is_woken:
                 await self._wakeup.wait(SWEEP_S)
 

@@ -60,6 +60,8 @@ async def send(
             lanes.claimed(leg.copy)
             line = LastLine(account, wanted, made, what_stops)
             answer = await session.place(wanted.intent, line.ask, written)
+            written()
+            await shared.unsent.wait_for_sends()
             result = attempt_result(
                 made,
                 intent=wanted.intent,

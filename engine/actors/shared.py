@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from engine.actors.unsent import Unsent
 from engine.actors.wakeup import Timetable
 from engine.decisions.routing import concerning
 from engine.domain.alert import AlertCode
@@ -61,7 +62,7 @@ class Shared:
     limits: RiskLimits
     epoch: int
     feeds: Mapping[str, MarketFeed]
-    unsent: trio.Semaphore
+    unsent: Unsent
     read_subscription: Callable[[str], Subscription]
     reach: Reach = PUBLIC
     switches: tuple[Switch, ...] = ()

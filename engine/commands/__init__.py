@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from engine.commands.account_view import ACCOUNT_VIEW
 from engine.commands.audit_export import AUDIT_EXPORT
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
@@ -21,6 +22,7 @@ from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.session_keys import SESSION_KEYS
 from engine.commands.system import SYSTEM
+from engine.commands.touching import TOUCHING
 from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 from engine.domain.text import require_text
@@ -30,6 +32,8 @@ __all__ = ["Command", "Commands", "chosen_notifiers"]
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **OPERATING,
+    **ACCOUNT_VIEW,
+    **TOUCHING,
     **DRAWDOWN,
     **BOOKS,
     **PEOPLE,

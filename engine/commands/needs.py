@@ -24,6 +24,8 @@ _SEVERAL: Final = {
     "cancel": "cancels",
     "protection": "protections",
 }
+BUSY_MS: Final = 500
+"""Turns of the loop from which a place is overloaded: some senders wait 3 s in all."""
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is on its own page, and its subject shows here for as
 long as it lasts.
@@ -44,7 +46,7 @@ def how_it_is(
         {"code": code, "what": what, "do": do, "is_wrong": code not in _CALM}
         for code, what, do in _needs(seen, wishes, now)
     ]
-    return ("" if needs else _well(seen)), needs
+    return ("" if needs else _well(seen, now)), needs
 
 
 def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tuple[str, str, str]]:
@@ -96,6 +98,10 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
     if seen["late"]:
         yield "late", _late(seen["late"]), "rexalgo account list --troubled"
+    elif slow := _slow(seen, now):
+        yield "slow", slow, "rexalgo system"
+    if busy := _busy(seen):
+        yield "busy", busy, "rexalgo system"
     if seen["missed"]["late"]:
         yield "missed", _missed(seen["missed"]), "rexalgo why last NAME"
     for each in seen["refused"]:
@@ -145,6 +151,35 @@ def _late(late: list[dict[str, Any]]) -> str:
     return f"{kinds} wait to be sent, the oldest {since}"
 
 
+def _slow(seen: Mapping[str, Any], now: datetime) -> str:
+    """Return that entries wait for half of the time after which they are not sent; empty if none
+    does.
+    """
+    entries = next((each for each in seen["queue"] if each["kind"] == "entry"), None)
+    age_s = 0.0 if entries is None else _age_s(entries["since"], now)
+    if entries is None or age_s * 2 < seen["entry_age_s"]:
+        return ""
+    waits = "1 entry waits" if entries["count"] == 1 else f"{entries['count']} entries wait"
+    return (
+        f"entries are getting late: {waits}, the oldest for {age_s:.1f} s; after "
+        f"{seen['entry_age_s']} s they are not sent"
+    )
+
+
+def _busy(seen: Mapping[str, Any]) -> str:
+    turns = seen["loop_turns"]
+    if turns is None or turns["p99_ms"] < BUSY_MS:
+        return ""
+    return (
+        f"the engine is overloaded: 1 of 100 turns took over {turns['p99_ms']:.0f} ms, the longest "
+        f"{turns['longest_ms']:.0f} ms, and no webhook is read meanwhile"
+    )
+
+
+def _age_s(since: str, now: datetime) -> float:
+    return max(0.0, (now - datetime.fromisoformat(since)).total_seconds())
+
+
 def _missed(missed: Mapping[str, Any]) -> str:
     """Return how many entries were not sent because they waited too long, and since when."""
     what = _number(missed["late"], "entry of the last hour", "entries of the last hour")
@@ -174,7 +209,23 @@ def _overdue(backup: Mapping[str, Any]) -> str:
     return f"the newest backup of the ledger is {backup['age_hours']} h old"
 
 
-def _well(seen: Mapping[str, Any]) -> str:
+def _waits(queue: list[dict[str, Any]], now: datetime) -> str:
+    """Return how many orders wait to be sent, and for how long the oldest does."""
+    if not queue:
+        return "no order waits"
+    count = sum(each["count"] for each in queue)
+    age_s = _age_s(queue[0]["since"], now)
+    return f"{count} {'order waits' if count == 1 else 'orders wait'}, the oldest for {age_s:.1f} s"
+
+
+def _backed_up(backup: Mapping[str, Any]) -> str:
+    if backup["age_hours"] is None:
+        return "there is no backup yet" if backup["every_hours"] else "no backup is made"
+    return f"the newest backup is {backup['age_hours']} h old"
+
+
+def _well(seen: Mapping[str, Any], now: datetime) -> str:
+    waits = _waits(seen["queue"], now)
     accounts, looked_up = sum(seen["accounts"].values()), seen["open_orders"].get("unknown", 0)
     if not accounts:
         return "The engine runs and the ledger is healthy; no account is here yet."
@@ -189,8 +240,8 @@ def _well(seen: Mapping[str, Any]) -> str:
         "within seconds: not sent."
     )
     sentence = (
-        f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken "
-        "everywhere."
+        f"{begin}: {read} of {_count(accounts, 'account')} read, {waits}, {proven}, new entries are "
+        f"taken everywhere, {_backed_up(seen['backup'])}."
     )
     return sentence + flips if overtaken else sentence
 

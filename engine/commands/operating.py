@@ -34,7 +34,7 @@ from engine.ledger.deliveries import ingress
 from engine.ledger.freeze import read_freezes
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
-from engine.ledger.lateness import late_orders, missed_entries
+from engine.ledger.lateness import late_orders, missed_entries, waiting_orders
 from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import accounts, endpoints, secrets_in_use, strategies, strategy_named
@@ -102,6 +102,9 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         ],
     }
     now = context.clock.now()
+    seen["queue"] = jsonable([asdict(each) for each in waiting_orders(context.ledger.db, now)])
+    seen["entry_age_s"] = context.config.engine.entry_age_s
+    seen["loop_turns"] = None if context.loop_turns is None else asdict(context.loop_turns())
     seen["late"] = jsonable([asdict(each) for each in late_orders(context.ledger.db, now)])
     seen["missed"] = jsonable(asdict(missed_entries(context.ledger.db, now)))
     refused = unsettled_refusals(context.ledger.db, context.clock.now())

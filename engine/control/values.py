@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from engine.control.wire import read_error, write_error
 from engine.domain.errors import EngineAway, OwnFault, RexAlgoError
-from engine.domain.token import ScopeExceeded
+from engine.domain.token import DoneBefore, KeyUsed, ScopeExceeded
 from engine.ledger import LedgerError, WriteRefused
 from engine.ledger.signals import DedupeConflict
 from engine.ports.secret import Secret
@@ -145,7 +145,9 @@ _BY_TEXT: Final = {
     each.__name__: each
     for each in (
         DedupeConflict,
+        DoneBefore,
         EngineAway,
+        KeyUsed,
         LedgerError,
         NeedsConfirmation,
         OwnFault,

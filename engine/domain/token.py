@@ -2,6 +2,7 @@
 entries through again.
 """
 
+from dataclasses import dataclass
 from enum import Enum
 
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -24,6 +25,22 @@ class TokenScope(Enum):
     def includes(self, other: "TokenScope") -> bool:
         """Return whether a token of this scope may do what needs the other."""
         return other.rank <= self.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What a program does once: its idempotency key, and what it asks for under it."""
+
+    key: str
+    deed: str
+
+
+class DoneBefore(RexAlgoError):
+    """Raised when this was done under the same idempotency key before: nothing is repeated."""
+
+
+class KeyUsed(RexAlgoError):
+    """Raised when something else was done under an idempotency key."""
 
 
 class ScopeExceeded(RexAlgoError):

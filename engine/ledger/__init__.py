@@ -114,9 +114,9 @@ class Ledger:
     @property
     def misplaced(self) -> str:
         """Return what happened to the files that are written to (removed, replaced, cut); empty if
-        they are still those at the path.
+        they were still those at the path within the last five milliseconds.
         """
-        return "" if self._witness is None else self._witness.problem()
+        return "" if self._witness is None else self._witness.recent_problem()
 
     def know_id(self) -> None:
         """Adopt the file's current application id after it was changed on purpose."""
@@ -168,7 +168,7 @@ class Ledger:
         there.
         """
         if (commits := self._runner.commits) != self._seen[0]:
-            self._seen = (commits, self.misplaced)
+            self._seen = (commits, "" if self._witness is None else self._witness.problem())
         return self._seen[1]
 
     async def aclose(self) -> None:

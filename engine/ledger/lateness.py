@@ -43,6 +43,11 @@ class Missed:
 
 def late_orders(db: Database, now: datetime) -> list[Waiting]:
     """Read which orders have waited to be sent for longer than ``LATE_AFTER``, the longest first."""
+    return waiting_orders(db, now - LATE_AFTER)
+
+
+def waiting_orders(db: Database, before: datetime) -> list[Waiting]:
+    """Read which orders wait to be sent whose signals arrived before a time, the longest first."""
     rows = fetch_all(
         db,
         "SELECT leg.kind, count(*), min(signal.received_us) FROM leg INDEXED BY leg_new JOIN copy "
@@ -50,7 +55,7 @@ def late_orders(db: Database, now: datetime) -> list[Waiting]:
         " JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new' AND "
         "signal.received_us < ? GROUP BY leg.kind"
         " ORDER BY 3, 1",
-        (to_us(now - LATE_AFTER),),
+        (to_us(before),),
     )
     return [Waiting(row[0], row[1], from_us(row[2])) for row in rows]
 

@@ -88,7 +88,7 @@ class EndpointSecretRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
     """One follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was
-    disconnected.
+    disconnected. ``title`` is what its owner calls it, empty if they call it by its name.
     """
 
     id: AccountId
@@ -100,6 +100,7 @@ class AccountRow:
     row_version: int
     created_at: datetime | None = None
     ended_at: datetime | None = None
+    title: str = ""
 
 
 # People and their keys
@@ -394,7 +395,7 @@ def insert_account(db: Database, row: AccountRow, now: datetime) -> None:
 
 _ACCOUNT = (
     "SELECT id, name, person_id, exchange, environment, sealed, row_version, created_us, "
-    "disconnected_us FROM account"
+    "disconnected_us, title FROM account"
 )
 
 
@@ -411,6 +412,7 @@ def _account(row: Row) -> AccountRow:
         row_version=row[6],
         created_at=created,
         ended_at=ended,
+        title=row[9],
     )
 
 
@@ -434,6 +436,20 @@ def account_named(db: Database, name: str) -> AccountRow | None:
     """Find an account by its follower's name."""
     row = fetch_one(db, _ACCOUNT + " WHERE name = ?", (name,))
     return None if row is None else _account(row)
+
+
+def titles_of(db: Database, person: PersonId) -> dict[str, str]:
+    """Read by name what a person calls their accounts, those without a title left out."""
+    return dict(
+        fetch_all(
+            db, "SELECT name, title FROM account WHERE person_id = ? AND title != ''", (person,)
+        )
+    )
+
+
+def set_title(db: Database, account: AccountId, title: str) -> None:
+    """Write what the owner of an account calls it; its name and id stay."""
+    db.execute("UPDATE account SET title = ? WHERE id = ?", (title, account))
 
 
 def set_credentials(db: Database, account: AccountId, sealed: bytes, row_version: int) -> None:

@@ -388,6 +388,32 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX api_token_by_person ON api_token (person_id);
     """,
     """
+    CREATE TABLE account_look (
+        account_id TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (account_id, by))
+        STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE api_deed (
+        person_id TEXT NOT NULL REFERENCES person, key TEXT NOT NULL, deed TEXT NOT NULL, at_us INTEGER NOT NULL,
+        PRIMARY KEY (person_id, key)) STRICT, WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
+        sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,
+        copied_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX passkey_by_person ON passkey (person_id);
+    """,
+    """
+    CREATE TABLE price_block (
+        exchange TEXT NOT NULL, symbol TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, low TEXT NOT NULL,
+        high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;
+    CREATE INDEX price_block_by_time ON price_block (begin_s);
+    """,
+    """
     DROP TABLE person_channel;
     CREATE TABLE person_channel (
         person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, sealed BLOB NOT NULL, row_version INTEGER NOT NULL,

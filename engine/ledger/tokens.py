@@ -1,7 +1,7 @@
-"""API tokens. Only the hash of a token is stored."""
+"""API tokens, stored as hashes, and what was done once under an idempotency key."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from engine.domain.identifiers import PersonId
@@ -104,3 +104,27 @@ def forget_old_tokens(db: Database, person: PersonId, before: datetime) -> None:
         "DELETE FROM api_token WHERE person_id = ?1 AND (expires_us < ?2 OR revoked_us < ?2)",
         (person, to_us(before)),
     )
+
+
+# What is done once
+
+DEEDS_KEPT: Final = timedelta(days=7)
+
+
+def note_deed(db: Database, person: PersonId, key: str, deed: str, at: datetime) -> str | None:
+    """Record what a person does under an idempotency key; return what they did under it before, and
+    then nothing is recorded. Deeds of more than a week ago are forgotten.
+    """
+    db.execute(
+        "DELETE FROM api_deed WHERE person_id = ? AND at_us < ?", (person, to_us(at - DEEDS_KEPT))
+    )
+    is_new = run(
+        db,
+        "INSERT INTO api_deed (person_id, key, deed, at_us) VALUES (?, ?, ?, ?) ON CONFLICT "
+        "(person_id, key) DO NOTHING",
+        (person, key, deed, to_us(at)),
+    )
+    if is_new:
+        return None
+    row = fetch_one(db, "SELECT deed FROM api_deed WHERE person_id = ? AND key = ?", (person, key))
+    return None if row is None else str(row[0])

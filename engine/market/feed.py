@@ -7,6 +7,7 @@ price gets None if there is none.
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import trio
@@ -14,6 +15,8 @@ import trio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
+from engine.market.past_candles import PastCandles, window_of
+from engine.market.tape import Tape
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.market_data import Candle, MarketData, Quote
@@ -37,12 +40,29 @@ class MarketFeed:
         self._quotes: dict[Symbol, Quote] = {}
         self._instruments: Mapping[Symbol, Instrument] = {}
         self._instruments_at = -INSTRUMENTS_S
+        self._past = PastCandles()
         self.problem = ""
+        self.tape = Tape()
+
+    @property
+    def title(self) -> str:
+        """Return the exchange's name for people."""
+        return self._adapter.title
 
     @property
     def credentials_last_days(self) -> int | None:
         """Return the age at which the exchange stops accepting a key, None if it names none."""
         return self._adapter.traits.credentials_last_days
+
+    @property
+    def taker_fee_bps(self) -> Decimal | None:
+        """Return what a market order costs in basis points, None if the exchange does not say."""
+        return self._adapter.traits.taker_fee_bps
+
+    @property
+    def sets_protection(self) -> bool:
+        """Return whether stop and target of a position can be moved there."""
+        return self._adapter.traits.sets_protection
 
     @property
     def knows_contracts(self) -> bool:
@@ -95,6 +115,7 @@ class MarketFeed:
             while True:
                 async with self._reading:
                     await self._read_safely()
+                self.tape.note(self._quotes.values())
                 await trio.sleep(POLL_S)
         finally:
             await self.aclose()
@@ -147,6 +168,25 @@ class MarketFeed:
                 f"{self.problem or 'none'}"
             )
         return closed
+
+    async def chart(
+        self, symbol: Symbol, began: datetime, ended: datetime
+    ) -> Sequence[Candle] | None:
+        """Return the closed candles around a time, oldest first; None if the exchange has no past
+        candles.
+
+        Raises what the exchange's reading raises, and RexAlgoError if its market is not open yet.
+        """
+        lengths = self._adapter.traits.past_candle_lengths_s
+        window = window_of(lengths, began, ended, self._clock.now())
+        if window is None:
+            return None
+        if self._market is None:
+            raise RexAlgoError(
+                f"candles of {symbol}: expected market data of {self._adapter.name}, found "
+                f"{self.problem or 'none yet'}"
+            )
+        return await self._past.read(self._market, symbol, window)
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each closed candle once, oldest first, starting with the newest closed one."""

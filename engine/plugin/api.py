@@ -117,7 +117,13 @@ from engine.ports.http import (
     WriteError,
 )
 from engine.ports.loopback import is_loopback
-from engine.ports.market_data import Candle, MarketData, Quote
+from engine.ports.market_data import (
+    PAST_CANDLES_MAX,
+    Candle,
+    MarketData,
+    PastCandlesMarketData,
+    Quote,
+)
 from engine.ports.notifier import Notifier
 from engine.ports.personal_channel import ChannelField, ChatChannel, NotTaken, PersonalChannel, Said
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
@@ -140,6 +146,7 @@ from engine.settings.files import replace_file, sync_folder
 PLUGIN_API_VERSION = 1
 
 __all__ = [
+    "PAST_CANDLES_MAX",
     "PLUGIN_API_VERSION",
     "AccountId",
     "AccountLogin",
@@ -204,6 +211,7 @@ __all__ = [
     "OrderStatus",
     "OrderType",
     "OutcomeUnknown",
+    "PastCandlesMarketData",
     "PersonalChannel",
     "PoolTimeout",
     "Position",

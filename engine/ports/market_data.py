@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.domain.amounts import Price
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
+
+PAST_CANDLES_MAX: Final = 200
+"""The most candles of one chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +62,21 @@ class MarketData(Protocol):
 
     async def aclose(self) -> None:
         """Release all resources; called once at the end."""
+        ...
+
+
+class PastCandlesMarketData(MarketData, Protocol):
+    """The public data of an exchange whose traits name ``past_candle_lengths_s``: charts of
+    positions and closed trades are drawn from it.
+    """
+
+    async def past_candles(
+        self, symbol: Symbol, interval_s: int, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        """Return the closed candles that opened from ``since`` to before ``until`` (UTC), oldest
+        first, at most ``PAST_CANDLES_MAX``; leave out times of which there are none.
+
+        Both times are multiples of ``interval_s``, one of the named lengths. Unlike the other
+        methods it may be called while another one runs: a chart must not delay a price.
+        """
         ...

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
+from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
+from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
+from engine.services.shadowing import ShadowingService
 from engine.services.studio import StudioService
 from engine.services.telling import TellingService
 from engine.services.tokens import TokenService
@@ -29,6 +32,7 @@ class Services:
 
     context: EngineContext
     identity: IdentityService
+    passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
     history: HistoryService
@@ -36,6 +40,8 @@ class Services:
     telling: TellingService
     agreeing: AgreeingService
     performance: PerformanceService
+    shadowing: ShadowingService
+    charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
     refused: RefusedService
@@ -49,6 +55,7 @@ def open_services(context: EngineContext) -> Services:
     return Services(
         context=context,
         identity=IdentityService(context),
+        passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
         history=history,
@@ -56,6 +63,8 @@ def open_services(context: EngineContext) -> Services:
         telling=TellingService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        shadowing=ShadowingService(context, following),
+        charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),
         refused=RefusedService(context),

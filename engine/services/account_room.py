@@ -8,6 +8,7 @@ account, it is disconnected only if its owner confirms that they keep it.
 
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from engine.context import EngineContext
 from engine.domain.account import Environment
@@ -18,7 +19,8 @@ from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
 from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
-from engine.ledger.people import AccountRow, account, person_key, set_credentials
+from engine.ledger.looking import Look, looks_at
+from engine.ledger.people import AccountRow, account, person_key, set_credentials, set_title
 from engine.ledger.preflight import note_new_credentials
 from engine.ports.secret import Secret
 from engine.services.accounts import ExchangeChoice, check_login, exchange_choices, open_account
@@ -26,6 +28,8 @@ from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
+
+TITLE_MAX: Final = 40
 
 
 class AccountRoom:
@@ -43,6 +47,10 @@ class AccountRoom:
         """Return one exchange; the first if none has that name."""
         choices = self.choices()
         return next((each for each in choices if each.name == exchange), choices[0])
+
+    def looks(self, user: User, name: str) -> Sequence[Look]:
+        """Read which operators looked at one of the user's accounts; raises NothingThere."""
+        return looks_at(self._context.ledger.db, self._following.account(user, name).id)
 
     @asked
     async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:
@@ -124,6 +132,35 @@ class AccountRoom:
             change=change,
         )
         await self._context.changed()
+
+    @asked
+    async def rename(self, user: User, name: str, typed: str) -> None:
+        """Write what the owner calls an account; empty: by its name again. Its name and id stay, so
+        commands, files and the history find it as before.
+
+        Raises NothingThere, and FormErrors for what cannot be shown in a row, or would make two
+        accounts look like one.
+        """
+        row = self._following.account(user, name)
+        title = " ".join(typed.split())
+        if len(title) > TITLE_MAX or not title.isprintable():
+            raise FormErrors(
+                {"title": f"expected at most {TITLE_MAX} characters on one line, without controls"}
+            )
+        mine = self._following.accounts(user)
+        others = {
+            each.casefold() for row in mine if row.name != name for each in (row.name, row.title)
+        }
+        if title and title.casefold() in others:
+            raise FormErrors({"title": "expected another name: one of your accounts has this one"})
+        await audited(
+            self._context,
+            user=user,
+            act="account_renamed",
+            subject=row.name,
+            data={"before": row.title, "now": title},
+            change=lambda db: set_title(db, row.id, title),
+        )
 
     @asked
     async def disconnect(self, user: User, name: str, *, keep: bool) -> None:

@@ -35,6 +35,7 @@ from engine.domain.subscription import (
     SubscriptionState,
     strictest,
 )
+from engine.domain.token import Once, TokenScope
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import (
@@ -51,7 +52,7 @@ from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
 from engine.market.comparing import needs_now
 from engine.ports.market_data import Quote
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
@@ -292,9 +293,12 @@ class AgreeingService:
         return agreed
 
     @asked
-    async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
-        """Take no new entries of one strategy on one account."""
-        await self._set(user, row, strategy, SubscriptionState.PAUSED)
+    @for_tokens(TokenScope.PAUSE)
+    async def pause(
+        self, user: User, row: AccountRow, strategy: StrategyTerms, *, once: Once | None = None
+    ) -> None:
+        """Take no new entries of one strategy on one account. For ``once`` see ``audited``."""
+        await self._set(user, row, strategy, SubscriptionState.PAUSED, once=once)
 
     @asked
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
@@ -367,6 +371,7 @@ class AgreeingService:
         strategy: StrategyTerms,
         state: SubscriptionState,
         also: Callable[[Database], None] = lambda db: None,
+        once: Once | None = None,
     ) -> None:
         # Leaving again may close what is still open; nothing else brings a left one back.
         agreed = self._agreed(row, strategy, or_left=state is SubscriptionState.LEFT)
@@ -383,6 +388,7 @@ class AgreeingService:
             subject=row.name,
             data={"strategy": strategy.name},
             change=change,
+            once=once,
         )
         await self._context.changed()
 

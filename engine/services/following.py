@@ -2,7 +2,7 @@
 traders' own switches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,11 +21,13 @@ from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
+from engine.domain.instrument import Instrument
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
-from engine.domain.token import TokenScope
+from engine.domain.token import Once, TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
+from engine.ledger.charting import opened_at
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
@@ -42,7 +44,7 @@ from engine.ledger.forced_close import forced_close
 from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.open_shares import has_unconfirmed_exit, held_shares, still_open
-from engine.ledger.people import AccountRow
+from engine.ledger.people import AccountRow, titles_of
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
@@ -99,7 +101,8 @@ class AccountCard:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
-    share, ``own`` is the owner's.
+    share, ``own`` is the owner's. ``opened_at`` is when the books were last flat there, None if they
+    have nothing. ``instrument`` is None while the exchange does not list the contract.
     """
 
     account: str
@@ -111,6 +114,14 @@ class PositionRow:
     own: Decimal
     position: Position | None
     holding: Holding | None
+    opened_at: datetime | None
+    instrument: Instrument | None
+
+    @property
+    def worth(self) -> Decimal | None:
+        """Return the value of the whole position at the mark price, None if it was not read."""
+        position = self.position
+        return None if position is None else EXACT.multiply(position.quantity, position.mark_price)
 
     @property
     def roe_percent(self) -> Decimal | None:
@@ -154,6 +165,10 @@ class FollowingService:
 
     def _ever(self, user: User) -> Sequence[AccountRow]:
         return [*self.accounts(user), *self.former_accounts(user)]
+
+    def titles(self, user: User) -> Mapping[str, str]:
+        """Read by name what the user calls their accounts, where it is not the name."""
+        return titles_of(self._db, user.id)
 
     def account(self, user: User, name: str) -> AccountRow:
         """Find one of the user's connected accounts; raises NothingThere."""
@@ -268,16 +283,22 @@ class FollowingService:
     # Switches of one account
 
     @asked
-    async def pause(self, user: User, name: str) -> None:
-        """Take no new entries on an account; asks for no confirmation, because it lowers risk."""
-        await self._switch(user, name, SwitchLevel.ENTRIES)
+    @for_tokens(TokenScope.PAUSE)
+    async def pause(self, user: User, name: str, *, once: Once | None = None) -> None:
+        """Take no new entries on an account; asks for no confirmation, because it lowers risk. For
+        ``once`` see ``audited``.
+        """
+        await self._switch(user, name, SwitchLevel.ENTRIES, once)
 
     @asked
-    async def flatten(self, user: User, name: str) -> None:
-        """Close what the engine opened on an account, and take no new entries."""
-        await self._switch(user, name, SwitchLevel.FLATTEN)
+    @for_tokens(TokenScope.REDUCE)
+    async def flatten(self, user: User, name: str, *, once: Once | None = None) -> None:
+        """Close what the engine opened on an account, and take no new entries. For ``once`` see
+        ``audited``.
+        """
+        await self._switch(user, name, SwitchLevel.FLATTEN, once)
 
-    async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
+    async def _switch(self, user: User, name: str, level: SwitchLevel, once: Once | None) -> None:
         row, now = self.account(user, name), self._context.clock.now()
         switch = Switch(
             scope=SwitchScope.ACCOUNT,
@@ -294,6 +315,7 @@ class FollowingService:
             subject=switch.label,
             data={"level": level.value},
             change=lambda db: set_switch(db, switch),
+            once=once,
         )
         await self._context.changed()
 
@@ -340,18 +362,27 @@ class FollowingService:
         """Return a position that the engine opened on an account, None if it holds none of the
         contract there; raises NothingThere for somebody else's account.
         """
-        row = self.account(user, name)
-        shown = self._positions(row, self._last_report(row))
-        return next((each for each in shown if each.symbol == symbol and each.share), None)
+        row = await self.any_position(user, name, symbol)
+        return row if row is not None and row.share else None
 
     @asked
-    async def close(self, user: User, name: str, symbol: str) -> None:
+    async def any_position(self, user: User, name: str, symbol: str) -> PositionRow | None:
+        """Return what is open in a contract on an account, the owner's own too; None if nothing is.
+        Raises NothingThere for somebody else's account.
+        """
+        row = self.account(user, name)
+        shown = self._positions(row, self._last_report(row))
+        return next((each for each in shown if each.symbol == symbol), None)
+
+    @asked
+    @for_tokens(TokenScope.REDUCE)
+    async def close(self, user: User, name: str, symbol: str, *, once: Once | None = None) -> None:
         """Record the close of one position: what the engine holds of a contract on an account.
 
         The strategy goes on, and enters the contract again with its next open. A close that is on
         its way is not repeated. Raises NothingThere for somebody else's account, and FormErrors if
         nothing is held, or while an earlier close has no proof: closing again could close the
-        owner's own part.
+        owner's own part. For ``once`` see ``audited``.
         """
         row, now = self.account(user, name), self._context.clock.now()
 
@@ -380,6 +411,7 @@ class FollowingService:
             subject=row.name,
             data={"symbol": symbol},
             change=change,
+            once=once,
         )
         if self._context.live is not None:
             self._context.live.wake()
@@ -466,6 +498,8 @@ class FollowingService:
         there: dict[Symbol, Position] = (
             {} if report is None else {each.symbol: each for each in report.positions}
         )
+        opened = opened_at(self._db, row.id)
+        feed = self._context.feeds.get(row.exchange)
         shown = []
         for symbol in sorted({*holdings, *there}):
             ours, theirs = holdings.get(symbol), there.get(symbol)
@@ -484,6 +518,8 @@ class FollowingService:
                     own=max(Decimal(0), EXACT.subtract(whole, share)),
                     position=theirs,
                     holding=ours,
+                    opened_at=opened.get(symbol),
+                    instrument=None if feed is None else feed.instrument(symbol),
                 )
             )
         return shown

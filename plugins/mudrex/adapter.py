@@ -6,7 +6,7 @@ from plugins.mudrex.connection import MudrexConnection
 from plugins.mudrex.entry_api import Choices, choose
 from plugins.mudrex.errors import unmapped
 from plugins.mudrex.limits import ACCOUNT_REQUESTS, EXIT_REQUESTS, limit_of
-from plugins.mudrex.market import MudrexMarket
+from plugins.mudrex.market import AGGREGATIONS, MudrexMarket
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi, MudrexSettings
 from plugins.mudrex.shared import Shared
@@ -62,6 +62,7 @@ class MudrexAdapter:
             counts_unmapped_errors=True,
             names_positions=True,
             reports_closed_positions=True,
+            past_candle_lengths_s=tuple(AGGREGATIONS),
         )
 
     def environment(self, context: ExchangeContext) -> Environment:

@@ -12,7 +12,17 @@ from typing import Any, Final
 from plugins.mudrex import parsing, rows
 from plugins.mudrex.limits import KLINE_ROWS_MAX, LEAST_CONTRACT_ROWS, PAGE_ROWS, QUOTE_READS_MAX
 from plugins.mudrex.shared import Shared, get
-from rexalgo import Candle, Clock, ExchangeError, HttpClient, Instrument, Price, Quote, Symbol
+from rexalgo import (
+    PAST_CANDLES_MAX,
+    Candle,
+    Clock,
+    ExchangeError,
+    HttpClient,
+    Instrument,
+    Price,
+    Quote,
+    Symbol,
+)
 
 AGGREGATIONS: Final = {
     60: "1m",
@@ -115,24 +125,37 @@ class MudrexMarket:
         """Read the newest closed candles. Raise ExchangeError for a length that the exchange does
         not have.
         """
+        count = min(limit, KLINE_ROWS_MAX - 1)
+        end = int(self._clock.now().timestamp())
+        read = await self._klines(symbol, interval_s, end - (count + 1) * interval_s, end)
+        return parsing.newest_closed(read, end, count)
+
+    async def past_candles(
+        self, symbol: Symbol, interval_s: int, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        """Read the closed candles of a time; see ``candles`` for what it raises."""
+        first, end = int(since.timestamp()), int(until.timestamp())
+        read = await self._klines(symbol, interval_s, first, end - 1)
+        closed = parsing.newest_closed(read, int(self._clock.now().timestamp()), PAST_CANDLES_MAX)
+        return [each for each in closed if since <= each.opened_at < until]
+
+    async def _klines(self, symbol: Symbol, interval_s: int, start: int, end: int) -> list[Candle]:
         aggregation = AGGREGATIONS.get(interval_s)
         if aggregation is None:
             lengths = ", ".join(map(str, AGGREGATIONS))
             raise ExchangeError(
                 f"candles of {interval_s} s: the exchange has lengths of {lengths} s"
             )
-        count = min(limit, KLINE_ROWS_MAX - 1)
-        end = int(self._clock.now().timestamp())
         answer = await get(
             self._public,
             "/v1/price/kline",
             assets=parsing.pair(symbol),
             aggregation=aggregation,
-            start_time=str(end - (count + 1) * interval_s),
+            start_time=str(start),
             end_time=str(end),
         )
         try:
-            return parsing.newest_closed(parsing.candles(answer, symbol, interval_s), end, count)
+            return parsing.candles(answer, symbol, interval_s)
         except ValueError as error:
             raise ExchangeError(f"the exchange's candles cannot be read: {error}") from None
 

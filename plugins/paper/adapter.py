@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from plugins.paper.market import PaperMarketData, make_prices
+from plugins.paper.market import PAST_CANDLE_LENGTHS_S, PaperMarketData, make_prices
 from plugins.paper.rules import check_contract
 from plugins.paper.settings import PaperSettings, parse_balance
 from plugins.paper.venue import Venue
@@ -99,6 +99,8 @@ class PaperAdapter:
             sets_protection=True,
             names_positions=True,
             reports_closed_positions=True,
+            taker_fee_bps=settings.fee_bps,
+            past_candle_lengths_s=PAST_CANDLE_LENGTHS_S,
         )
         self._shared: dict[str, _Shared] = {}
 

@@ -20,10 +20,20 @@ import trio
 
 from plugins.paper.contracts import CONTRACTS
 from plugins.paper.settings import PaperSettings
-from rexalgo import Candle, Clock, Instrument, InvalidValue, Price, Quote, Symbol
+from rexalgo import (
+    PAST_CANDLES_MAX,
+    Candle,
+    Clock,
+    Instrument,
+    InvalidValue,
+    Price,
+    Quote,
+    Symbol,
+)
 
 BLOCK_S = 60
 CANDLES_MAX = 1000
+PAST_CANDLE_LENGTHS_S = (5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
 _SAMPLES_MAX = 60
 _WAVES = ((50.0, 0.5), (700.0, 1.0), (11_000.0, 2.0), (120_000.0, 4.0))
 _NOISE = 0.25
@@ -165,6 +175,20 @@ class PaperMarketData:
             closed.append(candle(self._prices, symbol, interval_s, number * interval_s))
             await trio.lowlevel.checkpoint()
         return tuple(closed)
+
+    async def past_candles(
+        self, symbol: Symbol, interval_s: int, since: datetime, until: datetime
+    ) -> Sequence[Candle]:
+        """Return the closed candles of a time."""
+        first = second_of(since)
+        until_s = min(second_of(until), second_of(self._clock.now()) - interval_s + 1)
+        candles: list[Candle] = []
+        if symbol in CONTRACTS:
+            for opened in range(first, until_s, interval_s)[:PAST_CANDLES_MAX]:
+                candles.append(candle(self._prices, symbol, interval_s, opened))
+                await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        return tuple(candles)
 
     async def aclose(self) -> None:
         """Release the venue."""

@@ -6,17 +6,15 @@ a message; with ``REXALGO_BROWSER=required``, as continuous integration sets it,
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
+from screens import NAMES, chromium_path, launch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "journeys"))
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +27,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """Start the system's Chromium once."""
-    executable = next((path for name in NAMES if (path := shutil.which(name))), None)
+    executable = chromium_path()
     if executable is None:
         text = (
             f"expected Chromium on this machine, found none of {', '.join(NAMES)}; Debian and "
@@ -38,8 +36,6 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
         if os.environ.get("REXALGO_BROWSER") == "required":
             pytest.fail(text)
         pytest.skip(text)
-    browser = playwright.chromium.launch(
-        executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
-    )
+    browser = launch(playwright, executable)
     yield browser
     browser.close()

@@ -3,18 +3,32 @@ it.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 _VIOLATIONS = (
     "document.addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + "
     "e.violatedDirective + ' ' + e.blockedURI));"
 )
+
+
+def chromium_path() -> str | None:
+    """Return the system's Chromium, None if there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def launch(playwright: Playwright, executable: str) -> Browser:
+    """Start a browser."""
+    return playwright.chromium.launch(
+        executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
+    )
 
 
 @dataclass

@@ -7,36 +7,25 @@ a page that cannot be pictured fails here.
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+from demo_place import ROOT, running_demo
 from playwright.sync_api import Browser, expect
 from screens import Window, window
 
-ROOT: Final = Path(__file__).parents[2]
 SMALL: Final = 150_000
 """Bytes that one picture may have: whoever clones the project carries it for ever."""
 PART: Final = {"x": 0, "y": 0, "width": 1280, "height": 640}
-_ADDRESS: Final = re.compile(r"be a trader[^:]*:\s+(http://\S+)/")
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
     """Run the demo; returns its address."""
-    command = [sys.executable, "-m", "rexalgo", "demo", "--followers", "8"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
-        assert running.stdout is not None
-        try:
-            yield next(
-                found[1] for line in running.stdout if (found := _ADDRESS.search(line)) is not None
-            )
-        finally:
-            running.terminate()
-            running.stdout.read()
+    with running_demo() as address:
+        yield address
 
 
 def keep(shown: Window, name: str, tmp_path: Path) -> None:

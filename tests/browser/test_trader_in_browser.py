@@ -87,6 +87,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("BTCUSDT")
         shown.check()
+        price_is_readable(place, shown)
         for path in (
             *("/signals", "/orders?find=btc&sort=oldest", "/trades", "/funding?from=2026-01-01"),
             "/calendar",
@@ -118,6 +119,23 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("Nothing is open")
         charts_are_readable(shown, strategy(place))
+
+
+def price_is_readable(place: Place, shown: Window) -> None:
+    """Check the price chart of the one open position: read by keys, it stays while its page renews."""
+    page = shown.page
+    page.locator("#rows .lead-cell a").click()
+    chart = page.locator("#chart svg.chart")
+    expect(chart).to_have_count(1)
+    shown.check()
+    chart.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#chart .chart-value")).to_contain_text("open ")
+    page.evaluate("document.querySelector('#chart').dataset.kept = 'yes'")
+    stop = {"idempotency_key": "b-p", "action": "set_protection", "stop_loss": "1234"}
+    send(place, {**stop, "symbol": "BTCUSDT"})
+    expect(page.locator("#position")).to_contain_text("1,234", timeout=15_000)
+    expect(page.locator("#chart[data-kept]")).to_have_count(1)
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:
@@ -154,12 +172,16 @@ def charts_are_readable(shown: Window, identifier: str) -> None:
         assert shown_ones <= set(range(10, 16)), (width, heights)
         shown.check()
     page.set_viewport_size({"width": 1280, "height": 860})
+    page.locator("#trades tbody a").first.click()
+    expect(page.locator("h1")).to_contain_text("BTCUSDT")
+    expect(page.locator("svg.chart")).to_have_count(1)
+    shown.check()
     shown.open("/strategies?view=table&days=all&sort=win")
     expect(page.locator("th[aria-sort]")).to_have_text("Win rate")
     expect(page.locator("svg.spark")).to_have_count(1)
     shown.check()
     shown.open(f"/strategies/{identifier}")
-    expect(page.locator("svg.chart")).to_have_count(1)
+    expect(page.locator("svg.chart")).to_have_count(2)
     shown.check()
 
 

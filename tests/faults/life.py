@@ -20,6 +20,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.shared import Pace, Shared
+from engine.actors.unsent import Unsent
 from engine.decisions.circuit import Circuit
 from engine.domain.amounts import Money
 from engine.domain.identifiers import AccountId, StrategyId
@@ -180,7 +181,7 @@ class Life:
             RiskLimits(),
             epoch,
             {"fault": feed},
-            trio.Semaphore(16),
+            Unsent(16),
             read_subscription,
             dice=exchange.dice,
         )
@@ -214,7 +215,7 @@ class Life:
             )
             life.followers[each] = _Follower(account)
             account_tasks.join(nursery, life.followers[each])
-        nursery.start_soon(account_tasks.route, ledger.db)
+        nursery.start_soon(account_tasks.route, ledger.db, shared.unsent)
         nursery.start_soon(shared.timetable.run)
         nursery.start_soon(_keep_books, Bookkeeping(shared, account_tasks))
         nursery.start_soon(_flatten, Flattening(shared, account_tasks.wake))

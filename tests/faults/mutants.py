@@ -22,15 +22,20 @@ Edit = tuple[str, str, str]
 class Mutant:
     """A guard, and the edits (file, text, instead) that remove it. Every text must occur exactly
     once.
+
+    The stories notice it, unless it is about when things happen, which no invariant of a ledger
+    shows: then ``noticed_by`` is the test file that does.
     """
 
     name: str
     edits: tuple[Edit, ...]
+    noticed_by: str = ""
 
 
 CLAIMS: Final = "engine/ledger/claims.py"
 RESOLVING: Final = "engine/ledger/resolving.py"
 SCHEMA: Final = "engine/ledger/schema.py"
+ANSWERS: Final = "tests/engine/actors/test_answers_wait_for_sends.py"
 _BUSY: Final = ("engine/decisions/dispatching.py", "and (leg.symbol, leg.kind) not in taken", "")
 _COMPARE_AND_SET: Final = (
     CLAIMS,
@@ -248,6 +253,44 @@ MUTANTS: Final = (
             ),
         ),
     ),
+    Mutant(
+        "an exit behind a slice: it waits for the end of a fan-out",
+        (
+            (
+                "engine/actors/account_tasks.py",
+                "if self._wakeup.take():",
+                "if self._wakeup.take() and False:",
+            ),
+        ),
+        noticed_by="tests/engine/actors/test_turns_of_accounts.py",
+    ),
+    Mutant(
+        "unsent claims: there may be any number",
+        (("engine/actors/unsent.py", "trio.Semaphore(slots)", "trio.Semaphore(10_000)"),),
+        noticed_by=ANSWERS,
+    ),
+    Mutant(
+        "answers that wait: there may be any number",
+        (
+            (
+                "engine/actors/unsent.py",
+                "if not self._is_sending or len(self._answers) >= ANSWERS_MAX:",
+                "if not self._is_sending:",
+            ),
+        ),
+        noticed_by=ANSWERS,
+    ),
+    Mutant(
+        "answers that wait: for as long as a fan-out sends",
+        (
+            (
+                "engine/actors/unsent.py",
+                "trio.move_on_after(ANSWER_WAITS_S)",
+                "trio.move_on_after(1_000)",
+            ),
+        ),
+        noticed_by=ANSWERS,
+    ),
 )
 
 
@@ -276,7 +319,9 @@ def try_mutants(seeds: int, as_json: bool) -> int:
 
 
 def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
-    """Return after how many seeds a mutant is noticed, and by what; 0 where it is not."""
+    """Return after how many seeds a mutant is noticed, and by what; 0 where it is not. A test file
+    counts as one seed.
+    """
     with copied() as folder:
         for file, text, instead in mutant.edits:
             path = folder / file
@@ -284,6 +329,9 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
             found = places(source, text)
             assert len(found) == 1, f"{file}: expected once, found {len(found)} times: {text!r}"
             path.write_text(edited(source, found[0], instead), encoding="utf-8")
+        if mutant.noticed_by:
+            failed = failed_test(folder, mutant.noticed_by)
+            return (1, failed) if failed else (0, "")
         for seed in range(1, seeds + 1):
             violation = tell(folder, seed)
             if violation is not None:
@@ -296,12 +344,34 @@ def copied() -> Iterator[Path]:
     """Yield a copy of what the stories run on."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
-        for part in ("engine", "plugins", "rexalgo", "config", "tests/faults"):
+        for part in (
+            "engine",
+            "plugins",
+            "rexalgo",
+            "config",
+            "tests/faults",
+            "tests/engine/actors",
+        ):
             shutil.copytree(
                 ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
             )
-        shutil.copy(ROOT / "tests" / "source_edits.py", folder / "tests")
+        for file in ("tests/source_edits.py", "pyproject.toml"):
+            shutil.copy(ROOT / file, folder / file)
         yield folder
+
+
+def failed_test(folder: Path, file: str) -> str:
+    """Run a test file in a copy; return what failed first, empty if nothing did. Raise RuntimeError
+    if the tests could not run.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file]
+    run = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    failed = [line for line in run.stdout.splitlines() if line.startswith("FAILED ")]
+    if run.returncode not in (0, 1) or (run.returncode == 1) != bool(failed):
+        raise RuntimeError(f"{file} did not run: {run.stdout[-500:]}{run.stderr[-500:]}")
+    return failed[0].removeprefix("FAILED ")[:110] if failed else ""
 
 
 def tell(folder: Path, seed: int) -> str | None:

@@ -93,6 +93,7 @@ def test_plugin_authors_door_is_only_the_plugin_api() -> None:
         (("apsw", "sqlite3"), "engine/ledger"),
         (("nacl",), "engine/keys"),
         (("pluggy",), "engine/plugin"),
+        (("webauthn",), "engine/identity"),
     ],
 )
 def test_only_one_room_imports_a_library(libraries: tuple[str, ...], room: str) -> None:

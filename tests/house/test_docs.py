@@ -1,5 +1,6 @@
 """The documents match the code: outcome codes, links, commands, settings."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -11,12 +12,15 @@ from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
 from rexalgo.cli import _COMMANDS, main
 from rexalgo.testing import exchange_cases, limiter_cases, source_cases, stream_cases
+from web.api.dispatch import ENDPOINTS
+from web.api.openapi import openapi_document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OUTCOMES = ROOT / "docs" / "outcomes.md"
 ALERTS_PAGE = ROOT / "docs" / "alerts.md"
 REFERENCE = ROOT / "docs" / "plugin-reference.md"
+OPENAPI = ROOT / "docs" / "openapi.json"
 
 
 def outcomes_page() -> str:
@@ -121,6 +125,25 @@ def test_outcomes_page_is_what_the_code_says() -> None:
     assert OUTCOMES.read_text(encoding="utf-8") == outcomes_page()
 
 
+def openapi_page() -> str:
+    """Return docs/openapi.json as the table of endpoints defines it."""
+    return json.dumps(openapi_document(ENDPOINTS), indent=1, ensure_ascii=False) + "\n"
+
+
+def test_the_openapi_document_is_what_the_code_says() -> None:
+    assert OPENAPI.read_text(encoding="utf-8") == openapi_page(), (
+        "run python tests/house/test_docs.py"
+    )
+
+
+def test_the_guide_of_the_api_names_every_endpoint() -> None:
+    told = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    missing = [
+        each.address for each in ENDPOINTS if re.sub(r"<(\w+)>", r"{\1}", each.address) not in told
+    ]
+    assert missing == []
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = [
         f"{file.relative_to(ROOT)}: {target}"
@@ -182,5 +205,6 @@ if __name__ == "__main__":
     OUTCOMES.write_text(outcomes_page(), encoding="utf-8")
     ALERTS_PAGE.write_text(alerts_page(), encoding="utf-8")
     REFERENCE.write_text(reference_page(), encoding="utf-8")
+    OPENAPI.write_text(openapi_page(), encoding="utf-8")
     for each in GUIDES:
         (ROOT / "docs" / each).write_text(guide(each), encoding="utf-8")

@@ -1,5 +1,6 @@
 """The words that traders use are the only ones: what they replaced is nowhere."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 import pytest
 
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
+from web import audit_words
 from web.labels import LABELS, LIMITS, reason_label, setting_label
 
 ROOT: Final = Path(__file__).parents[2]
@@ -78,3 +80,28 @@ def test_no_page_names_a_setting_as_a_file_does() -> None:
         "skipped.cannot_protect",
         "skipped.nothing_to_close",
     }, "what no missed entry ends with"
+
+
+def acts_written() -> set[str]:
+    """Return every act that the engine's source writes, where it is a plain text."""
+    found = set()
+    for file in (ROOT / "engine").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            named = [each.value for each in node.keywords if each.arg == "act"]
+            called = ast.unparse(node.func)
+            if called.endswith(("record", "_write")) and len(node.args) >= 3:
+                named += node.args[1:3]
+            for each in named:
+                for part in ast.walk(each):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        found.add(part.value)
+    return {each for each in found if "_" in each and each.replace("_", "").isalpha()}
+
+
+def test_every_act_that_is_written_has_a_sentence() -> None:
+    known = {act for _, acts in audit_words.KINDS.values() for act in acts}
+    written = acts_written()
+    assert {"switched_on", "signed_in", "unknown_decided", "session_ended"} <= written, written
+    assert {each for each in written if each not in known and each != "strategy_"} == set()

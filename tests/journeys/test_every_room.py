@@ -156,7 +156,13 @@ def _judge(route: Route, role: str, answer: httpx.Response) -> None:
             and answer.headers["location"].partition("?")[0] == "/security/second-factor"
         )
         assert needs or route.address.startswith(
-            ("/security/password", "/security/second-factor", "/sign-out", "/confirm")
+            (
+                "/security/password",
+                "/security/second-factor",
+                "/security/passkeys",
+                "/sign-out",
+                "/confirm",
+            )
         ), told
     elif role in MAY[route.who]:
         assert answer.status_code != 403, told
@@ -169,7 +175,9 @@ OWNED = (
     ("follower", "/accounts/f0002/flatten"),
     ("follower", "/accounts/f0002/key"),
     ("follower", "/accounts/f0002/disconnect"),
+    ("follower", "/accounts/f0002/positions/BTCUSDT"),
     ("follower", "/performance?account=f0002"),
+    ("follower", "/performance/trades/1"),
     ("follower", "/performance.csv?account=f0002"),
     ("follower", "/orders?account=f0002"),
     ("follower", "/trades.csv?account=f0002"),

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from web_place import web_place
+import pytest
+from web_place import PASSWORD, web_place
 
 from engine.domain.person import Role
+from engine.ledger.query import fetch_all
 
 
 async def test_the_operators_pages_claim_no_more_than_is_known(tmp_path: Path) -> None:
@@ -23,3 +25,63 @@ async def test_the_operators_pages_claim_no_more_than_is_known(tmp_path: Path) -
         assert "Switches that are on: exchange paper (no new entries, by ops)" in ops.words
         await ops.get("/operate/webhooks")
         assert "No refused delivery is recorded." in ops.words
+
+
+TERMS = {
+    "mode": "live",
+    "sizing": "fixed_notional",
+    "size": "130",
+    "leverage_mode": "capped",
+    "leverage": "5",
+    "symbols": "BTCUSDT",
+}
+
+
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_a_guide_leads_to_the_first_copied_signal_and_a_stop_tells_what_it_touches(
+    tmp_path: Path, two_roles: bool
+) -> None:
+    async with web_place(tmp_path, two_roles=two_roles) as place:
+        db = place.engine.services.context.ledger.db
+        ops = await place.person("ops", Role.OPERATOR)
+        await ops.get("/operate")
+        assert "To the first copied signal" in ops.words
+        assert "Trading Everything" not in ops.words, "nothing is there that could be stopped"
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob")
+        await bob.get("/accounts/connect?exchange=paper")
+        await bob.post("/accounts/connect", exchange="paper", balance="1000", factor=PASSWORD)
+        live = place.engine.services.context.live
+        task = None if live is None else live.named("bob")
+        assert task is not None
+        await task.account.wait_read()
+        way = f"/strategies/{strategy}/follow"
+        await bob.get(way)
+        await bob.post(way, do="agree", **TERMS)
+        await bob.post(way, factor=PASSWORD)
+        await ops.get("/operate")
+        assert ops.text.count("> Done<") + ops.text.count("</svg>Done<") == 5
+
+        await place.signal(strategy, symbol="BTCUSDT", action="open", side="LONG")
+        done = "SELECT 1 FROM copy WHERE code = 'filled'"
+        await place.until(lambda: fetch_all(db, done))
+        await ops.get("/operate")
+        assert "To the first copied signal" not in ops.words
+        told = (
+            "Stopping touches 1 account PAPER 1 and 1 strategy: 0 waiting entries are not sent. 1 "
+        )
+        assert told + "open position stays, and exits go on." in ops.words
+        await ops.post("/operate/switches/on")
+        assert ops.path == "/operate"
+        assert "New entries are off for everything until somebody resumes" in ops.words
+        assert "Resuming takes entries again on 1 account of 1 strategy" in ops.words
+        await ops.post("/operate/switches/off", factor=PASSWORD)
+        assert ops.path == "/operate"
+        assert "No order waits" in ops.words or "no order waits" in ops.words
+
+        await ops.get("/operate/accounts/bob")
+        await ops.post("/operate/switches/on")
+        assert ops.path == "/operate/accounts/bob"
+        assert fetch_all(db, "SELECT scope, target, level FROM switch") == [
+            ("account", "bob", "entries")
+        ]

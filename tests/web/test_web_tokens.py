@@ -145,6 +145,10 @@ OPEN = {
     "FollowingService.position": TokenScope.READ,
     "FollowingService.positions": TokenScope.READ,
     "FollowingService.why": TokenScope.READ,
+    "FollowingService.pause": TokenScope.PAUSE,
+    "AgreeingService.pause": TokenScope.PAUSE,
+    "FollowingService.close": TokenScope.REDUCE,
+    "FollowingService.flatten": TokenScope.REDUCE,
 }
 """Everything that a token may ask of the engine, with the scope that it needs."""
 

@@ -6,6 +6,7 @@ needed. Another person's object is a 404, like one that does not exist.
 """
 
 import logging
+import re
 from functools import partial
 from typing import Final
 
@@ -14,11 +15,11 @@ from quart import Response, request
 
 from engine.domain.errors import EngineAway, InvalidValue, NothingThere, OwnFault, RexAlgoError
 from engine.domain.text import may_be_kept
-from engine.domain.token import ScopeExceeded, TokenScope
+from engine.domain.token import DoneBefore, KeyUsed, Once, ScopeExceeded, TokenScope
 from engine.services import Services
 from engine.services.tokens import TokenRefused, TooOften
 from engine.services.user import FormErrors, NeedsConfirmation, User
-from web.api import reading
+from web.api import deeds, reading
 from web.api.openapi import openapi_document
 from web.api.table import ROOT, Ask, Endpoint
 from web.bots import error_answer
@@ -28,7 +29,8 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*reading.ENDPOINTS,)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (*reading.ENDPOINTS, *deeds.ENDPOINTS)
+_KEY: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CHALLENGE: Final = 'Bearer realm="RexAlgo"'
 _NOT_FOUND: Final = "There is no such thing, or it is not yours."
 _FAILED: Final = "Something here failed, and it was logged. Try again shortly."
@@ -65,6 +67,8 @@ class Api:
         await request.get_data()  # an unread body ends the connection
         try:
             value = await self._answer(endpoint, parts)
+        except DoneBefore:
+            value = deeds.REPEATED
         except (EngineAway, OwnFault, RexAlgoError) as error:
             return error_of(error)
         body = msgspec.json.encode(value)
@@ -78,7 +82,7 @@ class Api:
         if not all(map(may_be_kept, parts.values())):
             raise NothingThere("no name has such characters")
         given = endpoint.read_query(request.args.to_dict(flat=False))
-        ask = Ask(user, self._services, self._services.context.clock.now())
+        ask = Ask(user, self._services, None if endpoint.method == "GET" else _once())
         return await endpoint.handler(ask, *(parts[each] for each in endpoint.parts), **given)
 
     async def _user(self, scope: TokenScope) -> User:
@@ -89,6 +93,16 @@ class Api:
             client(self._settings),
             lowers_risk=scope is not TokenScope.READ,
         )
+
+
+def _once() -> Once | None:
+    """Return what the request does once, None without an idempotency key; raises InvalidValue."""
+    keys = [value for name, value in header_pairs() if name == "idempotency-key"]
+    if not keys:
+        return None
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise InvalidValue("Idempotency-Key", "one key of 1 to 128 letters, digits or -_.:")
+    return Once(keys[0], f"{request.method} {request.path}")
 
 
 def error_of(error: RexAlgoError) -> Response:
@@ -108,6 +122,8 @@ def error_of(error: RexAlgoError) -> Response:
             answer = error_answer(404, "not_found", _NOT_FOUND)
         case InvalidValue():
             answer = error_answer(422, "invalid", f"{error.field}: expected {error.expected}")
+        case KeyUsed():
+            answer = error_answer(409, "conflict", str(error))
         case FormErrors():
             answer = error_answer(409, "refused", str(error))
         case EngineAway():

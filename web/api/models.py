@@ -69,6 +69,16 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What was asked is recorded. ``repeated``: it was done under the same Idempotency-Key before,
+    and nothing was done again.
+    """
+
+    ok: Literal[True]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """The token of this request."""
 

@@ -24,6 +24,12 @@ _ABOUT: Final = (
     "What your pages show, and what lowers risk. A token is made under Security, API tokens. Money, "
     "prices and quantities are decimal numbers as text; times are UTC (ISO 8601); null is not known."
 )
+_ONCE: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Sent again within a week with the same key, nothing is done again.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+}
 _TEMPLATE: Final = "#/components/schemas/{name}"
 
 
@@ -72,6 +78,7 @@ def _operation(endpoint: Endpoint, answer: dict[str, Any]) -> dict[str, Any]:
                 for each in endpoint.parts
             ),
             *map(_query, endpoint.query),
+            *([_ONCE] if endpoint.method == "POST" else []),
         ],
         "responses": {
             "200": {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 from engine.domain.errors import InvalidValue
 from engine.domain.person import Role
 from engine.domain.text import may_be_kept
-from engine.domain.token import TokenScope
+from engine.domain.token import Once, TokenScope
 from engine.services import Services
 from engine.services.user import User
 
@@ -29,11 +29,13 @@ _DAY: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: the person for whom a program asks, the services, and the time."""
+    """One request: the person for whom a program asks, and the services. ``once`` is set where it
+    carries an idempotency key.
+    """
 
     user: User
     services: Services
-    now: datetime
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,16 @@ def get(
     return Endpoint(
         method="GET", address=address, scope=TokenScope.READ, role=role, handler=handler
     )
+
+
+def post(
+    address: str,
+    scope: TokenScope,
+    handler: Callable[..., Awaitable[object]],
+    role: Role | None = Role.FOLLOWER,
+) -> Endpoint:
+    """Declare an endpoint that lowers risk."""
+    return Endpoint(method="POST", address=address, scope=scope, role=role, handler=handler)
 
 
 def _parameter(name: str, hint: Any, default: Any) -> Parameter:

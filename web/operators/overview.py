@@ -6,6 +6,7 @@ from urllib.parse import quote
 from quart import Response
 
 from engine.domain.errors import NothingThere
+from web.labels import LIMITS, SIZINGS
 from web.operators.commands import operator_page, run, search_text
 from web.routes import Route, Who, get, post
 from web.visit import Visit
@@ -24,6 +25,8 @@ NEEDS: Final = {
     "alerts": "/operate/alerts",
     "refused": "/operate/webhooks",
     "late": "/operate#accounts",
+    "slow": "/operate#accounts",
+    "busy": "/operate/system",
     "missed": "/operate#accounts",
     "backup": "/operate/system",
     "wishes": "/operate/people",
@@ -43,11 +46,15 @@ async def show_overview(visit: Visit) -> Response:
         visit, "accounts", search=search, troubled=troubled, after=after, limit=_ACCOUNTS_PAGE + 1
     )
     rows = accounts["accounts"]
+    touched = (await run(visit, "touched"))["touched"]
+    guide = await run(visit, "guide")
     waking = [alert for alert in alerts["alerts"] if alert["wakes"]]
     return operator_page(
         visit,
         "overview",
         seen=status,
+        stops=touched if len(touched) != 2 else touched[:1],
+        steps=[] if guide["done"] else _steps(guide["steps"]),
         rows=rows[:_ACCOUNTS_PAGE],
         more=rows[_ACCOUNTS_PAGE - 1]["name"] if len(rows) > _ACCOUNTS_PAGE else "",
         trouble=_trouble,
@@ -60,19 +67,82 @@ async def show_overview(visit: Visit) -> Response:
     )
 
 
+_GUIDE: Final = {
+    "alerts": (
+        "Choose how you are woken",
+        "Somebody must hear of what needs a person.",
+        "/operate/alerts",
+    ),
+    "master": (
+        "Let a master in",
+        "Invite a master, or make yourself one under People.",
+        "/operate/people",
+    ),
+    "strategy": (
+        "Wait for the first strategy",
+        "The master makes it in the studio; it comes with an address and a secret for the bot.",
+        "/studio",
+    ),
+    "account": (
+        "Connect an account",
+        "A follower connects it, on paper or with a key of an exchange.",
+        "/accounts/connect",
+    ),
+    "terms": (
+        "Agree to terms",
+        "The follower chooses size and limits on the strategy’s page, and goes live.",
+        "/strategies",
+    ),
+}
+"""The steps to the first copied signal: what to do, how, and where."""
+
+
+def _steps(done: dict[str, bool]) -> list[dict[str, Any]]:
+    """Return the steps to the first copied signal, the last of them the signal itself."""
+    steps: list[dict[str, Any]] = [
+        {"what": what, "how": how, "page": page, "done": done[code]}
+        for code, (what, how, page) in _GUIDE.items()
+    ]
+    last = {
+        "what": "Send a signal",
+        "how": "Each follower’s outcome appears on their pages and here; then this guide goes.",
+        "page": "/studio",
+        "done": False,
+    }
+    return [*steps, last]
+
+
 async def show_account(visit: Visit, name: str) -> Response:
-    """Show one account: its task, its shares, its last check.
+    """Show one account: its task, money, positions, terms, outcomes and orders; its owner is told
+    who looked.
 
     With ``plan=yes`` also what differs from the exchange, with ``check=yes`` a check made now.
     """
     account = (await run(visit, "accounts", name=name))["accounts"][0]
+    seen = await run(
+        visit,
+        "account_view",
+        name=name,
+        renews=visit.only_looks,
+        before_order=visit.before("order"),
+        before_signal=visit.before("signal"),
+    )
     plan = check = None
     if visit.query.get("plan") == "yes":
         plan = await run(visit, "reconcile", name=name)
     if visit.query.get("check") == "yes":
         check = await run(visit, "check", name=name)
     return operator_page(
-        visit, "account", account=account, plan=plan, check=check, trouble=_trouble(account)
+        visit,
+        "account",
+        account=account,
+        stop=(await run(visit, "touched", scope="account", target=name))["touched"][0],
+        seen=seen,
+        plan=plan,
+        check=check,
+        trouble=_trouble(account),
+        sizings=SIZINGS,
+        limits=LIMITS,
     )
 
 

@@ -6,6 +6,7 @@ what to stop stops nothing, and keeps what was typed.
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from quart import Response
 
@@ -47,7 +48,7 @@ async def halt(visit: Visit) -> Response:
         await run_form(visit, "halt", "target", level=level, note=note, **where)
     except FormErrors as error:
         return await _switches(visit, error.errors)
-    return visit.go("/operate/switches", "halted")
+    return visit.go(_back(visit), "halted")
 
 
 async def show_flatten(visit: Visit) -> Response:
@@ -63,7 +64,18 @@ async def resume(visit: Visit) -> Response:
     """Switch something on again."""
     visit.require_fresh()
     await run(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
-    return visit.go("/operate/switches", "resumed-entries")
+    return visit.go(_back(visit), "resumed-entries")
+
+
+def _back(visit: Visit) -> str:
+    """Return the page to go back to: the one on which the button was."""
+    match visit.text("page"):
+        case "overview":
+            return "/operate"
+        case "account":
+            return f"/operate/accounts/{quote(visit.text('target'), safe='')}"
+        case _:
+            return "/operate/switches"
 
 
 async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:

@@ -1,6 +1,6 @@
 // Keeps a page live: when the stream reports a change, the page is fetched again and its marked parts are replaced.
 // The page always shows what the server renders; nothing is computed here. A form that somebody is typing in,
-// and a chart that somebody reads by its keys, stay as they are.
+// and a chart that somebody reads by its keys or under a pointer, stay as they are.
 
 const main = document.getElementById("main");
 const state = document.getElementById("state");
@@ -8,6 +8,7 @@ const stateText = document.getElementById("state-text");
 const silenceMs = 40_000; // the server sends a heartbeat at least every 15 s
 const gatherMs = 250; // a fan-out changes many rows: one fetch for all of them
 const settleMs = 5_000; // the books follow within seconds: pages that show them are fetched once more
+const canHover = matchMedia("(hover: hover)").matches; // elsewhere a chart that was touched once would never be renewed
 
 let lastHeard = Date.now();
 let isOpen = false;
@@ -28,6 +29,7 @@ function showState() {
 }
 
 function isBusy(part) {
+  if (canHover && part.querySelector(".chart:hover")) return true;
   const focus = document.activeElement;
   return part.contains(focus) && focus.matches("input, select, textarea, .chart");
 }

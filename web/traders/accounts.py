@@ -46,6 +46,7 @@ async def show_account(visit: Visit, name: str) -> Response:
         "traders/account.html",
         card=next(card for card in cards if card.row.id == row.id),
         choice=visit.services.accounts.choice(row.exchange),
+        looks=visit.services.accounts.looks(visit.who, name),
         live=visit.newest(),
     )
 
@@ -54,6 +55,20 @@ async def check(visit: Visit, name: str) -> Response:
     """Check an account at its exchange now."""
     await visit.services.following.check(visit.who, name)
     return visit.go(f"/accounts/{name}", "checked")
+
+
+async def show_rename(visit: Visit, name: str) -> Response:
+    """Show the form that renames an account."""
+    return _rename(visit, name)
+
+
+async def rename(visit: Visit, name: str) -> Response:
+    """Rename an account on the pages of its owner."""
+    try:
+        await visit.services.accounts.rename(visit.who, name, visit.text("title"))
+    except FormErrors as error:
+        return _rename(visit, name, error.errors)
+    return visit.go(f"/accounts/{name}", "renamed")
 
 
 async def show_key(visit: Visit, name: str) -> Response:
@@ -98,6 +113,11 @@ def _connect(visit: Visit, exchange: str, errors: dict[str, str] | None = None) 
     )
 
 
+def _rename(visit: Visit, name: str, errors: dict[str, str] | None = None) -> Response:
+    row = visit.services.following.account(visit.who, name)
+    return visit.page("traders/rename.html", errors=errors, row=row)
+
+
 def _key(visit: Visit, name: str, errors: dict[str, str] | None = None) -> Response:
     row = visit.services.accounts.with_key(visit.who, name)
     chosen = visit.services.accounts.choice(row.exchange)
@@ -121,6 +141,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     post("/accounts/connect", Who.SIGNED_IN, connect, once=True),
     get("/accounts/<name>", Who.FOLLOWER, show_account),
     post("/accounts/<name>/check", Who.FOLLOWER, check),
+    get("/accounts/<name>/rename", Who.FOLLOWER, show_rename),
+    post("/accounts/<name>/rename", Who.FOLLOWER, rename),
     get("/accounts/<name>/key", Who.FOLLOWER, show_key),
     post("/accounts/<name>/key", Who.FOLLOWER, replace_key),
     get("/accounts/<name>/disconnect", Who.FOLLOWER, show_disconnect),

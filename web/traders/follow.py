@@ -54,11 +54,6 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
     if policy is None:
         return visit.go(f"/strategies/{identifier}/follow?account={row.name}", "unconfirmed")
     fields = terms_fields(policy)
-    hidden = [
-        ("account", row.name),
-        *((name, value) for name, value in fields.items() if name != "symbols"),
-        *(("symbols", symbol) for symbol in fields["symbols"]),
-    ]
     return visit.page(
         "traders/confirm_terms.html",
         strategy=strategy,
@@ -66,8 +61,33 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
         typed=fields,
         limits=labels.LIMITS,
         sizings=labels.SIZINGS,
-        kept=hidden,
+        kept=hidden_terms(row.name, fields),
         meaning=await service.meaning(row, strategy, policy),
+    )
+
+
+def hidden_terms(account: str, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the fields of a form that sends terms as they are."""
+    return [
+        ("account", account),
+        *((name, value) for name, value in fields.items() if name != "symbols"),
+        *(("symbols", symbol) for symbol in fields["symbols"]),
+    ]
+
+
+async def copy_terms(visit: Visit, identifier: str) -> Response:
+    """Take the terms of one account for another one: they are shown with what they mean there, and
+    confirming stores exactly these.
+    """
+    service, following = visit.services.agreeing, visit.services.following
+    strategy = service.strategy(visit.who, identifier)
+    source = following.account(visit.who, visit.text("from"))
+    target = following.account(visit.who, visit.text("account"))
+    agreed = service.agreement(source, strategy.id)
+    if agreed is None or agreed.state is SubscriptionState.LEFT:
+        raise NothingThere("there are no such terms")
+    return visit.show(
+        f"/strategies/{identifier}/confirm?account={target.name}", terms=agreed.policy
     )
 
 
@@ -192,6 +212,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
     post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
     post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning),
+    post("/strategies/<identifier>/copy-terms", Who.FOLLOWER, copy_terms),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),
     post(
         "/strategies/<identifier>/<act>",

@@ -1,14 +1,16 @@
-"""E01 to E09: what an adapter says about itself, its market and its account. No order is placed: a
+"""E01 to E09, and E61: what an adapter says about itself, its market and its account. No order is placed: a
 live account may be read like this.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from engine.domain.account import Environment
+from engine.domain.amounts import Price
 from engine.domain.errors import InvalidValue
-from engine.domain.identifiers import AccountId
+from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.instrument import Instrument
 from engine.ports.exchange import (
     AccountLogin,
@@ -18,6 +20,7 @@ from engine.ports.exchange import (
     RejectionKind,
 )
 from engine.ports.loopback import is_loopback
+from engine.ports.market_data import Candle
 from engine.testing.exchange.kit import ExchangeKit
 from engine.testing.exchange.looks import expect_all_sound, expect_no_float
 from engine.testing.exchange.registry import case
@@ -239,45 +242,92 @@ async def _candles(kit: ExchangeKit) -> None:
         expect(len(candles) <= 5, f"expected at most 5 candles of {length} s, found {len(candles)}")
         for candle in candles:
             seen += 1
-            expect(
-                (candle.symbol, candle.interval_s) == (instrument.symbol, length),
-                f"expected candles of {instrument.symbol} and {length} s, found {candle}",
-            )
-            expect(
-                candle.opened_at.utcoffset() == timedelta(0),
-                f"expected a start in UTC, found {candle.opened_at!r}",
-            )
-            expect(
-                int(candle.opened_at.timestamp()) % length == 0,
-                f"expected a start on a multiple of {length} s, found {candle.opened_at}",
-            )
-            expect(
-                candle.opened_at + timedelta(seconds=length - 1) <= now,
-                f"expected candles that are closed, found one of {length} s from "
-                f"{candle.opened_at} at {now}",
-            )
-            expect(
-                candle.low
-                <= min(candle.open, candle.close)
-                <= max(candle.open, candle.close)
-                <= candle.high,
-                f"expected low <= open, close <= high, found {candle}",
-            )
-            expect_no_float(candle, "a candle")
-        starts = [each.opened_at for each in candles]
-        expect(
-            starts == sorted(set(starts)),
-            f"expected candles oldest first and each once, found {starts}",
-        )
-        if candles:
-            last = candles[-1].close
-            expect(
-                quote.last * Decimal("0.2") < last < quote.last * 5,
-                f"expected candles near the price {quote.last}, found {last}",
-            )
+            _expect_sound_candle(candle, instrument.symbol, length, now)
+        _expect_in_order(candles, quote.last)
     if not seen:
         raise CaseSkipped(
             "the exchange has no candles of 60, 300 or 3600 s: algorithms cannot run on it"
+        )
+
+
+@case(
+    "E61",
+    "past candles of each named length are those of the asked time, closed, oldest first",
+    do=(
+        "name in past_candle_lengths_s only what can be read of any time, leave out the candle that "
+        "still runs and what opened outside the time, or leave past_candle_lengths_s empty"
+    ),
+    trades=False,
+)
+async def _past_candles(kit: ExchangeKit) -> None:
+    lengths = kit.adapter.traits.past_candle_lengths_s
+    if not lengths:
+        raise CaseSkipped("past_candle_lengths_s is empty: positions and trades have no chart")
+    expect(
+        list(lengths) == sorted(set(lengths)) and lengths[0] > 0,
+        f"expected past_candle_lengths_s ascending and each once, found {lengths}",
+    )
+    instrument, quote = await kit.contract()
+    market, seen = await kit.market(), 0
+    for length in lengths:
+        now = kit.clock.now()
+        for ago in (0, 20):
+            until_s = (int(now.timestamp()) // length - ago) * length
+            since, until = (
+                datetime.fromtimestamp(each, UTC) for each in (until_s - 5 * length, until_s)
+            )
+            candles = list(await market.past_candles(instrument.symbol, length, since, until))
+            seen += len(candles)
+            expect(len(candles) <= 5, f"expected at most 5 of {length} s, found {len(candles)}")
+            for candle in candles:
+                _expect_sound_candle(candle, instrument.symbol, length, kit.clock.now())
+                expect(
+                    since <= candle.opened_at < until,
+                    f"expected candles from {since} to {until}, found one of {candle.opened_at}",
+                )
+            _expect_in_order(candles, quote.last)
+    expect(seen > 0, "expected a past candle of at least one named length, found none")
+
+
+def _expect_sound_candle(candle: Candle, symbol: Symbol, length: int, now: datetime) -> None:
+    expect(
+        (candle.symbol, candle.interval_s) == (symbol, length),
+        f"expected candles of {symbol} and {length} s, found {candle}",
+    )
+    expect(
+        candle.opened_at.utcoffset() == timedelta(0),
+        f"expected a start in UTC, found {candle.opened_at!r}",
+    )
+    expect(
+        int(candle.opened_at.timestamp()) % length == 0,
+        f"expected a start on a multiple of {length} s, found {candle.opened_at}",
+    )
+    expect(
+        candle.opened_at + timedelta(seconds=length - 1) <= now,
+        f"expected candles that are closed, found one of {length} s from "
+        f"{candle.opened_at} at {now}",
+    )
+    expect(
+        candle.low
+        <= min(candle.open, candle.close)
+        <= max(candle.open, candle.close)
+        <= candle.high,
+        f"expected low <= open, close <= high, found {candle}",
+    )
+    expect_no_float(candle, "a candle")
+
+
+def _expect_in_order(candles: Sequence[Candle], price: Price) -> None:
+    starts = [each.opened_at for each in candles]
+    expect(
+        starts == sorted(set(starts)),
+        f"expected candles oldest first and each once, found {starts}",
+    )
+    if candles:
+        last = candles[-1].close
+        expect(
+            price * Decimal("0.2") < last < price * 5,
+            f"expected candles near the price {price}, found {last}",
         )
 
 

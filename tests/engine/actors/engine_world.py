@@ -19,6 +19,7 @@ from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
 from engine.actors.shared import Pace, Shared
+from engine.actors.unsent import Unsent
 from engine.domain.account import Position
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
@@ -253,7 +254,7 @@ async def world(
         RiskLimits(),
         epoch,
         {"paper": feed},
-        trio.Semaphore(16),
+        Unsent(16),
         read_subscription,
     )
     house = World(ledger, shared, AccountTasks(), folder)
@@ -282,7 +283,7 @@ async def world(
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])
-        nursery.start_soon(house.account_tasks.route, ledger.db)
+        nursery.start_soon(house.account_tasks.route, ledger.db, shared.unsent)
         nursery.start_soon(shared.timetable.run)
         yield house
         nursery.cancel_scope.cancel()

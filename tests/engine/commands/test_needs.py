@@ -35,7 +35,10 @@ def seen(**changes: Any) -> dict[str, Any]:
         "still": [],
         "refused": [],
         "late": [],
-        "backup": {"overdue": False, "age_hours": 3.0},
+        "queue": [],
+        "entry_age_s": 10,
+        "loop_turns": {"turns": 900, "p99_ms": 4.0, "longest_ms": 20.0},
+        "backup": {"overdue": False, "age_hours": 3.0, "every_hours": 24},
         "missed": {"late": 0, "since": None, "overtaken": 0},
     }
     engine |= changes.pop("engine", {})
@@ -61,10 +64,37 @@ def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
 
 def test_all_is_well_names_what_was_looked_at() -> None:
     assert how_it_is(seen(), 0, NOW) == (
-        "All is well: 3 of 3 accounts are read, every order is proven, new entries are taken "
-        "everywhere.",
+        "All is well: 3 of 3 accounts are read, no order waits, every order is proven, new entries "
+        "are taken everywhere, the newest backup is 3.0 h old.",
         [],
     )
+
+
+def waiting(count: int, age_s: float, kind: str = "entry") -> dict[str, Any]:
+    since = (NOW - timedelta(seconds=age_s)).isoformat()
+    return {"kind": kind, "count": count, "since": since}
+
+
+def test_the_sentence_names_what_waits_under_load_and_the_backup_that_is_not_there() -> None:
+    well, needs = how_it_is(seen(queue=[waiting(300, 1.2), waiting(2, 0.5, "exit")]), 0, NOW)
+    assert needs == []
+    assert "302 orders wait, the oldest for 1.2 s" in well
+    for every_hours, told in ((24, "there is no backup yet"), (0, "no backup is made")):
+        backup = {"overdue": False, "age_hours": None, "every_hours": every_hours}
+        assert told in how_it_is(seen(backup=backup), 0, NOW)[0]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "entry_age_s", "late"),
+    [(4.9, 10, False), (5.0, 10, True), (1.4, 3, False), (1.5, 3, True)],
+)
+def test_entries_are_getting_late_at_half_of_their_age(
+    age_s: float, entry_age_s: int, late: bool
+) -> None:
+    _, needs = how_it_is(seen(queue=[waiting(7, age_s)], entry_age_s=entry_age_s), 0, NOW)
+    assert [each["code"] for each in needs] == (["slow"] if late else [])
+    _, needs = how_it_is(seen(queue=[waiting(7, age_s, "exit")], entry_age_s=entry_age_s), 0, NOW)
+    assert needs == [], "an exit does not expire"
 
 
 def test_accounts_that_are_not_read_yet_are_not_called_well() -> None:

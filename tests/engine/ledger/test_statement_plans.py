@@ -28,6 +28,7 @@ from tests.engine.ledger.statements import Place, places, places_in, strangers
 AS_LARGE_AS_THE_PLACE: Final = frozenset(
     [
         "account",
+        "account_look",
         "alert_untold",
         "audit_key",
         "book",
@@ -47,6 +48,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "message_cursor",
         "message_due",
         "newest_told",
+        "passkey",
         "person",
         "person_channel",
         "person_role",
@@ -96,6 +98,7 @@ ONLY_WHAT_IS_OPEN: Final = (
 )
 
 PAGES: Final = {
+    ("touching.has_filled_order", "attempt"): "the first order that was filled, near the begin",
     ("alerts.newest_alerts", "event"): "the newest alerts",
     ("alerts.alerts_about", "event"): "the newest alerts about one name",
     (
@@ -163,6 +166,10 @@ WHOLE: Final = {
         "outcomes.write_pulse",
         "event",
     ): "one row of this kind and subject stands, whose place the new one takes",
+    (
+        "prices.forget_prices",
+        "price_block",
+    ): "what is older than a month is deleted here, some blocks an hour",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",
     ("results.strategy_environments", "strategy_day"): "a row a day, for a page of results",
@@ -185,6 +192,7 @@ WHOLE: Final = {
         "tokens.forget_old_tokens",
         "api_token",
     ): "one person's tokens: what ended a month ago is deleted here",
+    ("tokens.note_deed", "api_deed"): "one person's deeds of a week: what is older is deleted here",
     ("tokens.revoke_tokens", "api_token"): "one person's tokens, at most twenty of them valid",
     ("tokens.tokens_of", "api_token"): "one person's tokens, at most twenty of them valid",
 }

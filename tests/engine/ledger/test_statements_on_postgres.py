@@ -54,7 +54,7 @@ PAGES_OF_A_FOLLOWER: Final = (
     *("/orders.csv", "/signals.csv", "/trades.csv?from=2026-01-01", "/funding.csv", "/calendar"),
     *("/performance", "/performance.csv", "/performance/funding.csv", "/notifications"),
     *("/security", "/accounts", "/accounts/bob", "/strategies", "/strategies/{strategy}"),
-    "/strategies/{strategy}/follow",
+    *("/strategies/{strategy}/follow", "/accounts/bob/positions/BTCUSDT"),
 )
 PAGES_OF_A_MASTER: Final = (
     *("/studio", "/studio/debugger", "/studio/strategies/{strategy}", "/strategies"),

@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from engine.ledger import Database, Ledger, LedgerError
-from engine.ledger.witness import Witness
+from engine.ledger import witness as module
+from engine.ledger.witness import LOOK_HOLDS_S, Witness
 
 
 @pytest.fixture
@@ -94,3 +95,28 @@ def test_a_log_that_could_never_be_looked_at_is_no_log_that_is_not_there_yet(
 def test_a_file_that_cannot_be_watched_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"could not be looked at .* rexalgo doctor"):
         Witness(tmp_path / "nothing", 0)
+
+
+def test_a_look_holds_for_five_milliseconds_except_for_what_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    (tmp_path / "ledger").write_bytes(bytes(4096))
+    witness = Witness(tmp_path / "ledger", 0)
+    assert witness.recent_problem() == ""
+    (tmp_path / "ledger").unlink()
+    now += LOOK_HOLDS_S / 2
+    assert witness.recent_problem() == ""
+    now += LOOK_HOLDS_S
+    assert "was removed" in witness.recent_problem()
+    witness.close()
+
+
+def test_a_commit_looks_though_somebody_just_did(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_bytes(bytes(4096))
+    witness = Witness(tmp_path / "ledger", 0)
+    assert witness.recent_problem() == ""
+    (tmp_path / "ledger").unlink()
+    assert "was removed" in witness.problem()
+    witness.close()

@@ -2,7 +2,7 @@
 agree with prices.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -90,6 +90,21 @@ async def test_candles_are_closed_in_order_and_agree_with_the_prices(tmp_path: P
         with pytest.raises(ExchangeError, match="candles of 7 s"):
             await market.candles(BTC, 7, 1)
         assert await market.candles(Symbol("NOSUCHUSDT"), 60, 5) == []
+
+
+async def test_past_candles_are_those_of_their_time_and_join_the_newest(tmp_path: Path) -> None:
+    async with mudrex_world(tmp_path, drill=Drill(switches={"prices_move": True})) as world:
+        market = await world.adapter.market_data(world.context)
+        assert world.adapter.traits.past_candle_lengths_s[0] == 60
+        newest = (await market.candles(BTC, 60, 5))[0].opened_at
+        since = newest - timedelta(minutes=30)
+        read = await market.past_candles(BTC, 60, since, newest + timedelta(minutes=1))
+        assert [each.opened_at for each in read] == [
+            since + timedelta(minutes=number) for number in range(31)
+        ]
+        assert read[-1] == (await market.candles(BTC, 60, 5))[0]
+        running = await market.past_candles(BTC, 60, newest, newest + timedelta(hours=1))
+        assert running[-1].opened_at <= datetime.now(UTC) - timedelta(seconds=60)
 
 
 def test_recorded_candles_are_read_and_no_candles_are_none() -> None:

@@ -71,6 +71,18 @@ async def test_candles_are_closed_aligned_oldest_first_and_join():
     )
 
 
+async def test_past_candles_are_those_of_their_time_and_never_the_running_one():
+    clock = HandClock()
+    clock.forward(3_725)
+    data = PaperMarketData(prices(), clock, lambda: None)
+    since = START + timedelta(seconds=2_100)
+    past = await data.past_candles(BTC, 300, since, START + timedelta(seconds=9_000))
+    assert past == await data.candles(BTC, 300, 5)
+    assert await data.past_candles(BTC, 300, since, since + timedelta(seconds=600)) == past[:2]
+    assert await data.past_candles("NONEUSDT", 300, since, START + timedelta(days=1)) == ()
+    assert len(await data.past_candles(BTC, 5, START, START + timedelta(days=9))) == 200
+
+
 async def test_quotes_carry_the_time_of_reading_and_leave_out_what_is_not_traded():
     clock = HandClock()
     data = PaperMarketData(prices(), clock, lambda: None)

@@ -1,0 +1,122 @@
+"""Commands that an operator's overview asks before anybody acts: what a stop or a resume would
+touch, and what a new place still lacks.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from engine.commands.parameters import Run, text
+from engine.context import EngineContext
+from engine.decisions.routing import concerns
+from engine.domain.errors import InvalidValue
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.person import Role
+from engine.ledger.identity import PeopleFilter, count_people
+from engine.ledger.people import strategies
+from engine.ledger.reports import switches
+from engine.ledger.touching import (
+    Place,
+    connected,
+    followed,
+    has_filled_order,
+    held,
+    resting_entries,
+    waiting_entries,
+)
+
+
+async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Return what a stop touches: everything and each exchange, or the one ``scope`` and
+    ``target``.
+    """
+    db, now = context.ledger.db, context.clock.now()
+    accounts = connected(db)
+    if "scope" in params:
+        wanted = [_switch(params, now)]
+    else:
+        wanted = [_bare(SwitchScope.ALL, "", now)] + [
+            _bare(SwitchScope.EXCHANGE, name, now)
+            for name in dict.fromkeys(exchange for exchange, _ in accounts)
+        ]
+    on = {(each.scope, each.target): each for each in switches(db) if not each.person}
+    places = {
+        "waiting": waiting_entries(db),
+        "resting": resting_entries(db),
+        "positions": held(db),
+    }
+    agreed = followed(db)
+    shown = []
+    for switch in wanted:
+        mine = {each.account: each.environment for each in agreed if _is_in(switch, each)}
+        there = Counter(mine.values())
+        if switch.scope in (SwitchScope.ALL, SwitchScope.EXCHANGE):
+            # also accounts that follow nothing yet
+            there = Counter[str]()
+            for (exchange, environment), count in accounts.items():
+                if switch.scope is SwitchScope.ALL or exchange == switch.target:
+                    there[environment] += count
+        is_on = on.get((switch.scope, switch.target))
+        shown.append(
+            {
+                "scope": switch.scope.value,
+                "target": switch.target,
+                "level": None if is_on is None else is_on.level.value,
+                "accounts": dict(there),
+                "strategies": len({each.strategy for each in agreed if _is_in(switch, each)}),
+                **{
+                    name: sum(_is_in(switch, each) for each in found)
+                    for name, found in places.items()
+                },
+            }
+        )
+    return {"touched": shown}
+
+
+def _is_in(switch: Switch, place: Place) -> bool:
+    return concerns(
+        switch,
+        account_id=place.account,
+        account_name=place.account_name,
+        strategy_id=place.strategy,
+        strategy_name=place.strategy_name,
+        exchange=place.exchange,
+    )
+
+
+def _switch(params: dict[str, Any], now: datetime) -> Switch:
+    try:
+        return _bare(SwitchScope(params.get("scope")), text(params, "target", ""), now)
+    except ValueError:
+        raise InvalidValue(
+            "scope", "one of " + ", ".join(each.value for each in SwitchScope), params.get("scope")
+        ) from None
+
+
+def _bare(scope: SwitchScope, target: str, now: datetime) -> Switch:
+    return Switch(
+        scope=scope, target=target, note="", set_by="", set_at=now, level=SwitchLevel.ENTRIES
+    )
+
+
+async def _guide(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Return which steps to the first copied signal are done; ``done`` once an order was filled."""
+    db = context.ledger.db
+    if has_filled_order(db):
+        return {"done": True, "steps": {}}
+    live = context.live
+    return {
+        "done": False,
+        "steps": {
+            "alerts": bool(context.config.operator.alerts),
+            "master": count_people(db, PeopleFilter(role=Role.MASTER)) > 0,
+            "strategy": bool(strategies(db)),
+            "account": live is not None and any(each.report is not None for each in live.accounts),
+            "terms": bool(followed(db)),
+        },
+    }
+
+
+TOUCHING: Final[Mapping[str, Run]] = {"touched": _touched, "guide": _guide}
+"""The commands that say before an act what it touches, and what a new place lacks."""

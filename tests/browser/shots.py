@@ -1,0 +1,172 @@
+"""Screenshots of every page of the demo, light and dark, desktop and phone, and a contact sheet:
+``make shots``.
+
+Pages are taken from the routes that the web declares. An address with a part of its own (a strategy,
+a signal) is taken from the links of the other pages, so a page that nothing leads to is named at the
+end. Somebody looks at the pictures; nothing is compared.
+"""
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Mapping
+from html import escape, unescape
+from pathlib import Path
+from typing import Any, Final
+
+from demo_place import ROOT, running_demo
+from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
+from screens import SIZES, chromium_path, launch
+
+from web.app import PAGES
+from web.routes import Route, Who
+
+ROLES: Final[Mapping[str, tuple[Who, ...]]] = {
+    "nobody": (Who.ANYONE,),
+    "trader": (Who.FOLLOWER, Who.SIGNED_IN),
+    "master": (Who.MASTER,),
+    "operator": (Who.OPERATOR,),
+}
+VARIANTS: Final = tuple((size, theme) for size in SIZES for theme in ("light", "dark"))
+_HREF: Final = re.compile(r'href="(/[^"#]*)"')
+_TALLEST: Final = 4_000
+_SHEET_WIDTH: Final = 1_600
+_THUMBNAILS: Final = {"desktop": 380, "phone": 180}
+
+
+def main() -> None:
+    """Take every picture and write the contact sheets; print where they are."""
+    parser = argparse.ArgumentParser(description="Take pictures of every page of the demo.")
+    parser.add_argument("--to", type=Path, default=ROOT / "build/shots", help="folder")
+    parser.add_argument("--only", default="", help="pages whose address contains this")
+    parser.add_argument("--wait", type=int, default=45, help="seconds of demo before")
+    given = parser.parse_args()
+    executable = chromium_path()
+    if executable is None:
+        raise SystemExit("expected Chromium on this machine, found none: apt-get install chromium")
+    with running_demo() as address, sync_playwright() as playwright:
+        browser = launch(playwright, executable)
+        time.sleep(given.wait)
+        states = {role: _signed_in(browser, address, role) for role in ROLES}
+        found = {role: _pages(browser, address, role, states[role]) for role in ROLES}
+        given.to.mkdir(parents=True, exist_ok=True)
+        for role, pages in found.items():
+            for path in pages:
+                if given.only in path:
+                    _take(browser, address, role, path, states[role], given.to)
+        _write_sheets(browser, given.to)
+        missing = sorted(
+            each.address
+            for each in PAGES
+            if each.method == "GET" and not any(_fits(each, p) for ps in found.values() for p in ps)
+        )
+        browser.close()
+    print(f"pictures and contact sheets are in {given.to}")
+    print(f"not pictured (no page, or nothing leads there): {', '.join(missing)}")
+
+
+def _signed_in(browser: Browser, address: str, role: str) -> Any:
+    """Return the cookies of somebody who came in by the demo's own button."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    if role != "nobody":
+        with page.expect_navigation():
+            page.get_by_role("button", name=f"Be the {role}", exact=True).click()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def _pages(browser: Browser, address: str, role: str, state: Any) -> list[str]:
+    """Return the addresses of a role's pages: the plain ones, and one that is linked for each other."""
+    context = browser.new_context(storage_state=state)
+    routes = [each for each in PAGES if each.method == "GET" and each.who in ROLES[role]]
+    waiting = [each.address for each in routes if "<" not in each.address]
+    open_routes = [each for each in routes if "<" in each.address]
+    pages: list[str] = []
+    while waiting:
+        path = waiting.pop(0)
+        text = _html(context, address + path)
+        if text is None:
+            continue
+        pages.append(path)
+        for href in map(unescape, _HREF.findall(text)):
+            fitting = next((each for each in open_routes if _fits(each, href)), None)
+            if fitting is not None:
+                open_routes.remove(fitting)
+                waiting.append(href)
+    context.close()
+    return pages
+
+
+def _html(context: BrowserContext, url: str) -> str | None:
+    """Return a page's source, None for a file, a stream or what leads elsewhere."""
+    try:
+        answer = context.request.get(url, max_redirects=0, timeout=3_000)
+    except Error:  # a stream does not end, and is no page
+        return None
+    is_page = answer.status == 200 and "text/html" in answer.headers.get("content-type", "")
+    return answer.text() if is_page else None
+
+
+def _fits(route: Route, path: str) -> bool:
+    pattern = re.sub(r"<[^>]+>", "[^/]+", route.address)
+    return re.fullmatch(pattern, path.partition("?")[0]) is not None
+
+
+def _take(browser: Browser, address: str, role: str, path: str, state: Any, folder: Path) -> None:
+    for size, theme in VARIANTS:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            storage_state=state,
+            color_scheme="dark" if theme == "dark" else "light",
+            viewport={"width": width, "height": height},
+        )
+        page = context.new_page()
+        page.goto(address + path, wait_until="load")
+        tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
+        page.set_viewport_size({"width": width, "height": max(height, tall)})
+        file = folder / f"{size}-{theme}" / f"{role}{_file_name(path)}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=file, type="jpeg", quality=70)
+        context.close()
+
+
+def _file_name(path: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9]+", "-", f"/{path.strip('/')}")[:80]
+
+
+def _write_sheets(browser: Browser, folder: Path) -> None:
+    """Write a contact sheet of each variant, as HTML and as pictures."""
+    for size, theme in VARIANTS:
+        variant = f"{size}-{theme}"
+        files = sorted((folder / variant).glob("*.jpg"))
+        sheet = folder / f"{variant}.html"
+        sheet.write_text(_sheet(variant, files, _THUMBNAILS[size]), encoding="utf-8")
+        page = browser.new_page(viewport={"width": _SHEET_WIDTH, "height": 900})
+        page.goto(sheet.as_uri(), wait_until="load")
+        page.screenshot(path=folder / f"{variant}.jpg", type="jpeg", quality=70, full_page=True)
+        page.close()
+
+
+def _sheet(variant: str, files: list[Path], width: int) -> str:
+    return "".join(_sheet_parts(variant, files, width))
+
+
+def _sheet_parts(variant: str, files: list[Path], width: int) -> Iterator[str]:
+    yield (
+        f"<!doctype html><meta charset=utf-8><title>{variant}</title><style>body{{font:14px "
+        "sans-serif;margin:16px;background:#777;color:#fff}main{display:flex;flex-wrap:wrap;gap:16px}"
+        f"figure{{margin:0;width:{width}px}}img{{width:100%;display:block}}"
+        f"a{{display:block;max-height:{2 * width}px;overflow:hidden}}</style>"
+        f"<h1>{variant}</h1><main>"
+    )
+    for each in files:
+        link = escape(f"{each.parent.name}/{each.name}")
+        yield f'<figure><a href="{link}"><img src="{link}" alt=""></a>{escape(each.stem)}</figure>'
+    yield "</main>"
+
+
+if __name__ == "__main__":
+    main()

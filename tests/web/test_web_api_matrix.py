@@ -1,0 +1,246 @@
+"""Every endpoint of the API by every scope and every kind of asker, generated from the table; every
+answer is held against the OpenAPI document as a program reads it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_place import Program, make_token, program
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from test_web_api import traded
+from test_web_home import SETTINGS
+from web_place import Browser, WebPlace, web_place
+
+from engine.domain.errors import InvalidValue
+from engine.domain.token import TokenScope
+from engine.ledger.query import fetch_all, fetch_one
+from web.api.dispatch import ENDPOINTS
+from web.api.openapi import openapi_document
+from web.api.table import Endpoint
+
+ENDED = ("suspended", "expired", "revoked")
+
+
+class Document:
+    """The OpenAPI document of a place; an answer must be exactly what it says."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told = told
+        strict = deepcopy(told)
+        for schema in strict["components"]["schemas"].values():
+            if "properties" in schema:
+                schema["additionalProperties"] = False
+        self._strict = strict
+
+    def check(self, endpoint: Endpoint, status: int, answer: object) -> None:
+        """Fail unless the document says that the endpoint answers so."""
+        responses = self.operation(endpoint)["responses"]
+        assert str(status) in responses, (endpoint.address, status)
+        said = responses[str(status)]
+        if "$ref" in said:
+            said = self._strict["components"]["responses"][str(status)]
+        schema = {**said["content"]["application/json"]["schema"], **self._strict}
+        errors = list(Draft202012Validator(schema).iter_errors(answer))
+        assert not errors, (endpoint.address, status, errors[:3], answer)
+
+    def operation(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return what the document says about an endpoint."""
+        address = re.sub(r"<(\w+)>", r"{\1}", endpoint.address)
+        found: dict[str, Any] = self._strict["paths"][address][endpoint.method.lower()]
+        return found
+
+
+async def asked(
+    place: WebPlace, asks: Program, endpoint: Endpoint, address: str
+) -> tuple[int, Any]:
+    """Ask, whatever the answer; time passes, so that the rate allows the next one."""
+    place.clock.passed += timedelta(seconds=1)
+    answer = await asks.client.open(
+        f"/api/v1{address}",
+        method=endpoint.method,
+        headers={"Authorization": f"Bearer {asks.token}"} if asks.token else {},
+    )
+    return answer.status_code, await answer.get_json(force=True)
+
+
+async def test_every_endpoint_by_every_scope_and_every_asker(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        strategy, bob = await traded(place)
+        eve = await place.person("eve", balance="1000")
+        own = await _own_things(place, strategy)
+        document = Document(await program_document(place))
+        askers = await _askers(place, bob, eve)
+        judged = 0
+        for endpoint in ENDPOINTS:
+            address = endpoint.address
+            for part, value in own.items():
+                address = address.replace(part, value)
+            assert "<" not in address, "a part that this test does not know"
+            for (who, scope), asks in askers.items():
+                status, answer = await asked(place, asks, endpoint, address)
+                told = (endpoint.method, address, who, scope, status, answer)
+                document.check(endpoint, status, answer)
+                if who in ENDED or scope is None:
+                    assert status == 401, told
+                elif not scope.includes(endpoint.scope):
+                    assert status == 403, told
+                elif who == "stranger":
+                    assert status == (404 if endpoint.parts else 200), told
+                    assert "bob" not in str(answer), told
+                    assert own["<signal>"] not in str(answer), told
+                else:
+                    assert status == 200, told
+                judged += 1
+        assert judged == len(ENDPOINTS) * len(askers)
+        done = fetch_all(
+            place.context.ledger.db,
+            "SELECT by, act FROM audit WHERE act IN ('switched_on', 'strategy_paused', "
+            "'position_closed') ORDER BY number",
+        )
+        may = [
+            (scope, each)
+            for each in ENDPOINTS
+            for scope in TokenScope
+            if each.method == "POST" and scope.includes(each.scope)
+        ]
+        assert [by for by, _ in done] == ["bob"] * len(may), "nobody else did anything"
+
+
+async def program_document(place: WebPlace) -> dict[str, Any]:
+    """Read the document as anybody may."""
+    answer = await place.app.test_client().get("/api/v1/openapi.json")
+    told: dict[str, Any] = await answer.get_json(force=True)
+    return told
+
+
+async def _own_things(place: WebPlace, strategy: str) -> dict[str, str]:
+    row = fetch_one(place.context.ledger.db, "SELECT id FROM signal ORDER BY number LIMIT 1")
+    assert row is not None
+    return {
+        "<account>": "bob",
+        "<signal>": str(row[0]),
+        "<strategy>": strategy,
+        "<symbol>": "BTCUSDT",
+    }
+
+
+async def _askers(
+    place: WebPlace, bob: Browser, eve: Browser
+) -> dict[tuple[str, TokenScope | None], Program]:
+    """Return a program of each kind: owner and stranger with each scope, and each that has ended."""
+    askers: dict[tuple[str, TokenScope | None], Program] = {
+        ("nobody", None): Program(place.app.test_client(), "")
+    }
+    for scope in TokenScope:
+        for who in ENDED:
+            asks = await _ended(place, who, scope)
+            askers[(who, scope)] = asks
+    for scope in TokenScope:
+        askers[("owner", scope)] = await program(place, bob, scope.value)
+        askers[("stranger", scope)] = await program(place, eve, scope.value)
+    return askers
+
+
+async def _ended(place: WebPlace, who: str, scope: TokenScope) -> Program:
+    person = await place.person(f"{who}-{scope.value}", balance="1000")
+    asks = Program(place.app.test_client(), await make_token(person, scope.value, days="1"))
+    await asks.ask("/me")
+    if who == "suspended":
+        await place.engine.commands.run(
+            "user_suspend", {"name": f"{who}-{scope.value}", "by": "olga"}
+        )
+    elif who == "revoked":
+        await person.get("/security/tokens")
+        row = fetch_one(
+            place.context.ledger.db, "SELECT id FROM api_token ORDER BY created_us DESC"
+        )
+        assert row is not None
+        await person.post(f"/security/tokens/{row[0]}/revoke")
+    else:
+        await place.context.ledger.write(
+            lambda db: db.execute(
+                "UPDATE api_token SET expires_us = created_us + 1 WHERE name = ? AND person_id = "
+                "(SELECT id FROM person WHERE name = ?)",
+                (f"my {scope.value}", f"{who}-{scope.value}"),
+            )
+        )
+    return asks
+
+
+def test_the_document_is_sound_and_says_what_is_served() -> None:
+    told = openapi_document(ENDPOINTS)
+    served = {
+        (each.method.lower(), re.sub(r"<(\w+)>", r"{\1}", each.address)) for each in ENDPOINTS
+    }
+    said = {(method, path) for path, each in told["paths"].items() for method in each}
+    assert said == served
+    names = [each["operationId"] for path in told["paths"].values() for each in path.values()]
+    assert len(names) == len(set(names))
+    for schema in told["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    for ref in _refs(told):
+        kind, name = ref.removeprefix("#/components/").split("/")
+        assert name in told["components"][kind], ref
+    for path, methods in told["paths"].items():
+        for operation in methods.values():
+            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path))
+            assert operation["summary"].endswith("."), path
+
+
+def _refs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for each in value.values():
+            yield from _refs(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _refs(each)
+
+
+WITH_QUERY = [each for each in ENDPOINTS if each.query]
+TEXTS = st.one_of(
+    st.text(max_size=250),
+    st.dates().map(str),
+    st.sampled_from(["", "0", "-1", "newest", "all", "live", "2026-02-30", "\x00", "٢026-01-01"]),
+)
+
+
+@given(endpoint=st.sampled_from(WITH_QUERY), text=TEXTS, which=st.integers(0, 20))
+def test_a_query_is_taken_exactly_where_the_document_takes_it(
+    endpoint: Endpoint, text: str, which: int
+) -> None:
+    parameter = endpoint.query[which % len(endpoint.query)]
+    is_valid = _validator(parameter.schema)(text)
+    if is_valid:
+        assert endpoint.read_query({parameter.name: [text]}).keys() == {parameter.name}
+        return
+    with pytest.raises(InvalidValue) as refused:
+        endpoint.read_query({parameter.name: [text]})
+    assert refused.value.field == parameter.name
+    assert refused.value.found is None, "a refusal repeats nothing of the request"
+
+
+def _validator(schema: dict[str, object]) -> Callable[[str], bool]:
+    """Return whether a text is valid; ``format`` and what no document can say are checked here."""
+    validator = Draft202012Validator(schema)
+
+    def is_valid(text: str) -> bool:
+        if not validator.is_valid(text) or "\x00" in text:
+            return False
+        if schema.get("format") == "date":
+            try:
+                date.fromisoformat(text)
+            except ValueError:
+                return False
+        return not any("\ud800" <= each <= "\udfff" for each in text)
+
+    return is_valid

@@ -1,0 +1,100 @@
+"""The page of one open position and of one closed trade, each with its price chart."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from quart import Response, abort
+
+from engine.services.charting import OpenPosition, PastTrade
+from engine.views import FillView
+from web.price_chart import Level, Mark, price_chart
+from web.routes import Route, Who, get
+from web.visit import Visit
+
+_UNIT: Final = "USDT"
+
+
+async def show_position(visit: Visit, name: str, symbol: str) -> Response:
+    """Show one open position: its figures, what can be done with it, its fills and the price."""
+    account = visit.services.following.account(visit.who, name)
+    each = await visit.services.charting.position(visit.who, name, symbol)
+    return visit.page(
+        "traders/position.html",
+        account=account,
+        symbol=symbol,
+        each=each,
+        chart="" if each is None else _chart_of_position(each, visit.who.person.zone),
+        live=visit.newest(),
+    )
+
+
+async def show_trade(visit: Visit, identifier: str) -> Response:
+    """Show one closed trade: its figures, its fills and the price."""
+    if not (identifier.isascii() and identifier.isdigit() and len(identifier) < 19):
+        abort(404)
+    each = await visit.services.charting.trade(visit.who, int(identifier))
+    return visit.page(
+        "traders/trade.html",
+        each=each,
+        trade=each.closed.trade,
+        chart=_chart_of_trade(each, visit.who.person.zone),
+    )
+
+
+def _chart_of_position(each: OpenPosition, zone: str) -> str:
+    position = each.row.position
+    levels = _levels(
+        ("entry", "Entry", None if position is None else position.entry_price),
+        ("mark", "Mark", None if position is None else position.mark_price),
+        ("stop", "Stop", each.stop_loss),
+        ("target", "Target", each.take_profit),
+        ("stop", "Liquidation", None if position is None else position.liquidation_price),
+    )
+    title = f"Price of {each.row.symbol}"
+    return price_chart(each.past.candles, levels, _marks(each.fills), title, _UNIT, zone)
+
+
+def _chart_of_trade(each: PastTrade, zone: str) -> str:
+    trade = each.closed.trade
+    levels = _levels(
+        ("stop", "Stop", each.level("stop_loss")), ("target", "Target", each.level("take_profit"))
+    )
+    marks = _marks(each.closed.fills)
+    if not marks:
+        marks = [
+            Mark(kind, kind.capitalize(), Decimal(price), at)
+            for kind, price, at in (
+                ("entry", trade.entry_price, trade.opened_at),
+                ("exit", trade.exit_price, trade.closed_at),
+            )
+            if price is not None
+        ]
+    return price_chart(each.past.candles, levels, marks, f"Price of {trade.symbol}", _UNIT, zone)
+
+
+def _levels(*named: tuple[str, str, Decimal | None]) -> list[Level]:
+    return [Level(kind, name, price) for kind, name, price in named if price is not None]
+
+
+def _marks(fills: Sequence[FillView]) -> list[Mark]:
+    """Return fills whose price is known, and the master's price of each signal once."""
+    marks, told = list[Mark](), set[str]()
+    for each in fills:
+        if each.price is not None:
+            kind = "entry" if each.is_entry else "exit"
+            marks.append(Mark(kind, kind.capitalize(), each.price, each.at))
+        signal = each.signal
+        if signal is None or signal.price is None or each.received_at is None:
+            continue
+        if signal.dedupe_key not in told:
+            told.add(signal.dedupe_key)
+            marks.append(Mark("master", "Master’s price", signal.price, each.received_at))
+    return marks
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    get("/accounts/<name>/positions/<symbol>", Who.FOLLOWER, show_position),
+    get("/performance/trades/<identifier>", Who.FOLLOWER, show_trade),
+)
+"""The pages with price charts."""
