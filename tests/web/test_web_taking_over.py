@@ -54,7 +54,7 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
         await bob.post(TAKE, factor=PASSWORD)
         assert (bob.path, bob.query) == ("/accounts/bob/positions/BTCUSDT", "done=taken-over")
         assert held(place) == []
-        assert "your own" in bob.words
+        assert "Your own: the engine does nothing with it" in bob.words
         assert attempts(place) == 1, "nothing is sent"
         assert fetch_one(
             place.context.ledger.db, "SELECT count(*) FROM audit WHERE act = 'position_taken_over'"
