@@ -42,7 +42,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
     "passkey": (
-        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+        "Your passkey is added. It signs you in on its own. Your password alone no longer does."
     ),
     "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",

@@ -19,6 +19,7 @@ from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.identity.challenges import LASTS
 from engine.ledger.passkeys import passkeys_of
+from engine.ledger.query import fetch_all
 from engine.ports.secret import Secret
 from engine.services.identity import NotSignedIn, SignedIn
 from engine.services.passkeys import PASSKEYS_MAX, PasskeyService
@@ -185,8 +186,11 @@ async def test_a_counter_that_goes_back_ends_a_passkey_for_good(tmp_path: Path) 
         user, device = await place.person("ada")
         copy = replace(device)
         await place.sign_in(await place.signed(device))
-        await place.sign_in(await place.signed(device))
+        came = await place.sign_in(await place.signed(device))
         await place.refuse(await place.signed(copy))
+        assert await place.door.service.user(came.cookie, "") is None
+        [alert] = fetch_all(place.door.context.ledger.db, "SELECT code, subject FROM alert")
+        assert alert == ("passkey_copied", "ada")
         copy.count = 100
         await place.refuse(await place.signed(copy))
         await place.refuse(await place.signed(device))
