@@ -228,6 +228,22 @@ async def test_an_operator_keeps_a_second_factor_that_works(tmp_path: Path) -> N
         await place.passkeys.remove(ada, place.passkeys.passkeys(ada)[0].id)  # a trader need not
 
 
+async def test_a_copied_passkey_is_no_second_factor_that_an_operator_keeps(tmp_path: Path) -> None:
+    async with here(tmp_path) as place:
+        user, device = await place.person("ops", Role.OPERATOR)
+        service = place.door.service
+        secret = service.offer_totp(user).secret.reveal()
+        await service.set_totp(user, secret, pyotp.TOTP(secret).at(place.door.clock.at))
+        device.count = 5
+        await place.sign_in(await place.signed(device))
+        device.count = 2
+        await place.refuse(await place.signed(device))
+        back = await place.door.come_in(user.id, password=False)
+        with pytest.raises(FormErrors, match="needs a second factor"):
+            await service.remove_totp(back)
+        await place.passkeys.remove(back, place.passkeys.passkeys(back)[0].id)
+
+
 async def test_a_lost_passkey_is_replaced_after_a_recovery_code(tmp_path: Path) -> None:
     async with here(tmp_path) as place:
         came = await place.door.come_in(await place.door.person("ops", Role.OPERATOR))
