@@ -19,7 +19,9 @@ from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
+from engine.services.shadowing import ShadowingService
 from engine.services.studio import StudioService
+from engine.services.telling import TellingService
 from engine.services.tokens import TokenService
 from engine.services.years import YearsService
 
@@ -35,8 +37,10 @@ class Services:
     following: FollowingService
     history: HistoryService
     years: YearsService
+    telling: TellingService
     agreeing: AgreeingService
     performance: PerformanceService
+    shadowing: ShadowingService
     charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
@@ -56,8 +60,10 @@ def open_services(context: EngineContext) -> Services:
         following=following,
         history=history,
         years=YearsService(context, history),
+        telling=TellingService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        shadowing=ShadowingService(context, following),
         charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),

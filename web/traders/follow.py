@@ -54,11 +54,6 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
     if policy is None:
         return visit.go(f"/strategies/{identifier}/follow?account={row.name}", "unconfirmed")
     fields = terms_fields(policy)
-    hidden = [
-        ("account", row.name),
-        *((name, value) for name, value in fields.items() if name != "symbols"),
-        *(("symbols", symbol) for symbol in fields["symbols"]),
-    ]
     return visit.page(
         "traders/confirm_terms.html",
         strategy=strategy,
@@ -66,9 +61,18 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
         typed=fields,
         limits=labels.LIMITS,
         sizings=labels.SIZINGS,
-        kept=hidden,
+        kept=hidden_terms(row.name, fields),
         meaning=await service.meaning(row, strategy, policy),
     )
+
+
+def hidden_terms(account: str, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the fields of a form that sends terms as they are."""
+    return [
+        ("account", account),
+        *((name, value) for name, value in fields.items() if name != "symbols"),
+        *(("symbols", symbol) for symbol in fields["symbols"]),
+    ]
 
 
 async def copy_terms(visit: Visit, identifier: str) -> Response:
