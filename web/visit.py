@@ -196,6 +196,8 @@ class Visit:
             "csrf": "" if user is None else masked(self.services.identity.csrf_token(user)),
             "fresh": user is not None and user.is_fresh(self.now),
             "nothing_sent": "" if user is None else self.services.pulse.held(user),
+            "news": 0 if user is None else self.services.telling.news(user),
+            "dead_channels": () if user is None else self.services.telling.dead(user),
             "errors": dict(errors or {}),
             "form": self.form,
             "offers": self.offers,

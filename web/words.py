@@ -95,6 +95,9 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
+    "channel-connected": "Connected: what you chose to be told arrives there.",
+    "channel-tested": "The test was taken. Look whether it arrived.",
+    "channel-removed": "Disconnected: what you entered is erased here.",
     "halted": "The switch is on.",
     "resumed-entries": (
         "Resumed. What is still switched off is listed below. Trades that the master opened "
