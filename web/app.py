@@ -31,7 +31,17 @@ from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, charts, follow, history, home, performance, signals, strategies
+from web.traders import (
+    accounts,
+    channels,
+    charts,
+    follow,
+    history,
+    home,
+    performance,
+    signals,
+    strategies,
+)
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
@@ -47,6 +57,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *performance.ROUTES,
     *charts.ROUTES,
     *accounts.ROUTES,
+    *channels.ROUTES,
     *studio.ROUTES,
     *strategy.ROUTES,
     *webhook.ROUTES,
