@@ -2,7 +2,7 @@
 do not know them.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -19,11 +19,12 @@ from engine.ledger import Database
 
 @dataclass(frozen=True, slots=True)
 class EngineCounts:
-    """Plain numbers that a running engine keeps: deliveries by answer, failed calls by exchange and
-    class of the error, and how often each task was restarted (accounts together).
+    """Plain numbers that a running engine keeps: deliveries by answer (asked of the web process, if
+    that is another one; None if it is away), failed calls by exchange and class of the error, and
+    how often each task was restarted (accounts together).
     """
 
-    deliveries: Mapping[str, int]
+    deliveries: Callable[[], Awaitable[Mapping[str, int] | None]]
     errors: Mapping[str, Mapping[str, int]]
     restarts: Callable[[], Mapping[str, int]]
 

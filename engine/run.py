@@ -31,9 +31,11 @@ from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.loop_turns import LoopTurns
 from engine.actors.place_watch import watch_place
+from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
+from engine.actors.telling import Telling
 from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
@@ -58,6 +60,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import begin_run
 from engine.ledger.database import is_copy, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
+from engine.ledger.lineage import read_end
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
     KIND_ALGO,
@@ -286,6 +289,16 @@ class _Engine:
                 self._account_tasks.keep_running(
                     nursery, "backups", partial(make_backups, self._shared, self._config)
                 )
+                telling = Telling(
+                    self._shared,
+                    self._plugins.channels,
+                    self._keyring.open,
+                    self._config.web.public_url,
+                )
+                self._account_tasks.keep_running(nursery, "telling", telling.run)
+                self._account_tasks.keep_running(
+                    nursery, "prices", partial(record_prices, self._shared)
+                )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
@@ -349,9 +362,20 @@ class _Engine:
             mark=self.mark,
             feeds=self._feeds,
             loop_turns=self._loop_turns.times,
-            counts=EngineCounts(ingress.answers, self._errors, self._account_tasks.restarts),
-            measured=Measured(after=newest_sequence(self._ledger.db)),
+            counts=EngineCounts(
+                partial(self._deliveries, ingress), self._errors, self._account_tasks.restarts
+            ),
+            measured=Measured(
+                after=newest_sequence(self._ledger.db),
+                after_signal=read_end(self._ledger.db).numbers.get("signal", 0),
+            ),
         )
+
+    async def _deliveries(self, ingress: Ingress) -> Mapping[str, int] | None:
+        """Return how deliveries were answered, by whichever process verifies them."""
+        if not self.beside_web:
+            return ingress.answers
+        return None if self._web is None else await self._web.answers()
 
     def _where_the_web_is(self) -> str:
         if not self.beside_web:

@@ -116,6 +116,7 @@ async def run_web(
                     attached=lambda: ledger.read_from(config.ledger.path),
                     use_keys=use_keys,
                     tell=monitor.tell,
+                    answers=lambda: ingress.answers,
                 )
             )
             try:

@@ -20,6 +20,14 @@ NOTICES: Final[Mapping[str, str]] = {
         "Your session had ended: what you sent was not done. Sign in, and it is offered to you "
         "again."
     ),
+    "ended-typed": (
+        "Your session had ended: what you sent was not done. Sign in, and what you typed is there "
+        "again."
+    ),
+    "ended-page": "Your session has ended. Sign in, and you come back to the page you were on.",
+    "typed-again": (
+        "Not done yet: this is what you typed before your session ended. Look at it, then send it."
+    ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
     "declined": "It was not done, and is no longer offered.",
     "again": (
@@ -41,6 +49,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
+    "passkey": (
+        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+    ),
+    "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
     "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
@@ -83,6 +95,9 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
+    "channel-connected": "Connected: what you chose to be told arrives there.",
+    "channel-tested": "The test was taken. Look whether it arrived.",
+    "channel-removed": "Disconnected: what you entered is erased here.",
     "halted": "The switch is on.",
     "resumed-entries": (
         "Resumed. What is still switched off is listed below. Trades that the master opened "
@@ -96,11 +111,18 @@ NOTICES: Final[Mapping[str, str]] = {
     "role": "The role was changed. Their sessions ended.",
     "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "factors-reset": (
+        "Second factors removed and sessions ended. Their password alone signs them in until they "
+        "set up another."
+    ),
     "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
     "ended",
     "ended-offered",
+    "ended-typed",
+    "ended-page",
+    "typed-again",
     "factor-first",
     "declined",
     "again",
@@ -120,7 +142,7 @@ OPERATOR_SEES: Final = (
 Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
-FACTOR_WRONG: Final = "Password or code is wrong."
+FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",

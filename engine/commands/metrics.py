@@ -19,13 +19,15 @@ from engine.decisions.measuring import Measured
 from engine.domain.errors import NothingThere
 from engine.ledger.freeze import read_freezes
 from engine.ledger.lineage import read_end
-from engine.ledger.measures import open_now, recorded_since
+from engine.ledger.measures import copies_since, open_now, recorded_since
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 SLICE: Final = 500
 """Events that are read in one turn of the loop."""
+SIGNALS: Final = 10
+"""Signals whose copies are counted in one turn of the loop."""
 
 
 async def _metrics(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -38,26 +40,29 @@ async def _metrics(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
     await _catch_up(context)
     registry = CollectorRegistry()
-    registry.register(_Collector(context))
+    registry.register(_Collector(context, await context.counts.deliveries()))
     return {"text": generate_latest(registry).decode()}
 
 
 async def _catch_up(context: EngineContext) -> None:
-    """Count the events since the last time, some in each turn of the loop."""
-    measured = context.measured
-    while rows := recorded_since(context.ledger.db, measured.after, SLICE):
-        for each in rows:
-            measured.add(each)
-        if len(rows) < SLICE:
-            return
+    """Count the events and copies since the last time, some in each turn of the loop."""
+    measured, db = context.measured, context.ledger.db
+    while events := recorded_since(db, measured.after, SLICE):
+        for event in events:
+            measured.add(event)
+        await trio.lowlevel.checkpoint()
+    while signals := copies_since(db, measured.after_signal, SIGNALS):
+        for number, copies in signals:
+            measured.add_copies(number, copies)
         await trio.lowlevel.checkpoint()
 
 
 class _Collector:
     """What ``generate_latest`` asks: every metric as it is now."""
 
-    def __init__(self, context: EngineContext) -> None:
+    def __init__(self, context: EngineContext, deliveries: Mapping[str, int] | None) -> None:
         self._context = context
+        self._deliveries = deliveries
 
     def collect(self) -> "Iterator[Metric]":
         context = self._context
@@ -65,6 +70,14 @@ class _Collector:
         yield from _history(context.measured, context)
         yield from _open(context, now)
         yield from _health(context)
+        if self._deliveries is not None:
+            yield _labelled(
+                "counter",
+                "deliveries",
+                "Webhook deliveries by answer since the start of what verifies them.",
+                ("answer",),
+                (((answer,), count) for answer, count in sorted(self._deliveries.items())),
+            )
         yield from _exchanges(context)
         yield from _storage(context)
 
@@ -102,6 +115,11 @@ def _history(measured: Measured, context: EngineContext) -> "Iterator[Metric]":
         ("orders", "attempt", "Orders ever begun: attempts to send one."),
     ):
         yield CounterMetricFamily(f"rexalgo_{name}", about, value=numbers.get(table, 0))
+    yield CounterMetricFamily(
+        "rexalgo_copies",
+        "Copies of signals, one for each account concerned, since the start.",
+        value=measured.copies,
+    )
     yield _labelled(
         "counter",
         "outcomes",
@@ -164,13 +182,6 @@ def _health(context: EngineContext) -> "Iterator[Metric]":
     )
     yield from _gauge("accounts", "Accounts.", len(live.accounts))
     yield from _gauge("accounts_troubled", "Accounts with a problem.", len(live.troubled()))
-    yield _labelled(
-        "counter",
-        "deliveries",
-        "Webhook deliveries by answer since the start.",
-        ("answer",),
-        (((answer,), count) for answer, count in sorted(counts.deliveries.items())),
-    )
     yield _labelled(
         "counter",
         "task_restarts",

@@ -8,7 +8,7 @@ from engine.ports.secret import Secret
 
 ATTACH: Final = "attach"
 """The method by which a web process begins its connection on the control socket."""
-FRAMES: Final = 1
+FRAMES: Final = 2
 """The version of the frames."""
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from engine.domain.errors import EngineAway, RexAlgoError
 from engine.keys.handover import seal
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger.deliveries import NewDelivery
+from engine.ledger.rehearsing import Rehearsal
 from engine.ledger.signals import Recorded
 from engine.ports.secret import Secret
 from engine.recording import Taken
@@ -83,14 +85,21 @@ class EngineLink:
         """Why nothing can be asked now; empty while the engine answers."""
 
     async def run(
-        self, *, attached: Callable[[], None], use_keys: UseKeys, tell: Callable[[], None]
+        self,
+        *,
+        attached: Callable[[], None],
+        use_keys: UseKeys,
+        tell: Callable[[], None],
+        answers: Callable[[], Mapping[str, int]],
     ) -> None:
         """Keep the connection until cancelled: ``attached`` is called before the first frame of
-        each, ``use_keys`` with the keys of the endpoints, ``tell`` after commits.
+        each, ``use_keys`` with the keys of the endpoints, ``tell`` after commits. ``answers`` says
+        how deliveries were answered, when the engine asks for it.
         """
+        take = partial(self._take, use_keys=use_keys, tell=tell, answers=answers)
         while True:
             try:
-                await self._connected(attached, use_keys, tell)
+                await self._connected(attached, take)
             except* Exception as group:  # whatever it was, the engine is tried again
                 first = _first(group)
                 why = _NOBODY if isinstance(first, OSError) else str(first)
@@ -101,7 +110,7 @@ class EngineLink:
             await trio.sleep(AGAIN_AFTER_S if self.why_away is not _MISFIT else REFUSED_AGAIN_S)
 
     async def _connected(
-        self, attached: Callable[[], None], use_keys: UseKeys, tell: Callable[[], None]
+        self, attached: Callable[[], None], take: Callable[[Frames, Frame], None]
     ) -> None:
         with socket_address(self._folder) as path:
             stream = await trio.open_unix_socket(path)
@@ -116,7 +125,7 @@ class EngineLink:
                 while arrived := await frames.read():
                     for frame in arrived:
                         if greeted.is_set():
-                            self._take(frames, frame, use_keys, tell)
+                            take(frames, frame)
                         else:
                             self._greet(frame)
                             attached()
@@ -136,9 +145,17 @@ class EngineLink:
         self._seal = base64.b64decode(answer["result"]["seal"])
 
     def _take(
-        self, frames: Frames, frame: Frame, use_keys: UseKeys, tell: Callable[[], None]
+        self,
+        frames: Frames,
+        frame: Frame,
+        *,
+        use_keys: UseKeys,
+        tell: Callable[[], None],
+        answers: Callable[[], Mapping[str, int]],
     ) -> None:
         match frame:
+            case {"push": "answers", "number": number}:
+                frames.send({"answers": dict(answers()), "number": number})
             case {"push": "endpoints", "with": keys, "number": number}:
                 use_keys(read_value(keys))
                 frames.send({"uses": number})
@@ -150,8 +167,8 @@ class EngineLink:
             case {"push": "news"}:
                 tell()
             case {"id": int(number)} if number in self._under_way:
-                done, answers = self._under_way[number]
-                answers.append(frame)
+                done, told = self._under_way[number]
+                told.append(frame)
                 done.set()
 
     async def _exchange(self, frame: Frame, within_s: float) -> Any:
@@ -211,6 +228,14 @@ class EngineLink:
         answer = await self._exchange({"record": write_value(taken)}, RECORDED_WITHIN_S)
         recorded: Recorded = read_value(answer)
         return recorded
+
+    async def rehearse(self, taken: Taken) -> Rehearsal:
+        """Ask what recording a signal would come to; raises DedupeConflict, LedgerError, or
+        EngineAway.
+        """
+        answer = await self._ask("rehearse", write_value(taken), RECORDED_WITHIN_S)
+        rehearsal: Rehearsal = read_value(answer)
+        return rehearsal
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
         """Have deliveries noted; raises LedgerError or EngineAway."""

@@ -30,12 +30,14 @@ from engine.monitor import Monitor
 from engine.recording import Recorder
 from engine.services import Services
 from engine.services.asking import find_asked
+from engine.views import ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.control")
 RECORDING_MAX: Final = 1_024
 """Deliveries in hand at once: above that, the engine reads no more, and the web answers 503."""
 ASKED_MAX: Final = 64
 KEYS_WITHIN_S: Final = 2.0
+ANSWERS_WITHIN_S: Final = 2.0
 NEWS_EVERY_S: Final = 0.05
 
 
@@ -70,6 +72,12 @@ class WebServer:
         if self._served is not None and not await self._served.hand_over_keys():
             _LOG.error("the web process did not take the endpoints' keys, and is cut off")
             self._current.cancel()
+
+    async def answers(self) -> Mapping[str, int] | None:
+        """Ask the web process how it answered deliveries since it started; None if it does not say
+        so in time, or none is connected.
+        """
+        return None if self._served is None else await self._served.ask_answers()
 
     async def serve(self, stream: trio.SocketStream, told: Mapping[str, Any]) -> None:
         """Serve one web process until it leaves; refuse one that is not of this version."""
@@ -111,6 +119,7 @@ class _Served:
         self._news = trio.Event()
         self._numbers = itertools.count(1)
         self._handed: dict[int, trio.Event] = {}
+        self._answers: Mapping[str, int] | None = None
 
     async def run(self) -> None:
         self._server.ledger.on_commit(self._committed)
@@ -133,10 +142,19 @@ class _Served:
         does not say in time that it uses them.
         """
         keys = {each: tuple(keys) for each, keys in self._server.keys().items()}
+        return await self._push({"push": "endpoints", "with": write_value(keys)}, KEYS_WITHIN_S)
+
+    async def ask_answers(self) -> Mapping[str, int] | None:
+        """Ask how deliveries were answered."""
+        told = await self._push({"push": "answers"}, ANSWERS_WITHIN_S)
+        return self._answers if told else None
+
+    async def _push(self, frame: Frame, within_s: float) -> bool:
+        """Send a frame; return False if the web process does not answer it in time."""
         number = next(self._numbers)
         done = self._handed[number] = trio.Event()
-        self._frames.send({"push": "endpoints", "with": write_value(keys), "number": number})
-        with trio.move_on_after(KEYS_WITHIN_S):
+        self._frames.send({**frame, "number": number})
+        with trio.move_on_after(within_s):
             await done.wait()
         del self._handed[number]
         return done.is_set()
@@ -155,6 +173,11 @@ class _Served:
         if (number := frame.get("uses")) is not None:
             if number in self._handed:
                 self._handed[number].set()
+            return
+        if (told := frame.get("answers")) is not None:
+            self._answers = _known_answers(told)
+            if frame.get("number") in self._handed:
+                self._handed[frame["number"]].set()
             return
         if "record" in frame:
             await self._recording.acquire()
@@ -210,6 +233,8 @@ class _Served:
                 return write_value(await server.monitor.health())
             case "readiness":
                 return write_value(await server.monitor.readiness())
+            case "rehearse":
+                return write_value(await server.recorder.rehearse(read_value(told)))
             case "note":
                 return await server.recorder.note(read_value(told))
             case "note_old_key":
@@ -230,3 +255,14 @@ class _Served:
         if user is None:
             raise RexAlgoError("Your session has ended: sign in again.")
         return user
+
+
+def _known_answers(told: object) -> dict[str, int]:
+    """Return what a web process counted, without what is no answer or no number."""
+    kinds = {each.value for each in ReceptionKind}
+    counted = told.items() if isinstance(told, dict) else ()
+    return {
+        kind: number
+        for kind, number in counted
+        if kind in kinds and isinstance(number, int) and number >= 0
+    }

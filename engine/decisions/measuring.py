@@ -56,9 +56,11 @@ class Histogram:
 
 @dataclass(slots=True)
 class Measured:
-    """The counts so far, and the last event that is in them."""
+    """The counts so far, and the last event and the last signal that are in them."""
 
     after: int = 0
+    after_signal: int = 0
+    copies: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
     stages: dict[str, Histogram] = field(
@@ -75,6 +77,12 @@ class Measured:
         elif event.kind == "outcome":
             self.outcomes[event.code] += 1
             self._time(event)
+
+    def add_copies(self, signal: int, number: int) -> None:
+        """Count the copies of one signal; one that is in the counts already is not counted again."""
+        if signal > self.after_signal:
+            self.after_signal = signal
+            self.copies += number
 
     def _time(self, event: Recorded) -> None:
         received, claimed, ended = event.received_us, event.claimed_us, event.ended_us

@@ -35,6 +35,19 @@ def recorded_since(db: Database, after: int, limit: int) -> list[Recorded]:
     ]
 
 
+def copies_since(db: Database, after: int, limit: int) -> list[tuple[int, int]]:
+    """Read the signals after a number that have copies, oldest first, and how many each has."""
+    return [
+        (row[0], row[1])
+        for row in fetch_all(
+            db,
+            "SELECT signal_number, count(*) FROM copy WHERE signal_number > ? GROUP BY "
+            "signal_number ORDER BY signal_number LIMIT ?",
+            (after, limit),
+        )
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenNow:
     """What is open: legs that wait to be sent, since when the oldest waits (None: none waits), open

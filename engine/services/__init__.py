@@ -15,10 +15,13 @@ from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
 from engine.services.identity import IdentityService
+from engine.services.passkeys import PasskeyService
 from engine.services.performance import PerformanceService
 from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
+from engine.services.shadowing import ShadowingService
 from engine.services.studio import StudioService
+from engine.services.telling import TellingService
 from engine.services.tokens import TokenService
 from engine.services.years import YearsService
 
@@ -29,12 +32,15 @@ class Services:
 
     context: EngineContext
     identity: IdentityService
+    passkeys: PasskeyService
     pulse: PulseService
     following: FollowingService
     history: HistoryService
     years: YearsService
+    telling: TellingService
     agreeing: AgreeingService
     performance: PerformanceService
+    shadowing: ShadowingService
     charting: ChartingService
     accounts: AccountRoom
     studio: StudioService
@@ -49,12 +55,15 @@ def open_services(context: EngineContext) -> Services:
     return Services(
         context=context,
         identity=IdentityService(context),
+        passkeys=PasskeyService(context),
         pulse=PulseService(context),
         following=following,
         history=history,
         years=YearsService(context, history),
+        telling=TellingService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
+        shadowing=ShadowingService(context, following),
         charting=ChartingService(context, following),
         accounts=AccountRoom(context, following),
         studio=StudioService(context),

@@ -156,7 +156,13 @@ def _judge(route: Route, role: str, answer: httpx.Response) -> None:
             and answer.headers["location"].partition("?")[0] == "/security/second-factor"
         )
         assert needs or route.address.startswith(
-            ("/security/password", "/security/second-factor", "/sign-out", "/confirm")
+            (
+                "/security/password",
+                "/security/second-factor",
+                "/security/passkeys",
+                "/sign-out",
+                "/confirm",
+            )
         ), told
     elif role in MAY[route.who]:
         assert answer.status_code != 403, told

@@ -156,6 +156,10 @@ def test_commands_of_the_shell_reach_the_engine(two: Two) -> None:
     assert json.loads(run_cli("system", "--json", cwd=two.place.folder))["web"] == "connected"
     found = json.loads(run_cli("doctor", "--json", cwd=two.place.folder))["findings"]
     assert "a web process is connected" in [each["what"] for each in found]
+    page, printed = two.get("/metrics").text, run_cli("metrics", cwd=two.place.folder)
+    for text in (page, printed):  # what the web process answered, in the engine's metrics
+        assert 'rexalgo_deliveries_total{answer="accepted"}' in text
+        assert 'rexalgo_deliveries_total{answer="duplicate"}' in text
 
 
 def test_an_engine_that_is_killed_loses_nothing_and_doubles_nothing(two: Two) -> None:
@@ -167,6 +171,7 @@ def test_an_engine_that_is_killed_loses_nothing_and_doubles_nothing(two: Two) ->
     assert away.status_code == 503
     assert int(away.headers["retry-after"]) >= 1
     assert two.get("/api/health").status_code == 503
+    assert two.get("/metrics").status_code == 503
     two.engine.start()
     two.wait_ready()
     again = two.post("before-the-kill")

@@ -210,7 +210,12 @@ async def test_an_engine_that_hangs_gets_a_delivery_answered_in_time(
 
 
 async def _run(link: EngineLink) -> None:
-    await link.run(attached=lambda: None, use_keys=lambda keys: None, tell=lambda: None)
+    await link.run(
+        attached=lambda: None,
+        use_keys=lambda keys: None,
+        tell=lambda: None,
+        answers=lambda: {"accepted": 1},
+    )
 
 
 @pytest.mark.parametrize(
@@ -240,6 +245,60 @@ async def test_a_peer_that_sends_no_frames_is_cut_off_and_stops_nobody(
             except trio.BrokenResourceError:
                 pass
         assert (await ask_server(config.data_dir, "status", {}))["engine"]["running"]
+
+
+async def test_metrics_show_what_the_web_process_answered_and_nothing_while_it_is_away(
+    tmp_path: Path,
+) -> None:
+    config = configured(tmp_path)
+    async with engine_of(config) as running:
+        name = "rexalgo_deliveries_total"
+        assert name not in (await running.commands.run("metrics", {}))["text"]
+        async with run_web(config) as web:
+            await web.reached.wait()
+            stranger = Delivery(b"{}", (), "192.0.2.1", TAKEN.received_at)
+            for _ in range(2):
+                await web.ingress.receive("unknown", stranger)
+            for commands in (web.commands, running.commands):
+                text = (await commands.run("metrics", {}))["text"]
+                assert f'{name}{{answer="not_authentic"}} 2.0' in text
+        await until(lambda: not is_connected(running))
+        assert name not in (await running.commands.run("metrics", {}))["text"]
+
+
+def is_connected(running: Engine) -> bool:
+    assert running.services is not None
+    return running.services.context.web() == "connected"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"accepted": 3, "a_name": 7, "gone": -1, "limited": "9"}, ['{answer="accepted"} 3.0']),
+        ([["accepted", 1]], []),
+        (None, None),
+    ],
+)
+async def test_a_web_process_that_counts_nonsense_or_nothing_puts_none_of_it_into_the_metrics(
+    told: object, shown: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.control.to_web, "ANSWERS_WITHIN_S", 20 if shown is not None else 0.1)
+    async with engine_of(configured(tmp_path)) as running, attached(tmp_path) as peer:
+        texts = []
+        assert "seal" in (await peer.receive())["result"]  # from now on it is asked
+
+        async def scrape() -> None:
+            texts.append((await running.commands.run("metrics", {}))["text"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scrape)
+            while (frame := await peer.receive()).get("push") != "answers":
+                continue
+            if told is not None:
+                await peer.send({"answers": told, "number": frame["number"]})
+        lines = [each for each in texts[0].splitlines() if each.startswith("rexalgo_deliveries")]
+        name = "rexalgo_deliveries_total"
+        assert lines == [f"{name}{each}" for each in shown or ()]
 
 
 async def test_what_is_no_question_is_answered_with_an_error(tmp_path: Path) -> None:

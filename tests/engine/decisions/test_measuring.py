@@ -33,6 +33,13 @@ def test_an_event_is_counted_once_by_its_kind() -> None:
     assert dict(measured.alerts) == {"test": 1}
 
 
+def test_the_copies_of_a_signal_are_counted_once() -> None:
+    measured = Measured(after_signal=3)
+    for signal, number in ((3, 9), (4, 2), (4, 2), (7, 5)):
+        measured.add_copies(signal, number)
+    assert (measured.after_signal, measured.copies) == (7, 7)
+
+
 def test_only_an_order_that_is_over_has_times() -> None:
     measured = Measured()
     measured.add(outcome(1))
