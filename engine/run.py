@@ -35,6 +35,7 @@ from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
+from engine.actors.telling import Telling
 from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
@@ -288,6 +289,13 @@ class _Engine:
                 self._account_tasks.keep_running(
                     nursery, "backups", partial(make_backups, self._shared, self._config)
                 )
+                telling = Telling(
+                    self._shared,
+                    self._plugins.channels,
+                    self._keyring.open,
+                    self._config.web.public_url,
+                )
+                self._account_tasks.keep_running(nursery, "telling", telling.run)
                 self._account_tasks.keep_running(
                     nursery, "prices", partial(record_prices, self._shared)
                 )

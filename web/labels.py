@@ -199,6 +199,21 @@ def reason_of_followers(code: str) -> str:
     return _REASONS_OF_FOLLOWERS.get(code) or reason_label(code)
 
 
+TOLD: Final[Mapping[str, tuple[str, str]]] = {
+    "risk": ("Risk", "what needs you, or went wrong"),
+    "orders": ("Orders", "what was filled"),
+    "missed": ("Missed entries", "what was not copied, and why"),
+}
+"""What a channel tells: a label and its meaning."""
+
+HOWS: Final[Mapping[str, str]] = {
+    "now": "At once",
+    "digest": "Daily digest",
+    "silent": "Silent",
+}
+"""How a channel tells it. A digest comes at 8 o'clock."""
+
+
 def reason_label(code: str) -> str:
     """Return why an entry was missed, in a few words."""
     return _REASONS.get(code, code.replace("_", " ").capitalize())

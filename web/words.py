@@ -20,6 +20,14 @@ NOTICES: Final[Mapping[str, str]] = {
         "Your session had ended: what you sent was not done. Sign in, and it is offered to you "
         "again."
     ),
+    "ended-typed": (
+        "Your session had ended: what you sent was not done. Sign in, and what you typed is there "
+        "again."
+    ),
+    "ended-page": "Your session has ended. Sign in, and you come back to the page you were on.",
+    "typed-again": (
+        "Not done yet: this is what you typed before your session ended. Look at it, then send it."
+    ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
     "declined": "It was not done, and is no longer offered.",
     "again": (
@@ -42,7 +50,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
     "passkey": (
-        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+        "Your passkey is added. It signs you in on its own. Your password alone no longer does."
     ),
     "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
@@ -78,6 +86,10 @@ NOTICES: Final[Mapping[str, str]] = {
         "You asked to close it, at the market. The row goes when the exchange reports that it is "
         "closed; this page updates itself."
     ),
+    "taken-over": (
+        "It is yours now: the engine does nothing with it any more. Its stop and target stay at the "
+        "exchange until you change them there."
+    ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
@@ -87,6 +99,9 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
+    "channel-connected": "Connected: what you chose to be told arrives there.",
+    "channel-tested": "The test was taken. Look whether it arrived.",
+    "channel-removed": "Disconnected: what you entered is erased here.",
     "halted": "The switch is on.",
     "resumed-entries": (
         "Resumed. What is still switched off is listed below. Trades that the master opened "
@@ -109,6 +124,9 @@ NOTICES: Final[Mapping[str, str]] = {
 CARE: Final = (
     "ended",
     "ended-offered",
+    "ended-typed",
+    "ended-page",
+    "typed-again",
     "factor-first",
     "declined",
     "again",
@@ -210,6 +228,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "liquidation": "liquidation",
     "deleveraging": "deleveraging",
     "owner": "by hand",
+    "taken_over": "taken over",
     "unexplained": "unexplained",
 }
 _STATES: Final[Mapping[str, str]] = {

@@ -202,6 +202,37 @@ def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
     )
 
 
+# Where a person is told
+
+
+def seal_target(
+    vault: Vault, key: PersonKey, channel: str, row_version: int, target: Mapping[str, str]
+) -> bytes:
+    """Seal the target of a person's channel for this row version."""
+    text = Secret(json.dumps(dict(target), sort_keys=True))
+    return vault.seal(_data_key(vault, key), text, _target_place(key.person, channel, row_version))
+
+
+def open_target(
+    db: Database, vault: Vault, person: PersonId, channel: str, row_version: int, sealed: bytes
+) -> Mapping[str, str]:
+    """Open the target of a person's channel; raises VaultError."""
+    place = _target_place(person, channel, row_version)
+    opened = vault.open(_data_key(vault, person_key(db, person)), sealed, place)
+    target: dict[str, str] = json.loads(opened.reveal())
+    return target
+
+
+def _target_place(person: PersonId, channel: str, row_version: int) -> FieldPlace:
+    return FieldPlace(
+        table="person_channel",
+        column=_COLUMN,
+        primary_key=f"{person}/{channel}",
+        owner=person,
+        row_version=row_version,
+    )
+
+
 # Webhook secrets
 
 
@@ -303,8 +334,10 @@ __all__ = [
     "login_prints",
     "new_person",
     "open_vault",
+    "open_target",
     "open_totp_secret",
     "seal_credentials",
     "seal_endpoint_secret",
+    "seal_target",
     "seal_totp_secret",
 ]

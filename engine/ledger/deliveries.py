@@ -156,7 +156,7 @@ def ingress(db: Database, since: datetime) -> Ingress:
     return Ingress(
         taken=taken,
         repeated=repeated,
-        refused=len(within) - taken - repeated,
+        refused=len(within) - taken - repeated - kinds["dry_run"],
         last_at=from_us(rows[0][0]) if rows else None,
         p50_ms=round(median(row[2] for row in within) / 1000, 1) if within else None,
     )
@@ -172,7 +172,7 @@ def refusals(db: Database, limit: int) -> list[tuple[str, str, str, DeliveryRow]
         "field, expected, signal_id, dialect,"
         " offset_ms, peer, took_us FROM delivery JOIN endpoint ON endpoint.id = endpoint_id JOIN "
         "strategy ON strategy.id = strategy_id"
-        " WHERE delivery.kind NOT IN ('accepted', 'duplicate') ORDER BY delivery.id DESC LIMIT ?",
+        " WHERE delivery.kind NOT IN ('accepted', 'duplicate', 'dry_run') ORDER BY delivery.id DESC LIMIT ?",
         (limit,),
     )
     return [

@@ -413,4 +413,22 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;
     CREATE INDEX price_block_by_time ON price_block (begin_s);
     """,
+    """
+    DROP TABLE person_channel;
+    CREATE TABLE person_channel (
+        person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, sealed BLOB NOT NULL, row_version INTEGER NOT NULL,
+        shown TEXT NOT NULL, wants TEXT NOT NULL, code BLOB, code_us INTEGER NOT NULL, confirmed_us INTEGER, worked_us INTEGER,
+        failing_us INTEGER, problem TEXT NOT NULL DEFAULT '', digest TEXT NOT NULL DEFAULT '', PRIMARY KEY (person_id, channel))
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE message (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT NOT NULL REFERENCES person, sameness TEXT NOT NULL, kind TEXT NOT NULL,
+        at_us INTEGER NOT NULL, is_urgent INTEGER NOT NULL, title TEXT NOT NULL, words TEXT NOT NULL, UNIQUE (person_id, sameness)) STRICT;
+    CREATE TABLE message_due (
+        person_id TEXT NOT NULL, channel TEXT NOT NULL, number INTEGER NOT NULL REFERENCES message, how TEXT NOT NULL,
+        claimed_us INTEGER, PRIMARY KEY (person_id, channel, number)) STRICT, WITHOUT ROWID;
+    CREATE INDEX message_due_by_number ON message_due (number);
+    CREATE INDEX message_due_now ON message_due (person_id, channel, number) WHERE how = 'now';
+    CREATE TABLE message_cursor (name TEXT PRIMARY KEY, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    ALTER TABLE person ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    """,
 )

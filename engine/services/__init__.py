@@ -21,6 +21,7 @@ from engine.services.pulse import PulseService
 from engine.services.refused import RefusedService
 from engine.services.shadowing import ShadowingService
 from engine.services.studio import StudioService
+from engine.services.telling import TellingService
 from engine.services.tokens import TokenService
 from engine.services.years import YearsService
 
@@ -36,6 +37,7 @@ class Services:
     following: FollowingService
     history: HistoryService
     years: YearsService
+    telling: TellingService
     agreeing: AgreeingService
     performance: PerformanceService
     shadowing: ShadowingService
@@ -58,6 +60,7 @@ def open_services(context: EngineContext) -> Services:
         following=following,
         history=history,
         years=YearsService(context, history),
+        telling=TellingService(context),
         agreeing=AgreeingService(context, following),
         performance=PerformanceService(context),
         shadowing=ShadowingService(context, following),

@@ -151,6 +151,11 @@ class IdentityService:
                 await self.see(row.id)
         return self._user(row, named.sid, address)
 
+    def former(self, cookie: str) -> PersonId | None:
+        """Return whose session a cookie began, also if it has ended; None for any other text."""
+        named = self._references.read(cookie, self._now)
+        return None if named is None else PersonId(named.person)
+
     @asked
     async def see(self, session: str) -> None:
         """Record that somebody acts in a session now: it lives on."""

@@ -62,6 +62,7 @@ from engine.ports.signal_source import (
     AddressSource,
     Authenticated,
     Delivery,
+    DescribedSource,
     ExampleSource,
     ReadyMessage,
     WebhookSource,
@@ -571,6 +572,12 @@ class StudioService:
         return f"{self._context.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
+
+    def body_schema(self) -> Mapping[str, object] | None:
+        """Return the JSON Schema of the bodies that bots sign; None if their source describes none."""
+        name = self._context.config.plugins.webhook_source
+        source = self._context.plugins().webhook_sources.get(name)
+        return source.body_schema() if isinstance(source, DescribedSource) else None
 
     @asked
     async def test_signal(self, user: User, identifier: str, given: Mapping[str, str]) -> Reception:

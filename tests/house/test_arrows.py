@@ -122,6 +122,7 @@ NURSERIES = {
     "engine/actors/follower.py",
     "engine/actors/account_tasks.py",
     "engine/actors/place_watch.py",
+    "engine/actors/telling.py",
     "web/guarded_server.py",
     "web/live.py",
     "web/pulse.py",

@@ -43,8 +43,10 @@ async def make_strategy(visit: Visit) -> Response:
     return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=True)
 
 
+_DESCRIBED: Final = ("name", "about", "symbols", "leverage")
+
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio", Who.SIGNED_IN, show_studio),
     get("/studio/copy-trading/new", Who.MASTER, show_new),
-    post("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True),
+    post("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True, keeps=_DESCRIBED),
 )
