@@ -34,6 +34,7 @@ class SoftAuthenticator:
     id: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     user: bytes = b""
     rp_id: str = ""
+    is_framed: bool = False
     _key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -72,7 +73,8 @@ class SoftAuthenticator:
         return self._answer(response, changes)
 
     def _told(self, kind: str, challenge: str) -> bytes:
-        told = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
+        told: dict[str, Any] = {"type": kind, "challenge": challenge, "origin": self.origin}
+        told["crossOrigin"] = self.is_framed
         return json.dumps(told).encode()
 
     def _data(self, more: int) -> bytes:

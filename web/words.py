@@ -50,7 +50,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
     "passkey": (
-        "Your passkey is added. It signs you in alone; with your password, it or a code is asked for."
+        "Your passkey is added. It signs you in on its own. Your password alone no longer does."
     ),
     "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
@@ -85,6 +85,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "closing-position": (
         "You asked to close it, at the market. The row goes when the exchange reports that it is "
         "closed; this page updates itself."
+    ),
+    "taken-over": (
+        "It is yours now: the engine does nothing with it any more. Its stop and target stay at the "
+        "exchange until you change them there."
     ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
@@ -224,6 +228,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "liquidation": "liquidation",
     "deleveraging": "deleveraging",
     "owner": "by hand",
+    "taken_over": "taken over",
     "unexplained": "unexplained",
 }
 _STATES: Final[Mapping[str, str]] = {

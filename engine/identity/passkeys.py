@@ -136,8 +136,11 @@ def parse_answer(text: str) -> Answer:
         credential = _decoded(sent["id"])
         told = json.loads(_decoded(sent["response"]["clientDataJSON"]))
         challenge = _decoded(told["challenge"])
+        is_framed = told.get("crossOrigin", False) is not False
     except (ValueError, KeyError, TypeError, RecursionError):
         raise PasskeyRefused("expected the answer of a passkey, found another form") from None
+    if is_framed:
+        raise PasskeyRefused("expected a page of this place, found one inside another site's")
     if not 0 < len(credential) <= CREDENTIAL_BYTES_MAX:
         raise PasskeyRefused(f"expected an id of 1 to {CREDENTIAL_BYTES_MAX} bytes")
     return Answer(text, credential, challenge)

@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from engine.context import EngineContext
+from engine.domain.alert import AlertCode
 from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
@@ -30,6 +31,7 @@ from engine.identity.passkeys import (
 )
 from engine.ledger import Database
 from engine.ledger import identity as ledger
+from engine.ledger.alerts import raise_alert
 from engine.ledger.audit import append_audit
 from engine.ledger.passkeys import (
     PasskeyRow,
@@ -194,7 +196,7 @@ async def verify_passkey(
     """Return whose passkey signed a challenge of this purpose and session; None for everything else.
 
     A counter that did not go up shows that the passkey was copied: it proves nothing from then on,
-    whichever of the two was here first.
+    whichever of the two was here first, and its person's sessions end.
     """
     now = context.clock.now()
     try:
@@ -218,17 +220,20 @@ async def verify_passkey(
     def write(db: Database) -> bool:
         if use_passkey(db, row.id, count, now):
             return True
-        name = ledger.person(db, row.person).name
+        who = ledger.person(db, row.person)
+        counts = {"name": row.name, "counted": str(row.sign_count), "found": str(count)}
         append_audit(
             db,
             key=key,
-            by=name,
+            by=who.name,
             act="passkey_copied",
-            subject=name,
-            data={"name": row.name, "counted": row.sign_count, "found": count},
+            subject=who.name,
+            data=counts,
             at=now,
             address=address,
         )
+        revoke_sessions(db, row.person, now)
+        raise_alert(db, AlertCode.PASSKEY_COPIED, who.called, counts, now, sameness=row.id)
         return False
 
     return row.person if await context.ledger.write(write) else None

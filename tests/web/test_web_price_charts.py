@@ -171,7 +171,16 @@ async def test_a_position_and_its_trade_show_the_price_to_their_owner_alone(
         assert 'href="/accounts/bob/positions/BTCUSDT"' in bob.text
         assert 'data-label="Stop, target">64,500' in bob.text
         await bob.get("/accounts/bob/positions/BTCUSDT")
-        for words in ("Entry", "Mark", "Worth", "Margin", "Liquidation", "Age", "64,990", "64,500"):
+        for words in (
+            "Entry",
+            "Mark",
+            "Worth",
+            "Margin",
+            "Liquidation",
+            "open for",
+            "64,990",
+            "64,500",
+        ):
             assert words in bob.words
         assert bob.text.count('class="chart"') == 1
         assert "Master’s price 64,990 at" in bob.words

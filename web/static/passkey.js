@@ -47,28 +47,42 @@ async function use(part, form) {
 for (const part of document.querySelectorAll("[data-passkey]")) {
   const form = part.closest("form");
   const button = part.querySelector("button");
+  const hint = part.querySelector(".hint");
   const problem = part.querySelector(".field-error");
   const say = (sentence) => {
     problem.textContent = sentence;
     problem.hidden = !sentence;
   };
-  const elsewhere = location.origin !== part.dataset.origin;
-  if (!window.PublicKeyCredential || elsewhere) {
-    if (elsewhere) part.querySelector(".hint").textContent = `Passkeys of this place work at ${part.dataset.origin} only.`;
-    continue;
-  }
-  part.querySelector(".hint").hidden = true;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    for (const instead of form.querySelectorAll("[name=factor], [name=code]")) instead.required = false;
-    if (!form.reportValidity()) return;
+  let isBusy = false;
+
+  async function run() {
+    if (isBusy) return;
+    isBusy = true;
     say("");
-    button.disabled = true;
     try {
       await use(part, form);
     } catch (error) {
       say(words[error.name] ?? error.message);
     }
-    button.disabled = false;
-  });
+    isBusy = false;
+  }
+
+  const elsewhere = location.origin !== part.dataset.origin;
+  if (!window.PublicKeyCredential || elsewhere) {
+    if (elsewhere && hint) hint.textContent = `Passkeys of this place work at ${part.dataset.origin} only.`;
+    continue;
+  }
+  if (hint) hint.hidden = true;
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      for (const instead of form.querySelectorAll("[name=factor], [name=code]")) instead.required = false;
+      if (form.reportValidity()) run();
+    });
+  } else {
+    form.addEventListener("submit", (event) => { // nothing else proves who sends it
+      event.preventDefault();
+      run();
+    });
+  }
 }

@@ -104,6 +104,7 @@ def test_a_browser_is_asked_for_a_discoverable_verified_passkey_without_attestat
         {"flags": VERIFIED},
         {"flags": 0},
         {"rp_id": "evil.example"},
+        {"is_framed": True},
     ],
 )
 def test_an_answer_from_elsewhere_or_without_its_person_is_refused(lie: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.identity.challenges import LASTS
 from engine.ledger.passkeys import passkeys_of
+from engine.ledger.query import fetch_all
 from engine.ports.secret import Secret
 from engine.services.identity import NotSignedIn, SignedIn
 from engine.services.passkeys import PASSKEYS_MAX, PasskeyService
@@ -185,8 +186,11 @@ async def test_a_counter_that_goes_back_ends_a_passkey_for_good(tmp_path: Path) 
         user, device = await place.person("ada")
         copy = replace(device)
         await place.sign_in(await place.signed(device))
-        await place.sign_in(await place.signed(device))
+        came = await place.sign_in(await place.signed(device))
         await place.refuse(await place.signed(copy))
+        assert await place.door.service.user(came.cookie, "") is None
+        [alert] = fetch_all(place.door.context.ledger.db, "SELECT code, subject FROM alert")
+        assert alert == ("passkey_copied", "ada")
         copy.count = 100
         await place.refuse(await place.signed(copy))
         await place.refuse(await place.signed(device))
@@ -222,6 +226,22 @@ async def test_an_operator_keeps_a_second_factor_that_works(tmp_path: Path) -> N
         await place.passkeys.remove(user, first.id)
         ada, _ = await place.person("ada")
         await place.passkeys.remove(ada, place.passkeys.passkeys(ada)[0].id)  # a trader need not
+
+
+async def test_a_copied_passkey_is_no_second_factor_that_an_operator_keeps(tmp_path: Path) -> None:
+    async with here(tmp_path) as place:
+        user, device = await place.person("ops", Role.OPERATOR)
+        service = place.door.service
+        secret = service.offer_totp(user).secret.reveal()
+        await service.set_totp(user, secret, pyotp.TOTP(secret).at(place.door.clock.at))
+        device.count = 5
+        await place.sign_in(await place.signed(device))
+        device.count = 2
+        await place.refuse(await place.signed(device))
+        back = await place.door.come_in(user.id, password=False)
+        with pytest.raises(FormErrors, match="needs a second factor"):
+            await service.remove_totp(back)
+        await place.passkeys.remove(back, place.passkeys.passkeys(back)[0].id)
 
 
 async def test_a_lost_passkey_is_replaced_after_a_recovery_code(tmp_path: Path) -> None:

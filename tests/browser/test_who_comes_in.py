@@ -1,5 +1,7 @@
-"""Passkeys in real Chromium with its virtual authenticator, against a real server: added, used alone
-and beside a password, copied, relayed from elsewhere, replayed, lost and recovered.
+"""Who comes in and who is out, in real Chromium with its virtual authenticator, against a real server.
+
+A passkey is added, used alone and beside a password, copied, relayed from elsewhere, replayed, lost and
+recovered. An operator suspends a person, whose exits go on.
 """
 
 import json
@@ -13,7 +15,7 @@ import httpx
 import pytest
 from authenticator import Authenticator, authenticator
 from coming_in import PASSWORD, link
-from journey_place import DECLARATIONS, Place, run_cli, running
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
 from playwright.sync_api import Browser, expect
 from screens import Window, window
 
@@ -126,17 +128,17 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
         assert shown.path == "/confirm"
         expect(main).to_contain_text("Confirm that it is you")
         shown.check()
-        shown.press("Use a passkey")
+        shown.press("Go on")
         assert shown.path == "/security/passkeys/new"
         sign_out(shown)
 
         # alone it signs in, if it knows its person; what it signed holds once
         device.verify(False)
-        page.get_by_role("button", name="Sign in with a passkey alone").click()
+        page.get_by_role("button", name="Sign in with a passkey").click()
         expect(main).to_contain_text("Nothing was signed")
         device.verify(True)
         with page.expect_request(lambda each: each.url.endswith("/sign-in/passkey")) as sent:
-            shown.press("Sign in with a passkey alone")
+            shown.press("Sign in with a passkey")
         assert shown.path == "/operate"
         body = {name: value[0] for name, value in parse_qs(sent.value.post_data).items()}
         assert send(place, **body).status_code == 422
@@ -160,10 +162,10 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
         shown.open("/sign-in")
         [passkey] = device.passkeys
         device.hold({**passkey, "signCount": 1})
-        shown.press("Sign in with a passkey alone")
+        shown.press("Sign in with a passkey")
         expect(main).to_contain_text("is wrong")
         device.hold(passkey)
-        shown.press("Sign in with a passkey alone")
+        shown.press("Sign in with a passkey")
         expect(main).to_contain_text("is wrong")
 
         # lost: a recovery code signs in, and the last second factor leaves after another is there
@@ -186,7 +188,7 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
             page.locator("tr", has_text="Phone").get_by_role("button", name="Remove").click()
         expect(page.locator("tr", has_text="Phone")).to_have_count(0)
         sign_out(shown)
-        shown.press("Sign in with a passkey alone")
+        shown.press("Sign in with a passkey")
         assert shown.path == "/operate"
         refused = [each for each in shown.said if "status of 422" in each]
         assert len(refused) == 4
@@ -195,3 +197,50 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
     acts = [each[0] for each in place.rows("SELECT act FROM audit WHERE act LIKE 'passkey%'")]
     assert acts == ["passkey_added", "passkey_copied", "passkey_added", "passkey_removed"]
     assert json.loads(run_cli("audit", "verify", "--json", cwd=place.folder))["broken_at"] is None
+
+
+def outcome(place: Place, body: dict[str, object]) -> list[str]:
+    """Send a signal; return how its copies ended."""
+    with httpx.Client(trust_env=False) as client:
+        answer = place.bots["trend"].post(client, body)
+    assert answer.status_code == 202, answer.text
+    return place.settled(str(answer.json()["signal_id"]))
+
+
+def test_an_operator_suspends_a_person_whose_exits_go_on(chromium: Browser, place: Place) -> None:
+    with window(chromium, place.url) as ops, window(chromium, place.url, size="phone") as person:
+        codes = come_in(place, person, "user", "link", "follower:f0001")
+        come_in(place, ops, "operator", "create", "ops-who-suspends")
+        ops.follow("I have saved them")
+        ops.press("Add a passkey instead")
+        add_passkey(ops)
+        assert outcome(place, opening("in")) == ["filled"]
+
+        ops.open("/operate/people/follower:f0001")
+        expect(ops.page.locator("#sessions")).to_contain_text("Chrome on Linux")
+        ops.fill(note="their phone was stolen")
+        ops.press("Suspend")
+        expect(ops.page.locator("main")).to_contain_text("their phone was stolen")
+        ops.check()
+
+        person.page.goto(place.url + "/home")
+        assert person.path == "/sign-in"
+        person.fill(name="f0001", password=PASSWORD)
+        person.press("Sign in")
+        expect(person.page.locator("main")).to_contain_text("is wrong")
+        person.follow("Use a recovery code")
+        person.fill(name="f0001", code=codes[0])
+        person.press("Sign in")
+        expect(person.page.locator("main")).to_contain_text("is wrong")
+        assert outcome(place, closing("exit")) == ["filled"]
+        assert outcome(place, opening("while-out")) == ["skipped.entries_off"]
+
+        ops.press("End the suspension")
+        person.open("/sign-in")
+        person.fill(name="f0001", password=PASSWORD)
+        person.press("Sign in")
+        assert person.path == "/home"
+        assert outcome(place, opening("in-again")) == ["filled"]
+        refused = [each for each in person.said if "status of 422" in each]
+        assert len(refused) == 2
+        person.said[:] = [each for each in person.said if each not in refused]
