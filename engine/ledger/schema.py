@@ -431,4 +431,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE message_cursor (name TEXT PRIMARY KEY, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     ALTER TABLE person ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    UPDATE person SET seen = (SELECT coalesce(max(sequence), 0) FROM event);
+    """,
 )
