@@ -20,6 +20,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "person_suspended": "suspended {subject}",
             "person_resumed": "ended the suspension of {subject}",
             "quarantine_ended": "ended the quarantine of account {subject}",
+            "position_taken_over": "took over a position on account {subject}",
             "position_closed": "asked to close one position of account {subject}",
         },
     ),

@@ -120,18 +120,19 @@ class Telling:
         await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX))
         limit = trio.CapacityLimiter(AT_ONCE)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._link_chats)
             while True:
                 await self._shared.calm()
                 if (newest := newest_sequence(self._db)) != self._noted:
                     confirmed = confirmed_channels(self._db)
-                    await self._note_alerts(confirmed)
+                    while await self._note_alerts(confirmed):
+                        await self._shared.calm()
                     while confirmed and await self._note_outcomes(confirmed):
                         await self._shared.calm()
                     self._noted = newest
                 if trio.current_time() >= self._digests_at:
                     self._digests_at = trio.current_time() + DIGESTS_EVERY_S
                     await self._write_digests()
-                await self._link_chats()
                 for pair in due_pairs(self._db):
                     if pair not in self._sending and self._may_try(pair):
                         self._sending.add(pair)
@@ -143,13 +144,14 @@ class Telling:
 
     # Noting what happened
 
-    async def _note_alerts(self, confirmed: list[ChannelRow]) -> None:
-        for alert in undelivered_alerts(self._db, OUTBOX, _EVENTS):
-            concerned = self._concerned(alert)
+    async def _note_alerts(self, confirmed: list[ChannelRow]) -> bool:
+        """Note the next alerts; return False once there is none."""
+        alerts = [
+            (each, self._concerned(each)) for each in undelivered_alerts(self._db, OUTBOX, _EVENTS)
+        ]
 
-            def note(
-                db: Database, alert: Alert = alert, concerned: PersonId | None = concerned
-            ) -> None:
+        def note(db: Database) -> None:
+            for alert, concerned in alerts:
                 mine = [
                     each
                     for each in confirmed
@@ -170,7 +172,9 @@ class Telling:
                     write_message(db, new, alert.at, wants)
                 delivered(db, OUTBOX, alert.number)
 
+        if alerts:
             await self._shared.ledger.write(note)
+        return bool(alerts)
 
     def _concerned(self, alert: Alert) -> PersonId | None:
         if alert.code in ABOUT_STRATEGIES:
@@ -353,32 +357,30 @@ class Telling:
     # Linking chats
 
     async def _link_chats(self) -> None:
-        since = self._shared.clock.now() - CODE_LASTS
-        for name, channel in self._channels.items():
-            if not isinstance(channel, ChatChannel) or not channels_waiting(self._db, name, since):
-                continue
-            told = cursor(self._db, f"chat:{name}")
-            try:
-                newest, said = await with_client(partial(channel.heard, told), self._shared.reach)
-            except Exception as error:  # a channel's own fault
-                _LOG.warning("chats of %s cannot be read: %s", name, type(error).__name__)
-                continue
-            vault = await self._open_vault()
+        """Listen where somebody is being linked, until cancelled."""
+        while True:
+            since = self._shared.clock.now() - CODE_LASTS
+            for name, channel in self._channels.items():
+                if isinstance(channel, ChatChannel) and channels_waiting(self._db, name, since):
+                    await self._listen(name, channel)
+            await trio.sleep(LOOK_S)
 
-            def link(
-                db: Database,
-                name: str = name,
-                channel: PersonalChannel = channel,
-                said: tuple[Said, ...] = tuple(said),
-                newest: int = newest,
-                vault: Vault = vault,
-            ) -> None:
-                for each in said:
-                    self._link(db, vault, name, channel, each)
-                set_cursor(db, f"chat:{name}", newest)
+    async def _listen(self, name: str, channel: ChatChannel) -> None:
+        told = cursor(self._db, f"chat:{name}")
+        try:
+            newest, said = await with_client(partial(channel.heard, told), self._shared.reach)
+        except Exception as error:  # a channel's own fault
+            _LOG.warning("chats of %s cannot be read: %s", name, type(error).__name__)
+            return
+        vault = await self._open_vault()
 
-            if newest != told or said:
-                await self._shared.ledger.write(link)
+        def link(db: Database) -> None:
+            for each in said:
+                self._link(db, vault, name, channel, each)
+            set_cursor(db, f"chat:{name}", newest)
+
+        if said or newest != told:
+            await self._shared.ledger.write(link)
 
     def _link(
         self, db: Database, vault: Vault, name: str, channel: PersonalChannel, said: Said

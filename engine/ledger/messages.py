@@ -500,10 +500,10 @@ def unseen_alerts(db: Database, person: PersonId, after: int, limit: int) -> lis
         db,
         "SELECT event.data, 0 FROM account JOIN event ON event.kind = 'alert' AND event.subject = "
         "account.name AND event.sequence > ?2 AND event.copy_id IS NULL WHERE account.person_id = ?1 "
-        "AND disconnected_us IS NULL"
+        "AND disconnected_us IS NULL AND event.at_us >= account.created_us"
         " UNION ALL SELECT event.data, 1 FROM master JOIN strategy ON strategy.master_id = master.id "
         "JOIN event ON event.kind = 'alert' AND event.subject = strategy.name AND event.sequence > "
-        "?2 AND event.copy_id IS NULL WHERE master.person_id = ?1 LIMIT ?3",
+        "?2 AND event.copy_id IS NULL WHERE master.person_id = ?1 AND event.at_us >= strategy.created_us LIMIT ?3",
         (person, after, limit),
     )
     return [(json.loads(row[0])["code"], bool(row[1])) for row in rows]

@@ -432,6 +432,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE person ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
     """,
     """
+    UPDATE person SET seen = (SELECT coalesce(max(sequence), 0) FROM event);
+    """,
+    """
     ALTER TABLE rewrap ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
     """,
 )

@@ -95,10 +95,11 @@ class TellingService:
     # Reading
 
     def channels(self, user: User) -> Sequence[ChannelView]:
-        """Read every channel that this place offers, as the user has it."""
+        """Read every channel that this place offers, as the user has it, the connected ones first."""
         rows = {each.channel: each for each in channels_of(self._db, user.id)}
         offered = self._context.plugins().channels
-        return [self._view(user, offered[name], rows.get(name)) for name in sorted(offered)]
+        views = [self._view(user, offered[name], rows.get(name)) for name in sorted(offered)]
+        return sorted(views, key=lambda each: each.row is None)
 
     def _view(self, user: User, channel: PersonalChannel, row: ChannelRow | None) -> ChannelView:
         return ChannelView(
@@ -205,8 +206,11 @@ class TellingService:
 
     @asked
     async def want(self, user: User, name: str, given: Mapping[str, str]) -> None:
-        """Change how each kind is told on a channel; raises FormErrors, NothingThere."""
+        """Change how each kind is told on a channel; raises FormErrors, NothingThere,
+        NeedsConfirmation, because it can silence what warns the user.
+        """
         self._required(user, name)
+        user.require_fresh(self._context.clock.now())
         errors = {
             kind.value: "Expected at once, in a daily digest, or silent."
             for kind in MessageKind
@@ -252,9 +256,12 @@ class TellingService:
 
     @asked
     async def drop(self, user: User, name: str) -> None:
-        """Disconnect a channel and erase its target; raises NothingThere."""
+        """Disconnect a channel and erase its target; raises NothingThere, NeedsConfirmation as
+        ``want`` does.
+        """
         if self._row(user, name) is None:
             raise NothingThere("there is no such channel of yours")
+        user.require_fresh(self._context.clock.now())
         await self._audited(
             user, "channel_removed", name, lambda db: drop_channel(db, user.id, name)
         )

@@ -46,6 +46,7 @@ def link(shown: Window, chat: FakeChatServer) -> None:
     page = shown.page
     shown.open("/channels")
     shown.check()
+    page.locator("#telegram summary").click()
     page.locator("#telegram button").first.click()
     expect(page.locator("#telegram")).to_contain_text("Write this code to the bot")
     shown.check()

@@ -157,7 +157,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         for deed in ("test", "drop", "wants", "confirm"):
             await eve.post(f"/channels/telegram/{deed}", 404, code="ABCDEFGHIJ")
         await bob.get("/channels")
-        await bob.post("/channels/telegram/drop")
+        await bob.post("/channels/telegram/drop", factor=PASSWORD)
         assert fetch_all(place.context.ledger.db, "SELECT 1 FROM person_channel") == []
         assert TOKEN not in bob.text
 
