@@ -435,6 +435,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     UPDATE person SET seen = (SELECT coalesce(max(sequence), 0) FROM event);
     """,
     """
+    ALTER TABLE rewrap ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
     CREATE TABLE callback (
         strategy_id TEXT PRIMARY KEY REFERENCES strategy, url TEXT NOT NULL, set_us INTEGER NOT NULL, seen INTEGER NOT NULL,
         taken_us INTEGER, problem TEXT NOT NULL DEFAULT '', failing_us INTEGER) STRICT, WITHOUT ROWID;
