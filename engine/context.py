@@ -13,6 +13,7 @@ import trio
 
 from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport
+from engine.identity.challenges import Challenges
 from engine.keys.keyring import Keyring
 from engine.keys.session_keys import SessionKeys
 from engine.keys.vault import Vault
@@ -57,7 +58,7 @@ class EngineContext:
     numbers for metrics; ``measured`` counts the ledger's events for them. ``ask`` is set in a web
     process beside the engine's: what is ``asked`` goes there. ``keyring`` is set wherever root keys
     can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
-    ``session_keys`` sign the cookies.
+    ``session_keys`` sign the cookies, ``challenges`` are what passkeys sign.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class EngineContext:
     ask: Ask | None = None
     web: Callable[[], str] = lambda: "away"
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
+    challenges: Challenges = field(default_factory=Challenges)
     _session_keys: SessionKeys | None = field(default=None, init=False, repr=False)
 
     @property

@@ -133,17 +133,24 @@ class Ingress:
         """Record no more deliveries for the owners of endpoints: the engine is stopping."""
         self._closing = True
 
-    async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
+    async def receive(
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
         """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
-        """
-        return await self._take(endpoint, delivery, None)
 
-    async def _take(self, endpoint: str, told: Delivery, capability: Secret | None) -> Reception:
+        A ``dry_run`` passes the same checks and rates and says what would become of the signal;
+        nothing of it is recorded, and its id stays free.
+        """
+        return await self._take(endpoint, delivery, None, dry_run=dry_run)
+
+    async def _take(
+        self, endpoint: str, told: Delivery, capability: Secret | None, *, dry_run: bool = False
+    ) -> Reception:
         began, known = trio.current_time(), self._endpoints.get(endpoint)
         settings = {} if known is None else known.settings
         delivery = replace(told, capability=capability, settings=settings)
-        reception, said_at = await self._receive(endpoint, delivery)
+        reception, said_at = await self._receive(endpoint, delivery, dry_run=dry_run)
         if self._recording.is_away and reception.kind in JUDGED_HERE:
             self.answers[ReceptionKind.UNAVAILABLE.value] += 1
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
@@ -154,6 +161,7 @@ class Ingress:
             reception=reception,
             said_at=said_at,
             took_s=trio.current_time() - began,
+            dry_run=dry_run,
         )
         return reception
 
@@ -171,6 +179,8 @@ class Ingress:
         reception: Reception,
         said_at: datetime | None,
         took_s: float,
+        *,
+        dry_run: bool,
     ) -> None:
         """Record a delivery for the endpoint's owner without delaying the sender; of unverified
         deliveries at most one per second.
@@ -184,9 +194,8 @@ class Ingress:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
-        reads_exit = (
-            self._reads_exit(target, delivery) if _is_lost(target, delivery, reception) else None
-        )
+        is_lost = not dry_run and _is_lost(target, delivery, reception)
+        reads_exit = self._reads_exit(target, delivery) if is_lost else None
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
             reads_exit = None  # entries are held back by their rate
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
@@ -241,7 +250,7 @@ class Ingress:
             self._nursery.start_soon(self._note_deliveries, 0.0)
 
     async def _receive(
-        self, endpoint: str, delivery: Delivery
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool
     ) -> tuple[Reception, datetime | None]:
         """Answer a delivery; the time returned is the sender's, None if nothing proved it or none
         was sent.
@@ -288,7 +297,8 @@ class Ingress:
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
                 return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
-        return await self._record_delivery(target, draft, delivery, proof), said_at
+        record = self._rehearse_delivery if dry_run else self._record_delivery
+        return await record(draft, _taken(target, draft, delivery, proof)), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
         """Count one delivery; return None if it may be taken, else the seconds to wait."""
@@ -316,17 +326,25 @@ class Ingress:
         except (LedgerError, EngineAway) as error:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
-    async def _record_delivery(
-        self, endpoint: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
-    ) -> Reception:
-        taken = Taken(
-            strategy=endpoint.strategy,
-            origin=f"endpoint:{endpoint.id}",
-            draft=draft,
-            content=delivery.body,
-            sent_at=draft.sent_at or proof.signed_at,
-            received_at=delivery.received_at,
+    async def _rehearse_delivery(self, draft: SignalDraft, taken: Taken) -> Reception:
+        try:
+            rehearsal = await self._recording.rehearse(taken)
+        except DedupeConflict:
+            return Reception(kind=ReceptionKind.CONFLICT)
+        except (LedgerError, EngineAway) as error:
+            _LOG.error("a dry run could not be made: %s", error)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+        return Reception(
+            kind=ReceptionKind.DRY_RUN,
+            mirrored=rehearsal.not_mirrored is None,
+            reason=rehearsal.not_mirrored,
+            ignored_fields=draft.ignored_fields,
+            copies=rehearsal.copies,
+            would=rehearsal.would,
+            is_known=not rehearsal.is_new,
         )
+
+    async def _record_delivery(self, draft: SignalDraft, taken: Taken) -> Reception:
         try:
             recorded = await self._recording.record(taken)
         except DedupeConflict:
@@ -343,6 +361,19 @@ class Ingress:
             reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
+
+
+def _taken(
+    endpoint: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
+) -> Taken:
+    return Taken(
+        strategy=endpoint.strategy,
+        origin=f"endpoint:{endpoint.id}",
+        draft=draft,
+        content=delivery.body,
+        sent_at=draft.sent_at or proof.signed_at,
+        received_at=delivery.received_at,
+    )
 
 
 def _is_lost(endpoint: Endpoint, delivery: Delivery, reception: Reception) -> bool:

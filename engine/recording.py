@@ -29,7 +29,14 @@ from engine.ledger.freeze import EVERYBODY, why_frozen
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import note_and_alert
-from engine.ledger.signals import DedupeConflict, Recorded, new_signal, record_signal
+from engine.ledger.rehearsing import Rehearsal, Undone, rehearse_signal
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+)
 
 _LOG = logging.getLogger("rexalgo.recording")
 ANSWER_FIRST: Final = 10
@@ -66,6 +73,10 @@ class Recording(Protocol):
         """Record a signal; return once it is durable. May be cancelled: the record survives. Raises
         DedupeConflict, LedgerError, or EngineAway.
         """
+        ...
+
+    async def rehearse(self, taken: Taken) -> Rehearsal:
+        """Return what recording a signal would come to; nothing stays of it. Raises as ``record``."""
         ...
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
@@ -122,7 +133,24 @@ class Recorder:
         """Record a signal in the caller's own task, which no sender may cancel; call ``tell`` once
         it is durable, then wake its followers. Raises DedupeConflict or LedgerError.
         """
-        new = new_signal(
+        new = self._new(taken)
+        recorded = await self._ledger.write(lambda db: record_signal(db, new))
+        tell(recorded)
+        if recorded.copies:
+            await self._wake_followers()
+
+    async def rehearse(self, taken: Taken) -> Rehearsal:
+        """Return what recording a signal would come to; nothing stays of it. Raises DedupeConflict
+        or LedgerError.
+        """
+        new = self._new(taken)
+        try:
+            return await self._ledger.write(lambda db: rehearse_signal(db, new))
+        except Undone as undone:
+            return undone.rehearsal
+
+    def _new(self, taken: Taken) -> NewSignal:
+        return new_signal(
             taken.strategy,
             origin=taken.origin,
             draft=taken.draft,
@@ -131,10 +159,6 @@ class Recorder:
             received=taken.received_at,
             circumstances=self._circumstances(taken.strategy),
         )
-        recorded = await self._ledger.write(lambda db: record_signal(db, new))
-        tell(recorded)
-        if recorded.copies:
-            await self._wake_followers()
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
         """Record deliveries for the owners of their endpoints; raises LedgerError."""

@@ -24,6 +24,7 @@ from engine.actors.alert_delivery import tell
 from engine.actors.backups import make_backups
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
+from engine.actors.callbacks import Callbacks
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
@@ -31,9 +32,11 @@ from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.loop_turns import LoopTurns
 from engine.actors.place_watch import watch_place
+from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
+from engine.actors.telling import Telling
 from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
@@ -286,6 +289,18 @@ class _Engine:
                 )
                 self._account_tasks.keep_running(
                     nursery, "backups", partial(make_backups, self._shared, self._config)
+                )
+                telling = Telling(
+                    self._shared,
+                    self._plugins.channels,
+                    self._keyring.open,
+                    self._config.web.public_url,
+                )
+                self._account_tasks.keep_running(nursery, "telling", telling.run)
+                callbacks = Callbacks(self._shared, self._keyring.open)
+                self._account_tasks.keep_running(nursery, "callbacks", callbacks.run)
+                self._account_tasks.keep_running(
+                    nursery, "prices", partial(record_prices, self._shared)
                 )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)

@@ -17,6 +17,7 @@ class ReceptionKind(Enum):
 
     ACCEPTED = "accepted"  # 202
     DUPLICATE = "duplicate"  # 200
+    DRY_RUN = "dry_run"  # 200: nothing was recorded
     CONFLICT = "conflict"  # 409
     NOT_AUTHENTIC = "not_authentic"  # 401, one body for every cause
     MALFORMED = "malformed"  # 400: not JSON
@@ -33,6 +34,9 @@ class Reception:
 
     ``ignored_fields`` counts the unknown fields of the body. ``mirrored`` is False with a
     ``reason`` if no order of the signal will reach any exchange: its copies exist and end so.
+
+    Of a dry run ``would`` counts the ``copies`` by what would become of them, and ``is_known`` says
+    that this signal was recorded before.
     """
 
     kind: ReceptionKind
@@ -44,6 +48,9 @@ class Reception:
     expected: str | None = None
     retry_after_s: int | None = None
     ignored_fields: int = 0
+    copies: int = 0
+    would: Mapping[str, int] | None = None
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

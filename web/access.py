@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from engine.domain.person import Role
 from engine.services.user import User
-from web.compressing import unmasked
+from web.again import PAGE as OFFER_PAGE
 from web.once import CONFIRM
 from web.peers import is_from_here
 from web.routes import Who
@@ -24,6 +24,10 @@ FIRST_TOTP: Final = "/security/second-factor"
 _BEFORE_FACTORS: Final = (
     FIRST_PASSWORD,
     FIRST_TOTP,
+    "/security/passkeys",
+    "/security/passkeys/new",
+    "/security/passkeys/to-add",
+    "/security/passkeys/to-confirm",
     f"{FIRST_PASSWORD}/codes",
     "/sign-out",
     CONFIRM,
@@ -32,22 +36,22 @@ _FORM_FIELDS_MAX: Final = 100
 _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERATOR: Role.OPERATOR}
 
 
-def redirect_instead(visit: Visit, who: Who, offer_address: str) -> Response | None:
+def redirect_instead(visit: Visit, who: Who, back: str) -> Response | None:
     """Return a redirect to where the user must go first, None where none is needed.
 
     404 for a user without the role.
 
-    ``offer_address``: the page that offers the form again; empty where it is not offered.
+    ``back``: the page that offers the form again or shows what was typed; empty where none does.
     """
     user = visit.user
     if who is Who.ANYONE:
         return None
     if user is None:
-        return _to_sign_in(visit, offer_address)
+        return _to_sign_in(visit, back)
     missing = missing_factor(user)
     is_before_factors = visit.path in _BEFORE_FACTORS or visit.settings.demo_people
     if missing is not None and not is_before_factors:
-        return visit.go(missing, "" if _is_get() or offer_address else "factor-first")
+        return visit.go(missing, "" if _is_get() or back else "factor-first")
     role = _ROLES.get(who)
     if role is not None and not user.person.is_a(role):
         abort(404)
@@ -58,7 +62,7 @@ def missing_factor(user: User) -> str | None:
     """Return the address where the user must set a factor first, None where none is missing."""
     if not user.has_password:
         return FIRST_PASSWORD
-    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_totp else None
+    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_second_factor else None
 
 
 def accept_form(visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
@@ -67,25 +71,34 @@ def accept_form(visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
     403 for a form of another site, 413 for too many fields. Rooms for anyone need no token: nobody
     is signed in there yet.
     """
-    headers = request.headers
-    if not is_from_here(
-        headers.get("Sec-Fetch-Site"),
-        headers.get("Origin"),
-        request.host,
-        https=visit.settings.https,
-    ):
+    if not is_form_from_here(visit):
         abort(403)
     if len(form) > _FORM_FIELDS_MAX:
         abort(413)
     visit.form = MultiDict(form.items(multi=True))
     if visit.user is None or who is Who.ANYONE:
         return True
-    return visit.services.identity.is_csrf_token(visit.user, unmasked(visit.form.get("csrf", "")))
+    return visit.has_token(visit.form)
 
 
-def _to_sign_in(visit: Visit, offer_address: str) -> Response:
-    wanted = request.full_path.rstrip("?") if _is_get() else offer_address
-    notice = "" if _is_get() else "ended-offered" if offer_address else "ended"
+def is_form_from_here(visit: Visit) -> bool:
+    """Return whether the form of the request was sent from a page of this site."""
+    headers = request.headers
+    return is_from_here(
+        headers.get("Sec-Fetch-Site"),
+        headers.get("Origin"),
+        request.host,
+        https=visit.settings.https,
+    )
+
+
+def _to_sign_in(visit: Visit, back: str) -> Response:
+    if _is_get():
+        wanted, notice = request.full_path.rstrip("?"), "ended-page" if visit.former else ""
+    else:
+        is_offer = back.startswith(OFFER_PAGE)
+        wanted = back
+        notice = "ended-offered" if is_offer else "ended-typed" if back else "ended"
     return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", notice)
 
 

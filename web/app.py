@@ -13,13 +13,15 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.domain.errors import EngineAway
+from web import installing
 from web.api.dispatch import Api
 from web.asgi import connection_with
 from web.bots import Bots, error_answer
+from web.contract import ContractPage
 from web.dispatch import Dispatcher
 from web.engine_port import Engine
 from web.headers import security_headers
-from web.identity import join, security, sign_in, tokens
+from web.identity import join, passkeys, security, sign_in, tokens
 from web.live import LivePage
 from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
@@ -27,14 +29,25 @@ from web.pages import error_page, static_file
 from web.pulse import PulseStreams
 from web.routes import Route, Who, get
 from web.settings import WebSettings
-from web.studio import addresses, debugger, strategy, webhook
+from web.studio import addresses, callback, debugger, strategy, webhook
 from web.studio import overview as studio
-from web.traders import accounts, charts, follow, history, home, performance, signals, strategies
+from web.traders import (
+    accounts,
+    channels,
+    charts,
+    follow,
+    history,
+    home,
+    performance,
+    signals,
+    strategies,
+)
 
 PAGES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *join.ROUTES,
     *security.ROUTES,
+    *passkeys.ROUTES,
     *tokens.ROUTES,
     *home.ROUTES,
     *history.ROUTES,
@@ -44,10 +57,12 @@ PAGES: Final[tuple[Route, ...]] = (
     *performance.ROUTES,
     *charts.ROUTES,
     *accounts.ROUTES,
+    *channels.ROUTES,
     *studio.ROUTES,
     *strategy.ROUTES,
     *webhook.ROUTES,
     *addresses.ROUTES,
+    *callback.ROUTES,
     *debugger.ROUTES,
     *overview.ROUTES,
     *unknowns.ROUTES,
@@ -100,9 +115,11 @@ def create_app(
         *LivePage(engine.monitor, settings).routes(),
         *MetricsPage(engine.commands, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
+        *installing.ROUTES,
     ]
     if engine.services is not None:
         routes += Api(engine.services, settings).routes()
+        routes += ContractPage(engine.services).routes()
     for route in routes:
         app.add_url_rule(route.address, route.endpoint, route.handler, methods=[route.method])
     if engine.services is not None:

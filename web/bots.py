@@ -11,13 +11,16 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
+import msgspec
 from quart import Response
 from quart import request as http
 
 from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
+from web.answers import DryRun, Refused, Taken
 from web.engine_port import Ingress, Monitor
 from web.requests import asks_locally, client, header_pairs
 from web.routes import Route, Who, get, post
@@ -29,11 +32,17 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
 UNAVAILABLE: Final = Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
+_NEARLY: Final = re.compile(r"(is)?[^a-z]*(dry|test|simulat|rehears|preview).*", re.IGNORECASE)
+"""Names of a query that may mean a dry run: taken for a signal, it would trade."""
+_SLIP: Final = Reception(
+    kind=ReceptionKind.INVALID, field="dry_run", expected="dry_run=1 in the address, or none"
+)
 _NOT_AUTHENTIC: Final = Reception(kind=ReceptionKind.NOT_AUTHENTIC)
 
 _STATUS: Final[Mapping[ReceptionKind, int]] = {
     ReceptionKind.ACCEPTED: 202,
     ReceptionKind.DUPLICATE: 200,
+    ReceptionKind.DRY_RUN: 200,
     ReceptionKind.CONFLICT: 409,
     ReceptionKind.NOT_AUTHENTIC: 401,
     ReceptionKind.MALFORMED: 400,
@@ -91,11 +100,18 @@ class Bots:
         )
 
     async def receive(self, endpoint: str) -> Response:
-        """Take a signed delivery."""
+        """Take a signed delivery, or rehearse it with ``?dry_run=1``."""
         delivery = await self._delivery()
         if not _ID.fullmatch(endpoint):
             return reception_answer(_NOT_AUTHENTIC)
-        return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
+        if "dry_run" not in http.args:
+            if any(_NEARLY.fullmatch(name) for name in http.args):
+                return reception_answer(_SLIP)
+            return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
+        if http.args.getlist("dry_run") != ["1"]:
+            return reception_answer(_SLIP)
+        rehearse = partial(self._ingress.receive, dry_run=True)
+        return reception_answer(await _receive(rehearse, endpoint, delivery))
 
     async def receive_alert(self, token: str) -> Response:
         """Take a delivery whose address carries a secret token instead of a signature."""
@@ -138,15 +154,18 @@ def reception_answer(reception: Reception) -> Response:
     """Return the HTTP answer for a reception."""
     status = _STATUS[reception.kind]
     if reception.kind in (ReceptionKind.ACCEPTED, ReceptionKind.DUPLICATE):
-        return json_answer(status, _taken(reception))
+        return _answer(status, _taken(reception))
+    if reception.kind is ReceptionKind.DRY_RUN:
+        return _answer(status, _rehearsed(reception))
     code, message = _WORDS[reception.kind]
-    fields: dict[str, object] = {"ok": False, "error": code, "message": message}
+    refused = Refused(ok=False, error=code, message=message)
     if reception.kind in (ReceptionKind.MALFORMED, ReceptionKind.INVALID):
-        fields |= {
-            "field": _safe_field(reception.field),
-            "expected": reception.expected or "JSON as the webhook guide shows it",
-        }
-    answer = json_answer(status, fields)
+        refused = msgspec.structs.replace(
+            refused,
+            field=_safe_field(reception.field),
+            expected=reception.expected or "JSON as the webhook guide shows it",
+        )
+    answer = _answer(status, refused)
     if reception.kind in (ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE):
         answer.headers["Retry-After"] = str(max(1, reception.retry_after_s or _RETRY_AFTER_S))
     return answer
@@ -178,18 +197,34 @@ async def _receive(
     return reception
 
 
-def _taken(reception: Reception) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "ok": True,
-        "signal_id": reception.signal_id,
-        "duplicate": reception.kind is ReceptionKind.DUPLICATE,
-        "receipt": f"/api/receipts/{reception.receipt_id}",
-    }
-    if reception.ignored_fields:
-        fields |= {"ignored_fields": reception.ignored_fields}
-    if not reception.mirrored:
-        fields |= {"mirrored": False, "reason": reception.reason}
-    return fields
+def _answer(status: int, fields: Taken | DryRun | Refused) -> Response:
+    return json_answer(status, msgspec.to_builtins(fields))
+
+
+def _taken(reception: Reception) -> Taken:
+    return Taken(
+        ok=True,
+        signal_id=reception.signal_id or "",
+        duplicate=reception.kind is ReceptionKind.DUPLICATE,
+        receipt=f"/api/receipts/{reception.receipt_id}",
+        ignored_fields=reception.ignored_fields,
+        mirrored=reception.mirrored,
+        reason=None if reception.mirrored else reception.reason,
+    )
+
+
+def _rehearsed(reception: Reception) -> DryRun:
+    return DryRun(
+        ok=True,
+        dry_run=True,
+        message="This was a dry run: nothing was recorded and nothing is sent.",
+        duplicate=reception.is_known,
+        copies=reception.copies,
+        would=dict(sorted((reception.would or {}).items())),
+        ignored_fields=reception.ignored_fields,
+        mirrored=reception.mirrored,
+        reason=None if reception.mirrored else reception.reason,
+    )
 
 
 def _safe_field(field: str | None) -> str:

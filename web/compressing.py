@@ -36,6 +36,7 @@ SHOWS_SECRETS: Final = frozenset(
         "studio/debugger.html",
         "studio/secret.html",
         "studio/strategy.html",
+        "traders/channels.html",
     }
 )
 """The templates of pages that show a secret, or repeat a form that may carry one."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import trio
 from quart import Response, abort, request
@@ -24,7 +24,7 @@ from engine.ports.secret import Secret
 from engine.services import Services
 from engine.services.identity import Caller, NotSignedIn
 from engine.services.user import FormErrors, NeedsConfirmation, User
-from web.access import accept_form, missing_factor, redirect_instead
+from web.access import accept_form, is_form_from_here, missing_factor, redirect_instead
 from web.again import DECLINE, Again, Offer, OpenOffers, offer_address, read_offer
 from web.again import PAGE as AGAIN_PAGE
 from web.compressing import compress
@@ -33,6 +33,8 @@ from web.once import CONFIRM, DoneOnce, NoticesOnce, ShownOnce
 from web.requests import client
 from web.routes import Route, Who, get, post
 from web.settings import WebSettings
+from web.typed import QUERY as TYPED
+from web.typed import TypedAgain
 from web.visit import Visit, cookie_name
 from web.words import FACTOR_WRONG, wait_words
 
@@ -41,7 +43,7 @@ ONLY_LOOKS: Final = "X-Only-Looks"
 """The header of a page that fetches itself again: nobody may be there, so it keeps no session
 alive.
 """
-_SIGNED_OUT_NOTICES: Final = ("ended", "ended-offered")
+_SIGNED_OUT_NOTICES: Final = ("ended", "ended-offered", "ended-typed", "ended-page")
 
 
 class Dispatcher:
@@ -66,6 +68,7 @@ class Dispatcher:
         self._notices = NoticesOnce()
         self._offered: dict[str, Again] = {}
         self._open_offers = OpenOffers()
+        self._typed = TypedAgain()
         self.own_routes: Final = (
             get(AGAIN_PAGE, Who.SIGNED_IN, self._show_offer),
             post(DECLINE, Who.SIGNED_IN, self._decline_offer),
@@ -110,6 +113,7 @@ class Dispatcher:
         )
         if cookie:
             user = await self._services.identity.user(cookie, caller.address, only_looks=only_looks)
+        former = self._services.identity.former(cookie) if cookie and user is None else None
         return Visit(
             self._services,
             self._commands,
@@ -121,6 +125,7 @@ class Dispatcher:
             self._shown,
             user,
             only_looks=only_looks,
+            former=former,
         )
 
     async def _check(
@@ -131,12 +136,16 @@ class Dispatcher:
         if form is not None and route.again is not None:
             offer = offer_address(route.again, parts, visit.path, form)
         self._keep_offer(visit, offer)
-        redirected = redirect_instead(visit, route.who, offer)
+        back = "" if offer or form is None else self._keep_typed(route, visit, form)
+        redirected = redirect_instead(visit, route.who, offer or back)
         if redirected is not None:
             return redirected
         visit.notice = self._notice(visit)
-        if form is not None and not accept_form(visit, route.who, form):
-            return visit.go(offer) if offer else abort(403)
+        if form is None:
+            self._fill_in(visit)
+        elif not accept_form(visit, route.who, form):
+            onward = offer or self._keep_typed(route, visit, form)
+            return visit.go(onward) if onward else abort(403)
         if route.once and visit.form.get("once"):
             session = "" if visit.user is None else visit.user.session.id
             key = self._done.key(session, request.full_path, visit.form.items(multi=True))
@@ -151,7 +160,8 @@ class Dispatcher:
         """Call the handler, and turn an error of the engine into an answer."""
         try:
             if (
-                "factor" in visit.form
+                route.who is not Who.ANYONE
+                and ("factor" in visit.form or visit.form.get("passkey"))
                 and visit.user is not None
                 and not visit.user.is_fresh(visit.now)
             ):
@@ -186,7 +196,11 @@ class Dispatcher:
             visit.user = await self._read_again(visit.who)
             if not visit.who.is_fresh(visit.now):
                 await self._services.identity.confirm(
-                    visit.who, Secret(factor), factor, visit.caller
+                    visit.who,
+                    Secret(factor),
+                    factor,
+                    visit.caller,
+                    passkey=visit.form.get("passkey", ""),
                 )
                 visit.user = await self._read_again(visit.who)
 
@@ -216,6 +230,29 @@ class Dispatcher:
             with suppress(NothingThere):
                 self._open_offers.open(visit.user.person.id, self._read_offer(query))
         visit.offers = self._open_offers.of(visit.user.person.id)
+
+    def _keep_typed(self, route: Route, visit: Visit, form: MultiDict[str, str]) -> str:
+        """Keep what was typed if no valid session sent it; return the address of the page that
+        shows it again, empty where nothing is kept.
+        """
+        person = visit.former if visit.user is None else visit.user.person.id
+        is_expired = visit.user is None or not visit.has_token(form)
+        if not route.keeps or person is None or not is_expired:
+            return ""
+        if not is_form_from_here(visit):
+            return ""
+        key = self._typed.keep(person, form, route.keeps, visit.now)
+        return f"{visit.path}?{urlencode({TYPED: key})}" if key else ""
+
+    def _fill_in(self, visit: Visit) -> None:
+        """Fill in what the user typed before their session ended."""
+        if visit.user is None:
+            return
+        key = visit.query.get(TYPED, "")
+        typed = self._typed.find(visit.user.person.id, key, visit.now)
+        if typed is not None:
+            visit.form, visit.is_typed_again = typed, True
+            visit.notice = visit.notice or "typed-again"
 
     def _end_offers(self, visit: Visit) -> None:
         for offer in visit.offers:
@@ -248,7 +285,7 @@ def _to_confirm(visit: Visit) -> dict[str, Any]:
     kept = [
         (name, value)
         for name, value in visit.form.items(multi=True)
-        if name not in ("factor", "csrf")
+        if name not in ("factor", "passkey", "csrf")
     ]
     return {"kept": kept, "action": request.full_path.rstrip("?")}
 

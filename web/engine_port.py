@@ -16,10 +16,12 @@ from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Rec
 class Ingress(Protocol):
     """Where deliveries of bots are taken."""
 
-    async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
+    async def receive(
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
         """Verify, parse and record one delivery; return after it is durable.
 
-        It may be cancelled: the record survives.
+        It may be cancelled: the record survives. A ``dry_run`` records nothing.
         """
         ...
 

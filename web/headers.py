@@ -10,6 +10,7 @@ _POLICY: Final = "; ".join(
         "script-src 'self'",
         "connect-src 'self'",
         "img-src 'self'",
+        "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",

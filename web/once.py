@@ -117,11 +117,11 @@ class DoneOnce:
     def key(self, session: str, path: str, form: Iterable[tuple[str, str]]) -> str:
         """Return the key of a form: its sender, its address and its fields.
 
-        The token of the session and the factor are left out: with a factor it is the same form.
+        The token of the session and the factor are left out: with a factor it is the same form. Before
+        there is a session, what proves who somebody is makes it another form.
         """
-        identity = repr(
-            [session, path, sorted(item for item in form if item[0] not in ("csrf", "factor"))]
-        )
+        left_out = ("csrf", "factor", "passkey") if session else ()
+        identity = repr([session, path, sorted(item for item in form if item[0] not in left_out)])
         return blake2b(identity.encode(), key=self._key, digest_size=16).hexdigest()
 
     async def answer(

@@ -22,6 +22,7 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
 }
 _FILES: Final = {
     path.name: path.read_bytes()
@@ -30,8 +31,14 @@ _FILES: Final = {
 }
 
 
-def _static(name: str) -> str:
+def static_address(name: str) -> str:
+    """Return the address of a static file."""
     return f"/static/{name}?v={hashlib.sha256(_FILES[name]).hexdigest()[:12]}"
+
+
+def read_static(name: str) -> bytes:
+    """Return the content of a static file."""
+    return _FILES[name]
 
 
 _TEMPLATES: Final = Environment(
@@ -41,17 +48,19 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["static"] = _static
+_TEMPLATES.globals["static"] = static_address
 _TEMPLATES.globals["label"] = labels.LABELS
 _TEMPLATES.globals["label_of"] = labels.field_label
 _TEMPLATES.globals["to_do"] = labels.to_do
 _TEMPLATES.globals["leverages"] = labels.LEVERAGES
 _TEMPLATES.filters["reason"] = labels.reason_label
+_TEMPLATES.filters["reason_of_followers"] = labels.reason_of_followers
 _TEMPLATES.filters["setting"] = labels.setting_label
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["span"] = words.span
+_TEMPLATES.globals["steps"] = words.steps
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
 _TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES

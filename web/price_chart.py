@@ -18,7 +18,7 @@ from markupsafe import Markup
 from engine.ports.market_data import Candle
 from web.chart_parts import Spot, frame, time_axis, time_text, value_axis, y_of
 from web.scales import Scale, scale_of
-from web.words import price
+from web.words import places_of, price
 
 _PATH_WIDTH: Final = 1000
 _BODY: Final = 0.62
@@ -62,10 +62,14 @@ def price_chart(
     title: str,
     unit: str,
     zone_name: str,
+    step: Decimal | None = None,
 ) -> Markup:
-    """Draw candles, oldest first, with levels and marks; no candles draw nothing."""
+    """Draw candles, oldest first, with levels and marks; no candles draw nothing. Levels have the
+    places of the price ``step`` if it is known.
+    """
     if not candles:
         return Markup("")
+    levels = [Level(each.kind, each.name, _rounded(each.price, step)) for each in levels]
     zone, length = ZoneInfo(zone_name), timedelta(seconds=candles[0].interval_s)
     times = (candles[0].opened_at, candles[-1].opened_at + length)
     low, high = min(each.low for each in candles), max(each.high for each in candles)
@@ -93,6 +97,10 @@ def price_chart(
     ]
     hidden = [name for name, value in named if not _is_near(value, low, high)]
     return frame(title, _description(candles, levels, marks, hidden, unit, zone), spots, drawing)
+
+
+def _rounded(value: Decimal, step: Decimal | None) -> Decimal:
+    return value if step is None else value.quantize(Decimal(1).scaleb(-places_of(step)))
 
 
 def _is_near(value: Decimal, low: Decimal, high: Decimal) -> bool:

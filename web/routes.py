@@ -36,7 +36,8 @@ class Route:
 
     ``once``: the form makes something; the same form sent again gets the first answer again
     (``web.once``). ``again``: the form lowers risk; if the session has ended, it is offered again
-    after signing in (``web.again``).
+    after signing in (``web.again``). ``keeps``: the fields, none of them secret, that are kept if
+    the session has ended, and are filled in again on the page of the same address (``web.typed``).
     """
 
     method: str
@@ -45,6 +46,7 @@ class Route:
     handler: Handler
     once: bool = False
     again: Again | None = None
+    keeps: tuple[str, ...] = ()
 
     @property
     def endpoint(self) -> str:
@@ -58,7 +60,21 @@ def get(address: str, who: Who, handler: Handler) -> Route:
 
 
 def post(
-    address: str, who: Who, handler: Handler, *, once: bool = False, again: Again | None = None
+    address: str,
+    who: Who,
+    handler: Handler,
+    *,
+    once: bool = False,
+    again: Again | None = None,
+    keeps: tuple[str, ...] = (),
 ) -> Route:
     """Declare a form that a page of this site sends."""
-    return Route(method="POST", address=address, who=who, handler=handler, once=once, again=again)
+    return Route(
+        method="POST",
+        address=address,
+        who=who,
+        handler=handler,
+        once=once,
+        again=again,
+        keeps=keeps,
+    )

@@ -9,12 +9,13 @@ from urllib.parse import quote
 from quart import Response, redirect
 from werkzeug.datastructures import MultiDict
 
+from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.services import Services
 from engine.services.identity import Caller, SignedIn
 from engine.services.user import User
 from web.again import Offer
-from web.compressing import AS_IT_IS, SHOWS_SECRETS, masked
+from web.compressing import AS_IT_IS, SHOWS_SECRETS, masked, unmasked
 from web.engine_port import Commands
 from web.once import ShownOnce
 from web.pages import page
@@ -34,6 +35,8 @@ class Visit:
     ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
     code of the notice above the page. ``offers`` are forms of this person that were not done and
     are offered again. ``only_looks``: the page fetches itself again, and nobody may be there.
+    ``former`` is the person whose session has ended; ``is_typed_again``: the form is what they typed
+    before.
     """
 
     services: Services
@@ -49,6 +52,8 @@ class Visit:
     notice: str = ""
     offers: tuple[Offer, ...] = ()
     only_looks: bool = False
+    former: PersonId | None = None
+    is_typed_again: bool = False
     _titles: Mapping[str, str] | None = None
 
     @property
@@ -72,6 +77,11 @@ class Visit:
         """Return the row before which an older page begins, None for the newest page."""
         text = self.query.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    def has_token(self, form: MultiDict[str, str]) -> bool:
+        """Return whether a form carries the token of the user's session."""
+        token = unmasked(form.get("csrf", ""))
+        return self.services.identity.is_csrf_token(self.who, token)
 
     def newest(self) -> int:
         """Return the ledger's newest sequence: a live page asks for what follows it."""
@@ -186,6 +196,8 @@ class Visit:
             "csrf": "" if user is None else masked(self.services.identity.csrf_token(user)),
             "fresh": user is not None and user.is_fresh(self.now),
             "nothing_sent": "" if user is None else self.services.pulse.held(user),
+            "news": 0 if user is None else self.services.telling.news(user),
+            "dead_channels": () if user is None else self.services.telling.dead(user),
             "errors": dict(errors or {}),
             "form": self.form,
             "offers": self.offers,

@@ -1,6 +1,6 @@
 """How pages write values (money, times, environments), and the notices that they show."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
@@ -19,6 +19,14 @@ NOTICES: Final[Mapping[str, str]] = {
     "ended-offered": (
         "Your session had ended: what you sent was not done. Sign in, and it is offered to you "
         "again."
+    ),
+    "ended-typed": (
+        "Your session had ended: what you sent was not done. Sign in, and what you typed is there "
+        "again."
+    ),
+    "ended-page": "Your session has ended. Sign in, and you come back to the page you were on.",
+    "typed-again": (
+        "Not done yet: this is what you typed before your session ended. Look at it, then send it."
     ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
     "declined": "It was not done, and is no longer offered.",
@@ -41,6 +49,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
+    "passkey": (
+        "Your passkey is added. It signs you in on its own. Your password alone no longer does."
+    ),
+    "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
     "token-revoked": "Revoked: the token opens nothing any more.",
     "zone": "Times are shown in your zone now.",
@@ -74,6 +86,10 @@ NOTICES: Final[Mapping[str, str]] = {
         "You asked to close it, at the market. The row goes when the exchange reports that it is "
         "closed; this page updates itself."
     ),
+    "taken-over": (
+        "It is yours now: the engine does nothing with it any more. Its stop and target stay at the "
+        "exchange until you change them there."
+    ),
     "closing": (
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
@@ -83,6 +99,9 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
+    "channel-connected": "Connected: what you chose to be told arrives there.",
+    "channel-tested": "The test was taken. Look whether it arrived.",
+    "channel-removed": "Disconnected: what you entered is erased here.",
     "halted": "The switch is on.",
     "resumed-entries": (
         "Resumed. What is still switched off is listed below. Trades that the master opened "
@@ -96,11 +115,18 @@ NOTICES: Final[Mapping[str, str]] = {
     "role": "The role was changed. Their sessions ended.",
     "signed-out": "Their sessions ended. They may sign in again.",
     "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "factors-reset": (
+        "Second factors removed and sessions ended. Their password alone signs them in until they "
+        "set up another."
+    ),
     "unsuspended": "May sign in again, and entries are taken again.",
 }
 CARE: Final = (
     "ended",
     "ended-offered",
+    "ended-typed",
+    "ended-page",
+    "typed-again",
     "factor-first",
     "declined",
     "again",
@@ -120,8 +146,9 @@ OPERATOR_SEES: Final = (
 Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
-FACTOR_WRONG: Final = "Password or code is wrong."
+FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
+_DIGITS_MAX: Final = 8
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
     "simulated": "an order to a simulator (no real money)",
@@ -202,6 +229,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "liquidation": "liquidation",
     "deleveraging": "deleveraging",
     "owner": "by hand",
+    "taken_over": "taken over",
     "unexplained": "unexplained",
 }
 _STATES: Final[Mapping[str, str]] = {
@@ -242,6 +270,20 @@ def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
         whole, point, places = plain_number(value).partition(".")
         return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
     return money(value, places_of(step))
+
+
+def steps(rows: Iterable[Any], *names: str) -> Mapping[str, Decimal]:
+    """Return by contract the step with which these numbers of a table are aligned: the finest one
+    among them, of at most eight digits, because an average has any number.
+    """
+    places: dict[str, int] = {}
+    for row in rows:
+        for number in (getattr(row, name) for name in names):
+            if number is not None:
+                most = max(0, _DIGITS_MAX - max(0, Decimal(number).adjusted() + 1))
+                mine = min(most, places_of(Decimal(number)))
+                places[row.symbol] = max(places.get(row.symbol, 0), mine)
+    return {symbol: Decimal(1).scaleb(-count) for symbol, count in places.items()}
 
 
 def places_of(step: Decimal) -> int:

@@ -31,10 +31,12 @@ from engine.ledger.identity import (
     master_requests,
     person,
     person_named,
+    set_totp,
     take_role,
 )
 from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
+from engine.ledger.passkeys import delete_passkeys, passkeys_of
 from engine.ledger.people import accounts, insert_person, master_of, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.ledger.suspending import (
@@ -75,11 +77,13 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 def _user_row(context: EngineContext, user: Person) -> dict[str, Any]:
     db, now = context.ledger.db, context.clock.now()
     factors, held = factor(db, user.id), suspension(db, user.id)
+    passkeys = len(passkeys_of(db, user.id))
     return {
         "name": user.name,
         "roles": sorted(role.value for role in user.roles),
         "password": factors.password is not None,
-        "second_factor": factors.totp_sealed is not None,
+        "second_factor": factors.totp_sealed is not None or passkeys > 0,
+        "passkeys": passkeys,
         "sessions": len(sessions_of(db, user.id, now)),
         "suspended": None if held is None else jsonable(asdict(held)),
     }
@@ -310,6 +314,38 @@ async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str
     return {"name": who.name, **_theirs(context, who)}
 
 
+async def _reset_factors(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Remove the second factors of somebody who lost them, app and passkeys: their sessions end, and
+    the password alone signs in. Recovery codes stay.
+    """
+    who, by = _person(context, text(params, "name")), text(params, "by", "operator")
+    if who.name == by and asked_from(params) != SHELL:
+        raise InvalidValue("name", "somebody else: one's own are changed at /security", who.name)
+    now, key = context.clock.now(), await context.audit_key()
+
+    def write(db: Database) -> dict[str, Any]:
+        had = factor(db, who.id)
+        set_totp(db, who.id, sealed=None, version=had.totp_version + 1, step=0, at=now)
+        removed = {
+            "app": had.totp_sealed is not None,
+            "passkeys": delete_passkeys(db, who.id),
+            "sessions_ended": revoke_sessions(db, who.id, now),
+        }
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="second_factors_reset",
+            subject=who.name,
+            data=removed,
+            at=now,
+            address=asked_from(params),
+        )
+        return removed
+
+    return {"name": who.name, **await context.ledger.write(write)}
+
+
 def _theirs(context: EngineContext, who: Person) -> dict[str, Any]:
     """Return the accounts and strategies of a person."""
     db = context.ledger.db
@@ -474,6 +510,7 @@ PEOPLE: Final[Mapping[str, Run]] = {
     "user_role": _role,
     "user_suspend": _suspend,
     "user_resume": _unsuspend,
+    "user_reset_factors": _reset_factors,
     "decide_master": _decide_master,
     "invite": _invite,
     "invitations": _invitations,

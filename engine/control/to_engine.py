@@ -25,6 +25,7 @@ from engine.domain.errors import EngineAway, RexAlgoError
 from engine.keys.handover import seal
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger.deliveries import NewDelivery
+from engine.ledger.rehearsing import Rehearsal
 from engine.ledger.signals import Recorded
 from engine.ports.secret import Secret
 from engine.recording import Taken
@@ -227,6 +228,14 @@ class EngineLink:
         answer = await self._exchange({"record": write_value(taken)}, RECORDED_WITHIN_S)
         recorded: Recorded = read_value(answer)
         return recorded
+
+    async def rehearse(self, taken: Taken) -> Rehearsal:
+        """Ask what recording a signal would come to; raises DedupeConflict, LedgerError, or
+        EngineAway.
+        """
+        answer = await self._ask("rehearse", write_value(taken), RECORDED_WITHIN_S)
+        rehearsal: Rehearsal = read_value(answer)
+        return rehearsal
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
         """Have deliveries noted; raises LedgerError or EngineAway."""

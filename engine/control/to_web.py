@@ -233,6 +233,8 @@ class _Served:
                 return write_value(await server.monitor.health())
             case "readiness":
                 return write_value(await server.monitor.readiness())
+            case "rehearse":
+                return write_value(await server.recorder.rehearse(read_value(told)))
             case "note":
                 return await server.recorder.note(read_value(told))
             case "note_old_key":

@@ -64,6 +64,11 @@ class MissedWeek:
     reasons: tuple[Reason, ...]
 
 
+def is_missed(code: OutcomeCode) -> bool:
+    """Return whether an entry with this outcome was missed."""
+    return code not in _COPIED and code not in _NOT_MISSED
+
+
 def missed_by_week(entries: Iterable[EntryOutcome], zone: str) -> list[MissedWeek]:
     """Return the weeks with entries, newest first."""
     tz = ZoneInfo(zone)

@@ -43,6 +43,7 @@ class AlertCode(Enum):
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     BACKUP_FAILED = "backup_failed"
     CHANNEL_DEAD = "channel_dead"
+    PASSKEY_COPIED = "passkey_copied"
     TEST = "test"
 
 
@@ -271,6 +272,16 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         done="It is tried again every minute; {waiting} alerts wait for it, and none is lost.",
         do="rexalgo alert test {subject}; correct its settings in rexalgo.toml, then restart",
         otherwise="Whoever reads only that channel is told nothing.",
+        wakes=True,
+    ),
+    AlertCode.PASSKEY_COPIED: AlertWords(
+        sentence="A passkey of {subject}, {name}, told a counter that went back ({counted}, then "
+        "{found}): somebody may have a copy of it.",
+        done="It is refused from now on, and every session of {subject} was ended.",
+        do="Ask {subject} where else that key may be; if they do not know: rexalgo user suspend "
+        "{subject}",
+        otherwise="The copy opens nothing any more. What was done with it before stays done: rexalgo "
+        "audit list --search {subject}.",
         wakes=True,
     ),
     AlertCode.TEST: AlertWords(

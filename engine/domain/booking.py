@@ -20,6 +20,8 @@ class Cause(Enum):
     LIQUIDATION = "liquidation"
     DELEVERAGING = "deleveraging"
     OWNER = "owner"
+    TAKEN_OVER = "taken_over"
+    """The owner of the account took the position over: nothing was traded."""
     UNEXPLAINED = "unexplained"
     """Nobody reported the cause, and nobody will."""
 

@@ -126,6 +126,17 @@ def is_exiting(db: Database, account: AccountId, symbol: Symbol) -> bool:
     return row is not None
 
 
+def is_moving(db: Database, account: AccountId, symbol: Symbol) -> bool:
+    """Return whether anything of ours for (account, symbol) has not ended, in whichever leg."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ?"
+        " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
+        (account, symbol),
+    )
+    return row is not None
+
+
 def is_exiting_before(
     db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:

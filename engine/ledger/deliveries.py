@@ -58,6 +58,10 @@ class DeliveryRow:
     took_us: int
     not_mirrored: str | None = None
     """What its sender was told: why no order of it reaches any exchange."""
+    reads_exit: int | None = None
+    """Whether the words of a delivery that was verified and refused are those of an exit."""
+    instead: str = ""
+    """A message to send in place of a refused one."""
 
 
 def note_deliveries(db: Database, new: Sequence[NewDelivery]) -> None:
@@ -120,7 +124,7 @@ def deliveries(
     rows = fetch_all(
         db,
         "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, "
-        "took_us, not_mirrored FROM delivery"
+        "took_us, not_mirrored, reads_exit FROM delivery"
         " LEFT JOIN signal ON signal.id = signal_id WHERE endpoint_id = ? AND delivery.id < ? "
         "ORDER BY delivery.id DESC LIMIT ?",
         (endpoint, 2**62 if before is None else before, limit),
@@ -152,7 +156,7 @@ def ingress(db: Database, since: datetime) -> Ingress:
     return Ingress(
         taken=taken,
         repeated=repeated,
-        refused=len(within) - taken - repeated,
+        refused=len(within) - taken - repeated - kinds["dry_run"],
         last_at=from_us(rows[0][0]) if rows else None,
         p50_ms=round(median(row[2] for row in within) / 1000, 1) if within else None,
     )
@@ -168,7 +172,7 @@ def refusals(db: Database, limit: int) -> list[tuple[str, str, str, DeliveryRow]
         "field, expected, signal_id, dialect,"
         " offset_ms, peer, took_us FROM delivery JOIN endpoint ON endpoint.id = endpoint_id JOIN "
         "strategy ON strategy.id = strategy_id"
-        " WHERE delivery.kind NOT IN ('accepted', 'duplicate') ORDER BY delivery.id DESC LIMIT ?",
+        " WHERE delivery.kind NOT IN ('accepted', 'duplicate', 'dry_run') ORDER BY delivery.id DESC LIMIT ?",
         (limit,),
     )
     return [

@@ -10,6 +10,7 @@ again without harm.
 what                is held by
 ==================  ==============================================================================
 PLACE               switches, freezes and root keys, and what a start takes over from earlier runs;
+                    the first personal channel;
                     ``shared`` by what is sealed under a root key
 STRATEGY            recording a signal, its state; ``shared`` by a claim, which reads the goal that
                     a signal sets

@@ -3,7 +3,8 @@ deliveries to these, and alerts about either.
 
 A page goes on from the newest number that it saw. That is right because one writer commits in the
 order of numbers; with several writers a page could pass over a lower number that commits later, and
-would be stale until the next event. Nothing but a page's refresh may rely on it.
+would be stale until the next event. Nothing but a page's refresh, and what people are told of their
+orders, may rely on it; alerts are told by rows.
 """
 
 from engine.domain.identifiers import PersonId

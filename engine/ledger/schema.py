@@ -400,4 +400,50 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE account ADD COLUMN title TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person, credential BLOB NOT NULL UNIQUE, public_key BLOB NOT NULL,
+        sign_count INTEGER NOT NULL, rp_id TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL, used_us INTEGER,
+        copied_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX passkey_by_person ON passkey (person_id);
+    """,
+    """
+    CREATE TABLE price_block (
+        exchange TEXT NOT NULL, symbol TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, low TEXT NOT NULL,
+        high TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (exchange, symbol, begin_s)) STRICT;
+    CREATE INDEX price_block_by_time ON price_block (begin_s);
+    """,
+    """
+    DROP TABLE person_channel;
+    CREATE TABLE person_channel (
+        person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, sealed BLOB NOT NULL, row_version INTEGER NOT NULL,
+        shown TEXT NOT NULL, wants TEXT NOT NULL, code BLOB, code_us INTEGER NOT NULL, confirmed_us INTEGER, worked_us INTEGER,
+        failing_us INTEGER, problem TEXT NOT NULL DEFAULT '', digest TEXT NOT NULL DEFAULT '', PRIMARY KEY (person_id, channel))
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE message (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT NOT NULL REFERENCES person, sameness TEXT NOT NULL, kind TEXT NOT NULL,
+        at_us INTEGER NOT NULL, is_urgent INTEGER NOT NULL, title TEXT NOT NULL, words TEXT NOT NULL, UNIQUE (person_id, sameness)) STRICT;
+    CREATE TABLE message_due (
+        person_id TEXT NOT NULL, channel TEXT NOT NULL, number INTEGER NOT NULL REFERENCES message, how TEXT NOT NULL,
+        claimed_us INTEGER, PRIMARY KEY (person_id, channel, number)) STRICT, WITHOUT ROWID;
+    CREATE INDEX message_due_by_number ON message_due (number);
+    CREATE INDEX message_due_now ON message_due (person_id, channel, number) WHERE how = 'now';
+    CREATE TABLE message_cursor (name TEXT PRIMARY KEY, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    ALTER TABLE person ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    UPDATE person SET seen = (SELECT coalesce(max(sequence), 0) FROM event);
+    """,
+    """
+    ALTER TABLE rewrap ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    CREATE TABLE callback (
+        strategy_id TEXT PRIMARY KEY REFERENCES strategy, url TEXT NOT NULL, set_us INTEGER NOT NULL, seen INTEGER NOT NULL,
+        taken_us INTEGER, problem TEXT NOT NULL DEFAULT '', failing_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE TABLE callback_due (
+        signal_number INTEGER PRIMARY KEY REFERENCES signal, strategy_id TEXT NOT NULL REFERENCES strategy,
+        next_us INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE INDEX callback_due_by_time ON callback_due (strategy_id, next_us, signal_number);
+    """,
 )

@@ -411,16 +411,40 @@ def _set_goals(db: Database, new: NewSignal, key: OrderKey, accounts: list[str])
     )
 
 
+_SIGNAL: Final = (
+    "SELECT id, number, strategy_id, draft, order_key, decided_us, received_us FROM signal"
+)
+
+
 def read_signal(db: Database, number: int) -> Signal:
     """Read one recorded signal by its number."""
-    row = fetch_one(
-        db,
-        "SELECT id, number, strategy_id, draft, order_key, decided_us, received_us FROM signal "
-        "WHERE number = ?",
-        (number,),
-    )
+    row = fetch_one(db, _SIGNAL + " WHERE number = ?", (number,))
     if row is None:
         raise LookupError(f"the ledger has no signal number {number}")
+    return _signal(row)
+
+
+def signals_since(db: Database, strategy: StrategyId, since: datetime, limit: int) -> list[Signal]:
+    """Read what a master sent since a time, oldest first, of it the newest ``limit``; without the
+    closes that a person asked for on single accounts.
+    """
+    first = fetch_one(
+        db,
+        "SELECT number FROM signal WHERE received_us >= ? ORDER BY received_us LIMIT 1",
+        (to_us(since),),
+    )
+    if first is None:
+        return []
+    rows = fetch_all(
+        db,
+        _SIGNAL + " WHERE strategy_id = ? AND number >= ? AND origin != ? ORDER BY number DESC "
+        "LIMIT ?",
+        (strategy, first[0], FLATTEN_ORIGIN, limit),
+    )
+    return [_signal(row) for row in reversed(rows)]
+
+
+def _signal(row: Row) -> Signal:
     return Signal(
         id=SignalId(row[0]),
         number=row[1],

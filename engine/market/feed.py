@@ -7,6 +7,7 @@ price gets None if there is none.
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import trio
@@ -15,6 +16,7 @@ from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.market.past_candles import PastCandles, window_of
+from engine.market.tape import Tape
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.market_data import Candle, MarketData, Quote
@@ -40,6 +42,7 @@ class MarketFeed:
         self._instruments_at = -INSTRUMENTS_S
         self._past = PastCandles()
         self.problem = ""
+        self.tape = Tape()
 
     @property
     def title(self) -> str:
@@ -50,6 +53,16 @@ class MarketFeed:
     def credentials_last_days(self) -> int | None:
         """Return the age at which the exchange stops accepting a key, None if it names none."""
         return self._adapter.traits.credentials_last_days
+
+    @property
+    def taker_fee_bps(self) -> Decimal | None:
+        """Return what a market order costs in basis points, None if the exchange does not say."""
+        return self._adapter.traits.taker_fee_bps
+
+    @property
+    def sets_protection(self) -> bool:
+        """Return whether stop and target of a position can be moved there."""
+        return self._adapter.traits.sets_protection
 
     @property
     def knows_contracts(self) -> bool:
@@ -102,6 +115,7 @@ class MarketFeed:
             while True:
                 async with self._reading:
                     await self._read_safely()
+                self.tape.note(self._quotes.values())
                 await trio.sleep(POLL_S)
         finally:
             await self.aclose()

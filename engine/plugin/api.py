@@ -2,7 +2,7 @@
 database, no web.
 
 A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose module (or object)
-has ``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``.
+has ``rexalgo_api_version = 1`` and one or more of the five hooks, each marked with ``@hookimpl``.
 Optionally it has ``default_settings``: the plugin's settings with their defaults; unknown settings
 are then refused.
 """
@@ -55,6 +55,7 @@ from engine.domain.identifiers import (
     read_contract,
 )
 from engine.domain.instrument import Instrument
+from engine.domain.message import Message
 from engine.domain.order import (
     ClosedBy,
     OrderIntent,
@@ -124,6 +125,7 @@ from engine.ports.market_data import (
     Quote,
 )
 from engine.ports.notifier import Notifier
+from engine.ports.personal_channel import ChannelField, ChatChannel, NotTaken, PersonalChannel, Said
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
 from engine.ports.secret import Secret, read_secret_file
 from engine.ports.signal_source import (
@@ -131,6 +133,7 @@ from engine.ports.signal_source import (
     AddressSource,
     Authenticated,
     Delivery,
+    DescribedSource,
     EndpointSetting,
     ExampleSource,
     NotAuthentic,
@@ -158,6 +161,8 @@ __all__ = [
     "Authenticated",
     "Balance",
     "Candle",
+    "ChannelField",
+    "ChatChannel",
     "ClientOrderId",
     "Clock",
     "ClosedBy",
@@ -168,6 +173,7 @@ __all__ = [
     "ConnectTimeout",
     "CredentialField",
     "Delivery",
+    "DescribedSource",
     "EndpointSetting",
     "Environment",
     "ErrorCountingAdapter",
@@ -192,10 +198,12 @@ __all__ = [
     "Instrument",
     "InvalidValue",
     "MarketData",
+    "Message",
     "Money",
     "NotAuthentic",
     "NotExecuted",
     "NotSent",
+    "NotTaken",
     "Notifier",
     "OrderHistory",
     "OrderIdConnection",
@@ -206,6 +214,7 @@ __all__ = [
     "OrderType",
     "OutcomeUnknown",
     "PastCandlesMarketData",
+    "PersonalChannel",
     "PoolTimeout",
     "Position",
     "PositionSide",
@@ -227,6 +236,7 @@ __all__ = [
     "RejectionKind",
     "RemoteProtocolError",
     "RexAlgoError",
+    "Said",
     "Secret",
     "SignalDraft",
     "SignalId",

@@ -1,4 +1,4 @@
-"""The four hooks: each is called once, synchronously, at start, and registers plain typed objects.
+"""The five hooks: each is called once, synchronously, at start, and registers plain typed objects.
 
 A hook receives the plugin's own settings (the ``[plugin.NAME]`` section of the config) and a
 ``register`` function. Raise ``InvalidValue`` for a setting that cannot work: start-up stops and
@@ -12,6 +12,7 @@ import pluggy
 
 from engine.ports.exchange import ExchangeAdapter
 from engine.ports.notifier import Notifier
+from engine.ports.personal_channel import PersonalChannel
 from engine.ports.rate_limiter import RateLimiter
 from engine.ports.signal_source import StreamSource, WebhookSource
 
@@ -48,3 +49,10 @@ def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
     """Register notifiers; every registered one gets every alert."""
+
+
+@hookspec
+def register_channels(
+    register: Callable[[PersonalChannel], None], settings: Mapping[str, object]
+) -> None:
+    """Register personal channels; every person of the place may connect each of them."""

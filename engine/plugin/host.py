@@ -23,6 +23,7 @@ from engine.plugin import hookspecs
 from engine.plugin.api import PLUGIN_API_VERSION
 from engine.ports.exchange import ExchangeAdapter
 from engine.ports.notifier import Notifier
+from engine.ports.personal_channel import PersonalChannel
 from engine.ports.rate_limiter import RateLimiter
 from engine.ports.signal_source import StreamSource, WebhookSource
 
@@ -77,6 +78,7 @@ class Plugins:
     stream_sources: Mapping[str, StreamSource]
     limiters: Mapping[str, RateLimiter]
     notifiers: Mapping[str, Notifier]
+    channels: Mapping[str, PersonalChannel]
     loaded: tuple[LoadedPlugin, ...]
 
     def settings(self, plugin: str) -> Mapping[str, object]:
@@ -86,7 +88,7 @@ class Plugins:
     def provider(self, kind: str, registered: str) -> LoadedPlugin:
         """Return the plugin that registered a thing; raises KeyError.
 
-        ``kind`` is "exchange", "signal source", "rate limiter" or "notifier".
+        ``kind`` is "exchange", "signal source", "rate limiter", "notifier" or "channel".
         """
         return {thing: each for each in self.loaded for thing in each.provides}[
             f"{kind} {registered}"
@@ -132,6 +134,7 @@ def load_plugins(
         stream_sources=MappingProxyType(registry.stream_sources),
         limiters=MappingProxyType(registry.limiters),
         notifiers=MappingProxyType(registry.notifiers),
+        channels=MappingProxyType(registry.channels),
         loaded=tuple(loaded),
     )
 
@@ -294,6 +297,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "exchange": ("title", "traits", "credential_fields", "environment", "market_data", "connect"),
     "rate limiter": ("reserve",),
     "notifier": ("deliver",),
+    "channel": ("title", "fields", "calls_address_of_person", "repeats", "target", "shown", "send"),
     "webhook": ("new_secret", "authenticate", "parse"),
     "stream": ("check_params", "run"),
     "address": ("guide", "endpoint_settings", "ready_messages"),
@@ -309,6 +313,7 @@ class _Registry:
     stream_sources: dict[str, StreamSource] = field(default_factory=dict)
     limiters: dict[str, RateLimiter] = field(default_factory=dict)
     notifiers: dict[str, Notifier] = field(default_factory=dict)
+    channels: dict[str, PersonalChannel] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
 
     def hooks(self, plugin: str, provides: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
@@ -338,6 +343,7 @@ class _Registry:
         yield "register_signal_sources", source
         yield "register_rate_limiters", onto("rate limiter", self.limiters)
         yield "register_notifiers", onto("notifier", self.notifiers)
+        yield "register_channels", onto("channel", self.channels)
 
     def _checked(self, kind: str, shape: str, thing: object) -> str:
         name = getattr(thing, "name", None)

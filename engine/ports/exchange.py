@@ -9,6 +9,7 @@ exception is taken as *unknown*: the order is looked up by reading, never sent a
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
@@ -114,9 +115,11 @@ class ExchangeTraits:
     for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
     ``names_positions``: positions carry their id, and orders that opened, grew or closed a position
     carry it as ``position_id``. ``reports_closed_positions``: its connections are
-    ``ClosedPositionsConnection`` too. ``past_candle_lengths_s``: the lengths of candles, in seconds
-    and ascending, of which any past time can be read; its market data are ``PastCandlesMarketData``
-    then, and without one its positions and trades have no price chart.
+    ``ClosedPositionsConnection`` too. ``taker_fee_bps``: what a market order costs, in basis points
+    of its value, for shadow books; None if it differs between accounts.
+    ``past_candle_lengths_s``: the lengths of candles, in seconds and ascending, of which any past
+    time can be read; its market data are ``PastCandlesMarketData`` then, and without one its
+    positions and trades have no price chart.
 
     These decide how an exit is proven: by its client order id (``exits_carry_client_order_id``),
     else by the row that names the position it closed (``names_positions``), else by the closed
@@ -140,6 +143,7 @@ class ExchangeTraits:
     counts_unmapped_errors: bool = False
     names_positions: bool = False
     reports_closed_positions: bool = False
+    taker_fee_bps: Decimal | None = None
     past_candle_lengths_s: tuple[int, ...] = ()
 
 

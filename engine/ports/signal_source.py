@@ -181,6 +181,15 @@ class ExampleSource(WebhookSource, Protocol):
         ...
 
 
+@runtime_checkable
+class DescribedSource(WebhookSource, Protocol):
+    """A webhook source that describes its bodies to the authors of senders."""
+
+    def body_schema(self) -> Mapping[str, object]:
+        """Return a JSON Schema (2020-12) whose every valid body ``parse`` accepts."""
+        ...
+
+
 def endpoint_settings(source: WebhookSource) -> Sequence[EndpointSetting]:
     """Return the choices that a master has for each address of a source; empty for a source without
     addresses.

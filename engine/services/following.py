@@ -28,6 +28,7 @@ from engine.domain.token import Once, TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.charting import opened_at
+from engine.ledger.copies import is_moving
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
@@ -41,7 +42,8 @@ from engine.ledger.following import (
     unproven_count,
 )
 from engine.ledger.forced_close import forced_close
-from engine.ledger.holdings import read_holdings
+from engine.ledger.handing_over import hand_over
+from engine.ledger.holdings import read_holding, read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.open_shares import has_unconfirmed_exit, held_shares, still_open
 from engine.ledger.people import AccountRow, titles_of
@@ -61,6 +63,15 @@ MISSED_WEEKS: Final = 8
 _CLOSED_WITHOUT_PROOF: Final = (
     "An earlier close of this position has no proof yet. Look at the exchange, and ask the operator "
     "to decide about it; another close now could close a position of your own."
+)
+_NOT_READ: Final = "The account cannot be read now, so nothing was changed. Try again when it can."
+_MOVING: Final = (
+    "An order of the engine is on its way in this contract, or waits for proof. Try again when it is "
+    "settled."
+)
+_DIFFERS: Final = (
+    "The newest reading of the exchange shows another position than the engine holds. Try again after "
+    "the next reading."
 )
 _CLOSED_ALREADY: Final = "The engine holds no such position on this account any more."
 _NOT_FOLLOWED: Final = (
@@ -415,6 +426,52 @@ class FollowingService:
         )
         if self._context.live is not None:
             self._context.live.wake()
+
+    @asked
+    async def take_over(self, user: User, name: str, symbol: str) -> None:
+        """Make what the engine holds of a contract the owner's own, at the mark price of the newest
+        reading; nothing is sent, and its stop and target stay at the exchange.
+
+        Raises NeedsConfirmation, because no close of the master reaches it any more; NothingThere
+        for somebody else's account; FormErrors while it cannot be done without doubt: the account
+        cannot be read, shows another position, or something of ours is on its way there.
+        """
+        row, now = self.account(user, name), self._context.clock.now()
+        user.require_fresh(now)
+        task = self.task(row)
+        report = None if task is None else task.account.report
+        if report is None:
+            raise FormErrors({"": _NOT_READ})
+        position = next((each for each in report.positions if each.symbol == symbol), None)
+
+        def change(db: Database) -> None:
+            account = AccountId(row.id)
+            holding = read_holding(db, account, Symbol(symbol))
+            if holding is None or holding.share == 0:
+                raise FormErrors({"": _CLOSED_ALREADY})
+            if (
+                holding.entries_open
+                or is_moving(db, account, holding.symbol)
+                or has_unconfirmed_exit(db, account, holding.symbol)
+            ):
+                raise FormErrors({"": _MOVING})
+            if (
+                position is None
+                or position.side is not holding.side
+                or position.quantity < holding.share
+            ):
+                raise FormErrors({"": _DIFFERS})
+            hand_over(db, holding, position.mark_price, now)
+
+        await audited(
+            self._context,
+            user=user,
+            act="position_taken_over",
+            subject=row.name,
+            data={"symbol": symbol},
+            change=change,
+        )
+        await self._context.changed()
 
     # What became of signals
 

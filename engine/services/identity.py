@@ -23,6 +23,7 @@ from engine.domain.errors import EngineAway, InvalidValue, NothingThere, RexAlgo
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
+from engine.identity.challenges import Purpose
 from engine.identity.references import ReferenceKeys, capability_hash, new_secret_id
 from engine.identity.second_factor import (
     new_recovery_codes,
@@ -39,6 +40,7 @@ from engine.ledger import Database
 from engine.ledger import identity as ledger
 from engine.ledger import sessions as doors
 from engine.ledger.audit import append_audit
+from engine.ledger.passkeys import passkeys_of
 from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
 from engine.ledger.suspending import suspension
@@ -53,6 +55,7 @@ from engine.services.accounts import (
 from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.mastering import become_master
+from engine.services.passkeys import KEEP_ONE, keeps_second_factor, verify_passkey
 from engine.services.tokens import is_token, token_user
 from engine.services.user import FormErrors, User
 
@@ -148,6 +151,11 @@ class IdentityService:
                 await self.see(row.id)
         return self._user(row, named.sid, address)
 
+    def former(self, cookie: str) -> PersonId | None:
+        """Return whose session a cookie began, also if it has ended; None for any other text."""
+        named = self._references.read(cookie, self._now)
+        return None if named is None else PersonId(named.person)
+
     @asked
     async def see(self, session: str) -> None:
         """Record that somebody acts in a session now: it lives on."""
@@ -173,6 +181,7 @@ class IdentityService:
             address=address,
             has_password=factors.password is not None,
             has_totp=factors.totp_sealed is not None,
+            has_passkey=bool(passkeys_of(db, row.person)),
         )
 
     def csrf_token(self, user: User) -> str:
@@ -265,17 +274,44 @@ class IdentityService:
         ]
 
     @asked
-    async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
-        """Sign in with a password, and a code if a second factor is set; raises NotSignedIn."""
+    async def sign_in(
+        self,
+        name: str,
+        password: Secret,
+        code: str,
+        caller: Caller,
+        *,
+        passkey: str = "",
+        form: str = "",
+    ) -> SignedIn:
+        """Sign in with a password, and a second factor if one is set: a code, or the answer of a
+        passkey to a challenge of this form. Raises NotSignedIn.
+        """
         keys = await self._try(caller, await self._name_key(name))
         person = ledger.person_named(self._context.ledger.db, name.strip())
         factors = None if person is None else ledger.factor(self._context.ledger.db, person.id)
         fits = await self._passwords.verify(None if factors is None else factors.password, password)
-        if person is None or not fits or not await self._code_fits(person.id, code):
+        if person is None or not fits:
+            raise self._failed(keys)
+        if not await self._factor_fits(person.id, code, passkey, Purpose.SIGN_IN, form, caller):
             raise self._failed(keys)
         await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "password")
+
+    @asked
+    async def sign_in_with_passkey(self, passkey: str, form: str, caller: Caller) -> SignedIn:
+        """Sign in with a passkey, which knows whose it is and proves two factors; raises
+        NotSignedIn.
+        """
+        keys = await self._try(caller)
+        whose = await verify_passkey(self._context, passkey, Purpose.SIGN_IN, form, caller.address)
+        if whose is None:
+            raise self._failed(keys)
+        person = ledger.person(self._context.ledger.db, whose)
+        await self._refuse_suspended(person, caller, keys)
+        await self._succeeded(keys)
+        return await self._begin(person, caller, "passkey")
 
     @asked
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
@@ -300,10 +336,17 @@ class IdentityService:
 
     @asked
     async def sign_in_with_exchange(
-        self, exchange: str, given: Mapping[str, str], code: str, caller: Caller
+        self,
+        exchange: str,
+        given: Mapping[str, str],
+        code: str,
+        caller: Caller,
+        *,
+        passkey: str = "",
+        form: str = "",
     ) -> SignedIn:
-        """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors
-        for fields left empty.
+        """Sign in with the login of a connected exchange account, and a second factor if one is set
+        (see ``sign_in``); raises NotSignedIn, or FormErrors for fields left empty.
 
         The exchange itself is asked, so that a key revoked there opens nothing here. What a
         stranger can guess opens nothing either: a paper account has no key, and a simulated one
@@ -335,7 +378,7 @@ class IdentityService:
         person = ledger.person(self._context.ledger.db, row.person)
         if ledger.is_login_leaked(self._context.ledger.db, row.id):
             raise self._failed(keys)
-        if not await self._code_fits(person.id, code):
+        if not await self._factor_fits(person.id, code, passkey, Purpose.SIGN_IN, form, caller):
             raise self._failed(keys)
         await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
@@ -393,12 +436,32 @@ class IdentityService:
     async def _succeeded(self, keys: list[str]) -> None:
         await self._context.ledger.write(lambda db: doors.forgive(db, keys))
 
+    async def _factor_fits(
+        self,
+        person: PersonId,
+        code: str,
+        passkey: str,
+        purpose: Purpose,
+        session: str,
+        caller: Caller,
+    ) -> bool:
+        """Use up a second factor of this person, a passkey's answer or else a code; return True if
+        they have none.
+        """
+        db = self._context.ledger.db
+        if passkey:
+            whose = await verify_passkey(self._context, passkey, purpose, session, caller.address)
+            return whose == person
+        if ledger.factor(db, person).totp_sealed is None and not passkeys_of(db, person):
+            return True
+        return await self._code_fits(person, code)
+
     async def _code_fits(self, person: PersonId, code: str) -> bool:
-        """Use up a code of the second factor; return True if none is set."""
+        """Use up a code of the person's app; return False without an app."""
         db = self._context.ledger.db
         factors = ledger.factor(db, person)
         if factors.totp_sealed is None:
-            return True
+            return False
         vault = await self._context.open_vault()
         secret = open_totp_secret(db, vault, person, factors)
         step = totp_step(secret, code, self._now, factors.totp_step)
@@ -575,13 +638,17 @@ class IdentityService:
     # Factors
 
     @asked
-    async def confirm(self, user: User, password: Secret, code: str, caller: Caller) -> None:
-        """Show a factor again in a session: the second one if it is set, else the password; raises
+    async def confirm(
+        self, user: User, password: Secret, code: str, caller: Caller, *, passkey: str = ""
+    ) -> None:
+        """Show a factor again in a session: the second one if one is set, else the password; raises
         NotSignedIn.
         """
         keys = await self._try(caller, f"confirm:{user.id}")
-        if user.has_totp:
-            fits = await self._code_fits(user.id, code)
+        if user.has_second_factor:
+            fits = await self._factor_fits(
+                user.id, code, passkey, Purpose.CONFIRM, user.session.id, caller
+            )
         else:
             fits = await self._passwords.verify(
                 ledger.factor(self._context.ledger.db, user.id).password, password
@@ -673,11 +740,11 @@ class IdentityService:
                     )
                 }
             )
-        vault, db = await self._context.open_vault(), self._context.ledger.db
-        version = ledger.factor(db, user.id).totp_version + 1
-        sealed = seal_totp_secret(vault, person_key(db, user.id), version, secret)
+        vault = await self._context.open_vault()
 
         def write(writing: Database) -> None:
+            version = ledger.factor(writing, user.id).totp_version + 1
+            sealed = seal_totp_secret(vault, person_key(writing, user.id), version, secret)
             ledger.set_totp(
                 writing, identifier=user.id, sealed=sealed, version=version, step=step, at=now
             )
@@ -687,21 +754,14 @@ class IdentityService:
 
     @asked
     async def remove_totp(self, user: User) -> None:
-        """Remove the second factor; operators keep theirs. Raises NeedsConfirmation, FormErrors."""
+        """Remove the app; an operator keeps a second factor. Raises NeedsConfirmation, FormErrors."""
         user.require_fresh(self._now)
-        if user.person.is_a(Role.OPERATOR):
-            raise FormErrors(
-                {
-                    "": (
-                        "An operator needs a second factor: set up another app instead, it "
-                        "replaces this one."
-                    )
-                }
-            )
         now, version = self._now, ledger.factor(self._context.ledger.db, user.id).totp_version + 1
 
         def write(db: Database) -> None:
             ledger.set_totp(db, identifier=user.id, sealed=None, version=version, step=0, at=now)
+            if user.person.is_a(Role.OPERATOR) and not keeps_second_factor(db, user.id):
+                raise FormErrors({"": KEEP_ONE})
             doors.revoke_sessions(db, user.id, now, but=user.session.id)
 
         await self._write(user, "second_factor_removed", user.person.name, write)

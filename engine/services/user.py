@@ -58,12 +58,18 @@ class User:
     address: str
     has_password: bool
     has_totp: bool
+    has_passkey: bool
     token: TokenRow | None = None
 
     @property
     def id(self) -> PersonId:
         """Return the person's id."""
         return self.person.id
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Return whether a password alone does not sign this person in."""
+        return self.has_totp or self.has_passkey
 
     def is_fresh(self, now: datetime) -> bool:
         """Return whether a factor was shown within the last five minutes; a token shows none."""

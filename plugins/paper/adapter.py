@@ -99,6 +99,7 @@ class PaperAdapter:
             sets_protection=True,
             names_positions=True,
             reports_closed_positions=True,
+            taker_fee_bps=settings.fee_bps,
             past_candle_lengths_s=PAST_CANDLE_LENGTHS_S,
         )
         self._shared: dict[str, _Shared] = {}

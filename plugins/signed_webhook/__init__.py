@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from plugins.signed_webhook.body import BODY_BYTES_MAX, read_body, read_draft, read_idempotency_key
+from plugins.signed_webhook.schema import body_schema
 from rexalgo import (
     SIGNATURE_HEADER,
     WINDOW_A_S,
@@ -82,6 +83,10 @@ class SignedWebhook:
         """
         needs_key = bool(delivery.header(SIGNATURE_HEADER.lower()))
         return read_draft(read_body(delivery.body), proof.dedupe_key, needs_key)
+
+    def body_schema(self) -> dict[str, object]:
+        """Return the JSON Schema of a body in its plain form."""
+        return body_schema()
 
     def example(self, symbol: Symbol, *, is_exit: bool) -> str:
         """Return the shortest body that closes or opens."""

@@ -1,4 +1,5 @@
-"""Notifier ``smtp``: one message per alert over SMTP, always with TLS.
+"""Notifier ``smtp``: one message per alert over SMTP, always with TLS; and personal channel
+``email``: the same server for everybody who enters the code that was sent to them.
 
 The library of SMTP blocks, so each message is sent in a thread, with a deadline below the engine's.
 A failed delivery raises, and the outbox tries again; a message may therefore arrive twice, with the
@@ -8,7 +9,7 @@ same Message-ID. No text of an alert can become a header of its own.
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -20,10 +21,14 @@ import trio
 
 from rexalgo import (
     Alert,
+    ChannelField,
     ConnectError,
     HttpClients,
     InvalidValue,
+    Message,
     Notifier,
+    NotTaken,
+    PersonalChannel,
     RexAlgoError,
     Secret,
     hookimpl,
@@ -38,7 +43,7 @@ default_settings: Mapping[str, object] = {
     "user": "",  # "" for a server that asks for no login
     "password_file": "",  # absolute path of a file with the password
     "sender": "",  # such as "rexalgo@example.org"
-    "recipients": [],  # such as ["ada@example.org"]
+    "recipients": [],  # the operators, such as ["ada@example.org"]; [] for personal channels alone
     "ca_file": "",  # absolute path of certificates (PEM) of an authority of your own; "" for the system's
     "only_waking": False,  # true: only alerts that wake somebody
 }
@@ -48,6 +53,10 @@ _SUBJECT_CHARACTERS_MAX: Final = 150
 
 class NotDelivered(RexAlgoError):
     """Raised when the server did not take the message. Its text never contains the password."""
+
+
+class InDoubt(NotDelivered):
+    """Raised when the connection ended before the server's answer: it may have taken the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,60 @@ class SmtpNotifier:
         )
 
 
+class EmailChannel:
+    """A personal channel: one mail address."""
+
+    name = "email"
+    title = "E-mail"
+    fields: Sequence[ChannelField] = (ChannelField(name="address", label="Mail address"),)
+    calls_address_of_person = False
+    repeats = (
+        "A mail that was being sent when the engine or the connection ended is sent once more with "
+        "the same Message-ID, by which many mail programs show it once."
+    )
+
+    def __init__(self, server: MailServer, sender: str) -> None:
+        self._server = server
+        self._sender = sender
+
+    def target(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the address. Raise InvalidValue unless it is one."""
+        return {"address": _address(given["address"], "address")}
+
+    def shown(self, target: Mapping[str, str]) -> str:
+        """Return the address with the middle of its name left out."""
+        name, _, domain = target["address"].partition("@")
+        return f"{name[:1]}…@{domain}"
+
+    async def send(self, target: Mapping[str, str], message: Message, http: HttpClients) -> None:
+        """Send the message. Raise NotTaken with the server's own words."""
+        mail = personal_mail(message, self._sender, target["address"])
+        try:
+            addresses = await http.addresses(self._server.host, self._server.port)
+            await trio.to_thread.run_sync(
+                _send, self._server, addresses[0], mail, abandon_on_cancel=True
+            )
+        except InDoubt:
+            raise
+        except (ConnectError, NotDelivered) as error:
+            raise NotTaken(str(error)) from None
+
+
+def personal_mail(message: Message, sender: str, recipient: str) -> EmailMessage:
+    """Return a message for one person as a mail."""
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = " ".join(message.title.split())[:_SUBJECT_CHARACTERS_MAX]
+    mail["From"] = sender
+    mail["To"] = recipient
+    mail["Date"] = message.at
+    mail["Message-ID"] = f"<{message.id}.{message.at:%Y%m%dT%H%M%S}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    if message.is_urgent:
+        mail["Importance"] = "high"
+    mail.set_content(f"{message.words}\n")
+    return mail
+
+
 def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:
     """Return an alert as a message: what happened in the subject, then what to type."""
     mail = EmailMessage(policy=SMTP)
@@ -129,7 +192,7 @@ def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
     except smtplib.SMTPResponseException as error:
         raise NotDelivered(f"{server.host} answered {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
-        raise NotDelivered(f"{server.host} took no message: {type(error).__name__}") from None
+        raise InDoubt(f"{server.host} took no message: {type(error).__name__}") from None
     if refused:
         raise NotDelivered(f"{server.host} refuses {len(refused)} of the recipients")
 
@@ -168,7 +231,30 @@ def _connected(server: MailServer, address: str) -> smtplib.SMTP:
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier. Raise InvalidValue for invalid settings."""
+    """Register the notifier if there are recipients. Raise InvalidValue for invalid settings."""
+    only_waking = settings["only_waking"]
+    if not isinstance(only_waking, bool):
+        raise InvalidValue("plugin.smtp.only_waking", "true or false", only_waking)
+    server, sender = _server(settings)
+    told = settings["recipients"]
+    if not isinstance(told, list | tuple):
+        raise InvalidValue("plugin.smtp.recipients", 'a list such as ["ada@example.org"]', told)
+    recipients = tuple(
+        _address(each, f"plugin.smtp.recipients[{index}]") for index, each in enumerate(told)
+    )
+    if recipients:
+        register(SmtpNotifier(server, sender, recipients, only_waking=only_waking))
+
+
+@hookimpl
+def register_channels(
+    register: Callable[[PersonalChannel], None], settings: Mapping[str, object]
+) -> None:
+    """Register the personal channel. Raise InvalidValue for invalid settings."""
+    register(EmailChannel(*_server(settings)))
+
+
+def _server(settings: Mapping[str, object]) -> tuple[MailServer, str]:
     host, port, security = settings["host"], settings["port"], settings["security"]
     if not isinstance(host, str) or not host or not host.isprintable() or " " in host:
         raise InvalidValue("plugin.smtp.host", 'a mail server such as "smtp.example.org"', host)
@@ -176,27 +262,19 @@ def register_notifiers(
         raise InvalidValue("plugin.smtp.port", "a whole number from 1 to 65535", port)
     if security not in ("tls", "starttls"):
         raise InvalidValue("plugin.smtp.security", '"tls" or "starttls"', security)
-    user, only_waking = settings["user"], settings["only_waking"]
+    user = settings["user"]
     if not isinstance(user, str):
         raise InvalidValue("plugin.smtp.user", 'a name, or ""', user)
-    if not isinstance(only_waking, bool):
-        raise InvalidValue("plugin.smtp.only_waking", "true or false", only_waking)
     password = (
         read_secret_file(settings["password_file"], "plugin.smtp.password_file")
         if user
         else Secret("")
     )
     sender = _address(settings["sender"], "plugin.smtp.sender")
-    told = settings["recipients"]
-    if not isinstance(told, list | tuple) or not told:
-        raise InvalidValue("plugin.smtp.recipients", 'a list such as ["ada@example.org"]', told)
-    recipients = tuple(
-        _address(each, f"plugin.smtp.recipients[{index}]") for index, each in enumerate(told)
-    )
     server = MailServer(
         host, port, security == "starttls", user, password, _trust(settings["ca_file"])
     )
-    register(SmtpNotifier(server, sender, recipients, only_waking=only_waking))
+    return server, sender
 
 
 def _address(value: object, field: str) -> str:

@@ -1,19 +1,28 @@
-"""Notifier ``telegram``: one message per alert, from a bot to one chat.
+"""Notifier ``telegram``: one message per alert, from a bot to one chat; and personal channel
+``telegram``: the same bot for everybody who writes their code to it.
 
 The bot's token is in a file of its own (mode 0600). Messages are plain text, so no text of an alert
 can act as markup. A failed delivery raises, and the outbox tries again; a message may therefore
 arrive twice, with the same number.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
 
 from rexalgo import (
     Alert,
+    ChannelField,
+    HttpAnswer,
     HttpClients,
     InvalidValue,
+    Message,
     Notifier,
+    NotSent,
+    NotTaken,
+    PersonalChannel,
     RexAlgoError,
+    Said,
     Secret,
     hookimpl,
     is_loopback,
@@ -23,7 +32,7 @@ from rexalgo import (
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
     "bot_token_file": "",  # absolute path of a file with the bot's token
-    "chat_id": "",  # the chat that gets the messages, such as "123456789"
+    "chat_id": "",  # the operator's chat, such as "123456789"; "" for personal channels alone
     "only_waking": False,  # true: only alerts that wake somebody
     "base_url": "https://api.telegram.org",
 }
@@ -68,6 +77,84 @@ class TelegramNotifier:
         raise NotDelivered(f"the service answered {answer.status_code}: {_words(answer.content)}")
 
 
+class TelegramChannel:
+    """A personal channel: the chat in which somebody wrote their code to the bot."""
+
+    name = "telegram"
+    title = "Telegram"
+    fields: Sequence[ChannelField] = ()
+    calls_address_of_person = False
+    repeats = (
+        "Telegram cannot tell a repetition, so a message that was being sent when the engine or the "
+        "connection ended arrives a second time at most, and begins with “You may have this already”."
+    )
+
+    def __init__(self, token: Secret, base_url: str) -> None:
+        self._token = token
+        self._base_url = base_url
+
+    def target(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Raise InvalidValue: a chat is linked by its code."""
+        raise InvalidValue("chat", "a code that is written to the bot", "an entered chat")
+
+    def shown(self, target: Mapping[str, str]) -> str:
+        """Return the chat's own name."""
+        return target["shown"]
+
+    async def send(self, target: Mapping[str, str], message: Message, http: HttpClients) -> None:
+        """Send the message. Raise NotTaken with the service's own words."""
+        body = {
+            "chat_id": target["chat"],
+            "text": message.words[:CHARACTERS_MAX],
+            "disable_notification": not message.is_urgent,
+        }
+        await self._call("sendMessage", body, http)
+
+    async def invitation(self, code: str, http: HttpClients) -> str:
+        """Return the address that opens a chat with the bot and writes the code there."""
+        bot = (await self._call("getMe", {}, http)).get("username", "")
+        return f"https://t.me/{quote(str(bot), safe='')}?start={code}"
+
+    async def heard(self, after: int, http: HttpClients) -> tuple[int, Sequence[Said]]:
+        """Return what was written to the bot since an update."""
+        asked = {"offset": after, "timeout": 0, "allowed_updates": ["message"]}
+        updates = await self._call("getUpdates", asked, http)
+        said = []
+        for update in updates if isinstance(updates, list) else ():
+            after = max(after, int(update["update_id"]) + 1)
+            written = update.get("message") or {}
+            chat, text = written.get("chat") or {}, written.get("text")
+            if isinstance(chat.get("id"), int) and isinstance(text, str):
+                named = str(
+                    chat.get("username") or chat.get("title") or chat.get("first_name") or ""
+                )
+                shown = "".join(each for each in named if each.isprintable())[:40]
+                said.append(Said({"chat": str(chat["id"]), "shown": shown or "a chat"}, text[:200]))
+        return after, said
+
+    async def _call(self, method: str, body: dict[str, object], http: HttpClients) -> Any:
+        try:
+            answer = await http(self._base_url).post(
+                f"/bot{self._token.reveal()}/{method}", json=body
+            )
+        except NotSent as error:
+            raise NotTaken(f"Telegram cannot be reached: {type(error).__name__}") from None
+        except Exception as error:  # its text may carry the address, and the address the token
+            raise NotDelivered(f"Telegram did not answer: {type(error).__name__}") from None
+        if answer.status_code == 200:
+            return _result(answer)
+        refused = f"Telegram answered {answer.status_code}: {_words(answer.content)}"
+        # a server that failed may have sent it all the same
+        raise (NotTaken if answer.status_code < 500 else NotDelivered)(refused)
+
+
+def _result(answer: HttpAnswer) -> Any:
+    try:
+        return answer.json().get("result")
+    except (ValueError, AttributeError):
+        raise NotDelivered("Telegram answered 200 with something that is no answer") from None
+
+
 def message(alert: Alert) -> str:
     """Return an alert as a message: what happened first, then what to type."""
     head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
@@ -91,21 +178,34 @@ def _words(content: bytes) -> str:
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
 ) -> None:
-    """Register the notifier. Raise InvalidValue for invalid settings."""
-    chat_id, base_url, only_waking = (
-        settings["chat_id"],
-        settings["base_url"],
-        settings["only_waking"],
-    )
-    if not isinstance(chat_id, str) or not chat_id.lstrip("-@").replace("_", "").isalnum():
+    """Register the notifier if the operator's chat is set. Raise InvalidValue for invalid settings."""
+    chat_id, only_waking = settings["chat_id"], settings["only_waking"]
+    if not isinstance(chat_id, str) or (
+        chat_id and not chat_id.lstrip("-@").replace("_", "").isalnum()
+    ):
         raise InvalidValue(
-            "plugin.telegram.chat_id", 'a chat such as "123456789" or "@channel"', chat_id
+            "plugin.telegram.chat_id", 'a chat such as "123456789" or "@channel", or ""', chat_id
         )
+    if not isinstance(only_waking, bool):
+        raise InvalidValue("plugin.telegram.only_waking", "true or false", only_waking)
+    token, base_url = _bot(settings)
+    if chat_id:
+        register(TelegramNotifier(token, chat_id, base_url, only_waking=only_waking))
+
+
+@hookimpl
+def register_channels(
+    register: Callable[[PersonalChannel], None], settings: Mapping[str, object]
+) -> None:
+    """Register the personal channel. Raise InvalidValue for invalid settings."""
+    register(TelegramChannel(*_bot(settings)))
+
+
+def _bot(settings: Mapping[str, object]) -> tuple[Secret, str]:
+    base_url = settings["base_url"]
     if not isinstance(base_url, str) or not (
         base_url.startswith("https://") or is_loopback(base_url)
     ):
         raise InvalidValue("plugin.telegram.base_url", "an https address", base_url)
-    if not isinstance(only_waking, bool):
-        raise InvalidValue("plugin.telegram.only_waking", "true or false", only_waking)
     token = read_secret_file(settings["bot_token_file"], "plugin.telegram.bot_token_file")
-    register(TelegramNotifier(token, chat_id, base_url.rstrip("/"), only_waking=only_waking))
+    return token, base_url.rstrip("/")

@@ -1,4 +1,5 @@
-"""Notifiers that post each alert to an address: ``webhook_out`` as signed JSON, and ``discord``,
+"""Personal channels ``webhook`` (signed JSON) and ``ntfy``, each to an address of the person's own;
+and notifiers that post each alert to an address: ``webhook_out`` as signed JSON, and ``discord``,
 ``slack`` and ``ntfy`` in the form of those services. Each is registered if its address is set.
 
 ``webhook_out`` signs as Standard Webhooks (``webhook-id``, ``webhook-timestamp``,
@@ -7,8 +8,10 @@ a receiver recognises a repeated delivery. The address of a service is its own s
 file and in no message. Any answer but a 2xx is tried again.
 """
 
+import base64
 import json
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,9 +19,14 @@ from urllib.parse import urlsplit
 
 from rexalgo import (
     Alert,
+    ChannelField,
     HttpClients,
     InvalidValue,
+    Message,
     Notifier,
+    NotSent,
+    NotTaken,
+    PersonalChannel,
     RexAlgoError,
     Secret,
     hookimpl,
@@ -139,6 +147,151 @@ def for_ntfy(token: Secret | None, alert: Alert) -> Post:
     return words(alert).encode()[:_NTFY_BYTES_MAX].decode(errors="ignore").encode(), headers
 
 
+@dataclass(frozen=True, slots=True)
+class PostChannel:
+    """A personal channel that posts each message to an address, in the form that ``posted`` gives
+    it with what the person entered.
+    """
+
+    name: str
+    title: str
+    fields: Sequence[ChannelField]
+    repeats: str
+    posted: Callable[[Mapping[str, str], Message], Post]
+    calls_address_of_person: bool = True
+
+    def target(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what was entered. Raise InvalidValue unless it can be used."""
+        address = given["address"]
+        if not address.startswith("https://") or not address.isprintable() or " " in address:
+            raise InvalidValue("address", "an https address", "another form")
+        try:
+            parts = urlsplit(address)
+            is_usable = bool(parts.hostname) and parts.username is None and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable or not address.isascii():
+            raise InvalidValue("address", "an https address without a user name", "another form")
+        example = Message(id="check", title="", text="", at=datetime.now(UTC))
+        _, headers = self.posted(given, example)  # refuses a secret that cannot be used
+        if not all(each.isascii() and each.isprintable() for each in headers.values()):
+            raise InvalidValue("token", "ASCII characters", "others")
+        return given
+
+    def shown(self, target: Mapping[str, str]) -> str:
+        """Return the host: the rest of the address may be its secret."""
+        return urlsplit(target["address"]).hostname or ""
+
+    async def send(self, target: Mapping[str, str], message: Message, http: HttpClients) -> None:
+        """Post the message. Raise NotTaken for an answer that refuses it."""
+        content, headers = self.posted(target, message)
+        parts = urlsplit(target["address"])
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            client = http(f"{parts.scheme}://{parts.netloc}")
+            answer = await client.post(path, content=content, headers=headers)
+        except NotSent as error:
+            reason = f"{parts.hostname} cannot be reached: {type(error).__name__}"
+            raise NotTaken(reason) from None
+        except Exception as error:  # its text may carry the address
+            reason = f"{parts.hostname} did not answer: {type(error).__name__}"
+            raise NotDelivered(reason) from None
+        if not 200 <= answer.status_code < 300:
+            refused = f"expected a 2xx answer of {parts.hostname}, found {answer.status_code}"
+            raise (NotTaken if answer.status_code < 500 else NotDelivered)(refused)
+
+
+def _personal_webhook(target: Mapping[str, str], message: Message) -> Post:
+    body = json.dumps(
+        {
+            "id": message.id,
+            "kind": message.kind,
+            "at": message.at.isoformat(),
+            "is_urgent": message.is_urgent,
+            "is_repeated": message.is_repeated,
+            "title": message.title,
+            "text": message.text,
+            **message.details,
+        }
+    ).encode()
+    try:
+        headers = sign_b(Secret(target["secret"]), body, message.id, datetime.now(UTC))
+    except InvalidValue:
+        raise InvalidValue("secret", "whsec_ and base64 of 32 bytes", "another form") from None
+    return body, {**headers, "content-type": "application/json"}
+
+
+def _personal_ntfy(target: Mapping[str, str], message: Message) -> Post:
+    headers = {
+        "content-type": "text/plain; charset=utf-8",
+        "title": "RexAlgo",
+        "priority": "5" if message.is_urgent else "3",
+    }
+    if target.get("token"):
+        headers["authorization"] = f"Bearer {target['token']}"
+    return message.words.encode()[:_NTFY_BYTES_MAX].decode(errors="ignore").encode(), headers
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+CHANNELS: Final[Sequence[PersonalChannel]] = (
+    PostChannel(
+        name="ntfy",
+        title="ntfy",
+        fields=(
+            ChannelField(
+                name="address",
+                label="Address of your topic",
+                hint="Such as https://ntfy.sh/ and a long name that nobody guesses.",
+                is_secret=True,
+            ),
+            ChannelField(
+                name="token",
+                label="Access token",
+                hint="If the topic needs one.",
+                is_secret=True,
+                is_optional=True,
+            ),
+        ),
+        repeats=(
+            "ntfy cannot tell a repetition, so a message that was being sent when the engine or the "
+            "connection ended arrives a second time at most, and begins with “You may have this "
+            "already”."
+        ),
+        posted=_personal_ntfy,
+    ),
+    PostChannel(
+        name="webhook",
+        title="Webhook",
+        fields=(
+            ChannelField(name="address", label="Your https address", is_secret=True),
+            ChannelField(
+                name="secret",
+                label="Signing secret",
+                hint="Copy it to your receiver, which verifies signatures of Standard Webhooks.",
+                suggested=_new_secret,
+            ),
+        ),
+        repeats=(
+            "A repetition has the same webhook-id, and is_repeated is true: a receiver that keeps the "
+            "ids acts on each message once."
+        ),
+        posted=_personal_webhook,
+    ),
+)
+
+
+@hookimpl
+def register_channels(
+    register: Callable[[PersonalChannel], None], settings: Mapping[str, object]
+) -> None:
+    """Register the personal channels: they need no settings."""
+    for channel in CHANNELS:
+        register(channel)
+
+
 @hookimpl
 def register_notifiers(
     register: Callable[[Notifier], None], settings: Mapping[str, object]
@@ -158,7 +311,7 @@ def register_notifiers(
         "ntfy": lambda alert: for_ntfy(token, alert),
     }
     services = [each for each in forms if settings[f"{each}_url_file"]]
-    if settings["url"] or not services:
+    if settings["url"]:
         register(_signing(settings, only_waking=only_waking))
     for name in services:
         field = f"plugin.webhook_out.{name}_url_file"

@@ -161,6 +161,30 @@ def resume(where: Path, name: str, as_json: bool) -> None:
     )
 
 
+@user.command("reset-factors")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def reset_factors(where: Path, name: str, as_json: bool) -> None:
+    """Remove the second factors of user NAME, who lost them: app and passkeys.
+
+    Their sessions end. Their password alone signs them in; recovery codes stay. An operator sets
+    up another one before anything else.
+    """
+    answer = ask(where, "user_reset_factors", name=name, by=who())
+    if as_json:
+        emit_json(answer)
+        return
+    removed = ["the authenticator app"] if answer["app"] else []
+    if answer["passkeys"]:
+        removed.append(f"{answer['passkeys']} passkeys")
+    click.echo(
+        f"{answer['name']} has no second factor now: removed {' and '.join(removed) or 'none'}, "
+        f"{answer['sessions_ended']} sessions ended"
+    )
+    click.echo(f"  If the password is lost too: rexalgo user link {answer['name']}")
+
+
 def _theirs(answer: dict[str, Any]) -> str:
     """Return a person's accounts and strategies in words; empty without any."""
     parts = [

@@ -29,7 +29,9 @@ ROLES: Final[Mapping[str, tuple[Who, ...]]] = {
 }
 VARIANTS: Final = tuple((size, theme) for size in SIZES for theme in ("light", "dark"))
 _HREF: Final = re.compile(r'href="(/[^"#]*)"')
+_POSITION: Final = re.compile(r'href="(/accounts/[^"/]+/positions/[A-Z0-9]+)"')
 _TALLEST: Final = 4_000
+_LOOKS: Final = 60
 _SHEET_WIDTH: Final = 1_600
 _THUMBNAILS: Final = {"desktop": 380, "phone": 180}
 
@@ -51,14 +53,14 @@ def main() -> None:
         found = {role: _pages(browser, address, role, states[role]) for role in ROLES}
         given.to.mkdir(parents=True, exist_ok=True)
         for role, pages in found.items():
-            for path in pages:
+            for route, path in pages.items():
                 if given.only in path:
-                    _take(browser, address, role, path, states[role], given.to)
+                    _take(browser, address, role, route, path, states[role], given.to)
         _write_sheets(browser, given.to)
         missing = sorted(
             each.address
             for each in PAGES
-            if each.method == "GET" and not any(_fits(each, p) for ps in found.values() for p in ps)
+            if each.method == "GET" and not any(each.address in pages for pages in found.values())
         )
         browser.close()
     print(f"pictures and contact sheets are in {given.to}")
@@ -78,26 +80,44 @@ def _signed_in(browser: Browser, address: str, role: str) -> Any:
     return state
 
 
-def _pages(browser: Browser, address: str, role: str, state: Any) -> list[str]:
-    """Return the addresses of a role's pages: the plain ones, and one that is linked for each other."""
+def _pages(browser: Browser, address: str, role: str, state: Any) -> dict[str, str]:
+    """Return the pages of a role by the address of their route: the plain ones, and of each other
+    one that is linked.
+    """
     context = browser.new_context(storage_state=state)
     routes = [each for each in PAGES if each.method == "GET" and each.who in ROLES[role]]
-    waiting = [each.address for each in routes if "<" not in each.address]
+    waiting = [(each.address, each.address) for each in routes if "<" not in each.address]
     open_routes = [each for each in routes if "<" in each.address]
-    pages: list[str] = []
+    pages: dict[str, str] = {}
     while waiting:
-        path = waiting.pop(0)
+        route, path = waiting.pop(0)
         text = _html(context, address + path)
+        if path == "/positions":
+            text = _with_position(context, address)
         if text is None:
             continue
-        pages.append(path)
+        pages[route] = path
+        plain = {each.address for each in routes}
         for href in map(unescape, _HREF.findall(text)):
+            if href.partition("?")[0] in plain:
+                continue
             fitting = next((each for each in open_routes if _fits(each, href)), None)
             if fitting is not None:
                 open_routes.remove(fitting)
-                waiting.append(href)
+                waiting.insert(0, (fitting.address, href))
     context.close()
     return pages
+
+
+def _with_position(context: BrowserContext, address: str) -> str | None:
+    """Return the page of positions, as soon as it leads to one: in the demo it is open for seconds."""
+    text = None
+    for _ in range(_LOOKS):
+        text = _html(context, f"{address}/positions")
+        if text is None or _POSITION.search(text):
+            break
+        time.sleep(1)
+    return text
 
 
 def _html(context: BrowserContext, url: str) -> str | None:
@@ -115,7 +135,9 @@ def _fits(route: Route, path: str) -> bool:
     return re.fullmatch(pattern, path.partition("?")[0]) is not None
 
 
-def _take(browser: Browser, address: str, role: str, path: str, state: Any, folder: Path) -> None:
+def _take(
+    browser: Browser, address: str, role: str, route: str, path: str, state: Any, folder: Path
+) -> None:
     for size, theme in VARIANTS:
         width, height = SIZES[size]
         context = browser.new_context(
@@ -124,17 +146,21 @@ def _take(browser: Browser, address: str, role: str, path: str, state: Any, fold
             viewport={"width": width, "height": height},
         )
         page = context.new_page()
+        if "/positions" in route:
+            found = _POSITION.search(_with_position(context, address) or "")
+            if found is not None and "<symbol>" in route:
+                path = found[1] + route.partition("<symbol>")[2]
         page.goto(address + path, wait_until="load")
         tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
         page.set_viewport_size({"width": width, "height": max(height, tall)})
-        file = folder / f"{size}-{theme}" / f"{role}{_file_name(path)}.jpg"
+        file = folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=file, type="jpeg", quality=70)
         context.close()
 
 
-def _file_name(path: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9]+", "-", f"/{path.strip('/')}")[:80]
+def _file_name(route: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9]+", "-", f"/{route.strip('/')}").rstrip("-")
 
 
 def _write_sheets(browser: Browser, folder: Path) -> None:
@@ -146,7 +172,7 @@ def _write_sheets(browser: Browser, folder: Path) -> None:
         sheet.write_text(_sheet(variant, files, _THUMBNAILS[size]), encoding="utf-8")
         page = browser.new_page(viewport={"width": _SHEET_WIDTH, "height": 900})
         page.goto(sheet.as_uri(), wait_until="load")
-        page.screenshot(path=folder / f"{variant}.jpg", type="jpeg", quality=70, full_page=True)
+        page.screenshot(path=folder / f"{variant}.png", full_page=True)
         page.close()
 
 
@@ -159,12 +185,15 @@ def _sheet_parts(variant: str, files: list[Path], width: int) -> Iterator[str]:
         f"<!doctype html><meta charset=utf-8><title>{variant}</title><style>body{{font:14px "
         "sans-serif;margin:16px;background:#777;color:#fff}main{display:flex;flex-wrap:wrap;gap:16px}"
         f"figure{{margin:0;width:{width}px}}img{{width:100%;display:block}}"
-        f"a{{display:block;max-height:{2 * width}px;overflow:hidden}}</style>"
+        f"figcaption{{overflow-wrap:anywhere}}a{{display:block;max-height:{2 * width}px;overflow:hidden}}</style>"
         f"<h1>{variant}</h1><main>"
     )
     for each in files:
         link = escape(f"{each.parent.name}/{each.name}")
-        yield f'<figure><a href="{link}"><img src="{link}" alt=""></a>{escape(each.stem)}</figure>'
+        yield (
+            f'<figure><a href="{link}"><img src="{link}" alt=""></a>'
+            f"<figcaption>{escape(each.stem)}</figcaption></figure>"
+        )
     yield "</main>"
 
 

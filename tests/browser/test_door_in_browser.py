@@ -88,3 +88,28 @@ def test_the_door_is_walked_by_keyboard_with_a_visible_focus(
             "password",
             "code",
         ]
+
+
+def test_without_a_connection_a_page_says_so_and_no_page_of_a_person_is_kept(
+    chromium: Browser, place: Place
+) -> None:
+    context = chromium.new_context()
+    with window(chromium, place.url, context=context) as shown:
+        shown.open("/")
+        shown.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        shown.page.wait_for_function("navigator.serviceWorker.controller !== null")
+        shown.open("/sign-in")
+        context.set_offline(True)
+        shown.page.goto(place.url + "/home")
+        assert "Not connected" in shown.text()
+        assert "Trading does not depend on this page" in shown.text()
+        shown.check()
+        kept = shown.page.evaluate(
+            "caches.keys().then(n => Promise.all(n.map(k => caches.open(k).then(c => c.keys()))))"
+            ".then(all => all.flat().map(r => new URL(r.url).pathname).sort())"
+        )
+        assert kept == ["/offline", "/static/mark.svg", "/static/site.css"]
+        context.set_offline(False)
+        shown.follow("Try again")
+        assert "One signal, one order" in shown.text()
+        shown.said.clear()  # the browser notes that it had no connection

@@ -10,8 +10,10 @@ from plugin_reference import reference_page
 
 from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
+from plugins.signed_webhook.schema import body_schema
 from rexalgo.cli import _COMMANDS, main
 from rexalgo.testing import exchange_cases, limiter_cases, source_cases, stream_cases
+from web.answers import contract
 from web.api.dispatch import ENDPOINTS
 from web.api.openapi import openapi_document
 
@@ -21,6 +23,7 @@ OUTCOMES = ROOT / "docs" / "outcomes.md"
 ALERTS_PAGE = ROOT / "docs" / "alerts.md"
 REFERENCE = ROOT / "docs" / "plugin-reference.md"
 OPENAPI = ROOT / "docs" / "openapi.json"
+CONTRACT = ROOT / "docs" / "webhook-schema.json"
 
 
 def outcomes_page() -> str:
@@ -136,6 +139,17 @@ def test_the_openapi_document_is_what_the_code_says() -> None:
     )
 
 
+def contract_page() -> str:
+    """Return docs/webhook-schema.json as the source and its answers define it."""
+    return json.dumps(contract(body_schema()), indent=1, ensure_ascii=False) + "\n"
+
+
+def test_the_contract_with_bots_is_what_the_code_says() -> None:
+    assert CONTRACT.read_text(encoding="utf-8") == contract_page(), (
+        "run python tests/house/test_docs.py"
+    )
+
+
 def test_the_guide_of_the_api_names_every_endpoint() -> None:
     told = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     missing = [
@@ -206,5 +220,6 @@ if __name__ == "__main__":
     ALERTS_PAGE.write_text(alerts_page(), encoding="utf-8")
     REFERENCE.write_text(reference_page(), encoding="utf-8")
     OPENAPI.write_text(openapi_page(), encoding="utf-8")
+    CONTRACT.write_text(contract_page(), encoding="utf-8")
     for each in GUIDES:
         (ROOT / "docs" / each).write_text(guide(each), encoding="utf-8")

@@ -104,11 +104,14 @@ class Bot:
 
 @dataclass
 class Place:
-    """One folder and, while it runs, its server. ``serving`` is the command of the server."""
+    """One folder and, while it runs, its server. ``serving`` is the command of the server, and ``port`` its
+    port, 0 for any that is free.
+    """
 
     folder: Path
     settings: str = ""
     serving: list[str] = field(default_factory=lambda: [*REXALGO, "serve"])
+    port: int = 0
     process: "subprocess.Popen[str] | None" = None
     url: str = ""
     bots: dict[str, Bot] = field(default_factory=dict)
@@ -136,7 +139,7 @@ class Place:
         """
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [*self.serving, "--port", "0", "--json"],
+                [*self.serving, "--port", str(self.port), "--json"],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=log,

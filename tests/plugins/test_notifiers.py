@@ -201,7 +201,7 @@ async def test_services_get_their_own_form_and_no_error_has_their_address(tmp_pa
             {"chat_id": "7", "bot_token_file": "/nowhere/at/all"},
             "plugin.telegram.bot_token_file",
         ),
-        (telegram, {"chat_id": "", "bot_token_file": "SECRET"}, "plugin.telegram.chat_id"),
+        (telegram, {"chat_id": "no chat", "bot_token_file": "SECRET"}, "plugin.telegram.chat_id"),
         (
             telegram,
             {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://example.org"},

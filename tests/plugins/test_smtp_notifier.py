@@ -181,7 +181,7 @@ async def test_a_server_without_trust_or_without_tls_gets_no_login(
         ({"password_file": "relative"}, "password_file"),
         ({"sender": "a@b\r\nBcc: c@d"}, "sender"),
         ({"sender": "Ada <ada@example.org>"}, "sender"),
-        ({"recipients": []}, "recipients"),
+        ({"recipients": None}, "recipients"),
         ({"recipients": "ada@example.org"}, "recipients"),
         ({"recipients": ["ada@example.org", "x, y@z"]}, "recipients[1]"),
         ({"ca_file": "ca.pem"}, "ca_file"),

@@ -243,6 +243,8 @@ MAKES = {
     "/security/password",
     "/security/second-factor",
     "/security/codes",
+    "/security/passkeys/new",
+    "/security/tokens",
     "/accounts/connect",
     "/accounts/<name>/disconnect",
     "/studio/copy-trading/new",
@@ -256,6 +258,7 @@ MAKES = {
 }
 """Makes something, or uses something up: done once."""
 LOWERS_RISK = {
+    "/security/tokens/<token>/revoke",
     "/accounts/<name>/positions/<symbol>/close",
     "/security/sessions/<session>",
     "/accounts/<name>/pause",
@@ -288,8 +291,12 @@ THE_SAME_TWICE = {
     "/operate/unknowns",
     "/operate/people/role",
     "/operate/people/resume",
+    "/operate/people/reset-factors",
     "/operate/people/master",
     "/operate/audit/verify",
+    "/security/passkeys",
+    "/security/passkeys/<passkey>/remove",
+    "/sign-in/passkey",
     "/again/decline",
 }
 """Sets or asks something: done twice it is as done once, or the second is refused."""

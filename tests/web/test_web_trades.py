@@ -38,7 +38,7 @@ def table(*trades: TradeRow) -> str:
 
 def test_a_trade_says_how_it_ended_and_what_it_came_to() -> None:
     shown = table(SETTLED)
-    assert '<td data-label="Ended by">stop</td>' in shown
+    assert 'data-label="Ended by">stop</td>' in shown
     assert "−6.1900" in shown
     assert "not known" not in shown
 

@@ -77,7 +77,9 @@ class MemoryEngine:
     def commands(self) -> "MemoryEngine":
         return self
 
-    async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
+    async def receive(
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
         self.deliveries.append(delivery)
         if endpoint == "raises":
             raise RuntimeError("the disk is full: /secret/path")
@@ -91,6 +93,8 @@ class MemoryEngine:
             return Reception(kind=ReceptionKind.LIMITED, retry_after_s=7)
         if endpoint == "full":
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=3)
+        if dry_run:
+            return Reception(kind=ReceptionKind.DRY_RUN, copies=3, would={"order": 2})
         return await self._record(delivery.body)
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from quart import Response
 
@@ -99,6 +100,8 @@ def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
         "identity/security.html",
         errors=errors,
         sessions=identity.sessions(visit.who),
+        passkeys=visit.services.passkeys.passkeys(visit.who),
+        passkey_host=urlsplit(visit.services.passkeys.origin).hostname or "",
         codes_left=identity.recovery_codes_left(visit.who),
         request_to_publish=identity.master_request(visit.who),
     )

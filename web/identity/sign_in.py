@@ -25,7 +25,7 @@ async def show_front(visit: Visit) -> Response:
 
 async def show_password(visit: Visit) -> Response:
     """Show the form for name and password."""
-    return _form(visit, "password")
+    return sign_in_form(visit, "password")
 
 
 async def sign_in_with_password(visit: Visit) -> Response:
@@ -36,15 +36,17 @@ async def sign_in_with_password(visit: Visit) -> Response:
             Secret(visit.form.get("password", "")),
             visit.text("code"),
             visit.caller,
+            passkey=visit.form.get("passkey", ""),
+            form=visit.form.get("once", ""),
         )
     except NotSignedIn as error:
-        return _form(visit, "password", error)
+        return sign_in_form(visit, "password", error)
     return visit.enter(signed_in, visit.next())
 
 
 async def show_recovery(visit: Visit) -> Response:
     """Show the form for a recovery code."""
-    return _form(visit, "recovery")
+    return sign_in_form(visit, "recovery")
 
 
 async def sign_in_with_recovery(visit: Visit) -> Response:
@@ -54,7 +56,7 @@ async def sign_in_with_recovery(visit: Visit) -> Response:
             visit.text("name"), visit.text("code"), visit.caller
         )
     except NotSignedIn as error:
-        return _form(visit, "recovery", error)
+        return sign_in_form(visit, "recovery", error)
     wanted = visit.text("next")
     query = f"?next={quote(wanted, safe='')}" if wanted else ""
     return visit.enter(signed_in, f"/security/password{query}")
@@ -72,7 +74,12 @@ async def sign_in_with_exchange(visit: Visit) -> Response:
     try:
         login = {} if chosen is None else typed_login(visit, chosen)
         signed_in = await identity.sign_in_with_exchange(
-            visit.text("exchange"), login, visit.text("code"), visit.caller
+            visit.text("exchange"),
+            login,
+            visit.text("code"),
+            visit.caller,
+            passkey=visit.form.get("passkey", ""),
+            form=visit.form.get("once", ""),
         )
     except NotSignedIn as error:
         return _exchange(visit, {"": wait_words(error)})
@@ -110,7 +117,8 @@ async def enter_demo(visit: Visit, name: str) -> Response:
     return visit.enter(await visit.services.identity.enter_demo(name, visit.caller), "/")
 
 
-def _form(visit: Visit, way: str, error: NotSignedIn | None = None) -> Response:
+def sign_in_form(visit: Visit, way: str, error: NotSignedIn | None = None) -> Response:
+    """Show the form of a way to sign in, with what was wrong."""
     errors = None if error is None else {"": wait_words(error)}
     return visit.page("identity/sign_in.html", errors=errors, way=way)
 

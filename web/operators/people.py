@@ -70,6 +70,14 @@ async def sign_out(visit: Visit) -> Response:
     return visit.go(_page_of(name), "signed-out")
 
 
+async def reset_factors(visit: Visit) -> Response:
+    """Remove the second factors of somebody who lost them."""
+    visit.require_fresh()
+    name = visit.text("name")
+    await run(visit, "user_reset_factors", name=name)
+    return visit.go(_page_of(name), "factors-reset")
+
+
 async def make_link(visit: Visit) -> Response:
     """Make a one-time link that signs a person in, and show it once."""
     visit.require_fresh()
@@ -180,6 +188,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         again=Again(lambda fields: f"Suspend {fields['name']}", ("name", "note")),
     ),
     post("/operate/people/resume", Who.OPERATOR, resume),
+    post("/operate/people/reset-factors", Who.OPERATOR, reset_factors),
     post(
         "/operate/people/sign-out",
         Who.OPERATOR,

@@ -77,5 +77,10 @@ async def _unknowns(visit: Visit, errors: Mapping[str, str] | None = None) -> Re
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/unknowns", Who.OPERATOR, show_unknowns),
-    post("/operate/unknowns", Who.OPERATOR, decide),
+    post(
+        "/operate/unknowns",
+        Who.OPERATOR,
+        decide,
+        keeps=("signal", "follower", "note", "order"),
+    ),
 )

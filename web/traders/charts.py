@@ -45,14 +45,15 @@ async def show_trade(visit: Visit, identifier: str) -> Response:
 def _chart_of_position(each: OpenPosition, zone: str) -> str:
     position = each.row.position
     levels = _levels(
-        ("entry", "Entry", None if position is None else position.entry_price),
+        ("entry", "Average entry", None if position is None else position.entry_price),
         ("mark", "Mark", None if position is None else position.mark_price),
         ("stop", "Stop", each.stop_loss),
         ("target", "Target", each.take_profit),
         ("stop", "Liquidation", None if position is None else position.liquidation_price),
     )
     title = f"Price of {each.row.symbol}"
-    return price_chart(each.past.candles, levels, _marks(each.fills), title, _UNIT, zone)
+    step = None if each.row.instrument is None else each.row.instrument.price_step
+    return price_chart(each.past.candles, levels, _marks(each.fills), title, _UNIT, zone, step)
 
 
 def _chart_of_trade(each: PastTrade, zone: str) -> str:

@@ -17,6 +17,17 @@ from web.visit import Visit
 
 _PRESETS: Final = {"careful": "Careful", "balanced": "Balanced"}
 _OWN: Final = "own"
+_FIELDS: Final = (
+    "mode",
+    "sizing",
+    "size",
+    "leverage_mode",
+    "leverage",
+    "below_minimum",
+    "allow_own_position",
+    "symbols",
+    *LIMITS,
+)
 _NOTICES: Final = {"pause": "paused", "resume": "resumed", "consent": "changed", "leave": "left"}
 
 
@@ -54,11 +65,6 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
     if policy is None:
         return visit.go(f"/strategies/{identifier}/follow?account={row.name}", "unconfirmed")
     fields = terms_fields(policy)
-    hidden = [
-        ("account", row.name),
-        *((name, value) for name, value in fields.items() if name != "symbols"),
-        *(("symbols", symbol) for symbol in fields["symbols"]),
-    ]
     return visit.page(
         "traders/confirm_terms.html",
         strategy=strategy,
@@ -66,9 +72,18 @@ async def show_confirm(visit: Visit, identifier: str) -> Response:
         typed=fields,
         limits=labels.LIMITS,
         sizings=labels.SIZINGS,
-        kept=hidden,
+        kept=hidden_terms(row.name, fields),
         meaning=await service.meaning(row, strategy, policy),
     )
+
+
+def hidden_terms(account: str, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the fields of a form that sends terms as they are."""
+    return [
+        ("account", account),
+        *((name, value) for name, value in fields.items() if name != "symbols"),
+        *(("symbols", symbol) for symbol in fields["symbols"]),
+    ]
 
 
 async def copy_terms(visit: Visit, identifier: str) -> Response:
@@ -146,7 +161,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         agreed = None
     previewed: CopyPolicy | None = visit.kept().get("terms")
     preset = visit.query.get("preset", "")
-    if errors or previewed:
+    if errors or previewed or visit.is_typed_again:
         preset = _OWN
     elif preset not in (*_PRESETS, _OWN):
         preset = "careful" if agreed is None else _OWN
@@ -166,7 +181,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         row=row,
         accounts=accounts,
         agreed=agreed,
-        typed=_typed(visit) if errors else terms_fields(policy),
+        typed=_typed(visit) if errors or visit.is_typed_again else terms_fields(policy),
         presets={**_PRESETS, _OWN: "My own"},
         preset=preset,
         contracts=await service.contracts_now(row, strategy),
@@ -191,22 +206,13 @@ def _again(fields: Mapping[str, str]) -> str:
 
 def _typed(visit: Visit) -> dict[str, Any]:
     """Return the terms as they were typed."""
-    names = (
-        "mode",
-        "sizing",
-        "size",
-        "leverage_mode",
-        "leverage",
-        "below_minimum",
-        "allow_own_position",
-        *LIMITS,
-    )
-    return {**{name: visit.text(name) for name in names}, "symbols": visit.form.getlist("symbols")}
+    one = (name for name in _FIELDS if name != "symbols")
+    return {**{name: visit.text(name) for name in one}, "symbols": visit.form.getlist("symbols")}
 
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
-    post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
+    post("/strategies/<identifier>/follow", Who.FOLLOWER, agree, keeps=(*_FIELDS, "account")),
     post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning),
     post("/strategies/<identifier>/copy-terms", Who.FOLLOWER, copy_terms),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),

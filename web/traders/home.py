@@ -101,6 +101,33 @@ async def close(visit: Visit, name: str, symbol: str) -> Response:
     return visit.go("/positions", "closing-position")
 
 
+async def show_take_over(visit: Visit, name: str, symbol: str) -> Response:
+    """Show what taking over one position means, and ask to confirm it."""
+    return await _take_over(visit, name, symbol)
+
+
+async def take_over(visit: Visit, name: str, symbol: str) -> Response:
+    """Make one position of the engine the owner's own."""
+    try:
+        await visit.services.following.take_over(visit.who, name, symbol)
+    except FormErrors as error:
+        return await _take_over(visit, name, symbol, error.errors)
+    return visit.go(f"/accounts/{name}/positions/{symbol}", "taken-over")
+
+
+async def _take_over(
+    visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None
+) -> Response:
+    following = visit.services.following
+    return visit.page(
+        "traders/take_over.html",
+        errors=errors,
+        row=following.account(visit.who, name),
+        symbol=symbol,
+        each=await following.position(visit.who, name, symbol),
+    )
+
+
 async def _close(
     visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None
 ) -> Response:
@@ -130,6 +157,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         flatten,
         again=Again(lambda fields: f"Flatten {fields['name']}: close what the engine opened"),
     ),
+    get("/accounts/<name>/positions/<symbol>/take-over", Who.FOLLOWER, show_take_over),
+    post("/accounts/<name>/positions/<symbol>/take-over", Who.FOLLOWER, take_over),
     get("/accounts/<name>/positions/<symbol>/close", Who.FOLLOWER, show_close),
     post(
         "/accounts/<name>/positions/<symbol>/close",

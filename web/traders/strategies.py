@@ -13,6 +13,7 @@ from engine.services.terms_form import terms_fields
 from web.charts import result_chart, returns_fall_chart, sparkline
 from web.labels import LABELS, LIMITS, SIZINGS
 from web.routes import Route, Who, get
+from web.traders.shadow import shadows_of
 from web.visit import Visit
 
 _KINDS: Final = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
@@ -116,9 +117,13 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     zone = visit.who.person.zone
     points = _returns(each)
     agreements = performance.agreements(visit.who, row.id)
+    shadows = await shadows_of(visit, agreements)
+    month = await performance.record(row, chosen["of"], _PERIODS["30"]) if shadows else None
     return visit.page(
         "traders/strategy.html",
         row=row,
+        shadows=shadows,
+        follower=None if month is None else month.record,
         each=each,
         figures=_FIGURES,
         curve=result_chart(points, "Return of its signals", "%", zone, visit.now, points[0][0])
@@ -128,7 +133,11 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         months=performance.months(each, zone),
         newest=each.record.returns[: -_SIGNALS_SHOWN - 1 : -1] if each.record else (),
         funding=performance.funding_per_follower(each),
-        outcomes=performance.outcomes(row.id, chosen["of"]),
+        outcomes={
+            of: counts
+            for of, counts in performance.outcomes(row.id).items()
+            if chosen["of"] in ("", of)
+        },
         chosen=chosen,
         environments=environments,
         periods=list(_PERIODS),

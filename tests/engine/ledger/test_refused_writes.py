@@ -23,7 +23,7 @@ BROKEN_RULES = {
     "a column that must not be empty": channel("other", None),
     "a type": channel("other", "no number"),
     "a foreign key": lambda db: db.execute(
-        "INSERT INTO person_channel VALUES ('nobody', 'log', NULL, 1, '')"
+        "INSERT INTO suspension VALUES ('nobody', 0, 'ada', '')"
     ),
     "a trigger": lambda db: db.execute("DELETE FROM audit"),
     "a statement": lambda db: db.execute("INSERT INTO no_such_table VALUES (1)"),

@@ -1,0 +1,83 @@
+"""What people are told: the words of each message, and when the day's digest is due. Pure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from engine.decisions.missed import is_missed
+from engine.domain.alert import Alert
+from engine.domain.amounts import plain
+from engine.domain.message import MessageKind
+from engine.domain.outcome import Outcome, OutcomeCode
+
+DIGEST_HOUR: Final = 8
+"""The hour of the day, in the person's zone, from which its digest is sent."""
+LINES_MAX: Final = 20
+DEAD_AFTER: Final = timedelta(minutes=5)
+"""How long a channel fails before it is told on the others."""
+CODE_LASTS: Final = timedelta(minutes=15)
+_ENTRIES: Final = ("open", "add", "reverse")
+
+
+def hash_of_code(code: str) -> bytes:
+    """Return what is kept of the code that confirms a channel."""
+    return hashlib.sha256(code.encode()).digest()
+
+
+def outcome_kind(action: str, code: OutcomeCode, *, is_test: bool) -> MessageKind | None:
+    """Return what an outcome is told as; None for one that is told to nobody."""
+    if is_test:
+        return None
+    if code is OutcomeCode.FILLED:
+        return MessageKind.ORDERS
+    if action in _ENTRIES and code is not OutcomeCode.SKIPPED_WATCH_ONLY and is_missed(code):
+        return MessageKind.MISSED
+    return None
+
+
+def outcome_title(
+    *, environment: str, account: str, action: str, symbol: str, kind: MessageKind
+) -> str:
+    """Return the headline of an outcome."""
+    label = f"{environment.upper()} " if environment != "live" else ""
+    done = "filled" if kind is MessageKind.ORDERS else "not copied"
+    return f"{label}{account}: {action} {symbol} {done}"
+
+
+def outcome_words(strategy: str, code: OutcomeCode, numbers: Mapping[str, str]) -> str:
+    """Return the text of an outcome."""
+    return f"{strategy}: {Outcome(code, numbers).sentence}"
+
+
+def alert_words(alert: Alert) -> str:
+    """Return the text of an alert for the person it concerns; what an operator types is left out."""
+    return f"Done already: {alert.done}\nIf nobody acts: {alert.otherwise}"
+
+
+def digest_words(titles: Sequence[str], results: Mapping[str, tuple[int, Decimal]]) -> str:
+    """Return the text of a digest: per environment the closed trades and their result, then what
+    was collected.
+    """
+    lines = [
+        f"{environment.upper()}: {count} {'trade' if count == 1 else 'trades'} closed in the last "
+        f"24 hours, {'+' if result > 0 else ''}{plain(result)} USDT net of fees"
+        for environment, (count, result) in results.items()
+        if count
+    ]
+    lines += titles[:LINES_MAX]
+    if len(titles) > LINES_MAX:
+        lines.append(f"and {len(titles) - LINES_MAX} more")
+    return "\n".join(lines)
+
+
+def digest_day(now: datetime, zone: str, newest: str) -> str:
+    """Return the day whose digest is due, empty if none is: ``newest`` is the day of the last one.
+
+    A day has one digest, from 8 o'clock on in the person's zone.
+    """
+    local = now.astimezone(ZoneInfo(zone))
+    day = (local - timedelta(hours=DIGEST_HOUR)).date().isoformat()
+    return day if day > newest else ""

@@ -1,0 +1,206 @@
+"""The service of shadow books: what the last 30 days would have been for an account that watches.
+
+A book is made when somebody looks, from the signals of the ledger and the prices that were recorded,
+and is kept for a minute. Nothing of it is stored, and no order waits for it: the pages of a book let
+every other task run between two signals.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import trio
+
+from engine.context import EngineContext
+from engine.decisions.portfolio import percent_of
+from engine.decisions.recorded_prices import PriceBlock, RecordedPrices
+from engine.decisions.results import drawdown
+from engine.decisions.risk import equity, total
+from engine.decisions.shadow import ShadowBook, ShadowTerms, ShadowTrade
+from engine.decisions.sizing import TAKER_FEE_BPS
+from engine.domain.account import Position
+from engine.domain.amounts import EXACT, ZERO, Money
+from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.outcome import OutcomeCode
+from engine.domain.subscription import CopyPolicy
+from engine.ledger.people import AccountRow
+from engine.ledger.prices import read_blocks
+from engine.ledger.signals import signals_since
+from engine.market.feed import MarketFeed
+from engine.services.asking import asked
+from engine.services.following import FollowingService
+
+LOOKED_BACK: Final = timedelta(days=30)
+SIGNALS_MAX: Final = 1_000
+TRADES_SHOWN: Final = 20
+POINTS_SHOWN: Final = 500
+_KEPT_FOR: Final = timedelta(seconds=60)
+_KEPT_MAX: Final = 500
+_COPIED: Final = (OutcomeCode.FILLED, OutcomeCode.PLACED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What an account would have done from ``since`` to ``until``. Nothing of it was traded.
+
+    ``is_whole``: these are 30 days; else prices were recorded later, or there were more signals than
+    are looked at. ``result`` includes what is open; ``percent`` is the sum of the closed trades in
+    percent of the margin behind each. ``entries`` counts entry signals, ``missed`` why some would
+    not have been copied. ``trades`` are the newest, newest first.
+    """
+
+    since: datetime
+    until: datetime
+    is_whole: bool
+    balance: Decimal
+    currency: str
+    result: Decimal
+    open_pnl: Decimal
+    fees: Decimal
+    percent: Decimal | None
+    max_drawdown: Decimal
+    closed: int
+    won: int
+    entries: int
+    copied: int
+    missed: Sequence[tuple[OutcomeCode, int]]
+    positions: Sequence[Position]
+    trades: Sequence[ShadowTrade]
+    curve: Sequence[tuple[datetime, Decimal]]
+
+    @property
+    def result_percent(self) -> Decimal | None:
+        """Return the result in percent of the money that the account begins with."""
+        return percent_of(self.result, self.balance)
+
+
+class ShadowingService:
+    """The service for followers who look before they trade."""
+
+    def __init__(self, context: EngineContext, following: FollowingService) -> None:
+        self._context = context
+        self._following = following
+        self._kept: dict[tuple[str, str], tuple[object, Shadow]] = {}
+
+    @asked
+    async def shadow(
+        self, row: AccountRow, strategy: StrategyId, policy: CopyPolicy
+    ) -> Shadow | None:
+        """Return the shadow book of the last 30 days for an account under terms, beginning flat with
+        the account's present money; None if the account has not been read, or no price was recorded.
+        """
+        task, db = self._following.task(row), self._context.ledger.db
+        report = None if task is None else task.account.last_report
+        if report is None:
+            return None
+        now = self._context.clock.now()
+        since = now - LOOKED_BACK
+        signals = signals_since(db, strategy, since, SIGNALS_MAX)
+        stamp = (policy, equity(report), signals[-1].number if signals else 0)
+        kept = self._kept.get((row.id, strategy))
+        if kept is not None and kept[0] == stamp and now - kept[1].until < _KEPT_FOR:
+            return kept[1]
+        feed = self._context.feeds[row.exchange]
+        symbols = policy.symbols | {each.draft.symbol for each in signals}
+        prices = RecordedPrices(self._blocks(row.exchange, feed, symbols, since))
+        first = prices.since()
+        if first is None:
+            return None
+        starts = [since, datetime.fromtimestamp(first, UTC)]
+        if len(signals) == SIGNALS_MAX:
+            starts.append(signals[0].received_at)
+        terms = self._terms(row, strategy, policy, feed, symbols, equity(report))
+        book = ShadowBook(terms, prices, max(starts))
+        for signal in signals:
+            if signal.received_at >= max(starts):
+                book.take(signal)
+                await trio.lowlevel.checkpoint()
+        book.look(now)
+        shown = shadow_of(book, until=now, is_whole=max(starts) == since)
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        self._kept[(row.id, strategy)] = (stamp, shown)
+        return shown
+
+    def _blocks(
+        self, exchange: str, feed: MarketFeed, symbols: frozenset[Symbol], since: datetime
+    ) -> Mapping[Symbol, Sequence[PriceBlock]]:
+        """Return what is recorded and what is still on the tape, which is the newer form of a block
+        that is in both.
+        """
+        recorded = read_blocks(self._context.ledger.db, exchange, symbols, since)
+        return {
+            symbol: list(
+                {block.begin: block for block in (*blocks, *feed.tape.blocks(symbol))}.values()
+            )
+            for symbol, blocks in recorded.items()
+        }
+
+    def _terms(
+        self,
+        row: AccountRow,
+        strategy: StrategyId,
+        policy: CopyPolicy,
+        feed: MarketFeed,
+        symbols: frozenset[Symbol],
+        balance: Money,
+    ) -> ShadowTerms:
+        config = self._context.config
+        contracts = {each: feed.instrument(each) for each in symbols}
+        charged = feed.taker_fee_bps
+        return ShadowTerms(
+            account=row.id,
+            strategy=strategy,
+            policy=policy,
+            operator=config.limits,
+            balance=balance,
+            contracts={each: found for each, found in contracts.items() if found is not None},
+            fee_bps=TAKER_FEE_BPS,
+            taker_fee_bps=TAKER_FEE_BPS if charged is None else charged,
+            entry_age_s=config.engine.entry_age_s,
+            price_age_s=config.engine.price_age_s,
+            resting_entry_s=config.engine.resting_entry_s,
+            zone=config.engine.trading_day_zone,
+            sets_protection=feed.sets_protection,
+        )
+
+
+def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
+    """Return what is shown of a book."""
+    report, (since, begin) = book.report(), book.curve[0]
+    results = [each.trade.result or ZERO for each in book.trades]
+    returns = [
+        EXACT.divide(EXACT.multiply(Decimal(100), result), each.margin)
+        for each, result in zip(book.trades, results, strict=True)
+    ]
+    entries = [each for each in book.outcomes if each.is_entry]
+    copied = sum(1 for each in entries if each.outcome.code in _COPIED)
+    missed = Counter(each.outcome.code for each in entries if each.outcome.code not in _COPIED)
+    every = max(1, len(book.curve) // POINTS_SHOWN)
+    worth = equity(report)
+    return Shadow(
+        since=since,
+        until=until,
+        is_whole=is_whole,
+        balance=begin,
+        currency=report.balance.currency,
+        result=EXACT.subtract(worth, begin),
+        open_pnl=total(*(each.unrealised_profit for each in report.positions)),
+        fees=book.fees,
+        percent=total(*returns) if returns else None,
+        max_drawdown=drawdown(value for _, value in book.curve),
+        closed=len(results),
+        won=sum(1 for each in results if each > 0),
+        entries=len(entries),
+        copied=copied,
+        missed=missed.most_common(),
+        positions=report.positions,
+        trades=tuple(book.trades[: -TRADES_SHOWN - 1 : -1]),
+        curve=tuple(
+            (at, EXACT.subtract(value, begin))
+            for at, value in (*book.curve[::every], (until, worth))
+        ),
+    )

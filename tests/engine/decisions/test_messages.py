@@ -1,0 +1,88 @@
+"""What people are told of an outcome, and when a digest is due: once a day, never twice."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.decisions.messages import (
+    LINES_MAX,
+    digest_day,
+    digest_words,
+    outcome_kind,
+    outcome_title,
+    outcome_words,
+)
+from engine.domain.message import MessageKind
+from engine.domain.outcome import OutcomeCode
+
+ORDERS, MISSED = MessageKind.ORDERS, MessageKind.MISSED
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "kind"),
+    [
+        ("open", OutcomeCode.FILLED, ORDERS),
+        ("close", OutcomeCode.FILLED, ORDERS),
+        ("open", OutcomeCode.PLACED, None),
+        ("open", OutcomeCode.DENIED_BALANCE, MISSED),
+        ("add", OutcomeCode.DENIED_DAILY_LOSS, MISSED),
+        ("open", OutcomeCode.SKIPPED_WATCH_ONLY, None),
+        ("open", OutcomeCode.SKIPPED_ALREADY_OPEN, None),
+        ("open", OutcomeCode.UNKNOWN, None),
+        ("close", OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, None),
+    ],
+)
+def test_what_an_outcome_is_told_as(
+    action: str, code: OutcomeCode, kind: MessageKind | None
+) -> None:
+    assert outcome_kind(action, code, is_test=False) is kind
+    assert outcome_kind(action, code, is_test=True) is None
+
+
+def test_every_outcome_has_words() -> None:
+    for code in OutcomeCode:
+        assert outcome_words("trend", code, {}).startswith("trend: ")
+
+
+def test_an_account_without_real_money_is_labelled_first() -> None:
+    told = {"account": "bob", "action": "open", "symbol": "BTCUSDT", "kind": MISSED}
+    assert outcome_title(environment="paper", **told) == "PAPER bob: open BTCUSDT not copied"  # type: ignore[arg-type]
+    assert outcome_title(environment="live", **told) == "bob: open BTCUSDT not copied"  # type: ignore[arg-type]
+
+
+def test_a_digest_says_what_was_closed_and_how_much_more_there_is() -> None:
+    words = digest_words(
+        [f"line {number}" for number in range(LINES_MAX + 3)],
+        {"live": (2, Decimal("12.50")), "paper": (1, Decimal("-3")), "simulated": (0, Decimal(0))},
+    ).splitlines()
+    assert words[0] == "LIVE: 2 trades closed in the last 24 hours, +12.5 USDT net of fees"
+    assert words[1] == "PAPER: 1 trade closed in the last 24 hours, -3 USDT net of fees"
+    assert words[-1] == "and 3 more"
+    assert len(words) == LINES_MAX + 3
+
+
+zones = st.sampled_from(sorted(available_timezones()))
+times = st.integers(0, 10 * 365 * 86_400).map(
+    lambda seconds: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
+
+
+@given(times, zones, st.lists(st.integers(1, 40), min_size=1, max_size=60))
+def test_a_day_has_one_digest_from_eight_o_clock_on(
+    begins: datetime, zone: str, hours: list[int]
+) -> None:
+    now, newest, sent = begins, digest_day(begins, zone, ""), list[str]()
+    for each in hours:
+        now += timedelta(hours=each)
+        day = digest_day(now, zone, newest)
+        if day:
+            sent.append(day)
+            newest = day
+        local = now.astimezone(ZoneInfo(zone))
+        if local.hour >= 9:  # an hour of slack for the nights on which clocks are set
+            assert newest == local.date().isoformat()
+    assert sent == sorted(set(sent))

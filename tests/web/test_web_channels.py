@@ -1,0 +1,213 @@
+"""A person's own channels at pages: linked by a code, told at once, in a digest or not at all, tested,
+and disconnected; in one process and in two.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from html import unescape
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.domain.alert import AlertCode
+from engine.domain.person import Role
+from engine.ledger.alerts import raise_alert
+from engine.ledger.query import fetch_all
+from tests.chat_server import BOT, TOKEN, FakeChatServer, fake_chat_server
+from tests.web.web_place import PASSWORD, Browser, WebPlace, web_place
+
+TERMS = {
+    "mode": "live",
+    "sizing": "fixed_notional",
+    "size": "130",
+    "leverage_mode": "capped",
+    "leverage": "5",
+    "symbols": "BTCUSDT",
+}
+SETTINGS = """[plugins]
+enabled = ["paper", "signed_webhook", "gcra", "log", "telegram", "webhook_out"]
+[plugin.paper]
+price_fixed = {{ BTCUSDT = "65000" }}
+flush = "inline"
+[plugin.telegram]
+base_url = "{address}"
+bot_token_file = "{token}"
+[outgoing]
+internal = ["127.0.0.0/8"]
+[web]
+sign_up = "open"
+"""
+
+
+@pytest.fixture
+def chat() -> Iterator[FakeChatServer]:
+    with fake_chat_server() as fake:
+        yield fake
+
+
+def settings(folder: Path, chat: FakeChatServer) -> str:
+    token = folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    return SETTINGS.format(address=chat.address, token=token)
+
+
+async def told(chat: FakeChatServer, count: int, containing: str = "") -> list[str]:
+    return await trio.to_thread.run_sync(partial(chat.wait_for, count, containing, 20))
+
+
+async def link(browser: Browser, chat: FakeChatServer, number: int = 77) -> None:
+    """Link a chat by the code that the page shows."""
+    await browser.get("/channels")
+    await browser.post("/channels/telegram/begin", factor=PASSWORD)
+    found = re.search(r'<code class="long">([A-Z2-7]{10})</code>', browser.text)
+    assert found is not None, browser.words
+    assert f"https://t.me/{BOT}?start={found[1]}" in unescape(browser.text)
+    chat.write(number, f"/start@{BOT} {found[1]}")
+    await told(chat, 1, "This chat is linked to bob")
+
+
+async def sign_in(browser: Browser, name: str = "bob") -> None:
+    await browser.get("/sign-in")
+    await browser.post("/sign-in", bare=True, name=name, password=PASSWORD)
+
+
+async def alert(place: WebPlace, name: str, sameness: str) -> None:
+    details = {"symbol": "BTCUSDT", "quantity": "1", "cause": "the exchange refused it"}
+    at = place.clock.now()
+    await place.context.ledger.write(
+        lambda db: raise_alert(db, AlertCode.RESIDUE, name, details, at, sameness)
+    )
+
+
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
+    tmp_path: Path, chat: FakeChatServer, two_roles: bool
+) -> None:
+    async with web_place(tmp_path, settings(tmp_path, chat), two_roles=two_roles) as place:
+        alice = await place.person("alice", Role.MASTER)
+        strategy = await place.strategy(alice)
+        bob = await place.person("bob", balance="10000")
+        eve = await place.person("eve", balance="10000")
+        follow = f"/strategies/{strategy}/follow"
+        await bob.get(f"{follow}?account=bob")
+        await bob.post(follow, do="agree", **TERMS)
+        await bob.post(follow, factor=PASSWORD)
+        await alert(place, "bob", "before it was linked")
+        chat.write(66, "hello ABCDEFGHIJ, which is no code of anybody")
+
+        await link(bob, chat)
+        [(sealed, shown)] = fetch_all(
+            place.context.ledger.db, "SELECT sealed, shown FROM person_channel"
+        )
+        assert shown == "bob_at_home"
+        assert b"77" not in bytes(sealed)
+        assert b"chat" not in bytes(sealed)
+        assert "Connected" in (await bob.get("/channels"))
+
+        # what is a risk at once, to its owner alone; the rest in the digest of the next morning
+        await alert(place, "bob", "one")
+        await alert(place, "eve", "two")
+        await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
+        [risk] = await told(chat, 1, "could not be closed")
+        assert risk.startswith("PAPER bob: 1 BTCUSDT could not be closed")
+        assert {each["chat_id"] for each in chat.sent} == {"77"}
+        await place.until(
+            lambda: fetch_all(
+                place.context.ledger.db, "SELECT 1 FROM message_due WHERE how = 'digest'"
+            )
+        )
+        assert chat.texts("filled") == []
+        place.clock.passed += timedelta(days=1)
+        [digest] = await told(chat, 1, "Your digest of")
+        assert "PAPER bob: open BTCUSDT filled" in digest
+        place.clock.passed += timedelta(days=1)
+        await sign_in(bob)  # two days are longer than a session, and the second has nothing to tell
+        await bob.get("/channels")
+
+        # what is to be told at once, and what not at all
+        await bob.post("/channels/telegram/wants", orders="now", risk="silent", missed="silent")
+        assert bob.words.count("Changed.") == 1
+        await alert(place, "bob", "three")
+        await place.signal(strategy, action="close", symbol="BTCUSDT")
+        await told(chat, 1, "PAPER bob: close BTCUSDT filled")
+        assert len(chat.texts("could not be closed")) == 1
+        assert len(chat.texts("Your digest of")) == 1
+        await bob.post("/channels/telegram/wants", 422, orders="loudly")
+
+        # a test, its failure, and what is not connected
+        await bob.post("/channels/telegram/test")
+        assert len(chat.texts("This is a test, asked for by bob")) == 1
+        chat.refuses = 403
+        await bob.post("/channels/telegram/test", 422)
+        assert "Telegram answered 403" in bob.words
+        place.clock.passed += timedelta(minutes=6)
+        await bob.get("/orders")
+        assert "You are not told at bob_at_home" in bob.words
+        chat.refuses = 0
+        await bob.get("/channels")
+        await bob.post("/channels/telegram/test")
+        await bob.get("/orders")
+        assert "You are not told" not in bob.words
+        await sign_in(eve, "eve")
+        await eve.get("/channels")
+        for deed in ("test", "drop", "wants", "confirm"):
+            await eve.post(f"/channels/telegram/{deed}", 404, code="ABCDEFGHIJ")
+        await bob.get("/channels")
+        await bob.post("/channels/telegram/drop", factor=PASSWORD)
+        assert fetch_all(place.context.ledger.db, "SELECT 1 FROM person_channel") == []
+        assert TOKEN not in bob.text
+
+
+async def test_an_address_of_a_person_is_called_only_if_it_is_public(
+    tmp_path: Path, chat: FakeChatServer
+) -> None:
+    """Even where the operator allowed their own plugins more."""
+    async with web_place(tmp_path, settings(tmp_path, chat)) as place:
+        bob = await place.person("bob", balance="10000")
+        await bob.get("/channels")
+        secret = bob.value("secret")
+        assert secret.startswith("whsec_")
+        port = chat.address.rpartition(":")[2]
+        for address, said in (
+            (f"https://127.0.0.1:{port}/", "cannot be reached"),
+            ("https://[::ffff:169.254.169.254]/latest", "cannot be reached"),
+            ("https://localhost/x", "cannot be reached"),
+            (chat.address, "Expected an https address"),
+            ("https://bob:pass@example.org/", "Expected an https address without a user name"),
+            ("https://exa mple.org/", "Expected an https address"),
+            ("https://[::1/", "Expected an https address"),
+            ("", "Expected a value"),
+        ):
+            await bob.get("/channels")
+            await bob.post(
+                "/channels/webhook/begin", 422, factor=PASSWORD, address=address, secret=secret
+            )
+            assert said in bob.words, (address, bob.words)
+        assert chat.sent == []
+        await bob.get("/channels")
+        await bob.post(
+            "/channels/webhook/begin", 422, address="https://example.org/", secret="whsec_short"
+        )
+        assert "whsec_ and base64" in bob.words
+
+
+async def test_what_is_new_is_counted_until_it_was_read(
+    tmp_path: Path, chat: FakeChatServer
+) -> None:
+    async with web_place(tmp_path, settings(tmp_path, chat)) as place:
+        bob = await place.person("bob", balance="10000")
+        eve = await place.person("eve", balance="10000")
+        assert 'class="badge"' not in await bob.get("/home")
+        for each in ("one", "two"):
+            await alert(place, "bob", each)
+        assert '<span class="badge">2<span class="unseen"> new</span>' in await bob.get("/home")
+        assert 'class="badge"' not in await eve.get("/home")
+        await bob.get("/notifications")
+        await bob.post("/notifications/read")
+        assert 'class="badge"' not in bob.text
+        await alert(place, "bob", "three")
+        assert '<span class="badge">1<' in await bob.get("/home")

@@ -1,0 +1,152 @@
+"""A dry run passes every check of a signal, counts what would become of it, and leaves nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from test_web_home import SETTINGS, follow, held
+from web_place import WebPlace, web_place
+
+from engine.decisions.signatures import sign_a
+from engine.domain.identifiers import EndpointId
+from engine.domain.person import Role
+from engine.keys.sealed_secrets import endpoint_keys
+from engine.ledger.query import fetch_all, fetch_one
+
+KEPT = ("delivery", "sqlite_sequence")
+"""Tables that a dry run may change: the master's list of deliveries, and its numbers."""
+
+
+class Bot:
+    """A bot of one strategy: it signs and posts, as over the network, and holds each answer against
+    the contract.
+    """
+
+    def __init__(self, place: WebPlace, endpoint: str, secret: Any) -> None:
+        self.place, self.endpoint, self.secret = place, endpoint, secret
+        self.contract: dict[str, Any] = {}
+
+    async def post(self, query: str = "", **body: object) -> tuple[int, dict[str, Any]]:
+        content = json.dumps({"action": "open", "symbol": "BTCUSDT", **body}).encode()
+        client = self.place.app.test_client()
+        answer = await client.post(
+            f"/api/webhooks/copy-trading/{self.endpoint}{query}",
+            data=content,
+            headers=sign_a(self.secret, content, self.place.clock.now()),
+        )
+        told = await answer.get_json(force=True)
+        if not self.contract:
+            self.contract = await (await client.get("/api/webhooks/schema.json")).get_json()
+            for each in self.contract["$defs"].values():
+                each["additionalProperties"] = False
+        said = {**self.contract["answers"][str(answer.status_code)], **self.contract}
+        assert not list(Draft202012Validator(said).iter_errors(told)), (answer.status_code, told)
+        return answer.status_code, told
+
+
+async def bot_of(place: WebPlace) -> Bot:
+    row = fetch_one(place.context.ledger.db, "SELECT id FROM endpoint WHERE token_hash IS NULL")
+    assert row is not None
+    keys = endpoint_keys(
+        place.context.ledger.db,
+        await place.context.open_vault(),
+        EndpointId(row[0]),
+        place.clock.now(),
+    )
+    return Bot(place, str(row[0]), keys[0].secret)
+
+
+def everything(place: WebPlace) -> dict[str, list[Any]]:
+    """Return every row of every table that a signal could change."""
+    db = place.context.ledger.db
+    names = [row[0] for row in fetch_all(db, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {each: fetch_all(db, f"SELECT * FROM {each}") for each in names if each not in KEPT}
+
+
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_a_dry_run_counts_and_leaves_nothing(tmp_path: Path, two_roles: bool) -> None:
+    async with web_place(tmp_path, SETTINGS, two_roles=two_roles) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(ada, symbols="BTCUSDT,ETHUSDT")
+        people = {}
+        for name, symbol in (("bob", "BTCUSDT"), ("eve", "BTCUSDT"), ("kim", "ETHUSDT")):
+            people[name] = await place.person(name, balance="1000")
+            await follow(people[name], strategy, name, symbol)
+        await people["eve"].get(f"/strategies/{strategy}")
+        await people["eve"].post(
+            f"/strategies/{strategy}/pause", bare=True, csrf=people["eve"].csrf, account="eve"
+        )
+        bot = await bot_of(place)
+        entry = {"idempotency_key": "e-1", "side": "LONG"}
+        before = everything(place)
+        status, told = await bot.post("?dry_run=1", **entry)
+        assert (status, told["ok"], told["dry_run"]) == (200, True, True)
+        assert "nothing was recorded" in told["message"]
+        assert told["copies"] == 3
+        assert told["would"] == {
+            "denied.symbol_not_agreed": 1,
+            "order": 1,
+            "skipped.paused": 1,
+        }
+        status, told = await bot.post("?dry_run=1", idempotency_key="c-1", action="close")
+        assert told["would"] == {"skipped.nothing_to_close": 3}
+        assert told["reason"] == "no follower holds anything of the strategy in BTCUSDT"
+        assert (await bot.post("?dry_run=1", idempotency_key="x", action="trade"))[0] == 422
+        assert everything(place) == before
+
+        status, told = await bot.post(**entry)
+        assert (status, told["duplicate"]) == (202, False), "the id stayed free"
+        await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+        outcomes = {
+            row[0]
+            for row in fetch_all(place.context.ledger.db, "SELECT code FROM copy ORDER BY code")
+        }
+        assert outcomes == {"denied.symbol_not_agreed", "filled", "skipped.paused"}
+        status, told = await bot.post("?dry_run=1", **entry)
+        assert (told["duplicate"], told["would"]) == (True, {})
+        assert (await bot.post("?dry_run=1", **{**entry, "side": "SHORT"}))[0] == 409
+        status, told = await bot.post("?dry_run=1", idempotency_key="c-1", action="close")
+        assert told["would"] == {"order": 1, "skipped.nothing_to_close": 2}
+        await place.until(
+            lambda: fetch_all(
+                place.context.ledger.db, "SELECT 1 FROM delivery WHERE kind = 'dry_run'"
+            )
+        )
+        await ada.get(f"/studio/strategies/{strategy}/deliveries")
+        assert "Dry run" in ada.words
+
+
+async def test_what_is_nearly_a_dry_run_does_not_trade(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
+        bot = await bot_of(place)
+        for query in (
+            "?dryrun=1",
+            "?dry-run=1",
+            "?Dry_Run=1",
+            "?dry_run=0",
+            "?dry_run=true",
+            "?dry_run=1&dry_run=1",
+            "?dry_run",
+            "?test=1",
+            "?isTest=1",
+        ):
+            status, told = await bot.post(query, idempotency_key="e-1", side="LONG")
+            assert (status, told["field"]) == (422, "dry_run"), query
+        assert (await bot.post("?source=a", idempotency_key="e-1", side="LONG"))[0] == 202
+        bot.secret = type(bot.secret)("whsec_" + "A" * 43 + "=")
+        assert (await bot.post("?dry_run=1", idempotency_key="e-2", side="LONG"))[0] == 401
+
+
+async def test_a_dry_run_counts_against_the_rate(tmp_path: Path) -> None:
+    settings = SETTINGS + "[engine]\nwebhook_rate_per_minute = 4\n"
+    async with web_place(tmp_path, settings) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
+        bot = await bot_of(place)
+        statuses = [
+            (await bot.post("?dry_run=1", idempotency_key=f"e-{n}", side="LONG"))[0]
+            for n in range(5)
+        ]
+        assert (statuses[0], statuses[-1]) == (200, 429)

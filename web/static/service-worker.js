@@ -1,0 +1,23 @@
+// Shows a page that says so when this place cannot be reached. It keeps that page and its look, which hold nothing
+// of anybody, and never keeps or answers anything else. The server writes ``kept`` and ``version`` in front.
+
+const name = `offline-${version}`;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(name).then((cache) => cache.addAll(kept)).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => {
+  const outdated = (names) => Promise.all(names.filter((each) => each !== name).map((each) => caches.delete(each)));
+  event.waitUntil(caches.keys().then(outdated).then(() => self.clients.claim()));
+});
+
+self.addEventListener("fetch", (event) => {
+  const path = new URL(event.request.url).pathname;
+  if (event.request.method !== "GET") return;
+  if (event.request.mode === "navigate") {
+    event.respondWith(fetch(event.request).catch(() => caches.match(kept[0])));
+  } else if (kept.slice(1).some((each) => each.startsWith(path))) {
+    event.respondWith(fetch(event.request).catch(() => caches.match(event.request.url)));
+  }
+});
