@@ -170,6 +170,35 @@ _REASONS: Final[Mapping[str, str]] = {
 """Why an entry was missed, in a few words, by its code."""
 
 
+_REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
+    "filled": "The order was filled",
+    "partially_filled": "A part of the order was filled",
+    "placed": "The order waits at the exchange",
+    "applied": "Done",
+    "nothing_to_do": "There was nothing to do",
+    "unknown": "The exchange has not proven what became of it",
+    "not_confirmed": "No trace of the order was found",
+    "skipped.watch_only": "They only watch",
+    "skipped.test": "A test: planned, not sent",
+    "skipped.paused": "They paused the strategy",
+    "skipped.left": "They left the strategy",
+    "skipped.consent": "They have not agreed to your change yet",
+    "skipped.strategy_off": "You took no new entries",
+    "skipped.already_open": "They held it already",
+    "skipped.not_open": "They did not hold it",
+    "skipped.nothing_to_close": "They held nothing to close",
+    "skipped.own_position": "They held the contract themselves",
+    "skipped.detached": "Their position was closed outside",
+    "denied.symbol_not_agreed": "A contract that they do not copy",
+    "denied.leverage": "More leverage than they allow",
+}
+
+
+def reason_of_followers(code: str) -> str:
+    """Return what became of followers' copies, in a few words for their master."""
+    return _REASONS_OF_FOLLOWERS.get(code) or reason_label(code)
+
+
 TOLD: Final[Mapping[str, tuple[str, str]]] = {
     "risk": ("Risk", "what needs you, or went wrong"),
     "orders": ("Orders", "what was filled"),

@@ -58,6 +58,10 @@ class DeliveryRow:
     took_us: int
     not_mirrored: str | None = None
     """What its sender was told: why no order of it reaches any exchange."""
+    reads_exit: int | None = None
+    """Whether the words of a delivery that was verified and refused are those of an exit."""
+    instead: str = ""
+    """A message to send in place of a refused one."""
 
 
 def note_deliveries(db: Database, new: Sequence[NewDelivery]) -> None:
@@ -120,7 +124,7 @@ def deliveries(
     rows = fetch_all(
         db,
         "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, "
-        "took_us, not_mirrored FROM delivery"
+        "took_us, not_mirrored, reads_exit FROM delivery"
         " LEFT JOIN signal ON signal.id = signal_id WHERE endpoint_id = ? AND delivery.id < ? "
         "ORDER BY delivery.id DESC LIMIT ?",
         (endpoint, 2**62 if before is None else before, limit),

@@ -12,6 +12,7 @@ from decimal import Decimal
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
+from engine.domain.signal import SignalDraft
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, read_leverage, read_policy, to_us
@@ -254,6 +255,65 @@ def _took_ms(db: Database, number: int, received_us: int, rank: int) -> float | 
         (number, rank),
     )
     return None if row is None else (row[0] - received_us) / 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalOutcomes:
+    """One signal with what became of its copies: counts by environment and outcome, None while one
+    is not over. ``draft`` is what its sender asked for, ``decided_at`` the sender's time.
+    """
+
+    signal: StudioSignal
+    draft: SignalDraft
+    decided_at: datetime
+    counts: tuple[tuple[str, str | None, int], ...]
+
+
+def signal_outcomes(db: Database, strategy: StrategyId, signal: str) -> SignalOutcomes | None:
+    """Read one of a strategy's signals with the outcomes of its copies; None if it has no such one."""
+    row = fetch_one(
+        db,
+        "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored, decided_us FROM "
+        "signal WHERE id = ? AND strategy_id = ?",
+        (signal, strategy),
+    )
+    if row is None:
+        return None
+    return SignalOutcomes(
+        signal=_signal(db, row[:7]),
+        draft=read_draft(row[4]),
+        decided_at=from_us(row[7]),
+        counts=tuple(_outcomes(db, row[0])),
+    )
+
+
+def entry_outcomes_of(
+    db: Database, strategy: StrategyId, signals: int
+) -> list[tuple[str, str | None, int]]:
+    """Count what became of the copies of a strategy's newest entry signals, by environment and
+    outcome.
+    """
+    numbers = fetch_all(
+        db,
+        "SELECT number FROM signal WHERE strategy_id = ? AND is_test = 0 AND action IN ('open', "
+        "'add', 'reverse') ORDER BY number DESC LIMIT ?",
+        (strategy, signals),
+    )
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for (number,) in numbers:
+        for environment, code, count in _outcomes(db, number):
+            counts[environment, code] += count
+    return [(*key, count) for key, count in counts.most_common()]
+
+
+def _outcomes(db: Database, number: int) -> list[tuple[str, str | None, int]]:
+    rows = fetch_all(
+        db,
+        "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
+        "copy.account_id WHERE signal_number = ? GROUP BY 1, 2 ORDER BY 3 DESC",
+        (number,),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 # Followers, never by name

@@ -57,12 +57,12 @@ async def rotate_secret(
     """Give an endpoint a new secret; the earlier ones stay valid until ``until``. Returns the new
     one, the only time that it is shown.
     """
-    db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
+    now, key, vault = context.clock.now(), await context.audit_key(), await context.open_vault()
     secret = source.new_secret()
-    owner = person_key(db, endpoint_owner(db, endpoint.id))
-    row = seal_endpoint_secret(await context.open_vault(), owner, endpoint.id, secret)
 
     def write(writing: Database) -> None:
+        owner = person_key(writing, endpoint_owner(writing, endpoint.id))
+        row = seal_endpoint_secret(vault, owner, endpoint.id, secret)
         expire_secrets(writing, endpoint.id, until)
         insert_endpoint_secret(writing, row, now)
         write_event(

@@ -8,9 +8,10 @@ confirmation, what reveals something or raises risk needs a factor.
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from engine.context import OWN_PAGE, EngineContext
@@ -23,9 +24,10 @@ from engine.decisions.signature_debugger import (
     read_headers,
 )
 from engine.decisions.signatures import WINDOW_A_S, sign_a
-from engine.decisions.terms import TermsWarning, warn_of_strategy
+from engine.decisions.terms import Listed, TermsWarning, warn_of_strategy
+from engine.domain.account import LIVE_FIRST
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.amounts import Ratio, parse_ratio, plain
+from engine.domain.amounts import EXACT, Ratio, parse_ratio, plain
 from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
@@ -47,7 +49,13 @@ from engine.ledger.people import (
     strategy_named,
 )
 from engine.ledger.reports import receipt, set_switch
-from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
+from engine.ledger.studio import (
+    Audience,
+    SignalOutcomes,
+    StudioEndpoint,
+    StudioSignal,
+    StudioStrategy,
+)
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
 from engine.ports.signal_source import (
@@ -55,6 +63,7 @@ from engine.ports.signal_source import (
     Authenticated,
     Delivery,
     DescribedSource,
+    ExampleSource,
     ReadyMessage,
     WebhookSource,
 )
@@ -62,6 +71,7 @@ from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.services.studio_forms import read_address_scope, read_description, read_test_body
+from engine.services.studio_setup import Step, asks_operator, steps_of
 from engine.services.user import FormErrors, LookFirst, User
 from engine.views import ReceiptView, Reception
 
@@ -70,6 +80,12 @@ SIGNALS: Final = 10
 ENDED_SECRETS: Final = 5
 OVERLAP: Final = timedelta(hours=24)
 ALERTS_KEPT: Final = timedelta(hours=24)
+ENTRIES_COUNTED: Final = 20
+_REFUSED_WHATEVER: Final = ("limited", "unavailable")
+"""Refusals that no other message would have changed."""
+_COPIED: Final = ("filled", "partially_filled", "placed")
+_NOT_ASKED: Final = ("skipped.watch_only", "skipped.already_open")
+"""Outcomes of entries that nobody expected to become an order."""
 ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAILED)
 
 
@@ -97,6 +113,34 @@ class MadeAddress:
 
     endpoint: StudioEndpoint
     chosen: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a strategy's entries in one environment: how many of the ``wanted`` copies
+    became an order, and why the others did not, by code.
+    """
+
+    environment: str
+    wanted: int
+    copied: int
+    others: Sequence[tuple[str, int]]
+
+    @property
+    def copied_percent(self) -> Decimal:
+        """Return the copied part in percent."""
+        return EXACT.divide(Decimal(100 * self.copied), Decimal(self.wanted))
+
+
+def _heard(environment: str, counted: Iterable[tuple[str, str | None, int]]) -> Heard:
+    by_code = {
+        code: count
+        for where, code, count in counted
+        if where == environment and code is not None and code not in _NOT_ASKED
+    }
+    copied = sum(count for code, count in by_code.items() if code in _COPIED)
+    others = tuple((code, count) for code, count in by_code.items() if code not in _COPIED)
+    return Heard(environment, sum(by_code.values()), copied, others)
 
 
 class StudioService:
@@ -248,6 +292,35 @@ class StudioService:
         return warn_of_strategy(
             parse_ratio(row.leverage, "leverage"), listed_now(self._context.feeds, row.symbols)
         )
+
+    @asked
+    async def contracts(self, row: StudioStrategy) -> Sequence[Listed]:
+        """Return a strategy's contracts as each exchange here lists them; an exchange that has not
+        been read is left out.
+        """
+        feeds = self._context.feeds
+        await read_contracts(feeds.values(), row.symbols[0])
+        titles = {name: feed.title for name, feed in feeds.items()}
+        return [
+            replace(each, exchange=titles[each.exchange]) for each in listed_now(feeds, row.symbols)
+        ]
+
+    async def setup(
+        self,
+        row: StudioStrategy,
+        deliveries: Sequence[DeliveryRow],
+        signals: Sequence[StudioSignal],
+    ) -> Sequence[Step]:
+        """Return the way of a strategy from nothing to a settled signal, given its newest deliveries
+        and signals.
+        """
+        webhook = self.webhook(row)
+        url = "" if webhook is None else webhook[1]
+        return steps_of(row, url, await self.contracts(row), deliveries, signals)
+
+    def is_public(self) -> bool:
+        """Return whether senders on other machines can reach this place's address."""
+        return not asks_operator(self._context.webhook_address)
 
     @asked
     async def set_state(self, user: User, identifier: str, state: str) -> None:
@@ -537,15 +610,42 @@ class StudioService:
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
         """Read the deliveries to a strategy's endpoints, newest first."""
         rows = [
-            each
+            replace(each, instead=self._instead(row, endpoint.source, each))
             for endpoint in self.endpoints(row)
             for each in deliveries(self._db, endpoint.id, PAGE, before)
         ]
         return sorted(rows, key=lambda each: -each.id)[:PAGE]
 
+    def _instead(self, row: StudioStrategy, source: str, refused: DeliveryRow) -> str:
+        """Return a message to send in place of a refused one, empty if none would be taken."""
+        found = self._context.plugins().webhook_sources.get(source)
+        if (
+            refused.reads_exit is None
+            or refused.kind in _REFUSED_WHATEVER
+            or not isinstance(found, ExampleSource)
+        ):
+            return ""
+        return found.example(row.symbols[0], is_exit=bool(refused.reads_exit))
+
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
         return studio.signals_of(self._db, row.id, SIGNALS, before)
+
+    def signal(self, row: StudioStrategy, identifier: str) -> SignalOutcomes:
+        """Read one of a strategy's signals with what became of its copies; raises NothingThere."""
+        found = studio.signal_outcomes(self._db, row.id, identifier)
+        if found is None:
+            raise NothingThere("there is no such signal of this strategy")
+        return found
+
+    def heard(self, row: StudioStrategy) -> Sequence[Heard]:
+        """Read what became of the newest entry signals at followers who copy live, by environment,
+        live first.
+        """
+        counted = studio.entry_outcomes_of(self._db, row.id, ENTRIES_COUNTED)
+        return [
+            heard for environment in LIVE_FIRST if (heard := _heard(environment, counted)).wanted
+        ]
 
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
         """Read the alerts of one day about a strategy's sender, newest first."""

@@ -22,8 +22,8 @@ _NAMED = {"webhook": "the strategy", "account": "the account"}
 def leaked(where: Path, kind: str, name: str | None, yes: bool, as_json: bool) -> None:
     """Do everything at once for a secret that leaked, and say what only you can do.
 
-    jwt: a new session key; everybody signs in again. root: a new root key, every secret under it,
-    the old ones erased. webhook NAME: a new secret for that strategy, the old one refused at once.
+    jwt: a new session key; everybody signs in again. root: a new root key and new data keys,
+    every secret sealed again, the old keys erased. webhook NAME: a new secret for that strategy, the old one refused at once.
     account NAME: no new entries, no sign-in with that exchange key, its owner's sessions end.
 
     If it is killed, run it again.
@@ -89,13 +89,14 @@ def _root(where: Path, yes: bool) -> Told:
     exposed = ask(where, "leaked_exposed")
     done = [
         f"root key {made['active']} in {made['place']} is the only one; {moved} secrets are under it",
+        "everybody has another data key: what is stored from now on does not open with the old ones",
         f"erased there: {', '.join(made['old'])}",
     ]
     left = [
         f"copy {made['place']} to your safe place, and destroy the older copies",
         "make a new backup (rexalgo backup FILE), and destroy the older ones: with the leaked key "
         "they open",
-        "if a copy of the ledger may have leaked too, renew what it contains: "
+        "if a copy of the ledger may have leaked too, renew what it contained: "
         f"{_names(exposed['accounts'], 'account')} (rexalgo key leaked account NAME), "
         f"{_names(exposed['strategies'], 'webhook')} (rexalgo key leaked webhook NAME), "
         f"{_names(exposed['second_factors'], 'second factor')} (each person, at /security)",

@@ -42,7 +42,6 @@ def test_every_page_of_the_studio_is_accessible(
         come_in(place, shown)
         for path in (
             "/studio",
-            "/studio/copy-trading",
             "/studio/copy-trading/new",
             "/studio/debugger",
             f"/studio/strategies/{strategy}",
@@ -62,7 +61,6 @@ def test_a_delivery_and_its_copies_arrive_by_themselves(chromium: Browser, place
         come_in(place, shown)
         shown.open("/")
         shown.follow("Master studio")
-        shown.follow("Copy trading studio")
         shown.follow("trend")
         assert shown.path == f"/studio/strategies/{strategy}"
         with httpx.Client(trust_env=False) as client:

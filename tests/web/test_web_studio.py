@@ -56,3 +56,68 @@ async def test_margin_in_what_is_open_is_that_of_the_whole_position(tmp_path: Pa
         )
         await place.until(lambda: shares() == [("0.002", "130")])
         assert audience_of(db, StrategyId(strategy)).margin == {"paper": 26}
+
+
+async def test_the_way_from_nothing_to_a_settled_signal_says_what_is_next(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        master = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(
+            master, state="draft", symbols="BTCUSDT, ABCUSDT", confirmed="5 ABCUSDT BTCUSDT"
+        )
+        page = f"/studio/strategies/{strategy}"
+        await master.get(page)
+        assert "From nothing to a settled signal2 of 7 done" in master.words
+        assert "BTCUSDT: Paper exchange, 1x to 100x." in master.words
+        assert "ABCUSDT: no exchange here lists it, so nobody can copy it." in master.words
+        assert "Only programs on this machine reach http://127.0.0.1" in master.words
+
+        await master.post(f"{page}/describe", about="", symbols="BTCUSDT", leverage="5")
+        await master.post(f"{page}/test", action="open", symbol="BTCUSDT", side="LONG")
+        await master.get(page)
+        assert "4 of 7 done" in master.words, "a test from the page is no proof of a sender"
+        await place.signal(strategy, action="close", symbol="BTCUSDT", test=True)
+        await master.post(f"{page}/state", state="published", factor=PASSWORD)
+        await follow(place, strategy, "bob")
+        await place.signal(strategy, action="open", **ENTRY)
+        db = place.context.ledger.db
+        await place.until(lambda: not fetch_all(db, "SELECT 1 FROM copy WHERE code IS NULL"))
+        await place.until(lambda: fetch_all(db, "SELECT 1 FROM delivery WHERE peer != 'this page'"))
+        await master.get(page)
+        assert "From nothing" not in master.words, "all is done"
+
+
+async def test_a_master_sees_the_copied_part_and_why_the_rest_was_not(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        master = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(master)
+        await follow(place, strategy, "bob")
+        paused = await follow(place, strategy, "eve")
+        await paused.get(f"/strategies/{strategy}")
+        await paused.post(f"/strategies/{strategy}/pause", account="eve")
+        sent = await place.signal(strategy, action="open", **ENTRY)
+        db = place.context.ledger.db
+        await place.until(lambda: not fetch_all(db, "SELECT 1 FROM copy WHERE code IS NULL"))
+        await master.get(f"/studio/strategies/{strategy}")
+        assert "Copied PAPER: 50 %1 of 2 copies of the newest 20 entries" in master.words
+        assert "1 They paused the strategy" in master.words
+
+        await master.get(f"/studio/strategies/{strategy}/signals/{sent.signal_id}")
+        assert "Copies2one for each account that follows" in master.words
+        assert "The order was filled1" in master.words
+        assert "They paused the strategy1" in master.words
+        assert "bob" not in master.words, "no follower is named"
+        other = await place.strategy(master, "other")
+        await master.get(f"/studio/strategies/{other}/signals/{sent.signal_id}", 404)
+
+
+async def test_a_refused_delivery_has_a_message_to_paste_instead(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        master = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(master)
+        await place.signal(strategy, action="close", symbol="BTCUSDT", side="UP")
+        db = place.context.ledger.db
+        await place.until(lambda: fetch_all(db, "SELECT 1 FROM delivery"))
+        await master.get(f"/studio/strategies/{strategy}/deliveries")
+        assert "side: expected" in master.words
+        assert "A message to paste instead" in master.words
+        assert '"action": "close"' in master.words

@@ -38,6 +38,7 @@ def _addresses(
         made=studio.addresses(row, source),
         url=kept["url"].reveal() if kept else "",
         ready=studio.ready_messages(row, source),
+        is_public=studio.is_public(),
     )
 
 

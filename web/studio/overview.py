@@ -26,13 +26,6 @@ async def show_studio(visit: Visit) -> Response:
     )
 
 
-async def show_copy_trading(visit: Visit) -> Response:
-    """Show a master's copy-trading strategies."""
-    strategies = visit.services.studio.strategies(visit.who)
-    rows = [row for row in strategies if row.kind == "copy_trading"]
-    return visit.page("studio/copy_trading.html", rows=rows, states=STATES, live=visit.newest())
-
-
 async def show_new(visit: Visit) -> Response:
     """Show the form for a new strategy."""
     return visit.page("studio/new.html", warnings=(), confirmed="")
@@ -54,7 +47,6 @@ _DESCRIBED: Final = ("name", "about", "symbols", "leverage")
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio", Who.SIGNED_IN, show_studio),
-    get("/studio/copy-trading", Who.MASTER, show_copy_trading),
     get("/studio/copy-trading/new", Who.MASTER, show_new),
     post("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True, keeps=_DESCRIBED),
 )

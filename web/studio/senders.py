@@ -7,7 +7,7 @@ from typing import Final
 
 PLACEHOLDER: Final = "whsec_YOUR_SECRET"
 
-_PYTHON: Final = """import hashlib, hmac, json, time, urllib.request, uuid
+_PYTHON: Final = """import hashlib, hmac, json, sys, time, urllib.error, urllib.request, uuid
 
 URL = "{url}"
 SECRET = "{secret}"
@@ -20,7 +20,10 @@ def send(**signal):
     with urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=10) as answer:
         return json.load(answer)
 
-print(send(action="open", symbol="{symbol}", side="LONG", test=True))  # leave test out to trade
+try:
+    print(send(action="open", symbol="{symbol}", side="LONG", test=True))  # leave test out to trade
+except urllib.error.HTTPError as refused:
+    sys.exit(f"refused with {{refused.code}}: {{refused.read().decode()}}")
 """
 _SHELL: Final = """URL="{url}"
 SECRET="{secret}"

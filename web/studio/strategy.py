@@ -1,11 +1,13 @@
 """One strategy of a master: its state, description, test signals, records, and closing."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from quart import Response
 
-from engine.domain.signal import Action
+from engine.domain.amounts import plain
+from engine.domain.signal import Action, SignalDraft
 from engine.services.user import FormErrors, LookFirst
 from web.again import Again
 from web.routes import Route, Who, get, post
@@ -77,6 +79,40 @@ async def show_signals(visit: Visit, identifier: str) -> Response:
     return visit.page("studio/signals.html", row=row, signals=signals, older=older, live=live)
 
 
+async def show_signal(visit: Visit, identifier: str, signal: str) -> Response:
+    """Show one signal: what was sent, and what became of its copies, without a follower's name."""
+    row = visit.services.studio.strategy(visit.who, identifier)
+    told = visit.services.studio.signal(row, signal)
+    return visit.page(
+        "studio/signal.html",
+        row=row,
+        told=told,
+        late_s=(told.signal.at - told.decided_at).total_seconds(),
+        said=_said(told.draft),
+        live=visit.newest(),
+    )
+
+
+def _said(draft: SignalDraft) -> list[tuple[str, str]]:
+    """Return what a signal names, in the words of the page."""
+    size = draft.size
+    named: list[tuple[str, object]] = [
+        ("Order", draft.order_type.value if draft.action.is_entry else None),
+        ("Price", draft.price),
+        ("Leverage", draft.leverage),
+        ("Quantity", size.quantity),
+        ("Part to close", size.fraction),
+        ("Stop", "none from now on" if draft.no_stop_loss else draft.stop_loss),
+        ("Target", "none from now on" if draft.no_take_profit else draft.take_profit),
+        ("Id", draft.dedupe_key),
+    ]
+    return [
+        (name, plain(value) if isinstance(value, Decimal) else str(value))
+        for name, value in named
+        if value is not None
+    ]
+
+
 async def show_deliveries(visit: Visit, identifier: str) -> Response:
     """Show what was delivered to the strategy's endpoints, newest first."""
     row = visit.services.studio.strategy(visit.who, identifier)
@@ -111,7 +147,7 @@ async def _strategy(
     """Show the strategy; ``unconfirmed``: warnings to confirm before anything is stored."""
     studio = visit.services.studio
     row = studio.strategy(visit.who, identifier)
-    webhook = studio.webhook(row)
+    webhook, signals, deliveries = studio.webhook(row), studio.signals(row), studio.deliveries(row)
     url = "" if webhook is None else webhook[1]
     warnings: object = () if errors else await studio.warnings(row)
     if unconfirmed is not None:
@@ -125,8 +161,11 @@ async def _strategy(
         secrets=studio.secrets(row),
         states=STATES,
         audience=studio.audience(row),
-        signals=studio.signals(row),
-        deliveries=studio.deliveries(row)[:_DELIVERIES_SHOWN],
+        steps=await studio.setup(row, deliveries, signals),
+        heard=studio.heard(row),
+        signals=signals,
+        deliveries=deliveries[:_DELIVERIES_SHOWN],
+        is_public=studio.is_public(),
         actions=[action.value for action in Action],
         python=python_sender(url, PLACEHOLDER, row.symbols[0]),
         shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
@@ -158,6 +197,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     post("/studio/strategies/<identifier>/test", Who.MASTER, send_test, once=True),
     get("/studio/strategies/<identifier>/signals", Who.MASTER, show_signals),
+    get("/studio/strategies/<identifier>/signals/<signal>", Who.MASTER, show_signal),
     get("/studio/strategies/<identifier>/deliveries", Who.MASTER, show_deliveries),
     get("/studio/strategies/<identifier>/close", Who.MASTER, show_close),
     post(

@@ -142,6 +142,7 @@ PAGES: Final = {
         "attempt",
     ): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
+    ("studio.entry_outcomes_of", "signal"): "the newest entry signals of a strategy",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
