@@ -22,7 +22,8 @@ from engine.ledger.database import open_database
 FOLLOWERS: Final = 1_000
 ROUNDS: Final = 15
 AIM: Final = 5.0
-WEIGHT_KIB_MAX: Final = 100
+WEIGHT_KIB_MAX: Final = 64
+"""Of a page as it is sent, compressed."""
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 PAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "follower:f00001": (
@@ -34,7 +35,10 @@ PAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "/positions",
         "/orders",
         "/performance",
+        "/trades",
+        "/calendar",
         "/accounts",
+        "/accounts/f00001",
         "/notifications",
         "/security",
     ),
@@ -72,12 +76,12 @@ def fill(signals: int, path: Path) -> None:
 
 
 async def timed(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
-    """Send one request; return milliseconds and bytes. Raises httpx.HTTPStatusError."""
+    """Send one request; return milliseconds and bytes as sent. Raises httpx.HTTPStatusError."""
     began = perf_counter()
     answer = await client.get(path)
     took = (perf_counter() - began) * 1000
     answer.raise_for_status()
-    return took, len(answer.content)
+    return took, answer.num_bytes_downloaded
 
 
 async def measure(options: Options) -> AsyncIterator[Row]:

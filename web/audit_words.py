@@ -100,6 +100,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "endpoint_deleted": "deleted an address of strategy {subject}",
             "webhook_secret_renewed": "made a new webhook secret of strategy {subject}",
             "old_secrets_revoked": "revoked old webhook secrets of strategy {subject}",
+            "capabilities_leaked": "replaced the leaked secret addresses of strategy {subject}",
             "capability_made": "made a secret address of strategy {subject}",
         },
     ),

@@ -60,6 +60,7 @@ _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["span"] = words.span
+_TEMPLATES.globals["steps"] = words.steps
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
 _TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES

@@ -1,6 +1,6 @@
 """How pages write values (money, times, environments), and the notices that they show."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
@@ -148,6 +148,7 @@ Add here what a page is to show besides.
 WRONG: Final = "Name, password or code is wrong."
 FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 PLACES_MAX: Final = 12
+_DIGITS_MAX: Final = 8
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
     "simulated": "an order to a simulator (no real money)",
@@ -269,6 +270,20 @@ def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
         whole, point, places = plain_number(value).partition(".")
         return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
     return money(value, places_of(step))
+
+
+def steps(rows: Iterable[Any], *names: str) -> Mapping[str, Decimal]:
+    """Return by contract the step with which these numbers of a table are aligned: the finest one
+    among them, of at most eight digits, because an average has any number.
+    """
+    places: dict[str, int] = {}
+    for row in rows:
+        for number in (getattr(row, name) for name in names):
+            if number is not None:
+                most = max(0, _DIGITS_MAX - max(0, Decimal(number).adjusted() + 1))
+                mine = min(most, places_of(Decimal(number)))
+                places[row.symbol] = max(places.get(row.symbol, 0), mine)
+    return {symbol: Decimal(1).scaleb(-count) for symbol, count in places.items()}
 
 
 def places_of(step: Decimal) -> int:

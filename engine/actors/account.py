@@ -74,6 +74,41 @@ class Account:
     the watches.
     """
 
+    __slots__ = (  # thousands of accounts are idle at once
+        "_first_reading",
+        "_keys_replaced",
+        "_looks_up_all",
+        "_new_session",
+        "_opening",
+        "_queue",
+        "_retired",
+        "_to_look_up",
+        "asked_to_cancel",
+        "attempts",
+        "check",
+        "environment",
+        "exchange",
+        "foreign",
+        "has_new_key",
+        "history",
+        "id",
+        "is_reading_awaited",
+        "last_report",
+        "legs",
+        "legs_wait",
+        "name",
+        "problem",
+        "protection",
+        "read_at",
+        "read_began",
+        "readiness",
+        "reading",
+        "report",
+        "reserved",
+        "session",
+        "shared",
+    )
+
     def __init__(
         self,
         identifier: AccountId,
@@ -107,7 +142,7 @@ class Account:
         """Orders with our mark that the ledger lacks: entries stop until a person accepts them,
         whatever is read meanwhile.
         """
-        self.first_reading = trio.Event()
+        self._first_reading: trio.Event | None = None
         self.history = HistoryLook(shared.clock)
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
@@ -123,7 +158,7 @@ class Account:
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._keys_replaced = 0
-        self._to_look_up: set[int] = set()
+        self._to_look_up: list[int] = []
         self._looks_up_all = False
 
     def wake(self) -> None:
@@ -179,7 +214,7 @@ class Account:
 
     def look_now(self, attempt_id: int) -> None:
         """Request that one open attempt be looked up as soon as possible."""
-        self._to_look_up.add(attempt_id)
+        self._to_look_up.append(attempt_id)
         self.attempts.wake()
 
     def look_at_all(self) -> None:
@@ -191,7 +226,7 @@ class Account:
 
     def take_to_look_up(self, open_ids: Iterable[int]) -> set[int]:
         """Return which of the open attempts are to be looked up at once, and clear the request."""
-        wanted = set(open_ids) if self._looks_up_all else self._to_look_up.intersection(open_ids)
+        wanted = {each for each in open_ids if self._looks_up_all or each in self._to_look_up}
         self._to_look_up.clear()
         self._looks_up_all = False
         return wanted
@@ -238,7 +273,7 @@ class Account:
         self.read_began = began
         self.read_at = self.shared.clock.now()
         self._became(Readiness.READY, "")
-        self.first_reading.set()
+        self._end_first_wait()
         if check_is_due:
             self.check.wake()
         self.protection.wake()
@@ -249,7 +284,7 @@ class Account:
         if not self.problem:
             self.note("cannot be read", error)
         self._became(_readiness_after(error), f"{type(error).__name__}: {error}"[:200])
-        self.first_reading.set()
+        self._end_first_wait()
         self.report = None
         self.reconsider()
 
@@ -314,7 +349,15 @@ class Account:
 
     async def wait_read(self) -> None:
         """Wait until the first reading has arrived or has failed."""
-        await self.first_reading.wait()
+        if not self.settled:
+            if self._first_reading is None:
+                self._first_reading = trio.Event()
+            await self._first_reading.wait()
+
+    def _end_first_wait(self) -> None:
+        if self._first_reading is not None:
+            self._first_reading.set()
+            self._first_reading = None
 
     @property
     def settled(self) -> bool:

@@ -52,7 +52,7 @@ class AccountReader:
     async def run(self) -> float:
         """Read the account once; return after how many seconds to read it again."""
         # an account that is not ready keeps its own entries waiting
-        if self._account.first_reading.is_set() and not self._account.problem:
+        if self._account.settled and not self._account.problem:
             await self._wait_turn()
         self._account.is_reading_awaited = False
         self._failures = 0 if await self.try_to_read() else self._failures + 1

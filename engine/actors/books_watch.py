@@ -247,7 +247,7 @@ class BooksWatch:
         if self._has_looked and self._tries == 0:
             # an exchange writes the rows of a fill about a second after it
             await trio.sleep(FIRST_S)
-        await self._account.first_reading.wait()
+        await self._account.wait_read()
         await self._account.shared.calm()
         self._has_looked = True
         try:

@@ -52,8 +52,7 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> bool:
     an order, or its order may be at the exchange.
     """
     account, shared = lanes.account, lanes.account.shared
-    if not account.settled:
-        await account.first_reading.wait()
+    await account.wait_read()
     signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
     if account.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
         await lanes.reader.read_after_exits(

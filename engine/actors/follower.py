@@ -9,6 +9,7 @@ is answered for, whatever is cancelled.
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -96,6 +97,7 @@ class Follower:
                 # Apart from each other and from the lanes: if any of them fails for good beside an
                 # exit, the exit is still sent.
                 nursery.start_soon(self._keep, self.old_ledger.run)
+                context = copy_context()
                 for wakeup, demanded, at_once in (
                     (account.reading, self.reader.run, True),
                     (account.attempts, self.resolver.run, False),
@@ -103,9 +105,9 @@ class Follower:
                     (account.check, self.preflight.run, True),
                     (self.books.wakeup, self.books.run, True),
                 ):
-                    OnDemand(nursery, self._keep, account.shared.timetable, wakeup, demanded).begin(
-                        at_once=at_once
-                    )
+                    OnDemand(
+                        nursery, context, self._keep, account.shared.timetable, wakeup, demanded
+                    ).begin(at_once=at_once)
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
@@ -178,7 +180,7 @@ class Follower:
         )
 
     def _start(self, nursery: trio.Nursery, leg: WaitingLeg) -> None:
-        self._lanes.busy.add((leg.symbol, leg.kind))
+        self._lanes.busy.append((leg.symbol, leg.kind))
         nursery.start_soon(self._run_leg, leg)
 
     async def _run_leg(self, leg: WaitingLeg) -> None:
@@ -188,7 +190,7 @@ class Follower:
             with logged(signal=signal.id, copy=leg.copy):
                 is_over = bool(await _RUN[leg.kind](self._lanes, leg))
         finally:
-            self._lanes.busy.discard((leg.symbol, leg.kind))
+            self._lanes.busy.remove((leg.symbol, leg.kind))
             # After an entry that is over, the queue is read again only if something waited beside
             # it: in a fan-out that is a statement less for each order.
             if is_over:

@@ -28,7 +28,7 @@ class Lanes:
     def __init__(self, account: Account, reader: AccountReader) -> None:
         self.account = account
         self.reader = reader
-        self.busy: set[tuple[str, str]] = set()
+        self.busy: list[tuple[str, str]] = []
         """Symbol and kind of every leg that is under way."""
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}

@@ -72,7 +72,7 @@ class OldLedger:
         it.
         """
         account, history = self._account, self._account.history
-        await account.first_reading.wait()
+        await account.wait_read()
         looked, pause_s = False, 0.0
         if history.is_open:
             pause_s = AGAIN_S

@@ -3,7 +3,7 @@ for it.
 """
 
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextvars import Context
 
 import trio
 
@@ -17,22 +17,30 @@ class OnDemand:
     """One such part. It returns in how many seconds it wants to run again, None to wait until it is
     woken; a wake-up during a run starts the next one.
 
-    It works in the context of the task that made it, not of whoever wakes it: that one may be
-    sending an order of another account.
+    It works in the context it was given, not in that of whoever wakes it: that one may be sending
+    an order of another account.
     """
 
     __slots__ = ("_context", "_keep", "_nursery", "_part", "_timetable", "_wakeup")
 
     def __init__(
-        self, nursery: trio.Nursery, keep: Keep, timetable: Timetable, wakeup: WakeUp, part: Part
+        self,
+        nursery: trio.Nursery,
+        context: Context,
+        keep: Keep,
+        timetable: Timetable,
+        wakeup: WakeUp,
+        part: Part,
     ) -> None:
-        """``keep`` runs it again if it fails; ``nursery`` is that of the account's task."""
+        """``keep`` runs it again if it fails; ``nursery`` and ``context`` are those of the
+        account's task.
+        """
         self._nursery = nursery
         self._keep = keep
         self._timetable = timetable
         self._wakeup = wakeup
         self._part = part
-        self._context = copy_context()
+        self._context = context
 
     def begin(self, *, at_once: bool = False) -> None:
         """Run at the next wake-up, or now."""

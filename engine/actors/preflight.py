@@ -43,7 +43,7 @@ class PreflightWatch:
 
     async def run(self) -> float:
         """Check once; return after how many seconds to check again."""
-        await self._account.first_reading.wait()
+        await self._account.wait_read()
         await self._account.shared.calm()
         self._account.check.take()  # this check answers them
         try:

@@ -4,7 +4,6 @@ No failure reaches a sibling.
 
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,7 +26,7 @@ class Vitals:
     restarts: int = 0
     quarantined: bool = False
     last_error: str = ""
-    failures: deque[float] = field(default_factory=deque)
+    failures: list[float] = field(default_factory=list)
 
 
 async def supervise(
@@ -67,7 +66,7 @@ def _note(vitals: Vitals, error: Exception) -> None:
     vitals.last_error = _told(error)
     vitals.failures.append(now)
     while vitals.failures and now - vitals.failures[0] > WINDOW_S:
-        vitals.failures.popleft()
+        del vitals.failures[0]
     if len(vitals.failures) > RESTARTS_MAX:
         vitals.quarantined = True
     _LOG.error(

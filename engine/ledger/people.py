@@ -272,6 +272,11 @@ def endpoints(db: Database) -> list[EndpointRow]:
     ]
 
 
+def set_endpoint_token(db: Database, endpoint: EndpointId, token_hash: bytes) -> None:
+    """Write the hash of another token of an address that is itself the proof."""
+    db.execute("UPDATE endpoint SET token_hash = ? WHERE id = ?", (token_hash, endpoint))
+
+
 def endpoint_owner(db: Database, endpoint: EndpointId) -> PersonId:
     """Read whose data key seals an endpoint's secrets (the master's person); raises LookupError for
     an unknown endpoint.

@@ -434,4 +434,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     UPDATE person SET seen = (SELECT coalesce(max(sequence), 0) FROM event);
     """,
+    """
+    ALTER TABLE rewrap ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -89,7 +89,7 @@ class Pool:
         self._reach = reach
         self._slots = trio.Semaphore(CONNECTIONS_MAX)
         self._idle: list[Connection] = []  # oldest first
-        self._busy: set[Connection] = set()
+        self._busy: list[Connection] = []
 
     async def exchange(
         self,
@@ -163,7 +163,7 @@ class Pool:
         permit = None if method in READING_METHODS else send_permit.get()
         clock = self._peer_clock
         sent = None if clock is None else clock.now()
-        self._busy.add(connection)
+        self._busy.append(connection)
         try:
             answer = await connection.exchange(data, reader, permit, self.body_bytes_max)
             if clock is not None and sent is not None:
@@ -179,7 +179,7 @@ class Pool:
             connection.close()
             raise
         finally:
-            self._busy.discard(connection)
+            self._busy.remove(connection)
 
     async def _open(self, origin: Origin) -> Connection:
         if self.closed:

@@ -104,7 +104,7 @@ async def test_money_over_all_accounts_the_range_and_what_needs_its_owner(tmp_pa
         for name in ("bob", "bob-2"):
             task = place.context.live.named(name) if place.context.live else None
             assert task is not None, name
-            await task.account.first_reading.wait()
+            await task.account.wait_read()
         await bob.get("/home?range=1D")
         assert "Total equity PAPER1,250.00USDT, 2 of 2 accounts" in bob.words
         assert 'href="/home?of=paper&amp;range=1D" aria-current="true"' in bob.text

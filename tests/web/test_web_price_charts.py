@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_web_home import SETTINGS, follow, held
 from web_place import WebPlace, web_place
@@ -21,7 +22,7 @@ from engine.ledger.query import fetch_one
 from engine.ports.market_data import Candle
 from web.chart_parts import BOTTOM, TOP
 from web.price_chart import Level, Mark, price_chart
-from web.words import price, span
+from web.words import price, span, steps
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -103,6 +104,7 @@ def test_the_texts_of_levels_do_not_lie_on_each_other() -> None:
     assert all(abs(one - two) >= 13 for one, two in pairwise(heights))
 
 
+@settings(deadline=None)  # a busy machine draws slowly
 @given(st.lists(st.integers(2, 10**6), min_size=1, max_size=30), st.integers(1, 10**7))
 def test_everything_drawn_lies_in_the_plot(closes: list[int], level: int) -> None:
     drawn = chart(candles(*closes), [Level("stop", "Stop", D(level))], [])
@@ -139,6 +141,25 @@ def test_a_price_has_the_places_of_its_step(
 )
 def test_an_age_has_its_two_largest_units(seconds: int, shown: str) -> None:
     assert span(NOON, NOON + timedelta(seconds=seconds)) == shown
+
+
+def test_a_column_is_aligned_by_its_finest_number_and_averages_do_not_lengthen_it() -> None:
+    rows = [
+        SimpleNamespace(symbol=symbol, price=price)
+        for symbol, price in (
+            ("BTCUSDT", "65000"),
+            ("BTCUSDT", "65012.5"),
+            ("ETHUSDT", "3012.333333333333"),
+            ("DOGEUSDT", "0.12345"),
+            ("SOLUSDT", None),
+        )
+    ]
+    assert steps(rows, "price") == {
+        "BTCUSDT": D("0.1"),
+        "ETHUSDT": D("0.0001"),
+        "DOGEUSDT": D("0.00001"),
+    }
+    assert [price("65000", D("0.1")), price("0.003", D("0.001"))] == ["65,000.0", "0.003"]
 
 
 async def traded(place: WebPlace) -> tuple[Any, Any, str]:

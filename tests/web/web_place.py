@@ -189,7 +189,7 @@ class WebPlace:
             assert browser.path == f"/accounts/{name}", browser.words
             task = None if self.context.live is None else self.context.live.named(name)
             assert task is not None
-            await task.account.first_reading.wait()
+            await task.account.wait_read()
         return browser
 
     async def strategy(

@@ -47,7 +47,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.account.first_reading.wait()
+        await follower.account.wait_read()
         await trio.sleep(5)
         first = follower.preflight.newest
         assert first is not None
@@ -70,7 +70,7 @@ async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(tmp_path, followers=2) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         session = await house.followers[0].account.connected()
 
         async def refused() -> None:
@@ -88,7 +88,7 @@ async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_a
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.account.first_reading.wait()
+        await follower.account.wait_read()
         await trio.sleep(1)
         session = await follower.account.connected()
         read = session.fetch_account
@@ -117,7 +117,7 @@ async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_a
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.account.first_reading.wait()
+        await follower.account.wait_read()
         session = await follower.account.connected()
         read, fails = session.fetch_account, True
 
@@ -151,7 +151,7 @@ async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
 
     monkeypatch.setattr(ExchangeSession, "open", refused)
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         await trio.sleep(0.1)
         found = house.followers[0].preflight.newest
         assert found is not None
@@ -181,7 +181,7 @@ async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_i
     if not is_readable:
         monkeypatch.setattr(ExchangeSession, "open", refused)
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         await trio.sleep(5)
         await house.ledger.write(lambda db: note_new_credentials(db, "f0", BEGINNING))
         counts = []
@@ -201,7 +201,7 @@ async def test_a_new_key_is_warned_about_anew(
     monkeypatch.setattr(MarketFeed, "credentials_last_days", 7)
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.account.first_reading.wait()
+        await follower.account.wait_read()
         for renewed in range(1, 4):
             now = house.shared.clock.now()
             await house.ledger.write(lambda db, now=now: note_new_credentials(db, "f0", now))  # type: ignore[misc]

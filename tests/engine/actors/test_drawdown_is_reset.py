@@ -46,7 +46,7 @@ def reset_of(house: World, *, live: bool = True) -> Command:
 
 async def stopped(house: World) -> None:
     """Put an account 50 % below its highest equity, with a cap of 20 %."""
-    await house.followers[0].account.first_reading.wait()
+    await house.followers[0].account.wait_read()
     house.shared.limits = RiskLimits(drawdown_percent=20)
     await house.ledger.write(lambda db: db.execute("UPDATE equity_mark SET peak = '20000'"))
     assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["denied.drawdown"]
@@ -95,7 +95,7 @@ async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         reset = reset_of(house)
         with pytest.raises(NothingThere, match="no account f9"):
             await reset({"name": "f9", "note": "why"})

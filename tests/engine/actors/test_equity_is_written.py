@@ -28,7 +28,7 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
         nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
         for each in house.followers:
-            await each.account.first_reading.wait()
+            await each.account.wait_read()
         await trio.sleep(2 * EVERY_S)
         assert [[worth for _, worth in points(house, each)] for each in (0, 1)] == [
             [Decimal(10_000)],
@@ -55,7 +55,7 @@ async def test_an_entry_that_is_filled_at_once_is_seen_on_the_account_within_sec
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         (follower,) = house.followers
-        await follower.account.first_reading.wait()
+        await follower.account.wait_read()
         await trio.sleep(1)  # the reader is in its long pause now: nothing is open
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
             "filled"

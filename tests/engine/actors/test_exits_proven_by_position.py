@@ -130,7 +130,7 @@ async def _lacks_nothing() -> bool:
 @asynccontextmanager
 async def closing(folder: Path, price: str = "65000") -> AsyncIterator[tuple[World, Closing]]:
     async with world(folder, followers=1, paper={"price_fixed": {"BTCUSDT": price}}) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         house.followers[0].books.look = _lacks_nothing  # type: ignore[method-assign]  # what the books ask for is no proof of an exit
         session = await house.followers[0].account.connected()
         line = Closing(session._connection)

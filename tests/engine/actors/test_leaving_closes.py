@@ -38,7 +38,7 @@ def service(house: World) -> AgreeingService:
     return AgreeingService(context, None)  # type: ignore[arg-type]  # the service of positions is not asked
 
 
-VISITOR: Any = SimpleNamespace(person=SimpleNamespace(name="ann"), address="127.0.0.1")
+VISITOR: Any = SimpleNamespace(person=SimpleNamespace(name="ann"), address="127.0.0.1", token=None)
 ROW: Any = SimpleNamespace(id=AccountId("a0"), name="f0")
 TERMS: Any = SimpleNamespace(id="s", name="trend")
 

@@ -66,7 +66,7 @@ class Silent:
 @asynccontextmanager
 async def silent(folder: Path) -> AsyncIterator[tuple[World, Silent]]:
     async with world(folder, followers=1) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         session = await house.followers[0].account.connected()
         line = Silent(session._connection)
         session._connection = line  # type: ignore[assignment]

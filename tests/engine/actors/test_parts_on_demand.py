@@ -7,6 +7,7 @@ import trio
 from engine_world import world
 from trio.testing import MockClock
 
+from engine.actors.account import Account
 from engine.actors.follower import Follower
 from engine.actors.log_context import logged, working_for
 from engine.actors.resolver import Resolver
@@ -69,13 +70,13 @@ async def test_a_task_that_begins_again_looks_at_what_is_open(
     async with world(tmp_path, followers=1, paper={"latency_ms": 20}) as house:
         follower = house.followers[0]
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
-        before, take = len(runs), follower.account.take_waiting
+        before, take = len(runs), Account.take_waiting
 
-        def breaks() -> list[object]:
-            monkeypatch.setattr(follower.account, "take_waiting", take)
+        def breaks(account: Account) -> list[object]:
+            monkeypatch.setattr(Account, "take_waiting", take)
             raise RuntimeError("a mistake of the engine's own")
 
-        monkeypatch.setattr(follower.account, "take_waiting", breaks)
+        monkeypatch.setattr(Account, "take_waiting", breaks)
         follower.account.wake()
         await trio.sleep(5)
         assert follower.vitals.restarts == 1

@@ -175,7 +175,7 @@ async def test_the_shadow_book_ends_with_the_money_of_the_account_that_traded(
         chosen = POLICIES[policy]
         house.ledger.db.execute("UPDATE subscription SET policy = ?", (write_policy(chosen),))
         house.shared.forget_subscriptions()
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         for _ in range(40):
             await _until_second(house, 100)
             price = market.price(BTC, int(house.shared.clock.now().timestamp()))

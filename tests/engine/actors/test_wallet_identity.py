@@ -131,7 +131,7 @@ async def test_a_position_that_was_the_owners_alone_and_never_seen_is_told_by_th
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1, paper={"fee_bps": "0"}) as house:
-        await house.followers[0].account.first_reading.wait()
+        await house.followers[0].account.wait_read()
         await trio.sleep(2)
         await by_hand(house, OrderSide.BUY, "0.01")
         price_is(house, "65500")

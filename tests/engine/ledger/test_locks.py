@@ -24,6 +24,7 @@ NO_LOCK: Final = {
     "people.insert_strategy": "it reads only which id a master's name has",
     "people.set_strategy": "the same",
     "refused.note_and_alert": "two at once could alert one fault more than the limit",
+    "tokens.note_deed": "a deed is written once under its key; what it reads then never changes",
     "sessions.use_ticket": "a link is used only while it has uses left",
     "books.note_order_fee": "its callers hold the account of the attempt",
     "books.tell_order": "the same",

@@ -37,6 +37,7 @@ SETS: Final = {
     "live legs": {each.value for each in LIVE_LEGS},
     "orders that may be working": OPEN,
     "open attempts": OPEN | {AttemptState.NOT_CONFIRMED.value},
+    "orders that rest": {AttemptState.PLACED.value, AttemptState.PARTIALLY_FILLED.value},
     "unproven attempts": LEFT_OPEN,
     "tries that closed nothing": {
         each.value for each in (AttemptState.NEW, AttemptState.REJECTED, AttemptState.CANCELLED)
