@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.context import EngineContext
 from engine.ledger.lineage import first_run
-from engine.recovery.backups import is_overdue, newest_backup
+from engine.recovery.backups import backups_in, is_overdue, newest_backup
 
 
 def backup_state(context: EngineContext) -> dict[str, Any]:
@@ -24,3 +24,19 @@ def backup_state(context: EngineContext) -> dict[str, Any]:
         "overdue": began is not None
         and is_overdue(taken, began, now, timedelta(hours=settings.every_hours)),
     }
+
+
+def backup_rows(context: EngineContext) -> list[dict[str, Any]]:
+    """Return the backups in the configured folder, the newest first."""
+    now = context.clock.now()
+    return [
+        {
+            "file": each.file.name,
+            "taken": each.taken.isoformat(),
+            "age_hours": round((now - each.taken).total_seconds() / 3600, 1),
+            "mib": round(each.file.stat().st_size / 2**20, 1) if each.file.exists() else None,
+            "scheduled": each.scheduled,
+            "encrypted": each.encrypted,
+        }
+        for each in reversed(backups_in(context.config.backup.folder))
+    ]

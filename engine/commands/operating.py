@@ -595,7 +595,8 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         }
         for each in alerts
     ]
-    return {"alerts": rows, "channels": channels}
+    registered = sorted(context.plugins().notifiers)
+    return {"alerts": rows, "channels": channels, "registered": registered}
 
 
 async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 deliveries.
 """
 
+import json
 import platform
 import shutil
 from collections.abc import Mapping
@@ -9,15 +10,17 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from engine.commands.backing_up import backup_state
+from engine.commands.backing_up import backup_rows, backup_state
 from engine.commands.parameters import Run, installed_version, jsonable
 from engine.context import EngineContext
 from engine.ledger.deliveries import refusals
 from engine.live import KnownAccount
 from engine.plugin.api import PLUGIN_API_VERSION
-from engine.plugin.host import list_installed
-from engine.plugin.kit_record import is_proven, read_record
+from engine.plugin.host import InstalledPlugin, LoadedPlugin, list_installed
+from engine.plugin.kit_record import read_record, why_unproven
 
+_OWN: Final = "rexalgo"
+"""The distribution of the plugins that come with RexAlgo."""
 LIBRARIES: Final = (
     "trio",
     "hypercorn",
@@ -106,14 +109,14 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
                 "version": installed.version,
                 "distribution": installed.distribution,
                 "enabled": here is not None,
+                "is_built_in": installed.distribution == _OWN,
                 "provides": [] if here is None else list(here.provides),
                 "kit": None if record is None else jsonable(asdict(record)),
-                "proven": is_proven(
-                    config.data_dir,
-                    installed.name,
-                    installed.version,
-                    None if here is None else here.code,
-                ),
+                "proven": not (why := _why_unproven(context, installed, here)),
+                "why_unproven": why,
+                "all_settings": {}
+                if here is None
+                else {name: _as_toml(value) for name, value in here.settings.items()},
                 "settings": {
                     name: str(value)
                     for name, value in config.plugin_settings.get(installed.name, {}).items()
@@ -121,6 +124,29 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             }
         )
     return {"plugins": rows, "plugin_api": PLUGIN_API_VERSION}
+
+
+def _why_unproven(
+    context: EngineContext, installed: InstalledPlugin, here: LoadedPlugin | None
+) -> str:
+    return why_unproven(
+        context.config.data_dir,
+        installed.name,
+        installed.version,
+        None if here is None else here.code,
+    )
+
+
+def _as_toml(value: object) -> str:
+    """Return a setting as a line of rexalgo.toml has it."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_as_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+async def _backups(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """List the backups in the configured folder, the newest first."""
+    return {**backup_state(context), "backups": backup_rows(context)}
 
 
 async def _refusals(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -134,5 +160,10 @@ async def _refusals(context: EngineContext, params: dict[str, Any]) -> dict[str,
     }
 
 
-SYSTEM: Final[Mapping[str, Run]] = {"system": _system, "plugins": _plugins, "refusals": _refusals}
+SYSTEM: Final[Mapping[str, Run]] = {
+    "system": _system,
+    "plugins": _plugins,
+    "backups": _backups,
+    "refusals": _refusals,
+}
 """Every command about the machine and the software."""

@@ -82,8 +82,3 @@ def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) ->
         if then != now:
             return f"it passed with {what} {then}, and now it is {now}"
     return "" if code is None or record.code == code else "its files were changed since it passed"
-
-
-def is_proven(data_dir: Path, plugin: str, version: str, code: str | None) -> bool:
-    """Return whether such a proof exists."""
-    return not why_unproven(data_dir, plugin, version, code)

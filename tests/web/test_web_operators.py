@@ -85,3 +85,35 @@ async def test_a_guide_leads_to_the_first_copied_signal_and_a_stop_tells_what_it
         assert fetch_all(db, "SELECT scope, target, level FROM switch") == [
             ("account", "bob", "entries")
         ]
+
+
+async def test_channels_plugins_keys_and_backups_are_told_with_the_lines_to_write(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR)
+        await ops.get("/operate/alerts")
+        assert "One channel only" in ops.words
+        assert "rexalgo plugin enable NAME" in ops.words
+        await ops.post("/operate/alerts/test")
+        assert "log: the test was delivered" in ops.words
+        await ops.get("/operate/alerts?channel=log&channel=of-nobody")
+        assert 'alerts = ["log"]' in ops.words
+        await ops.get("/operate/plugins")
+        for told in (
+            "Built in",
+            "Its kit was never run here. rexalgo plugin test paper",
+            "[plugin.paper]",
+            'price_fixed = { BTCUSDT = "65000" }',
+            'flush = "inline"',
+        ):
+            assert told in ops.words, told
+        await ops.get("/operate/system")
+        for told in (
+            "Root keys",
+            "Keys of sessions",
+            "Active",
+            " s old",
+            "verifies one every 24 h",
+        ):
+            assert told in ops.words, told

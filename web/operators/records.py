@@ -1,5 +1,6 @@
 """Alerts, refused deliveries, the audit, plugins and the system."""
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -20,7 +21,18 @@ async def show_alerts(visit: Visit) -> Response:
     """Show the alerts of the last week, and how each channel does."""
     tested = visit.kept().get("tested")
     alerts = await run(visit, "alerts", hours=_ALERT_HOURS)
-    return operator_page(visit, "alerts", record=alerts, tested=tested)
+    plugins = await run(visit, "plugins")
+    typed = visit.query.getlist("channel")
+    chosen = [name for name in alerts["registered"] if name in (typed or alerts["channels"])]
+    return operator_page(
+        visit,
+        "alerts",
+        record=alerts,
+        tested=tested,
+        chosen=chosen,
+        lines=f"[operator]\nalerts = {json.dumps(chosen)}" if typed else "",
+        idle=[each["name"] for each in plugins["plugins"] if not each["enabled"]],
+    )
 
 
 async def send_test_alert(visit: Visit) -> Response:
@@ -96,8 +108,15 @@ async def show_plugins(visit: Visit) -> Response:
 
 
 async def show_system(visit: Visit) -> Response:
-    """Show versions, disk, clock and backups."""
-    return operator_page(visit, "system", live=False, record=await run(visit, "system"))
+    """Show versions, disk, clock, backups and the ages of keys."""
+    return operator_page(
+        visit,
+        "system",
+        live=False,
+        record=await run(visit, "system"),
+        kept=await run(visit, "backups"),
+        keys=await run(visit, "key_status"),
+    )
 
 
 ROUTES: Final[tuple[Route, ...]] = (
