@@ -96,6 +96,8 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "strategy_retired": "retired strategy {subject}",
             "endpoint_made": "made an address of strategy {subject}",
             "endpoint_enabled": "switched on an address of strategy {subject}",
+            "callback_set": "set the callback of strategy {subject}",
+            "callback_removed": "ended the callback of strategy {subject}",
             "endpoint_disabled": "switched off an address of strategy {subject}",
             "endpoint_deleted": "deleted an address of strategy {subject}",
             "webhook_secret_renewed": "made a new webhook secret of strategy {subject}",
