@@ -153,7 +153,7 @@ async def _begin(context: EngineContext, by: str, *, leaked: bool = False) -> No
     vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
     def write(db: Database) -> None:
-        if begin(db, vault, now):
+        if begin(db, vault, now, renews=leaked):
             append_audit(
                 db,
                 key=key,

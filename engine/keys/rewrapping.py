@@ -10,7 +10,9 @@ without the old one.
 What always holds: a batch and the cursor that moved past it are one transaction, at most ``BATCH``
 rows each, so that a kill leaves whole batches behind and signals are recorded between them; what
 does not open stays where it is and is counted, never skipped silently. Fields need nothing: they
-are sealed under data keys, which stay the same.
+are sealed under data keys, which stay the same, unless a root key leaked. Then whoever has it and a
+copy of the ledger has the data keys too, so everybody gets another one, and their secrets are sealed
+again in the transaction that writes it.
 """
 
 import logging
@@ -19,7 +21,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.domain.identifiers import AccountId, PersonId
-from engine.keys.sealed_secrets import account_credentials, credentials_print
+from engine.keys.sealed_secrets import account_credentials, credentials_print, renew_data_key
 from engine.keys.vault import Vault, VaultError, WrappedKey
 from engine.ledger import Database
 from engine.ledger.identity import account_of_login, forget_login, remember_login
@@ -48,12 +50,12 @@ def left_under_others(db: Database, kid: str) -> Mapping[str, Mapping[str, int]]
     return {other: counts for other, counts in counts_under(db).items() if other != kid}
 
 
-def begin(db: Database, vault: Vault, now: datetime) -> bool:
+def begin(db: Database, vault: Vault, now: datetime, *, renews: bool = False) -> bool:
     """Start or continue the rewrap to the active root key, and keep the audit keys of the others;
-    return True the first time.
+    return True the first time. With ``renews`` it replaces data keys instead of moving them.
     """
     keep_audit_keys(db, vault)
-    return begin_rewrap(db, vault.active_kid, now)
+    return begin_rewrap(db, vault.active_kid, now, renews=renews)
 
 
 def keep_audit_keys(db: Database, vault: Vault) -> None:
@@ -73,7 +75,8 @@ def move_batch(db: Database, vault: Vault, at: RewrapRow) -> bool:
     """Move the next rows of the rewrap's current part, and its cursor with them; return False once
     the last part is done.
     """
-    rows, moved = _MOVES[at.part](db, vault, at.cursor)
+    move = _renewed_data_keys if at.renews and at.part == PARTS[0] else _MOVES[at.part]
+    rows, moved = move(db, vault, at.cursor)
     if len(rows) == BATCH:
         advance_rewrap(db, kid=at.kid, part=at.part, cursor=rows[-1], moved=moved)
         return True
@@ -92,6 +95,18 @@ def _data_keys(db: Database, vault: Vault, after: str) -> tuple[list[str], int]:
             _LOG.error("a data key stays as it is: %s", error)
             continue
         set_person_key(db, person, new.kid, new.blob)
+        moved += 1
+    return people, moved
+
+
+def _renewed_data_keys(db: Database, vault: Vault, after: str) -> tuple[list[str], int]:
+    people, moved = persons_under_others(db, vault.active_kid, after, BATCH), 0
+    for person in people:
+        try:
+            renew_data_key(db, vault, PersonId(person))
+        except VaultError as error:
+            _LOG.error("a data key stays as it is: %s", error)
+            continue
         moved += 1
     return people, moved
 

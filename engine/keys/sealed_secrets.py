@@ -6,8 +6,9 @@ is cached (opening costs about ten microseconds); no message names more than tab
 """
 
 import json
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,18 +25,30 @@ from engine.keys.vault import (
     parse_root_keys,
 )
 from engine.ledger import Database, Ledger
-from engine.ledger.identity import FactorRow
+from engine.ledger.identity import FactorRow, factor
+from engine.ledger.messages import channels_of
 from engine.ledger.people import (
     AccountRow,
     EndpointSecretRow,
     PersonKey,
+    account,
     endpoint_secrets,
     person_key,
+)
+from engine.ledger.resealing import (
+    accounts_sealed_for,
+    endpoint_secrets_sealed_for,
+    replace_person_key,
+    reseal_account,
+    reseal_channel,
+    reseal_endpoint_secret,
+    reseal_totp,
 )
 from engine.ledger.root_keys import canaries, disabled_kids, kept_audit_keys, put_canary
 from engine.ports.secret import Secret
 
 _COLUMN: Final = "sealed"
+_LOG: Final = logging.getLogger("rexalgo.keys")
 
 
 async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | None = None) -> Vault:
@@ -120,13 +133,7 @@ def seal_credentials(
     """Seal an account's credentials for exactly this account and row version; ``key`` is the
     person's.
     """
-    place = FieldPlace(
-        table="account",
-        column=_COLUMN,
-        primary_key=account,
-        owner=key.person,
-        row_version=row_version,
-    )
+    place = _account_place(key.person, account, row_version)
     return vault.seal(_data_key(vault, key), Secret(_as_text(credentials)), place)
 
 
@@ -134,15 +141,27 @@ def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[
     """Open an account's credentials by field name; raises VaultError if row, owner or version is
     not what was sealed.
     """
-    place = FieldPlace(
+    place = _account_place(row.person, row.id, row.row_version)
+
+    def read_again() -> bytes | None:
+        with suppress(LookupError):  # an account that is gone has nothing to read
+            now = account(db, row.id)
+            if (now.person, now.row_version) == (row.person, row.row_version):
+                return now.sealed
+        return None
+
+    opened = _open(db, vault, place, row.sealed, read_again)
+    return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
+
+
+def _account_place(person: PersonId, identifier: AccountId, row_version: int) -> FieldPlace:
+    return FieldPlace(
         table="account",
         column=_COLUMN,
-        primary_key=row.id,
-        owner=row.person,
-        row_version=row.row_version,
+        primary_key=identifier,
+        owner=person,
+        row_version=row_version,
     )
-    opened = vault.open(_data_key(vault, person_key(db, row.person)), row.sealed, place)
-    return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
 
 
 def credentials_print(
@@ -185,11 +204,13 @@ def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRo
     """
     if row.totp_sealed is None:
         raise LookupError(f"person {person} has no second factor")
-    return vault.open(
-        _data_key(vault, person_key(db, person)),
-        row.totp_sealed,
-        _totp_place(person, row.totp_version),
-    )
+
+    def read_again() -> bytes | None:
+        now = factor(db, person)
+        return now.totp_sealed if now.totp_version == row.totp_version else None
+
+    place = _totp_place(person, row.totp_version)
+    return _open(db, vault, place, row.totp_sealed, read_again)
 
 
 def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
@@ -217,8 +238,13 @@ def open_target(
     db: Database, vault: Vault, person: PersonId, channel: str, row_version: int, sealed: bytes
 ) -> Mapping[str, str]:
     """Open the target of a person's channel; raises VaultError."""
+
+    def read_again() -> bytes | None:
+        rows = [each for each in channels_of(db, person) if each.channel == channel]
+        return rows[0].sealed if rows and rows[0].row_version == row_version else None
+
     place = _target_place(person, channel, row_version)
-    opened = vault.open(_data_key(vault, person_key(db, person)), sealed, place)
+    opened = _open(db, vault, place, sealed, read_again)
     target: dict[str, str] = json.loads(opened.reveal())
     return target
 
@@ -318,8 +344,67 @@ def ended_endpoint_keys(
 
 
 def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
+    def read_again() -> bytes | None:
+        rows = [each for each in endpoint_secrets(db, row.endpoint) if each.id == row.id]
+        return rows[0].sealed if rows and rows[0].row_version == row.row_version else None
+
     place = _secret_place(row.endpoint, row.id, row.owner, row.row_version)
-    return vault.open(_data_key(vault, person_key(db, row.owner)), row.sealed, place)
+    return _open(db, vault, place, row.sealed, read_again)
+
+
+# Another data key
+
+
+def _open(
+    db: Database,
+    vault: Vault,
+    place: FieldPlace,
+    sealed: bytes,
+    read_again: Callable[[], bytes | None],
+) -> Secret:
+    """Open a field. If its person got another data key since it was read, it is read once more."""
+    owner = PersonId(place.owner)
+    try:
+        return vault.open(_data_key(vault, person_key(db, owner)), sealed, place)
+    except VaultError:
+        now = read_again()
+        if now is None or now == sealed:
+            raise
+        return vault.open(_data_key(vault, person_key(db, owner)), now, place)
+
+
+def renew_data_key(db: Database, vault: Vault, person: PersonId) -> None:
+    """Give a person another data key and seal everything of theirs again under it, within the
+    caller's transaction; raises VaultError if their data key does not open.
+
+    A field that does not open is lost already, and stays as it is.
+    """
+    key = person_key(db, person)
+    old, wrapped = _data_key(vault, key), vault.new_data_key(person)
+    new = vault.unwrap(wrapped)
+
+    def again(sealed: bytes, place: FieldPlace) -> bytes:
+        try:
+            return vault.seal(new, vault.open(old, sealed, place), place)
+        except VaultError as error:
+            _LOG.error("a secret stays as it is: %s", error)
+            return sealed
+
+    for identifier in accounts_sealed_for(db, person):
+        row = account(db, identifier)
+        place = _account_place(person, row.id, row.row_version)
+        reseal_account(db, row.id, again(row.sealed, place))
+    for secret in endpoint_secrets_sealed_for(db, person):
+        place = _secret_place(secret.endpoint, secret.id, person, secret.row_version)
+        reseal_endpoint_secret(db, secret.id, again(secret.sealed, place))
+    factors = factor(db, person)
+    if factors.totp_sealed is not None:
+        place = _totp_place(person, factors.totp_version)
+        reseal_totp(db, person, again(factors.totp_sealed, place))
+    for each in channels_of(db, person):
+        place = _target_place(person, each.channel, each.row_version)
+        reseal_channel(db, person, each.channel, again(each.sealed, place))
+    replace_person_key(db, PersonKey(person, wrapped.id, wrapped.kid, wrapped.blob))
 
 
 __all__ = [
@@ -336,6 +421,7 @@ __all__ = [
     "open_vault",
     "open_target",
     "open_totp_secret",
+    "renew_data_key",
     "seal_credentials",
     "seal_endpoint_secret",
     "seal_target",

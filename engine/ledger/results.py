@@ -321,23 +321,27 @@ def strategy_environments(db: Database, strategy: str) -> list[str]:
     return sorted((row[0] for row in rows), key=LIVE_FIRST.index)
 
 
-def outcome_counts(db: Database, strategy: str, environment: str, signals: int) -> dict[str, int]:
-    """Count the outcomes of the copies of a strategy's newest signals in one environment, by
-    family.
+def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, dict[str, int]]:
+    """Count the outcomes of the copies of a strategy's newest signals, by environment (live first)
+    and family.
     """
     numbers = fetch_all(
         db,
         "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
         (strategy, signals),
     )
-    counts: dict[str, int] = {}
+    counts: dict[str, dict[str, int]] = {}
     for (number,) in numbers:
-        for code, count in fetch_all(
+        for environment, code, count in fetch_all(
             db,
-            "SELECT code, count(*) FROM copy JOIN account ON account.id = copy.account_id WHERE "
-            "signal_number = ? AND environment = ? GROUP BY code",
-            (number, environment),
+            "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
+            "copy.account_id WHERE signal_number = ? GROUP BY environment, code",
+            (number,),
         ):
+            families = counts.setdefault(environment, {})
             family = "waiting" if code is None else str(code).partition(".")[0]
-            counts[family] = counts.get(family, 0) + int(count)
-    return dict(sorted(counts.items(), key=lambda each: -each[1]))
+            families[family] = families.get(family, 0) + int(count)
+    return {
+        each: dict(sorted(counts[each].items(), key=lambda family: -family[1]))
+        for each in sorted(counts, key=LIVE_FIRST.index)
+    }

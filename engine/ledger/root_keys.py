@@ -40,7 +40,7 @@ class RootKeyRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewrapRow:
     """How far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved
-    past.
+    past. If it ``renews``, everybody gets another data key.
     """
 
     kid: str
@@ -49,6 +49,7 @@ class RewrapRow:
     cursor: str
     moved: int
     ended: datetime | None
+    renews: bool
 
 
 # Root keys
@@ -234,7 +235,9 @@ def put_audit_key(db: Database, kid: str, under: str, sealed: bytes) -> None:
 def rewrap_of(db: Database, kid: str) -> RewrapRow | None:
     """Read how far the rewrap to a root key has come; None if none was begun."""
     row = fetch_one(
-        db, "SELECT kid, begun_us, part, cursor, moved, ended_us FROM rewrap WHERE kid = ?", (kid,)
+        db,
+        "SELECT kid, begun_us, part, cursor, moved, ended_us, renews FROM rewrap WHERE kid = ?",
+        (kid,),
     )
     return (
         None
@@ -246,21 +249,22 @@ def rewrap_of(db: Database, kid: str) -> RewrapRow | None:
             cursor=row[3],
             moved=row[4],
             ended=None if row[5] is None else from_us(row[5]),
+            renews=row[6] != 0,
         )
     )
 
 
-def begin_rewrap(db: Database, kid: str, now: datetime) -> bool:
+def begin_rewrap(db: Database, kid: str, now: datetime, *, renews: bool = False) -> bool:
     """Begin the rewrap to a root key, or begin it again; an unfinished one continues from its
-    cursor. Return True the first time.
+    cursor. Return True the first time, which decides whether it ``renews``.
     """
     lock(db, Held.PLACE)
     is_first = rewrap_of(db, kid) is None
     db.execute(
-        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT (kid) DO "
-        "UPDATE SET part = ?3, cursor = '',"
+        "INSERT INTO rewrap (kid, begun_us, part, cursor, renews) VALUES (?1, ?2, ?3, '', ?4) ON "
+        "CONFLICT (kid) DO UPDATE SET part = ?3, cursor = '',"
         " ended_us = NULL WHERE rewrap.ended_us IS NOT NULL",
-        (kid, to_us(now), PARTS[0]),
+        (kid, to_us(now), PARTS[0], int(renews)),
     )
     return is_first
 

@@ -740,11 +740,11 @@ class IdentityService:
                     )
                 }
             )
-        vault, db = await self._context.open_vault(), self._context.ledger.db
-        version = ledger.factor(db, user.id).totp_version + 1
-        sealed = seal_totp_secret(vault, person_key(db, user.id), version, secret)
+        vault = await self._context.open_vault()
 
         def write(writing: Database) -> None:
+            version = ledger.factor(writing, user.id).totp_version + 1
+            sealed = seal_totp_secret(vault, person_key(writing, user.id), version, secret)
             ledger.set_totp(
                 writing, identifier=user.id, sealed=sealed, version=version, step=step, at=now
             )

@@ -171,13 +171,11 @@ class PerformanceService:
         """Return the months of a zone in which signals of a strategy were closed, newest first."""
         return () if compared.record is None else months(compared.record.returns, ZoneInfo(zone))
 
-    def outcomes(self, strategy: str, environment: str) -> dict[str, int]:
-        """Count the outcomes of the copies of a strategy's newest signals in one environment, by
-        family.
+    def outcomes(self, strategy: str) -> Mapping[str, Mapping[str, int]]:
+        """Count the outcomes of the copies of a strategy's newest signals, by environment (live
+        first) and family.
         """
-        return results.outcome_counts(
-            self._context.ledger.db, strategy, environment, SIGNALS_COUNTED
-        )
+        return results.outcome_counts(self._context.ledger.db, strategy, SIGNALS_COUNTED)
 
     def agreements(self, user: User, strategy: str) -> Sequence[AgreementRow]:
         """Read what the user agreed to for a strategy."""

@@ -3,7 +3,7 @@ needed key stays.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,40 @@ from engine.commands.keys import KEYS
 from engine.commands.people import PEOPLE
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
-from engine.domain.identifiers import AccountId
+from engine.domain.identifiers import AccountId, EndpointId, PersonId
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import (
     NewPerson,
+    _opened,
     account_credentials,
     audit_key_of,
     credentials_print,
+    endpoint_keys,
     new_person,
+    open_target,
+    open_totp_secret,
     seal_credentials,
+    seal_endpoint_secret,
+    seal_target,
+    seal_totp_secret,
 )
 from engine.keys.vault import VaultError, WrappedKey, new_root_key, parse_root_keys
 from engine.ledger import Ledger
 from engine.ledger.audit import append_audit
-from engine.ledger.identity import account_of_login, remember_login
+from engine.ledger.identity import account_of_login, factor, remember_login, set_totp
+from engine.ledger.messages import begin_channel, channels_of
 from engine.ledger.people import (
     AccountRow,
+    account,
     declared,
+    endpoint_secrets,
     insert_account,
+    insert_endpoint_secret,
     insert_person,
     person_key,
     set_declared,
 )
+from engine.ledger.query import fetch_all
 from engine.ledger.root_keys import RootKeyDisabled, put_audit_key, rewrap_of, root_keys
 from engine.ports.secret import Secret
 from engine.settings.config import load_config
@@ -377,3 +389,128 @@ async def test_a_leaked_root_key_is_replaced_by_one_of_after_the_leak_whatever_w
     assert (await service.ask("audit_verify"))["broken_at"] is None
     rows = (await service.ask("audit", search="root_key_activated"))["audit"]
     assert ["leaked" in each["data"] for each in rows] == [True, False]
+
+
+# A leaked root key takes the data keys with it
+
+
+async def everything_of(service: Service, name: str) -> tuple[PersonId, dict[str, bytes]]:
+    """Give somebody a secret of every kind; return each as it is stored."""
+    row, vault = await service.account(name, f"paper:1000:{name}"), await service.keyring.open()
+    key = person_key(service.db, row.person)
+    set_totp(service.db, row.person, seal_totp_secret(vault, key, 1, Secret("totp")), 1, 7, NOW)
+    sealed = seal_target(vault, key, "mail", 1, {"address": "ada@example.org"})
+    begin_channel(service.db, row.person, "mail", sealed, 1, "a…@example.org", b"code", NOW)
+    secret = seal_endpoint_secret(vault, key, EndpointId(f"ep_{name}"), Secret("webhook"))
+    service.db.execute("PRAGMA foreign_keys = OFF")  # no strategy is needed for this
+    insert_endpoint_secret(service.db, secret, NOW)
+    return row.person, stored_of(service, row.person)
+
+
+def stored_of(service: Service, person: PersonId) -> dict[str, bytes]:
+    """Return every sealed secret of a person as it is stored."""
+    return {
+        str(kind): bytes(sealed)
+        for kind, sealed in fetch_all(
+            service.db,
+            "SELECT 'account', sealed FROM account WHERE person_id = ?1 UNION ALL SELECT 'totp', "
+            "totp_sealed FROM factor WHERE person_id = ?1 UNION ALL SELECT 'channel', sealed FROM "
+            "person_channel WHERE person_id = ?1 UNION ALL SELECT 'webhook', sealed FROM "
+            "endpoint_secret WHERE owner_id = ?1",
+            (person,),
+        )
+    }
+
+
+async def opened_of(service: Service, name: str, person: PersonId) -> list[str]:
+    """Return every secret of a person, opened as its reader opens it."""
+    vault, db = await service.keyring.open(), service.db
+    [channel] = channels_of(db, person)
+    [webhook] = endpoint_keys(db, vault, EndpointId(f"ep_{name}"), NOW)
+    login = account_credentials(db, vault, account(db, AccountId(f"acc_{name}")))
+    target = open_target(db, vault, person, "mail", channel.row_version, channel.sealed)
+    totp = open_totp_secret(db, vault, person, factor(db, person))
+    return [login["secret"].reveal(), target["address"], webhook.secret.reveal(), totp.reveal()]
+
+
+async def test_a_leaked_root_key_takes_every_data_key_with_it_and_another_rotation_none(
+    service: Service,
+) -> None:
+    person, stored = await everything_of(service, "ada")
+    assert set(stored) == {"account", "totp", "channel", "webhook"}
+    before = person_key(service.db, person)
+    await service.ask("key_rotate")
+    await service.rewrap()
+    assert person_key(service.db, person).id == before.id
+    assert stored_of(service, person) == stored
+    await service.ask("key_rotate", leaked=True)
+    assert (await service.rewrap())["done"]
+    after = person_key(service.db, person)
+    assert after.id != before.id
+    for kind, sealed in stored_of(service, person).items():
+        assert sealed != stored[kind]
+        assert before.id not in sealed
+        assert after.id in sealed
+    secrets = ["paper:1000:ada", "ada@example.org", "webhook", "totp"]
+    assert await opened_of(service, "ada", person) == secrets
+
+
+async def test_what_was_read_before_its_data_key_was_renewed_opens_all_the_same(
+    service: Service,
+) -> None:
+    person, _ = await everything_of(service, "ada")
+    db, endpoint = service.db, EndpointId("ep_ada")
+    login, codes = account(db, AccountId("acc_ada")), factor(db, person)
+    [channel], [webhook] = channels_of(db, person), endpoint_secrets(db, endpoint)
+    await service.ask("key_rotate", leaked=True)
+    await service.rewrap()
+    vault = await service.keyring.open()
+    assert account_credentials(db, vault, login)["secret"].reveal() == "paper:1000:ada"
+    assert open_totp_secret(db, vault, person, codes).reveal() == "totp"
+    assert open_target(db, vault, person, "mail", 1, channel.sealed)["address"]
+    assert _opened(db, vault, webhook).reveal() == "webhook"
+    # but only the same version of the same row, and only if it is there
+    for stale in (
+        lambda: account_credentials(db, vault, replace(login, row_version=2)),
+        lambda: open_totp_secret(db, vault, person, replace(codes, totp_version=2)),
+        lambda: open_target(db, vault, person, "mail", 2, channel.sealed),
+        lambda: open_target(db, vault, person, "chat", 1, channel.sealed),
+        lambda: _opened(db, vault, replace(webhook, row_version=2)),
+        lambda: _opened(db, vault, replace(webhook, id="whs_gone")),
+    ):
+        with pytest.raises(VaultError):
+            stale()
+
+
+async def test_a_renewal_that_was_cut_short_goes_on_as_one(service: Service) -> None:
+    people = [await service.person(f"p{number}") for number in range(203)]
+    await service.ask("key_rotate", leaked=True)
+    await service.ask("key_rewrap", batches=1)
+    service.context.keyring = Keyring(  # another process, which was told nothing of a leak
+        service.context.ledger,
+        SystemClock(),
+        SecretPlace(str(service.file), service.file),
+        Secret(service.file.read_text().strip()),
+    )
+    assert (await service.rewrap())["done"]
+    assert [each.name for each in people if person_key(service.db, each.id).id == each.key.id] == []
+
+
+async def test_a_secret_that_does_not_open_stops_no_renewal_and_a_data_key_that_does_not_stays(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, _ = await everything_of(service, "ada")
+    bob, _ = await everything_of(service, "bob")
+    service.db.execute("UPDATE factor SET totp_sealed = x'00' WHERE person_id = ?", (ada,))
+    service.db.execute("UPDATE person SET key_wrapped = x'00' WHERE id = ?", (bob,))
+    before = person_key(service.db, ada).id
+    told = await service.ask("key_rotate", leaked=True)
+    left = await service.rewrap()
+    assert person_key(service.db, ada).id != before
+    assert person_key(service.db, bob).kid == KID
+    assert left["left"][KID]["data_keys"] == 1
+    assert not left["done"]
+    assert "a secret stays as it is" in caplog.text
+    assert "a data key stays as it is" in caplog.text
+    with pytest.raises(RexAlgoError, match="still needed"):
+        await service.ask("key_remove", kid=told["old"][0])

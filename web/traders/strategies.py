@@ -133,7 +133,11 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         months=performance.months(each, zone),
         newest=each.record.returns[: -_SIGNALS_SHOWN - 1 : -1] if each.record else (),
         funding=performance.funding_per_follower(each),
-        outcomes=performance.outcomes(row.id, chosen["of"]),
+        outcomes={
+            of: counts
+            for of, counts in performance.outcomes(row.id).items()
+            if chosen["of"] in ("", of)
+        },
         chosen=chosen,
         environments=environments,
         periods=list(_PERIODS),

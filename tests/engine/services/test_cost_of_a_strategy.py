@@ -55,7 +55,7 @@ async def asked(folder: Path, past: int) -> list[int]:
             assert compared.is_cut
             assert compared.record.followers == FOLLOWERS
             service.funding_per_follower(compared)
-            assert sum(service.outcomes(row.id, environment).values()) > 0
+            assert sum(service.outcomes(row.id)[environment].values()) > 0
             found = closed_trade(db, PersonId(newest[1]), newest[0])
             assert found is not None
             assert found.fills

@@ -1,0 +1,70 @@
+"""Write secrets that were sealed again under another data key of their person: the same rows, in the
+same version.
+
+What always holds: whoever writes these writes the person's new data key in the same transaction.
+"""
+
+from engine.domain.identifiers import AccountId, EndpointId, PersonId
+from engine.ledger.codec import from_us
+from engine.ledger.people import EndpointSecretRow, PersonKey
+from engine.ledger.query import Database, fetch_all
+from engine.ledger.root_keys import refuse_disabled
+
+
+def replace_person_key(db: Database, key: PersonKey) -> None:
+    """Write another data key of a person in place of theirs. Raises RootKeyDisabled."""
+    refuse_disabled(db, key.kid)
+    db.execute(
+        "UPDATE person SET key_id = ?, key_kid = ?, key_wrapped = ? WHERE id = ?",
+        (key.id, key.kid, key.wrapped, key.person),
+    )
+
+
+def accounts_sealed_for(db: Database, person: PersonId) -> list[AccountId]:
+    """List a person's accounts, those that were disconnected too."""
+    rows = fetch_all(db, "SELECT id FROM account WHERE person_id = ? ORDER BY id", (person,))
+    return [AccountId(row[0]) for row in rows]
+
+
+def endpoint_secrets_sealed_for(db: Database, person: PersonId) -> list[EndpointSecretRow]:
+    """Read the webhook secrets that a person's data key seals, those that expired too."""
+    rows = fetch_all(
+        db,
+        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
+        "endpoint_secret WHERE owner_id = ? ORDER BY id",
+        (person,),
+    )
+    return [
+        EndpointSecretRow(
+            id=row[0],
+            endpoint=EndpointId(row[1]),
+            owner=PersonId(row[2]),
+            sealed=row[3],
+            row_version=row[4],
+            valid_until=None if row[5] is None else from_us(row[5]),
+        )
+        for row in rows
+    ]
+
+
+def reseal_account(db: Database, account: AccountId, sealed: bytes) -> None:
+    """Write an account's credentials, sealed again."""
+    db.execute("UPDATE account SET sealed = ? WHERE id = ?", (sealed, account))
+
+
+def reseal_endpoint_secret(db: Database, identifier: str, sealed: bytes) -> None:
+    """Write a webhook secret, sealed again."""
+    db.execute("UPDATE endpoint_secret SET sealed = ? WHERE id = ?", (sealed, identifier))
+
+
+def reseal_totp(db: Database, person: PersonId, sealed: bytes) -> None:
+    """Write the secret of a person's authenticator app, sealed again."""
+    db.execute("UPDATE factor SET totp_sealed = ? WHERE person_id = ?", (sealed, person))
+
+
+def reseal_channel(db: Database, person: PersonId, channel: str, sealed: bytes) -> None:
+    """Write the target of a person's channel, sealed again."""
+    db.execute(
+        "UPDATE person_channel SET sealed = ? WHERE person_id = ? AND channel = ?",
+        (sealed, person, channel),
+    )
