@@ -324,6 +324,15 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         "second factors: there is no operator",
         "rexalgo operator create",
     ),
+    "a passkey of another host": (
+        changed(
+            "INSERT INTO passkey (id, person_id, credential, public_key, sign_count, rp_id, name, "
+            "created_us) SELECT 'pas_1', id, x'01', x'00', 0, 'old.example.org', 'Phone', 1 FROM "
+            "person"
+        ),
+        "second factors: passkeys that were copied, or made for another host",
+        "rexalgo user reset-factors ops",
+    ),
     # what is checked without --production too
     "settings": (appended("[web]\n"), "configuration: ", "rexalgo config check"),
     "no secret": (without("ENCRYPTION_KEY"), "ENCRYPTION_KEY is not set", "rexalgo init"),
@@ -534,6 +543,23 @@ def test_every_item_that_can_be_red_is_turned_red_here(
     every = {(each.__name__, line) for each in modules for line in sites(each)}
     assert len(every) > 40
     assert every - set().union(*reached.values()) == set()
+
+
+def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
+    for number, host in enumerate(("copy.example.org", "old.example.org")):
+        change(
+            place,
+            "INSERT INTO passkey (id, person_id, credential, public_key, sign_count, rp_id, name, "
+            f"created_us) SELECT 'pas_{number}', id, x'0{number}', x'00', 0, '{host}', 'Phone', 1 "
+            "FROM person",
+        )
+    told, _ = [each for each in every_finding(place) if each["level"] != "ok"][::-1]
+    assert told["level"] == "warn"
+    assert "made for another host than that of web.public_url: ops" in told["what"]
+    assert told["do"].endswith("rexalgo user reset-factors ops")
+    change(place, "DELETE FROM passkey WHERE rp_id != 'copy.example.org'")
+    (only,) = [each for each in every_finding(place) if each["level"] != "ok"]
+    assert only["what"] == "no server runs in this folder"
 
 
 def test_the_system_is_asked_for_its_clock_and_a_distribution_for_its_licence() -> None:
