@@ -24,6 +24,7 @@ from engine.actors.alert_delivery import tell
 from engine.actors.backups import make_backups
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
+from engine.actors.callbacks import Callbacks
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
@@ -296,6 +297,8 @@ class _Engine:
                     self._config.web.public_url,
                 )
                 self._account_tasks.keep_running(nursery, "telling", telling.run)
+                callbacks = Callbacks(self._shared, self._keyring.open)
+                self._account_tasks.keep_running(nursery, "callbacks", callbacks.run)
                 self._account_tasks.keep_running(
                     nursery, "prices", partial(record_prices, self._shared)
                 )

@@ -29,7 +29,7 @@ from web.pages import error_page, static_file
 from web.pulse import PulseStreams
 from web.routes import Route, Who, get
 from web.settings import WebSettings
-from web.studio import addresses, debugger, strategy, webhook
+from web.studio import addresses, callback, debugger, strategy, webhook
 from web.studio import overview as studio
 from web.traders import (
     accounts,
@@ -62,6 +62,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *strategy.ROUTES,
     *webhook.ROUTES,
     *addresses.ROUTES,
+    *callback.ROUTES,
     *debugger.ROUTES,
     *overview.ROUTES,
     *unknowns.ROUTES,

@@ -8,7 +8,7 @@ that was made after it was asked for, so that nothing is assumed of a run that w
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.commands.parameters import Run, asked_from, no_such, text
+from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
 from engine.commands.session_keys import HOW_IN_ENVIRONMENT
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere, RexAlgoError
@@ -16,7 +16,15 @@ from engine.domain.holding import Switch, SwitchScope
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
 from engine.ledger.identity import all_people, factor, note_leaked_login, person
-from engine.ledger.people import account_named, accounts, declared, endpoints, strategies
+from engine.ledger.people import (
+    account_named,
+    accounts,
+    declared,
+    endpoint_owner,
+    endpoints,
+    strategies,
+    strategy_named,
+)
 from engine.ledger.reports import set_switch
 from engine.ledger.session_keys import (
     end_all_sessions,
@@ -24,6 +32,7 @@ from engine.ledger.session_keys import (
     note_session_key_removed,
 )
 from engine.ledger.sessions import revoke_sessions
+from engine.services.endpoints import renew_capabilities
 
 LEAKED_NOTE: Final = "its exchange key leaked: renew the key, then resume"
 
@@ -128,10 +137,34 @@ async def _addresses(context: EngineContext, params: dict[str, Any]) -> dict[str
     return {"strategy": name, "addresses": count}
 
 
+async def _capabilities(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Renew every address of a strategy that is itself the proof; return each, shown only now."""
+    name, by, db = text(params, "strategy"), text(params, "by", "operator"), context.ledger.db
+    strategy = strategy_named(db, name)
+    if strategy is None:
+        raise NothingThere(no_such("strategy", name, [each.name for each in strategies(db)]))
+    if not (await _addresses(context, params))["addresses"]:
+        raise NothingThere(
+            f"strategy {name} has no address that is itself the proof; for the secret of its bot: "
+            f"rexalgo key leaked webhook {name}"
+        )
+    renewed = await renew_capabilities(context, strategy.id, name, by, asked_from(params))
+    return {
+        "strategy": name,
+        "owner": person(db, endpoint_owner(db, renewed[0][0].id)).called,
+        "addresses": [
+            {"source": row.source, "settings": jsonable(dict(row.settings)), "url": url}
+            for row, url in renewed
+        ],
+        "page": f"{context.webhook_address}/studio/strategies/{strategy.id}",
+    }
+
+
 LEAKS: Final[Mapping[str, Run]] = {
     "leaked_jwt": _jwt,
     "leaked_account": _account,
     "leaked_exposed": _exposed,
     "leaked_addresses": _addresses,
+    "leaked_capabilities": _capabilities,
 }
 """Every command about leaked secrets; root keys and webhook secrets go through their own commands."""

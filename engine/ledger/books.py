@@ -290,12 +290,15 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
     )
 
 
-def bind_outside(db: Database, holding: Holding, change: Change) -> None:
+def bind_outside(
+    db: Database, holding: Holding, change: Change, seen_since: datetime | None = None
+) -> Decimal:
     """Assign to an order of ours that is proven late the closes that a reading had seen before it,
-    newest first.
+    newest first; return how much of it no reading had seen.
 
-    Until then nobody knew who had closed, or its row was taken as the owner's. ``change.quantity``
-    is what the order closed beyond the share that is left.
+    Until then nobody knew who had closed, or its row was taken as the owner's. With ``seen_since``
+    only closes count that were seen from then on, and a larger one contains the order: it keeps its
+    row, which has no price of the order alone.
     """
     lock(db, Held.ACCOUNT, holding.account)
     rows = fetch_all(
@@ -312,8 +315,12 @@ def bind_outside(db: Database, holding: Holding, change: Change) -> None:
             change.order_id or None,
         ),
     )
-    left = change.quantity
+    left: Decimal = change.quantity
     for identifier, quantity, order_fee, seen_us in rows:
+        if seen_since is not None and seen_us < to_us(seen_since):
+            continue
+        if Decimal(quantity) > left > 0 and seen_since is not None:
+            return ZERO
         if Decimal(quantity) <= left:
             if (
                 order_fee is not None and change.fee is not None
@@ -336,6 +343,7 @@ def bind_outside(db: Database, holding: Holding, change: Change) -> None:
                 order_id=change.order_id,
             )
             db.execute("UPDATE fill SET attempt_id = ? WHERE id = ?", (change.attempt, identifier))
+    return left
 
 
 _BY_OTHERS: Final = (

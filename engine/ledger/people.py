@@ -249,6 +249,17 @@ def insert_endpoint(db: Database, row: EndpointRow) -> None:
     )
 
 
+def signed_endpoint(db: Database, strategy: StrategyId) -> EndpointId | None:
+    """Find the address of a strategy for which its bot signs; None if it has none that is in use."""
+    row = fetch_one(
+        db,
+        "SELECT id FROM endpoint WHERE strategy_id = ? AND token_hash IS NULL AND enabled = 1 AND "
+        "deleted_us IS NULL ORDER BY number DESC LIMIT 1",
+        (strategy,),
+    )
+    return None if row is None else EndpointId(row[0])
+
+
 def endpoints(db: Database) -> list[EndpointRow]:
     """Read every webhook address, including deleted ones: they answer differently from unknown
     ones.
@@ -270,6 +281,11 @@ def endpoints(db: Database) -> list[EndpointRow]:
         )
         for row in rows
     ]
+
+
+def set_endpoint_token(db: Database, endpoint: EndpointId, token_hash: bytes) -> None:
+    """Write the hash of another token of an address that is itself the proof."""
+    db.execute("UPDATE endpoint SET token_hash = ? WHERE id = ?", (token_hash, endpoint))
 
 
 def endpoint_owner(db: Database, endpoint: EndpointId) -> PersonId:

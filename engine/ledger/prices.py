@@ -4,13 +4,13 @@ They are for looking back only. No order depends on them, and what is lost is a 
 told of.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from engine.decisions.recorded_prices import PriceBlock, Samples, unpack
+from engine.decisions.recorded_prices import BLOCK_S, PriceBlock, Samples, unpack
 from engine.domain.amounts import Price, plain
 from engine.domain.identifiers import Symbol
 from engine.ledger.query import Database, fetch_all, fetch_one, run
@@ -41,31 +41,26 @@ def forget_prices(db: Database, now: datetime) -> int:
     return run(db, "DELETE FROM price_block WHERE begin_s < ?", (before,))
 
 
-def read_blocks(
-    db: Database, exchange: str, symbols: Iterable[Symbol], since: datetime
-) -> dict[Symbol, list[PriceBlock]]:
-    """Read which blocks were recorded of some contracts since a time, oldest first; the samples of
-    each are read when somebody asks for them.
+def read_blocks(db: Database, exchange: str, symbol: Symbol, since: datetime) -> list[PriceBlock]:
+    """Read which blocks of a contract were recorded since a time, oldest first; the samples of each
+    are read when somebody asks for them.
     """
-    first = int(since.timestamp())
-    return {
-        symbol: [
-            PriceBlock(
-                row[0],
-                row[1],
-                Price(Decimal(row[2])),
-                Price(Decimal(row[3])),
-                partial(_samples, db, exchange, symbol, row[0]),
-            )
-            for row in fetch_all(
-                db,
-                "SELECT begin_s, end_s, low, high FROM price_block WHERE exchange = ? AND symbol "
-                "= ? AND begin_s >= ? ORDER BY begin_s",
-                (exchange, symbol, first),
-            )
-        ]
-        for symbol in symbols
-    }
+    rows = fetch_all(
+        db,
+        "SELECT begin_s, end_s, low, high FROM price_block WHERE exchange = ? AND symbol = ? AND "
+        "begin_s >= ? ORDER BY begin_s",
+        (exchange, symbol, int(since.timestamp()) - BLOCK_S),
+    )
+    return [
+        PriceBlock(
+            row[0],
+            row[1],
+            Price(Decimal(row[2])),
+            Price(Decimal(row[3])),
+            partial(_samples, db, exchange, symbol, row[0]),
+        )
+        for row in rows
+    ]
 
 
 def _samples(db: Database, exchange: str, symbol: Symbol, begin: int) -> Samples:

@@ -286,7 +286,16 @@ def _is_of_episode(db: Database, holding: Holding, exit_id: int) -> bool:
 def _book(db: Database, holding: Holding, attempt: Attempt, change: Change) -> None:
     """Write what an order executed: an exit closes our share first; an entry nets if the other side
     is held, as the exchange does.
+
+    An exit that was given up let readings judge its contract: what they saw go since it was claimed
+    is what it closed, and is gone from the share already.
     """
+    if attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
+        unseen = bind_outside(db, holding, change, seen_since=attempt.claimed_at)
+        if unseen <= 0:
+            return
+        fee = part(change.fee, unseen, change.quantity)
+        change = replace(change, quantity=Quantity(unseen), fee=fee)
     side = attempt.intent.position_side
     closing = not change.is_entry or (holding.side is not side and holding.share > 0)
     if not closing:

@@ -437,4 +437,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE rewrap ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE callback (
+        strategy_id TEXT PRIMARY KEY REFERENCES strategy, url TEXT NOT NULL, set_us INTEGER NOT NULL, seen INTEGER NOT NULL,
+        taken_us INTEGER, problem TEXT NOT NULL DEFAULT '', failing_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE TABLE callback_due (
+        signal_number INTEGER PRIMARY KEY REFERENCES signal, strategy_id TEXT NOT NULL REFERENCES strategy,
+        next_us INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE INDEX callback_due_by_time ON callback_due (strategy_id, next_us, signal_number);
+    """,
 )

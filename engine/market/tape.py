@@ -13,6 +13,8 @@ from engine.domain.identifiers import Symbol
 from engine.ports.market_data import Quote
 
 GAP_S: Final = 5
+TICKS_MAX: Final = 2**62
+"""What a recorded price is at most, in units of its last digit; another one is a gap."""
 
 
 class _Run:
@@ -68,7 +70,7 @@ class Tape:
 
     def _note(self, symbol: Symbol, second: int, price: Price) -> None:
         run = self._runs.get(symbol)
-        if run is not None and second <= run.seen:
+        if (run is not None and second <= run.seen) or not _is_kept(price, run):
             return
         if run is None or second - run.seen > GAP_S:
             self._end(symbol)
@@ -104,3 +106,12 @@ class Tape:
         ]
         if left:
             self._ended[symbol] = left
+
+
+def _is_kept(price: Price, run: _Run | None) -> bool:
+    """Return whether a price can be recorded beside those of its block."""
+    digits = digits_of(price)
+    if run is None or digits <= run.digits:
+        return ticks_of(price, digits if run is None else run.digits) < TICKS_MAX
+    highest = max(max(run.ticks), ticks_of(price, run.digits))
+    return bool(highest * 10 ** (digits - run.digits) < TICKS_MAX)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.context import EngineContext
 from engine.services.account_room import AccountRoom
 from engine.services.agreeing import AgreeingService
+from engine.services.callbacks import CallbackService
 from engine.services.charting import ChartingService
 from engine.services.following import FollowingService
 from engine.services.history import HistoryService
@@ -46,6 +47,7 @@ class Services:
     studio: StudioService
     refused: RefusedService
     tokens: TokenService
+    callbacks: CallbackService
 
 
 def open_services(context: EngineContext) -> Services:
@@ -69,4 +71,5 @@ def open_services(context: EngineContext) -> Services:
         studio=StudioService(context),
         refused=RefusedService(context),
         tokens=TokenService(context),
+        callbacks=CallbackService(context),
     )

@@ -18,10 +18,12 @@ from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     EndpointRow,
     endpoint_owner,
+    endpoints,
     expire_secrets,
     insert_endpoint,
     insert_endpoint_secret,
     person_key,
+    set_endpoint_token,
 )
 from engine.ports.secret import Secret
 from engine.ports.signal_source import WebhookSource
@@ -100,8 +102,8 @@ async def make_capability(
     by: str,
     address: str,
 ) -> str:
-    """Add an address whose token is the capability; return the token, the only time that it is
-    shown. Only its hash is stored.
+    """Add an address whose token is the capability; return it, the only time that it is shown. Only
+    the token's hash is stored.
     """
     now, key, token = context.clock.now(), await context.audit_key(), new_secret_id()
     vault = await context.open_vault()
@@ -133,4 +135,45 @@ async def make_capability(
 
     await context.ledger.write(write)
     await context.changed()
-    return token
+    return address_of(context, token)
+
+
+def address_of(context: EngineContext, token: str) -> str:
+    """Return the whole address whose token is the capability."""
+    return f"{context.webhook_address}/hooks/tv/{token}"
+
+
+async def renew_capabilities(
+    context: EngineContext, strategy: StrategyId, name: str, by: str, address: str
+) -> list[tuple[EndpointRow, str]]:
+    """Put another address in place of each of a strategy's that is itself the proof; the former ones
+    are refused from now on. Return them, the only time that they are shown.
+    """
+    now, key, vault = context.clock.now(), await context.audit_key(), await context.open_vault()
+
+    def write(db: Database) -> list[tuple[EndpointRow, str]]:
+        renewed = []
+        for row in endpoints(db):
+            if row.strategy != strategy or row.token_hash is None or row.is_deleted:
+                continue
+            token, owner = new_secret_id(), person_key(db, endpoint_owner(db, row.id))
+            set_endpoint_token(db, row.id, capability_hash(token))
+            expire_secrets(db, row.id, now)
+            proof = seal_endpoint_secret(vault, owner, row.id, capability_key(token))
+            insert_endpoint_secret(db, proof, now)
+            renewed.append((row, address_of(context, token)))
+        append_audit(
+            db,
+            key=key,
+            by=by,
+            act="capabilities_leaked",
+            subject=name,
+            data={"renewed": len(renewed)},
+            at=now,
+            address=address,
+        )
+        return renewed
+
+    renewed = await context.ledger.write(write)
+    await context.changed()
+    return renewed

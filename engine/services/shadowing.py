@@ -90,7 +90,8 @@ class ShadowingService:
         self, row: AccountRow, strategy: StrategyId, policy: CopyPolicy
     ) -> Shadow | None:
         """Return the shadow book of the last 30 days for an account under terms, beginning flat with
-        the account's present money; None if the account has not been read, or no price was recorded.
+        the account's present money; None if the account has not been read, or there was no signal, or no price of its contract was
+        recorded.
         """
         task, db = self._following.task(row), self._context.ledger.db
         report = None if task is None else task.account.last_report
@@ -104,8 +105,8 @@ class ShadowingService:
         if kept is not None and kept[0] == stamp and now - kept[1].until < _KEPT_FOR:
             return kept[1]
         feed = self._context.feeds[row.exchange]
-        symbols = policy.symbols | {each.draft.symbol for each in signals}
-        prices = RecordedPrices(self._blocks(row.exchange, feed, symbols, since))
+        symbols = frozenset(each.draft.symbol for each in signals)
+        prices = RecordedPrices(await self._blocks(row.exchange, feed, symbols, since))
         first = prices.since()
         if first is None:
             return None
@@ -125,19 +126,19 @@ class ShadowingService:
         self._kept[(row.id, strategy)] = (stamp, shown)
         return shown
 
-    def _blocks(
+    async def _blocks(
         self, exchange: str, feed: MarketFeed, symbols: frozenset[Symbol], since: datetime
     ) -> Mapping[Symbol, Sequence[PriceBlock]]:
         """Return what is recorded and what is still on the tape, which is the newer form of a block
         that is in both.
         """
-        recorded = read_blocks(self._context.ledger.db, exchange, symbols, since)
-        return {
-            symbol: list(
-                {block.begin: block for block in (*blocks, *feed.tape.blocks(symbol))}.values()
-            )
-            for symbol, blocks in recorded.items()
-        }
+        found = {}
+        for symbol in symbols:
+            recorded = read_blocks(self._context.ledger.db, exchange, symbol, since)
+            newest = {block.begin: block for block in (*recorded, *feed.tape.blocks(symbol))}
+            found[symbol] = list(newest.values())
+            await trio.lowlevel.checkpoint()
+        return found
 
     def _terms(
         self,

@@ -560,7 +560,7 @@ class StudioService:
         user.require_fresh(now)
         source = self.address_source(name)
         settings = read_address_scope(given, row, source.endpoint_settings, now)
-        token = await make_capability(
+        return await make_capability(
             self._context,
             strategy=row.id,
             name=row.name,
@@ -569,7 +569,6 @@ class StudioService:
             by=user.person.name,
             address=user.address,
         )
-        return f"{self._context.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
 

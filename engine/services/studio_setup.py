@@ -58,7 +58,7 @@ def steps_of(
             "Publish it",
             row.state is not StrategyState.DRAFT,
             ["A draft has no followers, and no entry of it is copied."],
-            ("#state", "Set the state below"),
+            ("#publish", "Set the state below"),
         ),
         Step(
             "See a signal settled",

@@ -10,11 +10,11 @@ from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 from rexalgo.cli.rewrapping import rewrap_all
 
-_NAMED = {"webhook": "the strategy", "account": "the account"}
+_NAMED = {"webhook": "the strategy", "addresses": "the strategy", "account": "the account"}
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["jwt", "root", "webhook", "account"]))
+@click.argument("kind", type=click.Choice(["jwt", "root", "webhook", "addresses", "account"]))
 @click.argument("name", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask before the old root keys are erased.")
 @json_option
@@ -24,7 +24,8 @@ def leaked(where: Path, kind: str, name: str | None, yes: bool, as_json: bool) -
 
     jwt: a new session key; everybody signs in again. root: a new root key and new data keys,
     every secret sealed again, the old keys erased. webhook NAME: a new secret for that strategy, the old one refused at once.
-    account NAME: no new entries, no sign-in with that exchange key, its owner's sessions end.
+    addresses NAME: another address in place of each of that strategy's that is itself the proof,
+    such as TradingView's. account NAME: no new entries, no sign-in with that exchange key, its owner's sessions end.
 
     If it is killed, run it again.
     """
@@ -39,6 +40,8 @@ def leaked(where: Path, kind: str, name: str | None, yes: bool, as_json: bool) -
             answer, done, left = _root(where, yes)
         case "webhook":
             answer, done, left = _webhook(where, str(name))
+        case "addresses":
+            answer, done, left = _addresses(where, str(name))
         case _:
             answer, done, left = _account(where, str(name))
     if as_json:
@@ -126,9 +129,36 @@ def _webhook(where: Path, name: str) -> Told:
     if addresses:
         left.append(
             f"{addresses} of its addresses are themselves the proof and stay valid: if one of them "
-            "leaked, its master deletes it in the studio and makes another"
+            f"may have leaked too: rexalgo key leaked addresses {name}"
         )
     return answer, done, left
+
+
+def _addresses(where: Path, name: str) -> Told:
+    answer = ask(where, "leaked_capabilities", strategy=name, by=who())
+    done = [
+        f"every former address of strategy {name} is refused from now on",
+        *(
+            f"new address at {each['source']}, {_scope(each['settings'])} (not shown again): "
+            f"{each['url']}"
+            for each in answer["addresses"]
+        ),
+    ]
+    left = [
+        f"have {answer['owner']} put each new address into its alerts, through a channel that only "
+        "they read; until then those alerts are refused, exits too",
+        f"what must not wait for that: rexalgo halt flatten --strategy {name} --note WHY",
+        f"look for signals that {answer['owner']} did not send: deliveries of {name} in the studio",
+    ]
+    return answer, done, left
+
+
+def _scope(settings: dict[str, Any]) -> str:
+    """Return what an address may send, in the words of its page in the studio."""
+    what = "closes only" if settings.get("actions") else "entries and closes"
+    symbols = f" of {', '.join(settings['symbols'])}" if settings.get("symbols") else ""
+    until = f", until {settings['expires_at'][:10]}" if settings.get("expires_at") else ""
+    return f"{what}{symbols}{until}"
 
 
 def _account(where: Path, name: str) -> Told:

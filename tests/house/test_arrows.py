@@ -116,6 +116,7 @@ def calls(file: Path) -> set[str]:
 NURSERIES = {
     "engine/run.py",
     "engine/web_role.py",
+    "engine/actors/callbacks.py",
     "engine/control/to_engine.py",
     "engine/control/to_web.py",
     "engine/market/comparing.py",

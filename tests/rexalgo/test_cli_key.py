@@ -4,6 +4,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -14,6 +15,7 @@ from engine.ledger import Ledger
 from engine.ledger.codec import to_us
 from engine.ports.secret import Secret
 from rexalgo.cli import main
+from rexalgo.cli.leaked import _scope
 
 
 @pytest.fixture
@@ -179,6 +181,7 @@ def test_a_leaked_key_is_handled_by_one_command_that_says_what_is_left_to_a_pers
 ) -> None:
     for args, expected in (
         (("webhook",), "expected the name of the strategy, found no NAME"),
+        (("addresses",), "expected the name of the strategy, found no NAME"),
         (("jwt", "x"), "expected no NAME, found 'x'"),
         (("root",), "expected --yes"),
     ):
@@ -186,6 +189,7 @@ def test_a_leaked_key_is_handled_by_one_command_that_says_what_is_left_to_a_pers
     before = (place / ".env").read_text()
     told = run(place, "key", "leaked", "root", "--yes")
     assert "is the only one" in told
+    assert "everybody has another data key" in told
     assert "destroy the older copies" in told
     old = parse_root_keys(Secret(before.partition("ENCRYPTION_KEY=")[2].split()[0])).active
     after = (place / ".env").read_text()
@@ -194,6 +198,25 @@ def test_a_leaked_key_is_handled_by_one_command_that_says_what_is_left_to_a_pers
     assert answer["left_to_you"][0].startswith("copy ")
     assert answer["active"] not in answer["erased"]
     assert (place / ".env").read_text().splitlines()[-1] != after.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "entries and closes"),
+        ({"actions": [], "symbols": [], "expires_at": ""}, "entries and closes"),
+        (
+            {
+                "actions": ["close"],
+                "symbols": ["BTCUSDT", "ETHUSDT"],
+                "expires_at": "2026-12-24T10",
+            },
+            "closes only of BTCUSDT, ETHUSDT, until 2026-12-24",
+        ),
+    ],
+)
+def test_an_address_is_told_apart_by_what_it_may_send(settings: dict[str, Any], words: str) -> None:
+    assert _scope(settings) == words
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("serve",), ("key", "status")])

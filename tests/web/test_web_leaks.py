@@ -1,10 +1,11 @@
 """A webhook secret or an exchange key leaked: what is refused from then on, and what goes on."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from web_place import WebPlace, web_place
+from web_place import PASSWORD, WebPlace, web_place
 
 from engine.decisions.signatures import sign_a
 from engine.domain.errors import NothingThere
@@ -68,3 +69,44 @@ async def test_a_leaked_exchange_key_signs_nobody_in_and_its_account_takes_no_en
             await run("leaked_account", {"name": "adaa"})
         exposed = await run("leaked_exposed", {})
         assert exposed == {"accounts": ["ada"], "strategies": [], "second_factors": []}
+
+
+async def test_leaked_addresses_are_refused_at_once_and_each_has_another(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        master = await place.person("ada", Role.MASTER)
+        strategy, run = await place.strategy(master), place.engine.commands.run
+        with pytest.raises(NothingThere, match="rexalgo key leaked webhook trend"):
+            await run("leaked_capabilities", {"strategy": "trend"})
+        with pytest.raises(NothingThere, match="did you mean trend"):
+            await run("leaked_capabilities", {"strategy": "trent"})
+        way, old = f"/studio/strategies/{strategy}/addresses/tradingview", []
+        for symbols in ("BTCUSDT", ""):
+            await master.get(way)
+            scope = {"setting_sell": "close", "only": "exits", "days": "30", "symbols": symbols}
+            await master.post(way, factor=PASSWORD, **scope)
+            url = re.search(r'id="url">([^<]+)<', master.text)
+            assert url is not None, master.words
+            old.append(url[1])
+
+        async def alert(url: str, order: str) -> ReceptionKind:
+            """Deliver as TradingView does."""
+            now = place.clock.now()
+            body = {"action": "close", "symbol": "BTCUSDT", "order_id": order, "time": order}
+            delivery = Delivery(json.dumps(body).encode(), (), "52.89.214.238", now)
+            receive = place.engine.ingress.receive_by_token
+            return (await receive(url.rpartition("/")[2], delivery)).kind
+
+        assert [await alert(url, "1") for url in old] == [ReceptionKind.ACCEPTED] * 2
+        told = await run("leaked_capabilities", {"strategy": "trend", "by": "ops"})
+        assert told["owner"] == "ada"
+        new = [each["url"] for each in told["addresses"]]
+        assert len({*old, *new}) == 4
+        assert [await alert(url, "2") for url in old] == [ReceptionKind.NOT_AUTHENTIC] * 2
+        assert [await alert(url, "3") for url in new] == [ReceptionKind.ACCEPTED] * 2
+        kept = [each["settings"] for each in told["addresses"]]
+        assert [each.get("symbols") for each in kept] == [["BTCUSDT"], []]
+        (row,) = (await run("audit", {"search": "capabilities_leaked"}))["audit"]
+        assert (row["by"], row["subject"], row["data"]) == ("ops", "trend", '{"renewed":2}')
+        whole = b"".join(each.read_bytes() for each in (tmp_path / "data").glob("ledger.sqlite3*"))
+        for url in new:
+            assert url.rpartition("/")[2].encode() not in whole

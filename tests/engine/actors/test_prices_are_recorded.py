@@ -18,12 +18,12 @@ async def test_what_the_feed_saw_is_in_the_ledger_after_a_stop(autojump_clock, t
             nursery.start_soon(record_prices, house.shared)
             await trio.sleep(EVERY_S + 90.5)
             nursery.cancel_scope.cancel()
-        blocks = read_blocks(house.ledger.db, "paper", [BTC], BEGINNING)
-        prices, market = RecordedPrices(blocks), SimulatedPrices(1, 20, {})
+        blocks = read_blocks(house.ledger.db, "paper", BTC, BEGINNING)
+        prices, market = RecordedPrices({BTC: blocks}), SimulatedPrices(1, 20, {})
         begin = int(BEGINNING.timestamp())
         for second in range(begin, begin + int(EVERY_S) + 90):
             assert prices.at(BTC, second) == (second, market.price(BTC, second))
-        assert len(blocks[BTC]) == 1, "a block grows until its hour ends"
+        assert len(blocks) == 1, "a block grows until its hour ends"
 
 
 async def test_a_month_is_kept_and_each_hour_is_one_row(autojump_clock, tmp_path) -> None:

@@ -37,7 +37,7 @@ from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
 from engine.ledger.attempts import read_attempt
-from engine.ledger.books import Change, change_share
+from engine.ledger.books import Change, change_share, differences
 from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
@@ -421,6 +421,40 @@ def test_a_person_may_decide_that_an_exit_was_done(db: Database) -> None:
         decide_done(db, exit_id, NOW)
 
 
+@pytest.mark.parametrize(
+    ("seen", "seen_after_s", "left", "bound"),
+    [
+        ("0.001", 60, "0.002", ["0.001"]),  # the reading saw the exit, and nothing else
+        ("0.002", 60, "0.001", []),  # and something else with it: the row is not the exit's alone
+        ("0.0004", 60, "0.002", ["0.0006", "0.0004"]),  # the owner's own part hid the rest
+        (None, 60, "0.002", ["0.001"]),  # the owner's own part hid it whole
+        ("0.001", -60, "0.001", ["0.001"]),  # it was gone before the exit was sent
+    ],
+)
+def test_what_a_reading_saw_go_is_not_taken_again_by_the_late_proof_of_an_exit(
+    db: Database, seen: str | None, seen_after_s: int, left: str, bound: list[str]
+) -> None:
+    """The exit of a third is given up without trace, and a person finds it at the exchange."""
+    filled_entry(db)
+    exit_id, asked = closing(db, "close", quantity="0.001")
+    for state in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
+        end(db, exit_id, state, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
+    if seen is not None:
+        holding = held(db)
+        assert holding is not None
+        at = NOW + timedelta(seconds=seen_after_s)
+        change_share(db, holding, Change(is_entry=False, quantity=Quantity(Decimal(seen)), at=at))
+    decide_done(db, exit_id, NOW + timedelta(seconds=120))
+    after = held(db)
+    assert after is not None
+    assert str(after.share) == left
+    rows = fetch_all(
+        db, "SELECT quantity FROM fill WHERE attempt_id = ? ORDER BY id DESC", (exit_id,)
+    )
+    assert [row[0] for row in rows] == bound
+    assert differences(db) == []
+
+
 # Each end of a claim
 
 
@@ -435,11 +469,16 @@ def held(db: Database) -> Holding | None:
     return read_holding(db, AccountId("a"), BTC)
 
 
-def closing(db: Database, key: str) -> tuple[int, Claim]:
-    """Claim the exit of a close of the whole share."""
+def closing(db: Database, key: str, quantity: str = "0.003") -> tuple[int, Claim]:
+    """Claim the exit of a close, unless told otherwise of the whole share."""
     signal = record_signal(db, new(key, Action.CLOSE, at=NOW + timedelta(seconds=1)))
     asked = wanted(db, signal.id)
-    intent = replace(asked.intent, side=OrderSide.SELL, reduce_only=True)
+    intent = replace(
+        asked.intent,
+        side=OrderSide.SELL,
+        reduce_only=True,
+        quantity=Quantity(Decimal(quantity)),
+    )
     asked = replace(asked, kind="exit", intent=intent, leave=Quantity(Decimal(0)))
     attempt = claim(db, asked)
     assert isinstance(attempt, int)

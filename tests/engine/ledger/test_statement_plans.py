@@ -32,6 +32,8 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
         "alert_untold",
         "audit_key",
         "book",
+        "callback",
+        "callback_due",
         "canary",
         "channel",
         "declared",
@@ -107,6 +109,7 @@ PAGES: Final = {
     ): "the newest order of one account, when it is looked at for the first time",
     ("audit.audit_rows", "audit"): "an operator's page; a search passes over what does not fit",
     ("breakers.switched_at", "event"): "the newest turn of one switch",
+    ("callbacks.set_callback", "signal"): "the newest signal of one strategy, when a master asks",
     ("deliveries.deliveries", "delivery"): "a master's page",
     ("deliveries.ingress", "delivery"): "the newest thousand",
     (

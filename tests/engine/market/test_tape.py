@@ -60,6 +60,15 @@ def test_a_block_ends_with_its_hour_and_the_price_goes_on() -> None:
     assert prices.at(BTC, HOUR + 1) == (HOUR + 1, Decimal("11"))
 
 
+def test_a_price_with_too_many_digits_to_be_stored_is_a_gap() -> None:
+    tape = Tape()
+    note(tape, HOUR, "65000.5")
+    note(tape, HOUR + 1, "99999999.000000000001")
+    note(tape, HOUR + 2, "65000.25")
+    (block,) = tape.blocks(BTC)
+    assert (block.high, block.end) == (Decimal("65000.5"), HOUR + 3)
+
+
 def test_an_older_reading_changes_nothing() -> None:
     tape = Tape()
     note(tape, HOUR + 1, "10")
