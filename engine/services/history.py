@@ -44,10 +44,10 @@ from engine.services.history_csv import CELLS, HEADS, lines
 from engine.services.user import User
 
 PAGE: Final = 50
-LOOKED_MAX: Final = 2_000
+LOOKED_MAX: Final = 1_000
 """How many rows one page of a search looks at."""
 _GREATEST: Final = 2**62
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 20
 _LINES_AT_ONCE: Final = 200
 
 

@@ -145,11 +145,13 @@ async def show_calendar(visit: Visit) -> Response:
 
 
 async def download_year(visit: Visit) -> Response:
-    """Answer with a year as a zip file."""
-    text, environment = visit.query.get("year", ""), visit.query.get("of", "")
+    """Answer with a year as a zip file; without a choice, this year of the first environment."""
+    service, today = visit.services.years, visit.now.astimezone(ZoneInfo(visit.who.person.zone))
+    text = visit.query.get("year", "") or str(today.year)
+    environment = visit.query.get("of", "") or next(iter(service.environments(visit.who)), "")
     if not (text.isascii() and text.isdigit() and int(text[:9]) in _YEARS):
         raise FormErrors({"year": "Expected a year such as 2026, from 2000 to 2100."})
-    made = visit.services.years.year(visit.who, environment, int(text))
+    made = service.year(visit.who, environment, int(text))
     return _file(made, f"rexalgo-{text}-{environment}.zip", "application/zip")
 
 
