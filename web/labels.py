@@ -216,7 +216,7 @@ HOWS: Final[Mapping[str, str]] = {
 
 def reason_label(code: str) -> str:
     """Return why an entry was missed, in a few words."""
-    return _REASONS.get(code, code.replace("_", " ").capitalize())
+    return _REASONS.get(code, code.rpartition(".")[2].replace("_", " ").capitalize())
 
 
 def setting_label(setting: str) -> str:

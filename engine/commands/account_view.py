@@ -23,7 +23,7 @@ from engine.ledger.looking import note_look
 from engine.ledger.people import AccountRow, account_named, accounts
 from engine.services.terms_form import terms_fields
 
-ROWS: Final = 20
+ROWS: Final = 10
 _NEWEST: Final = 2**62
 
 

@@ -189,6 +189,22 @@ def test_each_item_turns_red_and_says_what_to_type(place: Path, name: str) -> No
     assert do in wrong["do"]
 
 
+def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
+    for number, host in enumerate(("copy.example.org", "old.example.org")):
+        change(
+            place,
+            "INSERT INTO passkey (id, person_id, credential, public_key, sign_count, rp_id, name, "
+            f"created_us) SELECT 'pas_{number}', id, x'0{number}', x'00', 0, '{host}', 'Phone', 1 "
+            "FROM person",
+        )
+    (told,) = [each for each in checklist(place) if each["level"] != "ok"]
+    assert told["level"] == "warn"
+    assert "made for another host than that of web.public_url: ops" in told["what"]
+    assert told["do"].endswith("rexalgo user reset-factors ops")
+    change(place, "DELETE FROM passkey WHERE rp_id != 'copy.example.org'")
+    assert [each for each in checklist(place) if each["level"] != "ok"] == []
+
+
 def test_a_secret_in_the_environment_is_red(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", new_session_key())
     (wrong,) = [each for each in checklist(place) if each["level"] == "wrong"]
