@@ -7,7 +7,9 @@ import json
 import pytest
 
 from tests.supply.audit import ROOT
+from tests.supply.audit import told as told_by_the_audit
 from tests.supply.findings import (
+    Finding,
     Result,
     Unreadable,
     advisories,
@@ -113,6 +115,22 @@ def test_a_licence_that_is_not_known_to_be_permissive_is_named(
     finding = licences(cyclonedx(part("trio", "0.35.0", *said)))
     assert finding.result is result
     assert (result is Result.GOOD) is ("trio" not in finding.what)
+
+
+@pytest.mark.parametrize(
+    ("results", "code", "words"),
+    [
+        ([Result.GOOD], 0, "audit passed"),
+        ([Result.GOOD, Result.UNKNOWN], 3, "NOT PASSED: 0 bad, 1 could not be checked"),
+        ([Result.UNKNOWN, Result.BAD], 1, "NOT PASSED: 1 bad, 1 could not be checked"),
+    ],
+)
+def test_what_could_not_be_asked_is_neither_passed_nor_bad(
+    results: list[Result], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told_by_the_audit([Finding(each, "it") for each in results]) == code
+    said = capsys.readouterr()
+    assert words in said.out + said.err
 
 
 def test_an_image_without_its_digest_is_named() -> None:
