@@ -47,6 +47,7 @@ from engine.ledger.suspending import (
 )
 from engine.services.identity import make_invitation, make_link
 from engine.services.mastering import become_master
+from engine.services.passkeys import passkey_host
 
 
 async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -77,13 +78,14 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 def _user_row(context: EngineContext, user: Person) -> dict[str, Any]:
     db, now = context.ledger.db, context.clock.now()
     factors, held = factor(db, user.id), suspension(db, user.id)
-    passkeys = len(passkeys_of(db, user.id))
+    passkeys, host = passkeys_of(db, user.id), passkey_host(context)
     return {
         "name": user.name,
         "roles": sorted(role.value for role in user.roles),
         "password": factors.password is not None,
-        "second_factor": factors.totp_sealed is not None or passkeys > 0,
-        "passkeys": passkeys,
+        "second_factor": factors.totp_sealed is not None or bool(passkeys),
+        "passkeys": len(passkeys),
+        "unusable_passkeys": sum(not each.is_usable(host) for each in passkeys),
         "sessions": len(sessions_of(db, user.id, now)),
         "suspended": None if held is None else jsonable(asdict(held)),
     }

@@ -29,6 +29,10 @@ class PasskeyRow:
     used_at: datetime | None
     copied_at: datetime | None
 
+    def is_usable(self, host: str) -> bool:
+        """Return whether the passkey proves something at a place with this host."""
+        return self.copied_at is None and self.rp_id == host
+
 
 _PASSKEY = (
     "SELECT id, person_id, credential, public_key, sign_count, rp_id, name, created_us, used_us, "

@@ -55,7 +55,7 @@ from engine.services.accounts import (
 from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.mastering import become_master
-from engine.services.passkeys import KEEP_ONE, keeps_second_factor, verify_passkey
+from engine.services.passkeys import KEEP_ONE, keeps_second_factor, passkey_host, verify_passkey
 from engine.services.tokens import is_token, token_user
 from engine.services.user import FormErrors, User
 
@@ -757,10 +757,11 @@ class IdentityService:
         """Remove the app; an operator keeps a second factor. Raises NeedsConfirmation, FormErrors."""
         user.require_fresh(self._now)
         now, version = self._now, ledger.factor(self._context.ledger.db, user.id).totp_version + 1
+        host = passkey_host(self._context)
 
         def write(db: Database) -> None:
             ledger.set_totp(db, identifier=user.id, sealed=None, version=version, step=0, at=now)
-            if user.person.is_a(Role.OPERATOR) and not keeps_second_factor(db, user.id):
+            if user.person.is_a(Role.OPERATOR) and not keeps_second_factor(db, user.id, host):
                 raise FormErrors({"": KEEP_ONE})
             doors.revoke_sessions(db, user.id, now, but=user.session.id)
 

@@ -85,11 +85,7 @@ class PasskeyService:
     async def options_to_confirm(self, user: User) -> str:
         """Return as JSON what the user is asked to sign to confirm something; raises InvalidValue."""
         party, now = relying_party(self._context), self._context.clock.now()
-        known = [
-            each.credential
-            for each in self.passkeys(user)
-            if each.rp_id == party.id and each.copied_at is None
-        ]
+        known = [each.credential for each in self.passkeys(user) if each.is_usable(party.id)]
         challenge = self._context.challenges.new(Purpose.CONFIRM, user.session.id, now)
         return assertion_options(party, challenge, known)
 
@@ -155,14 +151,14 @@ class PasskeyService:
         """Remove one of the user's passkeys, and end the other sessions; raises NeedsConfirmation,
         NothingThere, and FormErrors for an operator's last second factor.
         """
-        now = self._context.clock.now()
+        now, host = self._context.clock.now(), passkey_host(self._context)
         user.require_fresh(now)
         named = {each.id: each.name for each in self.passkeys(user)}
 
         def write(db: Database) -> None:
             if not delete_passkey(db, user.id, passkey):
                 raise NothingThere("that passkey was removed already")
-            if user.person.is_a(Role.OPERATOR) and not keeps_second_factor(db, user.id):
+            if user.person.is_a(Role.OPERATOR) and not keeps_second_factor(db, user.id, host):
                 raise FormErrors({"": KEEP_ONE})
             revoke_sessions(db, user.id, now, but=user.session.id)
 
@@ -181,12 +177,20 @@ def relying_party(context: EngineContext) -> RelyingParty:
     return parse_relying_party(context.webhook_address, context.config.operator.name or "RexAlgo")
 
 
-def keeps_second_factor(db: Database, person: PersonId) -> bool:
-    """Return whether a person has a second factor that can be used: an app, or a passkey that was not
-    copied.
+def passkey_host(context: EngineContext) -> str:
+    """Return the host that passkeys of this place are made for; empty if it can have none."""
+    try:
+        return relying_party(context).id
+    except InvalidValue:
+        return ""
+
+
+def keeps_second_factor(db: Database, person: PersonId, host: str) -> bool:
+    """Return whether a person has a second factor that can be used: an app, or a passkey made for
+    this host that was not copied.
     """
     return ledger.factor(db, person).totp_sealed is not None or any(
-        each.copied_at is None for each in passkeys_of(db, person)
+        each.is_usable(host) for each in passkeys_of(db, person)
     )
 
 

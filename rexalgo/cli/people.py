@@ -177,7 +177,7 @@ def reset_factors(where: Path, name: str, as_json: bool) -> None:
         return
     removed = ["the authenticator app"] if answer["app"] else []
     if answer["passkeys"]:
-        removed.append(f"{answer['passkeys']} passkeys")
+        removed.append(f"{answer['passkeys']} passkey{'' if answer['passkeys'] == 1 else 's'}")
     click.echo(
         f"{answer['name']} has no second factor now: removed {' and '.join(removed) or 'none'}, "
         f"{answer['sessions_ended']} sessions ended"

@@ -243,3 +243,11 @@ def _second_factors(config: Config) -> Iterator[Finding]:
         )
     elif not bare:
         yield Finding("ok", f"second factors: each of {len(operators)} operators has one")
+    if locked := [each["name"] for each in users if each["unusable_passkeys"]]:
+        yield Finding(
+            "warn",
+            "second factors: passkeys that were copied, or made for another host than that of "
+            f"web.public_url: {', '.join(locked[:5])}{', ...' if len(locked) > 5 else ''}",
+            f"each signs in with a recovery code and replaces them, or: rexalgo user reset-factors "
+            f"{locked[0]}",
+        )

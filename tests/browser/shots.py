@@ -40,7 +40,7 @@ def main() -> None:
     """Take every picture and write the contact sheets; print where they are."""
     parser = argparse.ArgumentParser(description="Take pictures of every page of the demo.")
     parser.add_argument("--to", type=Path, default=ROOT / "build/shots", help="folder")
-    parser.add_argument("--only", default="", help="pages whose address contains this")
+    parser.add_argument("--only", default="", help="routes that contain this")
     parser.add_argument("--wait", type=int, default=45, help="seconds of demo before")
     given = parser.parse_args()
     executable = chromium_path()
@@ -54,7 +54,7 @@ def main() -> None:
         given.to.mkdir(parents=True, exist_ok=True)
         for role, pages in found.items():
             for route, path in pages.items():
-                if given.only in path:
+                if given.only in route:
                     _take(browser, address, role, route, path, states[role], given.to)
         _write_sheets(browser, given.to)
         missing = sorted(
@@ -121,10 +121,10 @@ def _with_position(context: BrowserContext, address: str) -> str | None:
 
 
 def _html(context: BrowserContext, url: str) -> str | None:
-    """Return a page's source, None for a file, a stream or what leads elsewhere."""
+    """Return a page's source, None for a file or what leads elsewhere."""
     try:
-        answer = context.request.get(url, max_redirects=0, timeout=3_000)
-    except Error:  # a stream does not end, and is no page
+        answer = context.request.get(url, max_redirects=0, timeout=20_000)
+    except Error:  # a download is no page
         return None
     is_page = answer.status == 200 and "text/html" in answer.headers.get("content-type", "")
     return answer.text() if is_page else None
@@ -150,7 +150,9 @@ def _take(
             found = _POSITION.search(_with_position(context, address) or "")
             if found is not None and "<symbol>" in route:
                 path = found[1] + route.partition("<symbol>")[2]
-        page.goto(address + path, wait_until="load")
+        answer = page.goto(address + path, wait_until="load")
+        if answer is None or answer.status != 200:
+            raise SystemExit(f"expected {path} of {role} to answer 200, found {answer}")
         tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
         page.set_viewport_size({"width": width, "height": max(height, tall)})
         file = folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg"

@@ -269,6 +269,13 @@ async def test_passkeys_of_another_address_prove_nothing_and_still_count(tmp_pat
         assert options["allowCredentials"] == []
         with pytest.raises(NotSignedIn):
             await place.door.service.sign_in("ada", Secret(PASSWORD), "", HOME)
+        ops = await place.door.come_in(await place.door.person("ops", Role.OPERATOR))
+        secret = place.door.service.offer_totp(ops).secret.reveal()
+        await place.door.service.set_totp(ops, secret, pyotp.TOTP(secret).at(place.door.clock.at))
+        await place.add(ops, SoftAuthenticator(origin="https://new.example.org"))
+        context.config = replace(context.config, web=replace(web, public_url="https://b.example"))
+        with pytest.raises(FormErrors, match="needs a second factor"):
+            await place.door.service.remove_totp(ops)
 
 
 async def test_where_no_browser_makes_passkeys_it_is_said_and_nothing_fails(tmp_path: Path) -> None:
