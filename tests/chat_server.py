@@ -87,7 +87,10 @@ def fake_chat_server() -> Iterator[FakeChatServer]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             bot, _, method = self.path.removeprefix("/bot").partition("/")
             status, result = fake._answered(method, body) if bot == TOKEN else (401, None)
-            content = json.dumps({"ok": status == 200, "result": result}).encode()
+            told = {"ok": status == 200, "result": result}
+            if status != 200:
+                told["description"] = "Forbidden: the bot was blocked by the user"
+            content = json.dumps(told).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

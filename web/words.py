@@ -65,7 +65,7 @@ NOTICES: Final[Mapping[str, str]] = {
         "itself."
     ),
     "subscribed": "Agreed: these terms apply from the next entry signal on.",
-    "watching": "You are watching: signals are planned under these terms, and no order is sent.",
+    "watching": "You are watching: no order is sent. What would have come of it is shown below.",
     "changed": "Changed.",
     "left": "You left this strategy.",
     "disconnected": (

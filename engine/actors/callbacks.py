@@ -36,7 +36,7 @@ from engine.ledger.callbacks import (
 )
 from engine.ledger.people import signed_endpoint
 from engine.ledger.reports import receipt
-from engine.ports.http import HttpClients
+from engine.ports.http import ConnectError, ConnectTimeout, HttpClients, ReadTimeout
 from engine.ports.secret import Secret
 from engine.transport.personal_delivery import with_client
 from engine.views import ReceiptView
@@ -135,8 +135,13 @@ class Callbacks:
             await with_client(post, self._reach)
         except NotTaken as error:
             return str(error)
+        except (ReadTimeout, trio.TooSlowError):
+            return "no answer came within 10 s"
+        except (ConnectError, ConnectTimeout):
+            return "nobody answers there, or it is not a public address"
         except Exception as error:  # the receiver's own fault, and its text may carry the address
-            return f"it cannot be reached: {type(error).__name__}"
+            _LOG.warning("a callback failed: %s", type(error).__name__)
+            return "the connection failed"
         return ""
 
 

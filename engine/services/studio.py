@@ -296,10 +296,12 @@ class StudioService:
     @asked
     async def contracts(self, row: StudioStrategy) -> Sequence[Listed]:
         """Return a strategy's contracts as each exchange here lists them; an exchange that has not
-        been read is left out.
+        been read is left out. Exchanges are read only if none was: one that is away must not hold up
+        the page.
         """
         feeds = self._context.feeds
-        await read_contracts(feeds.values(), row.symbols[0])
+        if not any(each.knows_contracts for each in feeds.values()):
+            await read_contracts(feeds.values(), row.symbols[0])
         titles = {name: feed.title for name, feed in feeds.items()}
         return [
             replace(each, exchange=titles[each.exchange]) for each in listed_now(feeds, row.symbols)

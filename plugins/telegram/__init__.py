@@ -143,9 +143,18 @@ class TelegramChannel:
             raise NotDelivered(f"Telegram did not answer: {type(error).__name__}") from None
         if answer.status_code == 200:
             return _result(answer)
-        refused = f"Telegram answered {answer.status_code}: {_words(answer.content)}"
+        refused = f"Telegram answered {answer.status_code}{_described(answer)}"
         # a server that failed may have sent it all the same
         raise (NotTaken if answer.status_code < 500 else NotDelivered)(refused)
+
+
+def _described(answer: HttpAnswer) -> str:
+    """Return why the service refused, in its own words; empty without any."""
+    try:
+        said = answer.json().get("description")
+    except (ValueError, AttributeError):
+        said = None
+    return f": {_words(said.encode(errors='replace'))}" if isinstance(said, str) and said else ""
 
 
 def _result(answer: HttpAnswer) -> Any:

@@ -156,7 +156,7 @@ async def test_what_is_not_public_is_not_called_and_the_page_says_so(tmp_path: P
         db = place.context.ledger.db
         await place.until(lambda: fetch_all(db, "SELECT 1 FROM callback WHERE problem != ''"))
         await ada.get(page)
-        assert "cannot be reached" in ada.words
+        assert "not a public address" in ada.words
         assert receiver.came == []
         eve = await place.person("eve", Role.MASTER)
         await eve.get(page, 404)

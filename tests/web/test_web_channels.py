@@ -143,7 +143,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert len(chat.texts("This is a test, asked for by bob")) == 1
         chat.refuses = 403
         await bob.post("/channels/telegram/test", 422)
-        assert "Telegram answered 403" in bob.words
+        assert "Telegram answered 403: Forbidden: the bot was blocked by the user" in bob.words
         place.clock.passed += timedelta(minutes=6)
         await bob.get("/orders")
         assert "You are not told at bob_at_home" in bob.words

@@ -107,6 +107,17 @@ def test_a_stop_is_filled_at_the_first_price_beyond_it_and_the_master_must_be_fl
     assert stopped.trade.closed_at == NOW + timedelta(seconds=30)
 
 
+def test_no_second_is_left_out_between_two_looks() -> None:
+    made = book(recorded((0, "100"), (11, "94"), (12, "100")))
+    after(
+        made,
+        sent(1, Action.OPEN, side=LONG, stop_loss=D("95")),
+        sent(10, Action.CANCEL),
+        sent(20, Action.CLOSE),
+    )
+    assert made.trades[0].trade.closed_at == NOW + timedelta(seconds=11)
+
+
 def test_a_limit_waits_for_its_price_and_is_taken_back_when_it_rested_too_long() -> None:
     limit = {"side": LONG, "order_type": OrderType.LIMIT, "price": D("90")}
     made = book(recorded((0, "100"), (700, "90")))
