@@ -61,6 +61,7 @@ test: install-dev lint
 	for each in caddy nginx; do
 		PATH=$$PATH:/usr/sbin command -v $$each >/dev/null || skipped="$$skipped the journey behind $$each (apt-get install $$each)"
 	done
+	command -v promtool >/dev/null || skipped="$$skipped the alert rules (no promtool: apt-get install prometheus)"
 	echo "all checks passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 
 quick: install-dev lint

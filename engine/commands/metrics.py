@@ -20,12 +20,15 @@ from engine.domain.errors import NothingThere
 from engine.ledger.freeze import read_freezes
 from engine.ledger.lineage import read_end
 from engine.ledger.measures import copies_since, open_now, recorded_since
+from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, TooManyRequests
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 SLICE: Final = 500
 """Events that are read in one turn of the loop."""
+FAILURES: Final = (NotExecuted, OutcomeUnknown, Rejected, TooManyRequests, trio.TooSlowError)
+"""Shown at 0 from the start: what first appears with a number looks like no increase."""
 SIGNALS: Final = 10
 """Signals whose copies are counted in one turn of the loop."""
 
@@ -238,7 +241,9 @@ def _exchanges(context: EngineContext) -> "Iterator[Metric]":
         (
             ((exchange, error), count)
             for exchange, errors in sorted(counts.errors.items())
-            for error, count in sorted(errors.items())
+            for error, count in sorted(
+                {**{each.__name__: 0 for each in FAILURES}, **errors}.items()
+            )
         ),
     )
 

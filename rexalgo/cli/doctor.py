@@ -73,8 +73,15 @@ def _findings(where: Path, production: bool) -> Iterator[Finding]:
     yield Finding("ok", f"configuration of {config.folder}")
     if production:
         yield from settings_findings(config)
-    for check in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _state):
+    damage = _damage(config)
+    for check in (_secrets, _exposure, _plugins, _disk):
         yield from check(config)
+    yield from _ledger(config, damage)
+    yield from _server(config)
+    if damage:
+        return  # nothing that stands in it can be asked
+    yield from _root_keys(config)
+    yield from _state(config)
     if production:
         yield from ledger_findings(config)
 
@@ -139,7 +146,18 @@ def _disk(config: Config) -> Iterator[Finding]:
     )
 
 
-def _ledger(config: Config) -> Iterator[Finding]:
+def _damage(config: Config) -> str:
+    """Return what is damaged in the ledger; empty if it is sound, or if there is none to read."""
+    if why_unfit(config) or not config.ledger.path.exists():
+        return ""
+    try:
+        answer = check_ledger(config.ledger.path)
+    except LedgerError as error:
+        return str(error)
+    return "" if answer == "ok" else f"the ledger is damaged: {answer[:200]}"
+
+
+def _ledger(config: Config, damage: str) -> Iterator[Finding]:
     if unfit := why_unfit(config):
         yield Finding(
             "wrong",
@@ -158,24 +176,15 @@ def _ledger(config: Config) -> Iterator[Finding]:
     mode = config.ledger.path.stat().st_mode & 0o777
     if mode & 0o077:
         yield Finding("wrong", f"the ledger has mode {mode:04o}", f"chmod 600 {config.ledger.path}")
-    try:
-        answer = check_ledger(config.ledger.path)
-    except LedgerError as error:
+    if damage:
         yield Finding(
             "wrong",
-            str(error),
-            "rexalgo restore FILE with the newest backup, or ask for help before you start it",
+            damage,
+            "stop the server, then rexalgo restore FILE with the newest backup; without one, ask "
+            "for help before you start it",
         )
         return
-    if answer == "ok":
-        yield Finding("ok", f"ledger {config.ledger.path}, quick check ok")
-    else:
-        yield Finding(
-            "wrong",
-            f"the ledger is damaged: {answer[:200]}",
-            "stop the server, then rexalgo restore FILE with the newest backup",
-        )
-        return
+    yield Finding("ok", f"ledger {config.ledger.path}, quick check ok")
     if old := why_old_on_disk(config):
         yield Finding(
             "wrong",

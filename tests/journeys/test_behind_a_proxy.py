@@ -2,24 +2,34 @@
 unbuffered streams, and the limits that nginx keeps by address.
 """
 
+import json
 import os
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 import trustme
 from browser_free import OPENED, User, close_all
-from coming_in import PASSWORD, link
+from click.testing import CliRunner
+from coming_in import PASSWORD, link, operator
 from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
 
+from engine.keys.vault import new_root_key
+from rexalgo.cli import main, production
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+NAME = "copy.local"
+"""The place's name; this machine answers to it here."""
 ROOT = "root.pem"
 """The certificate that vouches for the proxy, in the place's folder."""
 
@@ -47,7 +57,7 @@ def caddy(folder: Path, port: int, upstream: str) -> Proxy:
     apart = "admin off\n\tauto_https disable_redirects\n\tskip_install_trust"
     (folder / "Caddyfile").write_text(text.replace("admin off", apart, 1))
     env = {
-        "REXALGO_SITE": f"https://localhost:{port}",
+        "REXALGO_SITE": f"https://{NAME}:{port}",
         "REXALGO_UPSTREAM": upstream,
         "HOME": str(folder),
         "XDG_DATA_HOME": str(folder / "caddy"),
@@ -64,14 +74,14 @@ def nginx(folder: Path, port: int, upstream: str) -> Proxy:
     """Prepare nginx: names, paths and ports of this machine stand in for those of the file."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
-    issued = authority.issue_cert("localhost")
+    issued = authority.issue_cert(NAME)
     issued.private_key_and_cert_chain_pem.write_to_path(folder / "site.pem")
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     for old, new in (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("/etc/ssl/copy.example.org.pem", str(folder / "site.pem")),
         ("/etc/ssl/copy.example.org.key", str(folder / "site.pem")),
-        ("server_name copy.example.org;", "server_name localhost;"),
+        ("server_name copy.example.org;", f"server_name {NAME};"),
         ("http://127.0.0.1:8420;", f"http://{upstream};"),
     ):
         assert old in text
@@ -89,22 +99,33 @@ def nginx(folder: Path, port: int, upstream: str) -> Proxy:
     return Proxy(command, {}, folder / "authority.pem")
 
 
-def fronted(prepare: Callable[[Path, int, str], Proxy], folder: Path) -> Iterator[Place]:
+@pytest.fixture(scope="module", autouse=True)
+def named() -> Iterator[None]:
+    """Find the place's name on this machine."""
+    look_up = socket.getaddrinfo
+
+    def find(host: Any, *args: Any, **kwargs: Any) -> Any:
+        return look_up("127.0.0.1" if host == NAME else host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", find)
+        yield
+
+
+@contextmanager
+def fronted(
+    prepare: Callable[[Path, int, str], Proxy], folder: Path, *settings: str
+) -> Iterator[Place]:
     """Serve behind a proxy. ``url`` is the proxy's."""
     if shutil.which(prepare.__name__, path=f"{os.environ['PATH']}:/usr/sbin") is None:
         pytest.skip(
             f"{prepare.__name__} is not installed here (apt-get install {prepare.__name__})"
         )
+    folder.mkdir(exist_ok=True)
     port = free_port()
-    site = f"https://localhost:{port}"
-    run_cli(
-        "init",
-        "--set",
-        f"web.public_url={site}",
-        "--set",
-        'web.trusted_proxies=["127.0.0.1"]',
-        cwd=folder,
-    )
+    site = f"https://{NAME}:{port}"
+    settings = (f"web.public_url={site}", 'web.trusted_proxies=["127.0.0.1"]', *settings)
+    run_cli("init", *(each for one in settings for each in ("--set", one)), cwd=folder)
     made = Place(folder)
     made.provision(DECLARATIONS.format(followers=1))
     with running(made), ExitStack() as stack:
@@ -137,7 +158,8 @@ def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
     """Serve behind each proxy of deploy/."""
-    yield from fronted(request.param, tmp_path_factory.mktemp("proxied"))
+    with fronted(request.param, tmp_path_factory.mktemp("proxied")) as made:
+        yield made
 
 
 def answers(site: str, root: Path) -> bool:
@@ -157,7 +179,7 @@ def connected(place: Place, peer: str) -> Iterator[ssl.SSLSocket]:
     trusted = ssl.create_default_context(cafile=place.folder / ROOT)
     with (
         socket.create_connection(("127.0.0.1", port), 60, (peer, 0)) as plain,
-        trusted.wrap_socket(plain, server_hostname="localhost") as stream,
+        trusted.wrap_socket(plain, server_hostname=NAME) as stream,
     ):
         yield stream
 
@@ -223,7 +245,7 @@ def test_a_body_that_is_too_large_and_a_name_that_is_not_ours_are_refused_in_wor
     # answer comes, and say 502 on a busy machine.
     assert client.post(place.bots["trend"].url, content=b"x" * 70_000).status_code == 413
     with pytest.raises(httpx.TransportError):
-        client.get(place.url.replace("localhost", "127.0.0.1"))
+        client.get(place.url.replace(NAME, "127.0.0.1"))
 
 
 def test_the_proxy_refuses_a_huge_body_unread_and_cuts_a_head_that_does_not_end(
@@ -237,6 +259,69 @@ def test_the_proxy_refuses_a_huge_body_unread_and_cuts_a_head_that_does_not_end(
         with connected(place, "127.0.0.1") as stream:
             stream.sendall(sent)
             assert stream.recv(12) == said
+
+
+class _Taking(BaseHTTPRequestHandler):
+    """Takes every message, and keeps it."""
+
+    taken: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.taken.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def receiving() -> Iterator[str]:
+    """Serve what takes alerts; yield its address."""
+    with HTTPServer(("127.0.0.1", 0), _Taking) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/hook"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_place_that_strangers_may_trust_is_green_in_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(production, "clock_is_synchronized", lambda: True)  # not this machine's
+    for name in ("ENCRYPTION_KEY", "JWT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    secret = tmp_path / "hook-secret"
+    secret.write_text("whsec_" + new_root_key()[9:])
+    secret.chmod(0o600)
+    with receiving() as hook:
+        settings = (
+            "operator.name=Ops",
+            'operator.alerts=["log","webhook_out"]',
+            f"plugin.webhook_out.url={hook}",
+            f"plugin.webhook_out.secret_file={secret}",
+            'outgoing.internal=["127.0.0.1"]',
+            'plugins.enabled=["paper","signed_webhook","gcra","log","webhook_out"]',
+        )
+        with fronted(caddy, tmp_path / "place", *settings) as place:
+            operator(place, client_of(place))
+            with client_of(place) as client:
+                signal_id = place.bots["trend"].post(client, opening("one")).json()["signal_id"]
+            assert place.settled(signal_id) == ["filled"]
+            run_cli("alert", "test", "webhook_out", cwd=place.folder)
+            run_cli("backup", cwd=place.folder)
+            told = CliRunner().invoke(
+                main, ["--config", str(place.folder), "doctor", "--production", "--json"]
+            )
+            found = json.loads(told.output)["findings"]
+            assert [each for each in found if each["level"] != "ok"] == []
+            assert len(found) > 20
+            assert any(b"test" in each for each in _Taking.taken)
+            close_all()
 
 
 ONLY_NGINX = pytest.mark.parametrize("place", [nginx], indirect=True, ids=["nginx"])

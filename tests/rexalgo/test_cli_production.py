@@ -1,21 +1,32 @@
-"""The checklist of a place that strangers trust: all green once, and each item red once, with the fix
-to type.
+"""What the doctor checks, the checklist of a place that strangers trust included: all green once, and
+each item red once, with the fix to type.
 """
 
+import ast
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from inspect import getsource
 from pathlib import Path
+from typing import Any, NoReturn
 
 import apsw
 import pytest
 from click.testing import CliRunner
 
+from engine.control import ServerSilent
+from engine.domain.errors import RexAlgoError
 from engine.keys.session_keys import new_session_key
 from engine.keys.vault import new_root_key
+from engine.settings.config import Config
 from rexalgo.cli import main, production
+from rexalgo.cli.finding import Finding
+
+doctor_module = import_module("rexalgo.cli.doctor")
 
 ITEMS = (
     "TLS",
@@ -98,12 +109,12 @@ def change(folder: Path, sql: str) -> None:
     db.close()
 
 
-def checklist(folder: Path) -> list[dict[str, str]]:
-    """Return the findings of the checklist alone."""
+def every_finding(folder: Path) -> list[dict[str, str]]:
+    """Return all findings."""
     result = CliRunner().invoke(main, ["--config", str(folder), "doctor", "--production", "--json"])
     findings: list[dict[str, str]] = json.loads(result.output)["findings"]
     assert result.exit_code == int(any(each["level"] == "wrong" for each in findings))
-    return [each for each in findings if each["what"].partition(":")[0] in (*ITEMS, "plugins")]
+    return findings
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -114,79 +125,424 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 
 def test_a_place_in_order_is_green_in_every_item(place: Path) -> None:
-    found = checklist(place)
-    items = [each for each in found if each["what"].partition(":")[0] in ITEMS]
-    assert [each for each in items if each["level"] != "ok"] == []
-    assert {each["what"].partition(":")[0] for each in items} == set(ITEMS)
+    found = every_finding(place)
+    assert [each["what"] for each in found if each["level"] != "ok"] == [
+        "no server runs in this folder"
+    ]
+    assert {each["what"].partition(":")[0] for each in found} >= set(ITEMS)
 
 
-def an_old_backup(place: Path) -> None:
+Spoil = Callable[[Path, pytest.MonkeyPatch], object]
+
+
+def edited(old: str, new: str) -> Spoil:
+    return lambda place, patch: edit(place, old, new)
+
+
+def appended(text: str) -> Spoil:
+    def spoil(place: Path, patch: pytest.MonkeyPatch) -> None:
+        file = place / "rexalgo.toml"
+        file.write_text(file.read_text() + text)
+
+    return spoil
+
+
+def changed(sql: str) -> Spoil:
+    return lambda place, patch: change(place, sql)
+
+
+def with_mode(name: str, mode: int) -> Spoil:
+    return lambda place, patch: (place / name).chmod(mode)
+
+
+def patched(module: Any, name: str, value: object) -> Spoil:
+    return lambda place, patch: patch.setattr(module, name, value)
+
+
+def told(module: Any, method: str, tell: Callable[[Any], object]) -> Spoil:
+    """Change what a command of the engine answers: such a place has a story behind it."""
+    real = module.call
+
+    async def call(config: Config, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = await real(config, name, params)
+        if name == method:
+            tell(answer)
+        return answer
+
+    return lambda place, patch: patch.setattr(module, "call", call)
+
+
+def failing(module: Any, method: str) -> Spoil:
+    def fail(answer: object) -> None:
+        raise RexAlgoError("it failed")
+
+    return told(module, method, fail)
+
+
+def pinged(**answer: object) -> Spoil:
+    async def ask(folder: Path, method: str, params: object) -> dict[str, object]:
+        return {"version": "1", **answer}
+
+    return patched(doctor_module, "ask_server", ask)
+
+
+def a_silent_server(place: Path, patch: pytest.MonkeyPatch) -> None:
+    async def ask(folder: Path, method: str, params: object) -> NoReturn:
+        raise ServerSilent("it took no command")
+
+    patch.setattr(doctor_module, "ask_server", ask)
+
+
+def an_overdue_backup(place: Path, patch: pytest.MonkeyPatch) -> None:
+    change(place, "INSERT INTO run (started_us) VALUES (7)")
+    an_old_backup(place, patch)
+
+
+def an_old_backup(place: Path, patch: pytest.MonkeyPatch) -> None:
     (backup,) = (place / "backups").glob("backup-*.sqlite3")
     backup.rename(backup.with_name("backup-20200101T000000Z.sqlite3"))
 
 
-RED: dict[str, tuple[Callable[[Path], object], str, str]] = {
+def a_damaged_ledger(place: Path, patch: pytest.MonkeyPatch) -> None:
+    """Write over pages inside, where the file still opens."""
+    with (place / "data" / "ledger.sqlite3").open("r+b") as file:
+        file.seek(40 * 4096)
+        file.write(b"\xff" * 8 * 4096)
+
+
+def an_older_ledger(place: Path, patch: pytest.MonkeyPatch) -> None:
+    mark = place / "data" / "mark.json"
+    read = json.loads(mark.read_text())
+    read["numbers"]["audit"] += 1
+    mark.write_text(json.dumps(read))
+
+
+def without(name: str) -> Spoil:
+    def spoil(place: Path, patch: pytest.MonkeyPatch) -> None:
+        lines = (place / ".env").read_text().splitlines(keepends=True)
+        (place / ".env").write_text("".join(each for each in lines if not each.startswith(name)))
+
+    return spoil
+
+
+def a_key(**changes: object) -> dict[str, object]:
+    key = {"kid": "0badcafe", "state": "old", "age_days": 1, "lies_there": False, "under": 1}
+    return {**key, **changes}
+
+
+def no_ledger(place: Path, patch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(place / "data")
+
+
+STATUS, KEYS = (doctor_module, "status"), (doctor_module, "key_status")
+RED: dict[str, tuple[Spoil, str, str]] = {
+    # the checklist
     "TLS": (
-        lambda place: edit(place, 'trusted_proxies = ["127.0.0.1"]', "trusted_proxies = []"),
+        edited('trusted_proxies = ["127.0.0.1"]', "trusted_proxies = []"),
         "TLS: neither",
         "web.trusted_proxies",
     ),
     "public_url": (
-        lambda place: edit(place, "https://copy.example.org", "http://localhost:8080"),
+        edited("https://copy.example.org", "http://localhost:8080"),
         "public_url: expected https://",
         "set web.public_url",
     ),
+    "a secret is not set": (
+        without("JWT_SECRET"),
+        "secrets: JWT_SECRET is not set",
+        "rexalgo init",
+    ),
+    "a secret in the environment": (
+        lambda place, patch: patch.setenv("JWT_SECRET", new_session_key()),
+        "secrets: JWT_SECRET is in the environment",
+        "JWT_SECRET_FILE",
+    ),
     "settings others may write": (
-        lambda place: (place / "rexalgo.toml").chmod(0o666),
+        with_mode("rexalgo.toml", 0o666),
         "modes: others may write",
         "chmod go-w",
     ),
-    "a ledger others may read": (
-        lambda place: (place / "data" / "ledger.sqlite3").chmod(0o644),
-        "modes: ",
-        "chmod 600",
+    "a ledger others may read": (with_mode("data/ledger.sqlite3", 0o644), "modes: ", "chmod 600"),
+    "no time source": (
+        patched(production, "clock_is_synchronized", lambda: False),
+        "time: the clock follows no time source",
+        "set-ntp",
+    ),
+    "a time that is not told": (
+        patched(production, "clock_is_synchronized", lambda: None),
+        "time: this system does not say",
+        "by hand",
+    ),
+    "no licence": (
+        patched(production, "licence_of", lambda distribution: ""),
+        "licences: plugin paper (rexalgo) names no licence",
+        "rexalgo plugin disable paper",
+    ),
+    "untested": (
+        edited("[plugins]\n", "[plugins]\nallow_untested = true\n"),
+        "plugins: plugins.allow_untested",
+        "allow_untested = false",
+    ),
+    "nothing to check by": (no_ledger, "ledger: there is none to check", "rexalgo serve"),
+    "a command that fails": (
+        failing(production, "users"),
+        "second_factors: cannot be read: it failed",
+        "rexalgo doctor",
     ),
     "no backup": (
-        lambda place: [each.unlink() for each in (place / "backups").glob("backup-*")],
+        lambda place, patch: [each.unlink() for each in (place / "backups").glob("backup-*")],
         "backups: there is none",
         "rexalgo backup",
     ),
     "an old backup": (an_old_backup, "backups: the newest is", "rexalgo backup"),
     "only the log": (
-        lambda place: edit(place, 'alerts = ["log", "webhook_out"]', 'alerts = "log"'),
+        edited('alerts = ["log", "webhook_out"]', 'alerts = "log"'),
         "alerts: they reach only the log",
         "operator.alerts",
     ),
     "never tried": (
-        lambda place: change(place, "DROP TRIGGER audit_keeps_rows; DELETE FROM audit"),
+        changed("DROP TRIGGER audit_keeps_rows; DELETE FROM audit"),
         "alerts: nobody has tried",
         "rexalgo alert test webhook_out",
     ),
+    "an alert that waits": (
+        told(
+            production,
+            "alerts",
+            lambda seen: seen["channels"]["webhook_out"].update({"waiting": 2}),
+        ),
+        "alerts: 2 wait to be told to webhook_out",
+        "rexalgo alert test webhook_out",
+    ),
     "no second factor": (
-        lambda place: change(place, "DELETE FROM factor"),
+        changed("DELETE FROM factor"),
         "second factors: operator ops has none",
         "rexalgo user link ops",
     ),
     "no operator": (
-        lambda place: change(place, "DELETE FROM person_role"),
+        changed("DELETE FROM person_role"),
         "second factors: there is no operator",
         "rexalgo operator create",
     ),
-    "untested": (
-        lambda place: edit(place, "[plugins]\n", "[plugins]\nallow_untested = true\n"),
-        "plugins: plugins.allow_untested",
-        "allow_untested = false",
+    "a passkey of another host": (
+        changed(
+            "INSERT INTO passkey (id, person_id, credential, public_key, sign_count, rp_id, name, "
+            "created_us) SELECT 'pas_1', id, x'01', x'00', 0, 'old.example.org', 'Phone', 1 FROM "
+            "person"
+        ),
+        "second factors: passkeys that were copied, or made for another host",
+        "rexalgo user reset-factors ops",
     ),
+    # what is checked without --production too
+    "settings": (appended("[web]\n"), "configuration: ", "rexalgo config check"),
+    "no secret": (without("ENCRYPTION_KEY"), "ENCRYPTION_KEY is not set", "rexalgo init"),
+    "an open door": (
+        edited('trusted_proxies = ["127.0.0.1"]', 'host = "0.0.0.0"'),
+        "web.host",
+        "refuses to start",
+    ),
+    "a plugin that is not there": (
+        edited('"paper"', '"paper", "absent"'),
+        "plugin absent from ",
+        "rexalgo plugin disable absent",
+    ),
+    "no rate limiter": (
+        edited("[plugins]\n", '[plugins]\nrate_limiter = "other"\n'),
+        "rate limiter other is not registered",
+        "enable its plugin",
+    ),
+    "no webhooks": (
+        edited('"signed_webhook", ', ""),
+        "no webhook source is enabled",
+        "rexalgo plugin enable signed_webhook",
+    ),
+    "nobody is named": (edited('"Ops"', '""'), "no operator is named", "operator.name"),
+    "a full disk": (
+        patched(doctor_module, "DISK_FREE_MIN", 2**60),
+        " MiB free at ",
+        "free some space",
+    ),
+    "a ledger that is gone": (
+        lambda place, patch: (place / "data" / "ledger.sqlite3").unlink(),
+        "the ledger ",
+        "rexalgo restore FILE",
+    ),
+    "no ledger yet": (no_ledger, "no ledger yet at ", "rexalgo provision creates it"),
+    "the mode of the ledger": (
+        with_mode("data/ledger.sqlite3", 0o640),
+        "the ledger has mode 0640",
+        "chmod 600",
+    ),
+    "a damaged ledger": (
+        a_damaged_ledger,
+        "the ledger ",
+        "rexalgo restore FILE with the newest backup; without one",
+    ),
+    "an older ledger": (an_older_ledger, "the ledger ", "rexalgo restore confirm"),
+    "a server that hangs": (a_silent_server, "the server does not answer", "halt entries --all"),
+    "no server": (lambda place, patch: None, "no server runs in this folder", "rexalgo serve"),
+    "no web process": (
+        pinged(web="away"),
+        "the engine runs without its web process",
+        "rexalgo serve --role web",
+    ),
+    "few files": (
+        patched(doctor_module, "files_max", lambda: 64),
+        "a server started from here may open only 64 files",
+        "ulimit -n",
+    ),
+    "root keys that nobody can read": (
+        failing(*KEYS),
+        "the root keys cannot be read: it failed",
+        "restore the keys",
+    ),
+    "a server with an old key": (
+        told(*KEYS, lambda seen: seen.update({"in_use": "0badcafe"})),
+        "the server still uses root key 0badcafe",
+        "rexalgo key rewrap",
+    ),
+    "an old root key": (
+        changed("UPDATE canary SET added_us = 7"),
+        "root key ",
+        "rexalgo key rotate",
+    ),
+    "a missing root key": (
+        told(*KEYS, lambda seen: seen["keys"].append(a_key())),
+        "root key 0badcafe is missing",
+        "put it back",
+    ),
+    "an unfinished rotation": (
+        told(*KEYS, lambda seen: seen.update({"left": 3})),
+        "the rotation to root key ",
+        "rexalgo key rewrap",
+    ),
+    "no status": (failing(*STATUS), "the state cannot be read: it failed", "lines above"),
+    "frozen": (
+        told(
+            *STATUS,
+            lambda seen: seen["still"].append(
+                {"account": "", "since": "now", "cause": "it is old"}
+            ),
+        ),
+        "everything has been frozen since now",
+        "rexalgo restore confirm",
+    ),
+    "a write that failed": (
+        told(*STATUS, lambda seen: seen["engine"].update(running=True, ledger_healthy=False)),
+        "the server's last write to the ledger failed",
+        "check disk space",
+    ),
+    "a troubled account": (
+        told(
+            *STATUS,
+            lambda seen: seen["engine"].update(
+                troubled={"f": {"quarantined": True, "problem": "", "last_error": ""}}
+            ),
+        ),
+        "account f: is quarantined",
+        "rexalgo account release NAME",
+    ),
+    "entries that are off": (
+        lambda place, patch: cli("--config", place, "halt", "entries", "--all"),
+        "new entries are off",
+        "rexalgo resume entries --all",
+    ),
+    "orders that are not confirmed": (
+        told(*STATUS, lambda seen: seen["open_orders"].update(not_confirmed=2)),
+        "2 orders were sent and never confirmed",
+        "rexalgo unknown list",
+    ),
+    "unknown orders": (
+        told(*STATUS, lambda seen: seen["open_orders"].update(unknown=3)),
+        "3 orders are being looked up",
+        "rexalgo unknown list",
+    ),
+    "late orders": (
+        told(
+            *STATUS,
+            lambda seen: seen["needs"].append({"code": "late", "what": "they wait", "do": "look"}),
+        ),
+        "they wait",
+        "look",
+    ),
+    "books that differ": (
+        told(*STATUS, lambda seen: seen["books"].update(differ=["f trend BTCUSDT"])),
+        "the books of f trend BTCUSDT differ",
+        "rexalgo books check",
+    ),
+    "fills without a price": (
+        told(*STATUS, lambda seen: seen["books"].update(unsettled=2)),
+        "2 fills have no price",
+        "rexalgo books check",
+    ),
+    "fills without a cause": (
+        told(*STATUS, lambda seen: seen["books"].update(unexplained=2)),
+        "2 fills remain unexplained",
+        "rexalgo books check",
+    ),
+    "backups that nothing makes": (
+        appended("[backup]\nevery_hours = 0\n"),
+        "RexAlgo makes no backups by itself",
+        "backup.every_hours",
+    ),
+    "an overdue backup": (an_overdue_backup, "the newest backup is ", "rexalgo backup; the log"),
 }
+"""Every item that can be red: what turns it red, the beginning of what is said then, and what to do."""
+
+
+def sites(module: Any) -> set[int]:
+    """Return the lines of a module where a finding is made that is not always ok."""
+    calls = [each for each in ast.walk(ast.parse(getsource(module))) if isinstance(each, ast.Call)]
+    return {
+        each.lineno
+        for each in calls
+        if isinstance(each.func, ast.Name)
+        and each.func.id == "Finding"
+        and ast.unparse(each.args[0]) != "'ok'"
+    }
+
+
+@pytest.fixture(scope="module")
+def reached() -> dict[str, set[tuple[str, int]]]:
+    """Return, by case, the lines that made a finding which is not ok."""
+    return {}
 
 
 @pytest.mark.parametrize("name", RED)
-def test_each_item_turns_red_and_says_what_to_type(place: Path, name: str) -> None:
+def test_each_item_turns_red_and_says_what_to_type(
+    name: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reached: dict[str, set[tuple[str, int]]],
+) -> None:
+    lines = reached.setdefault(name, set())
+
+    def noting(level: str, what: str, do: str = "") -> Finding:
+        frame = sys._getframe(1)
+        if level != "ok":
+            lines.add((frame.f_globals["__name__"], frame.f_lineno))
+        return Finding(level, what, do)
+
+    for module in (doctor_module, production):
+        monkeypatch.setattr(module, "Finding", noting)
     spoil, what, do = RED[name]
-    spoil(place)
-    (wrong,) = [each for each in checklist(place) if each["level"] == "wrong"]
-    assert wrong["what"].startswith(what), wrong
-    assert do in wrong["do"]
+    spoil(place, monkeypatch)
+    found = every_finding(place)
+    red = [each for each in found if each["level"] != "ok" and do in each["do"]]
+    assert [each for each in red if what in each["what"][: len(what) + 12]], [
+        (each["what"], each["do"]) for each in found if each["level"] != "ok"
+    ]
+
+
+def test_every_item_that_can_be_red_is_turned_red_here(
+    reached: dict[str, set[tuple[str, int]]],
+) -> None:
+    if set(reached) != set(RED):
+        pytest.skip("only some of the cases ran")
+    modules = (doctor_module, production)
+    every = {(each.__name__, line) for each in modules for line in sites(each)}
+    assert len(every) > 40
+    assert every - set().union(*reached.values()) == set()
 
 
 def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
@@ -197,31 +553,13 @@ def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
             f"created_us) SELECT 'pas_{number}', id, x'0{number}', x'00', 0, '{host}', 'Phone', 1 "
             "FROM person",
         )
-    (told,) = [each for each in checklist(place) if each["level"] != "ok"]
+    told, _ = [each for each in every_finding(place) if each["level"] != "ok"][::-1]
     assert told["level"] == "warn"
     assert "made for another host than that of web.public_url: ops" in told["what"]
     assert told["do"].endswith("rexalgo user reset-factors ops")
     change(place, "DELETE FROM passkey WHERE rp_id != 'copy.example.org'")
-    assert [each for each in checklist(place) if each["level"] != "ok"] == []
-
-
-def test_a_secret_in_the_environment_is_red(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JWT_SECRET", new_session_key())
-    (wrong,) = [each for each in checklist(place) if each["level"] == "wrong"]
-    assert wrong["what"].startswith("secrets: JWT_SECRET is in the environment")
-    assert "JWT_SECRET_FILE" in wrong["do"]
-
-
-def test_a_clock_without_a_source_and_a_plugin_without_a_licence_are_red(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(production, "clock_is_synchronized", lambda: False)
-    monkeypatch.setattr(production, "licence_of", lambda distribution: "")
-    wrong = [each for each in checklist(place) if each["level"] == "wrong"]
-    assert wrong[0]["what"].startswith("time: the clock follows no time source")
-    assert "set-ntp" in wrong[0]["do"]
-    assert all(each["what"].startswith("licences: plugin ") for each in wrong[1:])
-    assert len(wrong) > 4
+    (only,) = [each for each in every_finding(place) if each["level"] != "ok"]
+    assert only["what"] == "no server runs in this folder"
 
 
 def test_the_system_is_asked_for_its_clock_and_a_distribution_for_its_licence() -> None:
