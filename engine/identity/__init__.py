@@ -1,3 +1,3 @@
-"""Identity: passwords, second factors, recovery codes and the signed references of sessions.
-Nothing here stores anything.
+"""Identity: second factors, passkeys and their challenges, recovery codes, signed references of sessions.
+Nothing here is stored; used challenges are remembered in memory for minutes.
 """

@@ -444,6 +444,12 @@ def signals_since(db: Database, strategy: StrategyId, since: datetime, limit: in
     return [_signal(row) for row in reversed(rows)]
 
 
+def signal_count(db: Database, strategy: StrategyId) -> int:
+    """Return how many signals a strategy has, as it is counted when one is recorded."""
+    row = fetch_one(db, "SELECT signals FROM strategy WHERE id = ?", (strategy,))
+    return 0 if row is None else int(row[0])
+
+
 def _signal(row: Row) -> Signal:
     return Signal(
         id=SignalId(row[0]),

@@ -28,7 +28,7 @@ from engine.domain.outcome import OutcomeCode
 from engine.domain.subscription import CopyPolicy
 from engine.ledger.people import AccountRow
 from engine.ledger.prices import read_blocks
-from engine.ledger.signals import signals_since
+from engine.ledger.signals import signal_count, signals_since
 from engine.market.feed import MarketFeed
 from engine.services.asking import asked
 from engine.services.following import FollowingService
@@ -99,11 +99,11 @@ class ShadowingService:
             return None
         now = self._context.clock.now()
         since = now - LOOKED_BACK
-        signals = signals_since(db, strategy, since, SIGNALS_MAX)
-        stamp = (policy, equity(report), signals[-1].number if signals else 0)
+        stamp = (policy, equity(report), signal_count(db, strategy))
         kept = self._kept.get((row.id, strategy))
         if kept is not None and kept[0] == stamp and now - kept[1].until < _KEPT_FOR:
             return kept[1]
+        signals = signals_since(db, strategy, since, SIGNALS_MAX)
         feed = self._context.feeds[row.exchange]
         symbols = frozenset(each.draft.symbol for each in signals)
         prices = RecordedPrices(await self._blocks(row.exchange, feed, symbols, since))

@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, expect
 from screens import Window, window
 
 PASSWORD = "several calm words in a row"
+PIXELS_MAX = 5_000
+"""How long a page may be on a phone, with its rows of one page."""
 PAGES = (
     "/operate",
     "/operate/switches",
@@ -59,6 +61,8 @@ def test_every_page_is_accessible(chromium: Browser, place: Place, size: str, da
         for path in PAGES:
             shown.open(path)
             shown.check()
+            height = shown.page.evaluate("document.documentElement.scrollHeight")
+            assert height <= PIXELS_MAX, (path, height)
 
 
 def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(

@@ -84,6 +84,10 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
             assert fetch_all(place.context.ledger.db, rows) == [("",)]
 
 
+async def change(place: WebPlace, statement: str) -> None:
+    await place.context.ledger.write(lambda db: db.execute(statement))
+
+
 async def test_while_something_is_on_its_way_it_is_refused(tmp_path: Path) -> None:
     async with web_place(tmp_path, SETTINGS) as place:
         ada = await place.person("ada", Role.MASTER)
@@ -92,15 +96,16 @@ async def test_while_something_is_on_its_way_it_is_refused(tmp_path: Path) -> No
         await follow(bob, strategy, "bob", "BTCUSDT")
         await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
         await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
-        await place.context.ledger.write(
-            lambda db: db.execute("UPDATE holding SET entries_open = 1")
-        )
-        await bob.get(TAKE)
-        await bob.post(TAKE, 422)
-        assert "is on its way in this contract" in bob.words
-        await place.context.ledger.write(
-            lambda db: db.execute("UPDATE holding SET entries_open = 0, side = 'SHORT'")
-        )
+        for busy, settled in (
+            ("UPDATE holding SET entries_open = 1", "UPDATE holding SET entries_open = 0"),
+            ("UPDATE leg SET state = 'unknown'", "UPDATE leg SET state = 'filled'"),
+        ):
+            await change(place, busy)
+            await bob.get(TAKE)
+            await bob.post(TAKE, 422)
+            assert "is on its way in this contract" in bob.words
+            await change(place, settled)
+        await change(place, "UPDATE holding SET side = 'SHORT'")
         await bob.post(TAKE, 422)
         assert "shows another position than the engine holds" in bob.words
         assert held(place) == [("bob", "BTCUSDT")]
