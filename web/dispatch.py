@@ -217,7 +217,7 @@ class Dispatcher:
     def _notice(self, visit: Visit) -> str:
         """Return the code of the notice to show.
 
-        Signed out, only the two that say that the session had ended: anybody can write an address.
+        Signed out, only those that say that the session had ended: anybody can write an address.
         """
         if visit.user is None:
             done = visit.query.get("done", "")

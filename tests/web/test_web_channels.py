@@ -147,7 +147,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert "Telegram answered 403: Forbidden: the bot was blocked by the user" in bob.words
         place.clock.passed += timedelta(minutes=6)
         await bob.get("/orders")
-        assert "You are not told at bob_at_home" in bob.words
+        assert "Messages to bob_at_home are not arriving" in bob.words
         chat.refuses = 0
         await bob.get("/channels")
         await bob.post("/channels/telegram/test")
