@@ -147,6 +147,7 @@ Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
 FACTOR_WRONG: Final = "Password, code or passkey is wrong."
+FACTOR_MISSING: Final = "Expected your password, a code or your passkey."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
 ORDER_WORDS: Final[Mapping[str, str]] = {
