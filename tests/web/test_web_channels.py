@@ -17,6 +17,7 @@ from engine.domain.person import Role
 from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
 from tests.chat_server import BOT, TOKEN, FakeChatServer, fake_chat_server
+from tests.soft_authenticator import SoftAuthenticator
 from tests.web.web_place import PASSWORD, Browser, WebPlace, web_place
 
 TERMS = {
@@ -146,7 +147,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert "Telegram answered 403: Forbidden: the bot was blocked by the user" in bob.words
         place.clock.passed += timedelta(minutes=6)
         await bob.get("/orders")
-        assert "You are not told at bob_at_home" in bob.words
+        assert "Messages to bob_at_home are not arriving" in bob.words
         chat.refuses = 0
         await bob.get("/channels")
         await bob.post("/channels/telegram/test")
@@ -211,3 +212,41 @@ async def test_what_is_new_is_counted_until_it_was_read(
         assert 'class="badge"' not in bob.text
         await alert(place, "bob", "three")
         assert '<span class="badge">1<' in await bob.get("/home")
+
+
+async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a_secret(
+    tmp_path: Path, chat: FakeChatServer
+) -> None:
+    named = settings(tmp_path, chat) + 'public_url = "https://copy.example.org"\n'
+    async with web_place(tmp_path, named) as place:
+        bob, device = await place.person("bob", balance="10000"), SoftAuthenticator()
+        await bob.get("/security")
+        await bob.post("/security/passkeys")
+        made = device.create(await _asked(bob, "to-add"))
+        await bob.post("/security/passkeys/new", name="Phone", credential=made)
+        place.clock.passed += timedelta(minutes=6)
+
+        shown = await bob.get("/channels")
+        assert "Your password" not in shown
+        assert shown.count('data-passkey="get"') == 3
+        assert not re.findall(r'id="(factor[^"]*)"', shown)
+        for name in ("ntfy-address", "ntfy-token", "webhook-address"):
+            assert re.search(f'<input id="{name}"[^>]* type="password" value=""', shown)
+        secret, typed = bob.value("secret"), "https://ntfy.sh/nobody-guesses-this"
+        for proof in ({}, {"passkey": "{}"}):
+            told = await bob.post("/channels/ntfy/begin", 422, address=typed, token="tk_1", **proof)
+            assert bob.path == "/channels/ntfy/begin"
+            assert "What is secret was not kept" in bob.words
+            assert typed not in told
+            assert "tk_1" not in told
+            assert 'type="hidden" name="secret"' not in told
+        assert secret.startswith("whsec_")
+
+        signed = device.sign(await _asked(bob, "to-confirm"))
+        await bob.post("/channels/telegram/begin", passkey=signed)
+        assert "Write this code to the bot" in bob.words
+
+
+async def _asked(browser: Browser, what: str) -> str:
+    answer = await browser.client.get(f"/security/passkeys/{what}")
+    return str(await answer.get_data(as_text=True))
