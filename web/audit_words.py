@@ -30,7 +30,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "unknown_decided": "decided about an unknown order of account {subject}",
             "reconciled": "corrected the ledger of account {subject} by its exchange",
             "restore_confirmed": "confirmed a restored ledger for {subject}",
-            "drawdown_reset": "began the drawdown of account {subject} anew",
+            "drawdown_reset": "reset the drawdown of account {subject}",
         },
     ),
     "people": (
@@ -61,7 +61,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "second_factors_reset": "removed the second factors of {subject}, who lost them",
             "passkey_added": "added a passkey",
             "passkey_removed": "removed a passkey",
-            "passkey_copied": "showed a passkey whose counter went back; it was refused",
+            "passkey_copied": "used a passkey that reported a lower counter than before; it was refused",
             "recovery_codes_renewed": "made new recovery codes",
         },
     ),

@@ -36,7 +36,7 @@ from web.settings import WebSettings
 from web.typed import QUERY as TYPED
 from web.typed import TypedAgain
 from web.visit import Visit, cookie_name
-from web.words import FACTOR_WRONG, wait_words
+from web.words import FACTOR_MISSING, FACTOR_WRONG, wait_words
 
 log = logging.getLogger("rexalgo.web")
 ONLY_LOOKS: Final = "X-Only-Looks"
@@ -168,9 +168,13 @@ class Dispatcher:
                 await self._confirm(visit)
             return await route.handler(visit, **parts)
         except NeedsConfirmation:
+            if route.unproven is not None:
+                return route.unproven(visit, {"factor": FACTOR_MISSING}, **parts)
             return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
             errors = {"factor": wait_words(error, FACTOR_WRONG)}
+            if route.unproven is not None:
+                return route.unproven(visit, errors, **parts)
             return visit.page("identity/confirm.html", errors=errors, **_to_confirm(visit))
         except NothingThere:
             abort(404)
@@ -213,7 +217,7 @@ class Dispatcher:
     def _notice(self, visit: Visit) -> str:
         """Return the code of the notice to show.
 
-        Signed out, only the two that say that the session had ended: anybody can write an address.
+        Signed out, only those that say that the session had ended: anybody can write an address.
         """
         if visit.user is None:
             done = visit.query.get("done", "")

@@ -73,6 +73,7 @@ _TEMPLATES.filters.update(
     when=words.when,
     money=words.money,
     signed=words.signed,
+    cost=words.cost,
     percent=words.percent,
     plain=words.plain_number,
     price=words.price,

@@ -38,6 +38,8 @@ class Route:
     (``web.once``). ``again``: the form lowers risk; if the session has ended, it is offered again
     after signing in (``web.again``). ``keeps``: the fields, none of them secret, that are kept if
     the session has ended, and are filled in again on the page of the same address (``web.typed``).
+    ``unproven``: a form with secrets answers with its own page where the factor is missing or wrong
+    (with the field's error), so that no page repeats a secret.
     """
 
     method: str
@@ -47,6 +49,7 @@ class Route:
     once: bool = False
     again: Again | None = None
     keeps: tuple[str, ...] = ()
+    unproven: Callable[..., Response] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -67,6 +70,7 @@ def post(
     once: bool = False,
     again: Again | None = None,
     keeps: tuple[str, ...] = (),
+    unproven: Callable[..., Response] | None = None,
 ) -> Route:
     """Declare a form that a page of this site sends."""
     return Route(
@@ -77,4 +81,5 @@ def post(
         once=once,
         again=again,
         keeps=keeps,
+        unproven=unproven,
     )

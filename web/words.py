@@ -54,7 +54,7 @@ NOTICES: Final[Mapping[str, str]] = {
     ),
     "passkey-off": "The passkey is removed here. Delete it on its device too.",
     "session": "That session was signed out.",
-    "token-revoked": "Revoked: the token opens nothing any more.",
+    "token-revoked": "Revoked: the token no longer works.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
@@ -65,7 +65,7 @@ NOTICES: Final[Mapping[str, str]] = {
         "itself."
     ),
     "subscribed": "Agreed: these terms apply from the next entry signal on.",
-    "watching": "You are watching: no order is sent. What would have come of it is shown below.",
+    "watching": "You are watching: no order is sent. What would have happened is shown below.",
     "changed": "Changed.",
     "left": "You left this strategy.",
     "disconnected": (
@@ -99,8 +99,8 @@ NOTICES: Final[Mapping[str, str]] = {
         "The test signal took the same path as any other, and reached no exchange. It is the "
         "first one below."
     ),
-    "channel-connected": "Connected: what you chose to be told arrives there.",
-    "channel-tested": "The test was taken. Look whether it arrived.",
+    "channel-connected": "Connected. The messages you chose will be sent there.",
+    "channel-tested": "The service accepted the test. Check that it arrived.",
     "channel-removed": "Disconnected: what you entered is erased here.",
     "halted": "The switch is on.",
     "resumed-entries": (
@@ -119,7 +119,7 @@ NOTICES: Final[Mapping[str, str]] = {
         "Second factors removed and sessions ended. Their password alone signs them in until they "
         "set up another."
     ),
-    "unsuspended": "May sign in again, and entries are taken again.",
+    "unsuspended": "They may sign in again, and new entries are taken again.",
 }
 CARE: Final = (
     "ended",
@@ -147,6 +147,7 @@ Add here what a page is to show besides.
 """
 WRONG: Final = "Name, password or code is wrong."
 FACTOR_WRONG: Final = "Password, code or passkey is wrong."
+FACTOR_MISSING: Final = "Expected your password, a code or your passkey."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
 ORDER_WORDS: Final[Mapping[str, str]] = {
@@ -202,6 +203,11 @@ def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Mark
         money(number, places),
         Markup("&nbsp;") + unit if unit else "",
     )
+
+
+def cost(value: Decimal | str | None, places: int = 2) -> Markup:
+    """Return what a cost did to the wallet: what was paid has a minus."""
+    return signed(None if value is None else -Decimal(value), places)
 
 
 def percent(value: Decimal | None) -> Markup:

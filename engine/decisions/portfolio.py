@@ -22,19 +22,22 @@ class AccountMoney:
     """What the newest reading of an account says; ``equity`` is None before the first one.
 
     ``day_start`` is the equity with which the trading day began, None if it is not known.
+    ``is_stale``: the reading is old, because the account cannot be read now.
     """
 
     environment: str
     equity: Decimal | None
     day_start: Decimal | None
     open_pnl: Decimal | None
+    is_stale: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """The sums over the accounts of one environment.
 
-    ``read`` of ``accounts`` are in ``equity`` and ``open_pnl``. ``todays_pnl`` is None while the
+    ``read`` of ``accounts`` are in ``equity`` and ``open_pnl``, ``stale`` of these with an old
+    reading because they cannot be read now. ``todays_pnl`` is None while the
     start of the day is known of none of them; ``todays_percent`` compares it with the equity at the
     start of the day and has two decimals.
     """
@@ -42,6 +45,7 @@ class Totals:
     environment: str
     accounts: int
     read: int
+    stale: int
     equity: Decimal
     open_pnl: Decimal
     todays_pnl: Decimal | None
@@ -70,6 +74,7 @@ def _totals(environment: str, accounts: Sequence[AccountMoney]) -> Totals:
         environment=environment,
         accounts=len(accounts),
         read=sum(1 for each in accounts if each.equity is not None),
+        stale=sum(1 for each in accounts if each.equity is not None and each.is_stale),
         equity=_sum(each.equity for each in accounts if each.equity is not None),
         open_pnl=_sum(each.open_pnl for each in accounts if each.open_pnl is not None),
         todays_pnl=pnl,

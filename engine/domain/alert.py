@@ -275,7 +275,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=True,
     ),
     AlertCode.PASSKEY_COPIED: AlertWords(
-        sentence="A passkey of {subject}, {name}, told a counter that went back ({counted}, then "
+        sentence="A passkey of {subject}, {name}, reported a lower counter than before ({counted}, then "
         "{found}): somebody may have a copy of it.",
         done="It is refused from now on, and every session of {subject} was ended.",
         do="Ask {subject} where else that key may be; if they do not know: rexalgo user suspend "

@@ -15,7 +15,7 @@ from engine.decisions.missed import MissedWeek, missed_by_week
 from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
-from engine.domain.account import AccountReport, Position
+from engine.domain.account import Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
@@ -113,7 +113,8 @@ class AccountCard:
 class PositionRow:
     """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
     share, ``own`` is the owner's. ``opened_at`` is when the books were last flat there, None if they
-    have nothing. ``instrument`` is None while the exchange does not list the contract.
+    have nothing. ``instrument`` is None while the exchange does not list the contract. ``read_at``
+    is when the account was last read (None: not yet); ``is_stale``: it cannot be read now.
     """
 
     account: str
@@ -127,6 +128,8 @@ class PositionRow:
     holding: Holding | None
     opened_at: datetime | None
     instrument: Instrument | None
+    read_at: datetime | None
+    is_stale: bool
 
     @property
     def worth(self) -> Decimal | None:
@@ -279,6 +282,7 @@ class FollowingService:
                 equity=each.equity,
                 day_start=each.day_start,
                 open_pnl=each.open_pnl,
+                is_stale=each.stale,
             )
             for each in cards
         )
@@ -382,7 +386,7 @@ class FollowingService:
         Raises NothingThere for somebody else's account.
         """
         row = self.account(user, name)
-        shown = self._positions(row, self._last_report(row))
+        shown = self._positions(row)
         return next((each for each in shown if each.symbol == symbol), None)
 
     @asked
@@ -535,17 +539,11 @@ class FollowingService:
         """Read what is open on each account: shares of strategies, and what its owner holds
         besides.
         """
-        return [
-            each
-            for row in self.accounts(user)
-            for each in self._positions(row, self._last_report(row))
-        ]
+        return [each for row in self.accounts(user) for each in self._positions(row)]
 
-    def _last_report(self, row: AccountRow) -> AccountReport | None:
+    def _positions(self, row: AccountRow) -> list[PositionRow]:
         task = self.task(row)
-        return None if task is None else task.account.last_report
-
-    def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:
+        report = None if task is None else task.account.last_report
         names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}
         holdings = {
             each.symbol: each
@@ -577,6 +575,8 @@ class FollowingService:
                     holding=ours,
                     opened_at=opened.get(symbol),
                     instrument=None if feed is None else feed.instrument(symbol),
+                    read_at=None if report is None else report.as_of,
+                    is_stale=task is not None and report is not task.account.report,
                 )
             )
         return shown

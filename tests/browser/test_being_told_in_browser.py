@@ -74,7 +74,7 @@ def test_a_trader_is_told_once_and_over_a_kill_once_more_which_says_so(
         expect(page.locator("main")).to_contain_text("Changed.")
         shown.check()
         page.locator("#telegram").get_by_role("button", name="Send a test").click()
-        expect(page.locator("main")).to_contain_text("The test was taken")
+        expect(page.locator("main")).to_contain_text("The service accepted the test")
         assert len(chat.texts("This is a test")) == 1
 
         send(place, opening("t-1"))

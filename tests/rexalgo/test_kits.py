@@ -18,7 +18,6 @@ import trio
 from engine.plugin.kit_record import (
     KIT_VERSION,
     KitRecord,
-    is_proven,
     read_record,
     why_unproven,
     write_record,
@@ -267,7 +266,6 @@ def test_a_record_proves_one_version_and_code_of_plugin_kit_and_api(
 ) -> None:
     write_record(tmp_path, record(**changes))
     assert why_unproven(tmp_path, "toy", "1", "c0de") == why
-    assert is_proven(tmp_path, "toy", "1", "c0de") is (why == "")
     assert why_unproven(tmp_path, "other", "1", "c0de") == "its kit was never run here"
 
 
@@ -276,7 +274,7 @@ def test_a_look_that_only_reads_proves_nothing_and_takes_no_proof_away(tmp_path:
     assert why_unproven(tmp_path, "toy", "1", "c0de") == "its kit was never run here"
     write_record(tmp_path, record())
     write_record(tmp_path, record(read_only=True, passed=False, failed=("E03",)))
-    assert is_proven(tmp_path, "toy", "1", "c0de")
+    assert why_unproven(tmp_path, "toy", "1", "c0de") == ""
     looked = read_record(tmp_path, "toy", read_only=True)
     assert looked is not None
     assert looked.failed == ("E03",)

@@ -6,17 +6,18 @@ import rexalgo
 
 PROMISED = """
     AccountId AccountLogin AccountReport Action AddressGuide AddressSource Alert AlertCode AlertFacts Authenticated Balance Candle
-    ClientOrderId Clock ClosedBy ClosedPosition ClosedPositions ClosedPositionsConnection ConnectError ConnectTimeout CredentialField
-    Delivery EndpointSetting Environment ErrorCountingAdapter ExampleSource ExchangeAdapter ExchangeConnection ExchangeContext ExchangeError
-    ExchangeTraits FeeHistory FeeKind FeeReport FeesConnection FundsConnection FundsElsewhere Granted HttpAnswer HttpClient HttpClients
-    HttpError HttpStatusError Instrument InvalidValue MarketData Money NotAuthentic NotExecuted NotSent Notifier OrderHistory
-    OrderIdConnection OrderIntent OrderReport OrderSide OrderStatus OrderType OutcomeUnknown PLUGIN_API_VERSION PoolTimeout Position
-    PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity Quote RateLimit RateLimiter RatePools Ratio ReadError
-    ReadTimeout ReadyMessage Refused Rejected RejectionKind RemoteProtocolError RexAlgoError SIGNATURE_HEADER Secret SignalDraft SignalId
-    SignalSize SizeMode StreamContext StreamSource Symbol TooManyRequests UnreadableRow WINDOW_A_S WINDOW_A_S_MAX WINDOW_A_S_MIN
-    WebhookSource WriteError capability_key floor_to_step hookimpl initial_margin is_loopback json_fault meant_instead notional
-    parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_contract read_number
-    read_secret_file replace_file sign_a sign_b squashed sync_folder verify_capability verify_signatures
+    ChannelField ChatChannel ClientOrderId Clock ClosedBy ClosedPosition ClosedPositions ClosedPositionsConnection ConnectError
+    ConnectTimeout CredentialField Delivery DescribedSource EndpointSetting Environment ErrorCountingAdapter ExampleSource
+    ExchangeAdapter ExchangeConnection ExchangeContext ExchangeError ExchangeTraits FeeHistory FeeKind FeeReport FeesConnection
+    FundsConnection FundsElsewhere Granted HttpAnswer HttpClient HttpClients HttpError HttpStatusError Instrument InvalidValue
+    MarketData Message Money NotAuthentic NotExecuted NotSent NotTaken Notifier OrderHistory OrderIdConnection OrderIntent OrderReport
+    OrderSide OrderStatus OrderType OutcomeUnknown PAST_CANDLES_MAX PLUGIN_API_VERSION PastCandlesMarketData PersonalChannel PoolTimeout
+    Position PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity Quote RateLimit RateLimiter RatePools Ratio
+    ReadError ReadTimeout ReadyMessage Refused Rejected RejectionKind RemoteProtocolError RexAlgoError SIGNATURE_HEADER Said Secret
+    SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol TooManyRequests UnreadableRow WINDOW_A_S WINDOW_A_S_MAX
+    WINDOW_A_S_MIN WebhookSource WriteError capability_key floor_to_step hookimpl initial_margin is_loopback json_fault meant_instead
+    notional parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_contract
+    read_number read_secret_file replace_file sign_a sign_b squashed sync_folder verify_capability verify_signatures
 """
 
 

@@ -80,7 +80,7 @@ async def test_the_page_filters_pages_and_keeps_its_filter(tmp_path: Path) -> No
         await ops.get("/operate/audit?search=signed+in&from=2000-01-01&to=2999-12-31")
         assert "signed in" in ops.words
         await ops.get("/operate/audit?from=2999-01-01")
-        assert "Nothing fits." in ops.words
+        assert "Nothing matches." in ops.words
         await ops.get("/operate/audit?from=yesterday&to=2026-13-01", 422)
         assert ops.words.count("expected a day") == 2
         await ops.get("/operate/audit?kind=nonsense&before=x")

@@ -3,7 +3,7 @@ and disconnected; in one process and in two.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -13,10 +13,12 @@ import pytest
 import trio
 
 from engine.domain.alert import AlertCode
+from engine.domain.message import Message
 from engine.domain.person import Role
 from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
 from tests.chat_server import BOT, TOKEN, FakeChatServer, fake_chat_server
+from tests.soft_authenticator import SoftAuthenticator
 from tests.web.web_place import PASSWORD, Browser, WebPlace, web_place
 
 TERMS = {
@@ -146,7 +148,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert "Telegram answered 403: Forbidden: the bot was blocked by the user" in bob.words
         place.clock.passed += timedelta(minutes=6)
         await bob.get("/orders")
-        assert "You are not told at bob_at_home" in bob.words
+        assert "Messages to bob_at_home are not arriving" in bob.words
         chat.refuses = 0
         await bob.get("/channels")
         await bob.post("/channels/telegram/test")
@@ -195,6 +197,58 @@ async def test_an_address_of_a_person_is_called_only_if_it_is_public(
         assert "whsec_ and base64" in bob.words
 
 
+async def test_a_code_that_comes_back_confirms_no_other_address(
+    tmp_path: Path, chat: FakeChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that is being entered in another window at the same time."""
+    codes: dict[str, str] = {}
+    sending, go_on = trio.Event(), trio.Event()
+
+    async def send(_: object, target: Mapping[str, str], message: Message, __: object) -> None:
+        # in the network's place: a person's address is called only if it is public
+        codes[target["address"]] = message.details["code"]
+        if "eve" in target["address"]:
+            sending.set()
+            await go_on.wait()
+
+    monkeypatch.setattr("engine.services.telling.send", send)
+    mine, other = "https://bob.example.org/", "https://eve.example.org/"
+    async with web_place(tmp_path, settings(tmp_path, chat)) as place:
+        bob = await place.person("bob")
+        window = place.browser()
+        await sign_in(window)
+        await bob.get("/channels")
+        secret = bob.value("secret")
+        begin = partial(bob.post, "/channels/webhook/begin", factor=PASSWORD, secret=secret)
+        await begin(address=mine)
+
+        async with trio.open_nursery() as nursery:
+            await bob.get("/channels")
+            nursery.start_soon(partial(begin, 422, address=other))
+            await sending.wait()
+            await window.get("/channels")
+            await window.post("/channels/webhook/confirm", code=codes[mine])
+            go_on.set()
+        assert "It is connected already" in bob.words
+        [(shown, is_confirmed)] = fetch_all(
+            place.context.ledger.db, "SELECT shown, confirmed_us IS NOT NULL FROM person_channel"
+        )
+        assert "bob.example.org" in shown
+        assert is_confirmed
+
+        # the other way round: an address that took the place of another one waits for its own code
+        await window.get("/channels")
+        await window.post("/channels/webhook/drop", factor=PASSWORD)
+        await window.get("/channels")
+        await window.post("/channels/webhook/begin", factor=PASSWORD, secret=secret, address=mine)
+        first = codes[mine]
+        await begin(address=other)
+        await window.get("/channels")
+        await window.post("/channels/webhook/confirm", 422, code=first)
+        await window.get("/channels")
+        await window.post("/channels/webhook/confirm", code=codes[other])
+
+
 async def test_what_is_new_is_counted_until_it_was_read(
     tmp_path: Path, chat: FakeChatServer
 ) -> None:
@@ -211,3 +265,41 @@ async def test_what_is_new_is_counted_until_it_was_read(
         assert 'class="badge"' not in bob.text
         await alert(place, "bob", "three")
         assert '<span class="badge">1<' in await bob.get("/home")
+
+
+async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a_secret(
+    tmp_path: Path, chat: FakeChatServer
+) -> None:
+    named = settings(tmp_path, chat) + 'public_url = "https://copy.example.org"\n'
+    async with web_place(tmp_path, named) as place:
+        bob, device = await place.person("bob", balance="10000"), SoftAuthenticator()
+        await bob.get("/security")
+        await bob.post("/security/passkeys")
+        made = device.create(await _asked(bob, "to-add"))
+        await bob.post("/security/passkeys/new", name="Phone", credential=made)
+        place.clock.passed += timedelta(minutes=6)
+
+        shown = await bob.get("/channels")
+        assert "Your password" not in shown
+        assert shown.count('data-passkey="get"') == 3
+        assert not re.findall(r'id="(factor[^"]*)"', shown)
+        for name in ("ntfy-address", "ntfy-token", "webhook-address"):
+            assert re.search(f'<input id="{name}"[^>]* type="password" value=""', shown)
+        secret, typed = bob.value("secret"), "https://ntfy.sh/nobody-guesses-this"
+        for proof in ({}, {"passkey": "{}"}):
+            told = await bob.post("/channels/ntfy/begin", 422, address=typed, token="tk_1", **proof)
+            assert bob.path == "/channels/ntfy/begin"
+            assert "What is secret was not kept" in bob.words
+            assert typed not in told
+            assert "tk_1" not in told
+            assert 'type="hidden" name="secret"' not in told
+        assert secret.startswith("whsec_")
+
+        signed = device.sign(await _asked(bob, "to-confirm"))
+        await bob.post("/channels/telegram/begin", passkey=signed)
+        assert "Write this code to the bot" in bob.words
+
+
+async def _asked(browser: Browser, what: str) -> str:
+    answer = await browser.client.get(f"/security/passkeys/{what}")
+    return str(await answer.get_data(as_text=True))

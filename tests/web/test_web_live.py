@@ -109,7 +109,7 @@ async def test_static_files_named_by_the_page_exist() -> None:
     async with served() as site:
         text = (await site.ask("GET", "/live")).body.decode()
         paths = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', text))
-        assert len(paths) == 3
+        assert len(paths) == 5
         for path in paths:
             assert (await site.ask("GET", path)).status == 200
         assert (await site.ask("GET", "/static/..%2fapp.py")).status == 404

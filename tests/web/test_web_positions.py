@@ -1,23 +1,84 @@
-"""The page of positions marks an old reading as old, and shows nothing that was never read."""
+"""Pages and the API mark an old reading as old, and show nothing that was never read."""
 
 from pathlib import Path
 from typing import Any
 
-from web_place import web_place
+from api_place import program
+from test_web_home import SETTINGS, follow, held
+from web_place import WebPlace, web_place
+
+from engine.domain.alert import AlertCode
+from engine.domain.person import Role
+from engine.ledger.alerts import raise_alert
+
+POSITION = "/accounts/bob/positions/BTCUSDT"
+
+
+def account_of(place: WebPlace) -> Any:
+    assert place.context.live is not None
+    task = place.context.live.named("bob")
+    assert task is not None
+    return task.account
 
 
 async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
     tmp_path: Path,
 ) -> None:
-    async with web_place(tmp_path) as place:
+    async with web_place(tmp_path, SETTINGS) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(ada, symbols="BTCUSDT")
         bob = await place.person("bob", balance="1000")
-        assert place.context.live is not None
-        task = place.context.live.named("bob")
-        assert task is not None
-        task_account: Any = task.account
-        task_account.report = None  # as after a reading that failed
-        await bob.get("/positions")
-        assert "bob cannot be read now" in bob.words
-        task_account.last_report = None  # as before the first reading
-        await bob.get("/positions")
-        assert "cannot be read now" not in bob.words
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
+        await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+        account = account_of(place)
+        await account.wait_read()
+        asks = await program(place, bob)
+        pages = ("/home", "/positions", POSITION, f"{POSITION}/close", f"{POSITION}/take-over")
+        for page in pages:
+            await bob.get(page)
+            assert "cannot be read now" not in bob.words, page
+        (position,) = (await asks.ask("/positions"))["positions"]
+        assert position["read_at"] is not None
+        assert position["is_stale"] is False
+        (row,) = await place.services.following.positions(_user(place, asks.token))
+        assert row.opened_at is not None
+        assert position["opened_at"][:19] == row.opened_at.isoformat()[:19]
+
+        await bob.get(POSITION)
+        assert "Mark 6" in _described(bob.text)
+        account.report = None  # as after a reading that failed
+        for page in pages:
+            await bob.get(page)
+            assert "bob cannot be read now" in bob.words, page
+        await bob.get("/home")
+        assert "1 of 1 PAPER account cannot be read now" in bob.words
+        await bob.get(POSITION)
+        assert "Mark 6" not in _described(bob.text)
+        (position,) = (await asks.ask("/positions"))["positions"]
+        assert position["is_stale"] is True
+        (total,) = (await asks.ask("/accounts"))["totals"]
+        assert (total["read"], total["stale"]) == (1, 1)
+
+        account.last_report = None  # as before the first reading
+        for page in pages:
+            await bob.get(page)
+            assert "cannot be read now" not in bob.words, page
+        (position,) = (await asks.ask("/positions"))["positions"]
+        assert (position["read_at"], position["is_stale"]) == (None, False)
+        assert position["opened_at"] is not None
+
+        details, at = {"symbol": "BTCUSDT", "quantity": "1", "cause": "refused"}, place.clock.now()
+        await place.context.ledger.write(
+            lambda db: raise_alert(db, AlertCode.RESIDUE, "bob", details, at, "one")
+        )
+        (alert,) = (await asks.ask("/alerts"))["alerts"]
+        assert (alert["subject"], alert["environment"]) == ("bob", "paper")
+
+
+def _described(page: str) -> str:
+    return page.partition("<desc")[2].partition("</desc>")[0]
+
+
+def _user(place: WebPlace, token: str) -> Any:
+    return place.services.identity.user_again(token, "")

@@ -55,7 +55,7 @@ async def test_a_token_is_shown_once_and_stored_as_a_hash(tmp_path: Path) -> Non
 
         (row,) = fetch_all(place.context.ledger.db, "SELECT id FROM api_token")
         await bob.post(f"/security/tokens/{row[0]}/revoke")
-        assert "opens nothing any more" in bob.words
+        assert "no longer works" in bob.words
         assert "Revoked" in bob.words
         assert (await me.ask("/me", 401))["error"] == "unauthorized"
         assert me.headers["www-authenticate"].startswith("Bearer")

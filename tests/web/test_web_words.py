@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from web.words import order_words, plain_number
+from web.words import cost, order_words, plain_number, signed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_only_what_has_real_money_behind_it_is_called_real() -> None:
         order_words(each).startswith("a real")
         for each in ("paper", "simulated", "live", "unheard of")
     ] == [False, False, True, True]
+
+
+def test_a_cost_is_a_loss_of_the_wallet_and_what_was_paid_back_a_gain() -> None:
+    assert str(cost("12.5")) == '<span class="num loss">−12.50</span>'
+    assert str(cost("-1")) == '<span class="num gain">+1.00</span>'
+    assert str(cost(None)) == str(signed(None))

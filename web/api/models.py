@@ -129,12 +129,13 @@ class Needs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
     """The sums over your accounts of one environment; environments are never added up. ``read`` of
-    ``accounts`` are in them.
+    ``accounts`` are in them, ``stale`` of these with an old reading: they cannot be read now.
     """
 
     environment: Environment
     accounts: int
     read: int
+    stale: int
     equity: Amount
     open_pnl: Amount
     todays_pnl: Amount | None
@@ -190,6 +191,7 @@ def total_of(total: Totals) -> Total:
         environment=Environment(total.environment),
         accounts=total.accounts,
         read=total.read,
+        stale=total.stale,
         equity=amount(total.equity),
         open_pnl=amount(total.open_pnl),
         todays_pnl=amount_or_none(total.todays_pnl),
@@ -226,8 +228,9 @@ def account_of(card: AccountCard) -> Account:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """One contract of an account. ``share`` is what ``strategy`` holds, ``own`` what you hold
-    besides; the rest is as the exchange last reported it, with the engine's own stop and target
-    where the exchange shows none.
+    besides; the rest is as the exchange last reported it at ``read_at``, with the engine's own stop
+    and target where the exchange shows none. ``is_stale``: the account cannot be read now.
+    ``opened_at`` is when the books were last flat, None if they have nothing.
     """
 
     account: str
@@ -248,6 +251,8 @@ class Position:
     stop_loss: Amount | None
     take_profit: Amount | None
     opened_at: Time | None
+    read_at: Time | None
+    is_stale: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +285,9 @@ def position_of(row: PositionRow) -> Position:
         liquidation_price=None if there is None else amount_or_none(there.liquidation_price),
         stop_loss=amount_or_none(stop or (None if ours is None else ours.stop_loss)),
         take_profit=amount_or_none(target or (None if ours is None else ours.take_profit)),
-        opened_at=None if there is None else there.opened_at,
+        opened_at=row.opened_at,
+        read_at=row.read_at,
+        is_stale=row.is_stale,
     )
 
 
@@ -888,12 +895,15 @@ def missed_of(weeks: Sequence[MissedWeek]) -> Missed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert about your accounts or strategies; ``do`` is what to do about it."""
+    """One alert about your accounts or strategies; ``do`` is what to do about it. ``environment`` is
+    that of the account it is about, None if it is about no account.
+    """
 
     number: int
     at: Time
     code: str
     subject: str
+    environment: Environment | None
     sentence: str
     do: str
     wakes: bool
@@ -914,6 +924,7 @@ def alert_of(alert: AlertTold) -> Alert:
         at=alert.at,
         code=alert.code.value,
         subject=alert.subject,
+        environment=Environment(alert.environment) if alert.environment else None,
         sentence=alert.sentence,
         do=alert.do,
         wakes=alert.wakes,

@@ -27,7 +27,7 @@ _ABOUT: Final = (
 _ONCE: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Sent again within a week with the same key, nothing is done again.",
+    "description": "A request that is repeated with the same key within a week is not carried out again.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"

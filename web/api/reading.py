@@ -22,8 +22,8 @@ _SPANS: Final = {
 Account = Annotated[str, "Only of the account with this name; disconnected ones included."]
 Strategy = Annotated[str, "Only of the strategy with this name."]
 Find = Annotated[str, "Only with this part of a contract, strategy, account, id or state."]
-Since = Annotated[date | None, "Only since this day of your time zone."]
-Until = Annotated[date | None, "Only until this day of your time zone, itself included."]
+Since = Annotated[date | None, "From this day on, in your time zone."]
+Until = Annotated[date | None, "Up to and including this day, in your time zone."]
 Order = Annotated[Literal["newest", "oldest"], "What comes first."]
 Past = Annotated[str, "Where the page begins: ``next`` of the page before."]
 

@@ -3,7 +3,7 @@
 
 const words = {
   NotAllowedError: "Nothing was signed: it was cancelled, took too long, or this device has no passkey of this place.",
-  InvalidStateError: "This device or key holds a passkey of yours already.",
+  InvalidStateError: "This device or key already has a passkey of yours.",
   NotSupportedError: "This device or key cannot be used: it must verify who you are by a PIN, a finger or a face.",
   ConstraintError: "This device or key cannot be used: it must verify who you are by a PIN, a finger or a face.",
 };

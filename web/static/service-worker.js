@@ -13,11 +13,11 @@ self.addEventListener("activate", (event) => {
 });
 
 self.addEventListener("fetch", (event) => {
-  const path = new URL(event.request.url).pathname;
+  const { pathname, search } = new URL(event.request.url);
   if (event.request.method !== "GET") return;
   if (event.request.mode === "navigate") {
     event.respondWith(fetch(event.request).catch(() => caches.match(kept[0])));
-  } else if (kept.slice(1).some((each) => each.startsWith(path))) {
+  } else if (kept.slice(1).includes(pathname + search)) {
     event.respondWith(fetch(event.request).catch(() => caches.match(event.request.url)));
   }
 });

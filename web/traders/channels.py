@@ -11,6 +11,7 @@ from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _PAGE: Final = "/channels"
+_NOT_KEPT: Final = "Nothing was connected. What is secret was not kept: enter it again."
 
 
 async def show_channels(visit: Visit) -> Response:
@@ -23,7 +24,7 @@ async def begin(visit: Visit, name: str) -> Response:
     try:
         begun: Begun = await visit.services.telling.begin(visit.who, name, _given(visit))
     except FormErrors as error:
-        return _page(visit, name, error.errors)
+        return _refused(visit, error.errors, name)
     return visit.show(_PAGE, name=name, code=begun.code, link=begun.address)
 
 
@@ -69,7 +70,13 @@ async def see(visit: Visit) -> Response:
 
 
 def _given(visit: Visit) -> dict[str, str]:
-    return {name: value for name, value in visit.form.items() if name not in ("csrf", "factor")}
+    proofs = ("csrf", "factor", "passkey")
+    return {name: value for name, value in visit.form.items() if name not in proofs}
+
+
+def _refused(visit: Visit, errors: dict[str, str], name: str) -> Response:
+    """Answer with the page and the errors of one channel; what is secret is not filled in again."""
+    return _page(visit, name, {"": _NOT_KEPT, **errors})
 
 
 def _page(visit: Visit, name: str = "", errors: dict[str, str] | None = None) -> Response:
@@ -88,7 +95,7 @@ def _page(visit: Visit, name: str = "", errors: dict[str, str] | None = None) ->
 
 ROUTES: Final[tuple[Route, ...]] = (
     get(_PAGE, Who.SIGNED_IN, show_channels),
-    post(f"{_PAGE}/<name>/begin", Who.SIGNED_IN, begin),
+    post(f"{_PAGE}/<name>/begin", Who.SIGNED_IN, begin, unproven=_refused),
     post(f"{_PAGE}/<name>/confirm", Who.SIGNED_IN, confirm),
     post(f"{_PAGE}/<name>/wants", Who.SIGNED_IN, want),
     post(f"{_PAGE}/<name>/test", Who.SIGNED_IN, test),

@@ -46,7 +46,7 @@ def _chart_of_position(each: OpenPosition, zone: str) -> str:
     position = each.row.position
     levels = _levels(
         ("entry", "Average entry", None if position is None else position.entry_price),
-        ("mark", "Mark", None if position is None else position.mark_price),
+        ("mark", "Mark", None if position is None or each.row.is_stale else position.mark_price),
         ("stop", "Stop", each.stop_loss),
         ("target", "Target", each.take_profit),
         ("stop", "Liquidation", None if position is None else position.liquidation_price),

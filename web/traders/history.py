@@ -149,7 +149,7 @@ async def download_year(visit: Visit) -> Response:
     service, today = visit.services.years, visit.now.astimezone(ZoneInfo(visit.who.person.zone))
     text = visit.query.get("year", "") or str(today.year)
     environment = visit.query.get("of", "") or next(iter(service.environments(visit.who)), "")
-    if not (text.isascii() and text.isdigit() and int(text[:9]) in _YEARS):
+    if not (len(text) == 4 and text.isascii() and text.isdigit() and int(text) in _YEARS):
         raise FormErrors({"year": "Expected a year such as 2026, from 2000 to 2100."})
     made = service.year(visit.who, environment, int(text))
     return _file(made, f"rexalgo-{text}-{environment}.zip", "application/zip")

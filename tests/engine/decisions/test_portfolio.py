@@ -13,7 +13,12 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def money(
-    environment: str, equity: str | None, start: str | None = None, pnl: str | None = None
+    environment: str,
+    equity: str | None,
+    start: str | None = None,
+    pnl: str | None = None,
+    *,
+    is_stale: bool = False,
 ) -> AccountMoney:
     def number(text: str | None) -> Decimal | None:
         return None if text is None else Decimal(text)
@@ -23,6 +28,7 @@ def money(
         equity=number(equity),
         day_start=number(start),
         open_pnl=number(pnl),
+        is_stale=is_stale,
     )
 
 
@@ -42,6 +48,17 @@ def test_an_account_that_was_not_read_is_counted_and_not_taken_as_zero() -> None
     (only,) = totals_of([money("live", "100", "80", "3"), money("live", None, "500")])
     assert (only.accounts, only.read, only.equity, only.open_pnl) == (2, 1, 100, 3)
     assert (only.todays_pnl, only.todays_percent) == (20, Decimal("25.00"))
+
+
+def test_an_old_reading_is_in_the_sums_and_counted_as_old() -> None:
+    (only,) = totals_of(
+        [
+            money("live", "100", is_stale=True),
+            money("live", None, is_stale=True),
+            money("live", "5"),
+        ]
+    )
+    assert (only.accounts, only.read, only.stale, only.equity) == (3, 2, 1, 105)
 
 
 def test_without_a_start_of_the_day_there_is_no_pnl() -> None:

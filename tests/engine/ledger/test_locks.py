@@ -13,6 +13,7 @@ WRITES: Final = ("run", "insert", "execute", "executemany")
 NO_LOCK: Final = {
     "alerts.raise_alert": "two at once would tell an alert twice, or count one too few",
     "alerts.raise_alert_once": "the same",
+    "callbacks.note_due": "one task notes, and a call is written once under its signal",
     "deliveries.note_deliveries": "it reads only names for the page, and deletes what is older",
     "freeze.freeze": "the first cause is written once under its key",
     "messages.forget_messages": "one task forgets, and deletes by number",
