@@ -70,22 +70,33 @@ def channels_of(db: Database, person: PersonId) -> list[ChannelRow]:
     return [_channel(row) for row in rows]
 
 
-def confirmed_channels(db: Database) -> list[ChannelRow]:
-    """Read everybody's confirmed channels."""
-    return [_channel(row) for row in fetch_all(db, _CHANNEL + " WHERE confirmed_us IS NOT NULL")]
+def tells_anybody(db: Database) -> bool:
+    """Return whether any channel is confirmed."""
+    return (
+        fetch_one(db, "SELECT 1 FROM person_channel WHERE confirmed_us IS NOT NULL LIMIT 1")
+        is not None
+    )
 
 
-def digests_before(db: Database, day: str) -> list[tuple[ChannelRow, str]]:
-    """Read the confirmed channels whose newest digest is older than a day, each with the zone of its
-    person.
+def digests_due(db: Database, now: datetime, limit: int) -> list[tuple[ChannelRow, str]]:
+    """Read the confirmed channels whose digest may be due, the longest waiting first, each with the
+    zone of its person.
     """
     rows = fetch_all(
         db,
-        _CHANNEL + " WHERE confirmed_us IS NOT NULL AND digest < ? ORDER BY person_id, channel",
-        (day,),
+        _CHANNEL + " INDEXED BY person_channel_digest WHERE confirmed_us IS NOT NULL AND "
+        "digest_due_us <= ? ORDER BY digest_due_us LIMIT ?",
+        (to_us(now), limit),
     )
-    zones: dict[str, str] = {row[0]: _zone(db, row[0]) for row in rows}
-    return [(_channel(row), zones[row[0]]) for row in rows]
+    return [(_channel(row), _zone(db, row[0])) for row in rows]
+
+
+def postpone_digest(db: Database, channel: ChannelRow, until: datetime) -> None:
+    """Record when a channel's digest may be due next."""
+    db.execute(
+        "UPDATE person_channel SET digest_due_us = ? WHERE person_id = ? AND channel = ?",
+        (to_us(until), channel.person, channel.channel),
+    )
 
 
 def _zone(db: Database, person: str) -> str:
@@ -112,15 +123,19 @@ def begin_channel(
     shown: str,
     code: bytes,
     at: datetime,
-) -> None:
-    """Write a channel that waits for its code, of which the hash is kept."""
-    db.execute(
+) -> bool:
+    """Write a channel that waits for its code, of which the hash is kept; return False, and change
+    nothing, if it is confirmed: another target takes its place only once it is dropped.
+    """
+    changed = run(
+        db,
         "INSERT INTO person_channel (person_id, channel, sealed, row_version, shown, wants, code, "
         "code_us) VALUES (?, ?, ?, ?, ?, '{}', ?, ?) ON CONFLICT (person_id, channel) DO UPDATE SET "
         "sealed = excluded.sealed, row_version = excluded.row_version, shown = excluded.shown, "
-        "code = excluded.code, code_us = excluded.code_us",
+        "code = excluded.code, code_us = excluded.code_us WHERE person_channel.confirmed_us IS NULL",
         (person, channel, sealed, row_version, shown, code, to_us(at)),
     )
+    return changed == 1
 
 
 def person_of_code(db: Database, channel: str, code: bytes, since: datetime) -> PersonId | None:
@@ -138,25 +153,28 @@ def confirm_channel(
     db: Database,
     person: PersonId,
     channel: str,
+    row_version: int,
     code: bytes,
     at: datetime,
     day: str,
     chat: tuple[bytes, int, str] | None = None,
 ) -> bool:
-    """Confirm a channel whose code came back; return False if it does not wait for this code.
-    ``day`` is the day that gets no digest any more. ``chat``: the sealed target, row version and name of the chat that it came from.
+    """Confirm a channel whose code came back; return False if it does not wait for this code, or is
+    no longer of this row version. ``day`` is the day that gets no digest any more. ``chat``: the
+    sealed target, row version and name of the chat that it came from.
 
     The first channel of the place begins with what happens from now on.
     """
     lock(db, Held.PLACE)
-    if fetch_one(db, "SELECT 1 FROM person_channel WHERE confirmed_us IS NOT NULL LIMIT 1") is None:
+    if not tells_anybody(db):
         newest = fetch_one(db, "SELECT coalesce(max(sequence), 0) FROM event")
         set_cursor(db, "outcomes", 0 if newest is None else int(newest[0]))
     changed = run(
         db,
         "UPDATE person_channel SET confirmed_us = ?, digest = ?, code = NULL, failing_us = NULL, "
-        "problem = '' WHERE person_id = ? AND channel = ? AND code = ? AND confirmed_us IS NULL",
-        (to_us(at), day, person, channel, code),
+        "problem = '' WHERE person_id = ? AND channel = ? AND row_version = ? AND code = ? AND "
+        "confirmed_us IS NULL",
+        (to_us(at), day, person, channel, row_version, code),
     )
     if changed and chat is not None:
         db.execute(
@@ -209,8 +227,8 @@ def write_message(
     at: datetime,
     channels: Mapping[str, How],
 ) -> bool:
-    """Write a message and on which channels it is due; return False if the person has it already,
-    or no channel wants it.
+    """Write a message and on which channels it is due, of those that are confirmed; return False if
+    the person has it already, or no channel wants it.
     """
     due = {name: how for name, how in channels.items() if how is not How.SILENT}
     if not due:
@@ -237,8 +255,10 @@ def write_message(
     )
     for name, how in due.items():
         db.execute(
-            "INSERT INTO message_due (person_id, channel, number, how) VALUES (?, ?, ?, ?)",
-            (new.person, name, number, how.value),
+            "INSERT INTO message_due (person_id, channel, number, how) SELECT person_id, channel, "
+            "CAST(? AS BIGINT), CAST(? AS TEXT) FROM person_channel WHERE person_id = ? AND channel "
+            "= ? AND confirmed_us IS NOT NULL",
+            (number, how.value, new.person, name),
         )
     return True
 
@@ -256,14 +276,26 @@ class DueMessage:
     is_claimed: bool
 
 
-def due_pairs(db: Database) -> list[tuple[PersonId, str]]:
-    """Read the channels on which something is to be told at once."""
-    rows = fetch_all(
-        db,
-        "SELECT DISTINCT person_id, channel FROM message_due INDEXED BY message_due_now WHERE how = "
-        "'now'",
-    )
-    return [(PersonId(row[0]), row[1]) for row in rows]
+def due_pairs(
+    db: Database, after: tuple[PersonId, str] | None, limit: int
+) -> list[tuple[PersonId, str]]:
+    """Read the channels on which something is to be told at once, in order after one of them (None:
+    from the first). What waits on a channel is passed over, however much it is.
+    """
+    found: list[tuple[PersonId, str]] = []
+    last = ("", "") if after is None else after
+    while len(found) < limit:
+        row = fetch_one(
+            db,
+            "SELECT person_id, channel FROM message_due INDEXED BY message_due_now WHERE how = 'now' "
+            "AND (person_id, channel) > (?, ?) ORDER BY person_id, channel LIMIT 1",
+            last,
+        )
+        if row is None:
+            break
+        last = (PersonId(row[0]), row[1])
+        found.append(last)
+    return found
 
 
 def due_messages(
@@ -358,11 +390,19 @@ def channel_failed(
 
 
 def write_digest(
-    db: Database, channel: ChannelRow, new: NewMessage | None, day: str, upto: int, at: datetime
+    db: Database,
+    channel: ChannelRow,
+    new: NewMessage | None,
+    day: str,
+    upto: int,
+    at: datetime,
+    until: datetime,
 ) -> bool:
     """Put one message in the place of what a channel collected up to a number; return False if the
-    day has its digest. ``new`` None: nothing was collected, and the day gets none.
+    day has its digest. ``new`` None: nothing was collected, and the day gets none. ``until``: when
+    the next digest may be due.
     """
+    postpone_digest(db, channel, until)
     changed = run(
         db,
         "UPDATE person_channel SET digest = ? WHERE person_id = ? AND channel = ? AND digest < ?",
@@ -498,12 +538,14 @@ def unseen_alerts(db: Database, person: PersonId, after: int, limit: int) -> lis
     """
     rows = fetch_all(
         db,
-        "SELECT event.data, 0 FROM account JOIN event ON event.kind = 'alert' AND event.subject = "
-        "account.name AND event.sequence > ?2 AND event.copy_id IS NULL WHERE account.person_id = ?1 "
-        "AND disconnected_us IS NULL AND event.at_us >= account.created_us"
-        " UNION ALL SELECT event.data, 1 FROM master JOIN strategy ON strategy.master_id = master.id "
-        "JOIN event ON event.kind = 'alert' AND event.subject = strategy.name AND event.sequence > "
-        "?2 AND event.copy_id IS NULL WHERE master.person_id = ?1 AND event.at_us >= strategy.created_us LIMIT ?3",
+        "SELECT event.data, 0 FROM account CROSS JOIN event INDEXED BY event_by_subject WHERE "
+        "event.kind = 'alert' AND event.copy_id IS NULL AND event.subject = account.name AND "
+        "event.sequence > ?2 AND account.person_id = ?1 AND disconnected_us IS NULL AND event.at_us "
+        ">= account.created_us"
+        " UNION ALL SELECT event.data, 1 FROM strategy JOIN master ON master.id = strategy.master_id "
+        "CROSS JOIN event INDEXED BY event_by_subject WHERE event.kind = 'alert' AND event.copy_id IS "
+        "NULL AND event.subject = strategy.name AND event.sequence > ?2 AND master.person_id = ?1 AND "
+        "event.at_us >= strategy.created_us LIMIT ?3",
         (person, after, limit),
     )
     return [(json.loads(row[0])["code"], bool(row[1])) for row in rows]
