@@ -5,6 +5,7 @@ journeys without JavaScript.
 import re
 from dataclasses import dataclass, field
 from html import unescape
+from typing import Final
 
 import httpx
 
@@ -13,11 +14,15 @@ _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 
 
 OPENED: "list[httpx.Client]" = []
+IDLE: Final = httpx.Limits(keepalive_expiry=1.0)
+"""The server ends an idle connection after 5 s, and httpx after as long: on a busy machine a request
+met the end of its connection.
+"""
 
 
 def new_client() -> httpx.Client:
     """Open a client; ``close_all`` closes every one."""
-    OPENED.append(httpx.Client(trust_env=False, follow_redirects=True, timeout=30))
+    OPENED.append(httpx.Client(trust_env=False, follow_redirects=True, timeout=30, limits=IDLE))
     return OPENED[-1]
 
 

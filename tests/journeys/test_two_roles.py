@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser_free import close_all
+from browser_free import IDLE, close_all
 from coming_in import PASSWORD, come_in
 from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, until
 from simulated_mudrex import simulated
@@ -108,7 +108,10 @@ class Two:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     state = tmp_path_factory.mktemp("mudrex") / "orders.jsonl"
-    with simulated(state) as simulator, httpx.Client(trust_env=False, timeout=60) as client:
+    with (
+        simulated(state) as simulator,
+        httpx.Client(trust_env=False, timeout=60, limits=IDLE) as client,
+    ):
         settings = f'{SETTINGS}[plugin.mudrex]\nbase_url = "{simulator.base_url}"\n'
         place = Place(tmp_path_factory.mktemp("two"), settings=settings)
         run_cli("plugin", "enable", "mudrex", cwd=place.folder)
