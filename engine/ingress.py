@@ -48,6 +48,8 @@ from engine.views import Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
+DRY_RUNS: Final = RateLimit(1, 10.0, 6)
+"""Dry runs of one endpoint: each costs the writer as much as a signal."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -295,6 +297,10 @@ class Ingress:
         pace = target.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
+            if wait_s is not None:
+                return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+        if dry_run:
+            wait_s = self._wait_s(f"dry_runs:{endpoint}", DRY_RUNS)
             if wait_s is not None:
                 return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
         record = self._rehearse_delivery if dry_run else self._record_delivery

@@ -29,7 +29,7 @@ from engine.ledger.freeze import EVERYBODY, why_frozen
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import note_and_alert
-from engine.ledger.rehearsing import Rehearsal, Undone, rehearse_signal
+from engine.ledger.rehearsing import Rehearsal, rehearse_signal
 from engine.ledger.signals import (
     DedupeConflict,
     NewSignal,
@@ -144,10 +144,7 @@ class Recorder:
         or LedgerError.
         """
         new = self._new(taken)
-        try:
-            return await self._ledger.write(lambda db: rehearse_signal(db, new))
-        except Undone as undone:
-            return undone.rehearsal
+        return await self._ledger.write(lambda db: rehearse_signal(db, new))
 
     def _new(self, taken: Taken) -> NewSignal:
         return new_signal(

@@ -3,7 +3,8 @@
 What always holds: a call is claimed in the ledger before it is made, and is over once the receiver
 answered 2xx, so it is made at least once; its id stays the same, so the receiver can drop a
 repetition. It is signed with the strategy's webhook secret. Only public addresses are called,
-whatever the operator allowed for their own plugins. Nothing here is on the way of an order.
+whatever the operator allowed for their own plugins. A strategy holds a slot for one call at a time,
+and rests after a failed one. Nothing here is on the way of an order.
 """
 
 import json
@@ -29,8 +30,10 @@ from engine.ledger.callbacks import (
     call_failed,
     call_taken,
     claim_call,
+    due_call,
     due_calls,
     has_new,
+    is_settled,
     note_due,
     postpone_call,
 )
@@ -46,6 +49,8 @@ LOOK_S: Final = 1.0
 AT_ONCE: Final = 8
 RETRY_S: Final = (1, 5, 15, 60, 300, 900, 3_600, 7_200, 14_400, 28_800, 28_800)
 """The pauses between tries: the last one is a day after the first."""
+REST_S: Final = RETRY_S[:5]
+"""How long a strategy rests after its first, second ... failed call in a row."""
 _YOUNG: Final = timedelta(minutes=1)
 _LOOK_YOUNG: Final = timedelta(seconds=1)
 _LOOK_OLD: Final = timedelta(minutes=1)
@@ -69,6 +74,8 @@ class Callbacks:
         self._open_vault = open_vault
         self._reach = reach
         self._calling: set[StrategyId] = set()
+        self._failed: dict[StrategyId, int] = {}
+        self._rests_until: dict[StrategyId, datetime] = {}
 
     @property
     def _db(self) -> Database:
@@ -82,42 +89,59 @@ class Callbacks:
                 await self._shared.calm()
                 if has_new(self._db):
                     await self._shared.ledger.write(lambda db: note_due(db, _NOTED))
-                for each in due_calls(self._db, self._shared.clock.now()):
-                    if each.strategy not in self._calling:
+                now = self._shared.clock.now()
+                for each in due_calls(self._db, now):
+                    if each.strategy not in self._calling and not self._rests(each.strategy, now):
                         self._calling.add(each.strategy)
                         nursery.start_soon(self._call, each, limit)
                 await trio.sleep(LOOK_S)
 
-    async def _call(self, call: DueCall, limit: trio.CapacityLimiter) -> None:
-        """Look at one call, and then at what else is due of its strategy."""
-        try:
-            async with limit:
-                due: DueCall | None = call
-                while due is not None:
-                    await self._look_at(due)
-                    now, strategy = self._shared.clock.now(), due.strategy
-                    calls = due_calls(self._db, now)
-                    due = next((each for each in calls if each.strategy == strategy), None)
-        finally:
-            self._calling.discard(call.strategy)
+    def _rests(self, strategy: StrategyId, now: datetime) -> bool:
+        until = self._rests_until.get(strategy)
+        return until is not None and now < until
 
-    async def _look_at(self, call: DueCall) -> None:
+    async def _call(self, first: DueCall, limit: trio.CapacityLimiter) -> None:
+        """Look at one call, and then at what else is due of its strategy until a call fails."""
+        strategy = first.strategy
+        try:
+            due: DueCall | None = first
+            while due is not None:
+                await self._look_at(due, limit)
+                now = self._shared.clock.now()
+                due = None if self._rests(strategy, now) else due_call(self._db, strategy, now)
+        finally:
+            self._calling.discard(strategy)
+
+    async def _look_at(self, call: DueCall, limit: trio.CapacityLimiter) -> None:
         ledger, now = self._shared.ledger, self._shared.clock.now()
-        told = receipt(self._db, call.receipt)
-        if told is None or told.open:
+        if not is_settled(self._db, call.signal_number):
             is_young = now - call.received_at < _YOUNG
             until = now + (_LOOK_YOUNG if is_young else _LOOK_OLD)
             await ledger.write(partial(postpone_call, call=call, until=until))
             return
+        async with limit:
+            await self._shared.calm()
+            told = receipt(self._db, call.receipt)
+            assert told is not None, "the signal of a call is never deleted"
+            await self._make(call, told)
+
+    async def _make(self, call: DueCall, told: ReceiptView) -> None:
+        """Claim a call and try it once, and record what came of it."""
+        ledger, now = self._shared.ledger, self._shared.clock.now()
         pause = timedelta(seconds=RETRY_S[min(call.tries, len(RETRY_S) - 1)])
         if not await ledger.write(partial(claim_call, call=call, until=now + pause)):
             return
         problem = await self._try(call, told)
         now = self._shared.clock.now()
         if not problem:
+            self._failed.pop(call.strategy, None)
+            self._rests_until.pop(call.strategy, None)
             await ledger.write(partial(call_taken, call=call, at=now))
             return
         _LOG.warning("the callback of strategy %s was not taken: %s", call.strategy, problem)
+        failed = self._failed[call.strategy] = self._failed.get(call.strategy, 0) + 1
+        rest = timedelta(seconds=REST_S[min(failed, len(REST_S)) - 1])
+        self._rests_until[call.strategy] = now + rest
         gives_up = call.tries + 1 > len(RETRY_S)
         await ledger.write(
             partial(call_failed, call=call, problem=problem, at=now, gives_up=gives_up)

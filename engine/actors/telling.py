@@ -401,7 +401,7 @@ class Telling:
         sealed = seal_target(vault, person_key(db, whose), name, version, said.target)
         shown = channel.shown(said.target)
         day = digest_day(now, person(db, whose).zone, "")
-        confirm_channel(db, whose, name, code, now, day, (sealed, version, shown))
+        confirm_channel(db, whose, name, row.row_version, code, now, day, (sealed, version, shown))
         welcome = NewMessage(
             person=whose,
             sameness=f"linked:{name}:{now.isoformat()}",

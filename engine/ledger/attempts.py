@@ -322,8 +322,15 @@ def accept_foreign(
 
 
 def knows_client_order_id(db: Database, client_order_id: str) -> bool:
-    """Return whether an attempt with this client order id was ever claimed."""
+    """Return whether an attempt with this client order id may be at the exchange.
+
+    Not one that is proven never to have left: if the exchange has its order, a later ledger sent it.
+    """
     return (
-        fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))
+        fetch_one(
+            db,
+            "SELECT 1 FROM attempt WHERE client_order_id = ? AND state != 'new'",
+            (client_order_id,),
+        )
         is not None
     )

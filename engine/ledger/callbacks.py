@@ -6,10 +6,14 @@ ends when the call was taken or was given up.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from engine.domain.identifiers import ReceiptId, StrategyId
+from engine.domain.outcome import OutcomeCode
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Database, fetch_all, fetch_one, run
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, run
+
+_NOT_FINAL: Final = tuple(code.value for code in OutcomeCode if not code.is_final)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,42 +105,60 @@ def note_due(db: Database, limit: int) -> int:
 
 def has_new(db: Database) -> bool:
     """Return whether a strategy with an address has a signal for which no call is noted yet."""
-    return any(
+    return (
         fetch_one(
             db,
-            "SELECT 1 FROM signal WHERE strategy_id = ? AND number > ? ORDER BY number LIMIT 1",
-            (strategy, seen),
+            "SELECT 1 FROM callback WHERE EXISTS (SELECT 1 FROM signal WHERE signal.strategy_id = "
+            "callback.strategy_id AND signal.number > callback.seen) LIMIT 1",
         )
         is not None
-        for strategy, seen in fetch_all(db, "SELECT strategy_id, seen FROM callback")
     )
+
+
+def is_settled(db: Database, signal: int) -> bool:
+    """Return whether every copy of a signal, by its number, has its final outcome."""
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM copy WHERE signal_number = ? AND (code IS NULL OR code IN "
+            f"{in_list(_NOT_FINAL)}) LIMIT 1",
+            (signal, *_NOT_FINAL),
+        )
+        is None
+    )
+
+
+_DUE = (
+    "SELECT signal.number, signal.id, receipt_id, dedupe_key, callback.strategy_id, url, tries, "
+    "received_us FROM callback JOIN callback_due ON callback_due.signal_number = (SELECT "
+    "first.signal_number FROM callback_due AS first WHERE first.strategy_id = "
+    "callback.strategy_id AND first.next_us <= ? ORDER BY first.next_us, first.signal_number "
+    "LIMIT 1) JOIN signal ON signal.number = callback_due.signal_number"
+)
 
 
 def due_calls(db: Database, now: datetime) -> list[DueCall]:
     """Read of each strategy the call that may be tried now and waits longest."""
-    calls = []
-    for strategy, url in fetch_all(db, "SELECT strategy_id, url FROM callback"):
-        row = fetch_one(
-            db,
-            "SELECT signal.number, signal.id, receipt_id, dedupe_key, tries, received_us FROM "
-            "callback_due JOIN signal ON signal.number = signal_number WHERE "
-            "callback_due.strategy_id = ? AND next_us <= ? ORDER BY next_us, signal_number LIMIT 1",
-            (strategy, to_us(now)),
-        )
-        if row is not None:
-            calls.append(
-                DueCall(
-                    signal_number=row[0],
-                    signal_id=row[1],
-                    receipt=ReceiptId(row[2]),
-                    key=row[3],
-                    strategy=StrategyId(strategy),
-                    url=url,
-                    tries=row[4],
-                    received_at=from_us(row[5]),
-                )
-            )
-    return calls
+    return [_due(row) for row in fetch_all(db, _DUE, (to_us(now),))]
+
+
+def due_call(db: Database, strategy: StrategyId, now: datetime) -> DueCall | None:
+    """Read the call of one strategy that may be tried now and waits longest; None without one."""
+    row = fetch_one(db, _DUE + " WHERE callback.strategy_id = ?", (to_us(now), strategy))
+    return None if row is None else _due(row)
+
+
+def _due(row: Row) -> DueCall:
+    return DueCall(
+        signal_number=row[0],
+        signal_id=row[1],
+        receipt=ReceiptId(row[2]),
+        key=row[3],
+        strategy=StrategyId(row[4]),
+        url=row[5],
+        tries=row[6],
+        received_at=from_us(row[7]),
+    )
 
 
 def postpone_call(db: Database, call: DueCall, until: datetime) -> None:

@@ -113,15 +113,19 @@ def begin_channel(
     shown: str,
     code: bytes,
     at: datetime,
-) -> None:
-    """Write a channel that waits for its code, of which the hash is kept."""
-    db.execute(
+) -> bool:
+    """Write a channel that waits for its code, of which the hash is kept; return False, and change
+    nothing, if it is confirmed: another target takes its place only once it is dropped.
+    """
+    changed = run(
+        db,
         "INSERT INTO person_channel (person_id, channel, sealed, row_version, shown, wants, code, "
         "code_us) VALUES (?, ?, ?, ?, ?, '{}', ?, ?) ON CONFLICT (person_id, channel) DO UPDATE SET "
         "sealed = excluded.sealed, row_version = excluded.row_version, shown = excluded.shown, "
-        "code = excluded.code, code_us = excluded.code_us",
+        "code = excluded.code, code_us = excluded.code_us WHERE person_channel.confirmed_us IS NULL",
         (person, channel, sealed, row_version, shown, code, to_us(at)),
     )
+    return changed == 1
 
 
 def person_of_code(db: Database, channel: str, code: bytes, since: datetime) -> PersonId | None:
@@ -139,13 +143,15 @@ def confirm_channel(
     db: Database,
     person: PersonId,
     channel: str,
+    row_version: int,
     code: bytes,
     at: datetime,
     day: str,
     chat: tuple[bytes, int, str] | None = None,
 ) -> bool:
-    """Confirm a channel whose code came back; return False if it does not wait for this code.
-    ``day`` is the day that gets no digest any more. ``chat``: the sealed target, row version and name of the chat that it came from.
+    """Confirm a channel whose code came back; return False if it does not wait for this code, or is
+    no longer of this row version. ``day`` is the day that gets no digest any more. ``chat``: the
+    sealed target, row version and name of the chat that it came from.
 
     The first channel of the place begins with what happens from now on.
     """
@@ -156,8 +162,9 @@ def confirm_channel(
     changed = run(
         db,
         "UPDATE person_channel SET confirmed_us = ?, digest = ?, code = NULL, failing_us = NULL, "
-        "problem = '' WHERE person_id = ? AND channel = ? AND code = ? AND confirmed_us IS NULL",
-        (to_us(at), day, person, channel, code),
+        "problem = '' WHERE person_id = ? AND channel = ? AND row_version = ? AND code = ? AND "
+        "confirmed_us IS NULL",
+        (to_us(at), day, person, channel, row_version, code),
     )
     if changed and chat is not None:
         db.execute(

@@ -8,15 +8,16 @@ records is the one that is rehearsed, so a rehearsal cannot promise what recordi
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from functools import partial
+from typing import Final
 
-from engine.domain.errors import RexAlgoError
 from engine.domain.outcome import OutcomeCode
 from engine.domain.signal import Action, SignalDraft
 from engine.domain.subscription import Mode, SubscriptionState
 from engine.ledger.codec import read_policy_of_entries
 from engine.ledger.query import Database, Row, fetch_all
 from engine.ledger.signals import NewSignal, record_signal
+from engine.ledger.writer import undone
 
 ORDER: Final = "order"
 """What is counted besides outcome codes: the copy would go on to its account's own checks."""
@@ -40,18 +41,16 @@ class Rehearsal:
     would: Mapping[str, int]
 
 
-class Undone(RexAlgoError):
-    """Raised to undo the transaction of a rehearsal; carries what it found."""
+def rehearse_signal(db: Database, new: NewSignal) -> Rehearsal:
+    """Record a signal, undo it, and return what it would come to; raises DedupeConflict as recording
+    does.
 
-    def __init__(self, rehearsal: Rehearsal) -> None:
-        self.rehearsal = rehearsal
-        super().__init__("a rehearsal was undone")
-
-
-def rehearse_signal(db: Database, new: NewSignal) -> NoReturn:
-    """Record a signal and raise Undone with what it found, so that its transaction is undone; raises
-    DedupeConflict as recording does.
+    It is undone inside its closure, so what shares its transaction does not run again.
     """
+    return undone(db, partial(_record, new=new))
+
+
+def _record(db: Database, new: NewSignal) -> Rehearsal:
     recorded = record_signal(db, new)
     would: Counter[str] = Counter()
     if recorded.is_new:
@@ -68,13 +67,11 @@ def rehearse_signal(db: Database, new: NewSignal) -> NoReturn:
         would.update(_certain(new.draft, row) for row in rows)
         if recorded.not_mirrored is not None and would[ORDER]:
             would["not_mirrored"] = would.pop(ORDER)
-    raise Undone(
-        Rehearsal(
-            is_new=recorded.is_new,
-            copies=recorded.copies,
-            not_mirrored=recorded.not_mirrored,
-            would=dict(would),
-        )
+    return Rehearsal(
+        is_new=recorded.is_new,
+        copies=recorded.copies,
+        not_mirrored=recorded.not_mirrored,
+        would=dict(would),
     )
 
 

@@ -321,27 +321,35 @@ def strategy_environments(db: Database, strategy: str) -> list[str]:
     return sorted((row[0] for row in rows), key=LIVE_FIRST.index)
 
 
-def outcome_counts(db: Database, strategy: str, signals: int) -> dict[str, dict[str, int]]:
-    """Count the outcomes of the copies of a strategy's newest signals, by environment (live first)
-    and family.
-    """
-    numbers = fetch_all(
+def newest_signals(db: Database, strategy: StrategyId, limit: int) -> list[int]:
+    """Read the numbers of a strategy's newest signals, newest first."""
+    rows = fetch_all(
         db,
         "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
-        (strategy, signals),
+        (strategy, limit),
     )
-    counts: dict[str, dict[str, int]] = {}
-    for (number,) in numbers:
-        for environment, code, count in fetch_all(
-            db,
-            "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
-            "copy.account_id WHERE signal_number = ? GROUP BY environment, code",
-            (number,),
-        ):
-            families = counts.setdefault(environment, {})
-            family = "waiting" if code is None else str(code).partition(".")[0]
-            families[family] = families.get(family, 0) + int(count)
-    return {
-        each: dict(sorted(counts[each].items(), key=lambda family: -family[1]))
-        for each in sorted(counts, key=LIVE_FIRST.index)
-    }
+    return [row[0] for row in rows]
+
+
+def newest_entries(db: Database, strategy: StrategyId, limit: int) -> list[int]:
+    """Read the numbers of a strategy's newest entry signals, newest first, without tests."""
+    rows = fetch_all(
+        db,
+        "SELECT number FROM signal WHERE strategy_id = ? AND is_test = 0 AND action IN ('open', "
+        "'add', 'reverse') ORDER BY number DESC LIMIT ?",
+        (strategy, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def outcomes_of(db: Database, signal: int) -> list[tuple[str, str | None, int]]:
+    """Count what became of the copies of a signal, by its number: environment, outcome (None while
+    it waits) and count, the most first.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
+        "copy.account_id WHERE signal_number = ? GROUP BY 1, 2 ORDER BY 3 DESC",
+        (signal,),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

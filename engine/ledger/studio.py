@@ -18,6 +18,7 @@ from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, read_leverage, read_policy, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
+from engine.ledger.results import outcomes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,37 +284,8 @@ def signal_outcomes(db: Database, strategy: StrategyId, signal: str) -> SignalOu
         signal=_signal(db, row[:7]),
         draft=read_draft(row[4]),
         decided_at=from_us(row[7]),
-        counts=tuple(_outcomes(db, row[0])),
+        counts=tuple(outcomes_of(db, row[0])),
     )
-
-
-def entry_outcomes_of(
-    db: Database, strategy: StrategyId, signals: int
-) -> list[tuple[str, str | None, int]]:
-    """Count what became of the copies of a strategy's newest entry signals, by environment and
-    outcome.
-    """
-    numbers = fetch_all(
-        db,
-        "SELECT number FROM signal WHERE strategy_id = ? AND is_test = 0 AND action IN ('open', "
-        "'add', 'reverse') ORDER BY number DESC LIMIT ?",
-        (strategy, signals),
-    )
-    counts: Counter[tuple[str, str | None]] = Counter()
-    for (number,) in numbers:
-        for environment, code, count in _outcomes(db, number):
-            counts[environment, code] += count
-    return [(*key, count) for key, count in counts.most_common()]
-
-
-def _outcomes(db: Database, number: int) -> list[tuple[str, str | None, int]]:
-    rows = fetch_all(
-        db,
-        "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
-        "copy.account_id WHERE signal_number = ? GROUP BY 1, 2 ORDER BY 3 DESC",
-        (number,),
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
 
 
 # Followers, never by name

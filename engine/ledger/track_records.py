@@ -1,5 +1,5 @@
 """Read what strategies are compared by: the newest reconciled trades of their followers with the
-margin behind them, and which part of their entries was copied.
+margin behind them.
 """
 
 from datetime import datetime
@@ -73,29 +73,3 @@ def _trade(row: Row) -> CopiedTrade:
         else None,
         delay_ms=None if row[12] is None else row[12] // 1000,
     )
-
-
-def copied_entries(
-    db: Database, strategy: StrategyId, environment: str, signals: int
-) -> tuple[int, int]:
-    """Count how many entries of a strategy's newest entry signals became an order, and how many
-    there were for accounts that copy live; those that still wait are in neither.
-    """
-    numbers = fetch_all(
-        db,
-        "SELECT number FROM signal WHERE strategy_id = ? AND is_test = 0 AND action IN ('open', "
-        "'add', 'reverse') ORDER BY number DESC LIMIT ?",
-        (strategy, signals),
-    )
-    copied = wanted = 0
-    for (number,) in numbers:
-        for code, count in fetch_all(
-            db,
-            "SELECT code, count(*) FROM copy JOIN account ON account.id = copy.account_id WHERE "
-            "signal_number = ? AND environment = ? AND code IS NOT NULL AND code != "
-            "'skipped.watch_only' GROUP BY code",
-            (number, environment),
-        ):
-            wanted += count
-            copied += count if code in ("filled", "partially_filled", "placed") else 0
-    return copied, wanted

@@ -17,6 +17,7 @@ import apsw
 import trio
 
 from engine.ledger.errors import LedgerError, WriteRefused
+from engine.ledger.query import Database
 
 T = TypeVar("T")
 _GROUP_MAX: Final = 100
@@ -57,6 +58,18 @@ class Runner(Protocol):
         is moved into the file.
         """
         ...
+
+
+def undone(db: Database, work: Callable[[Database], T]) -> T:
+    """Run ``work`` inside a closure and undo everything it wrote; return its result, raise what it
+    raised.
+    """
+    db.execute("SAVEPOINT undone")
+    try:
+        return work(db)
+    finally:
+        db.execute("ROLLBACK TO undone")
+        db.execute("RELEASE undone")
 
 
 class _Job:

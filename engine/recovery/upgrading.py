@@ -4,13 +4,17 @@ Nothing of the installation is changed. The copy is made in the data folder, mig
 removed, so that a check takes about the time that the upgrade takes.
 """
 
+import json
 import re
 import shutil
+import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from engine.ledger import LedgerError, back_up, check_ledger
 from engine.ledger.database import open_database, version_of
@@ -72,6 +76,61 @@ def check_upgrade(config: Config) -> UpgradeCheck:
         except (LedgerError, OSError) as error:
             problems = (f"on a copy it failed: {error}",)
     return UpgradeCheck(found, known, steps, copy, took_s, problems)
+
+
+def refused_addresses(config: Config) -> tuple[str, ...]:
+    """Return what in the settings leads only to addresses that ``outgoing.internal`` does not
+    allow, with the line that allows them.
+
+    A name is looked up; one that leads nowhere now is not told. An address in a file of its own is
+    a secret and is not shown.
+    """
+    refused = {
+        setting: found for setting, url in _addresses(config) if (found := _refused(config, url))
+    }
+    internal = [*map(str, config.outgoing.internal)]
+    for found in refused.values():
+        internal += [each for each in found if each not in internal]
+    line = f"[outgoing] internal = {json.dumps(internal)}"
+    return tuple(
+        f"{setting} leads to "
+        + ", ".join(f"{address} ({why})" for address, why in found.items())
+        + f", which this version does not call; if it is meant, set {line} in rexalgo.toml"
+        for setting, found in refused.items()
+    )
+
+
+def _addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each setting that holds an address, the file of one, or a host, as a URL."""
+    yield "operator.heartbeat_url", config.operator.heartbeat_url
+    for plugin in config.plugins.enabled:
+        for name, value in config.plugin_settings.get(plugin, {}).items():
+            text = value if isinstance(value, str) else ""
+            if name.endswith("url_file") and text:
+                try:
+                    text = Path(text).read_text(encoding="utf-8").strip()
+                except (OSError, ValueError):
+                    continue  # the plugin itself says what is wrong with its file
+            if name == "host":  # of a mail server
+                text = f"https://[{text}]" if ":" in text else f"https://{text}"
+            yield f"plugin.{plugin}.{name}", text
+
+
+def _refused(config: Config, url: str) -> dict[str, str]:
+    """Return the addresses that a URL leads to and why they are refused; empty if one is allowed."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return {}
+    if parts.scheme not in ("http", "https") or not host:
+        return {}
+    try:
+        found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return {}
+    why = {str(each[4][0]): config.outgoing.reach.why_not(str(each[4][0])) for each in found}
+    return why if all(why.values()) else {}
 
 
 def _too_new(path: Path, found: int, known: int) -> str:

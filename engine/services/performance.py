@@ -6,6 +6,7 @@ price, fee and cause of every fill are known. The number of closed trades that a
 shown beside it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -37,9 +38,10 @@ from engine.ledger.following import AgreementRow, accounts_of, agreements_of, fo
 from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
-from engine.ledger.track_records import NEWEST, Place, copied_entries, copied_trades
+from engine.ledger.track_records import NEWEST, Place, copied_trades
 from engine.services.asking import asked
 from engine.services.curves import Curve, curve_of
+from engine.services.outcomes import OutcomeCounts
 from engine.services.user import User
 
 PAGE: Final = 20
@@ -53,6 +55,10 @@ FOLLOWERS_ASKED: Final = 50
 _TRADES_AT_ONCE: Final = 200
 _COMPARED_FOR: Final = timedelta(seconds=60)
 _COMPARED_MAX: Final = 2_000
+_COPIED: Final = ("filled", "partially_filled", "placed")
+"""Outcomes of an entry that became an order."""
+_NOT_WANTED: Final = (None, "skipped.watch_only")
+"""What is no entry of an account that copies live: what still waits, and what only watches."""
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -129,6 +135,7 @@ class PerformanceService:
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
+        self._outcomes = OutcomeCounts(context)
         self._compared: dict[tuple[str, str, int | None], tuple[object, Compared]] = {}
 
     # Strategies
@@ -171,11 +178,20 @@ class PerformanceService:
         """Return the months of a zone in which signals of a strategy were closed, newest first."""
         return () if compared.record is None else months(compared.record.returns, ZoneInfo(zone))
 
-    def outcomes(self, strategy: str) -> Mapping[str, Mapping[str, int]]:
+    async def outcomes(self, strategy: str) -> Mapping[str, Mapping[str, int]]:
         """Count the outcomes of the copies of a strategy's newest signals, by environment (live
         first) and family.
         """
-        return results.outcome_counts(self._context.ledger.db, strategy, SIGNALS_COUNTED)
+        db = self._context.ledger.db
+        numbers = results.newest_signals(db, StrategyId(strategy), SIGNALS_COUNTED)
+        families: dict[str, Counter[str]] = {}
+        for (environment, code), count in (await self._outcomes.of(numbers)).items():
+            family = "waiting" if code is None else code.partition(".")[0]
+            families.setdefault(environment, Counter())[family] += count
+        return {
+            each: dict(families[each].most_common())
+            for each in sorted(families, key=LIVE_FIRST.index)
+        }
 
     def agreements(self, user: User, strategy: str) -> Sequence[AgreementRow]:
         """Read what the user agreed to for a strategy."""
@@ -220,7 +236,11 @@ class PerformanceService:
             page, place = copied_trades(db, strategy, environment, since, _TRADES_AT_ONCE, place)
             trades += page
             await trio.lowlevel.checkpoint()  # orders go first
-        copied, wanted = copied_entries(db, strategy, environment, SIGNALS_COUNTED)
+        entries = results.newest_entries(db, strategy, SIGNALS_COUNTED)
+        counted = await self._outcomes.of(entries)
+        there = {code: count for (of, code), count in counted.items() if of == environment}
+        copied = sum(there.get(code, 0) for code in _COPIED)
+        wanted = sum(count for code, count in there.items() if code not in _NOT_WANTED)
         made = Compared(
             row=row,
             record=await trio.to_thread.run_sync(track_record, trades)

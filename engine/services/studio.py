@@ -49,6 +49,7 @@ from engine.ledger.people import (
     strategy_named,
 )
 from engine.ledger.reports import receipt, set_switch
+from engine.ledger.results import newest_entries
 from engine.ledger.studio import (
     Audience,
     SignalOutcomes,
@@ -70,6 +71,7 @@ from engine.ports.signal_source import (
 from engine.services.asking import asked
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
+from engine.services.outcomes import OutcomeCounts
 from engine.services.studio_forms import read_address_scope, read_description, read_test_body
 from engine.services.studio_setup import Step, asks_operator, steps_of
 from engine.services.user import FormErrors, LookFirst, User
@@ -148,6 +150,7 @@ class StudioService:
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
+        self._outcomes = OutcomeCounts(context)
 
     @property
     def _db(self) -> Database:
@@ -639,11 +642,13 @@ class StudioService:
             raise NothingThere("there is no such signal of this strategy")
         return found
 
-    def heard(self, row: StudioStrategy) -> Sequence[Heard]:
+    async def heard(self, row: StudioStrategy) -> Sequence[Heard]:
         """Read what became of the newest entry signals at followers who copy live, by environment,
         live first.
         """
-        counted = studio.entry_outcomes_of(self._db, row.id, ENTRIES_COUNTED)
+        entries = newest_entries(self._db, row.id, ENTRIES_COUNTED)
+        counts = await self._outcomes.of(entries)
+        counted = [(*key, count) for key, count in counts.most_common()]
         return [
             heard for environment in LIVE_FIRST if (heard := _heard(environment, counted)).wanted
         ]

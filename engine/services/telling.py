@@ -49,6 +49,7 @@ _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CODE_LENGTH: Final = 10
 _HOUR: Final = timedelta(hours=1)
 _TEXT_MAX: Final = 500
+_CONNECTED: Final = "It is connected already: disconnect it first."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class TellingService:
         channel = self._offered(name)
         row = self._row(user, name)
         if row is not None and row.confirmed_at is not None:
-            raise FormErrors({"": "It is connected already: disconnect it first."})
+            raise FormErrors({"": _CONNECTED})
         self._count_sent(user, now)
         code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH))
         begun = Begun()
@@ -161,13 +162,15 @@ class TellingService:
                 await self._send(channel, target, _with_code(code, now))
         except Exception as error:  # a channel's own fault, told to whom it concerns
             raise FormErrors({"": f"Nothing was connected: {_problem(error)}"}) from None
-        vault, version = await self._context.open_vault(), 1 if row is None else row.row_version + 1
+        vault = await self._context.open_vault()
         shown = "" if is_chat else channel.shown(target)
 
         def change(db: Database) -> None:
-            key = person_key(db, user.id)
-            sealed = seal_target(vault, key, name, version, target)
-            begin_channel(
+            # the code was sent meanwhile: what the row is now counts, not what it was
+            before = next((each for each in channels_of(db, user.id) if each.channel == name), None)
+            version = 1 if before is None else before.row_version + 1
+            sealed = seal_target(vault, person_key(db, user.id), name, version, target)
+            if not begin_channel(
                 db,
                 person=user.id,
                 channel=name,
@@ -176,7 +179,8 @@ class TellingService:
                 shown=shown,
                 code=hash_of_code(code),
                 at=now,
-            )
+            ):
+                raise FormErrors({"": _CONNECTED})
 
         await self._audited(user, "channel_begun", name, change)
         return begun
@@ -193,7 +197,7 @@ class TellingService:
         day = digest_day(now, user.person.zone, "")
 
         def change(db: Database) -> None:
-            if not confirm_channel(db, user.id, name, hashed, now, day):
+            if not confirm_channel(db, user.id, name, row.row_version, hashed, now, day):
                 raise FormErrors({"code": "Expected the ten characters that arrived there."})
             channel_worked(db, user.id, name, now)
 

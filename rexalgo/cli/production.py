@@ -7,12 +7,14 @@ import stat
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from engine.control import call
 from engine.domain.errors import RexAlgoError
+from engine.domain.network import what_internal
 from engine.plugin.host import list_installed
 from engine.recovery.ledger_place import why_unfit
 from engine.settings.config import Config
@@ -21,6 +23,7 @@ from rexalgo.cli.process import run_trio
 
 BACKUP_HOURS_MAX: Final = 36
 TEST_ALERT_DAYS_MAX: Final = 90
+_NEARBY: Final = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid")
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronized
 
 
@@ -68,14 +71,25 @@ def _tls(config: Config) -> Iterator[Finding]:
 
 def _public_url(config: Config) -> Iterator[Finding]:
     url = urlsplit(config.web.public_url)
-    if url.scheme == "https" and url.hostname not in (None, "localhost", "127.0.0.1", "::1"):
+    if url.scheme == "https" and is_public(url.hostname or ""):
         yield Finding("ok", f"public_url: {config.web.public_url}")
     else:
         yield Finding(
             "wrong",
-            f"public_url: expected https:// and a name, found {config.web.public_url or 'nothing'}",
+            f"public_url: expected https:// and a public name, found {config.web.public_url or 'nothing'}",
             'set web.public_url = "https://NAME", the address that people and bots use',
         )
+
+
+def is_public(host: str) -> bool:
+    """Return whether a host may be meant for other machines on the internet: a public address, or
+    a name with a dot whose ending is not reserved for machines nearby (RFC 6761, 6762, 8375).
+    """
+    try:
+        return not what_internal(ip_address(host))
+    except ValueError:
+        name = host.rstrip(".").lower()
+        return "." in name and not name.endswith(_NEARBY)
 
 
 def _secrets(config: Config) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from engine.plugin.host import PluginError, load_plugins
-from engine.recovery.upgrading import UpgradeCheck, check_upgrade
+from engine.recovery.upgrading import UpgradeCheck, check_upgrade, refused_addresses
 from engine.settings.config import Config, ConfigErrors, load_config
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
@@ -21,7 +21,7 @@ def upgrade(ctx: click.Context, where: Path, check: bool, as_json: bool) -> None
     """Say what this version will migrate, and whether there is a way back. Changes nothing.
 
     Run it with the new version before you restart the server; the old one may still run. The
-    migration is tried on a copy. The upgrade itself is `rexalgo serve`: it copies an older ledger
+    migration is tried on a copy. Addresses in the settings that would not be called are named. The upgrade itself is `rexalgo serve`: it copies an older ledger
     beside itself, verified, and then migrates it. Ends with 1 when something prevents that.
     """
     if not check:
@@ -32,6 +32,7 @@ def upgrade(ctx: click.Context, where: Path, check: bool, as_json: bool) -> None
     config = _read(where, problems)
     seen = None if config is None else check_upgrade(config)
     problems += () if seen is None else seen.problems
+    problems += () if config is None else refused_addresses(config)
     if as_json:
         emit_json(
             {"possible": not problems, "problems": problems}

@@ -105,8 +105,7 @@ async def _checks(
         if await _all_read(engine):
             break
         await trio.sleep(LOOK_S)
-    first = await _comparable_plans(engine)
-    second = await _comparable_plans(engine)
+    first, second = await _steady_plans(engine)
     unread = [
         f"{each['account']}: {each['problem'] or 'not compared: ' + ', '.join(each['not_compared'])}"
         for each in second
@@ -154,6 +153,20 @@ async def _comparable_plans(engine: Engine) -> list[dict[str, Any]]:
         is_whole = not any(each["problem"] or each["not_compared"] for each in plans)
         if is_whole or trio.current_time() > until:
             return plans
+        await trio.sleep(AGAIN_S)
+
+
+async def _steady_plans(engine: Engine) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the plans of two readings in a row, the first two that say the same if any do: orders
+    that were in flight in the backup are looked up meanwhile, and a person would read again too.
+    """
+    until = trio.current_time() + READ_WITHIN_S
+    first = await _comparable_plans(engine)
+    while True:
+        second = await _comparable_plans(engine)
+        if first == second or trio.current_time() > until:
+            return first, second
+        first = second
         await trio.sleep(AGAIN_S)
 
 

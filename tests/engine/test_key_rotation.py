@@ -400,7 +400,7 @@ async def everything_of(service: Service, name: str) -> tuple[PersonId, dict[str
     key = person_key(service.db, row.person)
     set_totp(service.db, row.person, seal_totp_secret(vault, key, 1, Secret("totp")), 1, 7, NOW)
     sealed = seal_target(vault, key, "mail", 1, {"address": "ada@example.org"})
-    begin_channel(service.db, row.person, "mail", sealed, 1, "a…@example.org", b"code", NOW)
+    assert begin_channel(service.db, row.person, "mail", sealed, 1, "a…@example.org", b"code", NOW)
     secret = seal_endpoint_secret(vault, key, EndpointId(f"ep_{name}"), Secret("webhook"))
     service.db.execute("PRAGMA foreign_keys = OFF")  # no strategy is needed for this
     insert_endpoint_secret(service.db, secret, NOW)

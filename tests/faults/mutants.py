@@ -87,6 +87,7 @@ MUTANTS: Final = (
                 "        if False and (stop := permit.ask()) is not None:",
             ),
         ),
+        noticed_by="tests/engine/actors/test_conservation_stops.py",
     ),
     Mutant(
         "flips: an entry does not wait for the exit before it",

@@ -6,8 +6,9 @@ import json
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -57,6 +58,15 @@ class FuzzedPlace:
         process.send_signal(signal.SIGUSR1)
         counts: dict[str, int] = json.loads(process.stdout.readline())
         return counts
+
+    def descriptors(self) -> Counter[str]:
+        """Count what the server's descriptors lead to; sockets count as one name."""
+        assert self.place.process is not None
+        found: Counter[str] = Counter()
+        for each in Path(f"/proc/{self.place.process.pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found[str(each.readlink()).partition(":[")[0]] += 1
+        return found
 
     def has_ended(self) -> bool:
         """Return whether the server's process has ended."""

@@ -67,6 +67,7 @@ class Fuzzing:
         self._acknowledged: set[str] = set()
         self._recorded: set[str] = set()
         self._newest = 0
+        self._opened: Counter[str] = Counter()
         self._where = f"--seed {seed}"
         self.figures = Figures()
 
@@ -207,6 +208,7 @@ class Fuzzing:
             if now["tasks"] < least["tasks"] or now["descriptors"] < least["descriptors"]:
                 since = time.monotonic()
             least = {name: min(count, least[name]) for name, count in now.items()}
+        self._opened = self._at.descriptors()
         return least
 
     def _back_at(self, before: dict[str, int]) -> dict[str, int]:
@@ -220,7 +222,10 @@ class Fuzzing:
             if all(count <= most[name] for name, count in now.items()):
                 return now
             if time.monotonic() > deadline:
-                raise Broken(f"{self._where}: the place held {before}, and now {now}")
+                more = dict(self._at.descriptors() - self._opened)
+                raise Broken(
+                    f"{self._where}: the place held {before}, and now {now}; more descriptors: {more}"
+                )
             time.sleep(LOOK_S)
 
 

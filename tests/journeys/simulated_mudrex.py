@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ class Simulator:
         """Return every order it ever accepted."""
         return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
 
+    def counts(self) -> dict[str, int]:
+        """Return how many requests it answered, by method, path and status, and how many faults."""
+        return dict(httpx.get(f"{self.control}/counts", trust_env=False).json())
+
+    def held(self) -> dict[tuple[str, str], Decimal]:
+        """Return the quantity of every open position, by account and contract."""
+        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
+        return {
+            (name, row["symbol"]): Decimal(str(row["quantity"]))
+            for name, each in seen.items()
+            for row in each["positions"]
+        }
+
     def positions(self) -> int:
         """Return the number of open positions of all accounts."""
         seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
@@ -41,9 +55,9 @@ class Simulator:
             f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False
         ).raise_for_status()
 
-    def fault(self, path: str, fault: str, times: int) -> None:
+    def fault(self, path: str, fault: str, times: int, **more: object) -> None:
         """Inject a fault into the next requests."""
-        self.rules({"path": path, "fault": fault, "times": times})
+        self.rules({"path": path, "fault": fault, "times": times, **more})
 
     def does(self, what: str, **body: object) -> None:
         """Cause an event at the exchange: a price, an owner's act, funding, a liquidation, a

@@ -1,17 +1,26 @@
 """A backup on another machine: an encrypted one is nothing without its key, and a place with it.
 
-The real server on the paper exchange, the real command line.
+The real server on the paper exchange and on the simulated Mudrex, the real command line.
 """
 
 import json
 import shutil
 import signal
 import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
-from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli
-from simulated_mudrex import simulated
+import trio
+from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, until
+from simulated_mudrex import Simulator, simulated
+
+from engine.control import ask_server
+from engine.ledger.database import open_reader
+from engine.ledger.query import fetch_all
 
 SETTINGS = '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }'
 
@@ -130,3 +139,196 @@ def test_a_rehearsed_restore_fails_where_the_exchange_has_something_else(tmp_pat
             "it agrees with the exchange, but for what was done after it"
         ]
         assert exchange.orders() == orders
+
+
+FOLLOWERS = 3
+HELD, FLYING, LEFT, BUSY = "BTCUSDT", "ETHUSDT", "DOGEUSDT", "AAPLUSDT"
+"""Contracts: held before and after the backup, entered while it is made, closed after it, traded all
+the time.
+"""
+SIMULATED = [f"sim-{number:04}" for number in range(1, FOLLOWERS + 1)]
+ORDER = "/v2/futures/order"
+
+
+@dataclass
+class Moving:
+    """A place that is lost and goes on elsewhere, and the exchange that remembers everything."""
+
+    exchange: Simulator
+    place: Place
+    client: httpx.Client
+
+    def deliver(self, body: dict[str, object]) -> dict[str, Any]:
+        answer = self.place.bots["trend"].post(self.client, body)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    def ends(self, body: dict[str, object]) -> list[str]:
+        """Deliver a signal; return the outcomes of its copies."""
+        return self.place.settled(self.deliver(body)["signal_id"])
+
+    def send_slowly(self, body: dict[str, object], seconds: float) -> None:
+        """Deliver an entry; return once each of its orders is on its way, unanswered."""
+        before = self.exchange.counts().get("fault slow", 0)
+        self.exchange.fault(ORDER, "slow", FOLLOWERS, seconds=seconds)
+        self.deliver(body)
+        until(lambda: self.exchange.counts().get("fault slow", 0) == before + FOLLOWERS, 20)
+
+    def command(self, method: str) -> dict[str, Any]:
+        """Run a command against the running server, as the command line does."""
+        return trio.run(ask_server, self.place.folder / "data", method, {})
+
+    def plans(self) -> dict[str, list[tuple[str, str]]]:
+        """Return what each account's plan says, as kinds and words."""
+        return {
+            each["account"]: [(step["kind"], step["differs"]) for step in each["steps"]]
+            for each in self.command("reconcile_all")["accounts"]
+        }
+
+    def plans_read(self) -> dict[str, list[tuple[str, str]]]:
+        """Let a person read the plans, once nothing is looked up any more; return them."""
+        until(lambda: "looked up" not in str(self.plans()) and self.plans() == self.plans(), 40)
+        told = run_cli("reconcile", "--plan", cwd=self.place.folder, code=1)
+        plans = self.plans()
+        for words in (words for steps in plans.values() for _, words in steps):
+            assert words in told
+        return plans
+
+    def shares(self) -> dict[tuple[str, str], Decimal]:
+        """Return what the ledger says is ours, by account at the exchange and contract."""
+        rows = self.place.rows(
+            "SELECT account.name, symbol, share FROM holding JOIN account ON account.id = account_id"
+        )
+        return {
+            (name.replace("f", "sim-"), symbol): Decimal(share)
+            for name, symbol, share in rows
+            if Decimal(share)
+        }
+
+
+def entries(exchange: Simulator) -> list[dict[str, Any]]:
+    """Return the entries that the exchange ever accepted from us, by its own record."""
+    return [each for each in exchange.orders() if each["client_order_id"]]
+
+
+def test_a_place_that_was_lost_goes_on_elsewhere_from_a_backup_of_a_busy_moment(
+    tmp_path: Path,
+) -> None:
+    with (
+        simulated(tmp_path / "orders.jsonl", "--per-second", "0") as exchange,
+        httpx.Client(trust_env=False, timeout=20) as client,
+    ):
+        place = Place(
+            tmp_path / "here",
+            f'[plugin.mudrex]\nbase_url = "{exchange.base_url}"\norders_per_s = 100\n'
+            "reads_per_s = 100",
+        )
+        run_cli("plugin", "enable", "mudrex", cwd=place.folder)
+        place.provision(
+            DECLARATIONS.format(followers=FOLLOWERS)
+            .replace('"paper"', '"mudrex"')
+            .replace("paper-", "sim-")
+            .replace(f'["{HELD}"]', json.dumps([HELD, FLYING, LEFT, BUSY]))
+        )
+        place.serve()
+        moving = Moving(exchange, place, client)
+        assert set(moving.ends(opening("held", symbol=HELD))) == {"filled"}
+        assert set(moving.ends(opening("left", symbol=LEFT))) == {"filled"}
+        until(
+            lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(6,)], 40
+        )
+
+        # A backup while signals flow and orders are in flight
+        moving.send_slowly(opening("flying", symbol=FLYING), seconds=7)
+        safe = tmp_path / "safe"
+        safe.mkdir()
+        flowed = 0
+        with subprocess.Popen(
+            [*REXALGO, "backup", "--to", str(safe)], cwd=place.folder, stdout=subprocess.DEVNULL
+        ) as backing_up:
+            while backing_up.poll() is None:
+                flowed += 1
+                assert set(moving.ends(opening(f"in-{flowed}", symbol=BUSY))) == {"filled"}
+                assert set(moving.ends(closing(f"out-{flowed}", symbol=BUSY))) == {"filled"}
+        assert (backing_up.returncode, flowed > 0) == (0, True)
+        (backup,) = safe.iterdir()
+        db = open_reader(str(backup))
+        states = fetch_all(db, "SELECT state FROM attempt WHERE symbol = ?", (FLYING,))
+        db.close()
+        assert set(states) <= {("claimed",), ("unknown",)}
+        assert len(states) == FOLLOWERS
+
+        # More follows that it lacks; then the machine is lost, with orders on their way
+        assert set(moving.ends(closing("left-close", symbol=LEFT))) == {"filled"}
+        moving.send_slowly(opening("last", symbol=BUSY), seconds=1)
+        place.end(signal.SIGKILL)
+        there = tmp_path / "there"
+        (there / "backups").mkdir(parents=True)
+        for name in (".env", "rexalgo.toml"):
+            shutil.copy(place.folder / name, there / name)
+        shutil.rmtree(place.folder)
+        shutil.copy(backup, there / "backups")
+        until(lambda: len(entries(exchange)) == FOLLOWERS * (4 + flowed), 20)
+        until(lambda: len(exchange.held()) == FOLLOWERS * 3, 20)
+        own = {"account": "sim-0001", "symbol": LEFT}
+        exchange.does("owner", **own, act="open", side="LONG", quantity="500")
+        before = exchange.orders()
+
+        # It stands still elsewhere: nothing leaves, and signals are answered
+        run_cli("restore", there / "backups" / backup.name, cwd=there)
+        moving.place = moved = Place(there, bots=place.bots)
+        moved.serve(ready=False)
+        until(lambda: len(moving.command("status")["still"]) == 1 + FOLLOWERS, 40)
+        entry = moving.deliver(opening("meanwhile", symbol=BUSY))
+        exit_ = moving.deliver(closing("held-close", symbol=HELD))
+        assert (entry["mirrored"], "confirmed" in entry["reason"]) == (False, True)
+        assert all(drilled(moved, 0).values())
+        assert exchange.orders() == before
+        plans = moving.plans_read()
+        for name, steps in plans.items():
+            told = Counter(kind for kind, _ in steps)
+            words = "; ".join(words for _, words in steps)
+            assert (told["lost"], told["stays"], told["sends"] > 0) == (1, 2, True), (name, steps)
+            assert f"{BUSY} stands beside our share: an order of this engine that this" in words
+            assert f"{LEFT}: the position was closed outside the engine" in words
+            assert (f"the owner holds LONG 500 {LEFT} beside us" in words) is (name == "f0001")
+        assert exchange.orders() == before
+        for account in SIMULATED:  # the plan says so: what the missing orders opened, by hand
+            exchange.does("owner", account=account, symbol=BUSY, act="close")
+        assert BUSY not in str(
+            [step for steps in moving.plans_read().values() for step in steps if step[0] == "own"]
+        )
+        confirmed = json.loads(run_cli("restore", "confirm", "--json", cwd=there))
+        assert (confirmed["confirmed"], confirmed["still"]) == (FOLLOWERS, {})
+
+        # It goes on, with exactly what is ours
+        assert set(moved.settled(entry["signal_id"])) == {"killed"}
+        assert set(moved.settled(exit_["signal_id"])) == {"filled"}
+        assert set(moving.ends(opening("again", symbol=HELD))) == {"filled"}
+        left = exchange.held()
+        assert left.pop(("sim-0001", LEFT)) == 500
+        assert moving.shares() == left
+        assert set(left) == {(each, symbol) for each in SIMULATED for symbol in (HELD, FLYING)}
+        for symbol in (HELD, FLYING):
+            assert set(moving.ends(closing(f"end-{symbol}", symbol=symbol))) == {"filled"}
+        assert set(moving.ends(closing("end-left", symbol=LEFT))) == {"skipped.nothing_to_close"}
+        assert exchange.held() == {("sim-0001", LEFT): Decimal(500)}
+        assert moving.shares() == {}
+
+        # The exchange's own record: one order for each entry, and none that the ledger lacks
+        made = entries(exchange)
+        assert set(Counter(each["client_order_id"] for each in made).values()) == {1}
+        assert Counter((each["account"], each["symbol"]) for each in made) == {
+            (account, symbol): times
+            for account in SIMULATED
+            for symbol, times in ((HELD, 2), (FLYING, 1), (LEFT, 1), (BUSY, flowed + 1))
+        }
+        asked = exchange.counts().items()
+        assert sum(times for what, times in asked if f"{ORDER} " in what) == len(made)
+        assert sum(times for what, times in asked if "/close" in what) == FOLLOWERS * (4 + flowed)
+        known = {each for (each,) in moved.rows("SELECT client_order_id FROM attempt")}
+        lost = {each["id"] for each in made if each["client_order_id"] not in known}
+        assert lost == {
+            each for (each,) in moved.rows("SELECT exchange_order_id FROM foreign_order")
+        }
+        assert moved.end(signal.SIGTERM) == 0

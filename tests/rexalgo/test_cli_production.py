@@ -247,6 +247,11 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         "public_url: expected https://",
         "set web.public_url",
     ),
+    "public_url of this machine": (
+        edited("https://copy.example.org", "https://copy.localhost"),
+        "public_url: expected https:// and a public name",
+        "set web.public_url",
+    ),
     "a secret is not set": (
         without("JWT_SECRET"),
         "secrets: JWT_SECRET is not set",
@@ -560,6 +565,33 @@ def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
     change(place, "DELETE FROM passkey WHERE rp_id != 'copy.example.org'")
     (only,) = [each for each in every_finding(place) if each["level"] != "ok"]
     assert only["what"] == "no server runs in this folder"
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [
+        ("copy.example.org", True),
+        ("Copy.Example.ORG.", True),
+        ("mylocalhost.org", True),
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("", False),
+        ("localhost", False),
+        ("localhost.", False),
+        ("x.localhost", False),
+        ("X.LocalHost.", False),
+        ("copy", False),
+        ("copy.local", False),
+        ("copy.internal", False),
+        ("copy.home.arpa", False),
+        ("127.0.0.2", False),
+        ("10.0.0.7", False),
+        ("::1", False),
+        ("fd00::7", False),
+    ],
+)
+def test_a_public_address_is_one_for_other_machines(host: str, public: bool) -> None:
+    assert production.is_public(host) is public
 
 
 def test_the_system_is_asked_for_its_clock_and_a_distribution_for_its_licence() -> None:

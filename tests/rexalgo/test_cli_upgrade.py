@@ -86,3 +86,40 @@ def test_a_damaged_ledger_and_an_empty_folder_are_told(tmp_path: Path) -> None:
     assert "cannot be read" in problem
     told = CliRunner().invoke(main, ["--config", str(tmp_path), "upgrade"])
     assert (told.exit_code, "expected --check" in told.output) == (2, True)
+
+
+def test_addresses_that_would_not_be_called_are_named_with_the_line_that_allows_them(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "topic"
+    secret.write_text("https://10.1.2.3/my-secret-topic\n")
+    secret.chmod(0o600)
+    settings = (
+        '[plugins]\nenabled = ["paper", "mudrex", "webhook_out", "smtp"]\n'
+        '[operator]\nheartbeat_url = "https://192.168.7.9/beat"\n'
+        '[plugin.mudrex]\nbase_url = "http://localhost:8900/fapi"\n'
+        '[plugin.smtp]\nhost = "::1"\nsender = "ops@example.org"\nrecipients = []\n'
+        f'[plugin.webhook_out]\nntfy_url_file = "{secret}"\n'
+    )
+    file = tmp_path / "rexalgo.toml"
+    file.write_text(settings + '[outgoing]\ninternal = ["10.9.0.0/16"]\n')
+    told = [each for each in check(tmp_path, 1)["problems"] if "leads to" in each]
+    assert [each.partition(" leads to ")[0] for each in told] == [
+        "operator.heartbeat_url",
+        "plugin.mudrex.base_url",
+        "plugin.webhook_out.ntfy_url_file",
+        "plugin.smtp.host",
+    ]
+    assert "127.0.0.1 (this machine itself)" in told[1]
+    assert "192.168.7.9 (an address of an internal network)" in told[0]
+    assert "my-secret-topic" not in str(told)
+    (line,) = {each.partition("[outgoing] internal = ")[2].partition(" in ")[0] for each in told}
+    assert set(json.loads(line)) >= {"10.9.0.0/16", "192.168.7.9", "127.0.0.1", "10.1.2.3", "::1"}
+    file.write_text(f"{settings}[outgoing]\ninternal = {line}\n")
+    assert check(tmp_path, 0)["problems"] == []
+
+
+def test_a_public_address_and_a_name_that_leads_nowhere_are_not_named(tmp_path: Path) -> None:
+    for url in ("https://8.8.8.8/beat", "https://there-is-none.invalid/beat", ""):
+        (tmp_path / "rexalgo.toml").write_text(f'[operator]\nheartbeat_url = "{url}"\n')
+        assert check(tmp_path, 0)["problems"] == []

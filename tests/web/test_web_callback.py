@@ -16,6 +16,7 @@ from test_web_dry_run import bot_of
 from test_web_home import SETTINGS, follow, held
 from web_place import PASSWORD, WebPlace, web_place
 
+import engine.actors.callbacks
 import engine.run
 from engine.actors.callbacks import RETRY_S, Callbacks
 from engine.decisions.signatures import verify_signatures
@@ -33,6 +34,8 @@ class Receiver:
     address: str = ""
     statuses: list[int] = field(default_factory=list)
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    reached: trio.Event = field(default_factory=trio.Event)
+    answers: trio.Event | None = None
 
     async def serve(self, stream: trio.SocketStream) -> None:
         connection, body, headers = h11.Connection(h11.SERVER), b"", dict[str, str]()
@@ -47,6 +50,9 @@ class Receiver:
             else:
                 break
         self.came.append((headers, body))
+        self.reached.set()
+        if self.answers is not None:
+            await self.answers.wait()
         status = self.statuses.pop(0) if self.statuses else 200
         head = h11.Response(
             status_code=status, headers=[("content-length", "0"), ("connection", "close")]
@@ -129,6 +135,33 @@ async def test_a_settled_signal_is_called_until_it_is_taken_under_one_id(
         await set_callback(place, ada, strategy, "")
         assert fetch_all(db, "SELECT 1 FROM callback_due") == []
         assert fetch_all(db, "SELECT 1 FROM callback") == []
+
+
+async def test_a_receiver_that_hangs_holds_its_slot_for_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.run, "Callbacks", partial(Callbacks, reach=LOOPBACK))
+    monkeypatch.setattr(engine.actors.callbacks, "AT_ONCE", 1)
+    async with (
+        receiving(500) as hanging,
+        receiving() as other,
+        web_place(tmp_path, SETTINGS) as place,
+    ):
+        hanging.answers = trio.Event()
+        ada, eve = [await place.person(name, Role.MASTER) for name in ("ada", "eve")]
+        first, second = await place.strategy(ada), await place.strategy(eve, name="second")
+        await set_callback(place, ada, first, hanging.address)
+        await set_callback(place, eve, second, other.address)
+        for _ in range(3):
+            await place.signal(first, action="close", symbol="BTCUSDT")
+        with trio.fail_after(20):
+            await hanging.reached.wait()
+        await place.signal(second, action="close", symbol="BTCUSDT")
+        hanging.answers.set()
+        await place.until(lambda: other.came)
+        assert len(hanging.came) == 1, "after a failed call its strategy rests"
+        place.clock.passed += timedelta(seconds=RETRY_S[0])
+        await place.until(lambda: len(hanging.came) == 4)
 
 
 async def test_what_is_not_public_is_not_called_and_the_page_says_so(tmp_path: Path) -> None:

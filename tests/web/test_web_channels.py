@@ -3,7 +3,7 @@ and disconnected; in one process and in two.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from engine.domain.alert import AlertCode
+from engine.domain.message import Message
 from engine.domain.person import Role
 from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
@@ -194,6 +195,58 @@ async def test_an_address_of_a_person_is_called_only_if_it_is_public(
             "/channels/webhook/begin", 422, address="https://example.org/", secret="whsec_short"
         )
         assert "whsec_ and base64" in bob.words
+
+
+async def test_a_code_that_comes_back_confirms_no_other_address(
+    tmp_path: Path, chat: FakeChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that is being entered in another window at the same time."""
+    codes: dict[str, str] = {}
+    sending, go_on = trio.Event(), trio.Event()
+
+    async def send(_: object, target: Mapping[str, str], message: Message, __: object) -> None:
+        # in the network's place: a person's address is called only if it is public
+        codes[target["address"]] = message.details["code"]
+        if "eve" in target["address"]:
+            sending.set()
+            await go_on.wait()
+
+    monkeypatch.setattr("engine.services.telling.send", send)
+    mine, other = "https://bob.example.org/", "https://eve.example.org/"
+    async with web_place(tmp_path, settings(tmp_path, chat)) as place:
+        bob = await place.person("bob")
+        window = place.browser()
+        await sign_in(window)
+        await bob.get("/channels")
+        secret = bob.value("secret")
+        begin = partial(bob.post, "/channels/webhook/begin", factor=PASSWORD, secret=secret)
+        await begin(address=mine)
+
+        async with trio.open_nursery() as nursery:
+            await bob.get("/channels")
+            nursery.start_soon(partial(begin, 422, address=other))
+            await sending.wait()
+            await window.get("/channels")
+            await window.post("/channels/webhook/confirm", code=codes[mine])
+            go_on.set()
+        assert "It is connected already" in bob.words
+        [(shown, is_confirmed)] = fetch_all(
+            place.context.ledger.db, "SELECT shown, confirmed_us IS NOT NULL FROM person_channel"
+        )
+        assert "bob.example.org" in shown
+        assert is_confirmed
+
+        # the other way round: an address that took the place of another one waits for its own code
+        await window.get("/channels")
+        await window.post("/channels/webhook/drop", factor=PASSWORD)
+        await window.get("/channels")
+        await window.post("/channels/webhook/begin", factor=PASSWORD, secret=secret, address=mine)
+        first = codes[mine]
+        await begin(address=other)
+        await window.get("/channels")
+        await window.post("/channels/webhook/confirm", 422, code=first)
+        await window.get("/channels")
+        await window.post("/channels/webhook/confirm", code=codes[other])
 
 
 async def test_what_is_new_is_counted_until_it_was_read(

@@ -150,3 +150,14 @@ async def test_a_dry_run_counts_against_the_rate(tmp_path: Path) -> None:
             for n in range(5)
         ]
         assert (statuses[0], statuses[-1]) == (200, 429)
+
+
+async def test_dry_runs_have_a_rate_of_their_own(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
+        bot = await bot_of(place)
+        body = {"idempotency_key": "e-1", "side": "LONG"}
+        statuses = [(await bot.post("?dry_run=1", **body))[0] for _ in range(9)]
+        assert statuses[:4] == [200] * 4
+        assert statuses[-1] == 429
+        assert (await bot.post(**body))[0] == 202, "a signal does not wait for dry runs"

@@ -162,7 +162,7 @@ async def _strategy(
         states=STATES,
         audience=studio.audience(row),
         steps=await studio.setup(row, deliveries, signals),
-        heard=studio.heard(row),
+        heard=await studio.heard(row),
         signals=signals,
         deliveries=deliveries[:_DELIVERIES_SHOWN],
         is_public=studio.is_public(),

@@ -132,7 +132,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         funding=performance.funding_per_follower(each),
         outcomes={
             of: counts
-            for of, counts in performance.outcomes(row.id).items()
+            for of, counts in (await performance.outcomes(row.id)).items()
             if chosen["of"] in ("", of)
         },
         chosen=chosen,

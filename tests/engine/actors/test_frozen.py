@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from engine_world import BEGINNING, BTC, World, world
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.actors.follower import Follower
 from engine.decisions.reconciliation import Changed, words_of
@@ -26,6 +26,7 @@ from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, unfreeze
 from engine.ledger.query import fetch_all
+from engine.ports.exchange import TooManyRequests
 
 LONG = PositionSide.LONG
 
@@ -261,6 +262,33 @@ def alerts(house: World) -> list[AlertCode]:
             house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10
         )
     ]
+
+
+async def test_an_order_that_left_at_a_try_of_later_than_the_ledger_is_lacking_in_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await house.followers[0].account.history.looked.wait()
+        line: Any = (await house.followers[0].account.connected())._open
+        place_order, refused = line.place_order, trio.Event()
+
+        async def refuse(order: Any) -> Any:
+            line.place_order = place_order
+            refused.set()
+            raise TooManyRequests("the exchange answered 429")
+
+        line.place_order = refuse
+        opened = await house.send(Action.OPEN, side=LONG)
+        await refused.wait()
+        await wait_all_tasks_blocked()
+        assert fetch_all(house.ledger.db, "SELECT state FROM attempt") == [("new",)]
+        old = await old_one(house, tmp_path / "old")
+        assert await house.outcome(opened) == ["filled"]  # by a second try, with the same id
+        sent = house.orders()
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        await trio.sleep(60)
+        assert [each.name for each in read_freezes(house.ledger.db)] == ["f0"]
+        assert house.orders() == sent
 
 
 async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_next_open_is_followed(

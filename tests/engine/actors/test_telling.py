@@ -96,8 +96,8 @@ class Told:
             sealed = seal_target(
                 self.vault, person_key(db, self.bob), name, 1, {"to": f"bob at {name}"}
             )
-            begin_channel(db, self.bob, name, sealed, 1, f"bob at {name}", b"code", now)
-            assert confirm_channel(db, self.bob, name, b"code", now, "2026-01-01")
+            assert begin_channel(db, self.bob, name, sealed, 1, f"bob at {name}", b"code", now)
+            assert confirm_channel(db, self.bob, name, 1, b"code", now, "2026-01-01")
             set_wants(db, self.bob, name, NOW)
 
         await self.house.ledger.write(write)

@@ -137,7 +137,8 @@ PAGES: Final = {
     ("results.account_trades", "trade"): "the newest trades, for a page of results",
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
     ("results.mark_equity_point", "equity_point"): "the newest point of one account",
-    ("results.outcome_counts", "signal"): "the newest signals",
+    ("results.newest_entries", "signal"): "the newest entry signals of a strategy",
+    ("results.newest_signals", "signal"): "the newest signals of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
     (
@@ -145,11 +146,9 @@ PAGES: Final = {
         "attempt",
     ): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
-    ("studio.entry_outcomes_of", "signal"): "the newest entry signals of a strategy",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
-    ("track_records.copied_entries", "signal"): "the newest entry signals of a strategy",
     ("wallet.wallet_rows", "wallet_row"): "a page of what nothing explains",
 }
 """By verb and table: read newest first in the order of an index up to a LIMIT, which this test
