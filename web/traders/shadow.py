@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from engine.decisions.track_record import TrackRecord
 from engine.domain.errors import EngineAway
 from engine.domain.subscription import Mode
-from engine.ledger.following import AgreementRow
-from engine.ledger.results import StrategyRow
+from engine.services.performance import Compared
 from engine.services.shadowing import LOOKED_BACK, NoShadow, Shadow
 from engine.services.terms_form import terms_fields
 from web.charts import result_chart
@@ -35,11 +33,11 @@ class ShadowShown:
     why_none: str
     curve: str
     as_live: Sequence[tuple[str, str]]
-    followers: TrackRecord | None
+    followers: Compared
 
 
 async def shadows_of(
-    visit: Visit, strategy: StrategyRow, agreements: Sequence[AgreementRow]
+    visit: Visit, strategy: Any, agreements: Sequence[Any]
 ) -> dict[str, ShadowShown]:
     """Return the shadow books of the agreements that watch."""
     performance = visit.services.performance
@@ -57,13 +55,12 @@ async def shadows_of(
             found = NoShadow.NOT_READ
         shadow = None if isinstance(found, NoShadow) else found
         fields = {**terms_fields(each.policy), "mode": Mode.LIVE.value}
-        compared = await performance.record(strategy, each.environment, LOOKED_BACK.days)
         shown[each.id] = ShadowShown(
             shadow=shadow,
             why_none=_WHY_NONE[found] if isinstance(found, NoShadow) else "",
             curve="" if shadow is None else _curve(visit, shadow, each.account_name),
             as_live=hidden_terms(each.account_name, fields),
-            followers=compared.record,
+            followers=await performance.record(strategy, each.environment, LOOKED_BACK.days),
         )
     return shown
 
