@@ -29,7 +29,7 @@ from engine.decisions.messages import (
     outcome_title,
     outcome_words,
 )
-from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_STRATEGIES, Alert
+from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_PEOPLE, ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
@@ -40,7 +40,7 @@ from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.alerts import delivered, know_channel, undelivered_alerts
 from engine.ledger.following import accounts_of, former_accounts_of
-from engine.ledger.identity import person
+from engine.ledger.identity import person, person_named
 from engine.ledger.messages import (
     ChannelRow,
     DueMessage,
@@ -214,6 +214,9 @@ class Telling:
             return None
 
     def _concerned(self, alert: Alert) -> PersonId | None:
+        if alert.code in ABOUT_PEOPLE:
+            person = person_named(self._db, alert.subject)
+            return None if person is None else person.id
         if alert.code in ABOUT_STRATEGIES:
             return person_of_strategy(self._db, alert.subject)
         if alert.code in ABOUT_ACCOUNTS or alert.environment:

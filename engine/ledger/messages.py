@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from engine.domain.alert import AlertCode, AlertSubject
 from engine.domain.identifiers import PersonId
 from engine.domain.message import DEFAULT, How, MessageKind
 from engine.ledger.codec import dump, from_us, to_us
@@ -532,20 +533,25 @@ def set_seen(db: Database, person: PersonId, sequence: int) -> None:
     db.execute("UPDATE person SET seen = ? WHERE id = ? AND seen < ?", (sequence, person, sequence))
 
 
-def unseen_alerts(db: Database, person: PersonId, after: int, limit: int) -> list[tuple[str, bool]]:
+def unseen_alerts(
+    db: Database, person: PersonId, after: int, limit: int
+) -> list[tuple[AlertCode, AlertSubject]]:
     """Read the codes of alerts after an event whose subject is called as an account or a strategy
-    of a person; True for a strategy.
+    of a person or as the person, and as which.
     """
     rows = fetch_all(
         db,
-        "SELECT event.data, 0 FROM account CROSS JOIN event INDEXED BY event_by_subject WHERE "
+        "SELECT event.data, 'account' FROM account CROSS JOIN event INDEXED BY event_by_subject WHERE "
         "event.kind = 'alert' AND event.copy_id IS NULL AND event.subject = account.name AND "
         "event.sequence > ?2 AND account.person_id = ?1 AND disconnected_us IS NULL AND event.at_us "
         ">= account.created_us"
-        " UNION ALL SELECT event.data, 1 FROM strategy JOIN master ON master.id = strategy.master_id "
+        " UNION ALL SELECT event.data, 'strategy' FROM strategy JOIN master ON master.id = strategy.master_id "
         "CROSS JOIN event INDEXED BY event_by_subject WHERE event.kind = 'alert' AND event.copy_id IS "
         "NULL AND event.subject = strategy.name AND event.sequence > ?2 AND master.person_id = ?1 AND "
-        "event.at_us >= strategy.created_us LIMIT ?3",
+        "event.at_us >= strategy.created_us"
+        " UNION ALL SELECT event.data, 'person' FROM person CROSS JOIN event INDEXED BY "
+        "event_by_subject WHERE event.kind = 'alert' AND event.copy_id IS NULL AND event.subject = "
+        "person.name AND event.sequence > ?2 AND person.id = ?1 LIMIT ?3",
         (person, after, limit),
     )
-    return [(json.loads(row[0])["code"], bool(row[1])) for row in rows]
+    return [(AlertCode(json.loads(row[0])["code"]), AlertSubject(row[1])) for row in rows]
