@@ -59,7 +59,8 @@ def _chart_of_position(each: OpenPosition, zone: str) -> str:
 def _chart_of_trade(each: PastTrade, zone: str) -> str:
     trade = each.closed.trade
     levels = _levels(
-        ("stop", "Stop", each.level("stop_loss")), ("target", "Target", each.level("take_profit"))
+        ("stop", "Stop at entry", each.level("stop_loss")),
+        ("target", "Target at entry", each.level("take_profit")),
     )
     marks = _marks(each.closed.fills)
     if not marks:
