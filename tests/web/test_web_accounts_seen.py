@@ -49,7 +49,9 @@ async def test_an_operator_sees_money_terms_outcomes_and_orders_and_the_owner_wh
         ops.headers["X-Only-Looks"] = "yes"
         await ops.get("/operate/accounts/bob")
         await bob.get("/accounts/bob")
-        assert "No operator has opened" in bob.words, "a page that renews itself looks at nothing"
+        assert "ops opened its page" in bob.words, (
+            "a look is noted whatever the page says of itself"
+        )
         del ops.headers["X-Only-Looks"]
         await ops.get("/operate/accounts/bob")
         for told in ("Value per trade: 130 USDT", "50 USDT", "Filled", "entry", "trend", "of bob"):
