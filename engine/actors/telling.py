@@ -8,11 +8,11 @@ and says so. Nothing here is on the way of an order: it waits while orders are b
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -22,13 +22,14 @@ from engine.decisions.messages import (
     DEAD_AFTER,
     alert_words,
     digest_day,
+    digest_due,
     digest_words,
     hash_of_code,
     outcome_kind,
     outcome_title,
     outcome_words,
 )
-from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_STRATEGIES, Alert
+from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_PEOPLE, ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
@@ -39,19 +40,19 @@ from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.alerts import delivered, know_channel, undelivered_alerts
 from engine.ledger.following import accounts_of, former_accounts_of
-from engine.ledger.identity import person
+from engine.ledger.identity import person, person_named
 from engine.ledger.messages import (
     ChannelRow,
     DueMessage,
     NewMessage,
+    OutcomeEvent,
     channel_failed,
     channels_of,
     channels_waiting,
     claim_message,
     confirm_channel,
-    confirmed_channels,
     cursor,
-    digests_before,
+    digests_due,
     due_messages,
     due_pairs,
     forget_messages,
@@ -60,7 +61,9 @@ from engine.ledger.messages import (
     person_of_account,
     person_of_code,
     person_of_strategy,
+    postpone_digest,
     set_cursor,
+    tells_anybody,
     write_digest,
     write_message,
 )
@@ -75,19 +78,28 @@ _LOG = logging.getLogger("rexalgo.telling")
 LOOK_S: Final = 1.0
 DIGESTS_EVERY_S: Final = 5.0
 AT_ONCE: Final = 8
-"""How many channels are sent to at the same time."""
+"""How many messages are sent at the same time by the operator's services, and as many to addresses that
+people chose, so that none of these holds up the others.
+"""
 KEPT_FOR: Final = timedelta(days=30)
 RETRY_S: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 600.0)
 OUTBOX: Final = "each person"
 """The name under which the ledger keeps which alerts are not noted yet; no plugin can have it."""
 _EVENTS: Final = 200
-_FORGET_EVERY: Final = timedelta(minutes=10)
+_PAIRS: Final = 200
+_DIGESTS: Final = 100
+_DIGEST_AGAIN: Final = timedelta(minutes=10)
+_FORGET_EVERY_S: Final = 600.0
+_FORGET_PAUSE_S: Final = 0.1
+_FORGOTTEN: Final = 500
 _DIGEST_MAX: Final = 1_000
-_FIRST_ZONE: Final = "Pacific/Kiritimati"
-"""Where a day begins first."""
 _CODE: Final = re.compile(r"\b[A-Z2-7]{10}\b")
 _WORDS_MAX: Final = 5
 Pair = tuple[PersonId, str]
+Noted = tuple[NewMessage, datetime, Mapping[str, How]]
+Change = Callable[[Database], object]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Telling:
@@ -107,9 +119,10 @@ class Telling:
         self._sending: set[Pair] = set()
         self._failures: dict[Pair, int] = {}
         self._again_at: dict[Pair, float] = {}
-        self._digests_at = 0.0
+        self._looked_at: Pair | None = None
         self._noted = -1
-        self._forget_at = shared.clock.now()
+        self._own_limit = trio.CapacityLimiter(AT_ONCE)
+        self._chosen_limit = trio.CapacityLimiter(AT_ONCE)
 
     @property
     def _db(self) -> Database:
@@ -118,133 +131,189 @@ class Telling:
     async def run(self) -> None:
         """Tell until cancelled."""
         await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX))
-        limit = trio.CapacityLimiter(AT_ONCE)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._link_chats)
+            nursery.start_soon(self._write_digests)
+            nursery.start_soon(self._forget)
             while True:
                 await self._shared.calm()
-                if (newest := newest_sequence(self._db)) != self._noted:
-                    confirmed = confirmed_channels(self._db)
-                    while await self._note_alerts(confirmed):
-                        await self._shared.calm()
-                    while confirmed and await self._note_outcomes(confirmed):
-                        await self._shared.calm()
-                    self._noted = newest
-                if trio.current_time() >= self._digests_at:
-                    self._digests_at = trio.current_time() + DIGESTS_EVERY_S
-                    await self._write_digests()
-                for pair in due_pairs(self._db):
-                    if pair not in self._sending and self._may_try(pair):
-                        self._sending.add(pair)
-                        nursery.start_soon(self._send_all, pair, limit)
-                await trio.sleep(LOOK_S)
+                noted = await self._note()
+                self._begin_sending(nursery)
+                if not noted:
+                    await trio.sleep(LOOK_S)
+
+    def _begin_sending(self, nursery: trio.Nursery) -> None:
+        pairs = due_pairs(self._db, self._looked_at, _PAIRS)
+        self._looked_at = pairs[-1] if len(pairs) == _PAIRS else None
+        for pair in pairs:
+            if pair not in self._sending and self._may_try(pair):
+                self._sending.add(pair)
+                nursery.start_soon(self._send_all, pair)
 
     def _may_try(self, pair: Pair) -> bool:
         return trio.current_time() >= self._again_at.get(pair, 0.0)
 
     # Noting what happened
 
-    async def _note_alerts(self, confirmed: list[ChannelRow]) -> bool:
-        """Note the next alerts; return False once there is none."""
-        alerts = [
-            (each, self._concerned(each)) for each in undelivered_alerts(self._db, OUTBOX, _EVENTS)
-        ]
+    async def _note(self) -> bool:
+        """Note the next alerts and outcomes; return False once there is none."""
+        newest = newest_sequence(self._db)
+        if newest == self._noted:
+            return False
+        noted = await self._note_alerts()
+        if tells_anybody(self._db):
+            noted = await self._note_outcomes() or noted
+        if not noted:
+            self._noted = newest
+        return noted
+
+    async def _note_alerts(self) -> bool:
+        alerts = undelivered_alerts(self._db, OUTBOX, _EVENTS)
+        found = [self._contained(self._of_alert, each, f"alert {each.number}") for each in alerts]
 
         def note(db: Database) -> None:
-            for alert, concerned in alerts:
-                mine = [
-                    each
-                    for each in confirmed
-                    if each.person == concerned
-                    and each.confirmed_at is not None
-                    and each.confirmed_at <= alert.at
-                ]
-                if concerned is not None and mine:
-                    new = NewMessage(
-                        person=concerned,
-                        sameness=f"alert:{alert.number}",
-                        kind=MessageKind.RISK.value,
-                        title=alert.sentence,
-                        words=alert_words(alert) + self._page,
-                        is_urgent=alert.wakes,
-                    )
-                    wants = {each.channel: each.wants[MessageKind.RISK] for each in mine}
-                    write_message(db, new, alert.at, wants)
-                delivered(db, OUTBOX, alert.number)
+            _write(db, found)
+            for each in alerts:
+                delivered(db, OUTBOX, each.number)
 
         if alerts:
             await self._shared.ledger.write(note)
         return bool(alerts)
 
+    def _of_alert(self, alert: Alert) -> Noted | None:
+        concerned = self._concerned(alert)
+        if concerned is None:
+            return None
+        mine = self._confirmed(concerned, alert.at)
+        if not mine:
+            return None
+        new = NewMessage(
+            person=concerned,
+            sameness=f"alert:{alert.number}",
+            kind=MessageKind.RISK.value,
+            title=alert.sentence,
+            words=alert_words(alert) + self._page,
+            is_urgent=alert.wakes,
+        )
+        return new, alert.at, {each.channel: each.wants[MessageKind.RISK] for each in mine}
+
+    def _confirmed(self, whose: PersonId, at: datetime | None = None) -> list[ChannelRow]:
+        """Return a person's confirmed channels: those that were when something happened."""
+        return [
+            each
+            for each in channels_of(self._db, whose)
+            if each.confirmed_at is not None and (at is None or each.confirmed_at <= at)
+        ]
+
+    def _contained(self, make: Callable[[T], R | None], of: T, name: str) -> R | None:
+        """Return what is made of one thing, or None if that fails: the others are told all the same."""
+        try:
+            return make(of)
+        except Exception:
+            _LOG.exception("%s cannot be told to anybody", name)
+            return None
+
     def _concerned(self, alert: Alert) -> PersonId | None:
+        if alert.code in ABOUT_PEOPLE:
+            person = person_named(self._db, alert.subject)
+            return None if person is None else person.id
         if alert.code in ABOUT_STRATEGIES:
             return person_of_strategy(self._db, alert.subject)
         if alert.code in ABOUT_ACCOUNTS or alert.environment:
             return person_of_account(self._db, alert.subject)
         return None
 
-    async def _note_outcomes(self, confirmed: list[ChannelRow]) -> bool:
-        """Note the next events; return False once there is none."""
+    async def _note_outcomes(self) -> bool:
         told = cursor(self._db, "outcomes")
         events, newest = outcomes_since(self._db, told, _EVENTS)
         if newest == told:
             return False
-        wants: dict[PersonId, list[ChannelRow]] = {}
-        for each in confirmed:
-            wants.setdefault(each.person, []).append(each)
+        found = [
+            self._contained(self._of_outcome, each, f"outcome {each.sequence}") for each in events
+        ]
 
         def note(db: Database) -> None:
-            for event in events:
-                code = OutcomeCode(event.code)
-                kind = outcome_kind(event.action, code, is_test=event.is_test)
-                mine = wants.get(event.person, [])
-                if kind is None or not mine:
-                    continue
-                new = NewMessage(
-                    person=event.person,
-                    sameness=f"outcome:{event.sequence}",
-                    kind=kind.value,
-                    title=outcome_title(
-                        environment=event.environment,
-                        account=event.account,
-                        action=event.action,
-                        symbol=event.symbol,
-                        kind=kind,
-                    ),
-                    words=outcome_words(event.strategy, code, event.numbers) + self._page,
-                )
-                write_message(db, new, event.at, {each.channel: each.wants[kind] for each in mine})
+            _write(db, found)
             set_cursor(db, "outcomes", newest)
 
         await self._shared.ledger.write(note)
         return True
 
+    def _of_outcome(self, event: OutcomeEvent) -> Noted | None:
+        code = OutcomeCode(event.code)
+        kind = outcome_kind(event.action, code, is_test=event.is_test)
+        if kind is None:
+            return None
+        mine = self._confirmed(event.person)
+        if not mine:
+            return None
+        new = NewMessage(
+            person=event.person,
+            sameness=f"outcome:{event.sequence}",
+            kind=kind.value,
+            title=outcome_title(
+                environment=event.environment,
+                account=event.account,
+                action=event.action,
+                symbol=event.symbol,
+                kind=kind,
+            ),
+            words=outcome_words(event.strategy, code, event.numbers) + self._page,
+        )
+        return new, event.at, {each.channel: each.wants[kind] for each in mine}
+
+    # Digests, and what is old
+
     async def _write_digests(self) -> None:
-        now = self._shared.clock.now()
-        latest = digest_day(now, _FIRST_ZONE, "")
-        for row, zone in digests_before(self._db, latest):
-            await trio.lowlevel.checkpoint()  # orders go first
-            day = digest_day(now, zone, row.digest)
-            if not day:
-                continue
-            due = due_messages(self._db, row.person, row.channel, How.DIGEST, _DIGEST_MAX)
-            new = None
-            if due:
-                titles = [each.title for each in due]
-                new = NewMessage(
-                    person=row.person,
-                    sameness=f"digest:{row.channel}:{day}",
-                    kind="digest",
-                    title=f"Your digest of {day}",
-                    words=digest_words(titles, self._results(row.person)) + self._page,
-                )
-            upto = due[-1].number if due else 0
-            await self._shared.ledger.write(
-                partial(write_digest, channel=row, new=new, day=day, upto=upto, at=now)
+        """Write the digests that are due, until cancelled; nothing that is told at once waits for it."""
+        while True:
+            await self._shared.calm()
+            now, changes = self._shared.clock.now(), []
+            for each in (rows := digests_due(self._db, now, _DIGESTS)):
+                await trio.lowlevel.checkpoint()  # orders go first
+                name = f"the digest of {each[0].channel} of {each[0].person}"
+                change = self._contained(partial(self._digest, now), each, name)
+                again = partial(postpone_digest, channel=each[0], until=now + _DIGEST_AGAIN)
+                changes.append(change or again)
+
+            def write(db: Database, changes: list[Change] = changes) -> None:
+                for each in changes:
+                    each(db)
+
+            if changes:
+                await self._shared.ledger.write(write)
+            if len(rows) < _DIGESTS:
+                await trio.sleep(DIGESTS_EVERY_S)
+
+    def _digest(self, now: datetime, of: tuple[ChannelRow, str]) -> Change:
+        row, zone = of
+        day = digest_day(now, zone, row.digest)
+        if not day:
+            return partial(postpone_digest, channel=row, until=digest_due(zone, row.digest))
+        due = due_messages(self._db, row.person, row.channel, How.DIGEST, _DIGEST_MAX)
+        new = None
+        if due:
+            titles = [each.title for each in due]
+            new = NewMessage(
+                person=row.person,
+                sameness=f"digest:{row.channel}:{day}",
+                kind="digest",
+                title=f"Your digest of {day}",
+                words=digest_words(titles, self._results(row.person)) + self._page,
             )
-        if now >= self._forget_at:
-            self._forget_at = now + _FORGET_EVERY
-            await self._shared.ledger.write(lambda db: forget_messages(db, now - KEPT_FOR, 2_000))
+        upto = due[-1].number if due else 0
+        until = digest_due(zone, day)
+        return partial(write_digest, channel=row, new=new, day=day, upto=upto, at=now, until=until)
+
+    async def _forget(self) -> None:
+        """Delete what is older than 30 days, a part at a time, until cancelled."""
+        while True:
+            await self._shared.calm()
+            before = self._shared.clock.now() - KEPT_FOR
+            gone = await self._shared.ledger.write(
+                partial(forget_messages, before=before, limit=_FORGOTTEN)
+            )
+            await trio.sleep(_FORGET_PAUSE_S if gone == _FORGOTTEN else _FORGET_EVERY_S)
 
     def _results(self, whose: PersonId) -> dict[str, tuple[int, Decimal]]:
         now = self._shared.clock.now()
@@ -259,13 +328,19 @@ class Telling:
 
     # Sending
 
-    async def _send_all(self, pair: Pair, limit: trio.CapacityLimiter) -> None:
-        """Send what is due on one channel, in order, until one fails."""
+    async def _send_all(self, pair: Pair) -> None:
+        """Send what is due on one channel, in order, until one fails; before each message the others
+        have their turn.
+        """
+        channel = self._channels.get(pair[1])
+        is_chosen = channel is not None and channel.calls_address_of_person
+        limit = self._chosen_limit if is_chosen else self._own_limit
         try:
-            async with limit:
-                while due := due_messages(self._db, *pair, How.NOW, 1):
-                    if not await self._send_one(pair, due[0]):
-                        return
+            is_taken = True
+            while is_taken:
+                async with limit:
+                    due = due_messages(self._db, *pair, How.NOW, 1)
+                    is_taken = bool(due) and await self._send_one(pair, due[0])
         finally:
             self._sending.discard(pair)
 
@@ -372,33 +447,46 @@ class Telling:
         except Exception as error:  # a channel's own fault
             _LOG.warning("chats of %s cannot be read: %s", name, type(error).__name__)
             return
-        vault = await self._open_vault()
+        for each in said:
+            if (found := self._waits_for(name, each)) is None:
+                continue
+            try:
+                vault = await self._open_vault()
+                link = partial(self._link, vault=vault, channel=channel, found=found, said=each)
+                await self._shared.ledger.write(link)
+            except Exception:  # the others are linked all the same, and nobody waits for it
+                _LOG.exception("a chat of %s cannot be linked to %s", name, found[0])
+        if newest != told:
+            await self._shared.ledger.write(lambda db: set_cursor(db, f"chat:{name}", newest))
 
-        def link(db: Database) -> None:
-            for each in said:
-                self._link(db, vault, name, channel, each)
-            set_cursor(db, f"chat:{name}", newest)
-
-        if said or newest != told:
-            await self._shared.ledger.write(link)
-
-    def _link(
-        self, db: Database, vault: Vault, name: str, channel: PersonalChannel, said: Said
-    ) -> None:
-        now = self._shared.clock.now()
+    def _waits_for(self, name: str, said: Said) -> tuple[PersonId, bytes] | None:
+        """Find whose channel waits for a code that was written, and its hash."""
+        since = self._shared.clock.now() - CODE_LASTS
         for word in _CODE.findall(said.text.upper())[:_WORDS_MAX]:
             code = hash_of_code(word)
-            whose = person_of_code(db, name, code, now - CODE_LASTS)
-            if whose is not None:
-                break
-        else:
+            if (whose := person_of_code(self._db, name, code, since)) is not None:
+                return whose, code
+        return None
+
+    def _link(
+        self,
+        db: Database,
+        vault: Vault,
+        channel: PersonalChannel,
+        found: tuple[PersonId, bytes],
+        said: Said,
+    ) -> None:
+        now, name, (whose, code) = self._shared.clock.now(), channel.name, found
+        row = next((each for each in channels_of(db, whose) if each.channel == name), None)
+        if row is None:
             return
-        [row] = [each for each in channels_of(db, whose) if each.channel == name]
         version = row.row_version + 1
         sealed = seal_target(vault, person_key(db, whose), name, version, said.target)
         shown = channel.shown(said.target)
         day = digest_day(now, person(db, whose).zone, "")
-        confirm_channel(db, whose, name, row.row_version, code, now, day, (sealed, version, shown))
+        chat = (sealed, version, shown)
+        if not confirm_channel(db, whose, name, row.row_version, code, now, day, chat):
+            return
         welcome = NewMessage(
             person=whose,
             sameness=f"linked:{name}:{now.isoformat()}",
@@ -407,6 +495,12 @@ class Telling:
             words="What you chose to be told arrives here." + self._page,
         )
         write_message(db, welcome, now, {name: How.NOW})
+
+
+def _write(db: Database, found: Iterable[Noted | None]) -> None:
+    for each in found:
+        if each is not None:
+            write_message(db, *each)
 
 
 def _message(due: DueMessage) -> Message:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -81,3 +81,9 @@ def digest_day(now: datetime, zone: str, newest: str) -> str:
     local = now.astimezone(ZoneInfo(zone))
     day = (local - timedelta(hours=DIGEST_HOUR)).date().isoformat()
     return day if day > newest else ""
+
+
+def digest_due(zone: str, newest: str) -> datetime:
+    """Return when ``digest_day`` has a day after ``newest`` for the first time."""
+    day = date.fromisoformat(newest) + timedelta(days=1)
+    return datetime.combine(day, time(DIGEST_HOUR), ZoneInfo(zone)).astimezone(UTC)

@@ -305,11 +305,28 @@ ABOUT_STRATEGIES: Final = frozenset(
 these are never about it.
 """
 
-
+ABOUT_PEOPLE: Final = frozenset((AlertCode.PASSKEY_COPIED,))
+"""Alerts about a person, for that person and the operator; their subject is the person's full name.
+"""
 ABOUT_ACCOUNTS: Final = frozenset(
     code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")
 ) - {AlertCode.PLUGIN_TASK_FAILED}
 """Alerts about an account."""
+
+
+class AlertSubject(Enum):
+    """What a person has whose name an alert's subject may be."""
+
+    ACCOUNT = "account"
+    STRATEGY = "strategy"
+    PERSON = "person"
+
+
+def subject_of(code: AlertCode) -> AlertSubject:
+    """Return what the subject of an alert for people is; of different things, names may be equal."""
+    if code in ABOUT_PEOPLE:
+        return AlertSubject.PERSON
+    return AlertSubject.STRATEGY if code in ABOUT_STRATEGIES else AlertSubject.ACCOUNT
 
 
 class _Absent(dict[str, str]):

@@ -159,6 +159,8 @@ def take_role(db: Database, identifier: PersonId, role: Role) -> bool:
 def set_zone(db: Database, identifier: PersonId, zone: str) -> None:
     """Write the time zone in which a person reads times."""
     db.execute("UPDATE person SET zone = ? WHERE id = ?", (zone, identifier))
+    # their day ends at another time now: the digest is looked at again
+    db.execute("UPDATE person_channel SET digest_due_us = 0 WHERE person_id = ?", (identifier,))
 
 
 # Factors

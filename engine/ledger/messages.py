@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from engine.domain.alert import AlertCode, AlertSubject
 from engine.domain.identifiers import PersonId
 from engine.domain.message import DEFAULT, How, MessageKind
 from engine.ledger.codec import dump, from_us, to_us
@@ -70,22 +71,33 @@ def channels_of(db: Database, person: PersonId) -> list[ChannelRow]:
     return [_channel(row) for row in rows]
 
 
-def confirmed_channels(db: Database) -> list[ChannelRow]:
-    """Read everybody's confirmed channels."""
-    return [_channel(row) for row in fetch_all(db, _CHANNEL + " WHERE confirmed_us IS NOT NULL")]
+def tells_anybody(db: Database) -> bool:
+    """Return whether any channel is confirmed."""
+    return (
+        fetch_one(db, "SELECT 1 FROM person_channel WHERE confirmed_us IS NOT NULL LIMIT 1")
+        is not None
+    )
 
 
-def digests_before(db: Database, day: str) -> list[tuple[ChannelRow, str]]:
-    """Read the confirmed channels whose newest digest is older than a day, each with the zone of its
-    person.
+def digests_due(db: Database, now: datetime, limit: int) -> list[tuple[ChannelRow, str]]:
+    """Read the confirmed channels whose digest may be due, the longest waiting first, each with the
+    zone of its person.
     """
     rows = fetch_all(
         db,
-        _CHANNEL + " WHERE confirmed_us IS NOT NULL AND digest < ? ORDER BY person_id, channel",
-        (day,),
+        _CHANNEL + " INDEXED BY person_channel_digest WHERE confirmed_us IS NOT NULL AND "
+        "digest_due_us <= ? ORDER BY digest_due_us LIMIT ?",
+        (to_us(now), limit),
     )
-    zones: dict[str, str] = {row[0]: _zone(db, row[0]) for row in rows}
-    return [(_channel(row), zones[row[0]]) for row in rows]
+    return [(_channel(row), _zone(db, row[0])) for row in rows]
+
+
+def postpone_digest(db: Database, channel: ChannelRow, until: datetime) -> None:
+    """Record when a channel's digest may be due next."""
+    db.execute(
+        "UPDATE person_channel SET digest_due_us = ? WHERE person_id = ? AND channel = ?",
+        (to_us(until), channel.person, channel.channel),
+    )
 
 
 def _zone(db: Database, person: str) -> str:
@@ -155,7 +167,7 @@ def confirm_channel(
     The first channel of the place begins with what happens from now on.
     """
     lock(db, Held.PLACE)
-    if fetch_one(db, "SELECT 1 FROM person_channel WHERE confirmed_us IS NOT NULL LIMIT 1") is None:
+    if not tells_anybody(db):
         newest = fetch_one(db, "SELECT coalesce(max(sequence), 0) FROM event")
         set_cursor(db, "outcomes", 0 if newest is None else int(newest[0]))
     changed = run(
@@ -216,8 +228,8 @@ def write_message(
     at: datetime,
     channels: Mapping[str, How],
 ) -> bool:
-    """Write a message and on which channels it is due; return False if the person has it already,
-    or no channel wants it.
+    """Write a message and on which channels it is due, of those that are confirmed; return False if
+    the person has it already, or no channel wants it.
     """
     due = {name: how for name, how in channels.items() if how is not How.SILENT}
     if not due:
@@ -244,8 +256,10 @@ def write_message(
     )
     for name, how in due.items():
         db.execute(
-            "INSERT INTO message_due (person_id, channel, number, how) VALUES (?, ?, ?, ?)",
-            (new.person, name, number, how.value),
+            "INSERT INTO message_due (person_id, channel, number, how) SELECT person_id, channel, "
+            "CAST(? AS BIGINT), CAST(? AS TEXT) FROM person_channel WHERE person_id = ? AND channel "
+            "= ? AND confirmed_us IS NOT NULL",
+            (number, how.value, new.person, name),
         )
     return True
 
@@ -263,14 +277,26 @@ class DueMessage:
     is_claimed: bool
 
 
-def due_pairs(db: Database) -> list[tuple[PersonId, str]]:
-    """Read the channels on which something is to be told at once."""
-    rows = fetch_all(
-        db,
-        "SELECT DISTINCT person_id, channel FROM message_due INDEXED BY message_due_now WHERE how = "
-        "'now'",
-    )
-    return [(PersonId(row[0]), row[1]) for row in rows]
+def due_pairs(
+    db: Database, after: tuple[PersonId, str] | None, limit: int
+) -> list[tuple[PersonId, str]]:
+    """Read the channels on which something is to be told at once, in order after one of them (None:
+    from the first). What waits on a channel is passed over, however much it is.
+    """
+    found: list[tuple[PersonId, str]] = []
+    last = ("", "") if after is None else after
+    while len(found) < limit:
+        row = fetch_one(
+            db,
+            "SELECT person_id, channel FROM message_due INDEXED BY message_due_now WHERE how = 'now' "
+            "AND (person_id, channel) > (?, ?) ORDER BY person_id, channel LIMIT 1",
+            last,
+        )
+        if row is None:
+            break
+        last = (PersonId(row[0]), row[1])
+        found.append(last)
+    return found
 
 
 def due_messages(
@@ -365,11 +391,19 @@ def channel_failed(
 
 
 def write_digest(
-    db: Database, channel: ChannelRow, new: NewMessage | None, day: str, upto: int, at: datetime
+    db: Database,
+    channel: ChannelRow,
+    new: NewMessage | None,
+    day: str,
+    upto: int,
+    at: datetime,
+    until: datetime,
 ) -> bool:
     """Put one message in the place of what a channel collected up to a number; return False if the
-    day has its digest. ``new`` None: nothing was collected, and the day gets none.
+    day has its digest. ``new`` None: nothing was collected, and the day gets none. ``until``: when
+    the next digest may be due.
     """
+    postpone_digest(db, channel, until)
     changed = run(
         db,
         "UPDATE person_channel SET digest = ? WHERE person_id = ? AND channel = ? AND digest < ?",
@@ -499,18 +533,25 @@ def set_seen(db: Database, person: PersonId, sequence: int) -> None:
     db.execute("UPDATE person SET seen = ? WHERE id = ? AND seen < ?", (sequence, person, sequence))
 
 
-def unseen_alerts(db: Database, person: PersonId, after: int, limit: int) -> list[tuple[str, bool]]:
+def unseen_alerts(
+    db: Database, person: PersonId, after: int, limit: int
+) -> list[tuple[AlertCode, AlertSubject]]:
     """Read the codes of alerts after an event whose subject is called as an account or a strategy
-    of a person; True for a strategy.
+    of a person or as the person, and as which.
     """
     rows = fetch_all(
         db,
-        "SELECT event.data, 0 FROM account JOIN event ON event.kind = 'alert' AND event.subject = "
-        "account.name AND event.sequence > ?2 AND event.copy_id IS NULL WHERE account.person_id = ?1 "
-        "AND disconnected_us IS NULL AND event.at_us >= account.created_us"
-        " UNION ALL SELECT event.data, 1 FROM master JOIN strategy ON strategy.master_id = master.id "
-        "JOIN event ON event.kind = 'alert' AND event.subject = strategy.name AND event.sequence > "
-        "?2 AND event.copy_id IS NULL WHERE master.person_id = ?1 AND event.at_us >= strategy.created_us LIMIT ?3",
+        "SELECT event.data, 'account' FROM account CROSS JOIN event INDEXED BY event_by_subject WHERE "
+        "event.kind = 'alert' AND event.copy_id IS NULL AND event.subject = account.name AND "
+        "event.sequence > ?2 AND account.person_id = ?1 AND disconnected_us IS NULL AND event.at_us "
+        ">= account.created_us"
+        " UNION ALL SELECT event.data, 'strategy' FROM strategy JOIN master ON master.id = strategy.master_id "
+        "CROSS JOIN event INDEXED BY event_by_subject WHERE event.kind = 'alert' AND event.copy_id IS "
+        "NULL AND event.subject = strategy.name AND event.sequence > ?2 AND master.person_id = ?1 AND "
+        "event.at_us >= strategy.created_us"
+        " UNION ALL SELECT event.data, 'person' FROM person CROSS JOIN event INDEXED BY "
+        "event_by_subject WHERE event.kind = 'alert' AND event.copy_id IS NULL AND event.subject = "
+        "person.name AND event.sequence > ?2 AND person.id = ?1 LIMIT ?3",
         (person, after, limit),
     )
-    return [(json.loads(row[0])["code"], bool(row[1])) for row in rows]
+    return [(AlertCode(json.loads(row[0])["code"]), AlertSubject(row[1])) for row in rows]

@@ -107,13 +107,13 @@ class AccountRow:
 
 
 def insert_person(db: Database, name: str, key: PersonKey, now: datetime) -> None:
-    """Add a person with a data key of their own; ``key.person`` is the new id. Raises
-    RootKeyDisabled.
+    """Add a person with a data key of their own; ``key.person`` is the new id. What happened before
+    is not new to them. Raises RootKeyDisabled.
     """
     refuse_disabled(db, key.kid)
     db.execute(
-        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?, ?, ?, "
-        "?, ?, ?)",
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped, seen) VALUES (?, ?, "
+        "?, ?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM event))",
         (key.person, name, to_us(now), key.id, key.kid, key.wrapped),
     )
 

@@ -446,4 +446,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         next_us INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0) STRICT;
     CREATE INDEX callback_due_by_time ON callback_due (strategy_id, next_us, signal_number);
     """,
+    """
+    ALTER TABLE person_channel ADD COLUMN digest_due_us INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX person_channel_digest ON person_channel (digest_due_us) WHERE confirmed_us IS NOT NULL;
+    """,
+    """
+    CREATE INDEX account_by_person ON account (person_id);
+    """,
 )

@@ -16,7 +16,7 @@ from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
-from engine.domain.alert import ABOUT_STRATEGIES, Alert
+from engine.domain.alert import Alert, AlertSubject, subject_of
 from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
@@ -528,8 +528,8 @@ class FollowingService:
         return agreements_of(self._db, user.id)
 
     def alerts(self, user: User) -> Sequence[Alert]:
-        """Read the newest alerts about the user's accounts and strategies; somebody else's thing of
-        the other kind may have the same name.
+        """Read the newest alerts about the user and their accounts and strategies; somebody else's
+        thing of another kind may have the same name.
 
         A name is free again once its account is disconnected, so an account has only the alerts of
         its own time.
@@ -543,8 +543,14 @@ class FollowingService:
         sent = alerts_about(
             self._db, [each.name for each in strategies_of(self._db, user.id)], PAGE
         )
-        alerts = [each for each in about if each.code not in ABOUT_STRATEGIES]
-        alerts += [each for each in sent if each.code in ABOUT_STRATEGIES]
+        found = {
+            AlertSubject.ACCOUNT: about,
+            AlertSubject.STRATEGY: sent,
+            AlertSubject.PERSON: alerts_about(self._db, [user.person.name], PAGE),
+        }
+        alerts = [
+            each for kind, rows in found.items() for each in rows if subject_of(each.code) is kind
+        ]
         return sorted(alerts, key=lambda each: -each.number)[:PAGE]
 
     # Positions

@@ -238,7 +238,7 @@ async def verify_passkey(
             address=address,
         )
         revoke_sessions(db, row.person, now)
-        raise_alert(db, AlertCode.PASSKEY_COPIED, who.called, counts, now, sameness=row.id)
+        raise_alert(db, AlertCode.PASSKEY_COPIED, who.name, counts, now, sameness=row.id)
         return False
 
     return row.person if await context.ledger.write(write) else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Final
 
 import trio
@@ -77,6 +78,15 @@ class Shadow:
         return percent_of(self.result, self.balance)
 
 
+class NoShadow(Enum):
+    """Why there is no shadow book: the account was not read yet, so there is no money to plan with;
+    or there was no signal, or none since prices of its contract have been recorded.
+    """
+
+    NOT_READ = "not read"
+    NO_SIGNAL = "no signal"
+
+
 class ShadowingService:
     """The service for followers who look before they trade."""
 
@@ -88,15 +98,14 @@ class ShadowingService:
     @asked
     async def shadow(
         self, row: AccountRow, strategy: StrategyId, policy: CopyPolicy
-    ) -> Shadow | None:
+    ) -> Shadow | NoShadow:
         """Return the shadow book of the last 30 days for an account under terms, beginning flat with
-        the account's present money; None if the account has not been read, or there was no signal, or no price of its contract was
-        recorded.
+        the account's present money; or why there is none.
         """
         task, db = self._following.task(row), self._context.ledger.db
         report = None if task is None else task.account.last_report
         if report is None:
-            return None
+            return NoShadow.NOT_READ
         now = self._context.clock.now()
         since = now - LOOKED_BACK
         stamp = (policy, equity(report), signal_count(db, strategy))
@@ -109,7 +118,7 @@ class ShadowingService:
         prices = RecordedPrices(await self._blocks(row.exchange, feed, symbols, since))
         first = prices.since()
         if first is None:
-            return None
+            return NoShadow.NO_SIGNAL
         starts = [since, datetime.fromtimestamp(first, UTC)]
         if len(signals) == SIGNALS_MAX:
             starts.append(signals[0].received_at)

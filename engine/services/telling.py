@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.context import EngineContext
 from engine.decisions.messages import CODE_LASTS, DEAD_AFTER, digest_day, hash_of_code
-from engine.domain.alert import ABOUT_STRATEGIES, AlertCode
+from engine.domain.alert import subject_of
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.message import DEFAULT, How, Message, MessageKind
@@ -122,12 +122,7 @@ class TellingService:
     def news(self, user: User) -> int:
         """Count the alerts that the user has not seen, at most 100."""
         found = unseen_alerts(self._db, user.id, seen(self._db, user.id), NEWS_MAX + 1)
-        return sum(
-            (AlertCode(code) in ABOUT_STRATEGIES)
-            if is_strategy
-            else AlertCode(code) not in ABOUT_STRATEGIES
-            for code, is_strategy in found
-        )
+        return sum(subject_of(code) is called for code, called in found)
 
     # Changing
 

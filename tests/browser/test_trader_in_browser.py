@@ -88,6 +88,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         expect(page.locator("#rows")).to_contain_text("BTCUSDT")
         shown.check()
         price_is_readable(place, shown)
+        what_a_reader_did_stays(place, shown)
         for path in (
             *("/signals", "/orders?find=btc&sort=oldest", "/trades", "/funding?from=2026-01-01"),
             "/calendar",
@@ -136,6 +137,33 @@ def price_is_readable(place: Place, shown: Window) -> None:
     send(place, {**stop, "symbol": "BTCUSDT"})
     expect(page.locator("#position")).to_contain_text("1,234", timeout=15_000)
     expect(page.locator("#chart[data-kept]")).to_have_count(1)
+
+
+def what_a_reader_did_stays(place: Place, shown: Window) -> None:
+    """Check that a page that renews itself keeps what is folded out and filled in, and replaces a
+    part only where more than its tokens changed.
+    """
+    page = shown.page
+    stop = {"action": "set_protection", "symbol": "BTCUSDT"}
+    shown.open(f"/strategies/{strategy(place)}")
+    page.locator("#mine details summary").first.click()
+    page.evaluate(
+        "document.addEventListener('parts-renewed', () => document.body.dataset.renewed = 'yes')"
+    )
+    for change, stays in (
+        ("", True),
+        ("mine.append('no longer so')", False),
+        ("mine.append(Object.assign(document.createElement('input'), {value: 'typed'}))", True),
+    ):
+        page.evaluate(
+            "delete document.body.dataset.renewed; const mine = document.querySelector('#mine'); "
+            f"mine.dataset.kept = 'yes'; {change}"
+        )
+        number = 2000 + len(change)
+        send(place, {**stop, "idempotency_key": f"b-{number}", "stop_loss": str(number)})
+        expect(page.locator("body[data-renewed]")).to_have_count(1, timeout=15_000)
+        expect(page.locator("#mine[data-kept]")).to_have_count(1 if stays else 0)
+        expect(page.locator("#mine details[open]")).to_have_count(1)
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:

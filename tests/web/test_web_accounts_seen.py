@@ -47,13 +47,17 @@ async def test_an_operator_sees_money_terms_outcomes_and_orders_and_the_owner_wh
         await place.until(lambda: len(fetch_all(context.ledger.db, done)) == 2)
 
         ops.headers["X-Only-Looks"] = "yes"
-        await ops.get("/operate/accounts/bob")
+        await ops.get("/operate/accounts/bob?check=yes&plan=yes")
+        assert "Checked now" not in ops.words, "it would ask the exchange at each change"
+        assert "Compared with the exchange" not in ops.words
         await bob.get("/accounts/bob")
         assert "ops opened its page" in bob.words, (
             "a look is noted whatever the page says of itself"
         )
         del ops.headers["X-Only-Looks"]
-        await ops.get("/operate/accounts/bob")
+        await ops.get("/operate/accounts/bob?check=yes&plan=yes")
+        assert "Checked now" in ops.words
+        assert "Compared with the exchange" in ops.words
         for told in ("Value per trade: 130 USDT", "50 USDT", "Filled", "entry", "trend", "of bob"):
             assert told in ops.words, told
         assert ops.text.count('<td data-label="Order">') == 2

@@ -300,6 +300,33 @@ async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a
         assert "Write this code to the bot" in bob.words
 
 
+async def test_an_alert_about_a_person_is_theirs_and_not_of_an_account_called_the_same(
+    tmp_path: Path, chat: FakeChatServer
+) -> None:
+    async with web_place(tmp_path, settings(tmp_path, chat)) as place:
+        bob = await place.person("bob", balance="10000")
+        await bob.get("/accounts/connect?exchange=paper")
+        await bob.post("/accounts/connect", exchange="paper", balance="250", factor=PASSWORD)
+        other = await place.person("bob-2")
+        await link(bob, chat)
+        await link(other, chat, 88)
+        await told(chat, 1, "This chat is linked to bob-2")
+        details = {"name": "Phone", "counted": "7", "found": "3"}
+        at = place.clock.now()
+        await place.context.ledger.write(
+            lambda db: raise_alert(db, AlertCode.PASSKEY_COPIED, "bob-2", details, at, "one")
+        )
+        await told(chat, 1, "A passkey of bob-2, Phone, reported a lower counter")
+        assert {each["chat_id"] for each in chat.sent if "A passkey of" in str(each["text"])} == {
+            "88"
+        }
+        assert '<span class="badge">1<' in await other.get("/home")
+        assert "Your passkeys" in await other.get("/notifications")
+        assert 'class="badge"' not in await bob.get("/home")
+        await bob.get("/notifications")
+        assert "A passkey of" not in bob.words
+
+
 async def _asked(browser: Browser, what: str) -> str:
     answer = await browser.client.get(f"/security/passkeys/{what}")
     return str(await answer.get_data(as_text=True))

@@ -3,6 +3,7 @@ with the same terms.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web_place import PASSWORD, SETTINGS, WebPlace, web_place
@@ -53,6 +54,18 @@ async def test_a_watched_trade_is_shown_as_not_traded_and_goes_live_with_the_sam
         await bob.get(f"{address}/follow")
         await bob.post(f"{address}/follow", do="agree", **TERMS)
         assert "Not traded" in bob.words
+        await bob.get(address)
+        none = "No signal in the last 30 days, or none since prices have been recorded."
+        assert none in bob.words
+        live = place.engine.services.context.live
+        task = None if live is None else live.named("bob")
+        assert task is not None
+        account: Any = task.account
+        newest, account.last_report = account.last_report, None
+        await bob.get(address)
+        assert "The account has not been read yet, or the engine does not answer." in bob.words
+        assert none not in bob.words
+        account.last_report = newest
 
         await _sent(place, feeds[0], strategy, "open", side="LONG", leverage="5")
         await _sent(place, feeds[0], strategy, "close")
@@ -61,6 +74,7 @@ async def test_a_watched_trade_is_shown_as_not_traded_and_goes_live_with_the_sam
         # 0.003 x 65000 in and out at one price: two fees of 0.0975, and one of what is open
         assert "What would have been since" in bob.words
         assert "P&L, not traded−0.29USDT net of fees, −0.03 % of 1,000.00" in bob.words
+        assert "; no trade of a PAPER follower to compare" in bob.words
         assert "Trades10 won" in bob.words
         assert "Entries2 of 2would have been copied" in bob.words
         assert "Would be open nowBTCUSDT SHORT 0.003 from 65,000" in bob.words

@@ -116,7 +116,8 @@ async def show_account(visit: Visit, name: str) -> Response:
     """Show one account: its task, money, positions, terms, outcomes and orders; its owner is told
     who looked.
 
-    With ``plan=yes`` also what differs from the exchange, with ``check=yes`` a check made now.
+    With ``plan=yes`` also what differs from the exchange, with ``check=yes`` a check made now: when
+    a person asks, never when the page renews itself, which keeps what it showed.
     """
     account = (await run(visit, "accounts", name=name))["accounts"][0]
     seen = await run(
@@ -127,9 +128,9 @@ async def show_account(visit: Visit, name: str) -> Response:
         before_signal=visit.before("signal"),
     )
     plan = check = None
-    if visit.query.get("plan") == "yes":
+    if visit.query.get("plan") == "yes" and not visit.only_looks:
         plan = await run(visit, "reconcile", name=name)
-    if visit.query.get("check") == "yes":
+    if visit.query.get("check") == "yes" and not visit.only_looks:
         check = await run(visit, "check", name=name)
     return operator_page(
         visit,

@@ -1,6 +1,6 @@
 // Keeps a page live: when the stream reports a change, the page is fetched again and its marked parts are replaced.
-// The page always shows what the server renders; nothing is computed here. A form that somebody is typing in,
-// and a chart that somebody reads by its keys or under a pointer, stay as they are.
+// The page always shows what the server renders; nothing is computed here. A form that somebody is typing in or has
+// filled in, and a chart that somebody reads by its keys or under a pointer, stay as they are; what is folded out stays so.
 
 const main = document.getElementById("main");
 const state = document.getElementById("state");
@@ -28,10 +28,34 @@ function showState() {
   else show("lost", `reconnecting; this page is ${seconds} s old`);
 }
 
+function isFilledIn(field) {
+  if (field.matches("select")) return field.selectedIndex !== Math.max(0, [...field.options].findLastIndex((each) => each.defaultSelected));
+  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+  return field.value !== field.defaultValue;
+}
+
 function isBusy(part) {
   if (canHover && part.querySelector(".chart:hover")) return true;
+  if ([...part.querySelectorAll("input, select, textarea")].some(isFilledIn)) return true;
   const focus = document.activeElement;
   return part.contains(focus) && focus.matches("input, select, textarea, .chart");
+}
+
+// What a part shows: tokens of forms differ at each fetch, and what is folded out is the reader's.
+function shownBy(part) {
+  const copy = part.cloneNode(true);
+  for (const token of copy.querySelectorAll("[name=csrf], [name=once]")) token.removeAttribute("value");
+  for (const each of copy.querySelectorAll("details")) each.removeAttribute("open");
+  return copy.innerHTML;
+}
+
+function keepFolds(part, next) {
+  const titleOf = (each) => each.querySelector("summary")?.textContent;
+  const former = [...part.querySelectorAll("details")];
+  for (const each of next.querySelectorAll("details")) {
+    const at = former.findIndex((one) => titleOf(one) === titleOf(each));
+    if (at >= 0) each.open = former.splice(at, 1)[0].open;
+  }
 }
 
 async function renew() {
@@ -41,7 +65,9 @@ async function renew() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const next = fresh.getElementById(part.id);
-    if (next && !isBusy(part) && next.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(next));
+    if (!next || isBusy(part) || shownBy(next) === shownBy(part)) continue;
+    keepFolds(part, next);
+    part.replaceWith(document.adoptNode(next));
   }
   document.dispatchEvent(new Event("parts-renewed"));
 }

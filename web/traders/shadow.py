@@ -1,36 +1,67 @@
 """The shadow books of a strategy's page: for each account that watches, what was not traded."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from engine.domain.errors import EngineAway
 from engine.domain.subscription import Mode
-from engine.services.shadowing import Shadow
+from engine.services.performance import Compared
+from engine.services.shadowing import LOOKED_BACK, NoShadow, Shadow
 from engine.services.terms_form import terms_fields
 from web.charts import result_chart
 from web.traders.follow import hidden_terms
 from web.visit import Visit
 
+_WHY_NONE: Final = {
+    NoShadow.NOT_READ: "The account has not been read yet, or the engine does not answer.",
+    NoShadow.NO_SIGNAL: (
+        "No signal in the last 30 days, or none since prices have been recorded. The first one will "
+        "appear here."
+    ),
+}
 
-async def shadows_of(visit: Visit, agreements: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
-    """Return by agreement: the shadow book (None if no engine has read the account), its curve, and
-    the fields that ask to go live with the same terms.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowShown:
+    """The shadow book of an agreement (None: ``why_none``), its curve, and the fields that ask to go
+    live with the same terms. ``followers`` are the figures of the same time and environment.
     """
-    accounts = {each.id: each for each in visit.services.performance.accounts(visit.who)}
+
+    shadow: Shadow | None
+    why_none: str
+    curve: str
+    as_live: Sequence[tuple[str, str]]
+    followers: Compared
+
+
+async def shadows_of(
+    visit: Visit, strategy: Any, agreements: Sequence[Any]
+) -> dict[str, ShadowShown]:
+    """Return the shadow books of the agreements that watch."""
+    performance = visit.services.performance
+    accounts = {each.id: each for each in performance.accounts(visit.who)}
     shown = {}
     for each in agreements:
         if each.policy.mode is not Mode.WATCH:
             continue
+        found: Shadow | NoShadow
         try:
-            shadow = await visit.services.shadowing.shadow(
+            found = await visit.services.shadowing.shadow(
                 accounts[each.account], each.strategy, each.policy
             )
         except EngineAway:  # the rest of the page is read from the ledger
-            shadow = None
+            found = NoShadow.NOT_READ
+        shadow = None if isinstance(found, NoShadow) else found
         fields = {**terms_fields(each.policy), "mode": Mode.LIVE.value}
-        curve = "" if shadow is None else _curve(visit, shadow, each.account_name)
-        shown[each.id] = (shadow, curve, hidden_terms(each.account_name, fields))
+        shown[each.id] = ShadowShown(
+            shadow=shadow,
+            why_none=_WHY_NONE[found] if isinstance(found, NoShadow) else "",
+            curve="" if shadow is None else _curve(visit, shadow, each.account_name),
+            as_live=hidden_terms(each.account_name, fields),
+            followers=await performance.record(strategy, each.environment, LOOKED_BACK.days),
+        )
     return shown
 
 

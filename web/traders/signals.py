@@ -4,7 +4,7 @@ from typing import Final
 
 from quart import Response
 
-from engine.domain.alert import ABOUT_STRATEGIES
+from engine.domain.alert import ABOUT_PEOPLE, ABOUT_STRATEGIES
 from engine.domain.outcome import EXPLANATIONS
 from engine.services.following import MISSED_LOOKED
 from web.routes import Route, Who, get
@@ -51,11 +51,12 @@ async def show_positions(visit: Visit) -> Response:
 
 
 async def show_notifications(visit: Visit) -> Response:
-    """Show alerts about the user's accounts and strategies."""
+    """Show alerts about the user and their accounts and strategies."""
     return visit.page(
         "traders/notifications.html",
         alerts=visit.services.following.alerts(visit.who),
         about_strategies=ABOUT_STRATEGIES,
+        about_people=ABOUT_PEOPLE,
         live=visit.newest(),
     )
 

@@ -117,13 +117,10 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     zone = visit.who.person.zone
     points = _returns(each)
     agreements = performance.agreements(visit.who, row.id)
-    shadows = await shadows_of(visit, agreements)
-    month = await performance.record(row, chosen["of"], _PERIODS["30"]) if shadows else None
     return visit.page(
         "traders/strategy.html",
         row=row,
-        shadows=shadows,
-        follower=None if month is None else month.record,
+        shadows=await shadows_of(visit, row, agreements),
         each=each,
         figures=_FIGURES,
         curve=result_chart(points, "Return of its signals", "%", zone, visit.now, points[0][0])

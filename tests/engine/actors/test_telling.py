@@ -5,31 +5,42 @@ what may have arrived says so, and a dead channel is told on another one.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.actors.telling import Telling
-from engine.domain.alert import AlertCode
+from engine.actors.telling import AT_ONCE, Telling
+from engine.decisions.messages import hash_of_code
+from engine.domain.alert import Alert, AlertCode
 from engine.domain.identifiers import PersonId
 from engine.domain.message import How, Message, MessageKind
+from engine.domain.signal import Action, PositionSide
 from engine.keys.sealed_secrets import new_person, seal_target
 from engine.keys.vault import Vault, new_root_key, parse_root_keys
 from engine.ledger import Database
+from engine.ledger.identity import set_zone
 from engine.ledger.messages import (
+    NewMessage,
+    Wants,
     begin_channel,
     channels_of,
     confirm_channel,
+    digests_due,
     due_messages,
+    forget_messages,
     set_wants,
+    write_message,
 )
 from engine.ledger.people import insert_person, person_key
 from engine.ports.http import HttpClients
-from engine.ports.personal_channel import ChannelField, NotTaken, PersonalChannel
+from engine.ports.personal_channel import ChannelField, NotTaken, PersonalChannel, Said
 from engine.ports.secret import Secret
 from tests.engine.actors.engine_world import World, world
 
+DAY = timedelta(days=1)
 NOW = dict.fromkeys(MessageKind, How.NOW)
 
 
@@ -41,6 +52,7 @@ class TestChannel:
     name: str
     answer: Callable[[Message], object] = lambda message: None
     hangs: bool = False
+    slow_s: float = 0.0
     sent: list[Message] = field(default_factory=list)
     title: str = "Test"
     fields: Sequence[ChannelField] = ()
@@ -56,6 +68,7 @@ class TestChannel:
     async def send(self, target: Mapping[str, str], message: Message, http: HttpClients) -> None:
         assert target == {"to": f"bob at {self.name}"}
         self.answer(message)
+        await trio.sleep(self.slow_s)
         self.sent.append(message)
         if self.hangs:
             await trio.sleep_forever()
@@ -65,6 +78,20 @@ class TestChannel:
             (each.title.partition(":")[2].split(" could")[0], each.is_repeated)
             for each in self.sent
         ]
+
+
+@dataclass
+class TestChat(TestChannel):
+    """A chat of this test, in which ``said`` was written."""
+
+    __test__ = False
+    said: Sequence[Said] = ()
+
+    async def invitation(self, code: str, http: HttpClients) -> str:
+        return f"https://chat.example.org/{code}"
+
+    async def heard(self, after: int, http: HttpClients) -> tuple[int, Sequence[Said]]:
+        return len(self.said), self.said[after:]
 
 
 @dataclass
@@ -89,7 +116,7 @@ class Told:
             yield
             nursery.cancel_scope.cancel()
 
-    async def connect(self, name: str) -> None:
+    async def connect(self, name: str, wants: Wants = NOW) -> None:
         now = self.house.shared.clock.now()
 
         def write(db: Database) -> None:
@@ -98,7 +125,7 @@ class Told:
             )
             assert begin_channel(db, self.bob, name, sealed, 1, f"bob at {name}", b"code", now)
             assert confirm_channel(db, self.bob, name, 1, b"code", now, "2026-01-01")
-            set_wants(db, self.bob, name, NOW)
+            set_wants(db, self.bob, name, wants)
 
         await self.house.ledger.write(write)
 
@@ -236,3 +263,142 @@ async def test_a_channel_that_hangs_ends_by_its_deadline_and_holds_up_no_other(
             assert len(works.sent) == 1
             await trio.sleep(30)
             assert [again for _, again in hangs.titles()][:2] == [False, True]
+
+
+@pytest.mark.parametrize("are_chosen", [False, True])
+async def test_a_slow_backlog_holds_up_nobody_else(
+    tmp_path: Path, autojump_clock: MockClock, are_chosen: bool
+) -> None:
+    """Before each message the others have their turn; what people chose takes no turn of the rest."""
+    names = [f"slow {number}" for number in range(2 * AT_ONCE)]
+    async with told(tmp_path, *names) as made:
+        for number in range(5):
+            await made.alert(str(number))
+        await trio.sleep(1)
+        await made.connect("working")
+        working = TestChannel("working")
+        slow = [TestChannel(each, slow_s=8, calls_address_of_person=are_chosen) for each in names]
+        async with made.telling(working, *slow):
+            await trio.sleep(3)
+            await made.alert("5")
+            await trio.sleep(3 if are_chosen else 20)
+            assert len(working.sent) == 1
+            await trio.sleep(180)
+            assert {len(each.sent) for each in slow} == {6}
+
+
+async def test_one_alert_that_cannot_be_told_holds_up_no_other(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words(alert: Alert) -> str:
+        if alert.details["quantity"] == "1":
+            raise ValueError("no words for it")
+        return alert.done
+
+    monkeypatch.setattr("engine.actors.telling.alert_words", words)
+    async with told(tmp_path, "one") as made:
+        one = TestChannel("one")
+        async with made.telling(one):
+            await made.alert("1")
+            await made.alert("2")
+            await trio.sleep(5)
+            await made.alert("3")
+            await trio.sleep(5)
+        assert [each for each, _ in one.titles()] == [" 2 BTC", " 3 BTC"]
+
+
+async def test_one_outcome_that_cannot_be_told_holds_up_no_other(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words(*, action: str, **_: object) -> str:
+        if action == "open":
+            raise ValueError("no words for it")
+        return action
+
+    monkeypatch.setattr("engine.actors.telling.outcome_title", words)
+    async with told(tmp_path, "one") as made:
+        one = TestChannel("one")
+        async with made.telling(one):
+            opens = await made.house.send(Action.OPEN, side=PositionSide.LONG)
+            await made.house.outcome(opens)
+            await made.house.outcome(await made.house.send(Action.CLOSE))
+            await trio.sleep(5)
+        assert [each.title for each in one.sent] == ["close"]
+
+
+async def test_one_chat_that_cannot_be_linked_holds_up_no_other(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    codes = ("AAAAAAAAAA", "BBBBBBBBBB")
+    async with told(tmp_path) as made:
+        eve = new_person(made.vault, "eve")
+        now = made.house.shared.clock.now()
+
+        def begin(db: Database) -> None:
+            insert_person(db, "eve", eve.key, now)
+            for whose, code in zip((eve.id, made.bob), codes, strict=True):
+                assert begin_channel(db, whose, "chat", b"", 1, "", hash_of_code(code), now)
+
+        await made.house.ledger.write(begin)
+        chat = TestChat(
+            "chat", said=[Said({}, codes[0]), Said({"to": "bob at chat"}, f"/start {codes[1]}")]
+        )
+        async with made.telling(chat):
+            await trio.sleep(5)
+        assert [each.title for each in chat.sent] == ["This chat is linked to bob"]
+        [row] = channels_of(made.house.ledger.db, eve.id)
+        assert row.confirmed_at is None
+
+
+async def test_a_digest_is_due_once_a_day_and_one_that_fails_holds_up_no_other(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    digest = dict.fromkeys(MessageKind, How.DIGEST)
+    async with told(tmp_path) as made:
+        db, shared = made.house.ledger.db, made.house.shared
+        eve = new_person(made.vault, "eve")
+
+        def begin(db: Database) -> None:
+            insert_person(db, "eve", eve.key, shared.clock.now())
+            set_zone(db, eve.id, "No/Where")
+            begin_channel(db, eve.id, "a", b"", 1, "", b"code", shared.clock.now())
+            confirm_channel(db, eve.id, "a", 1, b"code", shared.clock.now(), "2026-01-01")
+
+        await made.house.ledger.write(begin)
+        await made.connect("one", digest)
+        one = TestChannel("one")
+        await made.alert("1")
+        async with made.telling(one):
+            await trio.sleep(10)
+            assert len(one.sent) == 1  # of the day before, whose time has come
+            assert "1 BTC" in one.sent[0].text
+            assert digests_due(db, shared.clock.now(), 9) == []
+            await made.alert("2")
+            await trio.sleep(20)
+            assert len(one.sent) == 1
+            [(row, _)] = [
+                each
+                for each in digests_due(db, shared.clock.now() + timedelta(days=1), 9)
+                if each[0].person == made.bob
+            ]
+            await made.house.ledger.write(lambda db: set_zone(db, made.bob, "Pacific/Kiritimati"))
+            assert row.person in [each.person for each, _ in digests_due(db, shared.clock.now(), 9)]
+
+
+async def test_everything_that_is_old_is_forgotten_in_parts(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with told(tmp_path, "one") as made:
+        old = made.house.shared.clock.now() - timedelta(days=31)
+
+        def write(db: Database) -> None:
+            for number in range(1_201):
+                new = NewMessage(
+                    person=made.bob, sameness=str(number), kind="risk", title="old", words=""
+                )
+                assert write_message(db, new, old, {"one": How.DIGEST})
+
+        await made.house.ledger.write(write)
+        async with made.telling(TestChannel("one")):
+            await trio.sleep(3)
+        assert await made.house.ledger.write(lambda db: forget_messages(db, old + DAY, 9)) == 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.decisions.messages import (
     LINES_MAX,
     digest_day,
+    digest_due,
     digest_words,
     outcome_kind,
     outcome_title,
@@ -86,3 +87,12 @@ def test_a_day_has_one_digest_from_eight_o_clock_on(
         if local.hour >= 9:  # an hour of slack for the nights on which clocks are set
             assert newest == local.date().isoformat()
     assert sent == sorted(set(sent))
+
+
+@given(times, zones)
+def test_a_digest_is_due_from_the_moment_on_that_it_has_a_day(begins: datetime, zone: str) -> None:
+    newest = digest_day(begins, zone, "")
+    due = digest_due(zone, newest)
+    assert begins < due <= begins + timedelta(hours=50)  # some places left out a day
+    assert digest_day(due, zone, newest) > newest
+    assert digest_day(due - timedelta(seconds=1), zone, newest) == ""
