@@ -138,6 +138,9 @@ class LiveAccount(Protocol):
     async def examine(self, since: datetime) -> Examined:
         """Read at the exchange what the books are compared with; changes nothing."""
 
+    async def read_now(self) -> None:
+        """Read the account now; on failure, it cannot be read until a later reading succeeds."""
+
     async def plan_corrections(self) -> Plan:
         """Read the account and return what differs from the ledger; changes nothing."""
 

@@ -238,6 +238,10 @@ class Follower:
             else self._lanes.now(copy)
         )
 
+    async def read_now(self) -> None:
+        """Read the account now; on failure, it cannot be read until a later reading succeeds."""
+        await self.reader.try_to_read()
+
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; changes nothing."""
         if self.account.why_held:

@@ -19,7 +19,7 @@ from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import AgreementRow, agreements_of
 from engine.ledger.history import Key, Kind, read_history
 from engine.ledger.identity import person
-from engine.ledger.looking import note_look
+from engine.ledger.looking import has_looked, note_look
 from engine.ledger.people import AccountRow, account_named, accounts
 from engine.services.terms_form import terms_fields
 
@@ -29,14 +29,13 @@ _NEWEST: Final = 2**62
 
 async def _account_view(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Return what an operator sees of an account; ``before_order`` and ``before_signal`` are where
-    older rows begin. Unless the page only ``renews``, the look is noted.
+    older rows begin. The look is noted, whatever the page says of itself.
     """
     name, db = text(params, "name"), context.ledger.db
     row = account_named(db, name)
     if row is None or row.ended_at is not None:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
-    if params.get("renews") is not True:
-        await _note(context, params, row)
+    await _note(context, params, row)
     outcomes, older_signal = _page(db, Kind.SIGNALS, row, (_before(params, "before_signal"), ""))
     orders, older_order = _page(db, Kind.ORDERS, row, (_before(params, "before_order"),))
     return {
@@ -55,6 +54,8 @@ async def _account_view(context: EngineContext, params: dict[str, Any]) -> dict[
 
 async def _note(context: EngineContext, params: dict[str, Any], row: AccountRow) -> None:
     by, at = text(params, "by", "operator"), context.clock.now()
+    if has_looked(context.ledger.db, row.id, by, at):
+        return
     record = await recorder(context, params)
 
     def write(db: Database) -> None:

@@ -3,9 +3,11 @@ touch, and what a new place still lacks.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+
+import trio
 
 from engine.commands.parameters import Run, text
 from engine.context import EngineContext
@@ -26,6 +28,8 @@ from engine.ledger.touching import (
     waiting_entries,
 )
 
+_AT_ONCE: Final = 1_000
+
 
 async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Return what a stop touches: everything and each exchange, or the one ``scope`` and
@@ -41,16 +45,16 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             for name in dict.fromkeys(exchange for exchange, _ in accounts)
         ]
     on = {(each.scope, each.target): each for each in switches(db) if not each.person}
-    places = {
-        "waiting": waiting_entries(db),
-        "resting": resting_entries(db),
-        "positions": held(db),
-    }
+    reads = {"waiting": waiting_entries, "resting": resting_entries, "positions": held}
+    places = {}
+    for name, read in reads.items():
+        places[name] = read(db)
+        await trio.lowlevel.checkpoint()  # orders go first
     agreed = followed(db)
     shown = []
     for switch in wanted:
-        mine = {each.account: each.environment for each in agreed if _is_in(switch, each)}
-        there = Counter(mine.values())
+        mine = await _those_in(switch, agreed)
+        there = Counter({each.account: each.environment for each in mine}.values())
         if switch.scope in (SwitchScope.ALL, SwitchScope.EXCHANGE):
             # also accounts that follow nothing yet
             there = Counter[str]()
@@ -64,14 +68,20 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
                 "target": switch.target,
                 "level": None if is_on is None else is_on.level.value,
                 "accounts": dict(there),
-                "strategies": len({each.strategy for each in agreed if _is_in(switch, each)}),
-                **{
-                    name: sum(_is_in(switch, each) for each in found)
-                    for name, found in places.items()
-                },
+                "strategies": len({each.strategy for each in mine}),
+                **{name: len(await _those_in(switch, found)) for name, found in places.items()},
             }
         )
     return {"touched": shown}
+
+
+async def _those_in(switch: Switch, places: Sequence[Place]) -> list[Place]:
+    """Return the places that a switch concerns; orders go between parts of them."""
+    found = list[Place]()
+    for begin in range(0, len(places), _AT_ONCE):
+        found += [each for each in places[begin : begin + _AT_ONCE] if _is_in(switch, each)]
+        await trio.lowlevel.checkpoint()
+    return found
 
 
 def _is_in(switch: Switch, place: Place) -> bool:

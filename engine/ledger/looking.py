@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.domain.identifiers import AccountId
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import Database, fetch_all, run
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 ONE_LOOK: Final = timedelta(hours=1)
 """Looks of one operator within this time are one look."""
@@ -37,6 +37,16 @@ def note_look(db: Database, account: AccountId, by: str, at: datetime) -> bool:
         )
         > 0
     )
+
+
+def has_looked(db: Database, account: AccountId, by: str, at: datetime) -> bool:
+    """Return whether a look of an operator would belong to an earlier one."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM account_look WHERE account_id = ? AND by = ? AND at_us > ?",
+        (account, by, to_us(at - ONE_LOOK)),
+    )
+    return row is not None
 
 
 def looks_at(db: Database, account: AccountId) -> list[Look]:

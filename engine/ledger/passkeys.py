@@ -89,9 +89,10 @@ def passkey_by_credential(db: Database, credential: bytes) -> PasskeyRow | None:
     return None if row is None else _passkey(row)
 
 
-def use_passkey(db: Database, identifier: str, sign_count: int, at: datetime) -> bool:
+def use_passkey(db: Database, identifier: str, sign_count: int, at: datetime) -> bool | None:
     """Record a use with the authenticator's counter; return False, and mark the passkey as copied, if
-    the counter did not go up. An authenticator without a counter says 0 each time.
+    the counter did not go up, and None if there is no such passkey any more. An authenticator without
+    a counter says 0 each time.
     """
     used = run(
         db,
@@ -99,12 +100,14 @@ def use_passkey(db: Database, identifier: str, sign_count: int, at: datetime) ->
         "(sign_count < ?1 OR (sign_count = 0 AND ?1 = 0))",
         (sign_count, to_us(at), identifier),
     )
-    if not used:
-        db.execute(
-            "UPDATE passkey SET copied_us = ? WHERE id = ? AND copied_us IS NULL",
-            (to_us(at), identifier),
-        )
-    return used > 0
+    if used:
+        return True
+    marked = run(
+        db,
+        "UPDATE passkey SET copied_us = coalesce(copied_us, ?) WHERE id = ?",
+        (to_us(at), identifier),
+    )
+    return False if marked else None
 
 
 def delete_passkey(db: Database, person: PersonId, identifier: str) -> bool:

@@ -35,10 +35,15 @@ def write_blocks(
     )
 
 
-def forget_prices(db: Database, now: datetime) -> int:
-    """Remove what is older than a month; return how many blocks."""
+def forget_prices(db: Database, now: datetime, limit: int) -> int:
+    """Remove the oldest blocks that are older than a month, at most ``limit``; return how many."""
     before = int((now - KEPT).timestamp())
-    return run(db, "DELETE FROM price_block WHERE begin_s < ?", (before,))
+    return run(
+        db,
+        "DELETE FROM price_block WHERE (exchange, symbol, begin_s) IN (SELECT exchange, symbol, "
+        "begin_s FROM price_block WHERE begin_s < ? ORDER BY begin_s LIMIT ?)",
+        (before, limit),
+    )
 
 
 def read_blocks(db: Database, exchange: str, symbol: Symbol, since: datetime) -> list[PriceBlock]:

@@ -27,7 +27,8 @@ def copied_trades(
     before: Place = NEWEST,
 ) -> tuple[list[CopiedTrade], Place | None]:
     """Read the newest ``limit`` reconciled trades of a strategy that were closed since a time and
-    opened by one of its signals; and where the next page begins, None if there is none.
+    opened by one of its signals, but not those that their owner took over: no exit of the strategy
+    ended them, and no order proves their last price; and where the next page begins, None if there is none.
     """
     rows = fetch_all(
         db,
@@ -39,7 +40,7 @@ def copied_trades(
         "fill.attempt_id JOIN copy ON copy.id = attempt.copy_id"
         " JOIN signal ON signal.number = copy.signal_number"
         " WHERE trade.strategy_id = ? AND trade.environment = ? AND trade.state = 'settled' AND "
-        "trade.closed_us >= ? AND (trade.closed_us, trade.id) < (?, ?) ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
+        "(trade.cause IS NULL OR trade.cause != 'taken_over') AND trade.closed_us >= ? AND (trade.closed_us, trade.id) < (?, ?) ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
         (strategy, environment, to_us(since), *before, limit),
     )
     trades = [_trade(row[1:]) for row in rows if Decimal(row[8]) > 0 and Decimal(row[9]) > 0]

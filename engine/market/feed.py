@@ -92,6 +92,7 @@ class MarketFeed:
             async with self._reading:  # one read for all who wait
                 quote = self._young(symbol, age_s)
                 if quote is None:
+                    self._wanted.add(symbol)  # again: ``keep`` may have dropped it meanwhile
                     await self._read_safely()
                     quote = self._young(symbol, age_s)
         return quote
@@ -107,6 +108,13 @@ class MarketFeed:
     def want(self, symbols: frozenset[Symbol]) -> None:
         """Keep the prices of these contracts up to date too."""
         self._wanted |= symbols
+
+    def keep(self, symbols: frozenset[Symbol]) -> None:
+        """Read and note no other contracts any more; one that is asked for again is read again."""
+        self._wanted &= symbols
+        for other in set(self._quotes) - symbols:
+            del self._quotes[other]
+        self.tape.keep(symbols)
 
     async def run(self, symbols: frozenset[Symbol]) -> None:
         """Poll until cancelled; ``symbols`` are wanted from the start."""

@@ -63,6 +63,11 @@ class Tape:
         """Return the contracts of which something is on the tape."""
         return {*self._ended, *self._runs}
 
+    def keep(self, symbols: Collection[Symbol]) -> None:
+        """Drop what is on the tape of other contracts."""
+        self._runs = {each: run for each, run in self._runs.items() if each in symbols}
+        self._ended = {each: runs for each, runs in self._ended.items() if each in symbols}
+
     def note(self, quotes: Iterable[Quote]) -> None:
         """Note what was read; what is no newer than the last of its contract is left out."""
         for quote in quotes:

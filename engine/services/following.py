@@ -4,7 +4,7 @@ traders' own switches.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -15,7 +15,7 @@ from engine.decisions.missed import MissedWeek, missed_by_week
 from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
-from engine.domain.account import Position
+from engine.domain.account import AccountReport, Position
 from engine.domain.alert import Alert, AlertSubject, subject_of
 from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
@@ -58,6 +58,8 @@ from engine.services.user import FormErrors, User
 from engine.views import StillOpenView, WhyView
 
 PAGE: Final = 50
+READING_LASTS: Final = timedelta(seconds=5)
+"""How old a reading may be whose mark price a position is taken over at."""
 MISSED_LOOKED: Final = 2_000
 MISSED_WEEKS: Final = 8
 _CLOSED_WITHOUT_PROOF: Final = (
@@ -381,6 +383,7 @@ class FollowingService:
         return row if row is not None and row.share else None
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def any_position(self, user: User, name: str, symbol: str) -> PositionRow | None:
         """Return what is open in a contract on an account, the owner's own too; None if nothing is.
         Raises NothingThere for somebody else's account.
@@ -433,8 +436,8 @@ class FollowingService:
 
     @asked
     async def take_over(self, user: User, name: str, symbol: str) -> None:
-        """Make what the engine holds of a contract the owner's own, at the mark price of the newest
-        reading; nothing is sent, and its stop and target stay at the exchange.
+        """Make what the engine holds of a contract the owner's own, at the mark price of a reading
+        of the last seconds; nothing is sent, and its stop and target stay at the exchange.
 
         Raises NeedsConfirmation, because no close of the master reaches it any more; NothingThere
         for somebody else's account; FormErrors while it cannot be done without doubt: the account
@@ -442,10 +445,7 @@ class FollowingService:
         """
         row, now = self.account(user, name), self._context.clock.now()
         user.require_fresh(now)
-        task = self.task(row)
-        report = None if task is None else task.account.report
-        if report is None:
-            raise FormErrors({"": _NOT_READ})
+        report, now = await self._report_now(row), self._context.clock.now()
         position = next((each for each in report.positions if each.symbol == symbol), None)
 
         def change(db: Database) -> None:
@@ -476,6 +476,22 @@ class FollowingService:
             change=change,
         )
         await self._context.changed()
+
+    async def _report_now(self, row: AccountRow) -> AccountReport:
+        """Return a reading of the account that is at most ``READING_LASTS`` old, made now if needed;
+        raises FormErrors if there is none.
+        """
+        task = self.task(row)
+        if task is not None and task.account.report is not None and self._is_old(task):
+            await task.read_now()
+        report = None if task is None else task.account.report
+        if task is None or report is None or self._is_old(task):
+            raise FormErrors({"": _NOT_READ})
+        return report
+
+    def _is_old(self, task: LiveAccount) -> bool:
+        read_at = task.account.read_at
+        return read_at is None or self._context.clock.now() - read_at > READING_LASTS
 
     # What became of signals
 

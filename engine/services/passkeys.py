@@ -222,8 +222,9 @@ async def verify_passkey(
     key = await context.audit_key()
 
     def write(db: Database) -> bool:
-        if use_passkey(db, row.id, count, now):
-            return True
+        was_used = use_passkey(db, row.id, count, now)
+        if was_used is not False:
+            return was_used is True  # None: it was removed meanwhile, which proves no copy
         who = ledger.person(db, row.person)
         counts = {"name": row.name, "counted": str(row.sign_count), "found": str(count)}
         append_audit(

@@ -51,7 +51,9 @@ async def test_an_operator_sees_money_terms_outcomes_and_orders_and_the_owner_wh
         assert "Checked now" not in ops.words, "it would ask the exchange at each change"
         assert "Compared with the exchange" not in ops.words
         await bob.get("/accounts/bob")
-        assert "No operator has opened" in bob.words, "a page that renews itself looks at nothing"
+        assert "ops opened its page" in bob.words, (
+            "a look is noted whatever the page says of itself"
+        )
         del ops.headers["X-Only-Looks"]
         await ops.get("/operate/accounts/bob?check=yes&plan=yes")
         assert "Checked now" in ops.words

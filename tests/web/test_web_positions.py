@@ -43,6 +43,8 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
         assert position["is_stale"] is False
         (row,) = await place.services.following.positions(_user(place, asks.token))
         assert row.opened_at is not None
+        alone = place.services.following.position(_user(place, asks.token), "bob", "BTCUSDT")
+        assert await alone == row, "a token that may read reads one position too"
         assert position["opened_at"][:19] == row.opened_at.isoformat()[:19]
 
         await bob.get(POSITION)

@@ -7,8 +7,10 @@ import pytest
 from test_web_home import SETTINGS, follow, held
 from web_place import PASSWORD, WebPlace, web_place
 
+from engine.domain.identifiers import StrategyId
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.track_records import copied_trades
 
 TAKE = "/accounts/bob/positions/BTCUSDT/take-over"
 
@@ -51,7 +53,10 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
         await bob.post(TAKE, 422, factor="wrong")
         assert held(place) == [("bob", "BTCUSDT")], "it raises risk: a factor is asked for"
         await bob.get(TAKE)
+        pressed = place.clock.now()
         await bob.post(TAKE, factor=PASSWORD)
+        task = place.engine.services.context.live.named("bob")
+        assert task.account.read_at >= pressed, "the mark is of now"
         assert (bob.path, bob.query) == ("/accounts/bob/positions/BTCUSDT", "done=taken-over")
         assert held(place) == []
         assert "Your own: the engine does nothing with it" in bob.words
@@ -59,6 +64,11 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
         assert fetch_one(
             place.context.ledger.db, "SELECT count(*) FROM audit WHERE act = 'position_taken_over'"
         ) == (1,)
+        db = place.context.ledger.db
+        await place.until(lambda: fetch_all(db, "SELECT 1 FROM trade WHERE state = 'settled'"))
+        since = place.clock.now() - timedelta(days=1)
+        record, _ = copied_trades(db, StrategyId(strategy), "paper", since, 9)
+        assert record == [], "it is no trade of the strategy's record"
         await bob.get(TAKE)
         await bob.post(TAKE, 422, bare=True, csrf=bob.csrf)
         assert "holds no such position" in bob.words

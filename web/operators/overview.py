@@ -124,7 +124,6 @@ async def show_account(visit: Visit, name: str) -> Response:
         visit,
         "account_view",
         name=name,
-        renews=visit.only_looks,
         before_order=visit.before("order"),
         before_signal=visit.before("signal"),
     )

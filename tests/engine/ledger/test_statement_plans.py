@@ -134,6 +134,10 @@ PAGES: Final = {
         "refused._exit_taken_since",
         "signal",
     ): "the newest signal before a refusal, and what its strategy sent since",
+    (
+        "prices.forget_prices",
+        "price_block",
+    ): "the oldest blocks, each deleted here once it is older than a month",
     ("results.account_trades", "trade"): "the newest trades, for a page of results",
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
     ("results.mark_equity_point", "equity_point"): "the newest point of one account",
@@ -169,10 +173,6 @@ WHOLE: Final = {
         "outcomes.write_pulse",
         "event",
     ): "one row of this kind and subject stands, whose place the new one takes",
-    (
-        "prices.forget_prices",
-        "price_block",
-    ): "what is older than a month is deleted here, some blocks an hour",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",
     ("results.strategy_environments", "strategy_day"): "a row a day, for a page of results",

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyotp
@@ -18,7 +18,8 @@ from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.identity.challenges import LASTS
-from engine.ledger.passkeys import passkeys_of
+from engine.ledger import Database
+from engine.ledger.passkeys import delete_passkey, passkeys_of, use_passkey
 from engine.ledger.query import fetch_all
 from engine.ports.secret import Secret
 from engine.services.identity import NotSignedIn, SignedIn
@@ -199,6 +200,24 @@ async def test_a_counter_that_goes_back_ends_a_passkey_for_good(tmp_path: Path) 
         assert (await place.acts()).count("passkey_copied") == 1
         with pytest.raises(NotSignedIn):  # it still asks for more than a password
             await place.door.service.sign_in("ada", Secret(PASSWORD), "", HOME)
+
+
+async def test_a_passkey_that_is_removed_meanwhile_proves_nothing_and_is_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with here(tmp_path) as place:
+        user, device = await place.person("ada")
+        came = await place.sign_in(await place.signed(device))
+
+        def use_late(db: Database, identifier: str, sign_count: int, at: datetime) -> bool | None:
+            delete_passkey(db, user.id, identifier)
+            return use_passkey(db, identifier, sign_count, at)
+
+        monkeypatch.setattr("engine.services.passkeys.use_passkey", use_late)
+        await place.refuse(await place.signed(device))
+        assert fetch_all(place.door.context.ledger.db, "SELECT code FROM alert") == []
+        assert "passkey_copied" not in await place.acts()
+        assert await place.door.service.user(came.cookie, "") is not None
 
 
 async def test_an_authenticator_without_a_counter_says_nothing_about_copies(tmp_path: Path) -> None:
