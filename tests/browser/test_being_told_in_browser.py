@@ -48,7 +48,7 @@ def link(shown: Window, chat: FakeChatServer) -> None:
     shown.check()
     page.locator("#telegram summary").click()
     page.locator("#telegram button").first.click()
-    expect(page.locator("#telegram")).to_contain_text("Write this code to the bot")
+    expect(page.locator("#telegram")).to_contain_text("Send this code to the bot")
     shown.check()
     address = page.get_by_role("link", name="Open Telegram with the code").get_attribute("href")
     assert address is not None

@@ -297,7 +297,7 @@ async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a
 
         signed = device.sign(await _asked(bob, "to-confirm"))
         await bob.post("/channels/telegram/begin", passkey=signed)
-        assert "Write this code to the bot" in bob.words
+        assert "Send this code to the bot" in bob.words
 
 
 async def test_an_alert_about_a_person_is_theirs_and_not_of_an_account_called_the_same(
