@@ -106,6 +106,7 @@ class Callbacks:
         try:
             due: DueCall | None = first
             while due is not None:
+                await self._shared.calm()
                 await self._look_at(due, limit)
                 now = self._shared.clock.now()
                 due = None if self._rests(strategy, now) else due_call(self._db, strategy, now)

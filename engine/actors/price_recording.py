@@ -39,8 +39,9 @@ async def record_prices(shared: Shared) -> None:
 async def _record(shared: Shared) -> None:
     try:
         named = _named(shared.ledger.db)
-        for exchange, feed in shared.feeds.items():
+        for feed in shared.feeds.values():  # at once: a strategy may be made while orders go first
             feed.keep(named)
+        for exchange, feed in shared.feeds.items():
             for symbol in sorted(feed.tape.symbols):
                 await shared.calm()
                 await _record_one(shared, exchange, feed.tape, symbol)
