@@ -135,7 +135,9 @@ class Judge:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._lawful: dict[tuple[str, bytes], list[Reading]] = {}
+        self._lawful_before: dict[tuple[str, bytes], list[Reading]] = {}
         self._bodies: dict[bytes, bytes] = {}
+        self._bodies_before: dict[bytes, bytes] = {}
 
     def note(self, raw: bytes, peer: str, now_s: float) -> None:
         """Note what a place may take of these bytes from this peer now."""
@@ -155,17 +157,21 @@ class Judge:
             readings.append(reading)
 
     def forget(self) -> None:
-        """Forget what was noted, once everything that came of it is judged."""
-        self._lawful.clear()
-        self._bodies.clear()
+        """Forget what was noted before the last call: a busy place may record a request whose sender
+        waited for no answer after everything else of its round.
+        """
+        self._lawful_before, self._lawful = self._lawful, {}
+        self._bodies_before, self._bodies = self._bodies, {}
 
     def why_not(self, door: str, body_hash: bytes, draft: Mapping[str, Any]) -> str:
         """Return why this signal should not have been recorded as it was; empty if it may."""
-        readings = self._lawful.get((door, body_hash))
+        key = (door, body_hash)
+        readings = [*self._lawful.get(key, ()), *self._lawful_before.get(key, ())]
         if not readings:
             return "no request carried an authentic and clear body of this hash"
         problems = [_difference(each, draft) for each in readings]
-        return "" if "" in problems else f"{problems[0]}: {self._bodies[body_hash]!r}"
+        body = self._bodies.get(body_hash) or self._bodies_before.get(body_hash)
+        return "" if "" in problems else f"{problems[0]}: {body!r}"
 
     def _is_signed(self, request: Request, now_s: float) -> bool:
         of_a = request.values("x-rexalgo-signature")
