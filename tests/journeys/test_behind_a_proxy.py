@@ -28,7 +28,7 @@ from engine.keys.vault import new_root_key
 from rexalgo.cli import main, production
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-NAME = "copy.local"
+NAME = "copy.example.org"
 """The place's name; this machine answers to it here."""
 ROOT = "root.pem"
 """The certificate that vouches for the proxy, in the place's folder."""
@@ -52,9 +52,11 @@ class Proxy:
 
 
 def caddy(folder: Path, port: int, upstream: str) -> Proxy:
-    """Prepare Caddy. The port of redirects and the system's store stay untouched."""
+    """Prepare Caddy. The port of redirects and the system's store stay untouched, and it is its own
+    authority for a public name.
+    """
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
-    apart = "admin off\n\tauto_https disable_redirects\n\tskip_install_trust"
+    apart = "admin off\n\tlocal_certs\n\tauto_https disable_redirects\n\tskip_install_trust"
     (folder / "Caddyfile").write_text(text.replace("admin off", apart, 1))
     env = {
         "REXALGO_SITE": f"https://{NAME}:{port}",

@@ -1,6 +1,7 @@
 """Strategies are compared by figures that agree with the wallets of their followers."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
@@ -72,6 +73,9 @@ async def test_returns_agree_with_the_wallets_of_the_followers(tmp_path: Path) -
         assert " USDT" not in bob.words.partition("What its signals came to")[2], "no sum of money"
         assert "Filled 6" in bob.words, "what became of its signals"
         await separate_environment(place, "kim")
+        place.clock.passed += timedelta(
+            seconds=61
+        )  # counts of settled signals are kept for a minute
         await bob.get(f"/strategies/{strategy}?of=simulated")
         alone = f"{returns[2]:+.2f}".replace("-", "\u2212")
         assert bob.text.count(f">{alone}&nbsp;%<") > 1, "only the trade of that environment"

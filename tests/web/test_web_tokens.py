@@ -141,6 +141,7 @@ async def test_a_person_asks_so_often_and_what_lowers_risk_keeps_its_part(tmp_pa
 
 
 OPEN = {
+    "FollowingService.any_position": TokenScope.READ,
     "FollowingService.cards": TokenScope.READ,
     "FollowingService.position": TokenScope.READ,
     "FollowingService.positions": TokenScope.READ,
