@@ -238,7 +238,7 @@ def _squash(text: str) -> str:
 def _loads(text: str) -> Any:
     """Read JSON; every number stays a Decimal. Raises ValueError or RecursionError."""
     return json.loads(
-        text, strict=False, object_pairs_hook=_once, parse_float=Decimal, parse_int=Decimal
+        text, strict=False, object_pairs_hook=_once, parse_float=_number, parse_int=_number
     )
 
 
@@ -296,6 +296,16 @@ def read_signed(request: Request) -> Reading | None:
 
 def _is_yes(value: object) -> bool:
     return value is True or str(value).strip().lower() in ("true", "yes", "1")
+
+
+def _number(text: str) -> Decimal | str:
+    """Read a number of JSON; one that no Decimal holds stays its text: no field that counts takes
+    it, and in a field that nobody reads it does no harm.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
 
 
 def _positive(value: object) -> Decimal | None:

@@ -30,6 +30,8 @@ BODIES: Final[tuple[str, ...]] = (
     "[1]",
     "null",
     "",
+    '{"note": 1E6789012345678901234567890, "idempotency_key": "KEY", "action": "close", '
+    '"symbol": "BTCUSDT"}',
 )
 """Bodies of signed deliveries; KEY becomes a new id."""
 
