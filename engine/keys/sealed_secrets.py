@@ -33,11 +33,11 @@ from engine.ledger.people import (
     PersonKey,
     account,
     endpoint_secrets,
+    endpoint_secrets_sealed_for,
     person_key,
 )
 from engine.ledger.resealing import (
     accounts_sealed_for,
-    endpoint_secrets_sealed_for,
     replace_person_key,
     reseal_account,
     reseal_channel,

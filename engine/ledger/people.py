@@ -322,22 +322,32 @@ def endpoint_secrets(db: Database, endpoint: EndpointId) -> list[EndpointSecretR
     """Read an endpoint's secrets, newest first, including expired ones."""
     rows = fetch_all(
         db,
-        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
-        "endpoint_secret WHERE endpoint_id = ?"
-        " ORDER BY created_us DESC, number DESC",
+        _ENDPOINT_SECRETS + " WHERE endpoint_id = ? ORDER BY created_us DESC, number DESC",
         (endpoint,),
     )
-    return [
-        EndpointSecretRow(
-            id=row[0],
-            endpoint=EndpointId(row[1]),
-            owner=PersonId(row[2]),
-            sealed=row[3],
-            row_version=row[4],
-            valid_until=None if row[5] is None else from_us(row[5]),
-        )
-        for row in rows
-    ]
+    return [_endpoint_secret(row) for row in rows]
+
+
+def endpoint_secrets_sealed_for(db: Database, person: PersonId) -> list[EndpointSecretRow]:
+    """Read the webhook secrets that a person's data key seals, those that expired too."""
+    rows = fetch_all(db, _ENDPOINT_SECRETS + " WHERE owner_id = ? ORDER BY id", (person,))
+    return [_endpoint_secret(row) for row in rows]
+
+
+_ENDPOINT_SECRETS = (
+    "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM endpoint_secret"
+)
+
+
+def _endpoint_secret(row: Row) -> EndpointSecretRow:
+    return EndpointSecretRow(
+        id=row[0],
+        endpoint=EndpointId(row[1]),
+        owner=PersonId(row[2]),
+        sealed=row[3],
+        row_version=row[4],
+        valid_until=None if row[5] is None else from_us(row[5]),
+    )
 
 
 def secrets_in_use(

@@ -4,9 +4,8 @@ same version.
 What always holds: whoever writes these writes the person's new data key in the same transaction.
 """
 
-from engine.domain.identifiers import AccountId, EndpointId, PersonId
-from engine.ledger.codec import from_us
-from engine.ledger.people import EndpointSecretRow, PersonKey
+from engine.domain.identifiers import AccountId, PersonId
+from engine.ledger.people import PersonKey
 from engine.ledger.query import Database, fetch_all
 from engine.ledger.root_keys import refuse_disabled
 
@@ -24,27 +23,6 @@ def accounts_sealed_for(db: Database, person: PersonId) -> list[AccountId]:
     """List a person's accounts, those that were disconnected too."""
     rows = fetch_all(db, "SELECT id FROM account WHERE person_id = ? ORDER BY id", (person,))
     return [AccountId(row[0]) for row in rows]
-
-
-def endpoint_secrets_sealed_for(db: Database, person: PersonId) -> list[EndpointSecretRow]:
-    """Read the webhook secrets that a person's data key seals, those that expired too."""
-    rows = fetch_all(
-        db,
-        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
-        "endpoint_secret WHERE owner_id = ? ORDER BY id",
-        (person,),
-    )
-    return [
-        EndpointSecretRow(
-            id=row[0],
-            endpoint=EndpointId(row[1]),
-            owner=PersonId(row[2]),
-            sealed=row[3],
-            row_version=row[4],
-            valid_until=None if row[5] is None else from_us(row[5]),
-        )
-        for row in rows
-    ]
 
 
 def reseal_account(db: Database, account: AccountId, sealed: bytes) -> None:
