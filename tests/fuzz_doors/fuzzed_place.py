@@ -28,6 +28,9 @@ SETTINGS: Final = (
     'plugins.enabled=["paper", "signed_webhook", "tradingview", "gcra", "log"]',
     'plugin.tradingview.addresses=["127.0.0.1"]',
     "engine.webhook_rate_per_minute=100000",
+    # the first backup of a process keeps one descriptor for all later ones: SQLite closes none while
+    # another connection of the process holds a lock on the file (3.54.1)
+    "backup.every_hours=0",
 )
 STRATEGY: Final = """
 [[master]]
