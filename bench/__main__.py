@@ -95,8 +95,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--followers", type=numbers, help="such as 10,100,1000")
     parser.add_argument("--rounds", type=int, help="warm rounds of each case")
     parser.add_argument("--seconds", type=float, help="of each timed part of ingress and idle")
-    parser.add_argument("--outcomes", type=int, help="of the history")
-    parser.add_argument("--signals", type=int, help="of each strategy in the burst, of the pages")
+    parser.add_argument("--outcomes", type=int, help="of the history and the pages")
+    parser.add_argument("--signals", type=int, help="of each strategy in the burst")
     parser.add_argument("--quiet", dest="quiet_s", type=float, help="seconds between two signals")
     parser.add_argument("--json", type=Path, default=FILE, metavar="FILE", help=f"default {FILE}")
     parser.add_argument(

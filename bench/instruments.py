@@ -47,14 +47,15 @@ def memory_kib() -> float:
 
 
 class StatementCount:
-    """The statements that the loop's and the writer's connection ran, and the writer's commits.
+    """The statements that the loop's and the writer's connection ran, the steps of the loop's ones in
+    SQLite's machine, and the writer's commits.
 
     Statements of triggers are not counted; BEGIN, SAVEPOINT and COMMIT are.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.counts = {"loop": 0, "writer": 0, "commits": 0}
+        self.counts = {"loop": 0, "writer": 0, "commits": 0, "steps": 0}
 
     async def start(self) -> None:
         """Count from now on."""
@@ -73,6 +74,8 @@ class StatementCount:
 
         def note(event: Any) -> None:
             counts[who] += 1
+            if who == "loop":
+                counts["steps"] += event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
             if event["sql"] == "COMMIT":
                 counts["commits"] += 1
 

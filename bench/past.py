@@ -304,7 +304,7 @@ def _write_beside(db: Database, ended_us: int) -> None:
         "WITH RECURSIVE turn (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM turn WHERE n < 999)"
         " INSERT INTO delivery (endpoint_id, at_us, kind, signal_id, dialect, offset_ms, peer, "
         "took_us)"
-        " SELECT endpoint.id, ?1 - (999 - n) * 1000000, 'accepted', 'sig_past', 'signed', 3, "
+        " SELECT endpoint.id, ?1 - (999 - n) * 1000000, 'accepted', 'sig_past', 'A', 3, "
         "'127.0.0.1', 900 FROM endpoint CROSS JOIN turn"
         " WHERE n < (SELECT count(*) FROM signal)",
         (ended_us,),
@@ -313,6 +313,10 @@ def _write_beside(db: Database, ended_us: int) -> None:
         "INSERT INTO funding (account_id, id, strategy_id, symbol, amount, at_us)"
         " SELECT account_id, 'past-' || id, strategy_id, symbol, '0.01', closed_us FROM trade "
         "WHERE id % 4 = 0"
+    )
+    db.execute(
+        "INSERT INTO funding_day SELECT account_id, strategy_id, date(at_us / 1000000, "
+        "'unixepoch'), format('%.2f', count(*) * 0.01) FROM funding GROUP BY 1, 2, 3"
     )
     db.execute(
         "INSERT INTO equity_point (account_id, at_us, equity)"

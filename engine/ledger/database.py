@@ -15,7 +15,7 @@ from urllib.parse import quote
 import apsw
 
 from engine.ledger.errors import DiskRefused, LedgerError
-from engine.ledger.migrating import copy_into, count_rows, migrate
+from engine.ledger.migrating import copy_into, count_rows, let_add_up, migrate
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.files import make_folder, sync_folder, whole_file
@@ -170,6 +170,7 @@ def _migrate(db: apsw.Connection, path: str, *, may_migrate: bool) -> None:
             f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; "
             "run the newer program"
         )
+    let_add_up(db)
     if 0 < version < len(MIGRATIONS) and path != MEMORY:
         if not may_migrate:
             raise LedgerError(

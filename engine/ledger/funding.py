@@ -1,14 +1,14 @@
 """Funding: what the exchange charged or paid an account on contracts while this engine held them.
 
 A row of the exchange is stored once, however often it is read. It belongs to the strategy that held
-the contract at its time. Funding on the owner's own positions alone is kept under no strategy: it
-explains the owner's wallet and is not reported by us. Above 0 was paid, below 0 received; in the
-account's currency.
+the contract at its time, and its amount is in the sum of that strategy's UTC day. Funding on the
+owner's own positions alone is kept under no strategy: it explains the owner's wallet and is not
+reported by us. Above 0 was paid, below 0 received; in the account's currency.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -16,7 +16,7 @@ from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, Money, plain
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger.books import OWNER
-from engine.ledger.codec import from_us, to_us
+from engine.ledger.codec import to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, fetch_all, fetch_one, run
 from engine.ledger.wallet import add_since
@@ -56,15 +56,18 @@ def record_funding(db: Database, account: AccountId, rows: Iterable[FundingRow])
                 to_us(payment.at),
             ),
         )
-        if changed:
-            new += strategy != OWNER
-            add_since(
-                db,
-                account=account,
-                line=Line.FUNDING,
-                amount=payment.amount,
-                at_us=to_us(payment.at),
-            )
+        if not changed:
+            continue
+        if strategy != OWNER:
+            new += 1
+            _add_to_day(db, account, strategy, payment)
+        add_since(
+            db,
+            account=account,
+            line=Line.FUNDING,
+            amount=payment.amount,
+            at_us=to_us(payment.at),
+        )
     return new
 
 
@@ -81,16 +84,27 @@ def _holder(db: Database, account: AccountId, paid: FundingRow) -> str | None:
     return None if row is None else str(row[0])
 
 
-_PAID: Final = (
-    "SELECT at_us, amount FROM funding WHERE account_id = ? AND strategy_id != '' ORDER BY at_us"
-)
+def _add_to_day(db: Database, account: AccountId, strategy: str, payment: FundingRow) -> None:
+    key = (account, strategy, payment.at.astimezone(UTC).date().isoformat())
+    row = fetch_one(
+        db,
+        "SELECT amount FROM funding_day WHERE account_id = ? AND strategy_id = ? AND day = ?",
+        key,
+    )
+    before = ZERO if row is None else Decimal(row[0])
+    db.execute(
+        "INSERT INTO funding_day (account_id, strategy_id, day, amount) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (account_id, strategy_id, day) DO UPDATE SET amount = excluded.amount",
+        (*key, plain(EXACT.add(before, payment.amount))),
+    )
 
 
 def funding_by_day(db: Database, account: AccountId) -> dict[str, Decimal]:
     """Return the sums of an account's payments by UTC day."""
     days: dict[str, Decimal] = {}
-    for at_us, amount in fetch_all(db, _PAID, (account,)):
-        day = from_us(at_us).date().isoformat()
+    for day, amount in fetch_all(
+        db, "SELECT day, amount FROM funding_day WHERE account_id = ?", (account,)
+    ):
         days[day] = EXACT.add(days.get(day, ZERO), Decimal(amount))
     return days
 
@@ -99,10 +113,14 @@ def funding_of_strategy(
     db: Database, account: AccountId, strategy: StrategyId, since: datetime
 ) -> Decimal:
     """Return what an account paid since a time on what it held for one strategy."""
+    first = since.astimezone(UTC)
+    after = datetime.combine(first.date() + timedelta(days=1), time(), UTC)
     rows = fetch_all(
         db,
-        "SELECT amount FROM funding WHERE account_id = ? AND at_us >= ? AND strategy_id = ?",
-        (account, to_us(since), strategy),
+        "SELECT amount FROM funding_day WHERE account_id = ?1 AND strategy_id = ?2 AND day >= ?3"
+        " UNION ALL SELECT amount FROM funding WHERE account_id = ?1 AND strategy_id = ?2 AND "
+        "at_us >= ?4 AND at_us < ?5",
+        (account, strategy, after.date().isoformat(), to_us(first), to_us(after)),
     )
     paid = ZERO
     for (amount,) in rows:

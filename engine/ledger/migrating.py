@@ -12,12 +12,14 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import apsw
 
+from engine.domain.amounts import EXACT, ZERO, plain
 from engine.ledger.errors import LedgerError
 from engine.ledger.query import Database
 from engine.settings.files import sync_folder
@@ -33,6 +35,26 @@ _LOOKS_EVERY: Final = 5_000_000
 """How many steps of SQLite's machine pass between two looks at the clock: well below a second."""
 _TELLS_EVERY_S: Final = 10.0
 _BESIDE: Final = ("-wal", "-shm", "-journal")
+
+
+class _ExactSum:
+    """An aggregate of SQLite: the exact sum of decimals that are written as plain text."""
+
+    def __init__(self) -> None:
+        self._sum = ZERO
+
+    def step(self, *values: object) -> None:
+        """Add one amount."""
+        self._sum = EXACT.add(self._sum, Decimal(str(values[0])))
+
+    def final(self) -> str:
+        """Return the sum."""
+        return plain(self._sum)
+
+
+def let_add_up(db: apsw.Connection) -> None:
+    """Let a step add up amounts (``exact_sum``): SQLite itself has only sums of floats."""
+    db.create_aggregate_function("exact_sum", _ExactSum, 1)
 
 
 def migrate(db: apsw.Connection, path: Path, version: int, steps: Sequence[str]) -> None:

@@ -453,4 +453,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     CREATE INDEX account_by_person ON account (person_id);
     """,
+    """
+    CREATE TABLE funding_day (
+        account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, day TEXT NOT NULL, amount TEXT NOT NULL,
+        PRIMARY KEY (account_id, strategy_id, day)) STRICT, WITHOUT ROWID;
+    INSERT INTO funding_day SELECT account_id, strategy_id, date(at_us / 1000000, 'unixepoch'), exact_sum(amount) FROM funding
+        WHERE strategy_id != '' GROUP BY 1, 2, 3;
+    """,
 )

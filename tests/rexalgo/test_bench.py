@@ -4,12 +4,16 @@ are not judged here.
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from bench.__main__ import SCENARIOS, parsed
+from bench.pages import LEFT_OUT
+from bench.pages import PAGES as MEASURED
 from bench.rows import Aim, Row, percentile, printed, table
+from web.app import PAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +58,16 @@ def test_without_a_choice_every_scenario_runs() -> None:
     assert parsed([]).scenario == list(SCENARIOS)
     assert parsed(["burst", "idle"]).scenario == ["burst", "idle"]
     assert parsed(["--followers", "10,1000"]).followers == (10, 1000)
+
+
+def test_every_page_is_measured_or_left_out_with_a_reason() -> None:
+    def bare(addresses: list[str]) -> set[str]:
+        return {re.sub(r"<\w+>", "<>", each.partition("?")[0]) for each in addresses}
+
+    measured = bare([each for pages in MEASURED.values() for each in pages])
+    left_out = bare(list(LEFT_OUT))
+    assert measured | left_out == bare([each.address for each in PAGES if each.method == "GET"])
+    assert not measured & left_out
 
 
 def row_of(**fields: object) -> Row:

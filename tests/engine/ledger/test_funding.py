@@ -9,10 +9,15 @@ from decimal import Decimal
 import pytest
 
 from engine.domain.amounts import Money
-from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger import Database, Ledger
 from engine.ledger.codec import to_us
-from engine.ledger.funding import FundingRow, funding_by_day, record_funding
+from engine.ledger.funding import (
+    FundingRow,
+    funding_by_day,
+    funding_of_strategy,
+    record_funding,
+)
 from engine.ledger.query import fetch_all
 
 A0 = AccountId("a0")
@@ -98,3 +103,16 @@ def test_what_is_paid_while_a_part_is_closed_already_is_told_once(db: Database) 
     held(db, "now", NOON)
     assert record_funding(db, A0, [paid("x", 0.5)]) == 1
     assert len(told(db)) == 1
+
+
+@pytest.mark.parametrize("hours", [-48, 0, 0.5, 11.9, 12, 30, 36, 90])
+def test_what_was_paid_since_a_time_is_the_sum_of_its_payments(db: Database, hours: float) -> None:
+    """Whole days come from their sums, the first part of a day from its payments."""
+    held(db, "now", NOON - timedelta(days=3))
+    rows = [paid(str(each), each, f"0.{each + 20:03}") for each in range(-12, 60, 4)]
+    assert record_funding(db, A0, rows) == len(rows)
+    since = NOON + timedelta(hours=hours)
+    assert funding_of_strategy(db, A0, StrategyId("now"), since) == sum(
+        (each.amount for each in rows if each.at >= since), Decimal(0)
+    )
+    assert funding_of_strategy(db, A0, StrategyId("old"), since) == 0

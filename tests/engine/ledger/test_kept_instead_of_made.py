@@ -3,6 +3,7 @@ kept current.
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from engine.ledger import database
 from engine.ledger.alerts import ChannelState, channel_state
 from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids
 from engine.ledger.conserving import read_on_record
+from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.holdings import read_holding
 from engine.ledger.people import endpoint_secrets, endpoints
 from engine.ledger.query import fetch_all
@@ -55,6 +57,9 @@ OLD = f"""
 OLD_ALONE = """
     INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)
         VALUES ('a', 's', 'BTCUSDT', 'LONG', '1', '1', '2', '0', '1', 1, 2);
+    INSERT INTO funding (account_id, id, strategy_id, symbol, amount, at_us)
+        VALUES ('a', 'f1', 's', 'BTCUSDT', '0.1', 0), ('a', 'f2', 's', 'BTCUSDT', '0.2', 86399999999),
+        ('a', 'f3', 's', 'BTCUSDT', '-0.4', 86400000000), ('a', 'f4', '', 'BTCUSDT', '9', 0);
     INSERT INTO notifier_cursor (name, sequence) VALUES ('log', 2), ('telegram', 3);
 """
 
@@ -75,6 +80,11 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     ]
     assert fetch_all(db, "SELECT signals FROM strategy") == [(2,)]
     assert fetch_all(db, "SELECT environment FROM trade") == [("paper",)]
+    assert funding_by_day(db, ACCOUNT) == {
+        "1970-01-01": Decimal("0.3"),
+        "1970-01-02": Decimal("-0.4"),
+    }
+    assert funding_of_strategy(db, ACCOUNT, StrategyId("s"), NOW.replace(year=1971)) == 0
     assert accepted_foreign(db, ACCOUNT, ["x2", "x7", "x8", "x9"]) == {"x7", "x8"}
     assert fetch_all(db, "SELECT action, is_test FROM signal ORDER BY number") == [
         ("open", 1),

@@ -161,7 +161,7 @@ checks too.
 
 WHOLE: Final = {
     ("audit.verify_audit", "audit"): "an operator has the whole chain verified",
-    ("funding.funding_by_day", "funding"): "a follower's page of results, and account show",
+    ("funding.funding_by_day", "funding_day"): "a row a day, for a page of results",
     ("lineage.account_ends", "attempt"): "an operator rehearses a restore",
     ("lineage.account_ends", "fill"): "an operator rehearses a restore",
     ("alerts.know_channel", "event"): "a channel is new: it is told every alert there is",
