@@ -17,6 +17,7 @@ from web.again import PAGE as OFFER_PAGE
 from web.once import CONFIRM
 from web.peers import is_from_here
 from web.routes import Who
+from web.typed import QUERY as TYPED
 from web.visit import Visit
 
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
@@ -41,7 +42,8 @@ def redirect_instead(visit: Visit, who: Who, back: str) -> Response | None:
 
     404 for a user without the role.
 
-    ``back``: the page that offers the form again or shows what was typed; empty where none does.
+    ``back``: the page that offers the form again or shows what was typed, else the form's page;
+    empty for a form that a valid session sent.
     """
     user = visit.user
     if who is Who.ANYONE:
@@ -96,9 +98,9 @@ def _to_sign_in(visit: Visit, back: str) -> Response:
     if _is_get():
         wanted, notice = request.full_path.rstrip("?"), "ended-page" if visit.former else ""
     else:
-        is_offer = back.startswith(OFFER_PAGE)
         wanted = back
-        notice = "ended-offered" if is_offer else "ended-typed" if back else "ended"
+        is_offer, is_kept = back.startswith(OFFER_PAGE), f"?{TYPED}=" in back
+        notice = "ended-offered" if is_offer else "ended-typed" if is_kept else "ended"
     return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", notice)
 
 

@@ -59,6 +59,7 @@ _TEMPLATES.filters["setting"] = labels.setting_label
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
+_TEMPLATES.globals["not_accepted"] = words.not_accepted
 _TEMPLATES.globals["span"] = words.span
 _TEMPLATES.globals["steps"] = words.steps
 _TEMPLATES.globals["look_of"] = copy_look

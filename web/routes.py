@@ -6,15 +6,18 @@ serves the tables. A handler that is in no table cannot be reached. The handler 
 route without a session (webhooks, probes, the live page, static files) takes the parts alone.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from quart import Response
 
+from engine.services import Services
 from web.again import Again
 
 Handler = Callable[..., Awaitable[Response]]
+Names = tuple[str, ...] | Callable[[Services, Mapping[str, str]], Iterable[str]]
+"""Names of fields, or what reads them from the parts of the address and the other fields."""
 
 
 class Who(Enum):
@@ -36,10 +39,14 @@ class Route:
 
     ``once``: the form makes something; the same form sent again gets the first answer again
     (``web.once``). ``again``: the form lowers risk; if the session has ended, it is offered again
-    after signing in (``web.again``). ``keeps``: the fields, none of them secret, that are kept if
-    the session has ended, and are filled in again on the page of the same address (``web.typed``).
-    ``unproven``: a form with secrets answers with its own page where the factor is missing or wrong
-    (with the field's error), so that no page repeats a secret.
+    after signing in (``web.again``).
+
+    ``page``: the address of the page that has the form or the button; a part that the form's own
+    address lacks is a field of it. Whoever comes back after signing in comes back to this page.
+    ``asks``: a person fills it in, so its page answers when it is refused, with each error beside
+    its field. ``keeps``: the fields that may be shown again: on this page, on the page that asks for
+    a factor, and after signing in (``web.typed``). ``redraws``: those that only its own page may
+    show again. A field in neither is never shown again, so a secret is in neither.
     """
 
     method: str
@@ -48,8 +55,14 @@ class Route:
     handler: Handler
     once: bool = False
     again: Again | None = None
-    keeps: tuple[str, ...] = ()
-    unproven: Callable[..., Response] | None = None
+    page: str = ""
+    asks: bool = False
+    keeps: Names = ()
+    redraws: tuple[str, ...] = ()
+
+    def kept(self, services: Services, given: Mapping[str, str]) -> frozenset[str]:
+        """Return the names of the fields that may be shown again; ``given``: parts and fields."""
+        return frozenset(self.keeps(services, given) if callable(self.keeps) else self.keeps)
 
     @property
     def endpoint(self) -> str:
@@ -67,19 +80,45 @@ def post(
     who: Who,
     handler: Handler,
     *,
+    page: str = "",
+    keeps: tuple[str, ...] = (),
     once: bool = False,
     again: Again | None = None,
-    keeps: tuple[str, ...] = (),
-    unproven: Callable[..., Response] | None = None,
 ) -> Route:
-    """Declare a form that a page of this site sends."""
+    """Declare a button of a page of this site (``page``), or what a program sends."""
     return Route(
         method="POST",
         address=address,
         who=who,
         handler=handler,
+        page=page,
+        keeps=keeps,
         once=once,
         again=again,
+    )
+
+
+def form(
+    address: str,
+    who: Who,
+    handler: Handler,
+    *,
+    keeps: Names,
+    page: str = "",
+    redraws: tuple[str, ...] = (),
+    once: bool = False,
+    again: Again | None = None,
+) -> Route:
+    """Declare a form that a person fills in; ``page`` is the page of the same address unless given."""
+    return Route(
+        method="POST",
+        address=address,
+        who=who,
+        handler=handler,
+        page=page or address,
+        asks=True,
         keeps=keeps,
-        unproven=unproven,
+        redraws=redraws,
+        once=once,
+        again=again,
     )

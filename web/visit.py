@@ -13,7 +13,7 @@ from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.services import Services
 from engine.services.identity import Caller, SignedIn
-from engine.services.user import User
+from engine.services.user import LookFirst, User
 from web.again import Offer
 from web.compressing import AS_IT_IS, SHOWS_SECRETS, masked, unmasked
 from web.engine_port import Commands
@@ -35,8 +35,9 @@ class Visit:
     ``form`` keeps what was typed, so that a page which refuses it shows it again. ``notice`` is the
     code of the notice above the page. ``offers`` are forms of this person that were not done and
     are offered again. ``only_looks``: the page fetches itself again, and nobody may be there.
-    ``former`` is the person whose session has ended; ``is_typed_again``: the form is what they typed
-    before.
+    ``former`` is the person whose session has ended. ``refilled`` is the address of the form that
+    the page fills in again: it was refused with ``errors`` or with what to look at first
+    (``unconfirmed``), or it was typed before the session ended. Empty where none is.
     """
 
     services: Services
@@ -53,7 +54,9 @@ class Visit:
     offers: tuple[Offer, ...] = ()
     only_looks: bool = False
     former: PersonId | None = None
-    is_typed_again: bool = False
+    refilled: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    unconfirmed: LookFirst | None = None
     _titles: Mapping[str, str] | None = None
 
     @property
@@ -97,10 +100,14 @@ class Visit:
     ) -> Response:
         """Answer with a whole page; with errors its status is 422, else 200, unless given.
 
-        ``errors`` are shown beside their fields, and the fields keep what was typed.
+        ``errors`` are shown beside their fields: of a query here, of a refused form those of the
+        visit.
         """
+        errors = errors or self.errors
         if status is None:
-            status = 422 if errors else 200
+            status = 422 if errors or self.unconfirmed else 200
+        if self.refilled and "live" in values:
+            values["live"] = None  # the page must not renew itself over what was typed
         answer = page(template, status, **self._common(errors), **values)
         if template in SHOWS_SECRETS:
             answer.headers["Cache-Control"] = AS_IT_IS
@@ -184,7 +191,7 @@ class Visit:
             return self.offers[-1].page
         return "/" if self.user is None else self.home()
 
-    def _common(self, errors: Mapping[str, str] | None) -> dict[str, object]:
+    def _common(self, errors: Mapping[str, str]) -> dict[str, object]:
         """Return the values that every template may use."""
         user = self.user
         roles = () if user is None else user.person.roles
@@ -198,7 +205,7 @@ class Visit:
             "nothing_sent": "" if user is None else self.services.pulse.held(user),
             "news": 0 if user is None else self.services.telling.news(user),
             "dead_channels": () if user is None else self.services.telling.dead(user),
-            "errors": dict(errors or {}),
+            "errors": dict(errors),
             "form": self.form,
             "offers": self.offers,
             "notice": NOTICES.get(self.notice, ""),

@@ -28,6 +28,9 @@ NOTICES: Final[Mapping[str, str]] = {
     "typed-again": (
         "Not done yet: this is what you typed before your session ended. Look at it, then send it."
     ),
+    "pressed-again": (
+        "Not done yet: your session had ended when you pressed. Press it again if you still want it."
+    ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
     "declined": "It was not done, and is no longer offered.",
     "again": (
@@ -127,6 +130,7 @@ CARE: Final = (
     "ended-typed",
     "ended-page",
     "typed-again",
+    "pressed-again",
     "factor-first",
     "declined",
     "again",
@@ -148,6 +152,7 @@ Add here what a page is to show besides.
 WRONG: Final = "Name, password or code is wrong."
 FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 FACTOR_MISSING: Final = "Expected your password, a code or your passkey."
+SECRETS_NOT_KEPT: Final = "What is secret was not kept: enter it again."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
 ORDER_WORDS: Final[Mapping[str, str]] = {
@@ -350,6 +355,11 @@ def environment_badge(environment: str) -> Markup:
     """Return the badge of an environment."""
     word = ENVIRONMENT_WORDS.get(environment, environment.upper())
     return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
+
+
+def not_accepted(count: int) -> str:
+    """Return that a form was refused, and how many fields of it are wrong."""
+    return f"Not accepted: correct {count} {'field' if count == 1 else 'fields'} below."
 
 
 def wait_words(error: NotSignedIn, wrong: str = WRONG) -> str:

@@ -115,6 +115,12 @@ class TellingService:
         now = self._context.clock.now()
         return row.failing_since is not None and now - row.failing_since >= DEAD_AFTER
 
+    def open_fields(self, name: str) -> Sequence[str]:
+        """Return the names of a channel's fields that are no secrets; none of an unknown channel."""
+        channel = self._context.plugins().channels.get(name)
+        fields = () if channel is None else channel.fields
+        return [each.name for each in fields if not each.is_secret]
+
     def dead(self, user: User) -> Sequence[str]:
         """Return the user's channels that have taken nothing for five minutes."""
         return [each.shown for each in channels_of(self._db, user.id) if self._is_dead(each)]

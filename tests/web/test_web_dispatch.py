@@ -13,7 +13,7 @@ from engine.ledger import LedgerError
 from engine.services import Services
 from web.app import create_app
 from web.dispatch import Dispatcher
-from web.routes import Handler, Who, get, post
+from web.routes import Handler, Who, form, get
 from web.settings import WebSettings
 from web.visit import Visit
 
@@ -42,31 +42,36 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(
 
 
 @pytest.mark.parametrize(
-    ("address", "form", "status"),
+    ("address", "typed", "status"),
     [
         ("/shows/plain?q=%C3%A9", {"note": "fine"}, 200),
         ("/shows/plain?q=%ED%A0%80", {"note": "fine"}, 200),  # no UTF-8: replaced as it is read
         ("/shows/plain?q=a%00b", {"note": "fine"}, 400),
         ("/shows/plain?%00=a", {"note": "fine"}, 400),
         ("/shows/pl%00ain", {"note": "fine"}, 400),
-        ("/shows/plain", {"note": "a\x00"}, 400),
+        ("/shows/plain", {"note": "a\x00"}, 422),
         ("/shows/plain", {"\x00": "a"}, 400),
     ],
 )
 async def test_text_that_no_ledger_keeps_reaches_no_handler(
-    address: str, form: dict[str, str], status: int
+    address: str, typed: dict[str, str], status: int
 ) -> None:
     async def show(visit: Visit, name: str) -> Response:
         assert may_be_kept("".join((name, *visit.query.values(), *visit.form.values())))
         return Response("shown")
 
+    async def show_form(visit: Visit) -> Response:
+        assert visit.form["note"] == "a\ufffd"
+        return Response(visit.errors["note"], 422)
+
     settings = WebSettings()
     engine = MemoryEngine()
     app = create_app(engine, settings)
     dispatcher = Dispatcher(app, cast(Services, None), engine, settings, lambda: NOW)
-    dispatcher.add([post("/shows/<name>", Who.ANYONE, show)])
+    dispatcher.add([form("/shows/<name>", Who.ANYONE, show, page="/shows", keeps=("note",))])
+    dispatcher.add([get("/shows", Who.ANYONE, show_form)])
     client = app.test_client()
-    answer = await client.post(address, form=form, headers={"Origin": "http://localhost"})
+    answer = await client.post(address, form=typed, headers={"Origin": "http://localhost"})
     assert answer.status_code == status
 
 

@@ -7,7 +7,6 @@ import pytest
 from web_place import PASSWORD, Browser, web_place
 
 from engine.domain.person import Role
-from web.app import PAGES
 
 DRAFT = {"name": "trendy", "about": "Breakouts only.", "symbols": "BTCUSDT", "leverage": "3"}
 NEW = "/studio/copy-trading/new"
@@ -65,6 +64,24 @@ async def test_a_form_of_another_session_or_another_site_is_not_done(tmp_path: P
         assert ada.value("name") == ""
 
 
+async def test_a_button_pressed_after_the_session_ended_is_not_done_and_its_page_comes_back(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/accounts/bob")
+        await bob.post("/accounts/bob/pause")
+        place.clock.passed += timedelta(hours=13)
+        await bob.post("/accounts/bob/resume")
+        assert bob.path == "/sign-in"
+        assert "what you sent was not done" in bob.words
+        await sign_in(bob, "bob")
+        assert bob.path == "/accounts/bob"
+        assert "Press it again if you still want it" in bob.words
+        await bob.post("/accounts/bob/resume")
+        assert "Resumed" in bob.words
+
+
 async def test_a_page_whose_session_has_ended_says_so_and_comes_back(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob")
@@ -76,12 +93,3 @@ async def test_a_page_whose_session_has_ended_says_so_and_comes_back(tmp_path: P
         stranger = place.browser()
         await stranger.get("/home")
         assert "Your session has ended." not in stranger.words
-
-
-def test_no_form_keeps_a_secret() -> None:
-    keeping = [route for route in PAGES if route.keeps]
-    pages = {route.address for route in PAGES if route.method == "GET"}
-    assert len(keeping) >= 3
-    for route in keeping:
-        assert route.address in pages, "what was typed is shown on the page of the same address"
-        assert not {"password", "again", "factor", "code", "secret", "csrf"} & {*route.keeps}

@@ -29,6 +29,13 @@ def typed_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
     return {field.name: visit.form.get(field.name, "") for field in chosen.fields}
 
 
+def kept_login(choices: Sequence[ExchangeChoice], given: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the fields of the choice of an exchange and of its login that are no secrets."""
+    chosen = next((each for each in choices if each.name == given.get("exchange")), None)
+    fields = () if chosen is None else chosen.fields
+    return ("exchange", "balance", *(each.name for each in fields if not each.secret))
+
+
 def new_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
     """Return the login of an account to be connected; raises FormErrors.
 

@@ -4,12 +4,9 @@ from typing import Final
 
 from quart import Response, abort
 
-from engine.services.identity import NotSignedIn
 from engine.services.passkeys import PasskeyService
-from engine.services.user import FormErrors
 from web.headers import NO_STORE
-from web.identity.sign_in import sign_in_form
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 NEW: Final = "/security/passkeys/new"
@@ -31,12 +28,9 @@ async def add(visit: Visit) -> Response:
     visit.require_fresh()
     if not visit.text("credential"):
         return visit.go(NEW)
-    try:
-        await visit.services.passkeys.add(
-            visit.who, visit.text("name"), visit.form.get("credential", "")
-        )
-    except FormErrors as error:
-        return visit.page("identity/passkey.html", errors=error.errors)
+    await visit.services.passkeys.add(
+        visit.who, visit.text("name"), visit.form.get("credential", "")
+    )
     return visit.go(visit.offers[-1].page if visit.offers else "/security", "passkey")
 
 
@@ -63,12 +57,9 @@ async def options_to_sign_in(visit: Visit) -> Response:
 
 async def sign_in(visit: Visit) -> Response:
     """Sign in with a passkey alone."""
-    try:
-        signed_in = await visit.services.identity.sign_in_with_passkey(
-            visit.form.get("passkey", ""), visit.form.get("once", ""), visit.caller
-        )
-    except NotSignedIn as error:
-        return sign_in_form(visit, "password", error)
+    signed_in = await visit.services.identity.sign_in_with_passkey(
+        visit.form.get("passkey", ""), visit.form.get("once", ""), visit.caller
+    )
     return visit.enter(signed_in, visit.next())
 
 
@@ -84,12 +75,12 @@ def _json(text: str) -> Response:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    post("/security/passkeys", Who.SIGNED_IN, begin),
+    post("/security/passkeys", Who.SIGNED_IN, begin, page="/security"),
     get(NEW, Who.SIGNED_IN, show_new),
-    post(NEW, Who.SIGNED_IN, add, once=True),
-    post("/security/passkeys/<passkey>/remove", Who.SIGNED_IN, remove),
+    form(NEW, Who.SIGNED_IN, add, once=True, keeps=("name", "credential")),
+    post("/security/passkeys/<passkey>/remove", Who.SIGNED_IN, remove, page="/security"),
     get("/security/passkeys/to-add", Who.SIGNED_IN, options_to_add),
     get("/security/passkeys/to-confirm", Who.SIGNED_IN, options_to_confirm),
     get("/sign-in/passkey/to-sign", Who.ANYONE, options_to_sign_in),
-    post("/sign-in/passkey", Who.ANYONE, sign_in),
+    form("/sign-in/passkey", Who.ANYONE, sign_in, page="/sign-in", keeps=("next",)),
 )

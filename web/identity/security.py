@@ -8,13 +8,21 @@ from quart import Response
 
 from engine.services.user import FormErrors
 from web.again import Again
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 
 async def show_security(visit: Visit) -> Response:
     """Show factors, sessions and zone."""
-    return _security(visit)
+    identity = visit.services.identity
+    return visit.page(
+        "identity/security.html",
+        sessions=identity.sessions(visit.who),
+        passkeys=visit.services.passkeys.passkeys(visit.who),
+        passkey_host=urlsplit(visit.services.passkeys.origin).hostname or "",
+        codes_left=identity.recovery_codes_left(visit.who),
+        request_to_publish=identity.master_request(visit.who),
+    )
 
 
 async def show_password(visit: Visit) -> Response:
@@ -24,12 +32,9 @@ async def show_password(visit: Visit) -> Response:
 
 async def set_password(visit: Visit) -> Response:
     """Set the password; the first one comes with recovery codes, which are shown next."""
-    try:
-        codes = await visit.services.identity.set_password(
-            visit.who, visit.form.get("password", ""), visit.form.get("again", "")
-        )
-    except FormErrors as error:
-        return visit.page("identity/password.html", errors=error.errors)
+    codes = await visit.services.identity.set_password(
+        visit.who, visit.form.get("password", ""), visit.form.get("again", "")
+    )
     if codes:
         if visit.text("zone"):
             with suppress(FormErrors):  # a browser may name a zone that is not known here
@@ -39,16 +44,14 @@ async def set_password(visit: Visit) -> Response:
 
 
 async def show_totp(visit: Visit) -> Response:
-    """Show a new secret for an authenticator app."""
-    return _totp(visit)
+    """Show a new secret for an authenticator app; after a wrong code the same one again."""
+    offer = visit.services.identity.offer_totp(visit.who, visit.text("secret"))
+    return visit.page("identity/second_factor.html", svg=offer.svg, secret=offer.secret.reveal())
 
 
 async def set_totp(visit: Visit) -> Response:
     """Set the second factor, proven by a code of it."""
-    try:
-        await visit.services.identity.set_totp(visit.who, visit.text("secret"), visit.text("code"))
-    except FormErrors as error:
-        return _totp(visit, error.errors)
+    await visit.services.identity.set_totp(visit.who, visit.text("secret"), visit.text("code"))
     return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
 
 
@@ -78,56 +81,51 @@ async def end_session(visit: Visit, session: str) -> Response:
 
 async def set_zone(visit: Visit) -> Response:
     """Set the zone in which times are shown."""
-    try:
-        await visit.services.identity.set_zone(visit.who, visit.text("zone"))
-    except FormErrors as error:
-        return _security(visit, error.errors)
+    await visit.services.identity.set_zone(visit.who, visit.text("zone"))
     return visit.go("/security", "zone")
 
 
 async def ask_to_be_master(visit: Visit) -> Response:
     """Ask the operator for the role of a master."""
-    try:
-        await visit.services.identity.ask_to_be_master(visit.who, visit.text("note"))
-    except FormErrors as error:
-        return _security(visit, error.errors)
+    await visit.services.identity.ask_to_be_master(visit.who, visit.text("note"))
     return visit.go("/security", "asked")
-
-
-def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
-    identity = visit.services.identity
-    return visit.page(
-        "identity/security.html",
-        errors=errors,
-        sessions=identity.sessions(visit.who),
-        passkeys=visit.services.passkeys.passkeys(visit.who),
-        passkey_host=urlsplit(visit.services.passkeys.origin).hostname or "",
-        codes_left=identity.recovery_codes_left(visit.who),
-        request_to_publish=identity.master_request(visit.who),
-    )
-
-
-def _totp(visit: Visit, errors: dict[str, str] | None = None) -> Response:
-    offer = visit.services.identity.offer_totp(visit.who, visit.text("secret"))
-    secret = offer.secret.reveal()
-    return visit.page("identity/second_factor.html", errors=errors, svg=offer.svg, secret=secret)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/security", Who.SIGNED_IN, show_security),
     get("/security/password", Who.SIGNED_IN, show_password),
-    post("/security/password", Who.SIGNED_IN, set_password, once=True),
+    form(
+        "/security/password",
+        Who.SIGNED_IN,
+        set_password,
+        once=True,
+        keeps=("name", "next", "zone"),
+    ),
     get("/security/password/codes", Who.SIGNED_IN, show_codes),
     get("/security/second-factor", Who.SIGNED_IN, show_totp),
-    post("/security/second-factor", Who.SIGNED_IN, set_totp, once=True),
-    post("/security/second-factor/remove", Who.SIGNED_IN, remove_totp),
-    post("/security/codes", Who.SIGNED_IN, renew_codes, once=True),
+    form(
+        "/security/second-factor",
+        Who.SIGNED_IN,
+        set_totp,
+        once=True,
+        keeps=(),
+        redraws=("secret",),
+    ),
+    post("/security/second-factor/remove", Who.SIGNED_IN, remove_totp, page="/security"),
+    post("/security/codes", Who.SIGNED_IN, renew_codes, page="/security", once=True),
     post(
         "/security/sessions/<session>",
         Who.SIGNED_IN,
         end_session,
+        page="/security",
         again=Again(lambda fields: "Sign that session out"),
     ),
-    post("/security/zone", Who.SIGNED_IN, set_zone),
-    post("/security/become-master", Who.SIGNED_IN, ask_to_be_master),
+    form("/security/zone", Who.SIGNED_IN, set_zone, page="/security", keeps=("zone",)),
+    form(
+        "/security/become-master",
+        Who.SIGNED_IN,
+        ask_to_be_master,
+        page="/security",
+        keeps=("note",),
+    ),
 )

@@ -5,24 +5,26 @@ from typing import Final
 from quart import Response
 
 from engine.services.tokens import DAYS_MAX, NAME_MAX
-from engine.services.user import FormErrors
 from web.again import Again
 from web.labels import TOKEN_SCOPES
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 
 async def show_tokens(visit: Visit) -> Response:
     """Show the user's tokens, and the form for another one."""
-    return _tokens(visit)
+    return visit.page(
+        "identity/tokens.html",
+        tokens=visit.services.tokens.all(visit.who),
+        scopes=TOKEN_SCOPES,
+        days_max=DAYS_MAX,
+        name_max=NAME_MAX,
+    )
 
 
 async def make_token(visit: Visit) -> Response:
     """Make a token; the page that follows shows it."""
-    try:
-        made = await visit.services.tokens.make(visit.who, visit.form)
-    except FormErrors as error:
-        return _tokens(visit, error.errors)
+    made = await visit.services.tokens.make(visit.who, visit.form)
     return visit.show("/security/tokens/new", made=made)
 
 
@@ -45,25 +47,21 @@ async def revoke_token(visit: Visit, token: str) -> Response:
     return visit.go("/security/tokens", "token-revoked")
 
 
-def _tokens(visit: Visit, errors: dict[str, str] | None = None) -> Response:
-    return visit.page(
-        "identity/tokens.html",
-        errors=errors,
-        tokens=visit.services.tokens.all(visit.who),
-        scopes=TOKEN_SCOPES,
-        days_max=DAYS_MAX,
-        name_max=NAME_MAX,
-    )
-
-
 ROUTES: Final[tuple[Route, ...]] = (
     get("/security/tokens", Who.SIGNED_IN, show_tokens),
-    post("/security/tokens", Who.SIGNED_IN, make_token, once=True),
+    form(
+        "/security/tokens",
+        Who.SIGNED_IN,
+        make_token,
+        once=True,
+        keeps=("name", "scope", "days"),
+    ),
     get("/security/tokens/new", Who.SIGNED_IN, show_new_token),
     post(
         "/security/tokens/<token>/revoke",
         Who.SIGNED_IN,
         revoke_token,
+        page="/security/tokens",
         again=Again(lambda fields: "Revoke that API token"),
     ),
 )

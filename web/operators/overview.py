@@ -177,5 +177,10 @@ def _trouble(account: dict[str, Any]) -> str:
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate", Who.OPERATOR, show_overview),
     get("/operate/accounts/<name>", Who.OPERATOR, show_account),
-    post("/operate/accounts/<name>/<act>", Who.OPERATOR, change_account),
+    post(
+        "/operate/accounts/<name>/<act>",
+        Who.OPERATOR,
+        change_account,
+        page="/operate/accounts/<name>",
+    ),
 )

@@ -11,7 +11,7 @@ from engine.domain.typed import typed_whole
 from engine.services.user import FormErrors
 from web.again import Again
 from web.operators.commands import operator_page, run, run_form, search_text
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 _PEOPLE_SHOWN: Final = 20
@@ -23,16 +23,53 @@ ROLES: Final[Mapping[str, str]] = {
 }
 """Each role with what it opens."""
 SUSPENDED: Final = "suspended"
+_ALL: Final = "/operate/people"
+_ONE: Final = "/operate/people/<name>"
 
 
 async def show_people(visit: Visit) -> Response:
     """Show people, invitations, and who asks to become a master."""
-    return await _people(visit)
+    made: dict[str, Any] | None = visit.kept().get("made")
+    search, who = search_text(visit), visit.query.get("who", "")
+    after = visit.query.get("after", "")[:80]
+    users = await run(
+        visit,
+        "users",
+        search=search,
+        role=who if who in ROLES else "",
+        suspended=who == SUSPENDED,
+        after=after,
+        limit=_PEOPLE_SHOWN + 1,
+    )
+    rows = users["users"]
+    asked = {"search": search, "who": who}
+    invitations = await run(visit, "invitations")
+    strategies = visit.services.performance.directory_of_all()
+    return operator_page(
+        visit,
+        "people",
+        live=made is None,
+        rows=rows[:_PEOPLE_SHOWN],
+        more=urlencode({**asked, "after": rows[_PEOPLE_SHOWN - 1]["name"]})
+        if len(rows) > _PEOPLE_SHOWN
+        else "",
+        total=users["total"],
+        selected=asked,
+        first=urlencode(asked) if after else "",
+        wishes=users["asked_to_be_master"],
+        invitations=invitations["invitations"],
+        shown=made,
+        strategies=[row.name for row in strategies],
+    )
 
 
 async def show_person(visit: Visit, name: str) -> Response:
     """Show one person: factors, sessions, roles, and what is theirs."""
-    return await _one(visit, name)
+    made: dict[str, Any] | None = visit.kept().get("made")
+    user = await run(visit, "user", name=name)
+    return operator_page(
+        visit, "person", live=made is None, user=user, roles_known=ROLES, shown=made
+    )
 
 
 async def change_role(visit: Visit) -> Response:
@@ -48,10 +85,7 @@ async def change_role(visit: Visit) -> Response:
 async def suspend(visit: Visit) -> Response:
     """Suspend somebody; it lowers risk, so that no factor is asked for."""
     name = visit.text("name")
-    try:
-        await run_form(visit, "user_suspend", "name", name=name, note=visit.text("note"))
-    except FormErrors as error:
-        return await _one(visit, name, error.errors)
+    await run_form(visit, "user_suspend", "name", name=name, note=visit.text("note"))
     return visit.go(_page_of(name), "suspended")
 
 
@@ -88,17 +122,14 @@ async def make_link(visit: Visit) -> Response:
 async def invite(visit: Visit) -> Response:
     """Make an invitation, and show it once."""
     visit.require_fresh()
-    try:
-        made = await run_form(
-            visit,
-            "invite",
-            "strategy",
-            role=visit.text("role"),
-            strategy=visit.text("strategy"),
-            **_whole_numbers(visit, uses="1", days="7"),
-        )
-    except FormErrors as error:
-        return await _people(visit, error.errors)
+    made = await run_form(
+        visit,
+        "invite",
+        "strategy",
+        role=visit.text("role"),
+        strategy=visit.text("strategy"),
+        **_whole_numbers(visit, uses="1", days="7"),
+    )
     return visit.show("/operate/people", made=made)
 
 
@@ -114,50 +145,6 @@ async def decide_master(visit: Visit) -> Response:
     grant = visit.text("grant") == "yes"
     await run(visit, "decide_master", name=visit.text("name"), grant=grant)
     return visit.go("/operate/people", "decided")
-
-
-async def _people(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
-    made: dict[str, Any] | None = visit.kept().get("made")
-    search, who = search_text(visit), visit.query.get("who", "")
-    after = visit.query.get("after", "")[:80]
-    users = await run(
-        visit,
-        "users",
-        search=search,
-        role=who if who in ROLES else "",
-        suspended=who == SUSPENDED,
-        after=after,
-        limit=_PEOPLE_SHOWN + 1,
-    )
-    rows = users["users"]
-    asked = {"search": search, "who": who}
-    invitations = await run(visit, "invitations")
-    strategies = visit.services.performance.directory_of_all()
-    return operator_page(
-        visit,
-        "people",
-        live=made is None,
-        errors=errors,
-        rows=rows[:_PEOPLE_SHOWN],
-        more=urlencode({**asked, "after": rows[_PEOPLE_SHOWN - 1]["name"]})
-        if len(rows) > _PEOPLE_SHOWN
-        else "",
-        total=users["total"],
-        selected=asked,
-        first=urlencode(asked) if after else "",
-        wishes=users["asked_to_be_master"],
-        invitations=invitations["invitations"],
-        shown=made,
-        strategies=[row.name for row in strategies],
-    )
-
-
-async def _one(visit: Visit, name: str, errors: Mapping[str, str] | None = None) -> Response:
-    made: dict[str, Any] | None = visit.kept().get("made")
-    user = await run(visit, "user", name=name)
-    return operator_page(
-        visit, "person", live=made is None, errors=errors, user=user, roles_known=ROLES, shown=made
-    )
 
 
 def _page_of(name: str) -> str:
@@ -180,28 +167,53 @@ def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/people", Who.OPERATOR, show_people),
     get("/operate/people/<name>", Who.OPERATOR, show_person),
-    post("/operate/people/role", Who.OPERATOR, change_role),
     post(
+        "/operate/people/role",
+        Who.OPERATOR,
+        change_role,
+        page=_ONE,
+        keeps=("name", "role", "take"),
+    ),
+    form(
         "/operate/people/suspend",
         Who.OPERATOR,
         suspend,
+        page=_ONE,
+        keeps=("name", "note"),
         again=Again(lambda fields: f"Suspend {fields['name']}", ("name", "note")),
     ),
-    post("/operate/people/resume", Who.OPERATOR, resume),
-    post("/operate/people/reset-factors", Who.OPERATOR, reset_factors),
+    post("/operate/people/resume", Who.OPERATOR, resume, page=_ONE, keeps=("name",)),
+    post("/operate/people/reset-factors", Who.OPERATOR, reset_factors, page=_ONE, keeps=("name",)),
     post(
         "/operate/people/sign-out",
         Who.OPERATOR,
         sign_out,
+        page=_ONE,
+        keeps=("name", "session"),
         again=Again(lambda fields: f"End sessions of {fields['name']}", ("name", "session")),
     ),
-    post("/operate/people/master", Who.OPERATOR, decide_master),
-    post("/operate/people/link", Who.OPERATOR, make_link, once=True),
-    post("/operate/people/invite", Who.OPERATOR, invite, once=True),
+    post(
+        "/operate/people/master",
+        Who.OPERATOR,
+        decide_master,
+        page=_ALL,
+        keeps=("name", "grant"),
+    ),
+    post("/operate/people/link", Who.OPERATOR, make_link, page=_ONE, once=True, keeps=("name",)),
+    form(
+        "/operate/people/invite",
+        Who.OPERATOR,
+        invite,
+        page=_ALL,
+        once=True,
+        keeps=("role", "uses", "days", "strategy"),
+    ),
     post(
         "/operate/people/revoke",
         Who.OPERATOR,
         revoke_invitation,
+        page=_ALL,
+        keeps=("id",),
         again=Again(lambda fields: "End this invitation", ("id",)),
     ),
 )

@@ -121,10 +121,17 @@ async def show_system(visit: Visit) -> Response:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/alerts", Who.OPERATOR, show_alerts),
-    post("/operate/alerts/test", Who.OPERATOR, send_test_alert, once=True),
+    post(
+        "/operate/alerts/test",
+        Who.OPERATOR,
+        send_test_alert,
+        page="/operate/alerts",
+        once=True,
+        keeps=("channel",),
+    ),
     get("/operate/webhooks", Who.OPERATOR, show_refused),
     get("/operate/audit", Who.OPERATOR, show_audit),
-    post("/operate/audit/verify", Who.OPERATOR, verify_audit),
+    post("/operate/audit/verify", Who.OPERATOR, verify_audit, page="/operate/audit"),
     get("/operate/plugins", Who.OPERATOR, show_plugins),
     get("/operate/system", Who.OPERATOR, show_system),
 )

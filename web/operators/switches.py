@@ -14,7 +14,7 @@ from engine.services.user import FormErrors
 from web.again import Again
 from web.labels import SWITCH_LEVELS
 from web.operators.commands import operator_page, run, run_form
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 STOPPED: Final = ("killed", "skipped.entries_off")
@@ -24,30 +24,44 @@ _ACCOUNTS_SHOWN: Final = 50
 
 async def show_switches(visit: Visit) -> Response:
     """Show the switches that are on, and the form that stops something."""
-    return await _switches(visit)
+    status = await run(visit, "status", hours=1)
+    accounts = await run(visit, "accounts", limit=_ACCOUNTS_SHOWN)
+    system = await run(visit, "system")
+    strategies = visit.services.performance.directory_of_all()
+    stopped = {code: count for code, count in status["copies"].items() if code in STOPPED}
+    return operator_page(
+        visit,
+        "switches",
+        seen=status,
+        levels=SWITCH_LEVELS,
+        open=await _open_under_flattens(visit, status["switches"]),
+        stopped=stopped,
+        names={
+            "account": [account["name"] for account in accounts["accounts"]],
+            "exchange": sorted(system["exchanges"]),
+            "strategy": [row.name for row in strategies],
+        },
+    )
 
 
 async def halt(visit: Visit) -> Response:
     """Switch something off; a flatten is shown first."""
     scope, target, level = visit.text("scope"), visit.text("target"), visit.text("level")
     note = visit.text("note")
-    try:
-        if scope == "all" and target:
-            raise FormErrors(
-                {
-                    "target": (
-                        "expected nothing here for everything; to stop this one alone, choose "
-                        "above what it is"
-                    )
-                }
-            )
-        where = _where(scope, target)
-        if level == "flatten" and visit.text("sure") != "yes":
-            await run_form(visit, "still_open", "target", known=True, **where)
-            return visit.show("/operate/switches/flatten", scope=scope, target=target, note=note)
-        await run_form(visit, "halt", "target", level=level, note=note, **where)
-    except FormErrors as error:
-        return await _switches(visit, error.errors)
+    if scope == "all" and target:
+        raise FormErrors(
+            {
+                "target": (
+                    "expected nothing here for everything; to stop this one alone, choose above "
+                    "what it is"
+                )
+            }
+        )
+    where = _where(scope, target)
+    if level == "flatten" and visit.text("sure") != "yes":
+        await run_form(visit, "still_open", "target", known=True, **where)
+        return visit.show("/operate/switches/flatten", scope=scope, target=target, note=note)
+    await run_form(visit, "halt", "target", level=level, note=note, **where)
     return visit.go(_back(visit), "halted")
 
 
@@ -78,28 +92,6 @@ def _back(visit: Visit) -> str:
             return "/operate/switches"
 
 
-async def _switches(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
-    status = await run(visit, "status", hours=1)
-    accounts = await run(visit, "accounts", limit=_ACCOUNTS_SHOWN)
-    system = await run(visit, "system")
-    strategies = visit.services.performance.directory_of_all()
-    stopped = {code: count for code, count in status["copies"].items() if code in STOPPED}
-    return operator_page(
-        visit,
-        "switches",
-        errors=errors,
-        seen=status,
-        levels=SWITCH_LEVELS,
-        open=await _open_under_flattens(visit, status["switches"]),
-        stopped=stopped,
-        names={
-            "account": [account["name"] for account in accounts["accounts"]],
-            "exchange": sorted(system["exchanges"]),
-            "strategy": [row.name for row in strategies],
-        },
-    )
-
-
 async def _open_under_flattens(
     visit: Visit, switches: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -127,12 +119,20 @@ def _where(scope: str, target: str) -> dict[str, str]:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/switches", Who.OPERATOR, show_switches),
-    post(
+    form(
         "/operate/switches/on",
         Who.OPERATOR,
         halt,
+        page="/operate/switches",
+        keeps=("level", "scope", "target", "note", "sure", "page"),
         again=Again(_again, ("level", "scope", "target", "note")),
     ),
     get("/operate/switches/flatten", Who.OPERATOR, show_flatten),
-    post("/operate/switches/off", Who.OPERATOR, resume),
+    post(
+        "/operate/switches/off",
+        Who.OPERATOR,
+        resume,
+        page="/operate/switches",
+        keeps=("scope", "target", "page"),
+    ),
 )

@@ -2,14 +2,13 @@
 not.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from quart import Response
 
 from engine.services.user import FormErrors
 from web.operators.commands import operator_page, run, run_form
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get
 from web.visit import Visit
 
 FILLED: Final = "filled"
@@ -18,7 +17,8 @@ NOT_FILLED: Final = "not-filled"
 
 async def show_unknowns(visit: Visit) -> Response:
     """Show the orders without proof."""
-    return await _unknowns(visit)
+    rows = (await run(visit, "unknown"))["unknown"]
+    return operator_page(visit, "unknowns", rows=rows, about=_about(visit))
 
 
 async def decide(visit: Visit) -> Response:
@@ -28,19 +28,16 @@ async def decide(visit: Visit) -> Response:
     """
     visit.require_fresh()
     decided, order = visit.text("decided"), visit.text("order")
-    try:
-        await run_form(
-            visit,
-            "decide",
-            "order",
-            signal=visit.text("signal"),
-            follower=visit.text("follower"),
-            note=visit.text("note"),
-            order=order,
-            done=await _is_done(visit, decided, order),
-        )
-    except FormErrors as error:
-        return await _unknowns(visit, error.errors)
+    await run_form(
+        visit,
+        "decide",
+        "order",
+        signal=visit.text("signal"),
+        follower=visit.text("follower"),
+        note=visit.text("note"),
+        order=order,
+        done=await _is_done(visit, decided, order),
+    )
     return visit.go("/operate/unknowns", f"decided-{decided}")
 
 
@@ -61,26 +58,21 @@ async def _is_done(visit: Visit, decided: str, order: str) -> bool:
 
 async def _opens(visit: Visit) -> bool:
     """Return whether one of the orders that the form is about may open a position."""
-    about = (visit.text("signal"), visit.text("follower"))
     rows = (await run(visit, "unknown"))["unknown"]
-    return any(row["opens"] for row in rows if (row["signal_id"], row["account"]) == about)
+    return any(row["opens"] for row in rows if (row["signal_id"], row["account"]) == _about(visit))
 
 
-async def _unknowns(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
-    rows = (await run(visit, "unknown"))["unknown"]
-    about = (visit.text("signal"), visit.text("follower"))
-    if errors and about not in [(row["signal_id"], row["account"]) for row in rows]:
-        # its form is gone: the order was proven meanwhile
-        errors = {"": "; ".join(errors.values())}
-    return operator_page(visit, "unknowns", errors=errors, rows=rows, about=about)
+def _about(visit: Visit) -> tuple[str, str]:
+    """Return the signal and the account that the form is about."""
+    return visit.text("signal"), visit.text("follower")
 
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/unknowns", Who.OPERATOR, show_unknowns),
-    post(
+    form(
         "/operate/unknowns",
         Who.OPERATOR,
         decide,
-        keeps=("signal", "follower", "note", "order"),
+        keeps=("signal", "follower", "note", "order", "decided"),
     ),
 )

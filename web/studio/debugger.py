@@ -4,7 +4,7 @@ from typing import Final
 
 from quart import Response
 
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get
 from web.visit import Visit
 
 
@@ -36,5 +36,5 @@ def _debugger(visit: Visit, findings: object) -> Response:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/debugger", Who.MASTER, show_debugger),
-    post("/studio/debugger", Who.MASTER, debug),
+    form("/studio/debugger", Who.MASTER, debug, keeps=("strategy", "headers", "body")),
 )

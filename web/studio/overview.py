@@ -5,8 +5,7 @@ from typing import Final
 from quart import Response
 
 from engine.domain.person import Role
-from engine.services.user import FormErrors, LookFirst
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get
 from web.studio.strategy import STATES
 from web.visit import Visit
 
@@ -28,25 +27,24 @@ async def show_studio(visit: Visit) -> Response:
 
 async def show_new(visit: Visit) -> Response:
     """Show the form for a new strategy."""
-    return visit.page("studio/new.html", warnings=(), confirmed="")
+    look_first = visit.unconfirmed
+    return visit.page(
+        "studio/new.html",
+        warnings=() if look_first is None else look_first.warnings,
+        confirmed="" if look_first is None else look_first.confirmed,
+    )
 
 
 async def make_strategy(visit: Visit) -> Response:
     """Make a draft with a webhook, and show its secret."""
-    template = "studio/new.html"
-    try:
-        identifier, made = await visit.services.studio.create(visit.who, visit.form)
-    except FormErrors as error:
-        return visit.page(template, errors=error.errors, warnings=(), confirmed="")
-    except LookFirst as error:
-        return visit.page(template, 422, warnings=error.warnings, confirmed=error.confirmed)
+    identifier, made = await visit.services.studio.create(visit.who, visit.form)
     return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=True)
 
 
-_DESCRIBED: Final = ("name", "about", "symbols", "leverage")
+_DESCRIBED: Final = ("name", "about", "symbols", "leverage", "confirmed")
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio", Who.SIGNED_IN, show_studio),
     get("/studio/copy-trading/new", Who.MASTER, show_new),
-    post("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True, keeps=_DESCRIBED),
+    form("/studio/copy-trading/new", Who.MASTER, make_strategy, once=True, keeps=_DESCRIBED),
 )

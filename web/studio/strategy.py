@@ -8,9 +8,9 @@ from quart import Response
 
 from engine.domain.amounts import plain
 from engine.domain.signal import Action, SignalDraft
-from engine.services.user import FormErrors, LookFirst
+from engine.services.user import FormErrors
 from web.again import Again
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
 
@@ -26,6 +26,7 @@ STATES: Final = {
         "Followers are informed.",
     ),
 }
+_PAGE: Final = "/studio/strategies/<identifier>"
 _LOWERS_RISK: Final = ("private", "paused", "retired")
 _SIGNALS_PAGE: Final = 10
 _DELIVERIES_PAGE: Final = 50
@@ -33,18 +34,42 @@ _DELIVERIES_SHOWN: Final = 15
 
 
 async def show_strategy(visit: Visit, identifier: str) -> Response:
-    """Show one strategy."""
-    return await _strategy(visit, identifier)
+    """Show one strategy; a description that is absurd is to be confirmed before it is stored."""
+    studio = visit.services.studio
+    row = studio.strategy(visit.who, identifier)
+    webhook, signals, deliveries = studio.webhook(row), studio.signals(row), studio.deliveries(row)
+    url = "" if webhook is None else webhook[1]
+    warnings: object = () if visit.errors else await studio.warnings(row)
+    unconfirmed = visit.unconfirmed
+    return visit.page(
+        "studio/strategy.html",
+        row=row,
+        webhook=webhook,
+        secrets=studio.secrets(row),
+        states=STATES,
+        audience=studio.audience(row),
+        steps=await studio.setup(row, deliveries, signals),
+        heard=await studio.heard(row),
+        signals=signals,
+        deliveries=deliveries[:_DELIVERIES_SHOWN],
+        is_public=studio.is_public(),
+        actions=[action.value for action in Action],
+        python=python_sender(url, PLACEHOLDER, row.symbols[0]),
+        shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
+        placeholder=PLACEHOLDER,
+        signed_source=studio.signed_source,
+        address_sources=studio.address_sources(),
+        live=visit.newest(),
+        alerts=studio.alerts(row),
+        refused=visit.services.refused.of(visit.who, identifier),
+        confirmed="" if unconfirmed is None else unconfirmed.confirmed,
+        warnings=warnings if unconfirmed is None else unconfirmed.warnings,
+    )
 
 
 async def describe(visit: Visit, identifier: str) -> Response:
     """Store what followers read, the contracts and the leverage."""
-    try:
-        asks = await visit.services.studio.describe(visit.who, identifier, visit.form)
-    except FormErrors as error:
-        return await _strategy(visit, identifier, error.errors)
-    except LookFirst as error:
-        return await _strategy(visit, identifier, unconfirmed=error)
+    asks = await visit.services.studio.describe(visit.who, identifier, visit.form)
     return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
 
 
@@ -56,16 +81,13 @@ async def set_state(visit: Visit, identifier: str) -> Response:
 
 async def send_test(visit: Visit, identifier: str) -> Response:
     """Send a test signal, signed with the endpoint's secret."""
-    try:
-        reception = await visit.services.studio.test_signal(visit.who, identifier, visit.form)
-    except FormErrors as error:
-        return await _strategy(visit, identifier, error.errors)
+    reception = await visit.services.studio.test_signal(visit.who, identifier, visit.form)
     if reception.signal_id is None:
         answer = (
             f"The endpoint answered {reception.kind.value}: {reception.field} expected "
             f"{reception.expected}"
         )
-        return await _strategy(visit, identifier, {"": answer})
+        raise FormErrors({"": answer})
     return visit.go(f"/studio/strategies/{identifier}", "tested")
 
 
@@ -138,48 +160,6 @@ async def close(visit: Visit, identifier: str) -> Response:
     return visit.go(f"/studio/strategies/{identifier}", "closing")
 
 
-async def _strategy(
-    visit: Visit,
-    identifier: str,
-    errors: dict[str, str] | None = None,
-    unconfirmed: LookFirst | None = None,
-) -> Response:
-    """Show the strategy; ``unconfirmed``: warnings to confirm before anything is stored."""
-    studio = visit.services.studio
-    row = studio.strategy(visit.who, identifier)
-    webhook, signals, deliveries = studio.webhook(row), studio.signals(row), studio.deliveries(row)
-    url = "" if webhook is None else webhook[1]
-    warnings: object = () if errors else await studio.warnings(row)
-    if unconfirmed is not None:
-        warnings = unconfirmed.warnings
-    return visit.page(
-        "studio/strategy.html",
-        422 if errors or unconfirmed else 200,
-        errors=errors,
-        row=row,
-        webhook=webhook,
-        secrets=studio.secrets(row),
-        states=STATES,
-        audience=studio.audience(row),
-        steps=await studio.setup(row, deliveries, signals),
-        heard=await studio.heard(row),
-        signals=signals,
-        deliveries=deliveries[:_DELIVERIES_SHOWN],
-        is_public=studio.is_public(),
-        actions=[action.value for action in Action],
-        python=python_sender(url, PLACEHOLDER, row.symbols[0]),
-        shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
-        placeholder=PLACEHOLDER,
-        signed_source=studio.signed_source,
-        address_sources=studio.address_sources(),
-        live=visit.newest(),
-        alerts=studio.alerts(row),
-        refused=visit.services.refused.of(visit.who, identifier),
-        confirmed="" if unconfirmed is None else unconfirmed.confirmed,
-        warnings=warnings,
-    )
-
-
 def _state_again(fields: Mapping[str, str]) -> str:
     """Return the sentence that offers a state again; empty unless it lowers risk."""
     state = fields["state"]
@@ -188,14 +168,29 @@ def _state_again(fields: Mapping[str, str]) -> str:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>", Who.MASTER, show_strategy),
-    post("/studio/strategies/<identifier>/describe", Who.MASTER, describe),
-    post(
+    form(
+        "/studio/strategies/<identifier>/describe",
+        Who.MASTER,
+        describe,
+        page=_PAGE,
+        keeps=("about", "symbols", "leverage", "confirmed"),
+    ),
+    form(
         "/studio/strategies/<identifier>/state",
         Who.MASTER,
         set_state,
+        page=_PAGE,
+        keeps=("state",),
         again=Again(_state_again, ("state",)),
     ),
-    post("/studio/strategies/<identifier>/test", Who.MASTER, send_test, once=True),
+    form(
+        "/studio/strategies/<identifier>/test",
+        Who.MASTER,
+        send_test,
+        page=_PAGE,
+        once=True,
+        keeps=("action", "symbol", "side"),
+    ),
     get("/studio/strategies/<identifier>/signals", Who.MASTER, show_signals),
     get("/studio/strategies/<identifier>/signals/<signal>", Who.MASTER, show_signal),
     get("/studio/strategies/<identifier>/deliveries", Who.MASTER, show_deliveries),
@@ -204,6 +199,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/studio/strategies/<identifier>/close",
         Who.MASTER,
         close,
+        page="/studio/strategies/<identifier>/close",
         again=Again(lambda fields: "Close what this strategy opened, for everybody"),
     ),
 )

@@ -11,6 +11,8 @@ from web.routes import Route, Who, get, post
 from web.studio.senders import python_sender, shell_sender
 from web.visit import Visit
 
+_PAGE: Final = "/studio/strategies/<identifier>"
+
 
 async def show_secret(visit: Visit, identifier: str) -> Response:
     """Show a secret that was just made, with senders that have it filled in."""
@@ -85,12 +87,13 @@ def _endpoint_again(fields: Mapping[str, str]) -> str:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>/secret", Who.MASTER, show_secret),
-    post("/studio/strategies/<identifier>/endpoint", Who.MASTER, make_webhook, once=True),
-    post("/studio/strategies/<identifier>/rotate", Who.MASTER, rotate_secret, once=True),
+    post(f"{_PAGE}/endpoint", Who.MASTER, make_webhook, page=_PAGE, once=True),
+    post(f"{_PAGE}/rotate", Who.MASTER, rotate_secret, page=_PAGE, once=True),
     post(
         "/studio/strategies/<identifier>/revoke",
         Who.MASTER,
         revoke_old_secret,
+        page=_PAGE,
         again=Again(lambda fields: "Revoke the old secret of this strategy"),
     ),
     get("/studio/strategies/<identifier>/endpoints/<endpoint>/delete", Who.MASTER, show_delete),
@@ -98,6 +101,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>",
         Who.MASTER,
         change_endpoint,
+        page=_PAGE,
         again=Again(_endpoint_again),
     ),
 )

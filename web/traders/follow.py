@@ -12,9 +12,10 @@ from engine.services.user import FormErrors
 from web import labels
 from web.again import Again
 from web.pages import page
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
+_PAGE: Final = "/strategies/<identifier>"
 _PRESETS: Final = {"careful": "Careful", "balanced": "Balanced"}
 _OWN: Final = "own"
 _FIELDS: Final = (
@@ -32,7 +33,7 @@ _NOTICES: Final = {"pause": "paused", "resume": "resumed", "consent": "changed",
 
 
 async def show_terms(visit: Visit, identifier: str) -> Response:
-    """Show the form with the previewed terms, else the stored ones, else first ones."""
+    """Show the form with what was typed, else the previewed terms, the stored ones, or first ones."""
     return await _terms(visit, identifier)
 
 
@@ -42,17 +43,14 @@ async def agree(visit: Visit, identifier: str) -> Response:
     strategy = service.strategy(visit.who, identifier)
     row = visit.services.following.account(visit.who, visit.text("account"))
     address = f"/strategies/{identifier}"
-    try:
-        policy = read_terms(_typed(visit), strategy)
-        if visit.text("do") == "preview":
-            return visit.show(f"{address}/follow?account={row.name}", terms=policy)
-        if visit.text("confirmed") != "yes" and (
-            policy.mode is Mode.LIVE or await service.warnings(row, strategy, policy)
-        ):
-            return visit.show(f"{address}/confirm?account={row.name}", terms=policy)
-        await service.agree(visit.who, row, strategy, policy)
-    except FormErrors as error:
-        return await _terms(visit, identifier, error.errors)
+    policy = read_terms(_typed(visit), strategy)
+    if visit.text("do") == "preview":
+        return visit.show(f"{address}/follow?account={row.name}", terms=policy)
+    if visit.text("confirmed") != "yes" and (
+        policy.mode is Mode.LIVE or await service.warnings(row, strategy, policy)
+    ):
+        return visit.show(f"{address}/confirm?account={row.name}", terms=policy)
+    await service.agree(visit.who, row, strategy, policy)
     return visit.go(address, "subscribed" if policy.mode is Mode.LIVE else "watching")
 
 
@@ -147,8 +145,7 @@ async def show_leave(visit: Visit, identifier: str) -> Response:
     return visit.page("traders/leave.html", strategy=strategy, row=row, open_shares=open_shares)
 
 
-async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
-    """Show the form; with ``errors`` as it was typed."""
+async def _terms(visit: Visit, identifier: str) -> Response:
     service = visit.services.agreeing
     strategy = service.strategy(visit.who, identifier)
     accounts = visit.services.following.accounts(visit.who)
@@ -161,7 +158,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         agreed = None
     previewed: CopyPolicy | None = visit.kept().get("terms")
     preset = visit.query.get("preset", "")
-    if errors or previewed or visit.is_typed_again:
+    if visit.refilled or previewed:
         preset = _OWN
     elif preset not in (*_PRESETS, _OWN):
         preset = "careful" if agreed is None else _OWN
@@ -173,15 +170,14 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
         mode = Mode.WATCH if agreed is None else agreed.policy.mode
         chosen = preset if preset in _PRESETS else "careful"
         policy = await service.preset(row, strategy, chosen, mode)
-    meaning = None if errors else await service.meaning(row, strategy, policy)
+    meaning = None if visit.errors else await service.meaning(row, strategy, policy)
     return visit.page(
         "traders/follow.html",
-        errors=errors,
         strategy=strategy,
         row=row,
         accounts=accounts,
         agreed=agreed,
-        typed=_typed(visit) if errors or visit.is_typed_again else terms_fields(policy),
+        typed=_typed(visit) if visit.refilled else terms_fields(policy),
         presets={**_PRESETS, _OWN: "My own"},
         preset=preset,
         contracts=await service.contracts_now(row, strategy),
@@ -212,14 +208,27 @@ def _typed(visit: Visit) -> dict[str, Any]:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
-    post("/strategies/<identifier>/follow", Who.FOLLOWER, agree, keeps=(*_FIELDS, "account")),
-    post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning),
-    post("/strategies/<identifier>/copy-terms", Who.FOLLOWER, copy_terms),
+    form(
+        "/strategies/<identifier>/follow",
+        Who.FOLLOWER,
+        agree,
+        keeps=(*_FIELDS, "account", "do", "confirmed"),
+    ),
+    post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning, page=_PAGE),
+    post(
+        "/strategies/<identifier>/copy-terms",
+        Who.FOLLOWER,
+        copy_terms,
+        page=_PAGE,
+        keeps=("from", "account"),
+    ),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),
     post(
         "/strategies/<identifier>/<act>",
         Who.FOLLOWER,
         change,
+        page=_PAGE,
+        keeps=("account", "close"),
         again=Again(_again, ("account", "close")),
     ),
     get("/strategies/<identifier>/leave", Who.FOLLOWER, show_leave),

@@ -7,12 +7,11 @@ from typing import Final
 
 from quart import Response
 
-from engine.services.user import FormErrors
 from web.again import Again
 from web.charts import equity_chart
 from web.labels import LABELS
 from web.needs import needs_of
-from web.routes import Route, Who, get, post
+from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 _LAST_SIGNALS: Final = 8
@@ -89,52 +88,30 @@ async def flatten(visit: Visit, name: str) -> Response:
 
 async def show_close(visit: Visit, name: str, symbol: str) -> Response:
     """Show what closing one position means, and ask to confirm it."""
-    return await _close(visit, name, symbol)
+    return await _position(visit, "traders/close.html", name, symbol)
 
 
 async def close(visit: Visit, name: str, symbol: str) -> Response:
     """Close one position that the engine opened."""
-    try:
-        await visit.services.following.close(visit.who, name, symbol)
-    except FormErrors as error:
-        return await _close(visit, name, symbol, error.errors)
+    await visit.services.following.close(visit.who, name, symbol)
     return visit.go("/positions", "closing-position")
 
 
 async def show_take_over(visit: Visit, name: str, symbol: str) -> Response:
     """Show what taking over one position means, and ask to confirm it."""
-    return await _take_over(visit, name, symbol)
+    return await _position(visit, "traders/take_over.html", name, symbol)
 
 
 async def take_over(visit: Visit, name: str, symbol: str) -> Response:
     """Make one position of the engine the owner's own."""
-    try:
-        await visit.services.following.take_over(visit.who, name, symbol)
-    except FormErrors as error:
-        return await _take_over(visit, name, symbol, error.errors)
+    await visit.services.following.take_over(visit.who, name, symbol)
     return visit.go(f"/accounts/{name}/positions/{symbol}", "taken-over")
 
 
-async def _take_over(
-    visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None
-) -> Response:
+async def _position(visit: Visit, template: str, name: str, symbol: str) -> Response:
     following = visit.services.following
     return visit.page(
-        "traders/take_over.html",
-        errors=errors,
-        row=following.account(visit.who, name),
-        symbol=symbol,
-        each=await following.position(visit.who, name, symbol),
-    )
-
-
-async def _close(
-    visit: Visit, name: str, symbol: str, errors: dict[str, str] | None = None
-) -> Response:
-    following = visit.services.following
-    return visit.page(
-        "traders/close.html",
-        errors=errors,
+        template,
         row=following.account(visit.who, name),
         symbol=symbol,
         each=await following.position(visit.who, name, symbol),
@@ -147,23 +124,26 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/accounts/<name>/pause",
         Who.FOLLOWER,
         pause,
+        page="/accounts/<name>",
         again=Again(lambda fields: f"Pause {fields['name']}: no new trades"),
     ),
-    post("/accounts/<name>/resume", Who.FOLLOWER, resume),
+    post("/accounts/<name>/resume", Who.FOLLOWER, resume, page="/accounts/<name>"),
     get("/accounts/<name>/flatten", Who.FOLLOWER, show_flatten),
     post(
         "/accounts/<name>/flatten",
         Who.FOLLOWER,
         flatten,
+        page="/accounts/<name>/flatten",
         again=Again(lambda fields: f"Flatten {fields['name']}: close what the engine opened"),
     ),
     get("/accounts/<name>/positions/<symbol>/take-over", Who.FOLLOWER, show_take_over),
-    post("/accounts/<name>/positions/<symbol>/take-over", Who.FOLLOWER, take_over),
+    form("/accounts/<name>/positions/<symbol>/take-over", Who.FOLLOWER, take_over, keeps=()),
     get("/accounts/<name>/positions/<symbol>/close", Who.FOLLOWER, show_close),
-    post(
+    form(
         "/accounts/<name>/positions/<symbol>/close",
         Who.FOLLOWER,
         close,
+        keeps=(),
         again=Again(lambda fields: f"Close {fields['symbol']} on {fields['name']}"),
     ),
 )
