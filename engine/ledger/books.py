@@ -298,7 +298,7 @@ def bind_outside(
 
     Until then nobody knew who had closed, or its row was taken as the owner's. With ``seen_since``
     only closes count that were seen from then on, and a larger one contains the order: it keeps its
-    row, which has no price of the order alone.
+    row, which has no price of the order alone. So does one that was explained meanwhile.
     """
     lock(db, Held.ACCOUNT, holding.account)
     rows = fetch_all(
@@ -340,10 +340,22 @@ def bind_outside(
                 price=change.price,
                 fee=fee,
                 cause=change.cause,
-                order_id=change.order_id,
+                order_id=change.order_id or None,
             )
             db.execute("UPDATE fill SET attempt_id = ? WHERE id = ?", (change.attempt, identifier))
-    return left
+    if seen_since is None:
+        return left
+    return max(ZERO, EXACT.subtract(left, _seen_go(db, holding, seen_since)))
+
+
+def _seen_go(db: Database, holding: Holding, since: datetime) -> Decimal:
+    """Return how much of a share readings saw go since a time that belongs to no order of ours."""
+    rows = fetch_all(
+        db,
+        _BY_OTHERS + " AND seen_us >= ?5",
+        (holding.account, holding.symbol, holding.strategy, holding.side.value, to_us(since)),
+    )
+    return sum((Decimal(row[1]) for row in rows), ZERO)
 
 
 _BY_OTHERS: Final = (

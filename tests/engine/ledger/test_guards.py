@@ -14,6 +14,7 @@ import pytest
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import InvalidMove
+from engine.domain.booking import Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import (
     AccountId,
@@ -37,7 +38,7 @@ from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
 from engine.ledger.attempts import read_attempt
-from engine.ledger.books import Change, change_share, differences
+from engine.ledger.books import Change, change_share, differences, tell_fill
 from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
@@ -422,17 +423,24 @@ def test_a_person_may_decide_that_an_exit_was_done(db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "seen_after_s", "left", "bound"),
+    ("seen", "seen_after_s", "is_explained", "left", "bound"),
     [
-        ("0.001", 60, "0.002", ["0.001"]),  # the reading saw the exit, and nothing else
-        ("0.002", 60, "0.001", []),  # and something else with it: the row is not the exit's alone
-        ("0.0004", 60, "0.002", ["0.0006", "0.0004"]),  # the owner's own part hid the rest
-        (None, 60, "0.002", ["0.001"]),  # the owner's own part hid it whole
-        ("0.001", -60, "0.001", ["0.001"]),  # it was gone before the exit was sent
+        ("0.001", 60, False, "0.002", ["0.001"]),  # the reading saw the exit, and nothing else
+        ("0.001", 60, True, "0.002", []),  # whose row was taken as the owner's
+        ("0.002", 60, False, "0.001", []),  # and something else: the row is not the exit's alone
+        ("0.0004", 60, False, "0.002", ["0.0006", "0.0004"]),  # the owner's part hid the rest
+        ("0.0004", 60, True, "0.002", ["0.0006"]),  # and what was seen was explained
+        (None, 60, False, "0.002", ["0.001"]),  # the owner's own part hid it whole
+        ("0.001", -60, False, "0.001", ["0.001"]),  # it was gone before the exit was sent
     ],
 )
 def test_what_a_reading_saw_go_is_not_taken_again_by_the_late_proof_of_an_exit(
-    db: Database, seen: str | None, seen_after_s: int, left: str, bound: list[str]
+    db: Database,
+    seen: str | None,
+    seen_after_s: int,
+    is_explained: bool,
+    left: str,
+    bound: list[str],
 ) -> None:
     """The exit of a third is given up without trace, and a person finds it at the exchange."""
     filled_entry(db)
@@ -444,10 +452,15 @@ def test_what_a_reading_saw_go_is_not_taken_again_by_the_late_proof_of_an_exit(
         assert holding is not None
         at = NOW + timedelta(seconds=seen_after_s)
         change_share(db, holding, Change(is_entry=False, quantity=Quantity(Decimal(seen)), at=at))
+        if is_explained:
+            [(fill,)] = fetch_all(db, "SELECT max(id) FROM fill")
+            price, fee = Decimal("60000"), Decimal("0.01")
+            tell_fill(db, fill, price=price, fee=fee, cause=Cause.OWNER, order_id="ex-9")
     decide_done(db, exit_id, NOW + timedelta(seconds=120))
     after = held(db)
     assert after is not None
     assert str(after.share) == left
+    assert fetch_all(db, "SELECT 1 FROM fill WHERE exchange_order_id = ''") == []
     rows = fetch_all(
         db, "SELECT quantity FROM fill WHERE attempt_id = ? ORDER BY id DESC", (exit_id,)
     )
