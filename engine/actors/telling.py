@@ -34,7 +34,7 @@ from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.message import How, Message, MessageKind
-from engine.domain.outcome import OutcomeCode
+from engine.domain.outcome import Outcome, OutcomeCode
 from engine.keys.sealed_secrets import open_target, seal_target
 from engine.keys.vault import Vault
 from engine.ledger import Database
@@ -240,8 +240,10 @@ class Telling:
         return True
 
     def _of_outcome(self, event: OutcomeEvent) -> Noted | None:
-        code = OutcomeCode(event.code)
-        kind = outcome_kind(event.action, code, is_test=event.is_test)
+        outcome = Outcome(OutcomeCode(event.code), event.numbers)
+        kind = outcome_kind(
+            event.action, outcome, is_test=event.is_test, is_of_copy=event.is_of_copy
+        )
         if kind is None:
             return None
         mine = self._confirmed(event.person)
@@ -256,9 +258,9 @@ class Telling:
                 account=event.account,
                 action=event.action,
                 symbol=event.symbol,
-                kind=kind,
+                outcome=outcome,
             ),
-            words=outcome_words(event.strategy, code, event.numbers) + self._page,
+            words=outcome_words(event.strategy, outcome) + self._page,
         )
         return new, event.at, {each.channel: each.wants[kind] for each in mine}
 

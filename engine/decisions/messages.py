@@ -27,29 +27,43 @@ def hash_of_code(code: str) -> bytes:
     return hashlib.sha256(code.encode()).digest()
 
 
-def outcome_kind(action: str, code: OutcomeCode, *, is_test: bool) -> MessageKind | None:
-    """Return what an outcome is told as; None for one that is told to nobody."""
+def outcome_kind(
+    action: str, outcome: Outcome, *, is_test: bool, is_of_copy: bool
+) -> MessageKind | None:
+    """Return what an outcome is told as; None for one that is told to nobody.
+
+    ``is_of_copy``: it is the outcome of the copy as a whole. Another one ended a try of an exit, or
+    the exit of a reverse: it says nothing about an entry.
+    """
+    code = outcome.code
     if is_test:
         return None
-    if code is OutcomeCode.FILLED:
+    if code is OutcomeCode.FILLED or (code.is_final and outcome.has_filled):
         return MessageKind.ORDERS
-    if action in _ENTRIES and code is not OutcomeCode.SKIPPED_WATCH_ONLY and is_missed(code):
+    if (
+        is_of_copy
+        and action in _ENTRIES
+        and code is not OutcomeCode.SKIPPED_WATCH_ONLY
+        and is_missed(outcome)
+    ):
         return MessageKind.MISSED
     return None
 
 
 def outcome_title(
-    *, environment: str, account: str, action: str, symbol: str, kind: MessageKind
+    *, environment: str, account: str, action: str, symbol: str, outcome: Outcome
 ) -> str:
     """Return the headline of an outcome."""
     label = f"{environment.upper()} " if environment != "live" else ""
-    done = "filled" if kind is MessageKind.ORDERS else "not copied"
+    done = "partly filled" if outcome.has_filled else "not copied"
+    if outcome.code is OutcomeCode.FILLED:
+        done = "filled"
     return f"{label}{account}: {action} {symbol} {done}"
 
 
-def outcome_words(strategy: str, code: OutcomeCode, numbers: Mapping[str, str]) -> str:
+def outcome_words(strategy: str, outcome: Outcome) -> str:
     """Return the text of an outcome."""
-    return f"{strategy}: {Outcome(code, numbers).sentence}"
+    return f"{strategy}: {outcome.sentence}"
 
 
 def alert_words(alert: Alert) -> str:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from engine.domain.outcome import OutcomeCode
+from engine.domain.outcome import Outcome, OutcomeCode
 
 _COPIED: Final = frozenset(
     {OutcomeCode.FILLED, OutcomeCode.PARTIALLY_FILLED, OutcomeCode.PLACED, OutcomeCode.APPLIED}
@@ -35,7 +35,7 @@ class EntryOutcome:
     """What became of one entry signal on one account."""
 
     at: datetime
-    code: OutcomeCode
+    outcome: Outcome
     account: str
     environment: str
     strategy_id: str
@@ -64,9 +64,13 @@ class MissedWeek:
     reasons: tuple[Reason, ...]
 
 
-def is_missed(code: OutcomeCode) -> bool:
+def is_missed(outcome: Outcome) -> bool:
     """Return whether an entry with this outcome was missed."""
-    return code not in _COPIED and code not in _NOT_MISSED
+    return not _is_copied(outcome) and outcome.code not in _NOT_MISSED
+
+
+def _is_copied(outcome: Outcome) -> bool:
+    return outcome.code in _COPIED or outcome.has_filled
 
 
 def missed_by_week(entries: Iterable[EntryOutcome], zone: str) -> list[MissedWeek]:
@@ -75,16 +79,17 @@ def missed_by_week(entries: Iterable[EntryOutcome], zone: str) -> list[MissedWee
     copied: Counter[date] = Counter()
     missed: dict[date, Counter[tuple[OutcomeCode, str, str, str, str]]] = {}
     for each in entries:
-        if each.code in _NOT_MISSED:
+        code = each.outcome.code
+        if code in _NOT_MISSED:
             continue
         day = each.at.astimezone(tz).date()
         monday = day - timedelta(days=day.weekday())
         reasons = missed.setdefault(monday, Counter())
-        if each.code in _COPIED:
+        if _is_copied(each.outcome):
             copied[monday] += 1
         else:
             place = (each.account, each.environment, each.strategy_id, each.strategy)
-            reasons[(each.code, *place)] += 1
+            reasons[(code, *place)] += 1
     return [
         MissedWeek(
             monday=monday,

@@ -109,6 +109,11 @@ class Outcome:
         return EXPLANATIONS[self.code]
 
     @property
+    def has_filled(self) -> bool:
+        """Return whether something of its order filled, whatever became of the rest."""
+        return self.numbers.get("filled", "0") != "0"
+
+    @property
     def sentence(self) -> str:
         """Return one plain sentence with the numbers filled in; an absent number reads as '?'."""
         return self.explanation.sentence.format_map(_Absent(self.numbers))

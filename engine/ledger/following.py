@@ -178,8 +178,8 @@ def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryO
     """Read what became of the entry signals among an account's newest ``limit`` copies."""
     rows = fetch_all(
         db,
-        "SELECT copy.outcome_us, copy.code, strategy.id, strategy.name, signal.action, "
-        "signal.is_test FROM copy JOIN signal ON signal.number = copy.signal_number JOIN strategy "
+        "SELECT copy.outcome_us, copy.code, copy.numbers, strategy.id, strategy.name, "
+        "signal.action, signal.is_test FROM copy JOIN signal ON signal.number = copy.signal_number JOIN strategy "
         "ON strategy.id = signal.strategy_id WHERE copy.account_id = ? AND copy.code IS NOT NULL "
         "ORDER BY copy.signal_number DESC LIMIT ?",
         (account.id, limit),
@@ -187,14 +187,14 @@ def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryO
     return [
         EntryOutcome(
             at=from_us(row[0]),
-            code=OutcomeCode(row[1]),
+            outcome=Outcome(OutcomeCode(row[1]), json.loads(row[2] or "{}")),
             account=account.name,
             environment=account.environment,
-            strategy_id=row[2],
-            strategy=row[3],
+            strategy_id=row[3],
+            strategy=row[4],
         )
         for row in rows
-        if row[4] in ("open", "add", "reverse") and not row[5]
+        if row[5] in ("open", "add", "reverse") and not row[6]
     ]
 
 

@@ -436,7 +436,9 @@ def forget_messages(db: Database, before: datetime, limit: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeEvent:
-    """The outcome of one copy as an event, with whose account it is."""
+    """One outcome as an event, with whose account it is. ``is_of_copy``: it is the outcome that its
+    copy has now.
+    """
 
     sequence: int
     at: datetime
@@ -449,6 +451,7 @@ class OutcomeEvent:
     is_test: bool
     code: str
     numbers: Mapping[str, str]
+    is_of_copy: bool
 
 
 def outcomes_since(db: Database, after: int, limit: int) -> tuple[list[OutcomeEvent], int]:
@@ -459,7 +462,7 @@ def outcomes_since(db: Database, after: int, limit: int) -> tuple[list[OutcomeEv
         db,
         "SELECT event.sequence, event.at_us, account.person_id, account.name, "
         "account.environment, strategy.name, signal.symbol, signal.action, signal.is_test, "
-        "event.subject, event.data, event.kind FROM event LEFT JOIN copy ON copy.id = "
+        "event.subject, event.data, event.kind, copy.code FROM event LEFT JOIN copy ON copy.id = "
         "event.copy_id LEFT JOIN account ON account.id = copy.account_id LEFT JOIN signal ON "
         "signal.number = copy.signal_number LEFT JOIN strategy ON strategy.id = "
         "signal.strategy_id WHERE event.sequence > ? ORDER BY event.sequence LIMIT ?",
@@ -478,6 +481,7 @@ def outcomes_since(db: Database, after: int, limit: int) -> tuple[list[OutcomeEv
             is_test=bool(row[8]),
             code=row[9],
             numbers=json.loads(row[10] or "{}"),
+            is_of_copy=row[9] == row[12],
         )
         for row in rows
         if row[11] == "outcome" and row[2] is not None and row[5] is not None

@@ -17,6 +17,7 @@ from engine.decisions.messages import hash_of_code
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.identifiers import PersonId
 from engine.domain.message import How, Message, MessageKind
+from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide
 from engine.keys.sealed_secrets import new_person, seal_target
 from engine.keys.vault import Vault, new_root_key, parse_root_keys
@@ -34,7 +35,9 @@ from engine.ledger.messages import (
     set_wants,
     write_message,
 )
+from engine.ledger.outcomes import write_outcome
 from engine.ledger.people import insert_person, person_key
+from engine.ledger.query import fetch_all
 from engine.ports.http import HttpClients
 from engine.ports.personal_channel import ChannelField, NotTaken, PersonalChannel, Said
 from engine.ports.secret import Secret
@@ -324,6 +327,28 @@ async def test_one_outcome_that_cannot_be_told_holds_up_no_other(
             await made.house.outcome(await made.house.send(Action.CLOSE))
             await trio.sleep(5)
         assert [each.title for each in one.sent] == ["close"]
+
+
+async def test_a_refused_exit_of_a_reverse_is_not_told_as_a_missed_entry(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with told(tmp_path, "one") as made:
+        house, one = made.house, TestChannel("one")
+        async with made.telling(one):
+            await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+            await house.outcome(await house.send(Action.REVERSE, side=PositionSide.SHORT))
+            [(copy,)] = fetch_all(house.ledger.db, "SELECT copy_id FROM leg WHERE kind = 'exit'")
+            refused = Outcome(OutcomeCode.REJECTED, {"reason": "busy"})
+
+            def refuse(db: Database) -> None:  # one try, before the one that closed
+                write_outcome(db, copy=copy, leg=0, outcome=refused, at=house.shared.clock.now())
+
+            await house.ledger.write(refuse)
+            await trio.sleep(5)
+        assert {each.title.partition(": ")[2] for each in one.sent} == {
+            "open BTCUSDT filled",
+            "reverse BTCUSDT filled",
+        }
 
 
 async def test_one_chat_that_cannot_be_linked_holds_up_no_other(

@@ -18,7 +18,7 @@ from engine.decisions.messages import (
     outcome_words,
 )
 from engine.domain.message import MessageKind
-from engine.domain.outcome import OutcomeCode
+from engine.domain.outcome import Outcome, OutcomeCode
 
 ORDERS, MISSED = MessageKind.ORDERS, MessageKind.MISSED
 
@@ -34,25 +34,50 @@ ORDERS, MISSED = MessageKind.ORDERS, MessageKind.MISSED
         ("open", OutcomeCode.SKIPPED_WATCH_ONLY, None),
         ("open", OutcomeCode.SKIPPED_ALREADY_OPEN, None),
         ("open", OutcomeCode.UNKNOWN, None),
+        ("open", OutcomeCode.CANCELLED, MISSED),
+        ("close", OutcomeCode.CANCELLED, None),
         ("close", OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, None),
     ],
 )
 def test_what_an_outcome_is_told_as(
     action: str, code: OutcomeCode, kind: MessageKind | None
 ) -> None:
-    assert outcome_kind(action, code, is_test=False) is kind
-    assert outcome_kind(action, code, is_test=True) is None
+    outcome = Outcome(code)
+    assert outcome_kind(action, outcome, is_test=False, is_of_copy=True) is kind
+    assert outcome_kind(action, outcome, is_test=True, is_of_copy=True) is None
+
+
+def test_what_an_exit_of_a_reverse_met_is_no_missed_entry() -> None:
+    for code in OutcomeCode:
+        told = outcome_kind("reverse", Outcome(code), is_test=False, is_of_copy=False)
+        assert told is (ORDERS if code is OutcomeCode.FILLED else None)
+
+
+def test_an_order_that_filled_in_part_was_not_missed() -> None:
+    for code in (OutcomeCode.CANCELLED, OutcomeCode.REJECTED):
+        outcome = Outcome(code, {"filled": "0.001"})
+        assert outcome_kind("open", outcome, is_test=False, is_of_copy=True) is ORDERS
+        assert title(outcome) == "bob: open BTCUSDT partly filled"
+    open_still = Outcome(OutcomeCode.PARTIALLY_FILLED, {"filled": "0.001"})
+    assert outcome_kind("open", open_still, is_test=False, is_of_copy=True) is None
 
 
 def test_every_outcome_has_words() -> None:
     for code in OutcomeCode:
-        assert outcome_words("trend", code, {}).startswith("trend: ")
+        assert outcome_words("trend", Outcome(code)).startswith("trend: ")
+
+
+def title(outcome: Outcome, environment: str = "live") -> str:
+    return outcome_title(
+        environment=environment, account="bob", action="open", symbol="BTCUSDT", outcome=outcome
+    )
 
 
 def test_an_account_without_real_money_is_labelled_first() -> None:
-    told = {"account": "bob", "action": "open", "symbol": "BTCUSDT", "kind": MISSED}
-    assert outcome_title(environment="paper", **told) == "PAPER bob: open BTCUSDT not copied"  # type: ignore[arg-type]
-    assert outcome_title(environment="live", **told) == "bob: open BTCUSDT not copied"  # type: ignore[arg-type]
+    denied = Outcome(OutcomeCode.DENIED_BALANCE)
+    assert title(denied, "paper") == "PAPER bob: open BTCUSDT not copied"
+    assert title(denied) == "bob: open BTCUSDT not copied"
+    assert title(Outcome(OutcomeCode.FILLED, {"filled": "1"})) == "bob: open BTCUSDT filled"
 
 
 def test_a_digest_says_what_was_closed_and_how_much_more_there_is() -> None:

@@ -6,15 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.missed import EntryOutcome, missed_by_week
-from engine.domain.outcome import OutcomeCode
+from engine.domain.outcome import Outcome, OutcomeCode
 
 SUNDAY_NIGHT = datetime(2026, 11, 29, 23, tzinfo=UTC)
 
 
-def entry(code: OutcomeCode, at: datetime = SUNDAY_NIGHT, strategy: str = "trend") -> EntryOutcome:
+def entry(
+    code: OutcomeCode, at: datetime = SUNDAY_NIGHT, strategy: str = "trend", filled: str = "0"
+) -> EntryOutcome:
     return EntryOutcome(
         at=at,
-        code=code,
+        outcome=Outcome(code, {"filled": filled}),
         account="bob",
         environment="live",
         strategy_id=f"str_{strategy}",
@@ -51,8 +53,11 @@ def test_what_could_not_be_missed_is_not_counted() -> None:
         OutcomeCode.NOT_CONFIRMED,
     ):
         assert missed_by_week([entry(code)], "UTC") == []
-    (week,) = missed_by_week([entry(OutcomeCode.FILLED)], "UTC")
-    assert (week.copied, week.missed, week.reasons) == (1, 0, ())
+    in_part = entry(OutcomeCode.CANCELLED, filled="0.001")
+    (week,) = missed_by_week([entry(OutcomeCode.FILLED), in_part], "UTC")
+    assert (week.copied, week.missed, week.reasons) == (2, 0, ())
+    (week,) = missed_by_week([entry(OutcomeCode.CANCELLED)], "UTC")
+    assert (week.copied, week.missed) == (0, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(OutcomeCode)), st.integers(0, 60)), max_size=40))
