@@ -1,13 +1,15 @@
 """The addresses that masters set to be called when a signal has settled, and which calls are due.
 
-A call is due for each signal of a strategy that was recorded since its address was set; the row
-ends when the call was taken or was given up.
+A call is due for each signal of a strategy that was recorded since its address was set, but not for
+a close that a person asked for on single accounts; the row ends when the call was taken or was
+given up.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import ReceiptId, StrategyId
 from engine.domain.outcome import OutcomeCode
 from engine.ledger.codec import from_us, to_us
@@ -78,29 +80,30 @@ def callback_of(db: Database, strategy: StrategyId) -> CallbackRow | None:
     )
 
 
-def note_due(db: Database, limit: int) -> int:
-    """Note a call for each new signal of strategies with an address, at most ``limit`` a strategy;
-    return how many were noted.
+def note_due(db: Database, limit: int) -> None:
+    """Note a call for each new signal of strategies with an address, of at most ``limit`` a
+    strategy.
     """
-    noted = 0
     for strategy, seen in fetch_all(db, "SELECT strategy_id, seen FROM callback"):
         rows = fetch_all(
             db,
-            "SELECT number, received_us FROM signal WHERE strategy_id = ? AND number > ? ORDER BY "
-            "number LIMIT ?",
+            "SELECT number, received_us, origin FROM signal WHERE strategy_id = ? AND number > ? "
+            "ORDER BY number LIMIT ?",
             (strategy, seen, limit),
         )
         db.executemany(
             "INSERT INTO callback_due (signal_number, strategy_id, next_us) VALUES (?, ?, ?) ON "
             "CONFLICT (signal_number) DO NOTHING",
-            [(number, strategy, received_us) for number, received_us in rows],
+            [
+                (number, strategy, received_us)
+                for number, received_us, origin in rows
+                if origin != FLATTEN_ORIGIN
+            ],
         )
         if rows:
             db.execute(
                 "UPDATE callback SET seen = ? WHERE strategy_id = ?", (rows[-1][0], strategy)
             )
-        noted += len(rows)
-    return noted
 
 
 def has_new(db: Database) -> bool:
@@ -185,19 +188,23 @@ def claim_call(db: Database, call: DueCall, until: datetime) -> bool:
 
 
 def call_taken(db: Database, call: DueCall, at: datetime) -> None:
-    """Record that a call was taken."""
+    """Record that a call was taken, unless its address was replaced meanwhile."""
     db.execute("DELETE FROM callback_due WHERE signal_number = ?", (call.signal_number,))
     db.execute(
-        "UPDATE callback SET taken_us = ?, problem = '', failing_us = NULL WHERE strategy_id = ?",
-        (to_us(at), call.strategy),
+        "UPDATE callback SET taken_us = ?, problem = '', failing_us = NULL WHERE strategy_id = ? AND "
+        "url = ?",
+        (to_us(at), call.strategy, call.url),
     )
 
 
 def call_failed(db: Database, call: DueCall, problem: str, at: datetime, *, gives_up: bool) -> None:
-    """Record why a call was not taken; with ``gives_up`` it is over."""
+    """Record why a call was not taken, unless its address was replaced meanwhile; with ``gives_up``
+    it is over.
+    """
     if gives_up:
         db.execute("DELETE FROM callback_due WHERE signal_number = ?", (call.signal_number,))
     db.execute(
-        "UPDATE callback SET problem = ?, failing_us = coalesce(failing_us, ?) WHERE strategy_id = ?",
-        (problem, to_us(at), call.strategy),
+        "UPDATE callback SET problem = ?, failing_us = coalesce(failing_us, ?) WHERE strategy_id = ? "
+        "AND url = ?",
+        (problem, to_us(at), call.strategy, call.url),
     )

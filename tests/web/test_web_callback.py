@@ -20,10 +20,19 @@ import engine.actors.callbacks
 import engine.run
 from engine.actors.callbacks import RETRY_S, Callbacks
 from engine.decisions.signatures import verify_signatures
+from engine.domain.identifiers import Symbol
 from engine.domain.network import LOOPBACK
 from engine.domain.person import Role
-from engine.ledger.callbacks import call_failed, claim_call, due_calls
+from engine.ledger.callbacks import (
+    call_failed,
+    call_taken,
+    callback_of,
+    claim_call,
+    due_calls,
+)
+from engine.ledger.forced_close import forced_close
 from engine.ledger.query import fetch_all
+from engine.ledger.signals import record_signal
 from engine.ports.signal_source import Delivery
 
 
@@ -201,9 +210,13 @@ async def test_a_call_is_claimed_once_and_given_up_in_the_end(tmp_path: Path) ->
         ada = await place.person("ada", Role.MASTER)
         strategy = await place.strategy(ada)
         await set_callback(place, ada, strategy, "https://bot.invalid/x")
-        await place.signal(strategy, action="close", symbol="BTCUSDT")
         db, write = place.context.ledger.db, place.context.ledger.write
+        [(row,)] = fetch_all(db, "SELECT id FROM strategy")
+        asked = forced_close("close", row, Symbol("BTCUSDT"), frozenset(), place.clock.now())
+        await write(lambda db: record_signal(db, asked))
+        await place.signal(strategy, action="close", symbol="BTCUSDT")
         await place.until(lambda: fetch_all(db, "SELECT 1 FROM callback WHERE problem != ''"))
+        assert fetch_all(db, "SELECT count(*) FROM callback_due") == [(1,)], "the master's alone"
         far = place.clock.now() + timedelta(days=2)
         (call,) = due_calls(db, far)
         assert await write(partial(claim_call, call=call, until=far)) is True
@@ -212,3 +225,9 @@ async def test_a_call_is_claimed_once_and_given_up_in_the_end(tmp_path: Path) ->
         assert again.tries == call.tries + 1, "after a crash it is due again"
         await write(partial(call_failed, call=again, problem="late", at=far, gives_up=True))
         assert due_calls(db, far) == []
+        await set_callback(place, ada, strategy, "https://another.invalid/x")
+        await write(partial(call_failed, call=again, problem="late", at=far, gives_up=True))
+        await write(partial(call_taken, call=again, at=far))
+        found = callback_of(db, row)
+        assert found is not None
+        assert (found.taken_at, found.problem) == (None, ""), "the new address was not called"
