@@ -29,7 +29,7 @@ from engine.decisions.messages import (
     outcome_title,
     outcome_words,
 )
-from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_PEOPLE, ABOUT_STRATEGIES, Alert
+from engine.domain.alert import Alert, AlertSubject
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
@@ -214,14 +214,16 @@ class Telling:
             return None
 
     def _concerned(self, alert: Alert) -> PersonId | None:
-        if alert.code in ABOUT_PEOPLE:
-            person = person_named(self._db, alert.subject)
-            return None if person is None else person.id
-        if alert.code in ABOUT_STRATEGIES:
-            return person_of_strategy(self._db, alert.subject)
-        if alert.code in ABOUT_ACCOUNTS or alert.environment:
-            return person_of_account(self._db, alert.subject)
-        return None
+        match alert.about:
+            case AlertSubject.PERSON:
+                person = person_named(self._db, alert.subject)
+                return None if person is None else person.id
+            case AlertSubject.STRATEGY:
+                return person_of_strategy(self._db, alert.subject)
+            case AlertSubject.ACCOUNT:
+                return person_of_account(self._db, alert.subject)
+            case None:
+                return None
 
     async def _note_outcomes(self) -> bool:
         told = cursor(self._db, "outcomes")

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from engine.domain.holding import SwitchScope
+
 EXIT_TRIES_TOLD: Final = 3
 """How many times an exit fails before an alert is raised."""
 
@@ -310,7 +312,7 @@ ABOUT_PEOPLE: Final = frozenset((AlertCode.PASSKEY_COPIED,))
 """
 ABOUT_ACCOUNTS: Final = frozenset(
     code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")
-) - {AlertCode.PLUGIN_TASK_FAILED}
+) - {AlertCode.PLUGIN_TASK_FAILED} | {AlertCode.STANDS_STILL}
 """Alerts about an account."""
 
 
@@ -322,11 +324,16 @@ class AlertSubject(Enum):
     PERSON = "person"
 
 
-def subject_of(code: AlertCode) -> AlertSubject:
-    """Return what the subject of an alert for people is; of different things, names may be equal."""
+def subject_of(code: AlertCode, details: Mapping[str, str]) -> AlertSubject | None:
+    """Return what the subject of an alert is; of different things, names may be equal. None: it is
+    for operators alone, such as one about an exchange, or a switch of more than one account.
+    """
     if code in ABOUT_PEOPLE:
         return AlertSubject.PERSON
-    return AlertSubject.STRATEGY if code in ABOUT_STRATEGIES else AlertSubject.ACCOUNT
+    if code in ABOUT_STRATEGIES:
+        return AlertSubject.STRATEGY
+    is_of_account = details.get("scope", "").startswith(f"{SwitchScope.ACCOUNT.value} ")
+    return AlertSubject.ACCOUNT if code in ABOUT_ACCOUNTS or is_of_account else None
 
 
 class _Absent(dict[str, str]):
@@ -351,6 +358,11 @@ class Alert:
     details: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
     environment: str = ""
+
+    @property
+    def about(self) -> AlertSubject | None:
+        """Return what its subject is."""
+        return subject_of(self.code, self.details)
 
     def _filled(self, words: str) -> str:
         return words.format_map(_Absent({**self.details, "subject": self.subject}))

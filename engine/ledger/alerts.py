@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
-from engine.domain.holding import SwitchScope
+from engine.domain.alert import Alert, AlertCode, AlertSubject, subject_of
 from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert, run
 
@@ -141,12 +140,9 @@ def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Aler
 def _alert(db: Database, row: Row) -> Alert:
     data = json.loads(row[3])
     code, details = AlertCode(data["code"]), data["details"]
-    is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
-        f"{SwitchScope.ACCOUNT.value} "
-    )
     account = (
         fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],))
-        if is_about_account
+        if subject_of(code, details) is AlertSubject.ACCOUNT
         else None
     )
     return Alert(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.domain.alert import AlertCode, AlertSubject
+from engine.domain.alert import AlertCode, AlertSubject, subject_of
 from engine.domain.identifiers import PersonId
 from engine.domain.message import DEFAULT, How, MessageKind
 from engine.ledger.codec import dump, from_us, to_us
@@ -539,9 +539,9 @@ def set_seen(db: Database, person: PersonId, sequence: int) -> None:
 
 def unseen_alerts(
     db: Database, person: PersonId, after: int, limit: int
-) -> list[tuple[AlertCode, AlertSubject]]:
-    """Read the codes of alerts after an event whose subject is called as an account or a strategy
-    of a person or as the person, and as which.
+) -> list[tuple[AlertSubject | None, AlertSubject]]:
+    """Read of alerts after an event whose subject is called as an account or a strategy of a person
+    or as the person: what their subject is, and as which it is called.
     """
     rows = fetch_all(
         db,
@@ -558,4 +558,5 @@ def unseen_alerts(
         "person.name AND event.sequence > ?2 AND person.id = ?1 LIMIT ?3",
         (person, after, limit),
     )
-    return [(AlertCode(json.loads(row[0])["code"]), AlertSubject(row[1])) for row in rows]
+    said = [(json.loads(row[0]), AlertSubject(row[1])) for row in rows]
+    return [(subject_of(AlertCode(each["code"]), each["details"]), called) for each, called in said]

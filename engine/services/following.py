@@ -16,7 +16,7 @@ from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
-from engine.domain.alert import Alert, AlertSubject, subject_of
+from engine.domain.alert import Alert, AlertSubject
 from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
@@ -548,9 +548,7 @@ class FollowingService:
             AlertSubject.STRATEGY: sent,
             AlertSubject.PERSON: alerts_about(self._db, [user.person.name], PAGE),
         }
-        alerts = [
-            each for kind, rows in found.items() for each in rows if subject_of(each.code) is kind
-        ]
+        alerts = [each for kind, rows in found.items() for each in rows if each.about is kind]
         return sorted(alerts, key=lambda each: -each.number)[:PAGE]
 
     # Positions

@@ -15,7 +15,6 @@ from typing import Final
 
 from engine.context import EngineContext
 from engine.decisions.messages import CODE_LASTS, DEAD_AFTER, digest_day, hash_of_code
-from engine.domain.alert import subject_of
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.message import DEFAULT, How, Message, MessageKind
@@ -128,7 +127,7 @@ class TellingService:
     def news(self, user: User) -> int:
         """Count the alerts that the user has not seen, at most 100."""
         found = unseen_alerts(self._db, user.id, seen(self._db, user.id), NEWS_MAX + 1)
-        return sum(subject_of(code) is called for code, called in found)
+        return sum(about is called for about, called in found)
 
     # Changing
 

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.domain.alert import AlertCode
+from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_PEOPLE, ABOUT_STRATEGIES, AlertCode
+from engine.domain.identifiers import AccountId
 from engine.domain.message import Message
 from engine.domain.person import Role
+from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
+from engine.ledger.freeze import freeze
 from engine.ledger.query import fetch_all
 from tests.chat_server import BOT, TOKEN, FakeChatServer, fake_chat_server
 from tests.soft_authenticator import SoftAuthenticator
@@ -325,6 +328,23 @@ async def test_an_alert_about_a_person_is_theirs_and_not_of_an_account_called_th
         assert 'class="badge"' not in await bob.get("/home")
         await bob.get("/notifications")
         assert "A passkey of" not in bob.words
+
+        def of_others(db: Database) -> None:
+            """Raise what only operators are told: an account may be called as its subject."""
+            left = {"scope": "strategy bob", "left": "eve [LIVE] long 0.5 BTCUSDT", "problem": "x"}
+            for code in AlertCode:
+                if code not in ABOUT_PEOPLE | ABOUT_STRATEGIES | ABOUT_ACCOUNTS:
+                    raise_alert(db, code, "bob", left, at)
+            freeze(db, account=AccountId("any"), name="bob", cause="it may be old", at=at)
+
+        await place.context.ledger.write(of_others)
+        await told(chat, 1, "bob is frozen: it may be old")
+        assert {each["chat_id"] for each in chat.sent if "is frozen" in str(each["text"])} == {"77"}
+        assert "0.5 BTCUSDT" not in str(chat.sent)
+        await bob.get("/notifications")
+        assert "is frozen" in bob.words
+        assert "0.5 BTCUSDT" not in bob.words
+        assert '<span class="badge">1<' in await bob.get("/home")
 
 
 async def _asked(browser: Browser, what: str) -> str:

@@ -13,8 +13,8 @@ import pytest
 
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Price, Quantity, Ratio
-from engine.domain.errors import InvalidMove
 from engine.domain.booking import Cause
+from engine.domain.errors import InvalidMove
 from engine.domain.holding import Holding
 from engine.domain.identifiers import (
     AccountId,
