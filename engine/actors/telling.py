@@ -130,7 +130,7 @@ class Telling:
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX))
+        await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX, tells_past=False))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._link_chats)
             nursery.start_soon(self._write_digests)
@@ -184,7 +184,7 @@ class Telling:
         concerned = self._concerned(alert)
         if concerned is None:
             return None
-        mine = self._confirmed(concerned, alert.at)
+        mine = self._confirmed(concerned)
         if not mine:
             return None
         new = NewMessage(
@@ -197,13 +197,11 @@ class Telling:
         )
         return new, alert.at, {each.channel: each.wants[MessageKind.RISK] for each in mine}
 
-    def _confirmed(self, whose: PersonId, at: datetime | None = None) -> list[ChannelRow]:
-        """Return a person's confirmed channels: those that were when something happened."""
-        return [
-            each
-            for each in channels_of(self._db, whose)
-            if each.confirmed_at is not None and (at is None or each.confirmed_at <= at)
-        ]
+    def _confirmed(self, whose: PersonId) -> list[ChannelRow]:
+        """Return a person's confirmed channels. No time is compared: a clock that was set back would
+        hide what happens now.
+        """
+        return [each for each in channels_of(self._db, whose) if each.confirmed_at is not None]
 
     def _contained(self, make: Callable[[T], R | None], of: T, name: str) -> R | None:
         """Return what is made of one thing, or None if that fails: the others are told all the same."""

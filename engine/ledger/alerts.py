@@ -86,14 +86,16 @@ def raise_alert_once(
     )
 
 
-def know_channel(db: Database, channel: str) -> None:
-    """Keep from now on what a channel was not told; a new one is told every alert there is."""
+def know_channel(db: Database, channel: str, *, tells_past: bool = True) -> None:
+    """Keep from now on what a channel was not told. A new one is told every alert there is; without
+    ``tells_past``, only those to come.
+    """
     is_new = run(
         db,
         "INSERT INTO channel (name, told) VALUES (?, 0) ON CONFLICT (name) DO NOTHING",
         (channel,),
     )
-    if is_new:
+    if is_new and tells_past:
         db.execute(
             "INSERT INTO alert_untold (channel, sequence) SELECT CAST(? AS TEXT), sequence FROM "
             "event WHERE kind = 'alert' AND copy_id IS NULL",

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.actors.telling import AT_ONCE, Telling
+from engine.actors.telling import AT_ONCE, OUTBOX, Telling
 from engine.decisions.messages import hash_of_code
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.identifiers import PersonId
@@ -22,6 +22,7 @@ from engine.domain.signal import Action, PositionSide
 from engine.keys.sealed_secrets import new_person, seal_target
 from engine.keys.vault import Vault, new_root_key, parse_root_keys
 from engine.ledger import Database
+from engine.ledger.alerts import know_channel
 from engine.ledger.identity import set_zone
 from engine.ledger.messages import (
     NewMessage,
@@ -44,7 +45,7 @@ from engine.ports.secret import Secret
 from tests.engine.actors.engine_world import World, world
 
 DAY = timedelta(days=1)
-NOW = dict.fromkeys(MessageKind, How.NOW)
+NOW, SILENT = (dict.fromkeys(MessageKind, how) for how in (How.NOW, How.SILENT))
 
 
 @dataclass
@@ -119,8 +120,9 @@ class Told:
             yield
             nursery.cancel_scope.cancel()
 
-    async def connect(self, name: str, wants: Wants = NOW) -> None:
-        now = self.house.shared.clock.now()
+    async def connect(self, name: str, wants: Wants = NOW, ahead: timedelta = timedelta(0)) -> None:
+        """Connect a channel, by a clock that was ``ahead``."""
+        now = self.house.shared.clock.now() + ahead
 
         def write(db: Database) -> None:
             sealed = seal_target(
@@ -155,6 +157,7 @@ async def told(folder: Path, *connected: str) -> AsyncIterator[Told]:
         def write(db: Database) -> None:
             insert_person(db, "bob", bob.key, house.shared.clock.now())
             db.execute("UPDATE account SET person_id = ? WHERE id = 'a0'", (bob.id,))
+            know_channel(db, OUTBOX, tells_past=False)
 
         await house.ledger.write(write)
         made = Told(house, vault, bob.id)
@@ -208,6 +211,20 @@ async def test_what_may_have_arrived_is_sent_once_more_and_says_so(
             (" 3 BTC", False),
         ]
         assert one.sent[1].id == one.sent[2].id
+
+
+async def test_an_alert_is_told_though_the_clock_was_set_back_since_the_channel_was_connected(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with told(tmp_path) as made:
+        one = TestChannel("one")
+        async with made.telling(one):
+            await made.alert("1")
+            await trio.sleep(5)
+            await made.connect("one", ahead=timedelta(hours=1))
+            await made.alert("2")
+            await trio.sleep(5)
+        assert one.titles() == [(" 2 BTC", False)]
 
 
 async def test_a_sudden_end_repeats_only_what_was_being_sent(
@@ -275,10 +292,12 @@ async def test_a_slow_backlog_holds_up_nobody_else(
     """Before each message the others have their turn; what people chose takes no turn of the rest."""
     names = [f"slow {number}" for number in range(2 * AT_ONCE)]
     async with told(tmp_path, *names) as made:
-        for number in range(5):
-            await made.alert(str(number))
-        await trio.sleep(1)
-        await made.connect("working")
+        await made.connect("working", SILENT)
+        async with made.telling():
+            for number in range(5):
+                await made.alert(str(number))
+            await trio.sleep(5)
+        await made.house.ledger.write(lambda db: set_wants(db, made.bob, "working", NOW))
         working = TestChannel("working")
         slow = [TestChannel(each, slow_s=8, calls_address_of_person=are_chosen) for each in names]
         async with made.telling(working, *slow):
