@@ -10,8 +10,9 @@ from engine.domain.booking import Cause
 from engine.domain.identifiers import AccountId, PersonId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, read_draft
+from engine.ledger.history import ClosedTrade, one_closed
 from engine.ledger.query import Database, fetch_all, fetch_one
-from engine.ledger.results import TradeRow, one_trade
+from engine.ledger.results import TradeRow
 from engine.views import FillView
 
 FILLS_SHOWN = 100
@@ -29,10 +30,15 @@ class OpenEpisode:
 class TradeWithFills:
     """A closed trade with the exchange it was made at, and the fills of its position until then."""
 
-    trade: TradeRow
+    closed: ClosedTrade
     exchange: str
     strategy_id: str
     fills: tuple[FillView, ...]
+
+    @property
+    def trade(self) -> TradeRow:
+        """Return the trade's own figures."""
+        return self.closed.trade
 
 
 def open_episode(db: Database, account: AccountId, symbol: Symbol) -> OpenEpisode | None:
@@ -68,16 +74,17 @@ def closed_trade(db: Database, person: PersonId, identifier: int) -> TradeWithFi
     """
     row = fetch_one(
         db,
-        "SELECT exchange, episode, fill_id, strategy_id FROM trade JOIN account ON account.id = "
-        "trade.account_id WHERE trade.id = ? AND person_id = ? AND strategy_id != ''",
+        "SELECT exchange, episode, fill_id, strategy_id, account_id, closed_us FROM trade JOIN "
+        "account ON account.id = trade.account_id WHERE trade.id = ? AND person_id = ? AND "
+        "strategy_id != ''",
         (identifier, person),
     )
     if row is None:
         return None
-    exchange, episode, last, strategy = row
+    exchange, episode, last, strategy, account, closed_us = row
     fills = () if episode is None else _fills(db, episode, last)
-    trade = one_trade(db, identifier)
-    return TradeWithFills(trade=trade, exchange=exchange, strategy_id=strategy, fills=fills)
+    closed = one_closed(db, AccountId(account), closed_us, identifier)
+    return TradeWithFills(closed=closed, exchange=exchange, strategy_id=strategy, fills=fills)
 
 
 def _fills(db: Database, episode: int, last: int) -> tuple[FillView, ...]:

@@ -248,6 +248,14 @@ def _trades(
     return [((row[12], row[0]), _trade(row)) for row in rows]
 
 
+def one_closed(db: Database, account: AccountId, closed_us: int, identifier: int) -> ClosedTrade:
+    """Read the one closed trade of an account that has this time and id."""
+    beside = ((closed_us, identifier - 1), (closed_us, identifier + 1))
+    ((_, trade),) = _trades(db, account, beside, 1, True)
+    assert isinstance(trade, ClosedTrade), "trades are read"
+    return trade
+
+
 def _trade(row: Row) -> ClosedTrade:
     return ClosedTrade(
         trade=trade_row(row),

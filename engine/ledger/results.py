@@ -210,13 +210,6 @@ def results_between(
     return [Decimal(row[0]) for row in rows]
 
 
-def one_trade(db: Database, identifier: int) -> TradeRow:
-    """Read the trade with an id that exists."""
-    row = fetch_one(db, _TRADES + " WHERE trade.id = ?", (identifier,))
-    assert row is not None, "the trade was found a moment ago"
-    return trade_row(row)
-
-
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:
     """Read when reconciled trades of an account were closed and each result, oldest close first,
     the newest ``limit``.

@@ -12,9 +12,10 @@ from typing import Final
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.token import TokenScope
 from engine.ledger.charting import TradeWithFills, closed_trade, open_episode
 from engine.ports.market_data import Candle
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.following import FollowingService, PositionRow
 from engine.services.user import User
 from engine.views import FillView
@@ -84,6 +85,7 @@ class ChartingService:
         self._following = following
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def position(self, user: User, name: str, symbol: str) -> OpenPosition | None:
         """Return what is open in a contract on one of the user's accounts, None if nothing is;
         raises NothingThere for somebody else's account.
@@ -105,6 +107,7 @@ class ChartingService:
         )
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def trade(self, user: User, identifier: int) -> PastTrade:
         """Return a closed trade of one of the user's accounts; raises NothingThere."""
         closed = closed_trade(self._context.ledger.db, user.id, identifier)

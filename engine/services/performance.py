@@ -32,6 +32,7 @@ from engine.decisions.track_record import (
 from engine.domain.account import LIVE_FIRST
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.token import TokenScope
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
 from engine.ledger.following import AgreementRow, accounts_of, agreements_of, former_accounts_of
@@ -39,7 +40,7 @@ from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.ledger.track_records import NEWEST, Place, copied_trades
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.curves import Curve, curve_of
 from engine.services.outcomes import OutcomeCounts
 from engine.services.user import User
@@ -321,6 +322,7 @@ class PerformanceService:
         return points
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def total_equity(
         self, user: User, environment: str, shown: timedelta | None
     ) -> Sequence[tuple[datetime, Decimal]]:

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     ),
     "secret": ("secret", "secret", "Renew a strategy's webhook secret."),
     "signal": ("signal", "signal", "Sign and send a signal."),
+    "api": ("api", "api", "Read, pause and reduce as a person with an API token."),
     "mcp": ("mcp", "mcp", "Let an assistant ask and pause for you, never trade."),
     "why": ("why", "why", "Explain the outcome of a signal for a follower."),
     "halt": ("halt", "halt", "Stop new entries; exits still go through."),

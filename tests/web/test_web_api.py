@@ -8,8 +8,9 @@ from typing import Any
 
 from api_place import Program, program
 from test_web_home import SETTINGS, follow
-from web_place import WebPlace, web_place
+from web_place import Browser, WebPlace, web_place
 
+from engine.domain.amounts import EXACT, plain
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all, fetch_one
 
@@ -26,8 +27,8 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-async def traded(place: WebPlace) -> tuple[str, Any]:
-    """Let bob copy one closed and one open trade of ada; return the strategy and bob's browser."""
+async def traded(place: WebPlace) -> tuple[str, Browser, Browser]:
+    """Let bob copy one closed and one open trade of ada; return the strategy and their browsers."""
     ada = await place.person("ada", Role.MASTER)
     strategy = await place.strategy(ada, symbols="BTCUSDT,ETHUSDT")
     bob = await place.person("bob", balance="1000")
@@ -45,13 +46,13 @@ async def traded(place: WebPlace) -> tuple[str, Any]:
     await place.until(
         lambda: fetch_all(db, "SELECT 1 FROM copy WHERE code = 'denied.symbol_not_agreed'")
     )
-    return strategy, bob
+    return strategy, ada, bob
 
 
 async def test_every_read_answers_from_the_read_models_of_the_pages(tmp_path: Path) -> None:
     """In two processes: what a token asks of the engine is asked over the control socket."""
     async with web_place(tmp_path, SETTINGS, two_roles=True) as place:
-        strategy, bob = await traded(place)
+        strategy, ada, bob = await traded(place)
         asks = await program(place, bob)
         user = place.services.identity.user_again(asks.token, "")
         assert user is not None
@@ -104,8 +105,65 @@ async def test_every_read_answers_from_the_read_models_of_the_pages(tmp_path: Pa
         assert (trade["symbol"], trade["ended_by"]) == ("BTCUSDT", "signal")
         assert trade["closed_by"] == signals["signals"][2]["signal"]
         assert (await asks.ask("/funding"))["funding"] == []
-        assert (await asks.ask("/alerts"))["alerts"] == []
+        assert (await asks.ask("/orders?environment=live"))["orders"] == []
+        assert (await asks.ask("/alerts")) == {"unseen": 0, "alerts": []}
+        assert not [each for each in (await asks.ask("/channels"))["channels"] if each["told"]]
+
+        total = await asks.ask("/equity?range=all")
+        assert (total["environment"], total["points"]) == ("paper", points)
+        month = await asks.ask("/calendar")
+        assert (month["trades"], month["result"]) == (1, results["result"])
+        assert [day["trades"] for day in month["days"] if day["trades"]] == [1]
+        assert [Decimal(each["pnl"]) for each in results["curve"]][-1] == Decimal(results["result"])
+        books = await asks.ask("/accounts/bob/books")
+        assert Decimal(books["change"]) == performance.books(card.row).change
+        assert books["results"] == trade["gross"]
+        (held,) = (await asks.ask("/accounts/bob/open"))["open"]
+        assert (held["strategy"], held["symbol"], held["share"]) == (
+            strategy,
+            "BTCUSDT",
+            position["share"],
+        )
+        terms = await asks.ask(f"/accounts/bob/strategies/{strategy}")
+        assert terms["agreement"] == agreement
+        assert [each["symbol"] for each in terms["entries"]] == ["BTCUSDT"]
+        shadow = await asks.ask(f"/accounts/bob/strategies/{strategy}/shadow")
+        assert (shadow["shadow"], "live" in shadow["why_none"]) == (None, True)
+        opened = await asks.ask("/accounts/bob/positions/BTCUSDT")
+        assert opened["position"]["entry_price"] == position["entry_price"]
+        assert [each["is_entry"] for each in opened["fills"]] == [True]
+        closed = await asks.ask(f"/trades/{trade['id']}")
+        assert closed["trade"] == trade
+        assert [each["is_entry"] for each in closed["fills"]] == [True, False]
+        recorded = await asks.ask(f"/strategies/{strategy}")
+        assert recorded["strategy"]["per_signal"] == compared["per_signal"]
+        assert Decimal(recorded["curve"][-1]["percent"]) == record.curve[-1][1]
+        assert [each["signals"] for each in recorded["months"]] == [1]
+        assert recorded["outcomes"] == {"paper": {"filled": 3, "denied": 1}}
         await _is_plain(asks)
+
+        masters = await program(place, ada)
+        (own,) = (await masters.ask("/studio/strategies"))["strategies"]
+        assert (own["id"], own["signals"], own["state"]) == (strategy, 4, "published")
+        view = await masters.ask(f"/studio/strategies/{strategy}")
+        assert [(each["mode"], each["count"]) for each in view["followers"]] == [("live", 1)]
+        assert view["copied"] == [
+            {
+                "environment": "paper",
+                "wanted": 3,
+                "copied": 2,
+                "copied_percent": plain(EXACT.divide(Decimal(200), Decimal(3))),
+                "others": {"denied.symbol_not_agreed": 1},
+            }
+        ]
+        sent = (await masters.ask(f"/studio/strategies/{strategy}/signals"))["signals"]
+        assert [each["action"] for each in sent] == ["open", "open", "close", "open"]
+        became = await masters.ask(f"/studio/strategies/{strategy}/signals/{sent[0]['signal']}")
+        assert became["became"][0]["code"] == "denied.symbol_not_agreed"
+        assert (
+            len((await masters.ask(f"/studio/strategies/{strategy}/deliveries"))["deliveries"]) == 4
+        )
+        assert "bob" not in str((view, sent, became)), "followers are counts"
 
 
 async def _is_plain(asks: Program) -> None:
@@ -142,15 +200,18 @@ async def test_what_is_somebody_elses_is_not_there_and_bad_input_is_named(tmp_pa
             ("/orders?since=2026-02-03&until=2026-02-02", "until: expected a day that is not"),
             ("/orders?past=1", "past: expected next of the page before"),
             ("/orders?find=1&find=2", "find: expected one value"),
-            ("/orders?after=1", "query: expected only these parameters: account"),
+            ("/orders?after=1", "query: expected only these parameters: environment"),
             ("/signals?account=" + "x" * 201, "account: expected at most 200 characters"),
             ("/signals?account=a%00b", "account: expected at most 200 characters"),
             ("/accounts/bob/equity?range=2Y", "range: expected one of 1D, 1W, 1M, 3M, all"),
             ("/me?x=1", "query: expected only these parameters: none"),
+            ("/funding?order=up&until=1", "order: expected one of newest, oldest; until: expected"),
         ):
             refused = await asks.ask(path, 422)
             assert refused["ok"] is False
             assert refused["message"].startswith(words), (path, refused)
+            said = [f"{name}: {text}" for name, text in refused["fields"].items()]
+            assert refused["message"] == "; ".join(said)
         await asks.ask("/me", 405, method="DELETE")
 
 

@@ -5,7 +5,6 @@ The server is the real command in a process of its own; the place is served over
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,16 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import trio
 from api_place import make_token
+from click.testing import CliRunner
 from mcp import ClientSession, MCPError, StdioServerParameters, stdio_client
 from test_web_api import traded
 from test_web_home import SETTINGS, held
 from web_place import WebPlace, web_place
 
+from engine.domain.person import Role
 from engine.domain.token import TokenScope
+from rexalgo.cli import main
+from rexalgo.cli.api import api
 from rexalgo.cli.mcp_server import Fetched, McpServer, tools_for
+from web.api.dispatch import ENDPOINTS
 from web.server import Bound, ServerConfig, serve_web
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +81,7 @@ async def call(session: ClientSession, name: str, **given: str) -> Any:
 
 async def test_an_assistant_asks_and_pauses_and_cannot_trade(tmp_path: Path) -> None:
     async with web_place(tmp_path, SETTINGS) as place, served(place) as url:
-        _, bob = await traded(place)
+        _, _, bob = await traded(place)
         token = await make_token(bob, "pause")
         async with assistant(url, token) as session:
             tools = {each.name: each for each in (await session.list_tools()).tools}
@@ -105,9 +110,60 @@ async def test_an_assistant_asks_and_pauses_and_cannot_trade(tmp_path: Path) -> 
         async with assistant(url, await make_token(bob, "read", "reader")) as session:
             names = {each.name for each in (await session.list_tools()).tools}
             assert not {each for each in names if "pause" in each}
+            reads = {each.name for each in ENDPOINTS if each.method == "GET"}
+            assert names == {each for each in reads if not each.startswith(("own_", "sent_"))} - {
+                "deliveries"
+            }, "a follower's reads, all of them; the studio is a master's"
 
 
-async def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
+async def test_a_person_asks_pauses_and_closes_from_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with web_place(tmp_path, SETTINGS) as place, served(place) as url:
+        _, _, bob = await traded(place)
+        monkeypatch.setenv("REXALGO_API_URL", url)
+        monkeypatch.setenv("REXALGO_API_TOKEN", await make_token(bob, "reduce"))
+
+        async def shell(words: str, code: int = 0) -> str:
+            run = partial(CliRunner().invoke, main, ["api", *words.split()])
+            ended = await trio.to_thread.run_sync(run)
+            assert ended.exit_code == code, (words, ended.output)
+            return str(ended.output)
+
+        assert "  - account: bob\n    environment: paper\n" in await shell("positions")
+        denied = json.loads(await shell("signals --family denied --json"))
+        signal = denied["signals"][0]["signal"]
+        assert denied["signals"][0]["sentence"] in await shell(f"why {signal} bob")
+        assert "not yours" in await shell("account eve", 4)
+        assert "expected a day" in await shell("trades --since yesterday", 2)
+        assert "newest" in await shell("trades --order up", 2)
+        assert "ok: yes" in await shell("pause-account bob")
+        assert json.loads(await shell("account bob --json"))["paused"] is True
+        assert "expected --yes" in await shell("close-position bob BTCUSDT", 2)
+        assert held(place) == [("bob", "BTCUSDT")]
+        for repeated in ("no", "yes"):
+            told = await shell("close-position bob BTCUSDT --yes --key once")
+            assert told == f"ok: yes\nrepeated: {repeated}\n"
+            await place.until(lambda: held(place) == [])
+        monkeypatch.setenv("REXALGO_API_TOKEN", await make_token(bob, "read"))
+        assert "scope pause" in await shell("pause-account bob", 1)
+        monkeypatch.setenv("REXALGO_API_URL", "http://copy.example")
+        assert "https://" in await shell("me", 2)
+
+
+def test_every_endpoint_is_a_command_with_its_parameters() -> None:
+    assert isinstance(api, click.Group)
+    commands = {each.replace("-", "_"): command for each, command in api.commands.items()}
+    assert commands.keys() == {each.name for each in ENDPOINTS}
+    for each in ENDPOINTS:
+        names = {one.name for one in commands[each.name].params}
+        assert {*each.parts, *(one.name for one in each.query)} <= names, each.name
+        assert ("yes" in names) == (each.scope is TokenScope.REDUCE), each.name
+
+
+async def test_the_command_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with web_place(tmp_path) as place, served(place) as url:
         bob = await place.person("bob", balance="1000")
         risky = await make_token(bob, "reduce")
@@ -118,26 +174,23 @@ async def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
             (risky, "http://copy.example", 2, "https://"),
             (risky, "http://127.0.0.1:9", 1, "no answer from the place"),
         ):
-            ended = await trio.run_process(
-                [sys.executable, "-m", "rexalgo", "mcp", "--url", address],
-                env={**os.environ, "REXALGO_API_TOKEN": token},
-                stdin=subprocess.DEVNULL,
-                capture_stderr=True,
-                check=False,
-                cwd=ROOT,
-            )
-            told = ended.stderr.decode()
-            assert (ended.returncode, words in told) == (code, True), told
+            monkeypatch.setenv("REXALGO_API_TOKEN", token)
+            run = partial(CliRunner().invoke, main, ["mcp", "--url", address])
+            ended = await trio.to_thread.run_sync(run)
+            told = ended.output
+            assert (ended.exit_code, words in told) == (code, True), told
             assert not token or token not in told
 
 
 def server(scope: TokenScope = TokenScope.PAUSE) -> McpServer:
-    return McpServer(tools_for(scope), lambda method, path: Fetched(200, {"path": path}), "1")
+    return McpServer(
+        tools_for(scope, frozenset(Role)), lambda method, path: Fetched(200, {"path": path}), "1"
+    )
 
 
 @pytest.mark.parametrize("scope", TokenScope)
 def test_no_tool_closes_or_opens_whatever_the_token(scope: TokenScope) -> None:
-    for each in tools_for(scope):
+    for each in tools_for(scope, frozenset(Role)):
         assert each.method == "GET" or each.name.startswith("pause_"), each.name
         assert TokenScope.PAUSE.includes(each.scope)
 

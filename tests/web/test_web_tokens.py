@@ -141,11 +141,14 @@ async def test_a_person_asks_so_often_and_what_lowers_risk_keeps_its_part(tmp_pa
 
 
 OPEN = {
+    "ChartingService.position": TokenScope.READ,
+    "ChartingService.trade": TokenScope.READ,
     "FollowingService.any_position": TokenScope.READ,
     "FollowingService.cards": TokenScope.READ,
     "FollowingService.position": TokenScope.READ,
     "FollowingService.positions": TokenScope.READ,
     "FollowingService.why": TokenScope.READ,
+    "PerformanceService.total_equity": TokenScope.READ,
     "FollowingService.pause": TokenScope.PAUSE,
     "AgreeingService.pause": TokenScope.PAUSE,
     "FollowingService.close": TokenScope.REDUCE,

@@ -19,17 +19,22 @@ from engine.domain.token import DoneBefore, KeyUsed, Once, ScopeExceeded, TokenS
 from engine.services import Services
 from engine.services.tokens import TokenRefused, TooOften
 from engine.services.user import FormErrors, NeedsConfirmation, User
-from web.api import deeds, reading
+from web.api import deeds, figures, reading, studio
 from web.api.openapi import openapi_document
-from web.api.table import ROOT, Ask, Endpoint
-from web.bots import error_answer
+from web.api.table import ROOT, Ask, Endpoint, WrongQuery
+from web.bots import error_answer, json_answer
 from web.compressing import compress
 from web.requests import client, header_pairs
 from web.routes import Route, Who, get
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*reading.ENDPOINTS, *deeds.ENDPOINTS)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *reading.ENDPOINTS,
+    *figures.ENDPOINTS,
+    *studio.ENDPOINTS,
+    *deeds.ENDPOINTS,
+)
 _KEY: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CHALLENGE: Final = 'Bearer realm="RexAlgo"'
 _NOT_FOUND: Final = "There is no such thing, or it is not yours."
@@ -105,6 +110,11 @@ def _once() -> Once | None:
     return Once(keys[0], f"{request.method} {request.path}")
 
 
+def _invalid(error: WrongQuery) -> Response:
+    told = {"ok": False, "error": "invalid", "message": str(error), "fields": error.errors}
+    return json_answer(422, told)
+
+
 def error_of(error: RexAlgoError) -> Response:
     """Return the answer to an error; it repeats nothing of the request."""
     match error:
@@ -120,8 +130,10 @@ def error_of(error: RexAlgoError) -> Response:
             answer = error_answer(403, "not_for_tokens", "No token may do this: use the pages.")
         case NothingThere():
             answer = error_answer(404, "not_found", _NOT_FOUND)
+        case WrongQuery():
+            answer = _invalid(error)
         case InvalidValue():
-            answer = error_answer(422, "invalid", f"{error.field}: expected {error.expected}")
+            answer = _invalid(WrongQuery({error.field: f"expected {error.expected}"}))
         case KeyUsed():
             answer = error_answer(409, "conflict", str(error))
         case FormErrors():

@@ -5,7 +5,7 @@ times are UTC; None is not known.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -15,7 +15,10 @@ from msgspec import Meta
 from engine.domain.account import Environment
 from engine.domain.alert import Alert as AlertTold
 from engine.domain.amounts import plain
+from engine.domain.message import How, MessageKind
+from engine.domain.outcome import EXPLANATIONS
 from engine.domain.person import Role
+from engine.domain.preflight import Level, Preflight
 from engine.domain.strategy import StrategyState
 from engine.domain.subscription import (
     SIZING_FIELD,
@@ -28,9 +31,10 @@ from engine.domain.subscription import (
     write_sizing,
 )
 from engine.domain.token import TokenScope
+from engine.services.agreeing import Meaning
 from engine.services.following import AccountCard, PositionRow
 from engine.services.history import HistoryPage, write_key
-from engine.services.performance import Compared, Figures, periods
+from engine.services.performance import Compared
 from engine.services.read_models import (
     AgreementRow,
     ClosedTrade,
@@ -40,8 +44,9 @@ from engine.services.read_models import (
     OrderRow,
     Totals,
 )
+from engine.services.telling import ChannelView
 from engine.services.user import User
-from engine.views import WhyView
+from engine.views import StillOpenView, WhyView
 
 Amount = Annotated[
     str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="A decimal number without exponent.")
@@ -61,11 +66,14 @@ def amount_or_none(value: Decimal | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """Why a request was refused: a code for programs, and a sentence for people."""
+    """Why a request was refused: a code for programs, and a sentence for people. ``fields`` is there
+    if parameters are wrong: what was expected of each, by its name.
+    """
 
     ok: Literal[False]
     error: str
     message: str
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,16 +151,36 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One thing that was checked at the exchange; ``do`` is empty if nothing is to be done."""
+
+    level: Level
+    about: str
+    sentence: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Whether an account could copy when it was last checked; ``level`` is that of its worst item."""
+
+    at: Time
+    level: Level
+    items: tuple[Checked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One connected account. ``state`` with ``why`` and what to ``do`` is what its page says.
 
     Money is of ``read_at``, the newest reading; ``is_stale``: it cannot be read now.
     ``day_start`` is the equity with which the trading day began, at ``day_since``. ``paused``: you
     stopped its entries here, with ``level``. ``open_shares`` counts what the engine opened and has
-    not closed.
+    not closed. ``title`` is what you call it, ``check`` its last check (null: not checked yet).
     """
 
     name: str
+    title: str
     exchange: str
     environment: Environment
     state: str
@@ -172,6 +200,7 @@ class Account:
     paused: bool
     level: str
     strategies: tuple[str, ...]
+    check: Check | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +228,11 @@ def total_of(total: Totals) -> Total:
     )
 
 
-def account_of(card: AccountCard) -> Account:
-    """Return one account."""
+def account_of(card: AccountCard, titles: Mapping[str, str]) -> Account:
+    """Return one account; ``titles`` are what its owner calls accounts, by name."""
     return Account(
         name=card.row.name,
+        title=titles.get(card.row.name, card.row.name),
         exchange=card.row.exchange,
         environment=Environment(card.row.environment),
         state=card.told.state.value,
@@ -222,6 +252,57 @@ def account_of(card: AccountCard) -> Account:
         paused=card.paused_here,
         level=card.level,
         strategies=tuple(each.strategy for each in card.agreements),
+        check=None if card.check is None else _check(card.check),
+    )
+
+
+def _check(check: Preflight) -> Check:
+    return Check(
+        at=check.at,
+        level=check.level,
+        items=tuple(
+            Checked(level=each.level, about=each.about, sentence=each.sentence, do=each.do)
+            for each in check.items
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenShare:
+    """What a strategy still has open in one contract of an account; ``why`` says what becomes of it,
+    ``is_asked`` whether its close was asked for. ``entries`` of its entries are on their way.
+    """
+
+    strategy: str
+    strategy_name: str
+    symbol: str
+    side: str
+    share: Amount
+    entries: int
+    is_asked: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenShares:
+    """What the engine opened on an account and has not closed."""
+
+    account: str
+    environment: Environment
+    open: tuple[OpenShare, ...]
+
+
+def open_share_of(view: StillOpenView) -> OpenShare:
+    """Return one share that is still open."""
+    return OpenShare(
+        strategy=view.strategy_id,
+        strategy_name=view.strategy,
+        symbol=view.symbol,
+        side=view.side,
+        share=view.share,
+        entries=view.entries_open,
+        is_asked=view.is_asked,
+        why=view.why,
     )
 
 
@@ -230,7 +311,8 @@ class Position:
     """One contract of an account. ``share`` is what ``strategy`` holds, ``own`` what you hold
     besides; the rest is as the exchange last reported it at ``read_at``, with the engine's own stop
     and target where the exchange shows none. ``is_stale``: the account cannot be read now.
-    ``opened_at`` is when the books were last flat, None if they have nothing.
+    ``worth`` is its value at the mark price. ``opened_at`` is when the books were last flat, None if
+    they have nothing.
     """
 
     account: str
@@ -247,6 +329,7 @@ class Position:
     margin: Amount | None
     open_pnl: Amount | None
     roe_percent: Amount | None
+    worth: Amount | None
     liquidation_price: Amount | None
     stop_loss: Amount | None
     take_profit: Amount | None
@@ -282,6 +365,7 @@ def position_of(row: PositionRow) -> Position:
         margin=None if there is None else amount(there.margin),
         open_pnl=None if there is None else amount(there.unrealised_profit),
         roe_percent=amount_or_none(row.roe_percent),
+        worth=amount_or_none(row.worth),
         liquidation_price=None if there is None else amount_or_none(there.liquidation_price),
         stop_loss=amount_or_none(stop or (None if ours is None else ours.stop_loss)),
         take_profit=amount_or_none(target or (None if ours is None else ours.take_profit)),
@@ -434,6 +518,83 @@ def agreement_of(row: AgreementRow) -> Agreement:
         limits=write_limits(row.policy.limits),
         below_minimum=row.policy.below_minimum,
         allow_own_position=row.policy.allow_own_position,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What an entry into one contract would be at the current price; null where only a signal
+    decides. ``trades`` is false where it is below ``smallest``, the exchange's smallest order.
+    ``percent`` is the margin in percent of the account.
+    """
+
+    symbol: str
+    price: Amount | None
+    smallest: Amount | None
+    value: Amount | None
+    margin: Amount | None
+    percent: Amount | None
+    trades: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Most:
+    """The most margin in use: ``positions`` times ``margin``, or a limit below that."""
+
+    positions: int
+    margin: Amount
+    total: Amount
+    percent: Amount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """What is out of proportion in terms, and which term it is about."""
+
+    field: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """One agreement, and what it means at the current price: each entry, the most that it can put in
+    use (null: not known), and what is out of proportion.
+    """
+
+    agreement: Agreement
+    entries: tuple[Entry, ...]
+    most: Most | None
+    warnings: tuple[Warned, ...]
+
+
+def terms_of(row: AgreementRow, meaning: Meaning) -> Terms:
+    """Return one agreement with what it means now."""
+    most = meaning.most
+    return Terms(
+        agreement=agreement_of(row),
+        entries=tuple(
+            Entry(
+                symbol=each.symbol,
+                price=amount_or_none(each.price),
+                smallest=amount_or_none(each.smallest),
+                value=amount_or_none(each.value),
+                margin=amount_or_none(each.margin),
+                percent=amount_or_none(each.percent),
+                trades=each.trades,
+            )
+            for each in meaning.entries
+        ),
+        most=None
+        if most is None
+        else Most(
+            positions=most.positions,
+            margin=amount(most.margin),
+            total=amount(most.total),
+            percent=amount_or_none(most.percent),
+        ),
+        warnings=tuple(
+            Warned(field=each.field, sentence=each.sentence) for each in meaning.warnings
+        ),
     )
 
 
@@ -655,83 +816,6 @@ def orders_of(page: HistoryPage) -> Orders:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """The P&L of a day, week or month, labelled by its first day, ISO week or month. ``funding`` was
-    paid, below 0 received; it is not in ``result``.
-    """
-
-    label: str
-    trades: int
-    result: Amount
-    fees: Amount
-    funding: Amount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """The results of an account's reconciled trades, fees included and funding beside them.
-
-    ``unreconciled`` closed trades are in none of these figures. ``drawdown`` is the maximum drawdown
-    of the cumulative P&L.
-    """
-
-    account: str
-    environment: Environment
-    trades: int
-    won: int
-    won_percent: Amount | None
-    result: Amount
-    fees: Amount
-    funding_paid: Amount | None
-    drawdown: Amount
-    unreconciled: int
-    periods: tuple[Period, ...]
-
-
-def results_of(account: str, figures: Figures, size: str, most: int) -> Results:
-    """Return the results of an account with its newest ``most`` periods of a size."""
-    return Results(
-        account=account,
-        environment=Environment(figures.environment),
-        trades=figures.trades,
-        won=figures.won,
-        won_percent=amount_or_none(figures.won_percent),
-        result=amount(figures.result),
-        fees=amount(figures.fees),
-        funding_paid=amount_or_none(figures.funding_paid),
-        drawdown=amount(figures.drawdown),
-        unreconciled=figures.unreconciled,
-        periods=tuple(
-            Period(
-                label=each.label,
-                trades=each.trades,
-                result=amount(each.result),
-                fees=amount(each.fees),
-                funding=amount(each.funding),
-            )
-            for each in periods(figures, size)[:most]
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """The equity of an account at a time."""
-
-    at: Time
-    equity: Amount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equity:
-    """How an account's equity went, oldest first."""
-
-    account: str
-    environment: Environment
-    points: tuple[Point, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """One closed trade; what is null is not known yet or was never reported, and ``state`` says
     which. ``gross`` is its result before ``fees``. ``ended_by`` is how it ended, ``opened_by`` and
@@ -769,12 +853,13 @@ class Trades:
 def trades_of(page: HistoryPage) -> Trades:
     """Return a page of trades."""
     return Trades(
-        trades=tuple(map(_trade_of, (each for each in page.rows if isinstance(each, ClosedTrade)))),
+        trades=tuple(map(trade_of, (each for each in page.rows if isinstance(each, ClosedTrade)))),
         next=_next(page),
     )
 
 
-def _trade_of(closed: ClosedTrade) -> Trade:
+def trade_of(closed: ClosedTrade) -> Trade:
+    """Return one closed trade."""
     trade = closed.trade
     return Trade(
         id=trade.id,
@@ -841,9 +926,12 @@ def funding_of(page: HistoryPage) -> Funding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedReason:
-    """How often entries of one strategy were missed on one account for one reason."""
+    """How often entries of one strategy were missed on one account for one reason; ``setting`` is
+    what would change it, null if no setting of yours does.
+    """
 
     code: str
+    setting: str | None
     account: str
     environment: Environment
     strategy: str
@@ -879,6 +967,7 @@ def missed_of(weeks: Sequence[MissedWeek]) -> Missed:
                 reasons=tuple(
                     MissedReason(
                         code=each.code.value,
+                        setting=EXPLANATIONS[each.code].setting,
                         account=each.account,
                         environment=Environment(each.environment),
                         strategy=each.strategy_id,
@@ -912,8 +1001,9 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """The newest alerts."""
+    """The newest alerts; ``unseen`` counts those that you have not seen on the page, at most 100."""
 
+    unseen: int
     alerts: tuple[Alert, ...]
 
 
@@ -929,4 +1019,50 @@ def alert_of(alert: AlertTold) -> Alert:
         do=alert.do,
         wakes=alert.wakes,
         count=alert.count,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel on which you can be told. ``is_connected``: its code came back; ``is_waiting``: it
+    waits for its code. ``is_dead``: it has taken nothing for five minutes, because of ``problem``,
+    since ``failing_since``. ``waiting`` messages were not taken yet. ``told`` says how each kind is
+    told there. ``shown`` names where it goes, without what is secret.
+    """
+
+    name: str
+    title: str
+    is_connected: bool
+    is_waiting: bool
+    is_dead: bool
+    shown: str
+    worked_at: Time | None
+    failing_since: Time | None
+    problem: str
+    waiting: int
+    told: Mapping[str, How]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """The channels that this place offers, those that you connected first."""
+
+    channels: tuple[Channel, ...]
+
+
+def channel_of(view: ChannelView) -> Channel:
+    """Return one channel."""
+    row = view.row
+    return Channel(
+        name=view.channel.name,
+        title=view.channel.title,
+        is_connected=row is not None and not view.is_waiting,
+        is_waiting=view.is_waiting,
+        is_dead=view.is_dead,
+        shown="" if row is None else row.shown,
+        worked_at=None if row is None else row.worked_at,
+        failing_since=None if row is None else row.failing_since,
+        problem="" if row is None else row.problem,
+        waiting=view.waiting,
+        told={} if row is None else {each.value: row.wants[each] for each in MessageKind},
     )

@@ -1,31 +1,53 @@
-"""The endpoints that read: what pages show."""
+"""The endpoints that read what is and what happened: accounts, positions, terms, histories, alerts."""
 
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from engine.domain.account import Environment
-from engine.domain.errors import InvalidValue, NothingThere
+from engine.domain.errors import NothingThere
 from engine.services.history import HistoryPage, Kind, Wanted, read_key
 from web.api import models
-from web.api.table import Ask, Endpoint, get
+from web.api.table import Ask, Endpoint, WrongQuery, get
 from web.needs import needs_of
 
-_PERIODS: Final = {"day": 90, "week": 53, "month": 24}
-_DAYS: Final = {"30": 30, "90": 90, "all": None}
-_SPANS: Final = {
-    "1D": timedelta(days=1),
-    "1W": timedelta(days=7),
-    "1M": timedelta(days=30),
-    "3M": timedelta(days=90),
-    "all": None,
-}
-Account = Annotated[str, "Only of the account with this name; disconnected ones included."]
-Strategy = Annotated[str, "Only of the strategy with this name."]
-Find = Annotated[str, "Only with this part of a contract, strategy, account, id or state."]
-Since = Annotated[date | None, "From this day on, in your time zone."]
-Until = Annotated[date | None, "Up to and including this day, in your time zone."]
-Order = Annotated[Literal["newest", "oldest"], "What comes first."]
-Past = Annotated[str, "Where the page begins: ``next`` of the page before."]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What is wanted of a history, and where the page begins: the same for each of them."""
+
+    environment: Annotated[
+        Literal["live", "simulated", "paper"] | None, "Only of accounts of this environment."
+    ] = None
+    account: Annotated[str, "Only of the account with this name; disconnected ones included."] = ""
+    strategy: Annotated[str, "Only of the strategy with this name."] = ""
+    find: Annotated[str, "Only with this part of a contract, strategy, account, id or state."] = ""
+    since: Annotated[date | None, "From this day on, in your time zone."] = None
+    until: Annotated[date | None, "Up to and including this day, in your time zone."] = None
+    order: Annotated[Literal["newest", "oldest"], "What comes first."] = "newest"
+    past: Annotated[str, "Where the page begins: ``next`` of the page before."] = ""
+
+    async def page(self, ask: Ask, kind: Kind, family: str = "") -> HistoryPage:
+        """Return the page of a history; raises WrongQuery."""
+        errors = {}
+        key = read_key(kind, self.past) if self.past else None
+        if self.past and key is None:
+            errors["past"] = "expected next of the page before"
+        if self.since is not None and self.until is not None and self.since > self.until:
+            errors["until"] = "expected a day that is not before since"
+        if errors:
+            raise WrongQuery(errors)
+        wanted = Wanted(
+            environment=self.environment or "",
+            account=self.account,
+            strategy=self.strategy,
+            family=family,
+            find=self.find,
+            since=self.since,
+            until=self.until,
+            newest_first=self.order == "newest",
+        )
+        return await ask.services.history.page(ask.user, kind, wanted, key)
 
 
 async def me(ask: Ask) -> models.Me:
@@ -51,18 +73,32 @@ async def accounts(ask: Ask) -> models.Accounts:
     cards = await following.cards(ask.user)
     return models.Accounts(
         totals=tuple(models.total_of(each) for each in following.totals(cards)),
-        accounts=tuple(models.account_of(each) for each in cards),
+        accounts=tuple(models.account_of(each, following.titles(ask.user)) for each in cards),
         former=tuple(each.name for each in following.former_accounts(ask.user)),
     )
 
 
 async def account(ask: Ask, account: str) -> models.Account:
     """One connected account."""
-    cards = await ask.services.following.cards(ask.user)
+    following = ask.services.following
+    cards = await following.cards(ask.user)
     card = next((each for each in cards if each.row.name == account), None)
     if card is None:
         raise NothingThere("there is no such account of yours")
-    return models.account_of(card)
+    return models.account_of(card, following.titles(ask.user))
+
+
+async def still_open(ask: Ask, account: str) -> models.OpenShares:
+    """What the engine opened on an account and has not closed, and why: a flatten is done when
+    nothing is left.
+    """
+    following = ask.services.following
+    row = following.account(ask.user, account)
+    return models.OpenShares(
+        account=row.name,
+        environment=Environment(row.environment),
+        open=tuple(map(models.open_share_of, following.still_open(ask.user, account))),
+    )
 
 
 async def positions(ask: Ask) -> models.Positions:
@@ -71,48 +107,33 @@ async def positions(ask: Ask) -> models.Positions:
     return models.Positions(positions=tuple(map(models.position_of, rows)))
 
 
-async def strategies(
-    ask: Ask,
-    *,
-    environment: Annotated[
-        Literal["live", "simulated", "paper"] | None,
-        "Whose trades count; the first environment with trades unless given.",
-    ] = None,
-    days: Annotated[Literal["30", "90", "all"], "The period."] = "30",
-) -> models.Strategies:
-    """The strategies that you may see, with the figures by which they are compared."""
-    performance = ask.services.performance
-    known = performance.environments(ask.user)
-    chosen = environment or (known or [""])[0]
-    compared = await performance.compared(ask.user, chosen, _DAYS[days])
-    return models.Strategies(
-        environment=chosen,
-        environments=tuple(map(Environment, known)),
-        strategies=tuple(map(models.strategy_of, sorted(compared, key=lambda each: each.row.name))),
-    )
-
-
 async def agreements(ask: Ask) -> models.Agreements:
     """What you agreed to: the terms of each strategy on each account."""
     rows = ask.services.following.agreements(ask.user)
     return models.Agreements(agreements=tuple(map(models.agreement_of, rows)))
 
 
+async def terms(ask: Ask, account: str, strategy: str) -> models.Terms:
+    """Your terms for a strategy on an account, and what they mean at the current price: the size of
+    an entry, the most that can be in use, and what is out of proportion.
+    """
+    agreeing, following = ask.services.agreeing, ask.services.following
+    row = following.account(ask.user, account)
+    strategy_terms = agreeing.strategy(ask.user, strategy)
+    for each in following.agreements(ask.user):
+        if (each.account, each.strategy) == (row.id, strategy):
+            return models.terms_of(each, await agreeing.meaning(row, strategy_terms, each.policy))
+    raise NothingThere("there is no such agreement of yours")
+
+
 async def signals(
     ask: Ask,
     *,
-    account: Account = "",
-    strategy: Strategy = "",
-    find: Find = "",
-    since: Since = None,
-    until: Until = None,
-    order: Order = "newest",
-    past: Past = "",
+    filters: Filters,
     family: Annotated[str, "Only outcomes of this family, such as ``skipped``."] = "",
 ) -> models.Signals:
     """What became of signals on your accounts."""
-    wanted = _wanted(account, strategy, find, since, until, order, family)
-    return models.signals_of(await _page(ask, Kind.SIGNALS, wanted, past))
+    return models.signals_of(await filters.page(ask, Kind.SIGNALS, family))
 
 
 async def why(ask: Ask, signal: str, account: str) -> models.Why:
@@ -125,117 +146,34 @@ async def missed(ask: Ask) -> models.Missed:
     return models.missed_of(ask.services.following.missed(ask.user))
 
 
-async def orders(
-    ask: Ask,
-    *,
-    account: Account = "",
-    strategy: Strategy = "",
-    find: Find = "",
-    since: Since = None,
-    until: Until = None,
-    order: Order = "newest",
-    past: Past = "",
-) -> models.Orders:
+async def orders(ask: Ask, *, filters: Filters) -> models.Orders:
     """The orders of your accounts."""
-    wanted = _wanted(account, strategy, find, since, until, order)
-    return models.orders_of(await _page(ask, Kind.ORDERS, wanted, past))
+    return models.orders_of(await filters.page(ask, Kind.ORDERS))
 
 
-async def trades(
-    ask: Ask,
-    *,
-    account: Account = "",
-    strategy: Strategy = "",
-    find: Find = "",
-    since: Since = None,
-    until: Until = None,
-    order: Order = "newest",
-    past: Past = "",
-) -> models.Trades:
+async def trades(ask: Ask, *, filters: Filters) -> models.Trades:
     """The closed trades of your accounts."""
-    wanted = _wanted(account, strategy, find, since, until, order)
-    return models.trades_of(await _page(ask, Kind.TRADES, wanted, past))
+    return models.trades_of(await filters.page(ask, Kind.TRADES))
 
 
-async def funding(
-    ask: Ask,
-    *,
-    account: Account = "",
-    strategy: Strategy = "",
-    find: Find = "",
-    since: Since = None,
-    until: Until = None,
-    order: Order = "newest",
-    past: Past = "",
-) -> models.Funding:
+async def funding(ask: Ask, *, filters: Filters) -> models.Funding:
     """What your positions of strategies paid in funding."""
-    wanted = _wanted(account, strategy, find, since, until, order)
-    return models.funding_of(await _page(ask, Kind.FUNDING, wanted, past))
-
-
-async def results(
-    ask: Ask,
-    account: str,
-    *,
-    by: Annotated[Literal["day", "week", "month"], "The size of the periods."] = "day",
-) -> models.Results:
-    """The results of an account's trades, whole and by period, newest first."""
-    performance = ask.services.performance
-    row = performance.owned(ask.user, account)
-    return models.results_of(row.name, performance.figures(row), by, _PERIODS[by])
-
-
-async def equity(
-    ask: Ask,
-    account: str,
-    *,
-    range: Annotated[Literal["1D", "1W", "1M", "3M", "all"], "How far back."] = "1W",
-) -> models.Equity:
-    """How an account's equity went, oldest first, ending with its newest reading."""
-    performance = ask.services.performance
-    row = performance.owned(ask.user, account)
-    points = await performance.equity(row, _SPANS[range])
-    return models.Equity(
-        account=row.name,
-        environment=Environment(row.environment),
-        points=tuple(models.Point(at=at, equity=models.amount(value)) for at, value in points),
-    )
+    return models.funding_of(await filters.page(ask, Kind.FUNDING))
 
 
 async def alerts(ask: Ask) -> models.Alerts:
     """The newest alerts about your accounts and strategies."""
     return models.Alerts(
-        alerts=tuple(map(models.alert_of, ask.services.following.alerts(ask.user)))
+        unseen=ask.services.telling.news(ask.user),
+        alerts=tuple(map(models.alert_of, ask.services.following.alerts(ask.user))),
     )
 
 
-def _wanted(
-    account: str,
-    strategy: str,
-    find: str,
-    since: date | None,
-    until: date | None,
-    order: str,
-    family: str = "",
-) -> Wanted:
-    if since is not None and until is not None and since > until:
-        raise InvalidValue("until", "a day that is not before since")
-    return Wanted(
-        account=account,
-        strategy=strategy,
-        family=family,
-        find=find,
-        since=since,
-        until=until,
-        newest_first=order == "newest",
+async def channels(ask: Ask) -> models.Channels:
+    """The channels on which you are told, and how each does. They are changed on the pages."""
+    return models.Channels(
+        channels=tuple(map(models.channel_of, ask.services.telling.channels(ask.user)))
     )
-
-
-async def _page(ask: Ask, kind: Kind, wanted: Wanted, past: str) -> HistoryPage:
-    key = read_key(kind, past) if past else None
-    if past and key is None:
-        raise InvalidValue("past", "next of the page before")
-    return await ask.services.history.page(ask.user, kind, wanted, key)
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -243,10 +181,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     get("/needs", needs),
     get("/accounts", accounts),
     get("/accounts/<account>", account),
-    get("/accounts/<account>/results", results),
-    get("/accounts/<account>/equity", equity),
+    get("/accounts/<account>/open", still_open),
+    get("/accounts/<account>/strategies/<strategy>", terms),
     get("/positions", positions),
-    get("/strategies", strategies, role=None),
     get("/agreements", agreements),
     get("/signals", signals),
     get("/signals/<signal>/<account>", why),
@@ -255,4 +192,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     get("/trades", trades),
     get("/funding", funding),
     get("/alerts", alerts, role=None),
+    get("/channels", channels, role=None),
 )

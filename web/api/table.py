@@ -3,19 +3,22 @@ document is written.
 
 A handler says everything: its positional parameters are the parts of the address, its keyword
 parameters the query with types and defaults, its return type the answer, its docstring the summary.
+A keyword parameter whose type is a dataclass stands for all of its fields, so that endpoints share
+them.
 """
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from functools import cached_property
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import quote, urlencode
 
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.person import Role
 from engine.domain.text import may_be_kept
 from engine.domain.token import Once, TokenScope
@@ -25,6 +28,14 @@ from engine.services.user import User
 ROOT: Final = "/api/v1"
 TEXT_MAX: Final = 200
 _DAY: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
+
+
+class WrongQuery(RexAlgoError):
+    """Raised with everything that is wrong with a query, by the name of its parameter."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        self.errors = dict(errors)
+        super().__init__("; ".join(f"{name}: {text}" for name, text in self.errors.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +124,64 @@ class Endpoint:
     @cached_property
     def query(self) -> tuple[Parameter, ...]:
         """Return the parameters of the query."""
+        return tuple(each for group in self._keywords.values() for each in group.parameters)
+
+    @cached_property
+    def _keywords(self) -> dict[str, "_Keyword"]:
         hints = get_type_hints(self.handler, include_extras=True)
         taken = inspect.signature(self.handler).parameters.values()
-        return tuple(
-            _parameter(each.name, hints[each.name], each.default)
+        return {
+            each.name: _keyword(each.name, hints[each.name], each.default)
             for each in taken
             if each.kind is each.KEYWORD_ONLY
-        )
+        }
+
+    def path(self, given: Mapping[str, str]) -> str:
+        """Return the path below ``ROOT`` that asks for parts and query with these texts."""
+        path = self.address
+        for part in self.parts:
+            path = path.replace(f"<{part}>", quote(given[part], safe=""))
+        query = urlencode({name: text for name, text in given.items() if name not in self.parts})
+        return f"{path}?{query}" if query else path
 
     def read_query(self, given: Mapping[str, list[str]]) -> dict[str, Any]:
-        """Read the query of a request; raises InvalidValue for what is unknown, repeated or wrong."""
+        """Read the query of a request into keyword arguments of the handler; raises WrongQuery with
+        everything that is unknown, repeated or wrong.
+        """
         known = {each.name: each for each in self.query}
         read: dict[str, Any] = {}
+        errors: dict[str, str] = {}
         for name, texts in given.items():
             if name not in known:
-                names = ", ".join(known) or "none"
-                raise InvalidValue("query", f"only these parameters: {names}")
-            if len(texts) != 1:
-                raise InvalidValue(name, "one value")
-            read[name] = known[name].read(texts[0])
-        return read
+                errors["query"] = f"expected only these parameters: {', '.join(known) or 'none'}"
+            elif len(texts) != 1:
+                errors[name] = "expected one value"
+            else:
+                try:
+                    read[name] = known[name].read(texts[0])
+                except InvalidValue as error:
+                    errors[name] = f"expected {error.expected}"
+        if errors:
+            raise WrongQuery(errors)
+        return {
+            name: value for name, keyword in self._keywords.items() for value in keyword.value(read)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyword:
+    """A keyword parameter of a handler: one parameter of the query, or a ``group`` of them."""
+
+    parameters: tuple[Parameter, ...]
+    group: type | None = None
+
+    def value(self, read: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield what the handler is given; nothing where its default holds."""
+        given = {each.name: read[each.name] for each in self.parameters if each.name in read}
+        if self.group is not None:
+            yield self.group(**given)
+        else:
+            yield from given.values()
 
 
 def get(
@@ -152,6 +201,15 @@ def post(
 ) -> Endpoint:
     """Declare an endpoint that lowers risk."""
     return Endpoint(method="POST", address=address, scope=scope, role=role, handler=handler)
+
+
+def _keyword(name: str, hint: Any, default: Any) -> _Keyword:
+    if not (isinstance(hint, type) and is_dataclass(hint)):
+        return _Keyword((_parameter(name, hint, default),))
+    hints = get_type_hints(hint, include_extras=True)
+    return _Keyword(
+        tuple(_parameter(each.name, hints[each.name], each.default) for each in fields(hint)), hint
+    )
 
 
 def _parameter(name: str, hint: Any, default: Any) -> Parameter:
