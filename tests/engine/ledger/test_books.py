@@ -31,6 +31,7 @@ from engine.ledger.books import (
 )
 from engine.ledger.codec import to_us
 from engine.ledger.folding import fold_episodes, unfolded_episodes
+from engine.ledger.migrating import let_add_up
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import _leave_position
 from engine.ledger.results import account_days, account_trades, trade_results
@@ -341,6 +342,7 @@ def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_
         " VALUES ('a0', 's', 'BTCUSDT', 'LONG', '1', '3667.40', '4000', '0.33', '22.97', 1, 2)"
     )
     db.execute("INSERT INTO account_day VALUES ('a0', '1970-01-01', 1, 1, '22.97', '0.33')")
+    let_add_up(db)
     for each in MIGRATIONS[mine:]:
         db.execute(each)
     assert differences(db) == []

@@ -24,6 +24,7 @@ from engine.domain.signal import (
 )
 from engine.ledger.codec import write_draft
 from engine.ledger.database import MEMORY, open_database
+from engine.ledger.migrating import let_add_up
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.schema import MIGRATIONS
 from engine.ledger.signals import NewSignal, record_signal
@@ -300,6 +301,7 @@ def test_a_ledger_from_before_is_compared_with_as_if_its_exits_were_told_now() -
             " body_hash, symbol) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 's', 'bot', x'00', 'BTCUSDT')",
             values,
         )
+    let_add_up(db)
     for migration in MIGRATIONS[mine:]:
         db.execute(migration)
     told = fetch_all(
