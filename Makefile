@@ -11,8 +11,9 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 ARGS ?=
-# Two processes per core: some wait for a server while others compute. The tests of a file stay together, because they share a server.
-PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# Three processes per core: one that computes and two that wait for servers (tests/conftest.py). The tests of a file stay together, because
+# they share a server.
+PROCESSES ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
 # The tests start hundreds of processes: compiled code is kept beside the environment, whatever the shell says, and the source stays clean.

@@ -1,32 +1,54 @@
-"""The order of tests for several processes: the longest start first, so that no process ends long
-after the others.
+"""How the files of tests are shared out among several processes.
+
+A file that serves a real place mostly waits; the others only compute. So one process per core
+takes computing files first, and the others waiting ones, the longest before the rest: the cores
+have always something to do, and no process ends long after the others.
 """
 
-from pathlib import Path
+import os
+from pathlib import PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 LONGEST = (
-    "test_books_on_mudrex",
-    "test_rounds",
     "test_crashes",
+    "test_books_on_mudrex",
     "test_kits",
-    "test_books_told_late",
+    "test_rounds",
+    "test_late_fills",
     "test_exits_by_record",
+    "test_books_told_late",
 )
-"""Files that take over a minute each, by `make test ARGS=--durations=50`."""
+"""Files that wait for over a minute each, by `make test ARGS=--durations=50`."""
 
-ROOMS = ("journeys", "browser", "faults", "rexalgo")
-"""Rooms of tests that serve real places; all others only compute."""
+WAITING = ("journeys", "browser", "faults", "fuzz_doors", "rexalgo")
+"""Rooms whose tests serve real places."""
 
 
-def _rank(item: pytest.Item) -> tuple[bool, int]:
-    file = Path(item.path)
-    room = file.relative_to(Path(__file__).parent).parts[0]
-    return file.stem not in LONGEST, ROOMS.index(room) if room in ROOMS else len(ROOMS)
+def _waits(file: str) -> bool:
+    return PurePath(file).parts[1] in WAITING
+
+
+class _Sharing(LoadFileScheduling):
+    """A queue of files from which a process takes the first of the kind that it prefers."""
+
+    def _assign_work_unit(self, node: Any) -> None:  # called by 3.8 for each file that it gives
+        computes = int(node.gateway.id.removeprefix("gw")) < (os.cpu_count() or 1)
+        preferred = next((file for file in self.workqueue if _waits(file) is not computes), None)
+        if preferred is not None:
+            self.workqueue.move_to_end(preferred, last=False)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Share files out by what they do, where whole files are shared out."""
+    return _Sharing(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by rank; the order within a file stays."""
-    items.sort(key=_rank)
+    """Put the longest first; the order within a file stays."""
+    known = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: known.get(item.path.stem, len(LONGEST)))

@@ -179,6 +179,13 @@ class Place:
         finally:
             db.close()
 
+    def send(self, body: Mapping[str, object], strategy: str = "trend") -> str:
+        """Deliver a signal of a strategy once, and return its id: it must be accepted."""
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            answer = self.bots[strategy].post(client, body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["signal_id"])
+
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Read the ledger's file."""
         with self._ledger() as db:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 from browser_free import close_all
 from coming_in import come_in
@@ -51,13 +50,6 @@ def gained(simulator: Simulator, name: str) -> Decimal:
     return came_to(simulator.wallet(name.replace("f", "sim-")))
 
 
-def send(place: Place, body: dict[str, object]) -> str:
-    with httpx.Client(trust_env=False, timeout=20) as client:
-        answer = place.bots["trend"].post(client, body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["signal_id"])
-
-
 def checked(place: Place, code: int) -> list[dict[str, Any]]:
     told = json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=code))
     assert told["agrees"] is (code == 0)
@@ -83,12 +75,12 @@ def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(
         {"path": "/v2/futures/order", "method": "POST", "fault": "accept_then_drop", "times": 0},
         {"path": "/orders", "method": "GET", "fault": "missing_rows", "times": 0},
     )
-    entry = send(place, opening("late", order_type="LIMIT", price="59000"))
+    entry = place.send(opening("late", order_type="LIMIT", price="59000"))
     until(lambda: set(place.codes(entry)) == {"not_confirmed"}, 120)
     simulator.does("price", symbol="BTCUSDT", price="58900")
     simulator.rules()
     until(lambda: set(place.codes(entry)) == {"filled"}, 120)
-    left = send(place, closing("late-close"))
+    left = place.send(closing("late-close"))
     assert place.settled(left) == ["filled"] * len(ALL)
     assert simulator.positions() == 0
     wait_until_settled(place, 120)
@@ -109,9 +101,9 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(
     began = {name: gained(simulator, name) for name in ALL}
     simulator.switch(closing_row="never", closed_rows_late_s=45)
     simulator.does("price", symbol="BTCUSDT", price="60000")
-    assert place.settled(send(place, opening("untold"))) == ["filled"] * len(ALL)
+    assert place.settled(place.send(opening("untold"))) == ["filled"] * len(ALL)
     simulator.does("price", symbol="BTCUSDT", price="60300")
-    left = send(place, closing("untold-close"))
+    left = place.send(closing("untold-close"))
     assert place.settled(left) == ["filled"] * len(ALL)
     assert simulator.positions() == 0
     for told in checked(place, code=1):

@@ -81,10 +81,7 @@ def price(simulator: Simulator, value: str) -> None:
 
 def sent(place: Place, body: dict[str, object]) -> list[str]:
     """Send a signal and return its outcome for each account."""
-    with httpx.Client(trust_env=False, timeout=20) as client:
-        answer = place.bots["trend"].post(client, body)
-    assert answer.status_code == 202, answer.text
-    return place.settled(str(answer.json()["signal_id"]))
+    return place.settled(place.send(body))
 
 
 def alerts(place: Place) -> set[str]:

@@ -60,12 +60,6 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield made
 
 
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=30) as made:
-        yield made
-
-
 def held(simulator: Simulator) -> dict[str, list[dict[str, Any]]]:
     """Return the open positions by account, without accounts that have none."""
     seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
@@ -114,21 +108,13 @@ class Owner:
         self.does(f"/v1/futures/positions/{position['id']}/close")
 
 
-def send(
-    place: Place, client: httpx.Client, body: dict[str, object], strategy: str = "trend"
-) -> str:
-    answer = place.bots[strategy].post(client, body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["signal_id"])
-
-
 def test_an_open_and_a_close_one_second_later_leave_no_orphan(
-    simulator: Simulator, place: Place, client: httpx.Client
+    simulator: Simulator, place: Place
 ) -> None:
-    opened = send(place, client, opening("quick"))
+    opened = place.send(opening("quick"))
     began = time.monotonic()
     until(lambda: time.monotonic() - began >= 1.0, 5)
-    closed = send(place, client, closing("quick-close"))
+    closed = place.send(closing("quick-close"))
     codes = Counter(place.settled(opened, 120))
     assert sum(codes.values()) == FOLLOWERS
     place.settled(closed, 120)
@@ -139,9 +125,9 @@ def test_an_open_and_a_close_one_second_later_leave_no_orphan(
 
 
 def test_what_the_owner_closes_by_hand_is_not_opened_again(
-    simulator: Simulator, place: Place, client: httpx.Client
+    simulator: Simulator, place: Place
 ) -> None:
-    place.settled(send(place, client, opening("hand")), 120)
+    place.settled(place.send(opening("hand")), 120)
     Owner(simulator, "sim-0001").closes(held(simulator)["sim-0001"][0])
     until(lambda: "sim-0001" not in held(simulator), 20)
     until(
@@ -152,11 +138,11 @@ def test_what_the_owner_closes_by_hand_is_not_opened_again(
         60,
     )
     before = len(simulator.orders())
-    again = send(place, client, opening("hand-again"))
+    again = place.send(opening("hand-again"))
     codes = dict(zip(_accounts(place, again), place.settled(again, 120), strict=True))
     assert codes["f0001"] == "skipped.detached"
     assert len(simulator.orders()) == before
-    place.settled(send(place, client, closing("hand-close")), 120)
+    place.settled(place.send(closing("hand-close")), 120)
     until(lambda: not held(simulator), 60)
 
 
@@ -170,7 +156,7 @@ def _accounts(place: Place, signal_id: str) -> list[str]:
 
 
 def test_the_owners_own_position_is_neither_entered_nor_touched(
-    simulator: Simulator, place: Place, client: httpx.Client
+    simulator: Simulator, place: Place
 ) -> None:
     hands = Owner(simulator, "sim-0002")
     hands.does("/v1/futures/BTCUSDT/leverage?is_symbol", {"margin_type": "ISOLATED", "leverage": 3})
@@ -178,10 +164,10 @@ def test_the_owners_own_position_is_neither_entered_nor_touched(
     until(lambda: "sim-0002" in held(simulator), 20)
     until_read_again()
     before = held(simulator)["sim-0002"]
-    opened = send(place, client, opening("own"))
+    opened = place.send(opening("own"))
     codes = dict(zip(_accounts(place, opened), place.settled(opened, 120), strict=True))
     assert codes["f0002"] == "skipped.own_position"
-    place.settled(send(place, client, closing("own-close")), 120)
+    place.settled(place.send(closing("own-close")), 120)
     until(lambda: set(held(simulator)) == {"sim-0002"}, 60)
     assert held(simulator)["sim-0002"][0]["quantity"] == before[0]["quantity"]
     hands.closes(before[0])
@@ -196,9 +182,7 @@ def until_read_again() -> None:
     until(lambda: time.monotonic() - began >= 7.0, 10)
 
 
-def test_a_burst_of_twenty_signals_never_exceeds_a_cap(
-    simulator: Simulator, place: Place, client: httpx.Client
-) -> None:
+def test_a_burst_of_twenty_signals_never_exceeds_a_cap(simulator: Simulator, place: Place) -> None:
     symbols = (
         "BTCUSDT",
         "ETHUSDT",
@@ -206,10 +190,7 @@ def test_a_burst_of_twenty_signals_never_exceeds_a_cap(
         "AAPLUSDT",
         "NOTLISTEDUSDT",
     )  # a contract that is not there costs the others nothing
-    sent = [
-        send(place, client, opening(f"burst-{n}", symbol=symbols[n % 5]), "burst")
-        for n in range(20)
-    ]
+    sent = [place.send(opening(f"burst-{n}", symbol=symbols[n % 5]), "burst") for n in range(20)]
     for each in sent:
         place.settled(each, 120)
     mine = held(simulator).get("sim-capped", [])
@@ -218,23 +199,21 @@ def test_a_burst_of_twenty_signals_never_exceeds_a_cap(
     assert worth <= 1_100, mine
     assert len(mine) >= 1
     for symbol in symbols:
-        place.settled(
-            send(place, client, closing(f"burst-close-{symbol}", symbol=symbol), "burst"), 120
-        )
+        place.settled(place.send(closing(f"burst-close-{symbol}", symbol=symbol), "burst"), 120)
     until(lambda: not held(simulator), 60)
 
 
 def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(
-    simulator: Simulator, place: Place, client: httpx.Client
+    simulator: Simulator, place: Place
 ) -> None:
-    place.settled(send(place, client, opening("share")), 120)
+    place.settled(place.send(opening("share")), 120)
     hands = Owner(simulator, "sim-0003")
     hands.opens(5)  # the owner adds to what we hold
     ours = float(held(simulator)["sim-0004"][0]["quantity"])
     until(lambda: abs(float(held(simulator)["sim-0003"][0]["quantity"]) - ours - 0.01) < 1e-9, 20)
     until_read_again()
     simulator.fault("/close", "accept_then_drop", FOLLOWERS)
-    place.settled(send(place, client, closing("share-close")), 150)
+    place.settled(place.send(closing("share-close")), 150)
     simulator.rules()
     until(lambda: set(held(simulator)) == {"sim-0003"}, 60)
     left = held(simulator)["sim-0003"][0]
@@ -243,15 +222,13 @@ def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(
     until(lambda: not held(simulator), 20)
 
 
-def test_exits_leave_during_a_storm_of_429(
-    simulator: Simulator, place: Place, client: httpx.Client
-) -> None:
-    place.settled(send(place, client, opening("storm")), 120)
+def test_exits_leave_during_a_storm_of_429(simulator: Simulator, place: Place) -> None:
+    place.settled(place.send(opening("storm")), 120)
     simulator.rules(
         {"fault": "rate_limit", "times": 0, "probability": 0.2},
         {"fault": "rate_limit_wait", "times": 0, "probability": 0.05},
     )
-    send(place, client, closing("storm-close"))
+    place.send(closing("storm-close"))
     until(
         lambda: len(held(simulator)) <= FOLLOWERS // 10, 120
     )  # in the storm; the unlucky ones come to pauses of up to 60 s
