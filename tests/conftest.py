@@ -23,6 +23,9 @@ LONGEST = (
 )
 """Files that wait for over a minute each, by `make test ARGS=--durations=50`."""
 
+APART = ("test_crashes", "test_kits", "test_order_of_signals")
+"""Long files whose tests share nothing: each test may run in another process."""
+
 WAITING = ("journeys", "browser", "faults", "fuzz_doors", "rexalgo")
 """Rooms whose tests serve real places."""
 
@@ -33,6 +36,10 @@ def _waits(file: str) -> bool:
 
 class _Sharing(LoadFileScheduling):
     """A queue of files from which a process takes the first of the kind that it prefers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if PurePath(file).stem in APART else file
 
     def _assign_work_unit(self, node: Any) -> None:  # called by 3.8 for each file that it gives
         computes = int(node.gateway.id.removeprefix("gw")) < (os.cpu_count() or 1)

@@ -35,6 +35,10 @@ _LEVELS: Final = {
     "stop_loss": ("stoploss", "sl", "stoplossprice", "stoplosprice"),
     "take_profit": ("takeprofit", "tp", "takeprofitprice"),
 }
+_COUNT: Final = frozenset(
+    ("action", "symbol", "side", "idempotencykey", "test", "price", "leverage")
+).union(_TESTS, _REDUCES, *_LEVELS.values())
+"""The names of a signed delivery that decide what is traded: given twice, they are not clear."""
 _SIDES: Final = {"LONG": ("", "buy", "long", "bull"), "SHORT": ("-", "sell", "short", "bear")}
 """For each side the sign of a position that is on it, and the words that name it."""
 _SIGNED: Final = re.compile(r"position\S*?[\s=:]+(?:is\s+)?(-?)[0-9.]")
@@ -252,9 +256,10 @@ def read_signed(request: Request) -> Reading | None:
         return None
     fields: dict[str, Any] = {}
     for name, value in body.items():
-        if _squash(name) in fields:
+        squashed = _squash(name)
+        if squashed in fields and squashed in _COUNT:
             return None
-        fields[_squash(name)] = value
+        fields[squashed] = value
     action, contract, side = fields.get("action"), fields.get("symbol"), fields.get("side")
     ids = [*request.values("webhook-id"), fields.get("idempotencykey")]
     keys = [each for each in ids if each is not None]
