@@ -23,10 +23,10 @@ LONGEST = (
 )
 """Files that wait for over a minute each, by `make test ARGS=--durations=50`."""
 
-APART = ("test_crashes", "test_kits", "test_order_of_signals")
+APART = ("test_crashes", "test_faults", "test_kits", "test_order_of_signals")
 """Long files whose tests share nothing: each test may run in another process."""
 
-WAITING = ("journeys", "browser", "faults", "fuzz_doors", "rexalgo")
+WAITING = ("journeys", "browser", "fuzz_doors", "rexalgo")
 """Rooms whose tests serve real places."""
 
 
