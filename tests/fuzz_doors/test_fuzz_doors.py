@@ -6,6 +6,7 @@ The judge is shown to notice a door that takes more than it may.
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -37,8 +38,10 @@ def test_hostile_requests_leave_a_place_that_answers_and_recorded_only_what_was_
         figures = Fuzzing(at, seed=1).run(TO_PLACE)
     assert figures.answers.total() == TO_PLACE
     assert figures.signals > 400
-    for told in ("signed 202", "signed 401", "signed 422", "alert 202", "alert 401", "http 400"):
+    for told in ("signed 202", "signed 401", "signed 422", "alert 202", "alert 401"):
         assert figures.answers[told] > 50, figures.answers
+    kinds = Counter(told.split()[0] for told in figures.answers.elements())
+    assert kinds["http"] > 1_000, "a busy machine has answered few of them when their sender leaves"
 
 
 def disagreements(inputs: int, seed: int = 2) -> Iterator[str]:
