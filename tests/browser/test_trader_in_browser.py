@@ -140,8 +140,8 @@ def price_is_readable(place: Place, shown: Window) -> None:
 
 
 def what_a_reader_did_stays(place: Place, shown: Window) -> None:
-    """Check that a page that renews itself keeps what is folded out and filled in, and replaces a
-    part only where more than its tokens changed.
+    """Check that a page that renews itself keeps what is folded out and filled in, replaces a part
+    only where more than its tokens changed, and asks again if it got no answer.
     """
     page = shown.page
     stop = {"action": "set_protection", "symbol": "BTCUSDT"}
@@ -164,6 +164,12 @@ def what_a_reader_did_stays(place: Place, shown: Window) -> None:
         expect(page.locator("body[data-renewed]")).to_have_count(1, timeout=15_000)
         expect(page.locator("#mine[data-kept]")).to_have_count(1 if stays else 0)
         expect(page.locator("#mine details[open]")).to_have_count(1)
+    page.evaluate(
+        "() => { delete document.body.dataset.renewed; const real = window.fetch; window.fetch = () => "
+        "{ window.fetch = real; return Promise.reject(new TypeError('away')); }; }"
+    )
+    send(place, {**stop, "idempotency_key": "b-3000", "stop_loss": "3000"})
+    expect(page.locator("body[data-renewed]")).to_have_count(1, timeout=15_000)  # it asks again
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:

@@ -7,6 +7,7 @@ const state = document.getElementById("state");
 const stateText = document.getElementById("state-text");
 const silenceMs = 40_000; // the server sends a heartbeat at least every 15 s
 const gatherMs = 250; // a fan-out changes many rows: one fetch for all of them
+const againMs = 3_000;
 const settleMs = 5_000; // the books follow within seconds: pages that show them are fetched once more
 const canHover = matchMedia("(hover: hover)").matches; // elsewhere a chart that was touched once would never be renewed
 
@@ -60,9 +61,18 @@ function keepFolds(part, next) {
 
 async function renew() {
   waiting = 0;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Only-Looks": "yes" }, redirect: "manual" });
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  let text = "";
+  let isAway = false;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Only-Looks": "yes" }, redirect: "manual" });
+    isAway = answer.status >= 500 || answer.status === 429;
+    if (answer.ok) text = await answer.text();
+  } catch {
+    isAway = true;
+  }
+  if (isAway && !waiting) waiting = setTimeout(renew, againMs); // the stream does not tell the change a second time
+  if (!text) return;
+  const fresh = new DOMParser().parseFromString(text, "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const next = fresh.getElementById(part.id);
     if (!next || isBusy(part) || shownBy(next) === shownBy(part)) continue;
