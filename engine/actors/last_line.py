@@ -80,6 +80,11 @@ class LastLine:
         self._what_stops = what_stops
         self._broken = ""
 
+    @property
+    def is_broken(self) -> bool:
+        """Return whether conservation is broken, so that the record stops the account."""
+        return bool(self._broken)
+
     def ask(self) -> Outcome | NothingSent | None:
         """Return None to let the order go, else its result: nothing of it was sent."""
         outcome = self._what_stops()

@@ -61,7 +61,8 @@ async def send(
             line = LastLine(account, wanted, made, what_stops)
             answer = await session.place(wanted.intent, line.ask, written)
             written()
-            await shared.unsent.wait_for_sends()
+            if not line.is_broken:  # the account is to stop at once
+                await shared.unsent.wait_for_sends()
             result = attempt_result(
                 made,
                 intent=wanted.intent,

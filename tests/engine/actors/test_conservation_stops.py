@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from engine.actors import exit_lane
 from engine.actors.flattening import Flattening
+from engine.actors.unsent import ANSWER_WAITS_S
 from engine.decisions.planning import Wait
 from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
 from engine.domain.alert import Alert, AlertCode
@@ -141,7 +142,10 @@ async def test_an_addition_to_a_share_that_nothing_explains_is_killed(
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         await hold_more_than_was_filled(house, "0.004")
-        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["killed"]
+        with house.shared.unsent.fanning_out():
+            began = trio.current_time()
+            assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["killed"]
+            assert trio.current_time() - began < ANSWER_WAITS_S, "the stop waits for no fan-out"
         assert len(house.orders()) == 1
         assert [each.subject for each in broken(house)] == ["f0"]
         await trio.sleep(1)
