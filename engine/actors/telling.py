@@ -20,6 +20,7 @@ from engine.actors.shared import Shared
 from engine.decisions.messages import (
     CODE_LASTS,
     DEAD_AFTER,
+    LINES_MAX,
     alert_words,
     digest_day,
     digest_due,
@@ -50,6 +51,7 @@ from engine.ledger.messages import (
     channels_of,
     channels_waiting,
     claim_message,
+    collected,
     confirm_channel,
     cursor,
     digests_due,
@@ -92,7 +94,6 @@ _DIGEST_AGAIN: Final = timedelta(minutes=10)
 _FORGET_EVERY_S: Final = 600.0
 _FORGET_PAUSE_S: Final = 0.1
 _FORGOTTEN: Final = 500
-_DIGEST_MAX: Final = 1_000
 _CODE: Final = re.compile(r"\b[A-Z2-7]{10}\b")
 _WORDS_MAX: Final = 5
 Pair = tuple[PersonId, str]
@@ -292,18 +293,18 @@ class Telling:
         day = digest_day(now, zone, row.digest)
         if not day:
             return partial(postpone_digest, channel=row, until=digest_due(zone, row.digest))
-        due = due_messages(self._db, row.person, row.channel, How.DIGEST, _DIGEST_MAX)
+        count, upto = collected(self._db, row.person, row.channel)
         new = None
-        if due:
-            titles = [each.title for each in due]
+        if count:
+            first = due_messages(self._db, row.person, row.channel, How.DIGEST, LINES_MAX)
+            titles = [each.title for each in first]
             new = NewMessage(
                 person=row.person,
                 sameness=f"digest:{row.channel}:{day}",
                 kind="digest",
                 title=f"Your digest of {day}",
-                words=digest_words(titles, self._results(row.person)) + self._page,
+                words=digest_words(titles, count, self._results(row.person)) + self._page,
             )
-        upto = due[-1].number if due else 0
         until = digest_due(zone, day)
         return partial(write_digest, channel=row, new=new, day=day, upto=upto, at=now, until=until)
 

@@ -71,9 +71,11 @@ def alert_words(alert: Alert) -> str:
     return f"Done already: {alert.done}\nIf nobody acts: {alert.otherwise}"
 
 
-def digest_words(titles: Sequence[str], results: Mapping[str, tuple[int, Decimal]]) -> str:
-    """Return the text of a digest: per environment the closed trades and their result, then what
-    was collected.
+def digest_words(
+    titles: Sequence[str], count: int, results: Mapping[str, tuple[int, Decimal]]
+) -> str:
+    """Return the text of a digest: per environment the closed trades and their result, then the
+    first titles of what was collected, ``count`` in all.
     """
     lines = [
         f"{environment.upper()}: {count} {'trade' if count == 1 else 'trades'} closed in the last "
@@ -81,9 +83,9 @@ def digest_words(titles: Sequence[str], results: Mapping[str, tuple[int, Decimal
         for environment, (count, result) in results.items()
         if count
     ]
-    lines += titles[:LINES_MAX]
-    if len(titles) > LINES_MAX:
-        lines.append(f"and {len(titles) - LINES_MAX} more")
+    lines += titles
+    if count > len(titles):
+        lines.append(f"and {count - len(titles)} more")
     return "\n".join(lines)
 
 

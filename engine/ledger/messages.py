@@ -336,6 +336,18 @@ def count_due(db: Database, person: PersonId, channel: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def collected(db: Database, person: PersonId, channel: str) -> tuple[int, int]:
+    """Count what is collected for a channel's next digest, and read the number of the newest."""
+    row = fetch_one(
+        db,
+        "SELECT count(*), coalesce(max(number), 0) FROM message_due WHERE person_id = ? AND channel "
+        "= ? AND how = 'digest'",
+        (person, channel),
+    )
+    assert row is not None, "a count has a row"
+    return row[0], row[1]
+
+
 def claim_message(db: Database, person: PersonId, channel: str, number: int, at: datetime) -> bool:
     """Claim a message before it is sent; return False if it is no longer due."""
     return (

@@ -435,6 +435,26 @@ async def test_a_digest_is_due_once_a_day_and_one_that_fails_holds_up_no_other(
             assert row.person in due
 
 
+async def test_a_digest_tells_of_everything_that_was_collected_however_much_it_is(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with told(tmp_path, "one") as made:
+        one, now = TestChannel("one"), made.house.shared.clock.now()
+
+        def collect(db: Database) -> None:
+            for number in range(1_100):
+                new = NewMessage(
+                    person=made.bob, sameness=str(number), kind="orders", title="filled", words=""
+                )
+                assert write_message(db, new, now, {"one": How.DIGEST})
+
+        await made.house.ledger.write(collect)
+        async with made.telling(one):
+            await trio.sleep(10)
+        assert "and 1080 more" in one.sent[0].text
+        assert due_messages(made.house.ledger.db, made.bob, "one", How.DIGEST, 1) == []
+
+
 async def test_everything_that_is_old_is_forgotten_in_parts(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

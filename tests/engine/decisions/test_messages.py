@@ -82,7 +82,8 @@ def test_an_account_without_real_money_is_labelled_first() -> None:
 
 def test_a_digest_says_what_was_closed_and_how_much_more_there_is() -> None:
     words = digest_words(
-        [f"line {number}" for number in range(LINES_MAX + 3)],
+        [f"line {number}" for number in range(LINES_MAX)],
+        LINES_MAX + 3,
         {"live": (2, Decimal("12.50")), "paper": (1, Decimal("-3")), "simulated": (0, Decimal(0))},
     ).splitlines()
     assert words[0] == "LIVE: 2 trades closed in the last 24 hours, +12.5 USDT net of fees"
