@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,53 @@ def _expected(endpoint: Endpoint, who: str, scope: TokenScope | None) -> int:
     if endpoint.role is not None and endpoint.role not in ROLES[who]:
         return 404
     return 404 if endpoint.parts and who not in ("master", "follower") else 200
+
+
+HOSTILE = (
+    "",
+    " ",
+    "\u0663",
+    "1e999",
+    "-0,5",
+    "2026-02-30",
+    "2099-12-31",
+    "' OR 1=1 --",
+    "../../me",
+    "<script>",
+    "\u202e\U0001f4a9",
+    "a\x00b",
+    "9" * 19,
+    "x" * 201,
+)
+"""Values that a person, another country's keyboard or an attacker may send."""
+
+
+async def test_every_hostile_value_gets_one_sentence_for_each_field(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        people = {
+            Role.MASTER: await place.person("ada", Role.MASTER),
+            Role.FOLLOWER: await place.person("bob", balance="1000"),
+        }
+        askers = {each: await program(place, people[each], "reduce") for each in people}
+        document = Document(await program_document(place))
+        for endpoint, text in product(ENDPOINTS, HOSTILE):
+            asks = askers[endpoint.role or Role.FOLLOWER]
+            query = {each.name: text for each in endpoint.query}
+            address = endpoint.path({**dict.fromkeys(endpoint.parts, text), **query})
+            status, answer = await asked(place, asks, endpoint, address)
+            told = (endpoint.method, address, status, answer)
+            if endpoint.parts and (not text or "/" in text):
+                assert status in (200, 404), told  # an address of another route, or of none
+                continue
+            document.check(endpoint, status, answer)
+            wrong = {each.name for each in endpoint.query if not _validator(each.schema)(text)}
+            if status == 422:
+                assert wrong <= answer["fields"].keys() <= query.keys(), told
+                assert all(each.startswith("expected ") for each in answer["fields"].values()), told
+                assert answer["message"].count("expected ") == len(answer["fields"]), told
+            else:
+                assert not wrong or endpoint.parts, told
+                assert status == (404 if endpoint.parts or "account" in query else 200), told
 
 
 async def test_nothing_answers_below_the_root_but_the_endpoints_of_the_table(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_place import program
 from web_place import PASSWORD, SETTINGS, WebPlace, web_place
 
 from engine.domain.identifiers import Symbol
@@ -70,6 +71,13 @@ async def test_a_watched_trade_is_shown_as_not_traded_and_goes_live_with_the_sam
         await _sent(place, feeds[0], strategy, "open", side="LONG", leverage="5")
         await _sent(place, feeds[0], strategy, "close")
         await _sent(place, feeds[0], strategy, "open", side="SHORT", leverage="5")
+        asks = await program(place, bob)
+        told = await asks.ask(f"/accounts/bob/strategies/{strategy}/shadow")
+        shadow = told["shadow"]
+        assert (told["why_none"], shadow["is_whole"]) == ("", False)
+        assert (shadow["result"], shadow["closed"], shadow["entries"]) == ("-0.2925", 1, 2)
+        assert [each["side"] for each in shadow["positions"]] == ["SHORT"]
+        assert shadow["curve"][-1]["pnl"] == shadow["result"]
         await bob.get(address)
         # 0.003 x 65000 in and out at one price: two fees of 0.0975, and one of what is open
         assert "What would have been since" in bob.words

@@ -26,6 +26,7 @@ from web.api.models import (
     amount,
     amount_or_none,
     position_of,
+    rounded,
     strategy_of,
     trade_of,
 )
@@ -337,15 +338,15 @@ def record_of(
         unreconciled=each.unreconciled,
         curve=()
         if record is None
-        else tuple(Return(at=at, percent=amount(value)) for at, value in _kept(record.curve)),
+        else tuple(Return(at=at, percent=rounded(value)) for at, value in _kept(record.curve)),
         months=tuple(
             Month(
                 label=month.label,
                 signals=month.signals,
                 won=month.won,
-                percent=amount(month.percent),
-                best=amount(month.best),
-                worst=amount(month.worst),
+                percent=rounded(month.percent),
+                best=rounded(month.best),
+                worst=rounded(month.worst),
             )
             for month in months
         ),
@@ -358,10 +359,10 @@ def record_of(
                 opened_at=one.opened_at,
                 closed_at=one.closed_at,
                 followers=one.followers,
-                percent=amount(one.percent),
-                least=amount(one.least),
-                most=amount(one.most),
-                fee_percent=amount(one.fee_percent),
+                percent=rounded(one.percent),
+                least=rounded(one.least),
+                most=rounded(one.most),
+                fee_percent=rounded(one.fee_percent),
             )
             for one in record.returns[: -most - 1 : -1]
         ),
@@ -461,7 +462,7 @@ def shadow_figures(book: ShadowBook) -> ShadowFigures:
         currency=book.currency,
         result=amount(book.result),
         result_percent=amount_or_none(book.result_percent),
-        percent=amount_or_none(book.percent),
+        percent=None if book.percent is None else rounded(book.percent),
         open_pnl=amount(book.open_pnl),
         fees=amount(book.fees),
         max_drawdown=amount(book.max_drawdown),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -48,6 +48,7 @@ from engine.services.telling import ChannelView
 from engine.services.user import User
 from engine.views import StillOpenView, WhyView
 
+_HUNDREDTH: Final = Decimal("0.01")
 Amount = Annotated[
     str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="A decimal number without exponent.")
 ]
@@ -62,6 +63,11 @@ def amount(value: Decimal) -> str:
 def amount_or_none(value: Decimal | None) -> str | None:
     """Return a number as text, None where it is not known."""
     return None if value is None else plain(value)
+
+
+def rounded(value: Decimal) -> str:
+    """Return a quotient as text with two decimals, as pages show it: it may have no end."""
+    return plain(value.quantize(_HUNDREDTH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

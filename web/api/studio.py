@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from engine.domain.person import Role
 from engine.services.studio import PAGE, SIGNALS
 from web.api import studio_models as models
-from web.api.models import Warned, amount
+from web.api.models import Warned, rounded
 from web.api.table import Ask, Endpoint, WrongQuery, get
 
 Past = Annotated[str, "Where the page begins: ``next`` of the page before."]
@@ -33,7 +33,7 @@ async def own_strategy(ask: Ask, strategy: str) -> models.StudioView:
         is_enabled=None if webhook is None else webhook[0].enabled,
         followers=models.followers_of(audience),
         held=models.held_of(audience),
-        margin={environment: amount(each) for environment, each in audience.margin.items()},
+        margin={environment: rounded(each) for environment, each in audience.margin.items()},
         unvalued=audience.unvalued,
         copied=tuple(map(models.copied_of, await studio.heard(row))),
         warnings=tuple(

@@ -20,7 +20,7 @@ from engine.services.read_models import (
 from engine.services.refused import RefusedNow
 from engine.services.studio import Heard
 from engine.services.studio_setup import Step as SetupStep
-from web.api.models import Amount, Time, Warned, amount, amount_or_none
+from web.api.models import Amount, Time, Warned, amount_or_none, rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ def copied_of(heard: Heard) -> CopiedShare:
         environment=Environment(heard.environment),
         wanted=heard.wanted,
         copied=heard.copied,
-        copied_percent=amount(heard.copied_percent),
+        copied_percent=rounded(heard.copied_percent),
         others=dict(heard.others),
     )
 
@@ -339,8 +339,8 @@ def _asked(draft: SignalDraft) -> Asked:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One delivery to an address of a strategy; ``kind`` is how it was received. ``field`` and
-    ``expected`` say what was wrong with it, ``clock_ms`` is how far its sender's clock is ahead.
-    ``instead`` is a message to send in its place, empty if there is none.
+    ``expected`` say what was wrong with it, ``clock_ms`` is how far its sender's clock is ahead, and
+    ``answered_us`` how long the answer took. ``instead`` is a message to send in its place, empty if there is none.
     """
 
     at: Time
@@ -351,6 +351,7 @@ class Delivery:
     dialect: str
     clock_ms: int | None
     sender: str
+    answered_us: int
     not_mirrored: str | None
     instead: str
 
@@ -374,6 +375,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
         dialect=row.dialect,
         clock_ms=row.offset_ms,
         sender=row.peer,
+        answered_us=row.took_us,
         not_mirrored=row.not_mirrored,
         instead=row.instead,
     )
