@@ -175,11 +175,13 @@ def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMess
 
 
 def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
+    is_begun = False
     try:
         smtp = _connected(server, address)
         try:
             if server.user:
                 smtp.login(server.user, server.password.reveal())
+            is_begun = True
             refused = smtp.send_message(mail)
             with suppress(smtplib.SMTPException, OSError):
                 smtp.quit()  # the message is taken, whatever is answered now
@@ -192,7 +194,9 @@ def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
     except smtplib.SMTPResponseException as error:
         raise NotDelivered(f"{server.host} answered {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
-        raise InDoubt(f"{server.host} took no message: {type(error).__name__}") from None
+        is_certain = not is_begun or isinstance(error, smtplib.SMTPRecipientsRefused)
+        ended = f"{server.host} took no message: {type(error).__name__}"
+        raise (NotDelivered if is_certain else InDoubt)(ended) from None
     if refused:
         raise NotDelivered(f"{server.host} refuses {len(refused)} of the recipients")
 

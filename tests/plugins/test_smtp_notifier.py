@@ -16,10 +16,12 @@ from test_notifiers import QUIET, WAKING, secret_file
 
 from engine.domain.network import LOOPBACK, PUBLIC
 from engine.transport.alert_delivery import deliver
+from engine.transport.personal_delivery import with_client
 from plugins import smtp
-from rexalgo import InvalidValue, Notifier
+from rexalgo import InvalidValue, Message, Notifier, NotTaken, PersonalChannel, RexAlgoError
 
 AUTHORITY = trustme.CA()
+MESSAGE = Message(id="message-7", title="bob", text="filled", at=WAKING.at)
 
 
 class MailServer:
@@ -30,6 +32,7 @@ class MailServer:
         self.answers: dict[bytes, bytes] = {}
         self.commands: list[bytes] = []
         self.mails: list[bytes] = []
+        self.breaks_off = False
         self.port = 0
         self._trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         AUTHORITY.issue_cert("localhost").configure_cert(self._trust)
@@ -76,6 +79,8 @@ class MailServer:
                     held += await stream.receive_some(65_536)
                 self.mails.append(held[:-3])
                 held = b""
+                if self.breaks_off:
+                    return
                 await stream.send_all(b"250 taken\r\n")
 
 
@@ -156,6 +161,27 @@ async def test_a_refusal_is_told_without_the_password(settings: dict[str, object
         quiet = registered(settings, port=there.port, only_waking=True)
         await deliver(quiet, QUIET, LOOPBACK)
         assert there.mails == []
+
+
+async def test_only_a_mail_that_broke_off_may_have_arrived(settings: dict[str, object]) -> None:
+    target = {"address": "bob@example.org"}
+
+    async def is_in_doubt(**changes: object) -> bool:
+        found: list[PersonalChannel] = []
+        smtp.register_channels(found.append, settings | changes)
+        with pytest.raises(RexAlgoError) as caught:
+            await with_client(lambda http: found[0].send(target, MESSAGE, http), LOOPBACK)
+        return not isinstance(caught.value, NotTaken)
+
+    async with serving(starts_tls=False) as there:
+        assert not await is_in_doubt(port=there.port, ca_file="")
+        for word in (b"AUTH", b"MAIL", b"RCPT", b"DATA"):
+            there.answers = {word: b"550 no"}
+            assert not await is_in_doubt(port=there.port), word
+        there.answers, there.breaks_off = {}, True
+        assert await is_in_doubt(port=there.port)
+        assert len(there.mails) == 1
+    assert not await is_in_doubt(port=there.port), "nobody listens"
 
 
 async def test_a_server_without_trust_or_without_tls_gets_no_login(
