@@ -212,7 +212,7 @@ def _write_audit(db: Database) -> None:
         "WITH RECURSIVE turn (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn WHERE n < ?1)"
         " INSERT INTO audit (at_us, by, address, act, subject, data, kid, seal) SELECT "
         "1700000000000000 + n * 1000000, 'operator', '127.0.0.1', 'account_viewed', 'f' || n % "
-        "1000, '{}', 'bench', randomblob(32) FROM turn",
+        "1000, '{}', (SELECT max(kid) FROM audit), randomblob(32) FROM turn",
         (AUDIT_ROWS,),
     )
 

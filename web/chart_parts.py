@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from web.scales import Scale, tick_text, time_ticks
 
+_MONTHS: Final = tuple(f"{datetime(2000, month, 1):%b}" for month in range(1, 13))  # noqa: DTZ001
 HEIGHT: Final = 220
 TOP: Final = 24
 BOTTOM: Final = 194
@@ -123,4 +124,5 @@ def value_text(value: float, unit: str, scale: Scale, *, signed: bool) -> str:
 def time_text(at: datetime, zone: ZoneInfo) -> str:
     """Return a time in a zone, with day and zone."""
     local = at.astimezone(zone)
-    return f"{local.day} {local:%b %Y %H:%M:%S %Z}"
+    clock = f"{local.hour:02}:{local.minute:02}:{local.second:02}"
+    return f"{local.day} {_MONTHS[local.month - 1]} {local.year} {clock} {local.tzname()}"

@@ -47,7 +47,8 @@ class _Style:
 
     ``zero``: the scale includes 0, and the area down to it is shaded. ``jumps_since``: after it the
     value stood still between points; None where it never did. ``signed``: a gain has a plus sign.
-    ``drawdown``: the values are drawdowns. ``gaps``: the line is broken where nothing was read.
+    ``drawdown``: the values are drawdowns. ``gap``: the line is broken where nothing was read for
+    longer.
     """
 
     title: str
@@ -56,7 +57,7 @@ class _Style:
     jumps_since: datetime | None = None
     signed: bool = False
     drawdown: bool = False
-    gaps: bool = False
+    gap: timedelta | None = None
 
 
 def result_chart(
@@ -79,13 +80,13 @@ def result_chart(
     return _timeline(points, _floats(points), style, zone)
 
 
-def equity_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
+def equity_chart(points: Points, title: str, unit: str, zone: str, gap: timedelta = GAP) -> Markup:
     """Draw equity over time; fewer than two points draw nothing.
 
     The scale need not include 0, so nothing is shaded. The line is broken where nothing was read
-    for longer than ``GAP``.
+    for longer than ``gap``.
     """
-    return _timeline(points, _floats(points), _Style(title, unit, gaps=True), zone)
+    return _timeline(points, _floats(points), _Style(title, unit, gap=gap), zone)
 
 
 def drawdown_chart(points: Points, title: str, zone: str) -> Markup:
@@ -93,7 +94,7 @@ def drawdown_chart(points: Points, title: str, zone: str) -> Markup:
 
     The line is broken where nothing was read for longer than ``GAP``.
     """
-    style = _Style(title, "%", zero=True, drawdown=True, gaps=True)
+    style = _Style(title, "%", zero=True, drawdown=True, gap=GAP)
     return _timeline(points, drawdowns(_floats(points)), style, zone)
 
 
@@ -199,7 +200,12 @@ def _spots(
 ) -> list[Spot]:
     """Return the points that are drawn: all ends of gaps and of days, of the others a selection."""
     span = max((times[-1] - times[0]).total_seconds(), 1e-6)
-    begins = [at for at in range(1, len(times)) if style.gaps and times[at] - times[at - 1] > GAP]
+    gap = style.gap
+    begins = (
+        []
+        if gap is None
+        else [at for at in range(1, len(times)) if times[at] - times[at - 1] > gap]
+    )
     needed = {*_straight(times, style.jumps_since), *begins, *(at - 1 for at in begins)}
     return [
         Spot(
@@ -232,8 +238,9 @@ def _description(
         for value in (values[0], values[-1], min(values), max(values))
     )
     broken = ""
-    if style.gaps and _is_broken(points):
-        broken = " Broken where nothing was read for more than 3 h."
+    if style.gap is not None and _is_broken(points, style.gap):
+        hours = style.gap // timedelta(hours=1)
+        broken = f" Broken where nothing was read for more than {hours} h."
     if style.drawdown:
         if min(values) >= 0:
             return f"Never below its highest so far.{broken}"
@@ -249,8 +256,8 @@ def _description(
     )
 
 
-def _is_broken(points: Points) -> bool:
-    return any(after - before > GAP for (before, _), (after, _) in pairwise(points))
+def _is_broken(points: Points, gap: timedelta) -> bool:
+    return any(after - before > gap for (before, _), (after, _) in pairwise(points))
 
 
 def _line(spots: Sequence[Spot]) -> str:

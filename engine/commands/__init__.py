@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+import trio
+
 from engine.commands.account_view import ACCOUNT_VIEW
 from engine.commands.audit_export import AUDIT_EXPORT
 from engine.commands.books import BOOKS
@@ -67,4 +69,5 @@ class Commands:
             for each in value if isinstance(value, list) else (value,):
                 if isinstance(each, str):
                     require_text(each, name)
+        await trio.lowlevel.checkpoint()  # orders go between the commands of one page
         return await run(params)

@@ -55,8 +55,9 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
     key.
     """
     keyring, db, now = _keyring(context), context.ledger.db, context.clock.now()
-    lying, recorded, counts = keyring.kids(), root_keys(db), counts_under(db)
+    lying, recorded = keyring.kids(), root_keys(db)
     active = lying[0]
+    counts = counts_under(db, active)
     rows = []
     for kid in [*lying, *sorted(({*recorded, *counts}) - {*lying})]:
         row = recorded.get(kid)
@@ -81,11 +82,7 @@ async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[st
                 "disabled": disabled,
                 "removed": removed,
                 "age_days": None if added is None else (now - added).days,
-                "under": {
-                    name: count
-                    for name, count in counts.get(kid, {}).items()
-                    if name != "audit_rows" or kid != active
-                },
+                "under": counts.get(kid, {}),
             }
         )
     place, at = keyring.place, rewrap_of(db, active)
@@ -295,7 +292,7 @@ async def _disable(context: EngineContext, kid: str, by: str) -> None:
 
     def write(db: Database) -> None:
         keep_audit_keys(db, vault)
-        counts = counts_under(db).get(kid, {})
+        counts = counts_under(db, _keyring(context).kids()[0]).get(kid, {})
         if counts:
             raise RexAlgoError(
                 f"root key {kid} is still needed by {words_of(counts)}; nothing was removed. "

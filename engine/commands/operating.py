@@ -12,6 +12,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import trio
+
 from engine.commands.auditing import recorder
 from engine.commands.backing_up import backup_state
 from engine.commands.needs import how_it_is
@@ -37,7 +39,14 @@ from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries, waiting_orders
 from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
-from engine.ledger.people import accounts, endpoints, secrets_in_use, strategies, strategy_named
+from engine.ledger.people import (
+    account_named,
+    accounts,
+    endpoints,
+    secrets_in_use,
+    strategies,
+    strategy_named,
+)
 from engine.ledger.refused import place_of, unsettled_refusals
 from engine.ledger.reports import (
     account_rows,
@@ -88,6 +97,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     seen["ingress"] = jsonable(
         asdict(ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours)))
     )
+    await trio.lowlevel.checkpoint()  # orders go first
     lacking = count_unsettled(context.ledger.db)
     named = (
         {each.id: each.name for each in accounts(context.ledger.db)}
@@ -101,12 +111,14 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
             f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off
         ],
     }
+    await trio.lowlevel.checkpoint()
     now = context.clock.now()
     seen["queue"] = jsonable([asdict(each) for each in waiting_orders(context.ledger.db, now)])
     seen["entry_age_s"] = context.config.engine.entry_age_s
     seen["loop_turns"] = None if context.loop_turns is None else asdict(context.loop_turns())
     seen["late"] = jsonable([asdict(each) for each in late_orders(context.ledger.db, now)])
     seen["missed"] = jsonable(asdict(missed_entries(context.ledger.db, now)))
+    await trio.lowlevel.checkpoint()
     refused = unsettled_refusals(context.ledger.db, context.clock.now())
     seen["refused"] = [
         {**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused
@@ -175,7 +187,9 @@ async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str,
     tasks = {} if context.live is None else context.live.vitals({each.name for each in rows})
     shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
     if name:
-        identifier = next(each.id for each in accounts(db) if each.name == name)
+        row = account_named(db, name)
+        assert row is not None, "its row was read a moment ago"
+        identifier = row.id
         shown[0]["funding_paid"] = plain(sum(funding_by_day(db, identifier).values(), ZERO))
         shown[0]["books"] = _books(db, identifier)
     return {"accounts": shown, "engine": context.live is not None}

@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final
 
+import trio
+
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere
@@ -16,11 +18,14 @@ from engine.ledger import Database
 from engine.ledger.audit import (
     SHELL,
     AuditFilter,
+    AuditRow,
     append_audit,
+    audit_end,
     audit_rows,
     parse_audit_end,
     verify_audit,
 )
+from engine.ledger.following import accounts_of
 from engine.ledger.identity import (
     PeopleFilter,
     all_people,
@@ -37,7 +42,7 @@ from engine.ledger.identity import (
 from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
 from engine.ledger.passkeys import delete_passkeys, passkeys_of
-from engine.ledger.people import accounts, insert_person, master_of, strategies, strategy_named
+from engine.ledger.people import insert_person, master_of, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.ledger.suspending import (
     NOTE_CHARACTERS_MAX,
@@ -48,6 +53,8 @@ from engine.ledger.suspending import (
 from engine.services.identity import make_invitation, make_link
 from engine.services.mastering import become_master
 from engine.services.passkeys import passkey_host
+
+_LOOKED_AT_ONCE: Final = 2_000
 
 
 async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +112,7 @@ async def _user(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         }
         for each in sessions_of(db, who.id, now)
     ]
-    mine = [each.id for each in accounts(db) if each.person == who.id]
+    mine = [each.id for each in accounts_of(db, who.id)]
     return {
         **_user_row(context, who),
         "session_rows": rows,
@@ -353,7 +360,7 @@ def _theirs(context: EngineContext, who: Person) -> dict[str, Any]:
     db = context.ledger.db
     published = master_of(db, who.id)
     return {
-        "accounts": [each.name for each in accounts(db) if each.person == who.id],
+        "accounts": [each.name for each in accounts_of(db, who.id)],
         "strategies": [each.name for each in strategies(db) if each.master == published],
     }
 
@@ -462,7 +469,10 @@ async def _revoke_invitation(context: EngineContext, params: dict[str, Any]) -> 
 
 
 async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    limit, before = params.get("limit", 50), params.get("before")
+    """Read the newest wanted rows in front of row ``before``. With ``looks`` at most so many rows are
+    looked at; then ``looked_to`` is the last of them.
+    """
+    limit, before, looks = params.get("limit", 50), params.get("before"), params.get("looks")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
         raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
     wanted = AuditFilter(
@@ -472,8 +482,19 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
         since=_time(params, "since"),
         until=_time(params, "until"),
     )
-    rows = audit_rows(context.ledger.db, limit, before if isinstance(before, int) else None, wanted)
-    return {"audit": [jsonable(asdict(each)) for each in rows]}
+    db = context.ledger.db
+    end = audit_end(db).number + 1
+    begin = end = min(end, before) if isinstance(before, int) else end
+    least = max(1, begin - looks) if isinstance(looks, int) else 1
+    rows: list[AuditRow] = []
+    while end > least and len(rows) < limit:
+        end, until = max(least, end - _LOOKED_AT_ONCE), end
+        rows += audit_rows(db, limit - len(rows), until, wanted, end - 1)
+        await trio.lowlevel.checkpoint()  # orders go first
+    return {
+        "audit": [jsonable(asdict(each)) for each in rows],
+        "looked_to": end if len(rows) < limit and end > 1 else None,
+    }
 
 
 def _texts(params: dict[str, Any], name: str) -> list[str]:

@@ -14,9 +14,10 @@ from engine.context import EngineContext
 from engine.decisions.routing import concerns
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import AccountId
 from engine.domain.person import Role
 from engine.ledger.identity import PeopleFilter, count_people
-from engine.ledger.people import strategies
+from engine.ledger.people import account_named, strategies
 from engine.ledger.reports import switches
 from engine.ledger.touching import (
     Place,
@@ -36,9 +37,12 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     ``target``.
     """
     db, now = context.ledger.db, context.clock.now()
-    accounts = connected(db)
+    accounts, only = connected(db), None
     if "scope" in params:
         wanted = [_switch(params, now)]
+        if wanted[0].scope is SwitchScope.ACCOUNT:
+            named = account_named(db, wanted[0].target)
+            only = AccountId("") if named is None else named.id
     else:
         wanted = [_bare(SwitchScope.ALL, "", now)] + [
             _bare(SwitchScope.EXCHANGE, name, now)
@@ -48,9 +52,9 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     reads = {"waiting": waiting_entries, "resting": resting_entries, "positions": held}
     places = {}
     for name, read in reads.items():
-        places[name] = read(db)
+        places[name] = read(db, only)
         await trio.lowlevel.checkpoint()  # orders go first
-    agreed = followed(db)
+    agreed = followed(db, only)
     shown = []
     for switch in wanted:
         mine = await _those_in(switch, agreed)

@@ -47,7 +47,7 @@ _LOG = logging.getLogger("rexalgo.keys")
 
 def left_under_others(db: Database, kid: str) -> Mapping[str, Mapping[str, int]]:
     """Count by kid and kind what still needs a root key other than ``kid``; empty if nothing does."""
-    return {other: counts for other, counts in counts_under(db).items() if other != kid}
+    return {other: counts for other, counts in counts_under(db, kid).items() if other != kid}
 
 
 def begin(db: Database, vault: Vault, now: datetime, *, renews: bool = False) -> bool:

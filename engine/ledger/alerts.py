@@ -107,22 +107,24 @@ def undelivered_alerts(db: Database, channel: str, limit: int) -> list[Alert]:
     """Read the alerts that a channel was not told yet, oldest first."""
     rows = fetch_all(
         db,
-        "SELECT event.sequence, at_us, subject, data FROM alert_untold JOIN event ON "
-        "event.sequence = alert_untold.sequence WHERE channel = ? ORDER BY event.sequence LIMIT ?",
+        "SELECT event.sequence, at_us, subject, data, environment FROM alert_untold JOIN event ON "
+        "event.sequence = alert_untold.sequence LEFT JOIN account ON account.name = event.subject "
+        "WHERE channel = ? ORDER BY event.sequence LIMIT ?",
         (channel, limit),
     )
-    return [_alert(db, row) for row in rows]
+    return [_alert(row) for row in rows]
 
 
 def newest_alerts(db: Database, since: datetime, limit: int) -> list[Alert]:
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND copy_id IS "
-        "NULL ORDER BY sequence DESC LIMIT ?",
+        "SELECT sequence, at_us, subject, data, environment FROM event LEFT JOIN account ON "
+        "account.name = event.subject WHERE kind = 'alert' AND copy_id IS NULL ORDER BY sequence "
+        "DESC LIMIT ?",
         (limit,),
     )
-    return [_alert(db, row) for row in rows if row[1] >= to_us(since)]
+    return [_alert(row) for row in rows if row[1] >= to_us(since)]
 
 
 def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Alert]:
@@ -131,22 +133,18 @@ def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Aler
     for subject in dict.fromkeys(subjects):
         rows += fetch_all(
             db,
-            "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = "
-            "? AND copy_id IS NULL"
-            " ORDER BY sequence DESC LIMIT ?",
+            "SELECT sequence, at_us, subject, data, environment FROM event LEFT JOIN account ON "
+            "account.name = event.subject WHERE kind = 'alert' AND subject = ? AND copy_id IS NULL "
+            "ORDER BY sequence DESC LIMIT ?",
             (subject, limit),
         )
-    return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
+    return [_alert(row) for row in sorted(rows, key=lambda row: -row[0])[:limit]]
 
 
-def _alert(db: Database, row: Row) -> Alert:
+def _alert(row: Row) -> Alert:
     data = json.loads(row[3])
     code, details = AlertCode(data["code"]), data["details"]
-    account = (
-        fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],))
-        if subject_of(code, details) is AlertSubject.ACCOUNT
-        else None
-    )
+    is_about_account = subject_of(code, details) is AlertSubject.ACCOUNT
     return Alert(
         number=row[0],
         code=code,
@@ -154,7 +152,7 @@ def _alert(db: Database, row: Row) -> Alert:
         at=from_us(row[1]),
         details=details,
         count=data["count"],
-        environment="" if account is None else account[0],
+        environment=(row[4] or "") if is_about_account else "",
     )
 
 

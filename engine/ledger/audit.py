@@ -195,15 +195,21 @@ class AuditFilter:
 
 
 def audit_rows(
-    db: Database, limit: int, before: int | None = None, wanted: AuditFilter | None = None
+    db: Database,
+    limit: int,
+    before: int | None = None,
+    wanted: AuditFilter | None = None,
+    after: int = 0,
 ) -> list[AuditRow]:
-    """Read the newest rows in front of row ``before``, newest first."""
+    """Read the newest rows between row ``after`` and row ``before``, newest first; what is not wanted
+    is passed over.
+    """
     wanted = wanted or AuditFilter()
     search, said, acts = wanted.search, wanted.said, wanted.acts
     times = [to_us(each) for each in (wanted.since, wanted.until) if each is not None]
     rows = fetch_all(
         db,
-        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?"
+        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ? AND number > ?"
         + (
             f" AND ({contains('by')} OR {contains('act')} OR {contains('subject')}"
             f" OR act IN {in_list(said)})"
@@ -216,6 +222,7 @@ def audit_rows(
         + " ORDER BY number DESC LIMIT ?",
         (
             2**62 if before is None else before,
+            after,
             *([search] * 3 + [*said] if search else []),
             *acts,
             *times,

@@ -174,17 +174,22 @@ def copies_of(db: Database, accounts: Sequence[AccountId], limit: int) -> list[C
     return sorted(copies, key=lambda each: (-each.number, each.account))[:limit]
 
 
-def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryOutcome]:
-    """Read what became of the entry signals among an account's newest ``limit`` copies."""
+def entry_outcomes(
+    db: Database, account: AccountRow, limit: int, before: int
+) -> tuple[list[EntryOutcome], int | None]:
+    """Read what became of the entry signals among an account's newest ``limit`` settled copies of
+    signals before a number, and the number before which the next page begins; None at the end.
+    """
     rows = fetch_all(
         db,
         "SELECT copy.outcome_us, copy.code, copy.numbers, strategy.id, strategy.name, "
-        "signal.action, signal.is_test FROM copy JOIN signal ON signal.number = copy.signal_number JOIN strategy "
-        "ON strategy.id = signal.strategy_id WHERE copy.account_id = ? AND copy.code IS NOT NULL "
-        "ORDER BY copy.signal_number DESC LIMIT ?",
-        (account.id, limit),
+        "signal.action, signal.is_test, copy.signal_number FROM copy JOIN signal ON signal.number = "
+        "copy.signal_number JOIN strategy ON strategy.id = signal.strategy_id WHERE "
+        "copy.account_id = ? AND copy.signal_number < ? AND copy.code IS NOT NULL ORDER BY "
+        "copy.signal_number DESC LIMIT ?",
+        (account.id, before, limit),
     )
-    return [
+    entries = [
         EntryOutcome(
             at=from_us(row[0]),
             outcome=Outcome(OutcomeCode(row[1]), json.loads(row[2] or "{}")),
@@ -196,6 +201,7 @@ def entry_outcomes(db: Database, account: AccountRow, limit: int) -> list[EntryO
         for row in rows
         if row[5] in ("open", "add", "reverse") and not row[6]
     ]
+    return entries, rows[-1][7] if len(rows) == limit else None
 
 
 def copy_row(row: Row) -> CopyRow:

@@ -6,7 +6,7 @@ with what is known of them.
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -116,6 +116,34 @@ def account_days(db: Database, account: AccountId) -> list[DayRow]:
         (account,),
     )
     return [_day(row) for row in rows]
+
+
+def first_equity_at(db: Database, account: AccountId, since: datetime) -> datetime | None:
+    """Read when an account's equity was first read since a time; None if it was not."""
+    row = fetch_one(
+        db,
+        "SELECT min(at_us) FROM equity_point WHERE account_id = ? AND at_us >= ?",
+        (account, to_us(since)),
+    )
+    return None if row is None or row[0] is None else from_us(row[0])
+
+
+def equity_points_apart(
+    db: Database, account: AccountId, since: datetime, apart: timedelta
+) -> list[tuple[datetime, Decimal]]:
+    """Read an account's equity since a time, oldest first: the first point of each so long a time.
+    What lies between is not read.
+    """
+    rows = fetch_all(
+        db,
+        "WITH RECURSIVE shown (at_us) AS (SELECT min(at_us) FROM equity_point WHERE account_id = ?1 "
+        "AND at_us >= ?2 UNION ALL SELECT (SELECT min(at_us) FROM equity_point WHERE account_id = "
+        "?1 AND at_us >= shown.at_us - shown.at_us % ?3 + ?3) FROM shown WHERE shown.at_us IS NOT "
+        "NULL) SELECT shown.at_us, equity FROM shown JOIN equity_point ON account_id = ?1 AND "
+        "equity_point.at_us = shown.at_us ORDER BY 1",
+        (account, to_us(since), apart // timedelta(microseconds=1)),
+    )
+    return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
 def equity_points(

@@ -126,8 +126,21 @@ def refuse_disabled(db: Database, kid: str) -> None:
 # What is sealed under them
 
 
-def counts_under(db: Database) -> dict[str, dict[str, int]]:
-    """Count by kid what needs that root key, by kind; only kids that seal something."""
+_AUDIT_ROWS: Final = (
+    "WITH RECURSIVE found (kid) AS (SELECT min(kid) FROM audit UNION ALL SELECT (SELECT min(kid) "
+    "FROM audit WHERE audit.kid > found.kid) FROM found WHERE found.kid IS NOT NULL) SELECT kid, "
+    "(SELECT count(*) FROM audit WHERE audit.kid = found.kid) FROM found WHERE kid IS NOT NULL AND "
+    "kid != ? AND kid NOT IN (SELECT kid FROM audit_key)"
+)
+"""The few kids of the audit are looked up one after the other, and rows are counted only of those
+whose key is not kept.
+"""
+
+
+def counts_under(db: Database, active: str) -> dict[str, dict[str, int]]:
+    """Count by kid what needs that root key, by kind; only kids that seal something. The audit rows
+    of the active one are not counted: their key is kept when another one becomes active.
+    """
     by_kid: dict[str, Counter[str]] = {}
     for kind, sql in (
         ("data_keys", "SELECT key_kid, count(*) FROM person GROUP BY key_kid"),
@@ -138,13 +151,9 @@ def counts_under(db: Database) -> dict[str, dict[str, int]]:
             "= 'login' GROUP BY 1",
         ),
         ("audit_keys", "SELECT under, count(*) FROM audit_key GROUP BY under"),
-        (
-            "audit_rows",
-            "SELECT kid, count(*) FROM audit WHERE kid NOT IN (SELECT kid FROM audit_key) GROUP "
-            "BY kid",
-        ),
+        ("audit_rows", _AUDIT_ROWS),
     ):
-        for kid, count in fetch_all(db, sql):
+        for kid, count in fetch_all(db, sql, (active,) if sql is _AUDIT_ROWS else ()):
             by_kid.setdefault(str(kid), Counter())[kind] = int(count)
     return {kid: dict(each) for kid, each in by_kid.items()}
 

@@ -4,12 +4,12 @@ followers in aggregate only.
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from engine.domain.amounts import EXACT
+from engine.domain.amounts import EXACT, ZERO
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.signal import SignalDraft
@@ -203,8 +203,10 @@ class StudioSignal:
 
 def signals_of(
     db: Database, strategy: StrategyId, limit: int, before: int | None = None
-) -> list[StudioSignal]:
-    """Read a strategy's signals, newest first; ``before`` is the last number of the previous page."""
+) -> Iterator[StudioSignal]:
+    """Yield a strategy's signals, newest first, each read when it is asked for; ``before`` is the
+    last number of the previous page.
+    """
     rows = fetch_all(
         db,
         "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal "
@@ -212,7 +214,8 @@ def signals_of(
         " ORDER BY number DESC LIMIT ?",
         (strategy, 2**62 if before is None else before, limit),
     )
-    return [_signal(db, row) for row in rows]
+    for row in rows:
+        yield _signal(db, row)
 
 
 def _signal(db: Database, row: Row) -> StudioSignal:
@@ -299,14 +302,20 @@ class Audience:
     ``unvalued`` counts positions whose cost is not reported yet.
     """
 
-    counts: tuple[tuple[str, str, SubscriptionState, int], ...]
-    open_shares: tuple[tuple[str, str, int], ...]
+    counts: "Followers"
+    open_shares: "OpenShares"
     margin: Mapping[str, Decimal]
     unvalued: Mapping[str, int]
 
 
-def audience_of(db: Database, strategy: StrategyId) -> Audience:
-    """Read a strategy's followers in aggregate."""
+Followers = tuple[tuple[str, str, SubscriptionState, int], ...]
+OpenShares = tuple[tuple[str, str, int], ...]
+OpenCost = tuple[str, Decimal | None, Decimal | None]
+"""Of one open share its environment, its cost by the books and its leverage, None where not known."""
+
+
+def followers_of(db: Database, strategy: StrategyId) -> Followers:
+    """Count a strategy's subscriptions by environment, mode and state."""
     counts = fetch_all(
         db,
         "SELECT account.environment, policy, subscription.state, count(*) FROM subscription"
@@ -317,36 +326,62 @@ def audience_of(db: Database, strategy: StrategyId) -> Audience:
     followers: Counter[tuple[str, str, str]] = Counter()
     for environment, policy, state, count in counts:
         followers[environment, read_policy(policy).mode.value, state] += count
-    shares = fetch_all(
+    return tuple((*key[:2], SubscriptionState(key[2]), n) for key, n in sorted(followers.items()))
+
+
+def open_shares_of(db: Database, strategy: StrategyId) -> OpenShares:
+    """Count what is open of a strategy by environment and contract."""
+    rows = fetch_all(
         db,
         "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON "
         "account.id = holding.account_id"
         " WHERE strategy_id = ? AND share != '0' GROUP BY 1, 2 ORDER BY 1, 2",
         (strategy,),
     )
-    sums: dict[str, Decimal] = {}
-    unvalued: dict[str, int] = {}
-    for environment, cost, intent in fetch_all(
+    return tuple((row[0], row[1], row[2]) for row in rows)
+
+
+def open_costs_of(
+    db: Database, strategy: StrategyId, limit: int, after: tuple[str, str] = ("", "")
+) -> tuple[list[OpenCost], tuple[str, str] | None]:
+    """Read what each open share of a strategy cost, at most ``limit`` after an account and contract;
+    and after which the next page begins, None at the end.
+    """
+    rows = fetch_all(
         db,
-        "SELECT account.environment, book.cost, (SELECT intent FROM "
-        "attempt WHERE attempt.account_id ="
-        " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = "
-        "holding.strategy_id AND kind = 'entry'"
-        " AND filled != '0' ORDER BY id DESC LIMIT 1)"
-        " FROM holding JOIN account ON account.id = holding.account_id LEFT JOIN book ON "
-        "book.account_id = holding.account_id"
-        " AND book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol WHERE "
-        "holding.strategy_id = ? AND share != '0'",
-        (strategy,),
-    ):
-        if cost is None or intent is None:
-            unvalued[environment] = unvalued.get(environment, 0) + 1
-        else:
-            margin = EXACT.divide(Decimal(cost), read_leverage(intent))
-            sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
-    return Audience(
-        tuple((*key[:2], SubscriptionState(key[2]), n) for key, n in sorted(followers.items())),
-        tuple((r[0], r[1], r[2]) for r in shares),
-        sums,
-        unvalued,
+        "SELECT holding.account_id, holding.symbol, account.environment, book.cost, (SELECT intent "
+        "FROM attempt WHERE attempt.account_id = holding.account_id AND attempt.symbol = "
+        "holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' AND filled "
+        "!= '0' ORDER BY id DESC LIMIT 1) FROM holding JOIN account ON account.id = "
+        "holding.account_id LEFT JOIN book ON book.account_id = holding.account_id AND "
+        "book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol WHERE "
+        "holding.strategy_id = ? AND share != '0' AND (holding.account_id, holding.symbol) > (?, ?) "
+        "ORDER BY holding.account_id, holding.symbol LIMIT ?",
+        (strategy, *after, limit),
     )
+    costs: list[OpenCost] = [
+        (
+            row[2],
+            None if row[3] is None else Decimal(row[3]),
+            None if row[4] is None else read_leverage(row[4]),
+        )
+        for row in rows
+    ]
+    return costs, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+
+
+def audience_of(followers: Followers, shares: OpenShares, costs: Iterable[OpenCost]) -> Audience:
+    """Return a strategy's followers in aggregate."""
+    sums: dict[tuple[str, Decimal], Decimal] = {}
+    unvalued: Counter[str] = Counter()
+    for environment, cost, leverage in costs:
+        if cost is None or leverage is None:
+            unvalued[environment] += 1
+        else:
+            key = (environment, leverage)
+            sums[key] = EXACT.add(sums.get(key, ZERO), cost)
+    margin: dict[str, Decimal] = {}
+    for (environment, leverage), cost in sums.items():
+        part = EXACT.divide(cost, leverage)
+        margin[environment] = EXACT.add(margin.get(environment, ZERO), part)
+    return Audience(followers, shares, margin, dict(unvalued))

@@ -58,11 +58,12 @@ def switches_of_the_suspended(db: Database) -> list[Switch]:
     rows = fetch_all(
         db,
         "SELECT 'account', account.name, suspension.at_us, suspension.by, suspension.note, "
-        "person.name FROM suspension JOIN person ON person.id = suspension.person_id JOIN account "
-        "ON account.person_id = person.id WHERE account.disconnected_us IS NULL UNION ALL SELECT "
+        "person.name FROM suspension CROSS JOIN person CROSS JOIN account WHERE person.id = "
+        "suspension.person_id AND account.person_id = person.id AND account.disconnected_us IS NULL "
+        "UNION ALL SELECT "
         "'strategy', strategy.name, suspension.at_us, suspension.by, suspension.note, person.name "
-        "FROM suspension JOIN person ON person.id = suspension.person_id JOIN master ON "
-        "master.person_id = person.id JOIN strategy ON strategy.master_id = master.id ORDER BY 1, 2",
+        "FROM suspension CROSS JOIN person CROSS JOIN master CROSS JOIN strategy WHERE person.id = "
+        "suspension.person_id AND master.person_id = person.id AND strategy.master_id = master.id ORDER BY 1, 2",
     )
     return [
         Switch(

@@ -1,7 +1,7 @@
 """Read what a stop would touch: accounts, strategies, entries that wait or rest, and open positions.
 
-Everything is read of what is there and open now; the rules of who is concerned are
-``decisions.routing``'s.
+Everything is read of what is there and open now, of one account or of all; the rules of who is
+concerned are ``decisions.routing``'s.
 """
 
 from dataclasses import dataclass
@@ -41,46 +41,53 @@ def connected(db: Database) -> dict[tuple[str, str], int]:
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-def followed(db: Database) -> list[Place]:
+def followed(db: Database, account: AccountId | None = None) -> list[Place]:
     """Read which strategy each connected account follows, without those that were left."""
     rows = fetch_all(
         db,
         f"SELECT {_NAMED} FROM subscription JOIN account ON account.id = subscription.account_id "
         "JOIN strategy ON strategy.id = subscription.strategy_id WHERE subscription.state != "
-        "'left' AND account.disconnected_us IS NULL",
+        "'left' AND account.disconnected_us IS NULL"
+        + ("" if account is None else " AND account.id = ?"),
+        () if account is None else (account,),
     )
     return [_place(row) for row in rows]
 
 
-def waiting_entries(db: Database) -> list[Place]:
+def waiting_entries(db: Database, account: AccountId | None = None) -> list[Place]:
     """Read where entries wait to be sent."""
     rows = fetch_all(
         db,
         f"SELECT {_NAMED} FROM leg INDEXED BY leg_new JOIN account ON account.id = leg.account_id "
         "JOIN strategy ON strategy.id = leg.strategy_id WHERE leg.state = 'new' AND leg.kind = "
-        "'entry'",
+        "'entry'" + ("" if account is None else " AND account.id = ?"),
+        () if account is None else (account,),
     )
     return [_place(row) for row in rows]
 
 
-def resting_entries(db: Database) -> list[Place]:
+def resting_entries(db: Database, account: AccountId | None = None) -> list[Place]:
     """Read where entries rest at the exchange."""
     rows = fetch_all(
         db,
         f"SELECT {_NAMED} FROM attempt INDEXED BY attempt_open JOIN account ON account.id = "
         "attempt.account_id JOIN strategy ON strategy.id = attempt.strategy_id WHERE attempt.state "
         "IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND "
-        "attempt.state IN ('placed', 'partially_filled') AND attempt.kind = 'entry'",
+        "attempt.state IN ('placed', 'partially_filled') AND attempt.kind = 'entry'"
+        + ("" if account is None else " AND account.id = ?"),
+        () if account is None else (account,),
     )
     return [_place(row) for row in rows]
 
 
-def held(db: Database) -> list[Place]:
+def held(db: Database, account: AccountId | None = None) -> list[Place]:
     """Read where a strategy holds a share of a position."""
     rows = fetch_all(
         db,
         f"SELECT {_NAMED} FROM holding JOIN account ON account.id = holding.account_id JOIN "
-        "strategy ON strategy.id = holding.strategy_id WHERE holding.share != '0'",
+        "strategy ON strategy.id = holding.strategy_id WHERE holding.share != '0'"
+        + ("" if account is None else " AND account.id = ?"),
+        () if account is None else (account,),
     )
     return [_place(row) for row in rows]
 

@@ -140,13 +140,10 @@ def load_plugins(
 
 
 def _described(point: metadata.EntryPoint) -> InstalledPlugin:
-    distribution = point.dist
-    return InstalledPlugin(
-        point.name,
-        distribution.name if distribution else "(unknown)",
-        distribution.version if distribution else "",
-        point.value,
-    )
+    if point.dist is None:
+        return InstalledPlugin(point.name, "(unknown)", "", point.value)
+    about = point.dist.metadata  # a file that is read once; name and version would each read it
+    return InstalledPlugin(point.name, about["Name"], about["Version"], point.value)
 
 
 def _find(name: str, extra: Mapping[str, object]) -> tuple[InstalledPlugin, object]:

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import trio
+
 from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
-from engine.decisions.missed import MissedWeek, missed_by_week
+from engine.decisions.missed import EntryOutcome, MissedWeek, missed_by_week
 from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
@@ -62,6 +64,8 @@ READING_LASTS: Final = timedelta(seconds=5)
 """How old a reading may be whose mark price a position is taken over at."""
 MISSED_LOOKED: Final = 2_000
 MISSED_WEEKS: Final = 8
+_LOOKED_AT_ONCE: Final = 200
+_AFTER_ALL: Final = 2**62
 _CLOSED_WITHOUT_PROOF: Final = (
     "An earlier close of this position has no proof yet. Look at the exchange, and ask the operator "
     "to decide about it; another close now could close a position of your own."
@@ -499,15 +503,20 @@ class FollowingService:
         """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
         return copies_of(self._db, [each.id for each in self._ever(user)], limit)
 
-    def missed(self, user: User) -> Sequence[MissedWeek]:
+    async def missed(self, user: User) -> Sequence[MissedWeek]:
         """Count by week which entries the user's connected accounts missed and why, newest first;
         of each account its newest ``MISSED_LOOKED`` copies.
         """
-        entries = [
-            each
-            for row in self.accounts(user)
-            for each in entry_outcomes(self._db, row, MISSED_LOOKED)
-        ]
+        entries = list[EntryOutcome]()
+        for row in self.accounts(user):
+            looked = 0
+            before: int | None = _AFTER_ALL
+            while before is not None and looked < MISSED_LOOKED:
+                limit = min(_LOOKED_AT_ONCE, MISSED_LOOKED - looked)
+                page, before = entry_outcomes(self._db, row, limit, before)
+                entries += page
+                looked += limit
+                await trio.lowlevel.checkpoint()  # orders go first
         return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
 
     @asked

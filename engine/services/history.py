@@ -43,7 +43,7 @@ from engine.ledger.people import AccountRow
 from engine.services.history_csv import CELLS, HEADS, lines
 from engine.services.user import User
 
-PAGE: Final = 50
+PAGE: Final = 25
 LOOKED_MAX: Final = 1_000
 """How many rows one page of a search looks at."""
 _GREATEST: Final = 2**62

@@ -48,6 +48,8 @@ from engine.services.user import User
 PAGE: Final = 20
 SIGNALS_COUNTED: Final = 20
 EQUITY_SHOWN: Final = timedelta(days=90)
+HOUR: Final = timedelta(hours=1)
+_EQUITY_POINTS: Final = 500
 TRADES_DRAWN: Final = 500
 TRADES_COMPARED: Final = 5_000
 """How many of a strategy's newest trades are compared: a page must not read all of them."""
@@ -307,10 +309,17 @@ class PerformanceService:
         self, row: AccountRow, shown: timedelta | None = EQUITY_SHOWN
     ) -> Sequence[tuple[datetime, Decimal]]:
         """Read an account's equity over the last 90 days (``shown``; None: ever), oldest first,
-        ending with its newest reading.
+        ending with its newest reading. Of more than 90 days there are some hundred points.
         """
-        since = _EVER if shown is None else self._context.clock.now() - shown
-        points = results.equity_points(self._context.ledger.db, row.id, since)
+        db, now = self._context.ledger.db, self._context.clock.now()
+        since = _EVER if shown is None else now - shown
+        first = results.first_equity_at(db, row.id, since)
+        apart = apart_of(timedelta(0) if first is None else now - first)
+        points = (
+            results.equity_points(db, row.id, since)
+            if apart == HOUR
+            else results.equity_points_apart(db, row.id, since, apart)
+        )
         task = None if self._context.live is None else self._context.live.named(row.name)
         if (
             task is not None
@@ -335,6 +344,15 @@ class PerformanceService:
     def account_trades(self, row: AccountRow) -> Sequence[TradeRow]:
         """Read an account's newest trades, newest first."""
         return results.account_trades(self._context.ledger.db, row.id, PAGE)
+
+
+def apart_of(span: timedelta) -> timedelta:
+    """Return how far apart the points of equity over a time are: an hour, and more where 90 days do
+    not hold it.
+    """
+    if span <= EQUITY_SHOWN:
+        return HOUR
+    return HOUR * -(-span // (HOUR * _EQUITY_POINTS))
 
 
 def figures_of(

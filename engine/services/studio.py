@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import trio
+
 from engine.context import OWN_PAGE, EngineContext
 from engine.decisions.ready_messages import StepTaken, what_orders_do
 from engine.decisions.signature_debugger import (
@@ -83,6 +85,7 @@ ENDED_SECRETS: Final = 5
 OVERLAP: Final = timedelta(hours=24)
 ALERTS_KEPT: Final = timedelta(hours=24)
 ENTRIES_COUNTED: Final = 20
+_SHARES_AT_ONCE: Final = 200
 _REFUSED_WHATEVER: Final = ("limited", "unavailable")
 """Refusals that no other message would have changed."""
 _COPIED: Final = ("filled", "partially_filled", "placed")
@@ -631,9 +634,15 @@ class StudioService:
             return ""
         return found.example(row.symbols[0], is_exit=bool(refused.reads_exit))
 
-    def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
+    async def signals(
+        self, row: StudioStrategy, before: int | None = None
+    ) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
-        return studio.signals_of(self._db, row.id, SIGNALS, before)
+        found = list[StudioSignal]()
+        for each in studio.signals_of(self._db, row.id, SIGNALS, before):
+            found.append(each)
+            await trio.lowlevel.checkpoint()  # orders go first: a signal has a copy per follower
+        return found
 
     def signal(self, row: StudioStrategy, identifier: str) -> SignalOutcomes:
         """Read one of a strategy's signals with what became of its copies; raises NothingThere."""
@@ -662,9 +671,18 @@ class StudioService:
             if each.code in ABOUT_SENDERS and each.at >= since
         ]
 
-    def audience(self, row: StudioStrategy) -> Audience:
-        """Read a strategy's followers in aggregate."""
-        return studio.audience_of(self._db, row.id)
+    async def audience(self, row: StudioStrategy) -> Audience:
+        """Read a strategy's followers in aggregate; orders go between parts of them."""
+        followers = studio.followers_of(self._db, row.id)
+        await trio.lowlevel.checkpoint()
+        shares = studio.open_shares_of(self._db, row.id)
+        costs = list[studio.OpenCost]()
+        page, after = studio.open_costs_of(self._db, row.id, _SHARES_AT_ONCE)
+        while after is not None:
+            costs += page
+            await trio.lowlevel.checkpoint()
+            page, after = studio.open_costs_of(self._db, row.id, _SHARES_AT_ONCE, after)
+        return studio.audience_of(followers, shares, costs + page)
 
     @asked
     async def debug(

@@ -1,16 +1,19 @@
 """The audit on a page: in words, with what was before and is now, filtered and paged."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from web_place import PASSWORD, WebPlace, web_place
 
+from engine.commands import people
 from engine.domain.person import Role
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
 from web.audit_words import Change, acts_saying, changes, sentence
+from web.operators import records
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,9 @@ def test_a_search_finds_the_words_of_the_page() -> None:
     assert acts_saying("") == []
 
 
-async def test_the_page_filters_pages_and_keeps_its_filter(tmp_path: Path) -> None:
+async def test_the_page_filters_pages_and_keeps_its_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with web_place(tmp_path) as place:
         ops = await place.person("ops", Role.OPERATOR)
         await written(place, 60)
@@ -81,6 +86,14 @@ async def test_the_page_filters_pages_and_keeps_its_filter(tmp_path: Path) -> No
         assert "signed in" in ops.words
         await ops.get("/operate/audit?from=2999-01-01")
         assert "Nothing matches." in ops.words
+        monkeypatch.setattr(records, "_AUDIT_LOOKED", 40)
+        monkeypatch.setattr(people, "_LOOKED_AT_ONCE", 15)
+        await ops.get("/operate/audit?search=log1")  # log1, and log10 to log19
+        assert "Nothing matches among the rows that were looked at" in ops.words
+        (older,) = re.findall('href="(/operate/audit.[^"]*before=[^"]*)"', ops.text)
+        await ops.get(older.replace("&amp;", "&"))
+        assert ops.text.count("tested the alert channel log1") == 11
+        assert "Older" not in ops.words
         await ops.get("/operate/audit?from=yesterday&to=2026-13-01", 422)
         assert ops.words.count("expected a day") == 2
         await ops.get("/operate/audit?kind=nonsense&before=x")

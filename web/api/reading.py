@@ -143,7 +143,7 @@ async def why(ask: Ask, signal: str, account: str) -> models.Why:
 
 async def missed(ask: Ask) -> models.Missed:
     """Which entries you missed and why, by week."""
-    return models.missed_of(ask.services.following.missed(ask.user))
+    return models.missed_of(await ask.services.following.missed(ask.user))
 
 
 async def orders(ask: Ask, *, filters: Filters) -> models.Orders:

@@ -26,8 +26,8 @@ async def own_strategy(ask: Ask, strategy: str) -> models.StudioView:
     """
     studio = ask.services.studio
     row = studio.strategy(ask.user, strategy)
-    audience, webhook = studio.audience(row), studio.webhook(row)
-    steps = await studio.setup(row, studio.deliveries(row), studio.signals(row))
+    audience, webhook = await studio.audience(row), studio.webhook(row)
+    steps = await studio.setup(row, studio.deliveries(row), await studio.signals(row))
     return models.StudioView(
         strategy=models.own_strategy_of(row),
         is_enabled=None if webhook is None else webhook[0].enabled,
@@ -48,7 +48,7 @@ async def own_strategy(ask: Ask, strategy: str) -> models.StudioView:
 async def sent_signals(ask: Ask, strategy: str, *, past: Past = "") -> models.SentSignals:
     """The signals of one of your strategies with what became of their copies, newest first."""
     row = ask.services.studio.strategy(ask.user, strategy)
-    rows = ask.services.studio.signals(row, _before(past))
+    rows = await ask.services.studio.signals(row, _before(past))
     return models.SentSignals(
         signals=tuple(map(models.sent_signal_of, rows)),
         next=str(rows[-1].number) if len(rows) == SIGNALS else None,

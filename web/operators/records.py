@@ -14,6 +14,8 @@ from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _AUDIT_PAGE: Final = 50
+_AUDIT_LOOKED: Final = 20_000
+"""How many rows one page of a search looks at."""
 _ALERT_HOURS: Final = 24 * 7
 
 
@@ -62,8 +64,11 @@ async def show_audit(visit: Visit) -> Response:
         since=_day_begins(visit, "from", since, errors),
         until=_day_begins(visit, "to", until, errors, days=1),
         before=visit.before(),
+        looks=_AUDIT_LOOKED,
     )
-    rows = audit["audit"]
+    rows, onward = audit["audit"], audit["looked_to"]
+    if len(rows) > _AUDIT_PAGE:
+        onward = rows[_AUDIT_PAGE - 1]["number"]
     asked = {"search": search, "kind": kind, "from": since, "to": until}
     return operator_page(
         visit,
@@ -75,9 +80,7 @@ async def show_audit(visit: Visit) -> Response:
         ],
         asked=asked,
         kinds={name: label for name, (label, _) in KINDS.items()},
-        older=urlencode({**asked, "before": rows[_AUDIT_PAGE - 1]["number"]})
-        if len(rows) > _AUDIT_PAGE
-        else "",
+        older=urlencode({**asked, "before": onward}) if onward else "",
         proof=visit.kept().get("proof"),
     )
 

@@ -37,7 +37,8 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     """Show one strategy; a description that is absurd is to be confirmed before it is stored."""
     studio = visit.services.studio
     row = studio.strategy(visit.who, identifier)
-    webhook, signals, deliveries = studio.webhook(row), studio.signals(row), studio.deliveries(row)
+    signals = await studio.signals(row)
+    webhook, deliveries = studio.webhook(row), studio.deliveries(row)
     url = "" if webhook is None else webhook[1]
     warnings: object = () if visit.errors else await studio.warnings(row)
     unconfirmed = visit.unconfirmed
@@ -47,7 +48,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         webhook=webhook,
         secrets=studio.secrets(row),
         states=STATES,
-        audience=studio.audience(row),
+        audience=await studio.audience(row),
         steps=await studio.setup(row, deliveries, signals),
         heard=await studio.heard(row),
         signals=signals,
@@ -95,7 +96,7 @@ async def show_signals(visit: Visit, identifier: str) -> Response:
     """Show the strategy's signals, newest first."""
     row = visit.services.studio.strategy(visit.who, identifier)
     before = visit.before()
-    signals = visit.services.studio.signals(row, before)
+    signals = await visit.services.studio.signals(row, before)
     older = signals[-1].number if len(signals) >= _SIGNALS_PAGE else None
     live = visit.newest() if before is None else None
     return visit.page("studio/signals.html", row=row, signals=signals, older=older, live=live)
@@ -150,7 +151,7 @@ async def show_deliveries(visit: Visit, identifier: str) -> Response:
 async def show_close(visit: Visit, identifier: str) -> Response:
     """Show what closing the strategy closes."""
     row = visit.services.studio.strategy(visit.who, identifier)
-    audience = visit.services.studio.audience(row)
+    audience = await visit.services.studio.audience(row)
     return visit.page("studio/close.html", row=row, audience=audience)
 
 

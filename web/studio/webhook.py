@@ -63,7 +63,7 @@ async def show_delete(visit: Visit, identifier: str, endpoint: str) -> Response:
         row=row,
         endpoint=webhook[0],
         url=webhook[1],
-        audience=studio.audience(row),
+        audience=await studio.audience(row),
     )
 
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from quart import Response
 
+from engine.services.performance import apart_of
 from web.again import Again
-from web.charts import equity_chart
+from web.charts import GAP, equity_chart
 from web.labels import LABELS
 from web.needs import needs_of
 from web.routes import Route, Who, form, get, post
@@ -44,7 +45,13 @@ async def show_home(visit: Visit) -> Response:
         environment=environment,
         span=span,
         spans=list(_RANGES),
-        equity=equity_chart(points, LABELS["equity"], "USDT", visit.who.person.zone),
+        equity=equity_chart(
+            points,
+            LABELS["equity"],
+            "USDT",
+            visit.who.person.zone,
+            GAP if len(points) < 2 else 3 * apart_of(points[-1][0] - points[0][0]),
+        ),
         positions=positions[:_POSITIONS],
         more_positions=max(0, len(positions) - _POSITIONS),
         copies=following.copies(visit.who, _LAST_SIGNALS),

@@ -16,7 +16,7 @@ _SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
 async def show_missed(visit: Visit) -> Response:
     """Show by week which entries were missed and why, each with the page of its setting."""
     following = visit.services.following
-    weeks = following.missed(visit.who)
+    weeks = await following.missed(visit.who)
     followed = {(each.account_name, each.strategy) for each in following.agreements(visit.who)}
     settings = {
         each.code: EXPLANATIONS[each.code].setting or "" for week in weeks for each in week.reasons

@@ -38,7 +38,7 @@ from engine.ledger.query import fetch_all
 from engine.ledger.reports import account_rows, set_switch, switches
 from engine.ledger.results import account_trades, strategies_for, strategy_days
 from engine.ledger.signals import read_signal
-from engine.ledger.studio import audience_of, strategies_of
+from engine.ledger.studio import open_costs_of, open_shares_of, strategies_of
 from engine.settings.config import load_config
 from tests.engine.actors.engine_world import BEGINNING, World, world
 
@@ -138,7 +138,8 @@ async def _looks(house: World, breakers: Breakers) -> None:
     assert len(still_open(db)) == len(account_rows(db)) == 2
     assert strategies_for(db, "p")
     assert strategies_of(db, PersonId("p"))
-    assert audience_of(db, StrategyId("s")).open_shares
+    assert open_shares_of(db, StrategyId("s"))
+    assert open_costs_of(db, StrategyId("s"), 9)[0]
     await trio.sleep(20)
 
 

@@ -10,13 +10,17 @@ import pytest
 
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database, Ledger
+from engine.ledger.codec import to_us
 from engine.ledger.results import (
     FINE_US,
     HOUR_US,
     equity_points,
+    equity_points_apart,
+    first_equity_at,
     mark_equity_point,
     thin_equity_points,
 )
+from engine.services.performance import apart_of
 
 A0, A1 = AccountId("a0"), AccountId("a1")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -69,3 +73,26 @@ def test_a_reader_gets_what_is_newer_than_a_moment(db: Database) -> None:
         Decimal(60),
         Decimal(120),
     ]
+
+
+def test_of_a_long_time_the_first_point_of_each_part_is_read(db: Database) -> None:
+    for hour in (*range(30), *range(50, 400, 3), 401):
+        db.execute(
+            "INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)",
+            (A0, to_us(NOON + timedelta(hours=hour, minutes=hour % 60)), str(hour)),
+        )
+    for apart in (timedelta(hours=7), timedelta(days=2), timedelta(days=90)):
+        for since in (EVER, NOON + timedelta(hours=29, minutes=30), NOON + timedelta(days=30)):
+            expected: dict[int, tuple[datetime, Decimal]] = {}
+            for each in equity_points(db, A0, since):
+                expected.setdefault(to_us(each[0]) // (apart // timedelta(microseconds=1)), each)
+            assert equity_points_apart(db, A0, since, apart) == list(expected.values())
+    assert first_equity_at(db, A0, EVER) == NOON
+    assert first_equity_at(db, A1, EVER) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "hours"), [(0, 1), (90, 1), (91, 5), (200, 10), (365, 18), (3_650, 176)]
+)
+def test_a_line_of_equity_has_some_hundred_points_however_long_it_is(days: int, hours: int) -> None:
+    assert apart_of(timedelta(days=days)) == timedelta(hours=hours)

@@ -75,7 +75,7 @@ class Sent:
     sender: str = "bot"
 
 
-_number = count()
+_number = count(100)
 
 
 def record(db: apsw.Connection, each: Sent, received: float) -> str:

@@ -107,7 +107,6 @@ PAGES: Final = {
         "attempts.newest_claim",
         "attempt",
     ): "the newest order of one account, when it is looked at for the first time",
-    ("audit.audit_rows", "audit"): "an operator's page; a search passes over what does not fit",
     ("breakers.switched_at", "event"): "the newest turn of one switch",
     ("callbacks.set_callback", "signal"): "the newest signal of one strategy, when a master asks",
     ("deliveries.deliveries", "delivery"): "a master's page",
@@ -149,7 +148,7 @@ PAGES: Final = {
         "open_shares._newest_entry",
         "attempt",
     ): "the newest entry of one holding, for who asks why it stands",
-    ("studio.audience_of", "attempt"): "the newest entry of each holding",
+    ("studio.open_costs_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
@@ -367,6 +366,33 @@ def test_a_page_of_a_history_follows_an_index_from_its_key_to_its_limit(db: Data
         plan = list(_lines(apsw.ext.query_info(db, statement, explain_query_plan=True).query_plan))
         assert any("account_id=? AND " in each for each in plan), plan
         assert not [each for each in plan if each.startswith("SCAN")], plan
+
+
+OF_ONE_PERSON: Final = {
+    "suspending.switches_of_the_suspended": "",
+    "following.accounts_of": "",
+    "following.former_accounts_of": "",
+    "following.agreements_of": "",
+    "funding.funding_by_day": "",
+    "funding.funding_of_strategy": "",
+    "results.equity_points_apart": "",
+    "results.first_equity_at": "",
+    "touching.followed": " AND account.id = ?",
+    "touching.held": " AND account.id = ?",
+}
+"""What pages of one person or account ask; of the texts of a verb those with this part."""
+
+
+def test_a_page_of_one_person_does_not_read_everybody(db: Database) -> None:
+    """A table as large as the place is read there by its keys, too."""
+    large = frozenset(tables(db)) - {"suspension", "master", "strategy"}
+    for verb, part in OF_ONE_PERSON.items():
+        texts = [text for each in places() if each.verb == verb for text in each.texts]
+        chosen = [text for text in texts if part in text]
+        assert chosen, verb
+        for text in chosen:
+            scanned = [each.line for each in steps(db, text, large) if not each.is_search]
+            assert not scanned, (verb, scanned, text)
 
 
 def test_exceptions_and_names_are_of_this_ledger(db: Database) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -19,6 +20,8 @@ from bench.past import write_past
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import PersonId
 from engine.ledger.query import fetch_all
+from engine.services import following
+from engine.services.following import FollowingService
 from engine.services.history import (
     LOOKED_MAX,
     PAGE,
@@ -52,7 +55,7 @@ class Reader:
         row = fetch_all(self.db, "SELECT person_id FROM account ORDER BY name LIMIT 1")[0]
         self.user: Any = _Person(row[0], zone)
         context: Any = type("Context", (), {"ledger": house.ledger})()
-        self.service = HistoryService(context)
+        self.context, self.service = context, HistoryService(context)
 
     async def all(self, kind: Kind, **wanted: Any) -> list[HistoryRow]:
         """Return all pages one after another."""
@@ -152,6 +155,31 @@ async def test_a_search_that_finds_nothing_looks_at_a_bounded_number_and_goes_on
                 break
             past, looked = page.past, looked + LOOKED_MAX
         assert looked <= counts(reader)[Kind.SIGNALS] < looked + LOOKED_MAX
+
+
+async def test_missed_entries_are_counted_page_by_page_and_orders_go_between(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        write_past(house.ledger.db, PAST, BEGINNING)  # type: ignore[arg-type]
+        reader, turns = Reader(house), 0
+
+        async def order() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(order)
+        service = FollowingService(reader.context)
+        whole = await service.missed(reader.user)
+        assert sum(each.missed for each in whole) > 0
+        for page in (1, 7, 50):
+            monkeypatch.setattr(following, "_LOOKED_AT_ONCE", page)
+            began = turns
+            assert await service.missed(reader.user) == whole
+            assert turns - began > min(PAST, following.MISSED_LOOKED) // page - 2
+        nursery.cancel_scope.cancel()
 
 
 keys = st.one_of(
