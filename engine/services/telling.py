@@ -132,10 +132,10 @@ class TellingService:
     # Changing
 
     @asked
-    async def see(self, user: User) -> None:
-        """Record that the user saw every alert there is."""
-        newest = newest_sequence(self._db)
-        await self._context.ledger.write(lambda db: set_seen(db, user.id, newest))
+    async def see(self, user: User, upto: int) -> None:
+        """Record that the user saw every alert up to an event."""
+        seen_to = min(upto, newest_sequence(self._db))
+        await self._context.ledger.write(lambda db: set_seen(db, user.id, seen_to))
 
     @asked
     async def begin(self, user: User, name: str, given: Mapping[str, str]) -> Begun:

@@ -264,10 +264,15 @@ async def test_what_is_new_is_counted_until_it_was_read(
         assert '<span class="badge">2<span class="unseen"> new</span>' in await bob.get("/home")
         assert 'class="badge"' not in await eve.get("/home")
         await bob.get("/notifications")
+        await alert(place, "bob", "three")  # after the page was shown
+        await bob.post("/notifications/read")
+        assert '<span class="badge">1<' in await bob.get("/home")
+        await bob.get("/notifications")
+        for wrong in ("", "-1", "9" * 30, "x"):
+            await bob.post("/notifications/read", bare=True, csrf=bob.csrf, upto=wrong)
+            assert '<span class="badge">1<' in bob.text
         await bob.post("/notifications/read")
         assert 'class="badge"' not in bob.text
-        await alert(place, "bob", "three")
-        assert '<span class="badge">1<' in await bob.get("/home")
 
 
 async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a_secret(

@@ -58,8 +58,10 @@ async def drop(visit: Visit, name: str) -> Response:
 
 
 async def see(visit: Visit) -> Response:
-    """Mark every alert as read."""
-    await visit.services.telling.see(visit.who)
+    """Mark as read what the page showed."""
+    upto = visit.text("upto")
+    if upto.isdecimal() and len(upto) <= 18:
+        await visit.services.telling.see(visit.who, int(upto))
     return visit.go("/notifications")
 
 

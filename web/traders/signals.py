@@ -52,12 +52,13 @@ async def show_positions(visit: Visit) -> Response:
 
 async def show_notifications(visit: Visit) -> Response:
     """Show alerts about the user and their accounts and strategies."""
+    newest = visit.newest()  # first: what comes while they are read was not shown
     return visit.page(
         "traders/notifications.html",
         alerts=visit.services.following.alerts(visit.who),
         about_strategies=ABOUT_STRATEGIES,
         about_people=ABOUT_PEOPLE,
-        live=visit.newest(),
+        live=newest,
     )
 
 
