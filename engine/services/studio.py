@@ -36,6 +36,7 @@ from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
 from engine.domain.strategy import StrategyState, lets_entries_in
+from engine.domain.token import Once, TokenScope
 from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
@@ -70,7 +71,7 @@ from engine.ports.signal_source import (
     ReadyMessage,
     WebhookSource,
 )
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.services.outcomes import OutcomeCounts
@@ -91,6 +92,7 @@ _REFUSED_WHATEVER: Final = ("limited", "unavailable")
 _COPIED: Final = ("filled", "partially_filled", "placed")
 _NOT_ASKED: Final = ("skipped.watch_only", "skipped.already_open")
 """Outcomes of entries that nobody expected to become an order."""
+_NOTHING_TO_PAUSE: Final = "No entry of this strategy is copied: it is a draft, or was retired."
 ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAILED)
 
 
@@ -341,6 +343,22 @@ class StudioService:
             raise FormErrors({"state": f"expected one of {states}"}) from None
         if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
+        await self._set_state(user, row, wanted)
+
+    @asked
+    @for_tokens(TokenScope.PAUSE)
+    async def pause(self, user: User, identifier: str, *, once: Once | None = None) -> None:
+        """Pause a strategy for every follower; asks for no confirmation, because it lowers risk.
+        Raises FormErrors for one that has ended or is a draft. For ``once`` see ``audited``.
+        """
+        row = self.strategy(user, identifier)
+        if not row.state.takes_entries and row.state is not StrategyState.PAUSED:
+            raise FormErrors({"": _NOTHING_TO_PAUSE})
+        await self._set_state(user, row, StrategyState.PAUSED, once)
+
+    async def _set_state(
+        self, user: User, row: StudioStrategy, wanted: StrategyState, once: Once | None = None
+    ) -> None:
         await audited(
             self._context,
             user=user,
@@ -348,6 +366,7 @@ class StudioService:
             subject=row.name,
             data={"before": row.state.value},
             change=lambda db: studio.set_strategy_state(db, row.id, wanted),
+            once=once,
         )
         await self._context.changed()
 

@@ -62,6 +62,18 @@ async def test_a_deed_is_done_once_under_its_key_and_told_in_the_audit(tmp_path:
         assert await do("/accounts/bob/pause") is False
         assert await do("/accounts/bob/strategies/str_none/pause", status=404) == "not_found"
 
+        masters = await program(place, ada, "pause")
+        own = f"/studio/strategies/{strategy}/pause"
+        assert await do(own, status=404) == "not_found", "bob is no master"
+        for repeated in (False, True):
+            told = await masters.ask(own, 200, "POST", **{"Idempotency-Key": "m-1"})
+            assert told["repeated"] is repeated
+        (mine,) = (await masters.ask("/studio/strategies"))["strategies"]
+        assert mine["state"] == "paused"
+        await ada.get(f"/studio/strategies/{strategy}")
+        await ada.post(f"/studio/strategies/{strategy}/state", state="retired")
+        assert "retired" in (await masters.ask(own, 409, "POST"))["message"]
+
         rows = fetch_all(
             place.context.ledger.db,
             "SELECT act, by, data FROM audit WHERE data LIKE '%my reduce%' ORDER BY number",

@@ -151,6 +151,7 @@ OPEN = {
     "PerformanceService.total_equity": TokenScope.READ,
     "FollowingService.pause": TokenScope.PAUSE,
     "AgreeingService.pause": TokenScope.PAUSE,
+    "StudioService.pause": TokenScope.PAUSE,
     "FollowingService.close": TokenScope.REDUCE,
     "FollowingService.flatten": TokenScope.REDUCE,
 }

@@ -6,6 +6,7 @@ that to every token.
 
 from typing import Final
 
+from engine.domain.person import Role
 from engine.domain.token import TokenScope
 from web.api.models import Deed
 from web.api.table import Ask, Endpoint, post
@@ -44,9 +45,23 @@ async def flatten_account(ask: Ask, account: str) -> Deed:
     return DONE
 
 
+async def pause_own_strategy(ask: Ask, strategy: str) -> Deed:
+    """Pause a strategy of yours as its master: its entries are refused, its exits are still copied,
+    and its followers are informed.
+    """
+    await ask.services.studio.pause(ask.user, strategy, once=ask.once)
+    return DONE
+
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     post("/accounts/<account>/pause", TokenScope.PAUSE, pause_account),
     post("/accounts/<account>/strategies/<strategy>/pause", TokenScope.PAUSE, pause_strategy),
     post("/accounts/<account>/positions/<symbol>/close", TokenScope.REDUCE, close_position),
     post("/accounts/<account>/flatten", TokenScope.REDUCE, flatten_account),
+    post(
+        "/studio/strategies/<strategy>/pause",
+        TokenScope.PAUSE,
+        pause_own_strategy,
+        role=Role.MASTER,
+    ),
 )
