@@ -79,7 +79,7 @@ _TEMPLATES.filters.update(
     plain=words.plain_number,
     price=words.price,
     moment=words.moment,
-    month_name=words.month_name,
+    period=words.period_name,
     cause=words.cause_word,
     device=device,
 )

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from engine.ports.market_data import Candle
 from web.chart_parts import Spot, frame, time_axis, time_text, value_axis, y_of
 from web.scales import Scale, scale_of
-from web.words import places_of, price
+from web.words import price
 
 _PATH_WIDTH: Final = 1000
 _BODY: Final = 0.62
@@ -64,12 +64,11 @@ def price_chart(
     zone_name: str,
     step: Decimal | None = None,
 ) -> Markup:
-    """Draw candles, oldest first, with levels and marks; no candles draw nothing. Levels have the
+    """Draw candles, oldest first, with levels and marks; no candles draw nothing. Prices have the
     places of the price ``step`` if it is known.
     """
     if not candles:
         return Markup("")
-    levels = [Level(each.kind, each.name, _rounded(each.price, step)) for each in levels]
     zone, length = ZoneInfo(zone_name), timedelta(seconds=candles[0].interval_s)
     times = (candles[0].opened_at, candles[-1].opened_at + length)
     low, high = min(each.low for each in candles), max(each.high for each in candles)
@@ -81,26 +80,25 @@ def price_chart(
         Spot(
             _x(each.opened_at + length / 2, times),
             y_of(float(each.close), scale),
-            f"{price(each.close)} {unit}",
-            f"open {price(each.open)}, high {price(each.high)}, low {price(each.low)}, "
+            f"{price(each.close, step)} {unit}",
+            f"open {price(each.open, step)}, high {price(each.high, step)}, "
+            f"low {price(each.low, step)}, "
             f"{_length_text(length)} from {time_text(each.opened_at, zone)}",
         )
         for each in candles
     ]
     drawing = value_axis(scale, unit) + time_axis(times, zone)
     drawing += _candles(candles, spots, scale, _x(times[0] + length, times) * _BODY)
-    drawing += _levels(near, scale)
+    drawing += _levels(near, scale, step)
     drawing += Markup("").join(_mark(each, times, scale) for each in seen if each.at >= times[0])
     named = [
         *((each.name, each.price) for each in levels),
         *((each.name, each.price) for each in marks),
     ]
     hidden = [name for name, value in named if not _is_near(value, low, high)]
-    return frame(title, _description(candles, levels, marks, hidden, unit, zone), spots, drawing)
-
-
-def _rounded(value: Decimal, step: Decimal | None) -> Decimal:
-    return value if step is None else value.quantize(Decimal(1).scaleb(-places_of(step)))
+    return frame(
+        title, _description(candles, levels, marks, hidden, unit, zone, step), spots, drawing
+    )
 
 
 def _is_near(value: Decimal, low: Decimal, high: Decimal) -> bool:
@@ -139,7 +137,7 @@ def _candles(
     ).format(wicks, rising, falling, width=_PATH_WIDTH)
 
 
-def _levels(levels: Sequence[Level], scale: Scale) -> Markup:
+def _levels(levels: Sequence[Level], scale: Scale, step: Decimal | None) -> Markup:
     """Draw each level with its text at the right end, the texts moved apart."""
     drawing, free = Markup(""), float("-inf")
     for each in sorted(levels, key=lambda level: -level.price):
@@ -149,7 +147,7 @@ def _levels(levels: Sequence[Level], scale: Scale) -> Markup:
         drawing += Markup(
             '<line class="level {kind}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
             '<text class="level-text {kind}" x="100%" y="{text_y:.1f}" text-anchor="end">{}</text>'
-        ).format(f"{each.name} {price(each.price)}", kind=each.kind, y=y, text_y=text_y)
+        ).format(f"{each.name} {price(each.price, step)}", kind=each.kind, y=y, text_y=text_y)
     return drawing
 
 
@@ -167,19 +165,20 @@ def _description(
     hidden: Iterable[str],
     unit: str,
     zone: ZoneInfo,
+    step: Decimal | None,
 ) -> str:
     low, high = min(each.low for each in candles), max(each.high for each in candles)
     parts = [
         f"{len(candles)} candles of {_length_text(timedelta(seconds=candles[0].interval_s))} since "
-        f"{time_text(candles[0].opened_at, zone)}, from {price(low)} to {price(high)} {unit}."
+        f"{time_text(candles[0].opened_at, zone)}, from {price(low, step)} to {price(high, step)} {unit}."
     ]
     parts += [
-        f"{each.name} {price(each.price)} at {time_text(each.at, zone)}."
+        f"{each.name} {price(each.price, step)} at {time_text(each.at, zone)}."
         for each in marks[:_DESCRIBED_MAX]
     ]
     if len(marks) > _DESCRIBED_MAX:
         parts.append(f"And {len(marks) - _DESCRIBED_MAX} more.")
-    parts += [f"{each.name} {price(each.price)}." for each in levels]
+    parts += [f"{each.name} {price(each.price, step)}." for each in levels]
     if outside := ", ".join(dict.fromkeys(hidden)):
         parts.append(f"Outside the chart: {outside}.")
     return " ".join(parts)

@@ -315,9 +315,12 @@ def span(began: datetime, ended: datetime) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def month_name(label: str) -> str:
-    """Return a month as its name and year: November 2026 for 2026-11."""
-    return f"{datetime.fromisoformat(f'{label}-01'):%B %Y}"
+def period_name(label: str) -> str:
+    """Return the name of a day, week or month as people write it: 25 Nov 2026 for 2026-11-25."""
+    if "week" in label:
+        return label
+    day = datetime.fromisoformat(label if len(label) == 10 else f"{label}-01")
+    return f"{day.day} {day:%b %Y}" if len(label) == 10 else f"{day:%B %Y}"
 
 
 def moment(text: str | None) -> datetime | None:

@@ -17,7 +17,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_warning, next_key_warning
 from engine.decisions.sizing import TAKER_FEE_BPS
-from engine.domain.account import AccountReport
+from engine.domain.account import AccountReport, Environment
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
 from engine.domain.preflight import Preflight
@@ -145,6 +145,7 @@ class PreflightWatch:
                     )
                 ),
                 foreign=len(account.foreign),
+                has_key=account.environment != Environment.PAPER.value,
             ),
             shared.clock.now(),
         )

@@ -27,6 +27,7 @@ from engine.domain.amounts import (
     Money,
     Quantity,
     Ratio,
+    grouped,
     initial_margin,
     notional,
     plain,
@@ -65,7 +66,7 @@ class Facts:
     ``report`` is None if the account cannot be read, and ``problem`` says why; ``key_refused``:
     because of the key. ``key_since`` is when we were given the credentials; ``key_lasts_days`` is
     the exchange's rule. ``ours``: our share by symbol. ``foreign`` counts orders with our mark that
-    the ledger lacks.
+    the ledger lacks. ``has_key``: false for an account of paper.
     """
 
     report: AccountReport | None
@@ -80,6 +81,7 @@ class Facts:
     fee_bps: Ratio
     unreadable: Sequence[UnreadableRow] = ()
     foreign: int = 0
+    has_key: bool = True
 
 
 def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
@@ -176,6 +178,8 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
                 "it is tried again by itself",
             )
         ]
+    if not facts.has_key:
+        return [CheckItem(_OK, "account", "the simulated exchange answers")]
     accepted = "the exchange accepts the key"
     if facts.key_lasts_days is None or facts.key_since is None:
         return [CheckItem(_OK, "key", accepted)]
@@ -335,7 +339,8 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     least = _cost(need, smallest, facts.fee_bps)
     needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
     sentence = (
-        f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
+        f"at {grouped(plain(need.quote.last))} and leverage {plain(leverage)}x the smallest entry is "
+        f"{needs}"
     )
     return _sized(need, about=about, sentence=sentence, smallest=smallest, facts=facts)
 
@@ -389,12 +394,12 @@ def _sized(
 
 def _cents(amount: Money) -> str:
     """Format a cost, rounded up to cents."""
-    return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_CEILING"))
+    return grouped(plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_CEILING")))
 
 
 def _free(amount: Money) -> str:
     """Format what is free, rounded down to cents."""
-    return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_FLOOR"))
+    return grouped(plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_FLOOR")))
 
 
 def _days_ago(days: int) -> str:

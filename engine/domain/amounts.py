@@ -114,6 +114,15 @@ def initial_margin(price: Price, quantity: Quantity, leverage: Ratio) -> Money:
     return Money(ceil_to_step(exact, Decimal("0.000000000001")))
 
 
+def grouped(text: str) -> str:
+    """Write a plainly written number with thousands separators; leave any other text as it is."""
+    whole, point, places = text.partition(".")
+    digits = whole.removeprefix("-")
+    if not digits.isdecimal() or digits[0] == "0" or (point and not places.isdecimal()):
+        return text
+    return f"{int(whole):,}{point}{places}"
+
+
 def plain(number: Decimal) -> str:
     """Write a Decimal without exponent and trailing zeros: the form that the ledger stores and
     people see.

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from engine.domain.amounts import grouped
+
 
 class WhoseMove(Enum):
     """Who has to act next, if anybody."""
@@ -115,8 +117,11 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """Return one plain sentence with the numbers filled in; an absent number reads as '?'."""
-        return self.explanation.sentence.format_map(_Absent(self.numbers))
+        """Return one plain sentence with the numbers filled in, with thousands separators; an absent
+        number reads as '?'.
+        """
+        shown = {name: grouped(text) for name, text in self.numbers.items()}
+        return self.explanation.sentence.format_map(_Absent(shown))
 
 
 class _Absent(dict[str, str]):

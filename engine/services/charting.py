@@ -62,10 +62,13 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastTrade:
-    """One closed trade with the candles around it."""
+    """One closed trade with the candles around it; ``price_step`` is None while its exchange does not
+    list the contract.
+    """
 
     closed: TradeWithFills
     past: Candles
+    price_step: Decimal | None
 
     def level(self, name: str) -> Decimal | None:
         """Return the ``stop_loss`` or ``take_profit`` that its newest entry with one named."""
@@ -117,7 +120,10 @@ class ChartingService:
         past = await self._candles(
             closed.exchange, trade.symbol, trade.opened_at, max(trade.opened_at, trade.closed_at)
         )
-        return PastTrade(closed=closed, past=past)
+        feed = self._context.feeds.get(closed.exchange)
+        contract = None if feed is None else feed.instrument(Symbol(trade.symbol))
+        step = None if contract is None else contract.price_step
+        return PastTrade(closed=closed, past=past, price_step=step)
 
     async def _candles(
         self, exchange: str, symbol: str, began: datetime, ended: datetime

@@ -229,7 +229,7 @@ def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_
         shown.check()
         shown.follow("dana")
         shown.press("Check now")
-        expect(page.locator("#health")).to_contain_text("the exchange accepts the key")
+        expect(page.locator("#health")).to_contain_text("the simulated exchange answers")
         shown.check()
         shown.open("/accounts/connect")
         shown.check()
@@ -262,7 +262,7 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
         shown.check()
         meaning = shown.page.locator("#meaning")
         shown.fill(size="200", open_positions="1")  # said as it is typed
-        expect(meaning).to_contain_text(re.compile(r"At most 1 x (19\d|200)\.\d\d USDT of margin"))
+        expect(meaning).to_contain_text(re.compile(r"At most (19\d|200)\.\d\d USDT of margin"))
         shown.fill(size="lots")
         expect(meaning).to_contain_text("Order size: expected")
         shown.check()

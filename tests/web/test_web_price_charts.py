@@ -80,6 +80,19 @@ def test_levels_and_marks_near_the_candles_are_drawn_and_all_are_described() -> 
     assert "open 110, high 111, low 104, 1 min from" in drawn
 
 
+def test_every_price_of_a_chart_has_the_places_of_the_step() -> None:
+    marks = [Mark("exit", "Exit", D(106), NOON)]
+    levels = [Level("stop", "Stop", D(98))]
+    drawn = price_chart(candles(100, 110), levels, marks, "Price", "USDT", "UTC", D("0.1"))
+    for words in (
+        "from 99.0 to 111.0 USDT",
+        "Exit 106.0 at",
+        "Stop 98.0",
+        "open 100.0, high 111.0",
+    ):
+        assert words in drawn
+
+
 def test_of_many_fills_the_first_are_described() -> None:
     marks = [Mark("entry", "Entry", D(100), NOON) for _ in range(30)]
     assert "And 22 more." in chart(candles(100, 110), [], marks)
@@ -204,8 +217,8 @@ async def test_a_position_and_its_trade_show_the_price_to_their_owner_alone(
         ):
             assert words in bob.words
         assert bob.text.count('class="chart"') == 1
-        assert "Master’s price 64,990 at" in bob.words
-        assert "Stop 64,500." in bob.words
+        assert "Master’s price 64,990.0 at" in bob.words
+        assert "Stop 64,500.0." in bob.words
         await eve.get("/accounts/bob/positions/BTCUSDT", 404)
         await bob.get("/accounts/bob/positions/ETHUSDT")
         assert "Nothing is open" in bob.words

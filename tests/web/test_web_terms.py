@@ -276,7 +276,7 @@ async def test_following_begins_with_sensible_limits_and_says_what_they_mean(
         assert "BTCUSDT never trades0.000.00" in bob.words, "20 USDT at 3x are below 65 USDT"
         await bob.get(f"{way}?preset=balanced")
         assert [bob.value(each) for each in limits] == ["5", "50", "500", "20"]
-        assert "At most 1 x 39.00 USDT of margin = 39.00 USDT, 3.9 % of this account." in bob.words
+        assert "At most 39.00 USDT of margin, 3.9 % of this account." in bob.words
         await bob.get(f"{way}?preset=greedy")
         assert bob.value("size") == "20"
 
@@ -291,7 +291,7 @@ async def test_what_is_typed_is_explained_and_never_stored(tmp_path: Path) -> No
         asked = {"account": "bob", "csrf": csrf, **TERMS}
         await bob.post(f"{way}/meaning", bare=True, **asked)
         assert "<h1" not in bob.text, "a part of the page"
-        assert "At most 1 x 39.00 USDT" in bob.words
+        assert "At most 39.00 USDT of margin" in bob.words
         await bob.post(
             f"{way}/meaning", bare=True, **{**asked, "size": "<b>x</b>", "leverage": "0"}
         )

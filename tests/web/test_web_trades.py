@@ -66,10 +66,10 @@ def test_figures_say_how_many_trades_are_in_none_of_them() -> None:
         ],
     )
     shown = _TEMPLATES.get_template("traders/figures.html").render(each=figures)
-    assert "1 won, 50.0 %, 7 more not reconciled" in shown
+    assert "1 won, 50.0 %, 7 more not settled yet" in shown
     none = figures_of(
         "paper", [DayRow(day="2026-11-25", trades=0, won=0, result=D(0), fees=D(0), unreconciled=4)]
     )
-    assert "4 more not reconciled" in _TEMPLATES.get_template("traders/figures.html").render(
+    assert "4 more not settled yet" in _TEMPLATES.get_template("traders/figures.html").render(
         each=none
     )

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from web.words import cost, order_words, plain_number, signed
+from web.words import cost, order_words, period_name, plain_number, signed
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,15 @@ def test_a_cost_is_a_loss_of_the_wallet_and_what_was_paid_back_a_gain() -> None:
     assert str(cost("12.5")) == '<span class="num loss">−12.50</span>'
     assert str(cost("-1")) == '<span class="num gain">+1.00</span>'
     assert str(cost(None)) == str(signed(None))
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("2026-11-25", "25 Nov 2026"),
+        ("2026-11", "November 2026"),
+        ("2026 week 48", "2026 week 48"),
+    ],
+)
+def test_a_day_and_a_month_are_named_as_people_write_them(label: str, shown: str) -> None:
+    assert period_name(label) == shown

@@ -18,6 +18,7 @@ async def show_accounts(visit: Visit) -> Response:
         "traders/accounts.html",
         cards=await following.cards(visit.who),
         former=following.former_accounts(visit.who),
+        titles={each.name: each.title for each in visit.services.accounts.choices()},
         live=visit.newest(),
     )
 

@@ -11,6 +11,7 @@ from engine.views import FillView
 from web.price_chart import Level, Mark, price_chart
 from web.routes import Route, Who, get
 from web.visit import Visit
+from web.words import steps
 
 _UNIT: Final = "USDT"
 
@@ -38,6 +39,7 @@ async def show_trade(visit: Visit, identifier: str) -> Response:
         "traders/trade.html",
         each=each,
         trade=each.closed.trade,
+        step=_step(each),
         chart=_chart_of_trade(each, visit.who.person.zone),
     )
 
@@ -72,7 +74,17 @@ def _chart_of_trade(each: PastTrade, zone: str) -> str:
             )
             if price is not None
         ]
-    return price_chart(each.past.candles, levels, marks, f"Price of {trade.symbol}", _UNIT, zone)
+    title = f"Price of {trade.symbol}"
+    return price_chart(each.past.candles, levels, marks, title, _UNIT, zone, _step(each))
+
+
+def _step(each: PastTrade) -> Decimal | None:
+    """Return the step with which the prices of a trade's page are aligned: an average may be finer
+    than the contract's.
+    """
+    trade, step = each.closed.trade, each.price_step
+    own = steps([trade], "entry_price", "exit_price").get(trade.symbol, step)
+    return None if step is None or own is None else min(step, own)
 
 
 def _levels(*named: tuple[str, str, Decimal | None]) -> list[Level]:

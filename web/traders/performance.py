@@ -11,6 +11,7 @@ from web.labels import LABELS
 from web.routes import Route, Who, get
 from web.traders.history import csv_file
 from web.visit import Visit
+from web.words import period_name
 
 _BARS: Final = {"day": 30, "week": 26, "month": 24}
 """How many periods of each size are shown."""
@@ -49,7 +50,10 @@ async def show_performance(visit: Visit) -> Response:
             figures.curve.exact_since,
         ),
         bars=bar_chart(
-            [(each.label, short_period(each.label), each.result) for each in reversed(bars)],
+            [
+                (period_name(each.label), short_period(each.label), each.result)
+                for each in reversed(bars)
+            ],
             f"P&L by {size}",
             "USDT",
         ),

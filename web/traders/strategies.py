@@ -36,8 +36,8 @@ _FIGURES: Final[Mapping[str, tuple[str, Callable[[Compared], Value], bool]]] = {
     "days": ("Days running", lambda each: each.days, True),
     "followers": ("Followers", lambda each: each.row.followers, True),
     "copied": ("Copied", lambda each: each.copied_percent, True),
-    "slippage": ("Median slippage", _of_record("slippage_bps"), False),
-    "delay": ("Median delay", _of_record("delay_ms"), False),
+    "slippage": ("Slippage", _of_record("slippage_bps"), False),
+    "delay": ("Delay", _of_record("delay_ms"), False),
 }
 """What strategies are compared and sorted by: label, value, and whether more is shown first."""
 

@@ -105,9 +105,9 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
         "the exchange accepts the key; it was given here 10 days ago and lasts 90, so at most "
         "80 days are left"
     )
-    assert found["funds"].sentence == "1000 USDT are free of 1000 in the futures wallet"
+    assert found["funds"].sentence == "1,000 USDT are free of 1,000 in the futures wallet"
     assert found["BTCUSDT in trend"].sentence == (
-        "at 65000 and leverage 5 the smallest entry is 0.001 and needs 13.07 USDT; the agreed "
+        "at 65,000 and leverage 5x the smallest entry is 0.001 and needs 13.07 USDT; the agreed "
         "size is 0.003 and needs 39.2 USDT"
     )
 
@@ -177,6 +177,12 @@ def test_an_account_that_cannot_be_read_stops_entries_and_says_whose_move_it_is(
     assert do in found[about].do
 
 
+def test_a_paper_account_has_no_key_that_could_be_accepted() -> None:
+    found = items(has_key=False, key_since=None, key_lasts_days=None)
+    assert found["account"].sentence == "the simulated exchange answers"
+    assert "key" not in found
+
+
 def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     elsewhere = (
         FundsElsewhere("the spot wallet", Money(D("120.5")), "USDT"),
@@ -185,7 +191,7 @@ def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     found = items(report=report("3"), elsewhere=elsewhere)["funds"]
     assert found.level is Level.STOPS_ENTRIES
     assert found.sentence == (
-        "3 USDT are free of 1000 in the futures wallet; besides, 120.5 USDT in the spot wallet "
+        "3 USDT are free of 1,000 in the futures wallet; besides, 120.5 USDT in the spot wallet "
         "and 900 INR in the rupee wallet, which "
         "cannot be traded with here; the smallest entry needs 13.07 USDT"
     )
@@ -279,4 +285,4 @@ def test_a_check_is_as_bad_as_its_worst_item() -> None:
 
 def test_money_is_shown_in_cents_and_what_is_free_is_never_shown_as_more() -> None:
     found = items(report=report("9676.009147466666666666666667"))
-    assert found["funds"].sentence.startswith("9676 USDT are free of ")
+    assert found["funds"].sentence.startswith("9,676 USDT are free of ")
