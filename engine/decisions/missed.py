@@ -1,4 +1,4 @@
-"""Count by week which entries an account missed, and why. Pure.
+"""Count by week which entries an account missed, why, and what they would have come to. Pure.
 
 Weeks begin on Monday in the reader's time zone. An entry counts as missed when a signal would have
 opened something and no order of it filled; what the account already held, tests,
@@ -6,12 +6,16 @@ and orders whose fate is not known, do not.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import reduce
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from engine.domain.amounts import EXACT
 from engine.domain.outcome import Outcome, OutcomeCode
 
 _COPIED: Final = frozenset(
@@ -29,11 +33,15 @@ _NOT_MISSED: Final = frozenset(
     }
 )
 
+_Why = tuple[OutcomeCode, str, str, str, str]
+"""A code, and the account, environment, strategy's id and name that it was on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryOutcome:
-    """What became of one entry signal on one account."""
+    """What became of one entry signal on one account; ``signal`` is the ledger's number of it."""
 
+    signal: int
     at: datetime
     outcome: Outcome
     account: str
@@ -44,7 +52,10 @@ class EntryOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """How often entries of one strategy were missed on one account for one reason."""
+    """How often entries of one strategy were missed on one account for one reason.
+
+    ``result`` is what ``known`` of them would have come to; None if that is known of none.
+    """
 
     code: OutcomeCode
     account: str
@@ -52,6 +63,8 @@ class Reason:
     strategy_id: str
     strategy: str
     count: int
+    known: int
+    result: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,42 +86,57 @@ def _is_copied(outcome: Outcome) -> bool:
     return outcome.code in _COPIED or outcome.has_filled
 
 
-def missed_by_week(entries: Iterable[EntryOutcome], zone: str) -> list[MissedWeek]:
-    """Return the weeks with entries, newest first."""
+def missed_by_week(
+    entries: Iterable[EntryOutcome],
+    zone: str,
+    results: Mapping[tuple[str, int], Decimal] = MappingProxyType({}),
+) -> list[MissedWeek]:
+    """Return the weeks with entries, newest first. ``results`` is by account and signal what a missed
+    entry would have come to.
+    """
     tz = ZoneInfo(zone)
     copied: Counter[date] = Counter()
-    missed: dict[date, Counter[tuple[OutcomeCode, str, str, str, str]]] = {}
+    missed: dict[date, dict[_Why, list[Decimal | None]]] = {}
     for each in entries:
         code = each.outcome.code
         if code in _NOT_MISSED:
             continue
         day = each.at.astimezone(tz).date()
         monday = day - timedelta(days=day.weekday())
-        reasons = missed.setdefault(monday, Counter())
+        reasons = missed.setdefault(monday, {})
         if _is_copied(each.outcome):
             copied[monday] += 1
         else:
-            place = (each.account, each.environment, each.strategy_id, each.strategy)
-            reasons[(code, *place)] += 1
+            why = (code, each.account, each.environment, each.strategy_id, each.strategy)
+            result = results.get((each.account, each.signal))
+            reasons.setdefault(why, []).append(result)
     return [
         MissedWeek(
             monday=monday,
             copied=copied[monday],
-            missed=missed[monday].total(),
+            missed=sum(len(each) for each in missed[monday].values()),
             reasons=tuple(
-                Reason(
-                    code=code,
-                    account=account,
-                    environment=environment,
-                    strategy_id=strategy_id,
-                    strategy=strategy,
-                    count=count,
-                )
-                for (code, account, environment, strategy_id, strategy), count in sorted(
+                _reason(why, found)
+                for why, found in sorted(
                     missed[monday].items(),
-                    key=lambda each: (-each[1], each[0][0].value, each[0][1:]),
+                    key=lambda each: (-len(each[1]), each[0][0].value, each[0][1:]),
                 )
             ),
         )
         for monday in sorted(missed, reverse=True)
     ]
+
+
+def _reason(why: _Why, found: Sequence[Decimal | None]) -> Reason:
+    code, account, environment, strategy_id, strategy = why
+    known = [each for each in found if each is not None]
+    return Reason(
+        code=code,
+        account=account,
+        environment=environment,
+        strategy_id=strategy_id,
+        strategy=strategy,
+        count=len(found),
+        known=len(known),
+        result=reduce(EXACT.add, known) if known else None,
+    )

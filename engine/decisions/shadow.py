@@ -187,6 +187,11 @@ class ShadowBook:
 
     # What a reader sees
 
+    @property
+    def is_flat(self) -> bool:
+        """Return whether nothing is held and nothing rests."""
+        return not self._positions and not self._resting
+
     def report(self) -> AccountReport:
         """Return the account as of the last look, as an exchange would report it."""
         positions = tuple(self._position(each) for each in sorted(self._positions))

@@ -191,6 +191,7 @@ def entry_outcomes(
     )
     entries = [
         EntryOutcome(
+            signal=row[7],
             at=from_us(row[0]),
             outcome=Outcome(OutcomeCode(row[1]), json.loads(row[2] or "{}")),
             account=account.name,

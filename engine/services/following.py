@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 import trio
@@ -503,21 +504,29 @@ class FollowingService:
         """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
         return copies_of(self._db, [each.id for each in self._ever(user)], limit)
 
-    async def missed(self, user: User) -> Sequence[MissedWeek]:
-        """Count by week which entries the user's connected accounts missed and why, newest first;
-        of each account its newest ``MISSED_LOOKED`` copies.
+    async def entries(self, row: AccountRow) -> Sequence[EntryOutcome]:
+        """Read what became of the entries among an account's newest ``MISSED_LOOKED`` copies, newest
+        first.
         """
         entries = list[EntryOutcome]()
-        for row in self.accounts(user):
-            looked = 0
-            before: int | None = _AFTER_ALL
-            while before is not None and looked < MISSED_LOOKED:
-                limit = min(_LOOKED_AT_ONCE, MISSED_LOOKED - looked)
-                page, before = entry_outcomes(self._db, row, limit, before)
-                entries += page
-                looked += limit
-                await trio.lowlevel.checkpoint()  # orders go first
-        return missed_by_week(entries, user.person.zone)[:MISSED_WEEKS]
+        looked = 0
+        before: int | None = _AFTER_ALL
+        while before is not None and looked < MISSED_LOOKED:
+            limit = min(_LOOKED_AT_ONCE, MISSED_LOOKED - looked)
+            page, before = entry_outcomes(self._db, row, limit, before)
+            entries += page
+            looked += limit
+            await trio.lowlevel.checkpoint()  # orders go first
+        return entries
+
+    async def missed(
+        self, user: User, results: Mapping[tuple[str, int], Decimal] = MappingProxyType({})
+    ) -> Sequence[MissedWeek]:
+        """Count by week which entries the user's connected accounts missed and why, newest first;
+        ``results`` is what those of an account would have come to, by its name and the signal.
+        """
+        entries = [each for row in self.accounts(user) for each in await self.entries(row)]
+        return missed_by_week(entries, user.person.zone, results)[:MISSED_WEEKS]
 
     @asked
     @for_tokens(TokenScope.READ)

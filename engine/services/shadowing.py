@@ -1,4 +1,5 @@
-"""The service of shadow books: what the last 30 days would have been for an account that watches.
+"""The service of shadow books: what the last 30 days would have been for an account that watches, and
+what missed entries would have come to.
 
 A book is made when somebody looks, from the signals of the ledger and the prices that were recorded,
 and is kept for a minute. Nothing of it is stored, and no order waits for it: the pages of a book let
@@ -6,16 +7,19 @@ every other task run between two signals.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 import trio
 
 from engine.context import EngineContext
+from engine.decisions.hindsight import in_hindsight
+from engine.decisions.missed import is_missed
 from engine.decisions.portfolio import percent_of
 from engine.decisions.recorded_prices import PriceBlock, RecordedPrices
 from engine.decisions.results import drawdown
@@ -26,17 +30,22 @@ from engine.domain.account import Position
 from engine.domain.amounts import EXACT, ZERO, Money
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import OutcomeCode
+from engine.domain.signal import Signal
 from engine.domain.subscription import CopyPolicy
+from engine.ledger.following import AgreementRow
 from engine.ledger.people import AccountRow
 from engine.ledger.prices import read_blocks
 from engine.ledger.signals import signal_count, signals_since
 from engine.market.feed import MarketFeed
 from engine.services.asking import asked
 from engine.services.following import FollowingService
+from engine.services.user import User
 
 LOOKED_BACK: Final = timedelta(days=30)
 SIGNALS_MAX: Final = 1_000
 TRADES_SHOWN: Final = 20
+MISSED_MAX: Final = 200
+"""How many missed entries of an account are worked out."""
 POINTS_SHOWN: Final = 500
 _KEPT_FOR: Final = timedelta(seconds=60)
 _KEPT_MAX: Final = 500
@@ -94,6 +103,7 @@ class ShadowingService:
         self._context = context
         self._following = following
         self._kept: dict[tuple[str, str], tuple[object, Shadow]] = {}
+        self._kept_missed: dict[str, tuple[object, datetime, Mapping[str, Decimal]]] = {}
 
     @asked
     async def shadow(
@@ -113,16 +123,13 @@ class ShadowingService:
         if kept is not None and kept[0] == stamp and now - kept[1].until < _KEPT_FOR:
             return kept[1]
         signals = signals_since(db, strategy, since, SIGNALS_MAX)
-        feed = self._context.feeds[row.exchange]
-        symbols = frozenset(each.draft.symbol for each in signals)
-        prices = RecordedPrices(await self._blocks(row.exchange, feed, symbols, since))
+        terms, prices = await self._known(row, strategy, policy, signals, equity(report))
         first = prices.since()
         if first is None:
             return NoShadow.NO_SIGNAL
         starts = [since, datetime.fromtimestamp(first, UTC)]
         if len(signals) == SIGNALS_MAX:
             starts.append(signals[0].received_at)
-        terms = self._terms(row, strategy, policy, feed, symbols, equity(report))
         book = ShadowBook(terms, prices, max(starts))
         for signal in signals:
             if signal.received_at >= max(starts):
@@ -134,6 +141,70 @@ class ShadowingService:
             self._kept.clear()
         self._kept[(row.id, strategy)] = (stamp, shown)
         return shown
+
+    @asked
+    async def missed(self, user: User) -> Mapping[str, Mapping[str, Decimal]]:
+        """Return by account and number of the signal what the user's newest missed entries of the
+        last 30 days would have come to, each alone; those of strategies that are still followed.
+        """
+        found: dict[str, Mapping[str, Decimal]] = {}
+        for row in self._following.accounts(user):
+            known = await self._following.entries(row)
+            entries = [each for each in known if is_missed(each.outcome)]
+            agreed = [each for each in self._following.agreements(user) if each.account == row.id]
+            stamp = (entries[:1], len(entries), [each.policy for each in agreed])
+            kept, now = self._kept_missed.get(row.id), self._context.clock.now()
+            if kept is None or kept[0] != stamp or now - kept[1] >= _KEPT_FOR:
+                newest = {each.signal for each in entries[:MISSED_MAX]}
+                if len(self._kept_missed) >= _KEPT_MAX:
+                    self._kept_missed.clear()
+                kept = (stamp, now, await self._in_hindsight(row, agreed, newest, now))
+                self._kept_missed[row.id] = kept
+            found[row.name] = kept[2]
+        return found
+
+    async def _in_hindsight(
+        self, row: AccountRow, agreed: Sequence[AgreementRow], missed: Set[int], now: datetime
+    ) -> Mapping[str, Decimal]:
+        task = self._following.task(row)
+        report = None if task is None else task.account.last_report
+        found: dict[str, Decimal] = {}
+        if report is None or not missed:
+            return found
+        for each in agreed:
+            signals = signals_since(
+                self._context.ledger.db, each.strategy, now - LOOKED_BACK, SIGNALS_MAX
+            )
+            if missed.isdisjoint(signal.number for signal in signals):
+                continue
+            terms, prices = await self._known(
+                row, each.strategy, each.policy, signals, equity(report)
+            )
+            for place, signal in enumerate(signals):
+                if signal.number in missed:
+                    later = islice(signals, place + 1, None)
+                    result = in_hindsight(terms, prices, signal, later, now)
+                    if result is not None:
+                        found[str(signal.number)] = result
+                    await trio.lowlevel.checkpoint()
+        return found
+
+    async def _known(
+        self,
+        row: AccountRow,
+        strategy: StrategyId,
+        policy: CopyPolicy,
+        signals: Sequence[Signal],
+        balance: Money,
+    ) -> tuple[ShadowTerms, RecordedPrices]:
+        """Return what signals are planned with, and the prices of their contracts."""
+        feed = self._context.feeds[row.exchange]
+        symbols = frozenset(each.draft.symbol for each in signals)
+        blocks = await self._blocks(
+            row.exchange, feed, symbols, self._context.clock.now() - LOOKED_BACK
+        )
+        terms = self._terms(row, strategy, policy, feed, symbols, balance)
+        return terms, RecordedPrices(blocks)
 
     async def _blocks(
         self, exchange: str, feed: MarketFeed, symbols: frozenset[Symbol], since: datetime

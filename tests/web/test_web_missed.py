@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import pytest
 from test_web_home import SETTINGS, follow
+from test_web_shadow import note_a_price, seen_feeds
 from web_place import PASSWORD, web_place
 
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
 
 
-async def test_a_missed_trade_is_counted_with_its_setting(tmp_path: Path) -> None:
-    async with web_place(tmp_path, SETTINGS) as place:
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_a_missed_trade_is_counted_with_its_setting_and_what_it_would_have_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_roles: bool
+) -> None:
+    feeds = seen_feeds(monkeypatch)
+    async with web_place(tmp_path, SETTINGS, two_roles=two_roles) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
         bob = await place.person("bob", balance="1000")
         await bob.get("/signals/missed")
@@ -32,11 +38,13 @@ async def test_a_missed_trade_is_counted_with_its_setting(tmp_path: Path) -> Non
         await bob.post(way, factor=PASSWORD)
         done = "SELECT count(*) FROM copy WHERE code IS NOT NULL"
         for expected in (1, 2):
+            await note_a_price(feeds[0])
             await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
             await place.until(lambda e=expected: fetch_one(place.context.ledger.db, done) == (e,))
         await bob.get("/signals/missed")
         assert "0 copied, 2 missed" in bob.words
-        assert "Limit: Max. order value2" in bob.words
+        # 0.007 x 65000 bought, each alone and still held at that price: a fee of 0.2275 each
+        assert "Limit: Max. order value2−0.46" in bob.words
         assert f'href="{way}?account=bob">Change Max. order value</a>' in bob.text
         eve = await place.person("eve", balance="1000")
         await eve.get("/signals/missed")

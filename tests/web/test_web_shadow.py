@@ -25,11 +25,29 @@ TERMS = {
 }
 
 
-async def _sent(place: WebPlace, feed: MarketFeed, strategy: str, action: str, **said: str) -> None:
-    """Send a signal right after the feed has seen a price, however slow the machine is."""
+def seen_feeds(monkeypatch: pytest.MonkeyPatch) -> list[MarketFeed]:
+    """Return the list in which every feed that opens is put."""
+    feeds = []
+
+    class Feed(MarketFeed):
+        def __init__(self, *given) -> None:  # type: ignore[no-untyped-def]
+            super().__init__(*given)
+            feeds.append(self)
+
+    monkeypatch.setattr("engine.run.MarketFeed", Feed)
+    return feeds
+
+
+async def note_a_price(feed: MarketFeed) -> None:
+    """Record a price of now, however slow the machine is."""
     quote = await feed.quote(Symbol("BTCUSDT"), 2)
     assert quote is not None
     feed.tape.note([quote])
+
+
+async def _sent(place: WebPlace, feed: MarketFeed, strategy: str, action: str, **said: str) -> None:
+    """Send a signal right after the feed has seen a price."""
+    await note_a_price(feed)
     body = {"action": action, "symbol": "BTCUSDT", "order_type": "MARKET", **said}
     await place.signal(strategy, **body)
     db = place.context.ledger.db
@@ -40,14 +58,7 @@ async def _sent(place: WebPlace, feed: MarketFeed, strategy: str, action: str, *
 async def test_a_watched_trade_is_shown_as_not_traded_and_goes_live_with_the_same_terms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_roles: bool
 ) -> None:
-    feeds = []
-
-    class Feed(MarketFeed):
-        def __init__(self, *given) -> None:  # type: ignore[no-untyped-def]
-            super().__init__(*given)
-            feeds.append(self)
-
-    monkeypatch.setattr("engine.run.MarketFeed", Feed)
+    feeds = seen_feeds(monkeypatch)
     async with web_place(tmp_path, SETTINGS, two_roles=two_roles) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
         bob = await place.person("bob", balance="1000")

@@ -5,6 +5,7 @@ from typing import Final
 from quart import Response
 
 from engine.domain.alert import ABOUT_PEOPLE, ABOUT_STRATEGIES
+from engine.domain.errors import EngineAway
 from engine.domain.outcome import EXPLANATIONS
 from engine.services.following import MISSED_LOOKED
 from web.routes import Route, Who, get
@@ -16,7 +17,16 @@ _SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
 async def show_missed(visit: Visit) -> Response:
     """Show by week which entries were missed and why, each with the page of its setting."""
     following = visit.services.following
-    weeks = await following.missed(visit.who)
+    try:
+        worked_out = await visit.services.shadowing.missed(visit.who)
+    except EngineAway:  # the rest of the page is read from the ledger
+        worked_out = {}
+    results = {
+        (account, int(signal)): result
+        for account, found in worked_out.items()
+        for signal, result in found.items()
+    }
+    weeks = await following.missed(visit.who, results)
     followed = {(each.account_name, each.strategy) for each in following.agreements(visit.who)}
     settings = {
         each.code: EXPLANATIONS[each.code].setting or "" for week in weeks for each in week.reasons

@@ -1,6 +1,8 @@
 """Missed entries by week: from Monday in the reader's zone, and only what could have been copied."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ def entry(
     code: OutcomeCode, at: datetime = SUNDAY_NIGHT, strategy: str = "trend", filled: str = "0"
 ) -> EntryOutcome:
     return EntryOutcome(
+        signal=1,
         at=at,
         outcome=Outcome(code, {"filled": filled}),
         account="bob",
@@ -43,6 +46,15 @@ def test_reasons_are_counted_the_most_frequent_first() -> None:
         (denied, "other", 1),
         (expired, "trend", 1),
     ]
+
+
+def test_what_is_known_of_missed_entries_is_added_up() -> None:
+    missed = [replace(entry(OutcomeCode.EXPIRED), signal=number) for number in (1, 2, 3)]
+    results = {("bob", 1): Decimal("1.5"), ("bob", 3): Decimal(-4), ("eve", 2): Decimal(100)}
+    (reason,) = missed_by_week(missed, "UTC", results)[0].reasons
+    assert (reason.count, reason.known, reason.result) == (3, 2, Decimal("-2.5"))
+    (reason,) = missed_by_week(missed, "UTC")[0].reasons
+    assert (reason.known, reason.result) == (0, None), "not known is not nothing"
 
 
 def test_what_could_not_be_missed_is_not_counted() -> None:

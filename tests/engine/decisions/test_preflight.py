@@ -250,7 +250,7 @@ def test_positions_that_are_there_are_told_apart(
         (
             agreed(sizing={"mode": "fixed_margin", "margin": "5000"}),
             Level.STOPS_ENTRIES,
-            "and 1000 USDT are free",
+            "and 1,000 USDT are free",
         ),
         (agreed(sizing={"mode": "multiplier", "factor": "2"}), Level.OK, "needs 13.07"),
         (agreed(mode=Mode.WATCH), Level.WARNING, "only watches"),
