@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from api_place import program
 
 from engine.domain.alert import ABOUT_ACCOUNTS, ABOUT_PEOPLE, ABOUT_STRATEGIES, AlertCode
 from engine.domain.identifiers import AccountId
@@ -112,6 +113,10 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert b"77" not in bytes(sealed)
         assert b"chat" not in bytes(sealed)
         assert "Connected" in (await bob.get("/channels"))
+        (channel, *_) = (await (await program(place, bob)).ask("/channels"))["channels"]
+        assert (channel["name"], channel["shown"]) == ("telegram", "bob_at_home")
+        assert (channel["is_connected"], channel["is_dead"]) == (True, False)
+        assert channel["told"] == {"risk": "now", "orders": "digest", "missed": "digest"}
 
         # what is a risk at once, to its owner alone; the rest in the digest of the next morning
         await alert(place, "bob", "one")
