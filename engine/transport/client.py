@@ -1,7 +1,7 @@
 """The client that plugins get, and its factory.
 
-A request that changes something is one prepared head, one write and one strict parser; a reading
-goes over h11, which forgives a peer more. Both share the pool.
+A request is one prepared head, one write and one strict parser. An answer to a reading that it refuses
+is read once more by h11, which forgives a peer more.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from engine.ports.http import ConnectError, HttpClient, HttpClients, Params
 from engine.transport.answer import Answer
 from engine.transport.answer_parser import AnswerParser
 from engine.transport.connection import Reader
-from engine.transport.h11_reader import H11Reader
+from engine.transport.h11_reader import ReadingReader
 from engine.transport.httpx_transport import TrioTransport
 from engine.transport.peer_clock import PeerClock
 from engine.transport.pool import Pool
@@ -48,12 +48,10 @@ class PooledClient(HttpClient):
         target = prepared.target(path, params)
         reader: Reader
         if method in READING_METHODS:
-            reader = H11Reader(self._pool.body_bytes_max)
-            lines = prepared.lines(headers, body, is_json=is_json)
-            data = reader.written(method, target, lines, body)
+            reader = ReadingReader(self._pool.body_bytes_max, method)
         else:
             reader = AnswerParser(self._pool.body_bytes_max)
-            data = prepared.written(method, target, headers, body, is_json=is_json)
+        data = prepared.written(method, target, headers, body, is_json=is_json)
         return await self._pool.exchange(prepared.origin, method, data, reader)
 
     async def warm(self) -> None:

@@ -1,9 +1,16 @@
-"""One request and its answer over h11: readings, and everything that goes through httpx."""
+"""One request and its answer over h11: everything that goes through httpx, and the answers to readings
+that the strict parser refuses.
+"""
 
 import h11
 
 from engine.transport.answer import Answer
-from engine.transport.answer_parser import HEAD_BYTES_MAX, MalformedAnswer, too_long
+from engine.transport.answer_parser import (
+    HEAD_BYTES_MAX,
+    AnswerParser,
+    MalformedAnswer,
+    too_long,
+)
 from engine.transport.errors import ConnectError
 from engine.transport.request import FieldLines
 
@@ -78,6 +85,50 @@ class H11Reader:
             elif not isinstance(event, h11.InformationalResponse):
                 raise MalformedAnswer(f"{event!r} instead of an answer"[:200])
         return None
+
+
+class ReadingReader:
+    """A reader of the answer to one reading: by the strict parser, and by h11 from the first byte on
+    if that refuses it. A reading that is refused would blind the account.
+    """
+
+    __slots__ = ("_body_bytes_max", "_came", "_method", "_reader", "_strict")
+
+    def __init__(self, body_bytes_max: int, method: str) -> None:
+        self._body_bytes_max = body_bytes_max
+        self._method = method
+        self._came = bytearray()
+        self._strict = AnswerParser(body_bytes_max, to_head=method == "HEAD")
+        self._reader: AnswerParser | H11Reader = self._strict
+
+    @property
+    def has_head(self) -> bool:
+        """Return whether the final head was read."""
+        return self._reader.has_head
+
+    @property
+    def reusable(self) -> bool:
+        """Return whether the connection may carry another request."""
+        return self._reader.reusable
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take the next bytes; return the answer once it is whole. Raises MalformedAnswer."""
+        if self._reader is not self._strict:
+            return self._reader.feed(data)
+        self._came += data
+        try:
+            return self._strict.feed(data)
+        except MalformedAnswer:
+            return self._forgiving().feed(bytes(self._came))
+
+    def hang_up(self) -> Answer:
+        """Return the answer that ends because the peer closed; raises MalformedAnswer."""
+        return self._reader.hang_up()
+
+    def _forgiving(self) -> "H11Reader":
+        self._reader = H11Reader(self._body_bytes_max)
+        self._reader.written(self._method, b"/", [(b"Host", b"peer")], b"")  # what it answers
+        return self._reader
 
 
 def _answer(head: h11.Response, body: bytes) -> Answer:

@@ -102,14 +102,6 @@ class PreparedRequests:
         raw_path = self._base_path + b"/" + url.raw_path.lstrip(b"/")
         return self._base.copy_with(raw_path=raw_path).raw_path
 
-    def lines(
-        self, headers: Mapping[str, str] | None, body: bytes, *, is_json: bool = False
-    ) -> FieldLines:
-        """Return the header lines of a request, for a writer that joins them itself."""
-        lines = _merged(self._lines, _checked(headers)) if headers else self._lines
-        lines = _as_json(lines) if is_json else lines
-        return [*lines, (b"Content-Length", b"%d" % len(body))] if body else lines
-
     def written(
         self,
         method: str,

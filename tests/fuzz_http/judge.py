@@ -8,9 +8,10 @@ from typing import Final
 
 import h11
 
-from engine.transport.answer import Answer
+from engine.transport.answer import Answer, FieldLines
 from engine.transport.answer_parser import HEAD_BYTES_MAX, AnswerParser, MalformedAnswer
 from engine.transport.decoding import Undecodable, decoded
+from engine.transport.h11_reader import ReadingReader
 from engine.transport.peer_clock import PeerClock
 
 NOW: Final = datetime(2026, 11, 29, tzinfo=UTC)
@@ -74,12 +75,33 @@ def by_parser(
         return NoAnswer.UNFINISHED
     use(answer, body_bytes_max)
     reusable = parser.reusable and not rest
-    # h11 writes this one value in lower case
-    lines = [
-        (name, value.lower() if name == b"transfer-encoding" else value)
-        for name, value in answer.lines
+    return Reading(answer.status_code, _as_h11(answer.lines), answer.content, reusable)
+
+
+def _as_h11(lines: FieldLines) -> FieldLines:
+    """Return lines as h11 has them: it writes one value in lower case."""
+    return [
+        (name, value.lower() if name == b"transfer-encoding" else value) for name, value in lines
     ]
-    return Reading(answer.status_code, lines, answer.content, reusable)
+
+
+def by_reading_reader(sent: Input, body_bytes_max: int) -> Reading | NoAnswer:
+    """Read as the answer to a reading is read."""
+    reader = ReadingReader(body_bytes_max, "HEAD" if sent.to_head else "GET")
+    rest = list(sent.pieces)
+    answer: Answer | None = None
+    try:
+        while answer is None and rest:
+            answer = reader.feed(rest.pop(0))
+        if answer is None and sent.closes:
+            answer = reader.hang_up()
+    except MalformedAnswer:
+        return NoAnswer.REFUSED
+    if answer is None:
+        return NoAnswer.UNFINISHED
+    return Reading(
+        answer.status_code, _as_h11(answer.lines), answer.content, reader.reusable and not rest
+    )
 
 
 def use(answer: Answer, body_bytes_max: int) -> None:
