@@ -1,20 +1,45 @@
-"""Sum the accounts of one person: what they are worth, today's P&L and how their equity went. Pure.
+"""Sum the accounts of one person: what they are worth now, today's P&L and how their equity went.
+Pure.
 
 What always holds: environments are never added up, and an account that was not read yet is counted,
 not taken as zero.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.domain.account import LIVE_FIRST
-from engine.domain.amounts import EXACT, ZERO
+from engine.domain.account import LIVE_FIRST, AccountReport, Position
+from engine.domain.amounts import EXACT, ZERO, Money
+from engine.domain.identifiers import Symbol
+from engine.domain.signal import PositionSide
+from engine.ports.market_data import Quote
 
 _CENTS_OF_A_PERCENT: Final = Decimal("0.01")
 Series = Sequence[tuple[datetime, Decimal]]
+
+
+def marked(report: AccountReport, newest: Callable[[Symbol], Quote | None]) -> AccountReport:
+    """Return a reading with each position at the newest mark price, where one was read after it."""
+    return replace(
+        report, positions=tuple(_marked(each, report, newest) for each in report.positions)
+    )
+
+
+def _marked(
+    position: Position, report: AccountReport, newest: Callable[[Symbol], Quote | None]
+) -> Position:
+    quote = newest(position.symbol)
+    if quote is None or quote.at <= report.as_of:
+        return position
+    begin, end = position.mark_price, quote.mark
+    if position.side is PositionSide.SHORT:
+        begin, end = end, begin
+    gain = EXACT.multiply(EXACT.subtract(end, begin), position.quantity)
+    profit = Money(EXACT.add(position.unrealised_profit, gain))
+    return replace(position, mark_price=quote.mark, unrealised_profit=profit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

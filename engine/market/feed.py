@@ -97,6 +97,10 @@ class MarketFeed:
                     quote = self._young(symbol, age_s)
         return quote
 
+    def newest(self, symbol: Symbol) -> Quote | None:
+        """Return the newest price that was read, however old; None if there is none."""
+        return self._quotes.get(symbol)
+
     def _young(self, symbol: Symbol, age_s: float) -> Quote | None:
         quote = self._quotes.get(symbol)
         return (

@@ -15,7 +15,7 @@ from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.missed import EntryOutcome, MissedWeek, missed_by_week
-from engine.decisions.portfolio import AccountMoney, Totals, percent_of, totals_of
+from engine.decisions.portfolio import AccountMoney, Totals, marked, percent_of, totals_of
 from engine.decisions.risk import equity, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
@@ -90,7 +90,8 @@ _BEING_ASKED: Final = "its close is asked for now"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
-    """One account: its state, its money as last read (None: not read yet), and what it copies.
+    """One account: its state, its money as last read and at the newest prices (None: not read yet),
+    and what it copies.
 
     ``stale``: what is shown is old, because the account cannot be read now. ``positions`` are the
     ledger's if nothing was read yet. ``open_shares`` counts what the engine opened and has not
@@ -202,6 +203,14 @@ class FollowingService:
         """Return the task of an account, None if no engine runs it."""
         return None if self._context.live is None else self._context.live.named(row.name)
 
+    def _shown(self, row: AccountRow, task: LiveAccount | None) -> AccountReport | None:
+        """Return the newest reading of an account, at the newest prices as long as it can be read."""
+        report = None if task is None else task.account.last_report
+        feed = self._context.feeds.get(row.exchange)
+        if task is None or report is None or feed is None or report is not task.account.report:
+            return report
+        return marked(report, feed.newest)
+
     # Home
 
     @asked
@@ -220,7 +229,7 @@ class FollowingService:
         self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]
     ) -> AccountCard:
         task = self.task(row)
-        report = None if task is None else task.account.last_report
+        report = self._shown(row, task)
         check = None if task is None else task.newest_check
         mine = concerning(
             on,
@@ -255,7 +264,7 @@ class FollowingService:
         marks = read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone)
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
-        is_old = task is not None and report is not task.account.report
+        is_old = task is not None and task.account.last_report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
             row=row,
@@ -581,7 +590,7 @@ class FollowingService:
 
     def _positions(self, row: AccountRow) -> list[PositionRow]:
         task = self.task(row)
-        report = None if task is None else task.account.last_report
+        report = self._shown(row, task)
         names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}
         holdings = {
             each.symbol: each
@@ -614,7 +623,8 @@ class FollowingService:
                     opened_at=opened.get(symbol),
                     instrument=None if feed is None else feed.instrument(symbol),
                     read_at=None if report is None else report.as_of,
-                    is_stale=task is not None and report is not task.account.report,
+                    is_stale=task is not None
+                    and task.account.last_report is not task.account.report,
                 )
             )
         return shown

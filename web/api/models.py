@@ -315,10 +315,10 @@ def open_share_of(view: StillOpenView) -> OpenShare:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """One contract of an account. ``share`` is what ``strategy`` holds, ``own`` what you hold
-    besides; the rest is as the exchange last reported it at ``read_at``, with the engine's own stop
-    and target where the exchange shows none. ``is_stale``: the account cannot be read now.
-    ``worth`` is its value at the mark price. ``opened_at`` is when the books were last flat, None if
-    they have nothing.
+    besides; the rest is as the exchange last reported it at ``read_at``, at the newest mark price,
+    with the engine's own stop and target where the exchange shows none. ``is_stale``: the account
+    cannot be read now. ``worth`` is its value at the mark price. ``opened_at`` is when the books were
+    last flat, None if they have nothing.
     """
 
     account: str

@@ -50,7 +50,7 @@ async def show_why(visit: Visit, signal: str, account: str) -> Response:
 
 
 async def show_positions(visit: Visit) -> Response:
-    """Show open positions as the exchange last reported them."""
+    """Show open positions at the newest mark prices."""
     following = visit.services.following
     return visit.page(
         "traders/positions.html",

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.portfolio import AccountMoney, percent_of, summed, totals_of
+from engine.decisions.portfolio import AccountMoney, marked, percent_of, summed, totals_of
+from engine.decisions.risk import equity
+from engine.domain.account import AccountReport, Balance, Position
+from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.identifiers import Symbol
+from engine.domain.signal import PositionSide
+from engine.ports.market_data import Quote
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -30,6 +36,49 @@ def money(
         open_pnl=number(pnl),
         is_stale=is_stale,
     )
+
+
+def position(symbol: str, side: PositionSide, profit: int) -> Position:
+    return Position(
+        symbol=Symbol(symbol),
+        side=side,
+        quantity=Quantity(Decimal("0.5")),
+        entry_price=Price(Decimal(98)),
+        mark_price=Price(Decimal(100)),
+        leverage=Ratio(Decimal(5)),
+        margin=Money(Decimal(10)),
+        unrealised_profit=Money(Decimal(profit)),
+    )
+
+
+def test_positions_are_shown_at_a_mark_price_that_was_read_after_them() -> None:
+    read = AccountReport(
+        Balance(Money(Decimal(50)), Money(Decimal(80))),
+        (
+            position("AUSDT", PositionSide.LONG, 1),
+            position("BUSDT", PositionSide.SHORT, 1),
+            position("CUSDT", PositionSide.LONG, 1),
+            position("DUSDT", PositionSide.LONG, 1),
+        ),
+        (),
+        NOON,
+    )
+
+    def newest(symbol: Symbol) -> Quote | None:
+        seconds = {"AUSDT": 1, "BUSDT": 1, "CUSDT": 0}.get(symbol)
+        if seconds is None:
+            return None
+        at = NOON + timedelta(seconds=seconds)
+        return Quote(symbol, Price(Decimal(7)), Price(Decimal(110)), at)
+
+    shown = marked(read, newest)
+    assert [(each.mark_price, each.unrealised_profit) for each in shown.positions] == [
+        (110, 6),
+        (110, -4),
+        (100, 1),
+        (100, 1),
+    ]
+    assert equity(shown) == equity(read) == 84
 
 
 def test_paper_is_never_added_to_real_money_and_live_comes_first() -> None:
