@@ -122,10 +122,10 @@ def first_equity_at(db: Database, account: AccountId, since: datetime) -> dateti
     """Read when an account's equity was first read since a time; None if it was not."""
     row = fetch_one(
         db,
-        "SELECT min(at_us) FROM equity_point WHERE account_id = ? AND at_us >= ?",
+        "SELECT at_us FROM equity_point WHERE account_id = ? AND at_us >= ? ORDER BY at_us LIMIT 1",
         (account, to_us(since)),
     )
-    return None if row is None or row[0] is None else from_us(row[0])
+    return None if row is None else from_us(row[0])
 
 
 def equity_points_apart(
@@ -136,11 +136,12 @@ def equity_points_apart(
     """
     rows = fetch_all(
         db,
-        "WITH RECURSIVE shown (at_us) AS (SELECT min(at_us) FROM equity_point WHERE account_id = ?1 "
-        "AND at_us >= ?2 UNION ALL SELECT (SELECT min(at_us) FROM equity_point WHERE account_id = "
-        "?1 AND at_us >= shown.at_us - shown.at_us % ?3 + ?3) FROM shown WHERE shown.at_us IS NOT "
-        "NULL) SELECT shown.at_us, equity FROM shown JOIN equity_point ON account_id = ?1 AND "
-        "equity_point.at_us = shown.at_us ORDER BY 1",
+        "WITH RECURSIVE shown (at_us) AS (SELECT (SELECT at_us FROM equity_point WHERE account_id = "
+        "?1 AND at_us >= ?2 ORDER BY at_us LIMIT 1) UNION ALL SELECT (SELECT at_us FROM "
+        "equity_point WHERE account_id = ?1 AND at_us >= shown.at_us - shown.at_us % ?3 + ?3 ORDER "
+        "BY at_us LIMIT 1) FROM shown WHERE shown.at_us IS NOT NULL) SELECT shown.at_us, (SELECT "
+        "equity FROM equity_point WHERE account_id = ?1 AND equity_point.at_us = shown.at_us) FROM "
+        "shown WHERE shown.at_us IS NOT NULL ORDER BY 1",
         (account, to_us(since), apart // timedelta(microseconds=1)),
     )
     return [(from_us(row[0]), Decimal(row[1])) for row in rows]

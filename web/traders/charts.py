@@ -1,9 +1,11 @@
 """The page of one open position and of one closed trade, each with its price chart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
+import trio
+from markupsafe import Markup
 from quart import Response, abort
 
 from engine.services.charting import OpenPosition, PastTrade
@@ -14,6 +16,15 @@ from web.visit import Visit
 from web.words import steps
 
 _UNIT: Final = "USDT"
+
+
+async def one_by_one(**drawings: Callable[[], Markup]) -> dict[str, Markup]:
+    """Draw the charts of a page one after the other; orders go between two of them."""
+    drawn = {}
+    for name, draw in drawings.items():
+        drawn[name] = draw()
+        await trio.lowlevel.checkpoint()
+    return drawn
 
 
 async def show_position(visit: Visit, name: str, symbol: str) -> Response:

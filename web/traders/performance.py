@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import trio
 from quart import Response
 
 from engine.services.history import Kind, Wanted
@@ -9,6 +10,7 @@ from engine.services.performance import periods, without_gaps
 from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
 from web.labels import LABELS
 from web.routes import Route, Who, get
+from web.traders.charts import one_by_one
 from web.traders.history import csv_file
 from web.visit import Visit
 from web.words import period_name
@@ -26,10 +28,31 @@ async def show_performance(visit: Visit) -> Response:
     size = visit.query.get("by", "day")
     size = size if size in _BARS else "day"
     figures = service.figures(row)
+    await trio.lowlevel.checkpoint()  # orders go first
     zone = visit.who.person.zone
     equity = await service.equity(row)
     summed = periods(figures, size)
     bars = without_gaps(summed, size)[: _BARS[size]]
+    drawn = await one_by_one(
+        equity=lambda: equity_chart(equity, "Equity", "USDT", zone),
+        drawdown=lambda: drawdown_chart(equity, "Drawdown of equity", zone),
+        curve=lambda: result_chart(
+            figures.curve.points,
+            LABELS["cumulative_pnl"],
+            "USDT",
+            zone,
+            row.ended_at or visit.now,
+            figures.curve.exact_since,
+        ),
+        bars=lambda: bar_chart(
+            [
+                (period_name(each.label), short_period(each.label), each.result)
+                for each in reversed(bars)
+            ],
+            f"P&L by {size}",
+            "USDT",
+        ),
+    )
     return visit.page(
         "traders/performance.html",
         row=row,
@@ -39,24 +62,10 @@ async def show_performance(visit: Visit) -> Response:
         sizes=list(_BARS),
         summed=summed[: _BARS[size]],
         trades=service.account_trades(row),
-        equity=equity_chart(equity, "Equity", "USDT", zone),
-        drawdown=drawdown_chart(equity, "Drawdown of equity", zone),
-        curve=result_chart(
-            figures.curve.points,
-            LABELS["cumulative_pnl"],
-            "USDT",
-            zone,
-            row.ended_at or visit.now,
-            figures.curve.exact_since,
-        ),
-        bars=bar_chart(
-            [
-                (period_name(each.label), short_period(each.label), each.result)
-                for each in reversed(bars)
-            ],
-            f"P&L by {size}",
-            "USDT",
-        ),
+        equity=drawn["equity"],
+        drawdown=drawn["drawdown"],
+        curve=drawn["curve"],
+        bars=drawn["bars"],
         books=service.books(row),
         live=visit.newest(),
     )

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from quart import Response
 
 from engine.services.performance import TRADES_COMPARED, Compared
@@ -13,6 +14,7 @@ from engine.services.terms_form import terms_fields
 from web.charts import result_chart, returns_fall_chart, sparkline
 from web.labels import LABELS, LIMITS, SIZINGS
 from web.routes import Route, Who, get
+from web.traders.charts import one_by_one
 from web.traders.shadow import shadows_of
 from web.visit import Visit
 
@@ -117,16 +119,22 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     zone = visit.who.person.zone
     points = _returns(each)
     agreements = performance.agreements(visit.who, row.id)
+    drawn = await one_by_one(
+        curve=lambda: (
+            result_chart(points, "Return of its signals", "%", zone, visit.now, points[0][0])
+            if points
+            else Markup("")
+        ),
+        drawdown=lambda: returns_fall_chart(points, LABELS["max_drawdown"], zone, visit.now),
+    )
     return visit.page(
         "traders/strategy.html",
         row=row,
         shadows=await shadows_of(visit, row, agreements),
         each=each,
         figures=_FIGURES,
-        curve=result_chart(points, "Return of its signals", "%", zone, visit.now, points[0][0])
-        if points
-        else "",
-        drawdown=returns_fall_chart(points, LABELS["max_drawdown"], zone, visit.now),
+        curve=drawn["curve"],
+        drawdown=drawn["drawdown"],
         months=performance.months(each, zone),
         newest=each.record.returns[: -_SIGNALS_SHOWN - 1 : -1] if each.record else (),
         funding=performance.funding_per_follower(each),

@@ -5,7 +5,9 @@ after a day.
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import apsw
 import pytest
 
 from engine.domain.identifiers import AccountId
@@ -87,7 +89,17 @@ def test_of_a_long_time_the_first_point_of_each_part_is_read(db: Database) -> No
             for each in equity_points(db, A0, since):
                 expected.setdefault(to_us(each[0]) // (apart // timedelta(microseconds=1)), each)
             assert equity_points_apart(db, A0, since, apart) == list(expected.values())
+    steps = 0
+
+    def trace(event: Any) -> None:
+        nonlocal steps
+        steps += event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+
+    db.trace_v2(apsw.SQLITE_TRACE_PROFILE, trace)  # type: ignore[attr-defined]
+    assert len(equity_points_apart(db, A0, EVER, timedelta(days=9))) == 2
     assert first_equity_at(db, A0, EVER) == NOON
+    db.trace_v2(0)  # type: ignore[attr-defined]
+    assert steps < 300, "what lies between is not read"
     assert first_equity_at(db, A1, EVER) is None
 
 
