@@ -27,6 +27,7 @@ from web.metrics import MetricsPage
 from web.operators import overview, people, records, switches, unknowns
 from web.pages import error_page, static_file
 from web.pulse import PulseStreams
+from web.requests import is_for_programs, request_with
 from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import addresses, callback, debugger, strategy, webhook
@@ -80,7 +81,7 @@ _ERRORS: Final = {
     404: ("not_found", "There is nothing here."),
     405: ("method_not_allowed", "This address does not support that method."),
     408: ("too_slow", "The body did not arrive in time."),
-    413: ("too_large", "The body is larger than the limit."),
+    413: ("too_large", "The body is larger than the limit: nothing was done."),
     429: ("too_many", "You have too many pages open. Close some."),
 }
 _OWN_FAULT: Final = ("failed", "Something here failed, and it was logged. Try again shortly.")
@@ -108,6 +109,7 @@ def create_app(
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.asgi_http_class = connection_with(security_headers(https=settings.https))
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
+    app.request_class = request_with(app.request_class, settings.form_bytes_max)
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
     routes: list[Route] = [
@@ -146,16 +148,14 @@ async def _answer_refusal(error: HTTPException) -> Response:
 
 
 async def _refused(status: int) -> Response:
-    """Answer with a page that leads on where there is nothing; else with a plain one."""
+    """Answer a person with a page that has the navigation; a program, and a failure, with a plain
+    one.
+    """
     refusal: Refusal | None = current_app.config.get("REFUSAL")
-    if refusal is None or status not in (404, 405) or _is_for_programs():
+    if refusal is None or status not in _ERRORS or is_for_programs(request.path):
         return _error(status)
     answer = await refusal(status, _ERRORS[status][1])
     return _ended(answer)
-
-
-def _is_for_programs() -> bool:
-    return request.path == "/api" or request.path.startswith(("/api/", "/static/"))
 
 
 async def _wait_for_engine(why_waiting: Callable[[], str]) -> None:

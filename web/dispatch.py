@@ -110,8 +110,8 @@ class Dispatcher:
         return await compress(answer)
 
     async def refusal(self, status: int, message: str) -> Response:
-        """Answer an address or a method that there is not with a page that leads on: it has the
-        navigation of whoever asks.
+        """Answer what no handler took with a page that leads on: it has the navigation of whoever
+        asks.
         """
         visit = await self._visit(only_looks=True)
         return visit.page("nothing.html", status, code=status, message=message)
@@ -193,7 +193,10 @@ class Dispatcher:
             ):
                 await self._confirm(visit)
             _require_readable(visit.form)
-            return await route.handler(visit, **parts)
+            answer = await route.handler(visit, **parts)
+            shows = route.method == "GET" or route.answers
+            assert shows or answer.status_code == 303, "its page shows what a form did"
+            return answer
         except NeedsConfirmation:
             if not self._forgets(route, visit, parts):
                 return visit.show(CONFIRM, **_to_confirm(visit))

@@ -1,11 +1,36 @@
-"""What a handler may read of the current request: raw headers, the client, and the connection."""
+"""What a handler may read of the current request: raw headers, the client, and the connection; and
+how much of a body is read.
+"""
+
+from typing import Any, Final, TypeVar, cast
 
 import trio
-from quart import request
+from quart import Request, request
 
 from web.connections import CONNECTION_KEY, Connection
 from web.peers import client_address, is_local
 from web.settings import WebSettings
+
+R = TypeVar("R", bound=Request)
+_FOR_PROGRAMS: Final = ("/api", "/hooks", "/static", "/metrics")
+
+
+def is_for_programs(path: str) -> bool:
+    """Return whether an address is for programs, not for people."""
+    return any(path == each or path.startswith(f"{each}/") for each in _FOR_PROGRAMS)
+
+
+def request_with(kind: type[R], form_bytes_max: int) -> type[R]:
+    """Return the class of an app's requests, in which the forms of people have a limit of their own."""
+
+    class Limited(kind):  # type: ignore[valid-type, misc]
+        def __init__(self, method: str, scheme: str, path: str, *rest: Any, **named: Any) -> None:
+            if not is_for_programs(path):
+                named["max_content_length"] = form_bytes_max
+            super().__init__(method, scheme, path, *rest, **named)
+            self.max_content_length = named.get("max_content_length")
+
+    return cast(type[R], Limited)
 
 
 def header_pairs() -> tuple[tuple[str, str], ...]:

@@ -46,7 +46,9 @@ class Route:
     ``asks``: a person fills it in, so its page answers when it is refused, with each error beside
     its field. ``keeps``: the fields that may be shown again: on this page, on the page that asks for
     a factor, and after signing in (``web.typed``). ``redraws``: those that only its own page may
-    show again. A field in neither is never shown again, so a secret is in neither.
+    show again. A field in neither is never shown again, so a secret is in neither. ``answers``: it
+    changes nothing, so what it asked is shown at once; what every other one did is shown by the page
+    to which it redirects.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Route:
     asks: bool = False
     keeps: Names = ()
     redraws: tuple[str, ...] = ()
+    answers: bool = False
 
     def kept(self, services: Services, given: Mapping[str, str]) -> frozenset[str]:
         """Return the names of the fields that may be shown again; ``given``: parts and fields."""
@@ -84,6 +87,7 @@ def post(
     keeps: tuple[str, ...] = (),
     once: bool = False,
     again: Again | None = None,
+    answers: bool = False,
 ) -> Route:
     """Declare a button of a page of this site (``page``), or what a program sends."""
     return Route(
@@ -95,6 +99,7 @@ def post(
         keeps=keeps,
         once=once,
         again=again,
+        answers=answers,
     )
 
 
@@ -108,6 +113,7 @@ def form(
     redraws: tuple[str, ...] = (),
     once: bool = False,
     again: Again | None = None,
+    answers: bool = False,
 ) -> Route:
     """Declare a form that a person fills in; ``page`` is the page of the same address unless given."""
     return Route(
@@ -121,4 +127,5 @@ def form(
         redraws=redraws,
         once=once,
         again=again,
+        answers=answers,
     )

@@ -12,6 +12,8 @@ Network = IPv4Network | IPv6Network
 class WebSettings:
     """The operator's choices for the web.
 
+    ``body_bytes_max``: what a program may send. ``form_bytes_max``: what a form may send; it is wider,
+    so that a field that is far too long is refused beside it, with what was typed.
     ``https``: people reach this place over TLS (own certificate or proxy), so HSTS is sent.
     ``trusts_here``: a person who asks from this machine may see what needs no signing in. Never set
     it where a proxy may run on this machine: one that adds no header looks like a person.
@@ -26,6 +28,7 @@ class WebSettings:
     live_page: bool = True
     trusted_proxies: tuple[Network, ...] = ()
     body_bytes_max: int = 16 * 1024
+    form_bytes_max: int = 128 * 1024
     body_timeout_s: float = 2.0
     streams_max: int = 50
     streams_per_peer_max: int = 20

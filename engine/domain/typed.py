@@ -49,7 +49,9 @@ def typed_whole(text: str, field: str, least: int, most: int) -> int:
     try:
         number = Decimal(typed_number(text, field))
     except InvalidValue:
-        raise InvalidValue(field, expected, text) from None
+        latin = _in_latin_digits(text[:CHARACTERS_MAX].translate(_BLANKS).strip())
+        hint = "" if latin is None else f" 0 to 9: type {latin}"
+        raise InvalidValue(field, f"{expected}{hint}", text) from None
     if number != number.to_integral_value() or not least <= number <= most:
         raise InvalidValue(field, expected, text)
     return int(number)

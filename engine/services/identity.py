@@ -250,16 +250,13 @@ class IdentityService:
     async def revoke(self, user: User, session: str) -> None:
         """End one of the user's sessions, or with ``others`` all but this one; raises NothingThere."""
         but = user.session.id if session == "others" else None
-        ended = await self._write(
-            user,
-            "session_ended",
-            session,
-            lambda db: doors.revoke_sessions(
-                db, user.id, self._now, only=None if but else session, but=but
-            ),
-        )
-        if not ended and but is None:
-            raise NothingThere("that session has ended already")
+
+        def end(db: Database) -> None:
+            only = None if but else session
+            if not doors.revoke_sessions(db, user.id, self._now, only=only, but=but) and only:
+                raise NothingThere("that session has ended already")
+
+        await self._write(user, "session_ended", session, end)
 
     # Signing in
 
@@ -501,6 +498,25 @@ class IdentityService:
             ledger.person(self._context.ledger.db, used.person), caller, "one-time link"
         )
 
+    def wrong_to_join(self, token: str, name: str) -> dict[str, str]:
+        """Return what is wrong with joining under a name, by field; whoever was not invited hears
+        nothing about names.
+        """
+        if self.sign_up == "closed" or (
+            self.sign_up == "invite" and self.invitation(token) is None
+        ):
+            return {
+                "": (
+                    "This place takes people by invitation, and this one has been used up or has run "
+                    "out: ask who invited you."
+                )
+            }
+        try:
+            parse_name(name)
+        except InvalidValue as error:
+            return {"name": f"expected {error.expected}"}
+        return {"name": _TAKEN} if ledger.is_taken(self._context.ledger.db, name) else {}
+
     @asked
     async def join(
         self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller
@@ -508,25 +524,9 @@ class IdentityService:
         """Create a person with a connected exchange account; raises FormErrors with everything that
         is wrong, and then creates nothing.
         """
-        invited = self.invitation(token)
-        if self.sign_up == "closed" or (
-            self.sign_up == "invite" and invited is None
-        ):  # and nothing about names to whoever was not invited
-            raise FormErrors(
-                {
-                    "": (
-                        "This place takes people by invitation, and this one has been used up or "
-                        "has run out: ask who invited you."
-                    )
-                }
-            )
-        errors: dict[str, str] = {}
-        try:
-            parse_name(name)
-            if ledger.is_taken(self._context.ledger.db, name):
-                errors["name"] = _TAKEN
-        except InvalidValue as error:
-            errors["name"] = f"expected {error.expected}"
+        errors = self.wrong_to_join(token, name)
+        if "" in errors:
+            raise FormErrors(errors)
         keys = await self._try(caller)
         try:
             checked = await check_login(self._context, exchange, given)

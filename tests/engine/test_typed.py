@@ -117,6 +117,8 @@ def test_a_whole_number_is_one_within_its_range() -> None:
     for text in ("0", "366", "1.5", "x", "", "1,000"):
         with pytest.raises(InvalidValue):
             typed_whole(text, "days", 1, 365)
+    with pytest.raises(InvalidValue, match="1 to 365, in digits 0 to 9: type 90,"):
+        typed_whole("\uff19\u0660", "days", 1, 365)
 
 
 @given(

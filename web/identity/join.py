@@ -7,6 +7,7 @@ from quart import Response
 
 from engine.services import Services
 from engine.services.accounts import exchange_choices
+from engine.services.user import FormErrors
 from web.identity.exchange_login import chosen_exchange, kept_login, new_login
 from web.routes import Route, Who, form, get
 from web.visit import Visit
@@ -34,9 +35,12 @@ async def join(visit: Visit) -> Response:
     token = visit.text("invite")
     chosen = chosen_exchange(visit, exchange_choices(visit.services.context))
     assert chosen is not None, "an exchange is always enabled"
-    signed_in = await identity.join(
-        token, visit.text("name"), chosen.name, new_login(visit, chosen), visit.caller
-    )
+    name = visit.text("name")
+    try:
+        login = new_login(visit, chosen)
+    except FormErrors as error:
+        raise FormErrors({**error.errors, **identity.wrong_to_join(token, name)}) from None
+    signed_in = await identity.join(token, name, chosen.name, login, visit.caller)
     strategy = await identity.invited_to(signed_in.person)
     query = f"?next=/strategies/{strategy}" if strategy else ""
     return visit.enter(signed_in, f"/security/password{query}")

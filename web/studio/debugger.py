@@ -36,5 +36,11 @@ def _debugger(visit: Visit, findings: object) -> Response:
 
 ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/debugger", Who.MASTER, show_debugger),
-    form("/studio/debugger", Who.MASTER, debug, keeps=("strategy", "headers", "body")),
+    form(
+        "/studio/debugger",
+        Who.MASTER,
+        debug,
+        keeps=("strategy", "headers", "body"),
+        answers=True,
+    ),
 )

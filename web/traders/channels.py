@@ -81,5 +81,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     form(f"{_PAGE}/<name>/wants", Who.SIGNED_IN, want, page=_PAGE, keeps=tuple(TOLD)),
     form(f"{_PAGE}/<name>/test", Who.SIGNED_IN, test, page=_PAGE, keeps=()),
     post(f"{_PAGE}/<name>/drop", Who.SIGNED_IN, drop, page=_PAGE),
-    post("/notifications/read", Who.SIGNED_IN, see, page="/notifications"),
+    post("/notifications/read", Who.SIGNED_IN, see, page="/notifications", keeps=("upto",)),
 )

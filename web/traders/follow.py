@@ -214,7 +214,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         agree,
         keeps=(*_FIELDS, "account", "do", "confirmed"),
     ),
-    post("/strategies/<identifier>/meaning", Who.FOLLOWER, show_meaning, page=_PAGE),
+    post(
+        "/strategies/<identifier>/meaning",
+        Who.FOLLOWER,
+        show_meaning,
+        page=_PAGE,
+        answers=True,
+    ),
     post(
         "/strategies/<identifier>/copy-terms",
         Who.FOLLOWER,
