@@ -7,6 +7,7 @@ whose act is not known keeps its name.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from web.labels import LEVERAGES, LIMITS, SIZINGS, SWITCH_LEVELS
@@ -223,7 +224,18 @@ def _text(name: str, value: Any) -> str:
             return ", ".join(_text(name, each) for each in value)
         case _ if name in LIMITS:
             return f"{value} {LIMITS[name][1]}"
+        case str() if name.endswith(("_at", "until")):
+            return _moment(value)
         case _ if name == "level":
             return SWITCH_LEVELS.get(value, (str(value), ""))[0]
         case _:
             return str(value)
+
+
+def _moment(text: str) -> str:
+    """Return a time as its day and minute; a text that is none stays as it is sealed."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{at.day} {at:%b %Y %H:%M} UTC"

@@ -194,9 +194,20 @@ _REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
 }
 
 
+_REASONS_OF_COPIES: Final[Mapping[str, str]] = {
+    "skipped.consent": "They have not agreed to the master’s change yet",
+    "skipped.strategy_off": "The strategy took no new entries",
+}
+
+
 def reason_of_followers(code: str) -> str:
     """Return what became of followers' copies, in a few words for their master."""
     return _REASONS_OF_FOLLOWERS.get(code) or reason_label(code)
+
+
+def reason_of_copies(code: str) -> str:
+    """Return what became of copies, in a few words for an operator."""
+    return _REASONS_OF_COPIES.get(code) or reason_of_followers(code)
 
 
 TOLD: Final[Mapping[str, tuple[str, str]]] = {

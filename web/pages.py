@@ -55,6 +55,7 @@ _TEMPLATES.globals["to_do"] = labels.to_do
 _TEMPLATES.globals["leverages"] = labels.LEVERAGES
 _TEMPLATES.filters["reason"] = labels.reason_label
 _TEMPLATES.filters["reason_of_followers"] = labels.reason_of_followers
+_TEMPLATES.filters["reason_of_copies"] = labels.reason_of_copies
 _TEMPLATES.filters["setting"] = labels.setting_label
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
@@ -81,6 +82,7 @@ _TEMPLATES.filters.update(
     moment=words.moment,
     period=words.period_name,
     cause=words.cause_word,
+    clock=words.clock,
     device=device,
 )
 

@@ -155,6 +155,7 @@ FACTOR_MISSING: Final = "Expected your password, a code or your passkey."
 SECRETS_NOT_KEPT: Final = "What is secret was not kept: enter it again."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
+_CLOCK_FITS_MS: Final = 2_000
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
     "simulated": "an order to a simulator (no real money)",
@@ -337,6 +338,15 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def clock(ahead_ms: int | None) -> str:
+    """Return how far a sender's signed time was from ours; it is signed in whole seconds."""
+    if ahead_ms is None:
+        return "–"
+    if abs(ahead_ms) < _CLOCK_FITS_MS:
+        return "within 2 s"
+    return f"{abs(ahead_ms) / 1000:,.0f} s {'ahead' if ahead_ms > 0 else 'behind'}"
 
 
 @pass_context

@@ -171,8 +171,8 @@ def _busy(seen: Mapping[str, Any]) -> str:
     if turns is None or turns["p99_ms"] < BUSY_MS:
         return ""
     return (
-        f"the engine is overloaded: 1 of 100 turns took over {turns['p99_ms']:.0f} ms, the longest "
-        f"{turns['longest_ms']:.0f} ms, and no webhook is read meanwhile"
+        f"the engine is overloaded: 1 of 100 turns of its loop took over {turns['p99_ms']:.0f} ms, "
+        f"the longest {turns['longest_ms']:.0f} ms, and no webhook is read meanwhile"
     )
 
 
@@ -196,7 +196,8 @@ def _refused(each: Mapping[str, Any]) -> str:
     why = _REFUSED_FOR.get(
         each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}"
     )
-    still_open = f"; {each['held']} of its positions are open" if each["reads_exit"] else ""
+    held = _number(each["held"], "position of it is", "positions of it are") if each["held"] else ""
+    still_open = f"; {held or 'no position of it is'} open" if each["reads_exit"] else ""
     return (
         f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC "
         f"({why}){still_open}"
@@ -206,7 +207,7 @@ def _refused(each: Mapping[str, Any]) -> str:
 def _overdue(backup: Mapping[str, Any]) -> str:
     if backup["age_hours"] is None:
         return "there is no backup of the ledger"
-    return f"the newest backup of the ledger is {backup['age_hours']} h old"
+    return f"the newest backup of the ledger is {_old(backup['age_hours'])}"
 
 
 def _waits(queue: list[dict[str, Any]], now: datetime) -> str:
@@ -221,7 +222,11 @@ def _waits(queue: list[dict[str, Any]], now: datetime) -> str:
 def _backed_up(backup: Mapping[str, Any]) -> str:
     if backup["age_hours"] is None:
         return "there is no backup yet" if backup["every_hours"] else "no backup is made"
-    return f"the newest backup is {backup['age_hours']} h old"
+    return f"the newest backup is {_old(backup['age_hours'])}"
+
+
+def _old(hours: float) -> str:
+    return f"{hours * 60:.0f} min old" if hours < 1 else f"{hours:.0f} h old"
 
 
 def _well(seen: Mapping[str, Any], now: datetime) -> str:
@@ -230,9 +235,7 @@ def _well(seen: Mapping[str, Any], now: datetime) -> str:
     if not accounts:
         return "The engine runs and the ledger is healthy; no account is here yet."
     read = seen["engine"]["accounts_read"]
-    proven = (
-        f"{_count(looked_up, 'order')} being looked up" if looked_up else "every order is proven"
-    )
+    proven = f"{_count(looked_up, 'order')} being looked up" if looked_up else "no order is unknown"
     begin = "All is well" if read >= accounts else "Nothing is wrong so far"
     overtaken = seen["missed"]["overtaken"]
     flips = (

@@ -51,7 +51,7 @@ def steps_of(
         Step(
             "Send a first test signal",
             bool(signals),
-            ["It takes the way of a real one and reaches no exchange."],
+            ["It takes the same path as a real one and reaches no exchange."],
             ("#test", "Send one below"),
         ),
         Step(
@@ -83,7 +83,7 @@ def _contracts(row: StudioStrategy, contracts: Sequence[Listed]) -> Step:
             said.append(f"{symbol}: no exchange here lists it, so nobody can copy it.")
     link = None if is_done else ("#described", "Change the contracts below")
     return Step(
-        "Check its contracts with the exchanges here",
+        "Check its contracts at the exchanges here",
         is_done,
         said or ["No exchange here has told its contracts yet. Ask the operator if it stays so."],
         link,

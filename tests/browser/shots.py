@@ -24,7 +24,7 @@ from web.routes import Route, Who
 ROLES: Final[Mapping[str, tuple[Who, ...]]] = {
     "nobody": (Who.ANYONE,),
     "trader": (Who.FOLLOWER, Who.SIGNED_IN),
-    "master": (Who.MASTER,),
+    "master": (Who.MASTER, Who.SIGNED_IN),
     "operator": (Who.OPERATOR,),
 }
 VARIANTS: Final = tuple((size, theme) for size in SIZES for theme in ("light", "dark"))

@@ -78,8 +78,8 @@ def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
         sure="yes",
     )
     told = operator.get("/operate")
-    assert "One thing needs" in told
-    assert "New entries are off for everything until somebody resumes" in told
+    assert "Switches that are on:</strong> everything (flatten, by" in told
+    assert "until somebody resumes" in told
     operator.get("/operate/switches")
     told = operator.post("/operate/switches/off", scope="all", target="")
     assert "Trades that the master opened meanwhile are not entered" in told

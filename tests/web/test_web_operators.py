@@ -67,11 +67,11 @@ async def test_a_guide_leads_to_the_first_copied_signal_and_a_stop_tells_what_it
         await place.until(lambda: fetch_all(db, done))
         await ops.get("/operate")
         assert "To the first copied signal" not in ops.words
-        told = "Stopping touches 1 account PAPER 1 and 1 strategy. 1 open position stays, and exits"
-        assert f"{told} go on." in ops.words
+        told = "Stopping touches 1 account PAPER and 1 strategy. 1 open position stays, and exits go on."
+        assert told in ops.words
         await ops.post("/operate/switches/on")
         assert ops.path == "/operate"
-        assert "New entries are off for everything until somebody resumes" in ops.words
+        assert "everything (no new entries, by ops), until somebody resumes" in ops.words
         assert "Resuming takes entries again on 1 account of 1 strategy" in ops.words
         await ops.post("/operate/switches/off", factor=PASSWORD)
         assert ops.path == "/operate"
@@ -109,7 +109,7 @@ async def test_channels_plugins_keys_and_backups_are_told_with_the_lines_to_writ
         await ops.get("/operate/system")
         for told in (
             "Root keys",
-            "Keys of sessions",
+            "Session keys",
             "Active",
             " s old",
             "verifies one every 24 h",

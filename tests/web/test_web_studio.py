@@ -58,7 +58,7 @@ async def test_margin_in_what_is_open_is_that_of_the_whole_position(tmp_path: Pa
         await place.until(lambda: shares() == [("0.004", "260")])
         assert margins(db, strategy) == {"paper": 52}  # not 26, which the newest attempt alone has
         await master.get(f"/studio/strategies/{strategy}")
-        assert "Margin in what is open PAPER: 52.00 USDT" in master.words
+        assert "PAPER Margin in use: 52.00 USDT" in master.words
         await place.signal(
             strategy,
             action="reduce",
@@ -109,7 +109,7 @@ async def test_a_master_sees_the_copied_part_and_why_the_rest_was_not(tmp_path: 
         db = place.context.ledger.db
         await place.until(lambda: not fetch_all(db, "SELECT 1 FROM copy WHERE code IS NULL"))
         await master.get(f"/studio/strategies/{strategy}")
-        assert "Copied PAPER: 50 %1 of 2 copies of the newest 20 entries" in master.words
+        assert "Copied PAPER 50 %1 of 2 copies of the newest 20 entries" in master.words
         assert "1 They paused the strategy" in master.words
 
         await master.get(f"/studio/strategies/{strategy}/signals/{sent.signal_id}")

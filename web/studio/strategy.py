@@ -30,7 +30,7 @@ _PAGE: Final = "/studio/strategies/<identifier>"
 _LOWERS_RISK: Final = ("private", "paused", "retired")
 _SIGNALS_PAGE: Final = 10
 _DELIVERIES_PAGE: Final = 50
-_DELIVERIES_SHOWN: Final = 15
+_DELIVERIES_SHOWN: Final = 10
 
 
 async def show_strategy(visit: Visit, identifier: str) -> Response:
@@ -49,11 +49,11 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         secrets=studio.secrets(row),
         states=STATES,
         audience=await studio.audience(row),
+        callback=visit.services.callbacks.of(row),
         steps=await studio.setup(row, deliveries, signals),
         heard=await studio.heard(row),
         signals=signals,
         deliveries=deliveries[:_DELIVERIES_SHOWN],
-        is_public=studio.is_public(),
         actions=[action.value for action in Action],
         python=python_sender(url, PLACEHOLDER, row.symbols[0]),
         shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),

@@ -64,8 +64,8 @@ def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
 
 def test_all_is_well_names_what_was_looked_at() -> None:
     assert how_it_is(seen(), 0, NOW) == (
-        "All is well: 3 of 3 accounts are read, no order waits, every order is proven, new entries "
-        "are taken everywhere, the newest backup is 3.0 h old.",
+        "All is well: 3 of 3 accounts are read, no order waits, no order is unknown, new entries "
+        "are taken everywhere, the newest backup is 3 h old.",
         [],
     )
 
