@@ -65,6 +65,25 @@ class Window:
         with self.page.expect_navigation():
             self.page.get_by_role("link", name=label, exact=True).first.click()
 
+    def tab_to(self, name: str, kind: str = "") -> None:
+        """Press Tab until the button, link or field with this name has the focus."""
+        passed = list[str]()
+        for _ in range(90):
+            self.page.keyboard.press("Tab")
+            focus = self.page.locator(f"{kind}:focus")
+            if focus.count():
+                names = (focus.inner_text().strip(), focus.get_attribute("name") or "")
+                if name in names:
+                    return
+                passed.append(" ".join(names).strip())
+        raise AssertionError(f"{self.path} has no {name} that Tab reaches, only {passed}")
+
+    def by_keyboard(self, name: str, kind: str = "") -> None:
+        """Reach a button or link by Tab and press Enter, and wait for the next page."""
+        self.tab_to(name, kind)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
     def text(self) -> str:
         """Return the visible text of the page."""
         return self.page.locator("body").inner_text()

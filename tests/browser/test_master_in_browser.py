@@ -76,3 +76,35 @@ def test_a_delivery_and_its_copies_arrive_by_themselves(chromium: Browser, place
         expect(shown.page.locator("#signals tbody tr").first).to_contain_text(
             "test", timeout=15_000
         )
+
+
+def test_a_master_makes_and_tests_a_strategy_by_keyboard_without_javascript(
+    chromium: Browser, place: Place
+) -> None:
+    with window(chromium, place.url, script=False) as shown:
+        page, press = shown.page, shown.page.keyboard.press
+        come_in(place, shown)
+        shown.open("/studio")
+        shown.by_keyboard("New strategy", "a")
+        for name, typed in (("name", "keys"), ("about", "tests"), ("leverage", "5")):
+            shown.tab_to(name)
+            press("Control+a")
+            page.keyboard.type(typed)
+        shown.by_keyboard("Make a draft")
+        assert page.locator("#secret").inner_text().startswith("whsec_")
+        shown.by_keyboard("I have saved it")
+        expect(page.locator("#setup")).to_contain_text("3 of 7 done")
+        shown.by_keyboard("Send test")
+        expect(page.locator("#signals tbody tr")).to_contain_text("open LONG")
+        shown.tab_to("state")
+        press("ArrowDown")
+        shown.by_keyboard("Set state")
+        expect(page.locator(".head").first).to_contain_text("Published")
+        shown.by_keyboard("Close what it opened", "a")
+        expect(page.locator("main")).to_contain_text("Nothing is open now")
+        shown.by_keyboard("Not now", "a")
+        shown.by_keyboard("Call your bot when a signal has settled")
+        shown.tab_to("url")
+        page.keyboard.type("http://127.0.0.1:9/settled")
+        shown.by_keyboard("Save")
+        expect(page.locator("#calls")).to_contain_text("None yet")

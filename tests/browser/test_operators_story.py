@@ -26,26 +26,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield made
 
 
-def tab_to(shown: Window, name: str, kind: str = "") -> None:
-    """Press Tab until the button, link or field with this name has the focus, and see that it does."""
-    for _ in range(90):
-        shown.page.keyboard.press("Tab")
-        focus = shown.page.locator(f"{kind}:focus")
-        if focus.count() and name in (
-            focus.inner_text().strip(),
-            focus.get_attribute("name"),
-        ):
-            return
-    raise AssertionError(f"{shown.path} has no {name} that Tab reaches")
-
-
-def by_keyboard(shown: Window, name: str, kind: str = "") -> None:
-    """Reach a button or link by Tab and press Enter."""
-    tab_to(shown, name, kind)
-    with shown.page.expect_navigation():
-        shown.page.keyboard.press("Enter")
-
-
 def test_an_operator_from_a_new_place_to_a_suspended_person(
     chromium: Browser, place: Place, script: bool
 ) -> None:
@@ -53,17 +33,17 @@ def test_an_operator_from_a_new_place_to_a_suspended_person(
     with window(chromium, place.url, script=script) as shown:
         page = shown.page
         shown.open("/" + str(made["link"]).split("/", 3)[3])
-        by_keyboard(shown, "Sign in", "button")
+        shown.by_keyboard("Sign in", "button")
         for name in ("password", "again"):
-            tab_to(shown, name)
+            shown.tab_to(name)
             page.keyboard.type(PASSWORD)
-        by_keyboard(shown, "Set password")
-        by_keyboard(shown, "I have saved them")
+        shown.by_keyboard("Set password")
+        shown.by_keyboard("I have saved them")
         secret = page.locator("code.long").inner_text()
-        tab_to(shown, "code")
+        shown.tab_to("code")
         page.keyboard.type(pyotp.TOTP(secret).now())
-        by_keyboard(shown, "Set second factor")
-        by_keyboard(shown, "Operate", "a")
+        shown.by_keyboard("Set second factor")
+        shown.by_keyboard("Operate", "a")
 
         expect(page.locator("#guide")).to_contain_text("To the first copied signal")
         checked(shown, script)
@@ -74,19 +54,19 @@ def test_an_operator_from_a_new_place_to_a_suspended_person(
         assert page.locator("#guide").count() == 0, "the first signal was copied"
 
         expect(page.locator("#trading")).to_contain_text("2 open positions stay, and exits go on")
-        by_keyboard(shown, "Stop new entries")
+        shown.by_keyboard("Stop new entries")
         expect(page.locator("#trading")).to_contain_text(
             "Resuming takes entries again on 2 accounts"
         )
         checked(shown, script)
-        by_keyboard(shown, "Resume")
+        shown.by_keyboard("Resume")
         expect(page.locator("#trading")).to_contain_text("Stopping touches 2 accounts")
 
         shown.open("/operate/people")
-        by_keyboard(shown, "follower:f0002")
-        tab_to(shown, "note")
+        shown.by_keyboard("follower:f0002")
+        shown.tab_to("note")
         page.keyboard.type("the key was lent")
-        by_keyboard(shown, "Suspend")
+        shown.by_keyboard("Suspend")
         expect(page.locator("main")).to_contain_text("by ops: the key was lent")
         checked(shown, script)
         shown.open("/operate/audit?kind=stops")

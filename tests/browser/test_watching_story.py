@@ -1,4 +1,4 @@
-"""Two strangers: a master from nothing to a settled signal, and somebody who watches what it would
+"""Two strangers: a master from nothing to a settled signal with its callback, and somebody who watches what it would
 have been, and goes live with the same terms.
 """
 
@@ -6,6 +6,11 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,12 +18,17 @@ from journey_place import DECLARATIONS, Place, run_cli, running, until
 from playwright.sync_api import Browser, expect
 from screens import Window, window
 
+from engine.decisions.signatures import verify_signatures
+from engine.ports.signal_source import Delivery
+from rexalgo import Secret
+
 PASSWORD = "several calm words in a row"
+CALLING_SERVE = [sys.executable, str(Path(__file__).parents[1] / "journeys/calling_serve.py")]
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    made = Place(tmp_path)
+    made = Place(tmp_path, serving=CALLING_SERVE)
     made.provision(DECLARATIONS.format(followers=1))
     return made
 
@@ -32,6 +42,32 @@ def come_in(place: Place, shown: Window, name: str, role: str) -> None:
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
     shown.follow("I have saved them")
+
+
+@contextmanager
+def bots_own_server() -> Iterator[tuple[str, list[Delivery]]]:
+    """Serve what a master's bot listens with; yields its address and what it was called with."""
+    calls: list[Delivery] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = tuple((name.lower(), value) for name, value in self.headers.items())
+            calls.append(Delivery(body, headers, "127.0.0.1", datetime.now(UTC)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/settled", calls
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def send(sender: str, **signal: str) -> None:
@@ -49,6 +85,7 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
 ) -> None:
     with (
         running(place),
+        bots_own_server() as (address, calls),
         window(chromium, place.url) as master,
         window(chromium, place.url, size="phone", dark=True) as stranger,
     ):
@@ -112,10 +149,24 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
         expect(stranger.page.locator("#mine")).to_contain_text("Live")
         expect(stranger.page.locator("#mine")).not_to_contain_text("Not traded")
 
+        master.follow("Call your bot when a signal has settled")
+        master.fill(url=address)
+        master.press("Save")
+        master.follow("swing")
+        expect(master.page.locator("main")).to_contain_text("Your bot is called")
         send(sender, action="open", symbol="BTCUSDT", side="LONG", leverage="5")
         expect(master.page.locator("#signals")).to_contain_text("Filled", timeout=15_000)
         expect(setup).not_to_contain_text("of 7 done", timeout=15_000)
         expect(master.page.locator("#audience")).to_contain_text("100 %")
         master.page.locator("#signals tbody tr").first.get_by_role("link").first.click()
-        expect(master.page.locator("#became")).to_contain_text("The order was filled")
+        expect(master.page.locator("#outcomes")).to_contain_text("The order was filled")
+        master.check()
+        until(lambda: bool(calls), 30)
+        secret = Secret(next(iter(re.findall(r'SECRET = "(\S+)"', sender))))
+        verify_signatures(calls[0], [secret], calls[0].received_at, 60)
+        told = json.loads(calls[0].body)
+        assert (told["type"], told["data"]["outcomes"]) == ("signal.settled", {"filled": 1})
+        assert "sam" not in str(told), "a master does not see who the followers are"
+        master.open(f"/studio/strategies/{strategy}/callback")
+        expect(master.page.locator("#calls")).to_contain_text("Accepted", timeout=15_000)
         master.check()

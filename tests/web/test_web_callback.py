@@ -124,7 +124,7 @@ async def test_a_settled_signal_is_called_until_it_is_taken_under_one_id(
         assert settled["data"]["outcomes"] == {"filled": 1}
         assert "bob" not in str(settled)
         await ada.get(f"/studio/strategies/{strategy}/callback")
-        assert "Taken" in ada.words
+        assert "Accepted" in ada.words
         back = await place.engine.ingress.receive(bot.endpoint, told)
         assert back.kind.value == "invalid", "sent back to us, it is no signal"
 
