@@ -36,6 +36,7 @@ from engine.ledger.holdings import read_holding
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.signals import NewSignal, record_signal
+from engine.ledger.wallet import is_busy
 from rexalgo import ClosedBy, OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
@@ -57,6 +58,8 @@ BOOKS_S: Final = 5_000.0
 """Until nothing of the books is asked for any more: an hour where pages never reach back, then two
 readings of an idle account.
 """
+FOLDED_S: Final = 60.0
+"""Until what was given up at that very moment is folded into trades."""
 _OPEN_STATES: Final = "('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
 
 
@@ -461,6 +464,9 @@ class Teller:
         await self._wait_until_all_has_ended(life)
         self._exchange.settle()
         await trio.sleep(BOOKS_S)
+        with trio.move_on_after(FOLDED_S):
+            while any(is_busy(self._ledger.db, AccountId(each)) for each in ACCOUNTS):  # noqa: ASYNC110  # no wakeup
+                await trio.sleep(1)
 
     async def _wait_until_all_has_ended(self, life: Life) -> None:
         for number in range(int(PEACE_S / LOOK_S)):
