@@ -4,7 +4,9 @@ What always holds: a call is claimed in the ledger before it is made, and is ove
 answered 2xx, so it is made at least once; its id stays the same, so the receiver can drop a
 repetition. It is signed with the strategy's webhook secret. Only public addresses are called,
 whatever the operator allowed for their own plugins. A strategy holds a slot for one call at a time,
-and rests after a failed one. Nothing here is on the way of an order.
+and rests after a failed one. A call that fails is given up a day after its signal settled, and those
+that waited as long behind it are not made: what waits is bounded by a day. Nothing here is on the
+way of an order.
 """
 
 import json
@@ -32,10 +34,12 @@ from engine.ledger.callbacks import (
     claim_call,
     due_call,
     due_calls,
+    give_up_call,
     has_new,
     is_settled,
     note_due,
     postpone_call,
+    settled_at,
 )
 from engine.ledger.people import signed_endpoint
 from engine.ledger.reports import receipt
@@ -48,7 +52,9 @@ _LOG = logging.getLogger("rexalgo.callbacks")
 LOOK_S: Final = 1.0
 AT_ONCE: Final = 8
 RETRY_S: Final = (1, 5, 15, 60, 300, 900, 3_600, 7_200, 14_400, 28_800, 28_800)
-"""The pauses between tries: the last one is a day after the first."""
+"""The pauses between tries."""
+LASTS: Final = timedelta(days=1)
+"""How long after its signal settled a call that fails is tried."""
 REST_S: Final = RETRY_S[:5]
 """How long a strategy rests after its first, second ... failed call in a row."""
 _YOUNG: Final = timedelta(minutes=1)
@@ -74,8 +80,7 @@ class Callbacks:
         self._open_vault = open_vault
         self._reach = reach
         self._calling: set[StrategyId] = set()
-        self._failed: dict[StrategyId, int] = {}
-        self._rests_until: dict[StrategyId, datetime] = {}
+        self._failed: dict[StrategyId, tuple[int, float]] = {}
 
     @property
     def _db(self) -> Database:
@@ -91,14 +96,14 @@ class Callbacks:
                     await self._shared.ledger.write(lambda db: note_due(db, _NOTED))
                 now = self._shared.clock.now()
                 for each in due_calls(self._db, now):
-                    if each.strategy not in self._calling and not self._rests(each.strategy, now):
+                    if each.strategy not in self._calling and not self._rests(each.strategy):
                         self._calling.add(each.strategy)
                         nursery.start_soon(self._call, each, limit)
                 await trio.sleep(LOOK_S)
 
-    def _rests(self, strategy: StrategyId, now: datetime) -> bool:
-        until = self._rests_until.get(strategy)
-        return until is not None and now < until
+    def _rests(self, strategy: StrategyId) -> bool:
+        count, at_s = self._failed.get(strategy, (0, 0.0))
+        return count > 0 and trio.current_time() < at_s + REST_S[min(count, len(REST_S)) - 1]
 
     async def _call(self, first: DueCall, limit: trio.CapacityLimiter) -> None:
         """Look at one call, and then at what else is due of its strategy until a call fails."""
@@ -109,7 +114,7 @@ class Callbacks:
                 await self._shared.calm()
                 await self._look_at(due, limit)
                 now = self._shared.clock.now()
-                due = None if self._rests(strategy, now) else due_call(self._db, strategy, now)
+                due = None if self._rests(strategy) else due_call(self._db, strategy, now)
         finally:
             self._calling.discard(strategy)
 
@@ -120,14 +125,21 @@ class Callbacks:
             until = now + (_LOOK_YOUNG if is_young else _LOOK_OLD)
             await ledger.write(partial(postpone_call, call=call, until=until))
             return
+        ends_at = settled_at(self._db, call) + LASTS
+        if now > ends_at and call.strategy in self._failed:
+            _LOG.warning("the callback of signal %s is given up", call.signal_id)
+            await ledger.write(partial(give_up_call, call=call))
+            return
         async with limit:
             await self._shared.calm()
             told = receipt(self._db, call.receipt)
             assert told is not None, "the signal of a call is never deleted"
-            await self._make(call, told)
+            await self._make(call, told, ends_at)
 
-    async def _make(self, call: DueCall, told: ReceiptView) -> None:
-        """Claim a call and try it once, and record what came of it."""
+    async def _make(self, call: DueCall, told: ReceiptView, ends_at: datetime) -> None:
+        """Claim a call and try it once, and record what came of it: one that fails is given up if
+        its next try were after ``ends_at``.
+        """
         ledger, now = self._shared.ledger, self._shared.clock.now()
         pause = timedelta(seconds=RETRY_S[min(call.tries, len(RETRY_S) - 1)])
         if not await ledger.write(partial(claim_call, call=call, until=now + pause)):
@@ -136,14 +148,12 @@ class Callbacks:
         now = self._shared.clock.now()
         if not problem:
             self._failed.pop(call.strategy, None)
-            self._rests_until.pop(call.strategy, None)
             await ledger.write(partial(call_taken, call=call, at=now))
             return
         _LOG.warning("the callback of strategy %s was not taken: %s", call.strategy, problem)
-        failed = self._failed[call.strategy] = self._failed.get(call.strategy, 0) + 1
-        rest = timedelta(seconds=REST_S[min(failed, len(REST_S)) - 1])
-        self._rests_until[call.strategy] = now + rest
-        gives_up = call.tries + 1 > len(RETRY_S)
+        count, _ = self._failed.get(call.strategy, (0, 0.0))
+        self._failed[call.strategy] = (count + 1, trio.current_time())
+        gives_up = now + pause > ends_at
         await ledger.write(
             partial(call_failed, call=call, problem=problem, at=now, gives_up=gives_up)
         )

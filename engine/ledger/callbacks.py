@@ -131,6 +131,18 @@ def is_settled(db: Database, signal: int) -> bool:
     )
 
 
+def settled_at(db: Database, call: DueCall) -> datetime:
+    """Read when a call's signal settled: when its last copy had its outcome, and for one without
+    copies when it was received.
+    """
+    row = fetch_one(
+        db,
+        "SELECT max(outcome_us) FROM copy WHERE signal_number = ?",
+        (call.signal_number,),
+    )
+    return call.received_at if row is None or row[0] is None else from_us(row[0])
+
+
 _DUE = (
     "SELECT signal.number, signal.id, receipt_id, dedupe_key, callback.strategy_id, url, tries, "
     "received_us FROM callback JOIN callback_due ON callback_due.signal_number = (SELECT "
@@ -197,12 +209,17 @@ def call_taken(db: Database, call: DueCall, at: datetime) -> None:
     )
 
 
+def give_up_call(db: Database, call: DueCall) -> None:
+    """End a call that was not taken."""
+    db.execute("DELETE FROM callback_due WHERE signal_number = ?", (call.signal_number,))
+
+
 def call_failed(db: Database, call: DueCall, problem: str, at: datetime, *, gives_up: bool) -> None:
     """Record why a call was not taken, unless its address was replaced meanwhile; with ``gives_up``
     it is over.
     """
     if gives_up:
-        db.execute("DELETE FROM callback_due WHERE signal_number = ?", (call.signal_number,))
+        give_up_call(db, call)
     db.execute(
         "UPDATE callback SET problem = ?, failing_us = coalesce(failing_us, ?) WHERE strategy_id = ? "
         "AND url = ?",

@@ -98,6 +98,7 @@ async def test_a_settled_signal_is_called_until_it_is_taken_under_one_id(
 ) -> None:
     # only public addresses are called; this one is on this machine
     monkeypatch.setattr(engine.run, "Callbacks", partial(Callbacks, reach=LOOPBACK))
+    monkeypatch.setattr(engine.actors.callbacks, "REST_S", (0,))
     async with receiving(500, 302) as receiver, web_place(tmp_path, SETTINGS) as place:
         ada = await place.person("ada", Role.MASTER)
         strategy = await place.strategy(ada)
@@ -170,8 +171,24 @@ async def test_a_receiver_that_hangs_holds_its_slot_for_one_call(
         hanging.answers.set()
         await place.until(lambda: other.came)
         assert len(hanging.came) == 1, "after a failed call its strategy rests"
-        place.clock.passed += timedelta(hours=1)
+        place.clock.passed += timedelta(hours=2)
+        await place.signal(second, action="close", symbol="BTCUSDT")
+        await place.until(lambda: len(other.came) == 2)
+        assert len(hanging.came) == 1, "no wall clock ends a rest, nor makes it longer"
+        monkeypatch.setattr(engine.actors.callbacks, "REST_S", (0,))
         await place.until(lambda: len(hanging.came) == 4)
+
+        # what waits behind calls that fail is given up when a day has passed
+        monkeypatch.setattr(engine.actors.callbacks, "REST_S", (3_600,))
+        hanging.statuses.append(500)
+        for _ in range(3):
+            await place.signal(first, action="close", symbol="BTCUSDT")
+        db = place.context.ledger.db
+        await place.until(lambda: fetch_all(db, "SELECT 1 FROM callback WHERE problem != ''"))
+        place.clock.passed += timedelta(hours=25)
+        monkeypatch.setattr(engine.actors.callbacks, "REST_S", (0,))
+        await place.until(lambda: not fetch_all(db, "SELECT 1 FROM callback_due"))
+        assert len(hanging.came) == 5, "they are not made"
 
 
 async def test_what_is_not_public_is_not_called_and_the_page_says_so(tmp_path: Path) -> None:
