@@ -1,7 +1,8 @@
 """Notifier ``smtp``: one message per alert over SMTP, always with TLS; and personal channel
 ``email``: the same server for everybody who enters the code that was sent to them.
 
-The library of SMTP blocks, so each message is sent in a thread, with a deadline below the engine's.
+The library of SMTP blocks, so each message is sent in a thread of this plugin's own few. Its
+connection is ended at a deadline below the engine's, however slowly the server goes on answering.
 A failed delivery raises, and the outbox tries again; a message may therefore arrive twice, with the
 same Message-ID. No text of an alert can become a header of its own.
 """
@@ -11,10 +12,11 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import trio
@@ -48,6 +50,8 @@ default_settings: Mapping[str, object] = {
     "only_waking": False,  # true: only alerts that wake somebody
 }
 DEADLINE_S: Final = 8.0
+THREADS: Final = 8
+"""How many messages are sent at the same time to people, and as many to the operators."""
 _SUBJECT_CHARACTERS_MAX: Final = 150
 
 
@@ -61,7 +65,9 @@ class InDoubt(NotDelivered):
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """A mail server and how to log in there. ``user`` is "" for no login."""
+    """A mail server and how to log in there. ``user`` is "" for no login. ``threads`` limits how
+    many messages are sent at the same time.
+    """
 
     host: str
     port: int
@@ -69,6 +75,42 @@ class MailServer:
     user: str
     password: Secret
     trust: ssl.SSLContext
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
+
+
+class _Sending:
+    """One message that a thread sends, whose connection another thread may end."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._is_over = False
+        self._connection: socket.socket | None = None
+        self.is_begun = False
+
+    def connected(self, opened: socket.socket) -> None:
+        """Keep a second handle of the connection: TLS takes the first."""
+        with self._lock:
+            self._go_on()
+            self._connection = opened.dup()
+
+    def begin(self) -> None:
+        """Note that from now on the server may take the message."""
+        with self._lock:
+            self._go_on()
+            self.is_begun = True
+
+    def end(self) -> None:
+        """End the connection: whatever waits for it goes on."""
+        with self._lock:
+            self._is_over, held, self._connection = True, self._connection, None
+        if held is not None:
+            with suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
+            held.close()
+
+    def _go_on(self) -> None:
+        if self._is_over:
+            raise TimeoutError
 
 
 class SmtpNotifier:
@@ -93,10 +135,7 @@ class SmtpNotifier:
             addresses = await http.addresses(self._server.host, self._server.port)
         except ConnectError as error:
             raise NotDelivered(str(error)) from None
-        # abandoned at the engine's deadline: the thread ends by its own
-        await trio.to_thread.run_sync(
-            _send, self._server, addresses[0], mail, abandon_on_cancel=True
-        )
+        await _sent(self._server, addresses[0], mail)
 
 
 class EmailChannel:
@@ -129,9 +168,7 @@ class EmailChannel:
         mail = personal_mail(message, self._sender, target["address"])
         try:
             addresses = await http.addresses(self._server.host, self._server.port)
-            await trio.to_thread.run_sync(
-                _send, self._server, addresses[0], mail, abandon_on_cancel=True
-            )
+            await _sent(self._server, addresses[0], mail)
         except InDoubt:
             raise
         except (ConnectError, NotDelivered) as error:
@@ -174,14 +211,34 @@ def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMess
     return mail
 
 
-def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
-    is_begun = False
+async def _sent(server: MailServer, address: str, mail: EmailMessage) -> None:
+    sending = _Sending()
     try:
-        smtp = _connected(server, address)
+        with trio.fail_after(DEADLINE_S):
+            await trio.to_thread.run_sync(
+                _send,
+                server,
+                address,
+                mail,
+                sending,
+                abandon_on_cancel=True,
+                limiter=server.threads,
+            )
+    except trio.TooSlowError:
+        ended = f"{server.host} took no message within {DEADLINE_S:g} s"
+        sending.end()
+        raise (InDoubt if sending.is_begun else NotDelivered)(ended) from None
+    finally:
+        sending.end()  # an abandoned thread ends too
+
+
+def _send(server: MailServer, address: str, mail: EmailMessage, sending: _Sending) -> None:
+    try:
+        smtp = _connected(server, address, sending)
         try:
             if server.user:
                 smtp.login(server.user, server.password.reveal())
-            is_begun = True
+            sending.begin()
             refused = smtp.send_message(mail)
             with suppress(smtplib.SMTPException, OSError):
                 smtp.quit()  # the message is taken, whatever is answered now
@@ -194,7 +251,7 @@ def _send(server: MailServer, address: str, mail: EmailMessage) -> None:
     except smtplib.SMTPResponseException as error:
         raise NotDelivered(f"{server.host} answered {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
-        is_certain = not is_begun or isinstance(error, smtplib.SMTPRecipientsRefused)
+        is_certain = not sending.is_begun or isinstance(error, smtplib.SMTPRecipientsRefused)
         ended = f"{server.host} took no message: {type(error).__name__}"
         raise (NotDelivered if is_certain else InDoubt)(ended) from None
     if refused:
@@ -206,7 +263,8 @@ class _Smtp(smtplib.SMTP):
     checked.
     """
 
-    def __init__(self, server: MailServer, address: str) -> None:
+    def __init__(self, server: MailServer, address: str, sending: _Sending) -> None:
+        self._sending = sending
         self._server = server
         self._address = address
         super().__init__(server.host, server.port, timeout=DEADLINE_S)
@@ -214,13 +272,18 @@ class _Smtp(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         # smtplib's one place that connects, which SMTP_SSL overrides in the same way (Python 3.11)
         opened = socket.create_connection((self._address, port), timeout)
+        try:
+            self._sending.connected(opened)
+        except BaseException:
+            opened.close()
+            raise
         if self._server.starts_tls:
             return opened
         return self._server.trust.wrap_socket(opened, server_hostname=host)
 
 
-def _connected(server: MailServer, address: str) -> smtplib.SMTP:
-    smtp = _Smtp(server, address)
+def _connected(server: MailServer, address: str, sending: _Sending) -> smtplib.SMTP:
+    smtp = _Smtp(server, address, sending)
     if not server.starts_tls:
         return smtp
     try:

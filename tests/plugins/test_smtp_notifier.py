@@ -33,6 +33,9 @@ class MailServer:
         self.commands: list[bytes] = []
         self.mails: list[bytes] = []
         self.breaks_off = False
+        self.drips_at = b""
+        self.threads_of_all: int | None = None
+        self.left = trio.Event()
         self.port = 0
         self._trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         AUTHORITY.issue_cert("localhost").configure_cert(self._trust)
@@ -47,6 +50,7 @@ class MailServer:
         except (trio.BrokenResourceError, ssl.SSLError):
             await trio.lowlevel.checkpoint()
         finally:
+            self.left.set()
             await trio.aclose_forcefully(stream)
 
     async def _talk(self, stream: Any) -> None:
@@ -60,6 +64,11 @@ class MailServer:
             line, _, held = held.partition(b"\r\n")
             word = line.split(b" ")[0].upper()
             self.commands.append(line)
+            if word == self.drips_at:
+                all_threads = trio.to_thread.current_default_thread_limiter()
+                self.threads_of_all = all_threads.borrowed_tokens
+                while True:
+                    await stream.send_all(b"250-wait\r\n")
             if word == b"STARTTLS":
                 await stream.send_all(b"220 go on\r\n")
                 stream = trio.SSLStream(
@@ -182,6 +191,23 @@ async def test_only_a_mail_that_broke_off_may_have_arrived(settings: dict[str, o
         assert await is_in_doubt(port=there.port)
         assert len(there.mails) == 1
     assert not await is_in_doubt(port=there.port), "nobody listens"
+
+
+async def test_a_server_that_never_ends_its_answer_keeps_no_thread(
+    settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[PersonalChannel] = []
+    async with serving(starts_tls=False) as there:
+        smtp.register_channels(found.append, settings | {"port": there.port})
+        there.drips_at = b"MAIL"
+        monkeypatch.setattr(smtp, "DEADLINE_S", 2.0)
+        with pytest.raises(RexAlgoError, match="within 2 s"):
+            await with_client(
+                lambda http: found[0].send({"address": "bob@example.org"}, MESSAGE, http), LOOPBACK
+            )
+        assert not there.threads_of_all, "the threads that all share are not used"
+        with trio.fail_after(20):
+            await there.left.wait()
 
 
 async def test_a_server_without_trust_or_without_tls_gets_no_login(
