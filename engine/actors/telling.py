@@ -170,7 +170,9 @@ class Telling:
 
     async def _note_alerts(self) -> bool:
         alerts = undelivered_alerts(self._db, OUTBOX, _EVENTS)
-        found = [self._contained(self._of_alert, each, f"alert {each.number}") for each in alerts]
+        found = [
+            await self._contained(self._of_alert, each, f"alert {each.number}") for each in alerts
+        ]
 
         def note(db: Database) -> None:
             _write(db, found)
@@ -204,8 +206,9 @@ class Telling:
         """
         return [each for each in channels_of(self._db, whose) if each.confirmed_at is not None]
 
-    def _contained(self, make: Callable[[T], R | None], of: T, name: str) -> R | None:
+    async def _contained(self, make: Callable[[T], R | None], of: T, name: str) -> R | None:
         """Return what is made of one thing, or None if that fails: the others are told all the same."""
+        await trio.lowlevel.checkpoint()  # orders go first
         try:
             return make(of)
         except Exception:
@@ -220,7 +223,7 @@ class Telling:
             case AlertSubject.STRATEGY:
                 return person_of_strategy(self._db, alert.subject)
             case AlertSubject.ACCOUNT:
-                return person_of_account(self._db, alert.subject)
+                return person_of_account(self._db, alert.subject, alert.at)
             case None:
                 return None
 
@@ -230,7 +233,8 @@ class Telling:
         if newest == told:
             return False
         found = [
-            self._contained(self._of_outcome, each, f"outcome {each.sequence}") for each in events
+            await self._contained(self._of_outcome, each, f"outcome {each.sequence}")
+            for each in events
         ]
 
         def note(db: Database) -> None:
@@ -273,9 +277,8 @@ class Telling:
             await self._shared.calm()
             now, changes = self._shared.clock.now(), []
             for each in (rows := digests_due(self._db, now, _DIGESTS)):
-                await trio.lowlevel.checkpoint()  # orders go first
                 name = f"the digest of {each[0].channel} of {each[0].person}"
-                change = self._contained(partial(self._digest, now), each, name)
+                change = await self._contained(partial(self._digest, now), each, name)
                 again = partial(postpone_digest, channel=each[0], until=now + _DIGEST_AGAIN)
                 changes.append(change or again)
 

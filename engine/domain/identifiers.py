@@ -81,6 +81,11 @@ def former_name(name: str, mark: str) -> str:
     return f"{name}{_FORMER}{mark}"
 
 
+def former_names(name: str) -> tuple[str, str]:
+    """Return bounds between which are the names of disconnected accounts that had a name."""
+    return f"{name}{_FORMER}", f"{name}{_FORMER}\uffff"
+
+
 def own_name(name: str) -> str:
     """Return the name that an account had while it was connected."""
     return name.rpartition(_FORMER)[0] or name

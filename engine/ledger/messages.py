@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.domain.alert import AlertCode, AlertSubject, subject_of
-from engine.domain.identifiers import PersonId
+from engine.domain.identifiers import PersonId, former_names
 from engine.domain.message import DEFAULT, How, MessageKind
 from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.locking import Held, lock
@@ -516,10 +516,15 @@ def set_cursor(db: Database, name: str, told: int) -> None:
     )
 
 
-def person_of_account(db: Database, name: str) -> PersonId | None:
-    """Find whose connected account has a name."""
+def person_of_account(db: Database, name: str, at: datetime) -> PersonId | None:
+    """Find whose connected account has a name, or else had it at a time and disconnected it since."""
     row = fetch_one(
         db, "SELECT person_id FROM account WHERE name = ? AND disconnected_us IS NULL", (name,)
+    ) or fetch_one(
+        db,
+        "SELECT person_id FROM account WHERE name > ? AND name < ? AND disconnected_us >= ? ORDER BY "
+        "disconnected_us LIMIT 1",
+        (*former_names(name), to_us(at)),
     )
     return None if row is None else PersonId(row[0])
 

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from engine.actors.telling import AT_ONCE, OUTBOX, Telling
 from engine.decisions.messages import hash_of_code
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.identifiers import PersonId
+from engine.domain.identifiers import PersonId, former_name
 from engine.domain.message import How, Message, MessageKind
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide
@@ -23,6 +23,7 @@ from engine.keys.sealed_secrets import new_person, seal_target
 from engine.keys.vault import Vault, new_root_key, parse_root_keys
 from engine.ledger import Database
 from engine.ledger.alerts import know_channel
+from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import set_zone
 from engine.ledger.messages import (
     NewMessage,
@@ -346,6 +347,49 @@ async def test_one_outcome_that_cannot_be_told_holds_up_no_other(
             await made.house.outcome(await made.house.send(Action.CLOSE))
             await trio.sleep(5)
         assert [each.title for each in one.sent] == ["close"]
+
+
+async def test_whose_account_is_disconnected_is_told_what_happened_before(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with told(tmp_path, "one") as made:
+        house, one = made.house, TestChannel("one")
+        await made.alert("1")
+        [(account,)] = fetch_all(house.ledger.db, "SELECT id FROM account WHERE name = 'f0'")
+        gone, now = former_name("f0", "a1b2c3"), house.shared.clock.now()
+        await house.ledger.write(lambda db: disconnect_account(db, account, gone, now))
+        async with made.telling(one):
+            await trio.sleep(5)
+            await made.alert("2")
+            await trio.sleep(5)
+        assert [each for each, _ in one.titles()] == [" 1 BTC"], "the name is free since"
+
+
+async def test_orders_go_between_two_outcomes_that_are_noted(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Steps(trio.abc.Instrument):
+        count = 0
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            self.count += 1
+
+    steps, noted = Steps(), list[int]()
+
+    def title(**_: object) -> str:
+        noted.append(steps.count)
+        return "told"
+
+    monkeypatch.setattr("engine.actors.telling.outcome_title", title)
+    trio.lowlevel.add_instrument(steps)
+    async with told(tmp_path, "one") as made:
+        house = made.house
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await house.outcome(await house.send(Action.CLOSE))
+        async with made.telling(TestChannel("one")):
+            await trio.sleep(5)
+    trio.lowlevel.remove_instrument(steps)
+    assert len(noted) == len(set(noted)) == 2
 
 
 async def test_a_refused_exit_of_a_reverse_is_not_told_as_a_missed_entry(
