@@ -159,6 +159,7 @@ async def test_a_chat_is_linked_by_its_code_and_told_what_was_chosen(
         assert "Messages to bob_at_home are not arriving" in bob.words
         chat.refuses = 0
         await bob.get("/channels")
+        assert "Nothing waits, so it is tried again with the next message or test." in bob.words
         await bob.post("/channels/telegram/test")
         await bob.get("/orders")
         assert "You are not told" not in bob.words
