@@ -161,6 +161,6 @@ def test_the_audit_says_of_every_deed_who_did_it_and_from_where(place: Place) ->
     for act in ("role_taken", "root_key_activated", "provisioned"):
         assert (act, True) in acts, act
     shown = operator.get("/operate/audit")
-    assert '<td class="from"><span>127.0.0.1 <span' in shown
+    assert '<td class="from nowrap"><span>127.0.0.1 <span' in shown
     assert "from shell" in shell(place, "audit", "list")
     assert shell(place, "audit", "verify")

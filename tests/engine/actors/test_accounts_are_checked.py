@@ -52,7 +52,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(
         first = follower.preflight.newest
         assert first is not None
         assert (first.account, first.environment) == ("f0", "paper")
-        assert {each.about for each in first.items} == {"key", "funds", "BTCUSDT in trend"}
+        assert {each.about for each in first.items} == {"account", "funds", "BTCUSDT in trend"}
         assert house.account_tasks.vitals()["f0"]["preflight"] == first.level.value
         autojump_clock.jump(86_400)
         await trio.sleep(5)
