@@ -12,6 +12,7 @@ from web_place import Browser, WebPlace, web_place
 
 from bench.past import write_past
 from engine.domain.person import Role
+from engine.domain.signal import PositionSide
 from engine.ledger.query import fetch_all, fetch_one
 
 
@@ -25,6 +26,13 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from leaves(each)
     else:
         yield value
+
+
+def is_short(place: WebPlace) -> bool:
+    """Return whether the newest reading of bob's account shows the last position."""
+    task = place.context.live.named("bob") if place.context.live else None
+    report = None if task is None else task.account.report
+    return report is not None and [each.side for each in report.positions] == [PositionSide.SHORT]
 
 
 async def traded(place: WebPlace, past: int = 0) -> tuple[str, Browser, Browser]:
@@ -49,6 +57,7 @@ async def traded(place: WebPlace, past: int = 0) -> tuple[str, Browser, Browser]
     await place.until(
         lambda: fetch_all(db, "SELECT 1 FROM copy WHERE code = 'denied.symbol_not_agreed'")
     )
+    await place.until(lambda: is_short(place))
     return strategy, ada, bob
 
 

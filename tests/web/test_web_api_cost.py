@@ -18,7 +18,6 @@ import trio
 from api_place import make_token
 from test_web_api import traded
 from test_web_home import SETTINGS
-from test_web_taking_over import quantity
 from web_place import Browser, WebPlace, web_place
 
 from bench import past
@@ -66,7 +65,6 @@ async def cost(folder: Path, outcomes: int) -> dict[str, int]:
     """Return the steps behind each endpoint that reads, by its address and what is asked."""
     async with web_place(folder, SETTINGS) as place:
         strategy, ada, bob = await traded(place, outcomes)
-        await place.until(lambda: quantity(place))  # the position is asked for below
         db = place.context.ledger.db
         signal = fetch_one(db, "SELECT id FROM signal ORDER BY number DESC LIMIT 1")
         trade = fetch_one(db, "SELECT max(id) FROM trade")
