@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
-from rexalgo.cli.common import CliError, Exit
+from rexalgo.cli.common import CliError, Exit, read_word
 from rexalgo.cli.mcp_server import Fetched
 
 ENVIRONMENT: Final = "REXALGO_API_TOKEN"
@@ -88,8 +88,7 @@ def _root(url: str) -> str:
 
 
 def _token(file: Path | None) -> str:
-    text = os.environ.get(ENVIRONMENT, "") if file is None else file.read_text(encoding="utf-8")
-    token = text.strip()
+    token = os.environ.get(ENVIRONMENT, "").strip() if file is None else read_word(file)
     if not token or not token.isascii() or not token.isprintable():
         raise CliError(
             f"expected an API token in --token-file FILE or in {ENVIRONMENT}; make one under Security, "

@@ -74,6 +74,16 @@ def emit_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
+def read_word(file: Path) -> str:
+    """Read the one secret or token that a file holds, without the space around it; raises CliError
+    where nobody can read it.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise CliError(f"{file}: expected a readable file in UTF-8", Exit.USAGE) from None
+
+
 def read_config(where: Path) -> Config:
     """Read the configuration that ``--config`` names, with the environment of this process."""
     return load_config(where, os.environ)

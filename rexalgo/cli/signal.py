@@ -12,7 +12,7 @@ import click
 import httpx
 
 from rexalgo import Secret, sign_a, sign_b
-from rexalgo.cli.common import CliError, Exit, emit_json, json_option
+from rexalgo.cli.common import CliError, Exit, emit_json, json_option, read_word
 
 ENVIRONMENT = "REXALGO_WEBHOOK_SECRET"
 
@@ -121,11 +121,7 @@ def _with_key(body: bytes) -> tuple[bytes, str]:
 
 
 def _secret(given: str | None, file: Path | None) -> str:
-    secrets_given = [
-        each
-        for each in (given, None if file is None else file.read_text(encoding="utf-8").strip())
-        if each
-    ]
+    secrets_given = [each for each in (given, None if file is None else read_word(file)) if each]
     if not secrets_given and os.environ.get(ENVIRONMENT):
         secrets_given = [os.environ[ENVIRONMENT]]
     if len(secrets_given) != 1:

@@ -1,6 +1,9 @@
 """Every expected error ends the command line with the exit code of its class."""
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from engine.control import FolderLocked, ServerSilent
 from engine.domain.errors import InvalidValue, NothingThere, OwnFault
@@ -8,6 +11,7 @@ from engine.ledger import LedgerError
 from engine.plugin.host import PluginError
 from engine.provisioning.errors import ProvisionErrors
 from engine.settings.config import ConfigError, ConfigErrors
+from rexalgo.cli import main
 from rexalgo.cli.common import Exit, as_click_error
 
 
@@ -38,3 +42,25 @@ def test_an_expected_error_has_the_exit_code_of_its_class(error: Exception, code
 
 def test_any_other_error_keeps_its_traceback() -> None:
     assert as_click_error(ZeroDivisionError()) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("api", "--url", "https://copy.example", "--token-file", "{file}", "me"),
+        ("mcp", "--url", "https://copy.example", "--token-file", "{file}"),
+        ("signal", "send", "--url", "https://copy.example", "--secret-file", "{file}", "-"),
+    ],
+)
+def test_a_file_that_holds_no_text_is_told_and_not_a_traceback(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "word"
+    file.write_bytes(b"\xff\xfe\x00 no text")
+    told = CliRunner().invoke(
+        main,
+        [each.format(file=file) for each in command],
+        input='{"action": "close", "symbol": "BTCUSDT"}',
+    )
+    assert told.exit_code == Exit.USAGE, told.output
+    assert "expected a readable file in UTF-8" in told.output
