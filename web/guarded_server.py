@@ -8,8 +8,9 @@ These are work-arounds for hypercorn 0.18.0, which is pinned exactly:
   (hypercorn#225, open: a websocket upgrade followed by one byte is enough). ``GuardedServer.run``
   contains every Exception and group.
 - A Host that is no name, and a target that is no path, raise inside the routing, and each becomes a
-  500 with a page of traceback (werkzeug routing/map.py bind, quart asgi.py urlparse).
-  ``Http11Only`` refuses both before the app is called.
+  500 with a page of traceback (werkzeug routing/map.py bind, quart asgi.py urlparse). A path that
+  begins with two slashes is routed as the path with one. ``Http11Only`` refuses all three before
+  the app is called.
 - protocol/h11.py switches to websocket, h2c and (for the preface ``PRI``) HTTP/2. None is used
   here: ``Http11Only`` refuses them.
 - trio/tcp_server.py shields its sends without a deadline, so a client that stops reading cannot be

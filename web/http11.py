@@ -13,6 +13,9 @@ from hypercorn.typing import H11SendableEvent
 from web.connections import GuardedConfig
 from web.headers import NO_STORE, on_the_wire
 
+# With two slashes the router (werkzeug routing/map.py, match) takes it for the path with one, past
+# the rules that a proxy has for that path.
+_PATH: Final = re.compile(rb"/(?!/|%2[fF])")
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}\]"
     rb"|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)"
@@ -68,7 +71,7 @@ class Http11Only(H11Protocol):
         )
         is_unfit = (
             has_two_ends
-            or not event.target.startswith(b"/")
+            or not _PATH.match(event.target)
             or len(hosts) > 1
             or not all(_HOST.fullmatch(host) for host in hosts)
         )

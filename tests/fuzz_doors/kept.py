@@ -85,6 +85,7 @@ REQUESTS: Final[tuple[bytes, ...]] = (
     b"GET / HTTP/1.0\r\n\r\n",
     b"GET http://[/ HTTP/1.1\r\nHost: a..b\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    b"GET //metrics HTTP/1.1\r\n" + HOST + b"\r\n",
     b"GET /" + b"%00" * 50 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     b"GET /nothing HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: 203.0.113.9, ::, \xff\r\n\r\n",
 )

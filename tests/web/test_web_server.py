@@ -98,7 +98,10 @@ async def test_every_answer_carries_the_headers(method: str, path: str, status: 
         *(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in UNFIT_HOSTS),
         *(
             b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
-            for target in (b"?", b"*", b"x", b"http://[/", b"http://evil.example/live")
+            for target in (
+                *(b"?", b"*", b"x", b"http://[/", b"http://evil.example/live"),
+                *(b"//live", b"/%2flive", b"/%2Flive?a=1", b"///metrics"),
+            )
         ),
     ],
 )
