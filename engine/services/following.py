@@ -529,11 +529,16 @@ class FollowingService:
         return entries
 
     async def missed(
-        self, user: User, results: Mapping[tuple[str, int], Decimal] = MappingProxyType({})
+        self, user: User, worked_out: Mapping[str, Mapping[str, Decimal]] = MappingProxyType({})
     ) -> Sequence[MissedWeek]:
         """Count by week which entries the user's connected accounts missed and why, newest first;
-        ``results`` is what those of an account would have come to, by its name and the signal.
+        ``worked_out`` is what they would have come to, from ``ShadowingService.missed``.
         """
+        results = {
+            (account, int(signal)): result
+            for account, found in worked_out.items()
+            for signal, result in found.items()
+        }
         entries = [each for row in self.accounts(user) for each in await self.entries(row)]
         return missed_by_week(entries, user.person.zone, results)[:MISSED_WEEKS]
 

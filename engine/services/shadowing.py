@@ -32,12 +32,13 @@ from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import OutcomeCode
 from engine.domain.signal import Signal
 from engine.domain.subscription import CopyPolicy
+from engine.domain.token import TokenScope
 from engine.ledger.following import AgreementRow
 from engine.ledger.people import AccountRow
 from engine.ledger.prices import read_blocks
 from engine.ledger.signals import signal_count, signals_since
 from engine.market.feed import MarketFeed
-from engine.services.asking import asked
+from engine.services.asking import asked, for_tokens
 from engine.services.following import FollowingService
 from engine.services.user import User
 
@@ -143,6 +144,7 @@ class ShadowingService:
         return shown
 
     @asked
+    @for_tokens(TokenScope.READ)
     async def missed(self, user: User) -> Mapping[str, Mapping[str, Decimal]]:
         """Return by account and number of the signal what the user's newest missed entries of the
         last 30 days would have come to, each alone; those of strategies that are still followed.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from api_place import program
 from test_web_home import SETTINGS, follow
 from test_web_shadow import note_a_price, seen_feeds
 from web_place import PASSWORD, web_place
@@ -46,6 +47,10 @@ async def test_a_missed_trade_is_counted_with_its_setting_and_what_it_would_have
         # 0.007 x 65000 bought, each alone and still held at that price: a fee of 0.2275 each
         assert "Limit: Max. order value2−0.46" in bob.words
         assert f'href="{way}?account=bob">Change Max. order value</a>' in bob.text
+        asks = await program(place, bob)
+        (week,) = (await asks.ask("/missed"))["weeks"]
+        (why,) = week["reasons"]
+        assert (why["count"], why["known"], why["result"]) == (2, 2, "-0.455")
         eve = await place.person("eve", balance="1000")
         await eve.get("/signals/missed")
         assert "Nothing was missed" in eve.words, "only of one's own accounts"

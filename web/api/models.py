@@ -933,7 +933,8 @@ def funding_of(page: HistoryPage) -> Funding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedReason:
     """How often entries of one strategy were missed on one account for one reason; ``setting`` is
-    what would change it, null if no setting of yours does.
+    what would change it, null if no setting of yours does. ``result`` is what ``known`` of them would
+    have made in USDT, each alone and not traded; null if that is known of none.
     """
 
     code: str
@@ -943,6 +944,8 @@ class MissedReason:
     strategy: str
     strategy_name: str
     count: int
+    known: int
+    result: Amount | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -979,6 +982,8 @@ def missed_of(weeks: Sequence[MissedWeek]) -> Missed:
                         strategy=each.strategy_id,
                         strategy_name=each.strategy,
                         count=each.count,
+                        known=each.known,
+                        result=amount_or_none(each.result),
                     )
                     for each in week.reasons
                 ),

@@ -142,8 +142,9 @@ async def why(ask: Ask, signal: str, account: str) -> models.Why:
 
 
 async def missed(ask: Ask) -> models.Missed:
-    """Which entries you missed and why, by week."""
-    return models.missed_of(await ask.services.following.missed(ask.user))
+    """Which entries you missed and why, by week, and what they would have made."""
+    worked_out = await ask.services.shadowing.missed(ask.user)
+    return models.missed_of(await ask.services.following.missed(ask.user, worked_out))
 
 
 async def orders(ask: Ask, *, filters: Filters) -> models.Orders:

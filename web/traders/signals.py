@@ -21,12 +21,7 @@ async def show_missed(visit: Visit) -> Response:
         worked_out = await visit.services.shadowing.missed(visit.who)
     except EngineAway:  # the rest of the page is read from the ledger
         worked_out = {}
-    results = {
-        (account, int(signal)): result
-        for account, found in worked_out.items()
-        for signal, result in found.items()
-    }
-    weeks = await following.missed(visit.who, results)
+    weeks = await following.missed(visit.who, worked_out)
     followed = {(each.account_name, each.strategy) for each in following.agreements(visit.who)}
     settings = {
         each.code: EXPLANATIONS[each.code].setting or "" for week in weeks for each in week.reasons
