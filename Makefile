@@ -41,7 +41,7 @@ help:
 	echo "make faults    run seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    format the source               make lock   renew requirements/*.txt"
 	echo "make pictures  take the pictures of README.md again"
-	echo "make shots     take pictures of every page, light and dark, desktop and phone, to build/shots  (ARGS=\"--only positions\")"
+	echo "make shots     take pictures of every page, light and dark, desktop and phone, to build/shots  (ARGS=--help, ARGS=\"--role trader --size phone --theme dark --only positions\")"
 
 demo: install
 	@exec ./bin/rexalgo demo $(ARGS)

@@ -3,7 +3,8 @@
 
 Pages are taken from the routes that the web declares. An address with a part of its own (a strategy,
 a signal) is taken from the links of the other pages, so a page that nothing leads to is named at the
-end. Somebody looks at the pictures; nothing is compared.
+end. Somebody looks at the pictures; nothing is compared. Options choose who looks, at which pages, on
+what and in which theme: ``make shots ARGS="--role master --size phone --only studio"``.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from html import escape, unescape
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +29,7 @@ ROLES: Final[Mapping[str, tuple[Who, ...]]] = {
     "master": (Who.MASTER, Who.SIGNED_IN),
     "operator": (Who.OPERATOR,),
 }
-VARIANTS: Final = tuple((size, theme) for size in SIZES for theme in ("light", "dark"))
+THEMES: Final = ("light", "dark")
 _HREF: Final = re.compile(r'href="(/[^"#]*)"')
 _POSITION: Final = re.compile(r'href="(/accounts/[^"/]+/positions/[A-Z0-9]+)"')
 _TALLEST: Final = 4_000
@@ -37,34 +39,73 @@ _THUMBNAILS: Final = {"desktop": 380, "phone": 180}
 
 
 def main() -> None:
-    """Take every picture and write the contact sheets; print where they are."""
-    parser = argparse.ArgumentParser(description="Take pictures of every page of the demo.")
-    parser.add_argument("--to", type=Path, default=ROOT / "build/shots", help="folder")
-    parser.add_argument("--only", default="", help="routes that contain this")
-    parser.add_argument("--wait", type=int, default=45, help="seconds of demo before")
-    given = parser.parse_args()
+    """Take the pictures that are asked for and write the contact sheets; print where they are."""
+    given = _choices()
+    roles = given.role or tuple(ROLES)
+    variants = tuple(product(given.size or SIZES, given.theme or THEMES))
     executable = chromium_path()
     if executable is None:
         raise SystemExit("expected Chromium on this machine, found none: apt-get install chromium")
     with running_demo() as address, sync_playwright() as playwright:
         browser = launch(playwright, executable)
         time.sleep(given.wait)
-        states = {role: _signed_in(browser, address, role) for role in ROLES}
-        found = {role: _pages(browser, address, role, states[role]) for role in ROLES}
+        states = {role: _signed_in(browser, address, role) for role in roles}
+        found = {role: _pages(browser, address, role, states[role]) for role in roles}
         given.to.mkdir(parents=True, exist_ok=True)
         for role, pages in found.items():
             for route, path in pages.items():
-                if given.only in route:
-                    _take(browser, address, role, route, path, states[role], given.to)
-        _write_sheets(browser, given.to)
+                if re.search(given.only, route):
+                    for variant in variants:
+                        _take(browser, address, role, route, path, states[role], given.to, variant)
+        _write_sheets(browser, given.to, variants)
         missing = sorted(
             each.address
             for each in PAGES
-            if each.method == "GET" and not any(each.address in pages for pages in found.values())
+            if each.method == "GET"
+            and any(each.who in ROLES[role] for role in roles)
+            and re.search(given.only, each.address)
+            and not any(each.address in pages for pages in found.values())
         )
         browser.close()
     print(f"pictures and contact sheets are in {given.to}")
     print(f"not pictured (no page, or nothing leads there): {', '.join(missing)}")
+
+
+def _choices() -> argparse.Namespace:
+    """Return which pictures are asked for: all, where nothing is chosen."""
+    parser = argparse.ArgumentParser(
+        prog="make shots", description="Take pictures of every page of the demo."
+    )
+    parser.add_argument(
+        "--role", action="append", choices=ROLES, help="who looks; may be given again"
+    )
+    parser.add_argument(
+        "--size", action="append", choices=SIZES, help="the width; both if not given"
+    )
+    parser.add_argument("--theme", action="append", choices=THEMES, help="both if not given")
+    parser.add_argument(
+        "--only",
+        type=re.compile,
+        default="",
+        metavar="PATTERN",
+        help="only pages whose address, as the web declares it, has this in it: "
+        "a regular expression, such as ^/studio or <symbol>",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=ROOT / "build/shots",
+        metavar="FOLDER",
+        help="default: build/shots",
+    )
+    parser.add_argument(
+        "--wait",
+        type=int,
+        default=45,
+        metavar="SECONDS",
+        help="how long the demo trades before the first picture; default: 45",
+    )
+    return parser.parse_args()
 
 
 def _signed_in(browser: Browser, address: str, role: str) -> Any:
@@ -136,38 +177,45 @@ def _fits(route: Route, path: str) -> bool:
 
 
 def _take(
-    browser: Browser, address: str, role: str, route: str, path: str, state: Any, folder: Path
+    browser: Browser,
+    address: str,
+    role: str,
+    route: str,
+    path: str,
+    state: Any,
+    folder: Path,
+    variant: tuple[str, str],
 ) -> None:
-    for size, theme in VARIANTS:
-        width, height = SIZES[size]
-        context = browser.new_context(
-            storage_state=state,
-            color_scheme="dark" if theme == "dark" else "light",
-            viewport={"width": width, "height": height},
-        )
-        page = context.new_page()
-        if "/positions" in route:
-            found = _POSITION.search(_with_position(context, address) or "")
-            if found is not None and "<symbol>" in route:
-                path = found[1] + route.partition("<symbol>")[2]
-        answer = page.goto(address + path, wait_until="load")
-        if answer is None or answer.status != 200:
-            raise SystemExit(f"expected {path} of {role} to answer 200, found {answer}")
-        tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": width, "height": max(height, tall)})
-        file = folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=file, type="jpeg", quality=70)
-        context.close()
+    size, theme = variant
+    width, height = SIZES[size]
+    context = browser.new_context(
+        storage_state=state,
+        color_scheme="dark" if theme == "dark" else "light",
+        viewport={"width": width, "height": height},
+    )
+    page = context.new_page()
+    if "/positions" in route:
+        found = _POSITION.search(_with_position(context, address) or "")
+        if found is not None and "<symbol>" in route:
+            path = found[1] + route.partition("<symbol>")[2]
+    answer = page.goto(address + path, wait_until="load")
+    if answer is None or answer.status != 200:
+        raise SystemExit(f"expected {path} of {role} to answer 200, found {answer}")
+    tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": width, "height": max(height, tall)})
+    file = folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=file, type="jpeg", quality=70)
+    context.close()
 
 
 def _file_name(route: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "-", f"/{route.strip('/')}").rstrip("-")
 
 
-def _write_sheets(browser: Browser, folder: Path) -> None:
+def _write_sheets(browser: Browser, folder: Path, variants: tuple[tuple[str, str], ...]) -> None:
     """Write a contact sheet of each variant, as HTML and as pictures."""
-    for size, theme in VARIANTS:
+    for size, theme in variants:
         variant = f"{size}-{theme}"
         files = sorted((folder / variant).glob("*.jpg"))
         sheet = folder / f"{variant}.html"
