@@ -12,6 +12,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 
+from engine.domain.amounts import grouped
 from web import labels, words
 from web.compressing import compress
 from web.devices import device
@@ -79,6 +80,7 @@ _TEMPLATES.filters.update(
     percent=words.percent,
     plain=words.plain_number,
     price=words.price,
+    grouped=grouped,
     moment=words.moment,
     period=words.period_name,
     cause=words.cause_word,

@@ -1,8 +1,8 @@
 """The price chart of one position or trade as SVG, drawn on the server: candles, levels, and marks
 where something was entered or left. Pure.
 
-A rising candle is hollow and a falling one is filled, an entry points up and an exit points down, so
-nothing depends on a colour. A level or mark far outside the candles is not drawn, because it would
+A rising candle is hollow and a falling one is filled; what was bought points up and what was sold points
+down, an entry is filled and an exit is hollow, so nothing depends on a colour. A level or mark far outside the candles is not drawn, because it would
 flatten them; the description names every one of them.
 """
 
@@ -29,16 +29,22 @@ _APART: Final = 13
 """Pixels between the texts of two levels."""
 _DESCRIBED_MAX: Final = 8
 _LENGTHS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_SHAPES: Final = {
-    "entry": "M0 2l6 10h-12z",
-    "exit": "M0 -2l6 -10h-12z",
-    "master": "M0 -5l5 5-5 5-5-5z",
+_BOUGHT: Final = "M0 2l6 10h-12z"
+_SOLD: Final = "M0 -2l6 -10h-12z"
+_DIAMOND: Final = "M0 -5l5 5-5 5-5-5z"
+_SHORT_NAMES: Final = {
+    "entry": "Entry",
+    "mark": "Mark",
+    "stop": "Stop",
+    "target": "Target",
+    "liquidation": "Liq.",
 }
+"""What is written beside the plot; the description has the whole name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A price that stood over the whole time; ``kind`` is entry, stop, target or mark."""
+    """A price that stood over the whole time; ``kind`` is entry, mark, stop, target or liquidation."""
 
     kind: str
     name: str
@@ -47,12 +53,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A price at one time; ``kind`` is entry, exit or master."""
+    """A price at one time; ``kind`` is entry, exit or master, ``is_buy`` None for a master's price."""
 
     kind: str
     name: str
     price: Decimal
     at: datetime
+    is_buy: bool | None = None
 
 
 def price_chart(
@@ -89,7 +96,7 @@ def price_chart(
     ]
     drawing = value_axis(scale, unit) + time_axis(times, zone)
     drawing += _candles(candles, spots, scale, _x(times[0] + length, times) * _BODY)
-    drawing += _levels(near, scale, step)
+    drawing += _levels(near, scale)
     drawing += Markup("").join(_mark(each, times, scale) for each in seen if each.at >= times[0])
     named = [
         *((each.name, each.price) for each in levels),
@@ -137,25 +144,28 @@ def _candles(
     ).format(wicks, rising, falling, width=_PATH_WIDTH)
 
 
-def _levels(levels: Sequence[Level], scale: Scale, step: Decimal | None) -> Markup:
-    """Draw each level with its text at the right end, the texts moved apart."""
+def _levels(levels: Sequence[Level], scale: Scale) -> Markup:
+    """Draw each level with its name to the right of the plot, clear of the candles, the names moved
+    apart.
+    """
     drawing, free = Markup(""), float("-inf")
     for each in sorted(levels, key=lambda level: -level.price):
         y = y_of(float(each.price), scale)
-        text_y = max(y - 4, free)
+        text_y = max(y + 4, free)
         free = text_y + _APART
         drawing += Markup(
             '<line class="level {kind}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-            '<text class="level-text {kind}" x="100%" y="{text_y:.1f}" text-anchor="end">{}</text>'
-        ).format(f"{each.name} {price(each.price, step)}", kind=each.kind, y=y, text_y=text_y)
+            '<text class="level-text {kind}" x="100%" dx="6" y="{text_y:.1f}">{}</text>'
+        ).format(_SHORT_NAMES[each.kind], kind=each.kind, y=y, text_y=text_y)
     return drawing
 
 
 def _mark(mark: Mark, times: tuple[datetime, datetime], scale: Scale) -> Markup:
     x, y = _x(mark.at, times), y_of(float(mark.price), scale)
+    shape = _DIAMOND if mark.is_buy is None else _BOUGHT if mark.is_buy else _SOLD
     return Markup(
         '<svg x="{:.2f}%" y="{:.1f}" overflow="visible"><path class="mark {}" d="{}"/></svg>'
-    ).format(x, y, mark.kind, _SHAPES[mark.kind])
+    ).format(x, y, mark.kind, shape)
 
 
 def _description(

@@ -7,9 +7,11 @@ verified was refused; each need names how many, and has a code by which a page f
 it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from engine.domain.alert import AlertCode
 
 _CALM: Final = ("switches", "wishes")
 """Needs that somebody decided, or may decide in their own time: nothing is wrong."""
@@ -123,7 +125,9 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     new = [
         each
         for each in seen["alerts"]
-        if each["wakes"] and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR
+        if each["wakes"]
+        and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR
+        and not is_refused_exit(each, seen["refused"])
     ]
     if new:
         yield (
@@ -189,6 +193,15 @@ def _missed(missed: Mapping[str, Any]) -> str:
     )
 
 
+def is_refused_exit(alert: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether an alert tells what a need of its own tells already: the refused exit of a
+    strategy.
+    """
+    return alert["code"] == AlertCode.EXIT_REFUSED.value and any(
+        each["strategy"] == alert["subject"] for each in refused
+    )
+
+
 def _refused(each: Mapping[str, Any]) -> str:
     """Return what was delivered to a strategy, verified and refused, and is not settled."""
     what = "an exit" if each["reads_exit"] else "a message"
@@ -207,7 +220,7 @@ def _refused(each: Mapping[str, Any]) -> str:
 def _overdue(backup: Mapping[str, Any]) -> str:
     if backup["age_hours"] is None:
         return "there is no backup of the ledger"
-    return f"the newest backup of the ledger is {_old(backup['age_hours'])}"
+    return f"the newest backup of the ledger is {how_old(backup['age_hours'])}"
 
 
 def _waits(queue: list[dict[str, Any]], now: datetime) -> str:
@@ -222,11 +235,14 @@ def _waits(queue: list[dict[str, Any]], now: datetime) -> str:
 def _backed_up(backup: Mapping[str, Any]) -> str:
     if backup["age_hours"] is None:
         return "there is no backup yet" if backup["every_hours"] else "no backup is made"
-    return f"the newest backup is {_old(backup['age_hours'])}"
+    return f"the newest backup is {how_old(backup['age_hours'])}"
 
 
-def _old(hours: float) -> str:
-    return f"{hours * 60:.0f} min old" if hours < 1 else f"{hours:.0f} h old"
+def how_old(hours: float) -> str:
+    """Return an age of hours in words."""
+    if hours < 1:
+        return f"{hours * 60:.0f} min old" if hours * 60 >= 1 else "less than a minute old"
+    return f"{hours:.0f} h old"
 
 
 def _well(seen: Mapping[str, Any], now: datetime) -> str:

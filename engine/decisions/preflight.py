@@ -394,7 +394,7 @@ def _sized(
 
 def _cents(amount: Money) -> str:
     """Format a cost, rounded up to cents."""
-    return grouped(plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_CEILING")))
+    return f"{amount.quantize(EXACT.create_decimal('0.01'), rounding='ROUND_CEILING'):,.2f}"
 
 
 def _free(amount: Money) -> str:

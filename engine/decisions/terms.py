@@ -367,8 +367,8 @@ def _x(leverage: Ratio) -> str:
 
 
 def _up(amount: Money) -> str:
-    return plain(ceil_to_step(amount, _CENT))
+    return f"{ceil_to_step(amount, _CENT):,.2f}"
 
 
 def _down(amount: Money) -> str:
-    return plain(floor_to_step(amount, _CENT)) if amount > 0 else plain(amount)
+    return f"{floor_to_step(amount, _CENT) if amount > 0 else amount:,.2f}"

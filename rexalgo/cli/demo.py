@@ -46,7 +46,10 @@ PEOPLE: Final = (
     ("operator", "operator"),
 )
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+_NOT_AGREED: Final = "SOLUSDT"
 ALGO: Final = "cross"
+WATCHER: Final = "trader"
+"""The account that watches the algorithm; it copies the bot."""
 _ALGO_SYMBOL: Final = "SOLUSDT"
 _ALGO_PARAMS: Final[dict[str, object]] = {
     # candles of one second, so that a cross appears within seconds instead of hours
@@ -235,6 +238,7 @@ class _Story:
         await served.engine.commands.run("operator_create", {"name": "operator", "by": "the demo"})
         self._greet(served)
         await _ready(served)
+        await self._be_refused(bot)
         for number in range(self.signals):
             if number and not self.once and not self.as_json:
                 await trio.sleep(PAUSE_S)
@@ -259,6 +263,15 @@ class _Story:
                 f"  no browser on this machine? Run on yours: {hint}  and open the same address",
                 soft_wrap=True,
             )
+
+    async def _be_refused(self, bot: _Bot) -> None:
+        """Send what the strategy may not send, so that the master is told of it and what to send."""
+        status, _, _ = await bot.post({**_body(0), "symbol": _NOT_AGREED})
+        self.console.print(
+            f"\n[dim]a message about {_NOT_AGREED}, which the strategy does not trade, is refused: "
+            f"{status}; the master's notifications say so[/]",
+            soft_wrap=True,
+        )
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
@@ -300,7 +313,7 @@ class _Story:
         rows = await served.engine.monitor.wait_outcomes(self.sequence, 500)
         for row in rows:
             self.sequence = row.sequence
-            if row.strategy == ALGO:
+            if row.strategy == ALGO and row.account != WATCHER:
                 if row.signal_id not in self.algo:
                     self.console.print(
                         f"\n[bold]{ALGO}: {row.action} {row.symbol} {row.side}[/]  from the "
@@ -455,6 +468,14 @@ def _table(followers: int) -> dict[str, object]:
                 "sizing": {"mode": "multiplier", "factor": "1"},
             },
         ],
+        "subscription": [
+            {
+                "follower": WATCHER,
+                "strategy": ALGO,
+                "mode": "watch",
+                "sizing": {"mode": "fixed_margin", "margin": "25"},
+            }
+        ],
     }
 
 
@@ -487,7 +508,9 @@ def _follower(index: int) -> dict[str, object]:
 
 def _write_place(folder: Path, seed: int) -> None:
     """Write an ordinary configuration, so that other commands work on the demo with --config."""
-    enabled = '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log"]'
+    enabled = (
+        '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log", "webhook_out"]'
+    )
     create_file(
         folder / "rexalgo.toml",
         f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from engine.commands.needs import how_old
 from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.ledger import LedgerError, check_ledger
@@ -426,7 +427,7 @@ def _backups(seen: dict[str, Any]) -> Iterator[Finding]:
     what = (
         "there is no backup yet"
         if backup["newest"] is None
-        else f"the newest backup is {backup['age_hours']} h old: {backup['file']}"
+        else f"the newest backup is {how_old(backup['age_hours'])}: {backup['file']}"
     )
     if backup["overdue"]:
         yield Finding("warn", what, "rexalgo backup; the log says why none was made")

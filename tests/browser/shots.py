@@ -32,6 +32,8 @@ ROLES: Final[Mapping[str, tuple[Who, ...]]] = {
 THEMES: Final = ("light", "dark")
 _HREF: Final = re.compile(r'href="(/[^"#]*)"')
 _POSITION: Final = re.compile(r'href="(/accounts/[^"/]+/positions/[A-Z0-9]+)"')
+_EACH: Final = ("/strategies/<identifier>", "/strategies/<identifier>/follow")
+"""Routes of which each linked page is pictured: a strategy is copied, watched or neither."""
 _TALLEST: Final = 4_000
 _LOOKS: Final = 60
 _SHEET_WIDTH: Final = 1_600
@@ -64,7 +66,11 @@ def main() -> None:
             if each.method == "GET"
             and any(each.who in ROLES[role] for role in roles)
             and re.search(given.only, each.address)
-            and not any(each.address in pages for pages in found.values())
+            and not any(
+                route.partition(" ")[0] == each.address
+                for pages in found.values()
+                for route in pages
+            )
         )
         browser.close()
     print(f"pictures and contact sheets are in {given.to}")
@@ -123,13 +129,13 @@ def _signed_in(browser: Browser, address: str, role: str) -> Any:
 
 def _pages(browser: Browser, address: str, role: str, state: Any) -> dict[str, str]:
     """Return the pages of a role by the address of their route: the plain ones, and of each other
-    one that is linked.
+    one that is linked, of some all.
     """
     context = browser.new_context(storage_state=state)
     routes = [each for each in PAGES if each.method == "GET" and each.who in ROLES[role]]
     waiting = [(each.address, each.address) for each in routes if "<" not in each.address]
     open_routes = [each for each in routes if "<" in each.address]
-    pages: dict[str, str] = {}
+    pages, seen = dict[str, str](), set[str]()
     while waiting:
         route, path = waiting.pop(0)
         text = _html(context, address + path)
@@ -143,7 +149,13 @@ def _pages(browser: Browser, address: str, role: str, state: Any) -> dict[str, s
             if href.partition("?")[0] in plain:
                 continue
             fitting = next((each for each in open_routes if _fits(each, href)), None)
-            if fitting is not None:
+            if fitting is None or href in seen:
+                continue
+            seen.add(href)
+            if fitting.address in _EACH:
+                number = sum(_fits(fitting, each) for each in seen)
+                waiting.append((f"{fitting.address} {number}", href))
+            else:
                 open_routes.remove(fitting)
                 waiting.insert(0, (fitting.address, href))
     context.close()

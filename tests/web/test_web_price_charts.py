@@ -22,6 +22,7 @@ from engine.ledger.query import fetch_one
 from engine.ports.market_data import Candle
 from web.chart_parts import BOTTOM, TOP
 from web.price_chart import Level, Mark, price_chart
+from web.traders.charts import chart_of_trade
 from web.words import price, span, steps
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -55,9 +56,9 @@ def test_levels_and_marks_near_the_candles_are_drawn_and_all_are_described() -> 
         candles(100, 110, 105),
         [Level("stop", "Stop", D(98)), Level("target", "Target", D(900))],
         [
-            Mark("entry", "Entry", D("100.5"), NOON + MINUTE / 2),
+            Mark("entry", "Entry", D("100.5"), NOON + MINUTE / 2, is_buy=True),
             Mark("master", "Master’s price", D("100.2"), NOON + MINUTE / 4),
-            Mark("exit", "Exit", D(106), NOON + 3 * MINUTE),
+            Mark("exit", "Exit", D(106), NOON + 3 * MINUTE, is_buy=False),
         ],
     )
     assert drawn.count('class="level stop"') == 1
@@ -78,6 +79,29 @@ def test_levels_and_marks_near_the_candles_are_drawn_and_all_are_described() -> 
         "each candle can be read by pointer and keys"
     )
     assert "open 110, high 111, low 104, 1 min from" in drawn
+
+
+@pytest.mark.parametrize(("side", "entry_points_up"), [("LONG", True), ("SHORT", False)])
+def test_what_was_bought_points_up_and_what_was_sold_points_down(
+    side: str, entry_points_up: bool
+) -> None:
+    trade = SimpleNamespace(
+        side=side,
+        symbol="BTCUSDT",
+        entry_price=D(101),
+        exit_price=D(106),
+        opened_at=NOON,
+        closed_at=NOON + 2 * MINUTE,
+    )
+    closed = SimpleNamespace(trade=trade, fills=())
+    past = SimpleNamespace(candles=candles(100, 110, 105))
+    shown: Any = SimpleNamespace(closed=closed, past=past, price_step=None, level=lambda _: None)
+    drawn = chart_of_trade(shown, "UTC")
+    is_up = {
+        kind: drawn.partition(f'class="mark {kind}" d="')[2].startswith("M0 2l6 10")
+        for kind in ("entry", "exit")
+    }
+    assert is_up == {"entry": entry_points_up, "exit": not entry_points_up}
 
 
 def test_every_price_of_a_chart_has_the_places_of_the_step() -> None:
@@ -110,6 +134,7 @@ def test_rising_and_falling_candles_differ_by_more_than_colour() -> None:
 def test_the_texts_of_levels_do_not_lie_on_each_other() -> None:
     levels = [Level("stop", f"L{number}", D(100) + D(number) / 100) for number in range(4)]
     drawn = chart(candles(100, 110), levels, [])
+    assert drawn.count('x="100%" dx="6"') == 4, "they begin where the candles end"
     heights = [
         float(each.partition('y="')[2].partition('"')[0])
         for each in drawn.split('class="level-text stop"')[1:]

@@ -101,7 +101,7 @@ async def test_a_master_sees_the_copied_part_and_why_the_rest_was_not(tmp_path: 
     async with web_place(tmp_path) as place:
         master = await place.person("ada", Role.MASTER)
         strategy = await place.strategy(master)
-        await follow(place, strategy, "bob")
+        bob = await follow(place, strategy, "bob")
         paused = await follow(place, strategy, "eve")
         await paused.get(f"/strategies/{strategy}")
         await paused.post(f"/strategies/{strategy}/pause", account="eve")
@@ -119,6 +119,11 @@ async def test_a_master_sees_the_copied_part_and_why_the_rest_was_not(tmp_path: 
         assert "bob" not in master.words, "no follower is named"
         other = await place.strategy(master, "other")
         await master.get(f"/studio/strategies/{other}/signals/{sent.signal_id}", 404)
+
+        await bob.get(f"/signals/{sent.signal_id}/bob")
+        assert bob.words.count("65,000") == 3, "the sentence, its history and the order"
+        assert "Price65" not in bob.words, "the order's row has it"
+        assert "65000" not in bob.words
 
 
 async def test_a_refused_delivery_has_a_message_to_paste_instead(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ OPEN = {
     "FollowingService.positions": TokenScope.READ,
     "FollowingService.why": TokenScope.READ,
     "PerformanceService.total_equity": TokenScope.READ,
+    "ShadowingService.missed": TokenScope.READ,
     "FollowingService.pause": TokenScope.PAUSE,
     "AgreeingService.pause": TokenScope.PAUSE,
     "StudioService.pause": TokenScope.PAUSE,

@@ -1,6 +1,7 @@
 """The page of one open position and of one closed trade, each with its price chart."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -51,7 +52,7 @@ async def show_trade(visit: Visit, identifier: str) -> Response:
         each=each,
         trade=each.closed.trade,
         step=_step(each),
-        chart=_chart_of_trade(each, visit.who.person.zone),
+        chart=chart_of_trade(each, visit.who.person.zone),
     )
 
 
@@ -62,23 +63,26 @@ def _chart_of_position(each: OpenPosition, zone: str) -> str:
         ("mark", "Mark", None if position is None or each.row.is_stale else position.mark_price),
         ("stop", "Stop", each.stop_loss),
         ("target", "Target", each.take_profit),
-        ("stop", "Liquidation", None if position is None else position.liquidation_price),
+        ("liquidation", "Liquidation", None if position is None else position.liquidation_price),
     )
     title = f"Price of {each.row.symbol}"
     step = None if each.row.instrument is None else each.row.instrument.price_step
-    return price_chart(each.past.candles, levels, _marks(each.fills), title, _UNIT, zone, step)
+    marks = _marks(each.fills, is_long=each.row.side == "LONG")
+    return price_chart(each.past.candles, levels, marks, title, _UNIT, zone, step)
 
 
-def _chart_of_trade(each: PastTrade, zone: str) -> str:
+def chart_of_trade(each: PastTrade, zone: str) -> str:
+    """Draw the price of a closed trade with where it was entered and left."""
     trade = each.closed.trade
     levels = _levels(
         ("stop", "Stop at entry", each.level("stop_loss")),
         ("target", "Target at entry", each.level("take_profit")),
     )
-    marks = _marks(each.closed.fills)
+    is_long = trade.side == "LONG"
+    marks = _marks(each.closed.fills, is_long=is_long)
     if not marks:
         marks = [
-            Mark(kind, kind.capitalize(), Decimal(price), at)
+            _fill(kind, Decimal(price), at, is_long=is_long)
             for kind, price, at in (
                 ("entry", trade.entry_price, trade.opened_at),
                 ("exit", trade.exit_price, trade.closed_at),
@@ -102,13 +106,18 @@ def _levels(*named: tuple[str, str, Decimal | None]) -> list[Level]:
     return [Level(kind, name, price) for kind, name, price in named if price is not None]
 
 
-def _marks(fills: Sequence[FillView]) -> list[Mark]:
+def _fill(kind: str, price: Decimal, at: datetime, *, is_long: bool) -> Mark:
+    """Return the mark of an entry or exit: a long is entered by buying, a short by selling."""
+    return Mark(kind, kind.capitalize(), price, at, is_buy=is_long == (kind == "entry"))
+
+
+def _marks(fills: Sequence[FillView], *, is_long: bool) -> list[Mark]:
     """Return fills whose price is known, and the master's price of each signal once."""
     marks, told = list[Mark](), set[str]()
     for each in fills:
         if each.price is not None:
             kind = "entry" if each.is_entry else "exit"
-            marks.append(Mark(kind, kind.capitalize(), each.price, each.at))
+            marks.append(_fill(kind, each.price, each.at, is_long=is_long))
         signal = each.signal
         if signal is None or signal.price is None or each.received_at is None:
             continue

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.commands import needs
-from engine.commands.needs import how_it_is
+from engine.commands.needs import how_it_is, how_old
 from web.operators.overview import NEEDS
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
@@ -59,7 +59,12 @@ REFUSED: dict[str, Any] = {
 
 
 def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
-    return {"at": (NOW - age).isoformat(), "wakes": wakes}
+    return {
+        "at": (NOW - age).isoformat(),
+        "wakes": wakes,
+        "code": "exit_refused",
+        "subject": "other",
+    }
 
 
 def test_all_is_well_names_what_was_looked_at() -> None:
@@ -95,6 +100,21 @@ def test_entries_are_getting_late_at_half_of_their_age(
     assert [each["code"] for each in needs] == (["slow"] if late else [])
     _, needs = how_it_is(seen(queue=[waiting(7, age_s, "exit")], entry_age_s=entry_age_s), 0, NOW)
     assert needs == [], "an exit does not expire"
+
+
+def test_a_refused_exit_is_told_once() -> None:
+    one = alert(timedelta(minutes=1))
+    _, needs = how_it_is(seen(refused=[REFUSED], alerts=[one | {"subject": "trend"}]), 0, NOW)
+    assert [each["code"] for each in needs] == ["refused"]
+    _, needs = how_it_is(seen(refused=[REFUSED], alerts=[one]), 0, NOW)
+    assert [each["code"] for each in needs] == ["refused", "alerts"], "of another strategy"
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"), [(0.0, "less than a minute old"), (0.1, "6 min old"), (3.4, "3 h old")]
+)
+def test_an_age_is_told_in_the_unit_that_people_use(hours: float, told: str) -> None:
+    assert how_old(hours) == told
 
 
 def test_accounts_that_are_not_read_yet_are_not_called_well() -> None:

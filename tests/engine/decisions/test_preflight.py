@@ -108,7 +108,7 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
     assert found["funds"].sentence == "1,000 USDT are free of 1,000 in the futures wallet"
     assert found["BTCUSDT in trend"].sentence == (
         "at 65,000 and leverage 5x the smallest entry is 0.001 and needs 13.07 USDT; the agreed "
-        "size is 0.003 and needs 39.2 USDT"
+        "size is 0.003 and needs 39.20 USDT"
     )
 
 

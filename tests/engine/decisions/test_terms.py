@@ -130,12 +130,12 @@ def test_a_size_that_is_lifted_is_told_with_what_it_takes_instead() -> None:
 
 def test_ten_times_the_account_is_told() -> None:
     assert (
-        "needs 10027 USDT of margin and fee, and the account is worth 1000"
+        "needs 10,027.00 USDT of margin and fee, and the account is worth 1,000.00"
         in told(margin("10000"))["size"]
     )
-    assert "and 39 is free" in told(margin("50"), free="39")["size"]
+    assert "and 39.00 is free" in told(margin("50"), free="39")["size"]
     assert (
-        "The smallest entry needs 13 USDT"
+        "The smallest entry needs 13.00 USDT"
         in told({"mode": "equity_share", "share": "1"}, worth="5")["size"]
     )
     assert (
