@@ -56,7 +56,7 @@ def main() -> None:
         given.to.mkdir(parents=True, exist_ok=True)
         for role, pages in found.items():
             for route, path in pages.items():
-                if re.search(given.only, route):
+                if re.search(given.only, route.partition(" ")[0]):
                     for variant in variants:
                         _take(browser, address, role, route, path, states[role], given.to, variant)
         _write_sheets(browser, given.to, variants)
@@ -149,9 +149,10 @@ def _pages(browser: Browser, address: str, role: str, state: Any) -> dict[str, s
             if href.partition("?")[0] in plain:
                 continue
             fitting = next((each for each in open_routes if _fits(each, href)), None)
-            if fitting is None or href in seen:
+            what = href.partition("?")[0]
+            if fitting is None or what in seen:
                 continue
-            seen.add(href)
+            seen.add(what)
             if fitting.address in _EACH:
                 number = sum(_fits(fitting, each) for each in seen)
                 waiting.append((f"{fitting.address} {number}", href))

@@ -30,7 +30,7 @@ async def test_absurd_terms_are_told_beside_their_field_and_on_the_confirmation(
         way = f"/strategies/{strategy}/follow"
         absurd = {
             "0.0000001": "The smallest that trades now is 13.",
-            "10000": "and the account is worth 1000: it is denied.",
+            "10000": "and the account is worth 1,000.00: it is denied.",
         }
         for size, told in absurd.items():
             for mode in ("live", "watch"):
@@ -177,7 +177,8 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
             )
         )
         await bob.get(f"/signals/{reception.signal_id}/bob")
-        assert "the limit is 3 s" in bob.words
+        assert bob.words.count("the limit is 3 s") == 2, "the sentence, and its history"
+        assert "Limit" not in bob.words, "the sentence tells the number"
         assert (await place.signal(strategy, **entry, sent_at=old(0.1))).mirrored
         await follow("carl")
         assert (await place.signal(strategy, **entry, sent_at=old(6))).mirrored
@@ -255,7 +256,7 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
             "size",
         )
         assert (
-            "and the account is worth 1000: it is denied. The smallest that trades now is 13."
+            "and the account is worth 1,000.00: it is denied. The smallest that trades now is 13."
             in warning["sentence"]
         )
         assert answer["not_read"] == []

@@ -6,11 +6,13 @@ from quart import Response
 
 from engine.domain.alert import ABOUT_PEOPLE, ABOUT_STRATEGIES
 from engine.domain.errors import EngineAway
-from engine.domain.outcome import EXPLANATIONS
+from engine.domain.outcome import EXPLANATIONS, OutcomeCode
 from engine.services.following import MISSED_LOOKED
+from engine.views import WhyView
 from web.routes import Route, Who, get
 from web.visit import Visit
 
+_TOLD_OF_AN_ORDER: Final = ("symbol", "side", "quantity", "filled", "price", "fee")
 _SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
 
 
@@ -41,7 +43,9 @@ async def show_why(visit: Visit, signal: str, account: str) -> Response:
     """Show why a copy has its outcome, with every order that was sent for it."""
     why = await visit.services.following.why(visit.who, signal, account)
     change = _setting_page(visit, account, why.strategy, why.setting) if why.setting else ""
-    return visit.page("traders/why.html", why=why, change=change, live=visit.newest())
+    return visit.page(
+        "traders/why.html", why=why, change=change, numbers=_untold(why), live=visit.newest()
+    )
 
 
 async def show_positions(visit: Visit) -> Response:
@@ -65,6 +69,16 @@ async def show_notifications(visit: Visit) -> Response:
         about_people=ABOUT_PEOPLE,
         live=newest,
     )
+
+
+def _untold(why: WhyView) -> dict[str, str]:
+    """Return the numbers of an outcome that neither its sentence nor an order's row tells."""
+    sentence = EXPLANATIONS[OutcomeCode(why.code)].sentence if why.code else ""
+    return {
+        name: number
+        for name, number in why.numbers.items()
+        if f"{{{name}}}" not in sentence and not (why.attempts and name in _TOLD_OF_AN_ORDER)
+    }
 
 
 def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> str:
