@@ -44,26 +44,26 @@ def frame(title: str, description: str, spots: Sequence[Spot], drawing: Markup) 
     data = "|".join(f"{spot.x:.2f};{spot.y:.1f};{spot.value};{spot.label}" for spot in spots)
     return Markup(
         '<figure class="chart-figure"><p class="chart-value" '
-        'aria-live="polite"><strong>{value}</strong> <span>{label}</span></p>'
-        '<div class="chart-room"><svg class="chart" height="{height}" role="img" '
-        'aria-labelledby="{name}-t" aria-describedby="{name}-d" tabindex="0"'
-        ' data-points="{data}"><title id="{name}-t">{title}</title><desc '
-        'id="{name}-d">{description}</desc>{drawing}'
-        '<line class="cursor" y1="{top}" y2="{bottom}" visibility="hidden"/><circle '
+        'aria-live="polite"><strong>%(value)s</strong> <span>%(label)s</span></p>'
+        '<div class="chart-room"><svg class="chart" height="%(height)s" role="img" '
+        'aria-labelledby="%(name)s-t" aria-describedby="%(name)s-d" tabindex="0"'
+        ' data-points="%(data)s"><title id="%(name)s-t">%(title)s</title><desc '
+        'id="%(name)s-d">%(description)s</desc>%(drawing)s'
+        '<line class="cursor" y1="%(top)s" y2="%(bottom)s" visibility="hidden"/><circle '
         'class="cursor-dot" r="4" visibility="hidden"/>'
-        '</svg></div><figcaption class="chart-description">{description}</figcaption></figure>'
-    ).format(
-        value=spots[-1].value,
-        label=spots[-1].label,
-        height=HEIGHT,
-        name=element_name(title),
-        data=data,
-        title=title,
-        description=description,
-        drawing=drawing,
-        top=TOP,
-        bottom=BOTTOM,
-    )
+        '</svg></div><figcaption class="chart-description">%(description)s</figcaption></figure>'
+    ) % {
+        "value": spots[-1].value,
+        "label": spots[-1].label,
+        "height": HEIGHT,
+        "name": element_name(title),
+        "data": data,
+        "title": title,
+        "description": description,
+        "drawing": drawing,
+        "top": TOP,
+        "bottom": BOTTOM,
+    }
 
 
 def element_name(title: str) -> str:
@@ -80,17 +80,13 @@ def value_axis(scale: Scale, unit: str) -> Markup:
     """Draw a line and a text for each tick; percent stands at each tick, another unit once."""
     drawing = Markup("")
     if unit != "%":
-        drawing = Markup('<text class="axis" x="-8" y="10" text-anchor="end">{}</text>').format(
-            unit
-        )
+        drawing = Markup('<text class="axis" x="-8" y="10" text-anchor="end">%s</text>') % unit
     for tick in scale.ticks:
         y = y_of(tick, scale)
         drawing += Markup(
-            '<line class="{}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/><text class="axis" '
-            'x="-8" y="{:.1f}" text-anchor="end">{}</text>'
-        ).format(
-            "zero-line" if tick == 0 else "grid-line", y + 4, tick_text(tick, scale, unit), y=y
-        )
+            '<line class="%s" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="axis" '
+            'x="-8" y="%.1f" text-anchor="end">%s</text>'
+        ) % ("zero-line" if tick == 0 else "grid-line", y, y, y + 4, tick_text(tick, scale, unit))
     return drawing
 
 
@@ -99,9 +95,12 @@ def time_axis(times: Sequence[datetime], zone: ZoneInfo) -> Markup:
     drawing = Markup("")
     for index, (share, text) in enumerate(time_ticks(times[0], times[-1], zone)):
         x = share * 100
-        drawing += Markup(
-            '<line class="tick" x1="{x:.2f}%" x2="{x:.2f}%" y1="{}" y2="{}"/>'
-        ).format(BOTTOM, BOTTOM + 4, x=x)
+        drawing += Markup('<line class="tick" x1="%.2f%%" x2="%.2f%%" y1="%s" y2="%s"/>') % (
+            x,
+            x,
+            BOTTOM,
+            BOTTOM + 4,
+        )
         drawing += axis_text(x, text, is_minor=index % 2 == 1)
     return drawing
 
@@ -109,8 +108,8 @@ def time_axis(times: Sequence[datetime], zone: ZoneInfo) -> Markup:
 def axis_text(x: float, text: str, *, is_minor: bool) -> Markup:
     """Write below the plot; a minor text is left out where there is little space."""
     anchor = "start" if x < 3 else "end" if x > 96 else "middle"
-    element = Markup('<text class="axis{}" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>')
-    return element.format(" minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
+    element = Markup('<text class="axis%s" x="%.2f%%" y="%s" text-anchor="%s">%s</text>')
+    return element % (" minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
 
 
 def value_text(value: float, unit: str, scale: Scale, *, signed: bool) -> str:

@@ -154,8 +154,8 @@ def sparkline(points: Points, description: str) -> Markup:
     )
     return Markup(
         '<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" '
-        'aria-label="{}"><path d="{}"/></svg>'
-    ).format(description, path)
+        'aria-label="%s"><path d="%s"/></svg>'
+    ) % (description, path)
 
 
 def short_period(label: str) -> str:
@@ -178,14 +178,14 @@ def _timeline(points: Points, values: Sequence[float], style: _Style, zone_name:
     scale = scale_of(values, zero=style.zero)
     spots = _spots(times, values, style, scale, zone)
     tone = "drawdown" if style.drawdown else "line"
-    drawing = Markup('<path class="{}" d="{}"/>').format(tone, _line(spots))
+    drawing = Markup('<path class="%s" d="%s"/>') % (tone, _line(spots))
     if style.zero:
         area = _area(spots, y_of(0, scale))
-        drawing = Markup('<path class="{}-area" d="{}"/>').format(tone, area) + drawing
+        drawing = Markup('<path class="%s-area" d="%s"/>') % (tone, area) + drawing
     stretched = Markup(
-        '<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" width="100%" '
-        'height="{height}" aria-hidden="true">{drawing}</svg>'
-    ).format(width=_PATH_WIDTH, height=HEIGHT, drawing=drawing)
+        '<svg viewBox="0 0 %s %s" preserveAspectRatio="none" width="100%%" '
+        'height="%s" aria-hidden="true">%s</svg>'
+    ) % (_PATH_WIDTH, HEIGHT, HEIGHT, drawing)
     description = _description(points, values, style, scale, zone)
     axes = value_axis(scale, style.unit) + time_axis(times, zone)
     return frame(style.title, description, spots, axes + stretched)
@@ -284,10 +284,8 @@ def _area(spots: Sequence[Spot], zero: float) -> str:
 def _bar(title: str, value: float, scale: Scale, middle: float, width: float) -> Markup:
     zero, end = y_of(0, scale), y_of(value, scale)
     is_loss = value < 0
-    fill = Markup(' fill="url(#{}-h)"').format(element_name(title)) if is_loss else ""
-    return Markup(
-        '<rect class="{}"{} x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>'
-    ).format(
+    fill = Markup(' fill="url(#%s-h)"') % element_name(title) if is_loss else ""
+    return Markup('<rect class="%s"%s x="%.2f%%" y="%.1f" width="%.2f%%" height="%.1f"/>') % (
         "bar-down" if is_loss else "bar-up",
         fill,
         middle - width / 2,
@@ -316,7 +314,7 @@ def _bars_description(
 def _hatching(title: str) -> Markup:
     """Draw the pattern of a loss, so that it differs from a gain by more than its colour."""
     return Markup(
-        '<defs><pattern id="{}-h" width="6" height="6" patternUnits="userSpaceOnUse" '
+        '<defs><pattern id="%s-h" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)">'
         '<path class="hatch" d="M0 3H6"/></pattern></defs>'
-    ).format(element_name(title))
+    ) % element_name(title)

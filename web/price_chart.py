@@ -138,10 +138,10 @@ def _candles(
         else:
             falling += body
     return Markup(
-        '<svg viewBox="0 0 {width} 220" preserveAspectRatio="none" width="100%" height="220" '
-        'aria-hidden="true"><path class="wick" d="{}"/><path class="rising" d="{}"/>'
-        '<path class="falling" d="{}"/></svg>'
-    ).format(wicks, rising, falling, width=_PATH_WIDTH)
+        '<svg viewBox="0 0 %s 220" preserveAspectRatio="none" width="100%%" height="220" '
+        'aria-hidden="true"><path class="wick" d="%s"/><path class="rising" d="%s"/>'
+        '<path class="falling" d="%s"/></svg>'
+    ) % (_PATH_WIDTH, wicks, rising, falling)
 
 
 def _levels(levels: Sequence[Level], scale: Scale) -> Markup:
@@ -154,9 +154,9 @@ def _levels(levels: Sequence[Level], scale: Scale) -> Markup:
         text_y = max(y + 4, free)
         free = text_y + _APART
         drawing += Markup(
-            '<line class="level {kind}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-            '<text class="level-text {kind}" x="100%" dx="6" y="{text_y:.1f}">{}</text>'
-        ).format(_SHORT_NAMES[each.kind], kind=each.kind, y=y, text_y=text_y)
+            '<line class="level %s" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/>'
+            '<text class="level-text %s" x="100%%" dx="6" y="%.1f">%s</text>'
+        ) % (each.kind, y, y, each.kind, text_y, _SHORT_NAMES[each.kind])
     return drawing
 
 
@@ -164,8 +164,8 @@ def _mark(mark: Mark, times: tuple[datetime, datetime], scale: Scale) -> Markup:
     x, y = _x(mark.at, times), y_of(float(mark.price), scale)
     shape = _DIAMOND if mark.is_buy is None else _BOUGHT if mark.is_buy else _SOLD
     return Markup(
-        '<svg x="{:.2f}%" y="{:.1f}" overflow="visible"><path class="mark {}" d="{}"/></svg>'
-    ).format(x, y, mark.kind, shape)
+        '<svg x="%.2f%%" y="%.1f" overflow="visible"><path class="mark %s" d="%s"/></svg>'
+    ) % (x, y, mark.kind, shape)
 
 
 def _description(

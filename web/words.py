@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import own_name
@@ -166,6 +166,8 @@ ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
     "simulated": "SIMULATED",
     "live": "LIVE",
 }
+_TIME: Final = Markup('<time datetime="%s">%s <span class="utc">%s</span></time>')
+_SIGNED: Final = Markup('<span class="num %s">%s%s%s</span>')
 
 
 @pass_context
@@ -179,12 +181,10 @@ def when(context: Context, moment: datetime | None, form: str = "full") -> Marku
     is_this_year = local.year == datetime.now(UTC).year
     day = f"{local.day} {local:%b}" if is_this_year else f"{local.day} {local:%b %Y}"
     if form == "day":
-        return Markup('<time datetime="{}">{}</time>').format(iso, day)
+        return Markup('<time datetime="%s">%s</time>') % (iso, day)
     shown = f"{local:%H:%M:%S}" if form == "time" else f"{day} {local:%H:%M:%S}"
     beside = "UTC" if zone == "UTC" else f"{local:%Z} · {utc:%H:%M} UTC"
-    return Markup('<time datetime="{}">{} <span class="utc">{}</span></time>').format(
-        iso, shown, beside
-    )
+    return _TIME % (iso, shown, beside)
 
 
 def money(value: Decimal | str | None, places: int = 2) -> str:
@@ -203,12 +203,8 @@ def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Mark
         return Markup('<span class="soft">–</span>')
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    return Markup('<span class="num {}">{}{}{}</span>').format(
-        tone,
-        "+" if number > 0 else "",
-        money(number, places),
-        Markup("&nbsp;") + unit if unit else "",
-    )
+    sign = "+" if number > 0 else ""
+    return _SIGNED % (tone, sign, money(number, places), Markup("&nbsp;") + unit if unit else "")
 
 
 def cost(value: Decimal | str | None, places: int = 2) -> Markup:
@@ -268,7 +264,7 @@ def ended_by(trade: Any) -> str:
 def unknown(trade: Any, value: object) -> Markup | None:
     """Return why a number of a trade is missing, None where it is there."""
     return (
-        Markup('<span class="soft">{}</span>').format(_STATES[trade.state.value])
+        Markup('<span class="soft">%s</span>') % _STATES[trade.state.value]
         if value is None
         else None
     )
@@ -367,7 +363,7 @@ def order_words(environment: str) -> str:
 def environment_badge(environment: str) -> Markup:
     """Return the badge of an environment."""
     word = ENVIRONMENT_WORDS.get(environment, environment.upper())
-    return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
+    return Markup('<span class="env env-%s">%s</span>') % (environment, word)
 
 
 def not_accepted(count: int) -> str:

@@ -3,7 +3,6 @@ outcomes and orders. That an operator looked is noted, and its owner is told.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final
 
@@ -131,7 +130,7 @@ def _page(
     """Return a page of a history, newest first, and where the next one begins; None at the end."""
     least: Key = (0, "") if kind is Kind.SIGNALS else (0,)
     read = read_history(db, kind, row.id, (least, before), ROWS + 1, newest_first=True)
-    shown = [{"key": key[0], **jsonable(asdict(each))} for key, each in read[:ROWS]]
+    shown = [{"key": key[0], **jsonable(each)} for key, each in read[:ROWS]]
     return shown, shown[-1]["key"] if len(read) > ROWS else None
 
 

@@ -88,14 +88,14 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     hours, live = params.get("hours", 24), context.live
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
-    seen = jsonable(asdict(status(context.ledger.db, context.clock.now(), timedelta(hours=hours))))
+    seen = jsonable(status(context.ledger.db, context.clock.now(), timedelta(hours=hours)))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
         {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
         for each in read_freezes(context.ledger.db)
     ]
     seen["ingress"] = jsonable(
-        asdict(ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours)))
+        ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours))
     )
     await trio.lowlevel.checkpoint()  # orders go first
     lacking = count_unsettled(context.ledger.db)
@@ -113,16 +113,14 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     }
     await trio.lowlevel.checkpoint()
     now = context.clock.now()
-    seen["queue"] = jsonable([asdict(each) for each in waiting_orders(context.ledger.db, now)])
+    seen["queue"] = jsonable(waiting_orders(context.ledger.db, now))
     seen["entry_age_s"] = context.config.engine.entry_age_s
     seen["loop_turns"] = None if context.loop_turns is None else asdict(context.loop_turns())
-    seen["late"] = jsonable([asdict(each) for each in late_orders(context.ledger.db, now)])
-    seen["missed"] = jsonable(asdict(missed_entries(context.ledger.db, now)))
+    seen["late"] = jsonable(late_orders(context.ledger.db, now))
+    seen["missed"] = jsonable(missed_entries(context.ledger.db, now))
     await trio.lowlevel.checkpoint()
     refused = unsettled_refusals(context.ledger.db, context.clock.now())
-    seen["refused"] = [
-        {**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused
-    ]
+    seen["refused"] = [{**jsonable(each), "place": place_of(each.field)} for each in refused]
     seen["backup"] = backup_state(context)
     seen["engine"] = {
         "running": live is not None,
@@ -134,6 +132,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
         "failing": {} if live is None else live.failing(),
+        "exchanges": [] if live is None else sorted({each.exchange for each in live.accounts}),
         "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
     seen["well"], seen["needs"] = how_it_is(
@@ -152,7 +151,7 @@ async def _why(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
         )
     explained = explain_copy(context, signal, follower)
     if explained is not None:
-        return dict(jsonable(asdict(explained)))
+        return dict(jsonable(explained))
     names = [each.name for each in accounts(db)]
     if follower in names:
         raise NothingThere(
@@ -163,7 +162,7 @@ async def _why(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
 
 
 async def _unknown(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    return {"unknown": [jsonable(asdict(each)) for each in unknown(context.ledger.db)]}
+    return {"unknown": jsonable(unknown(context.ledger.db))}
 
 
 async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +184,7 @@ async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str,
     if name and not rows:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
     tasks = {} if context.live is None else context.live.vitals({each.name for each in rows})
-    shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
+    shown = [{**jsonable(each), "task": tasks.get(each.name)} for each in rows]
     if name:
         row = account_named(db, name)
         assert row is not None, "its row was read a moment ago"
@@ -235,7 +234,7 @@ async def _check(context: EngineContext, params: dict[str, Any]) -> dict[str, An
         )
     preflight = await context.live.check(name)
     items = [{**asdict(each), "level": each.level.value} for each in preflight.items]
-    return {**jsonable(asdict(preflight)), "level": preflight.level.value, "items": items}
+    return {**jsonable(preflight), "level": preflight.level.value, "items": items}
 
 
 async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -599,6 +598,8 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
         raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
     alerts = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
+    if params.get("waking") is True:
+        alerts = [each for each in alerts if each.wakes]
     channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
     rows = [

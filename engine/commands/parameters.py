@@ -1,6 +1,7 @@
 """Reading a command's parameters and writing its answer: plain JSON types both ways."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
@@ -50,7 +51,11 @@ def no_such(kind: str, name: str, names: list[str]) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Return a value in JSON types: times as ISO 8601 in UTC, mappings and sequences through."""
+    """Return a value in JSON types: times as ISO 8601 in UTC, dataclasses as their fields, mappings
+    and sequences through.
+    """
+    if is_dataclass(value):
+        return {each.name: jsonable(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): jsonable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -94,7 +94,7 @@ def _user_row(context: EngineContext, user: Person) -> dict[str, Any]:
         "passkeys": len(passkeys),
         "unusable_passkeys": sum(not each.is_usable(host) for each in passkeys),
         "sessions": len(sessions_of(db, user.id, now)),
-        "suspended": None if held is None else jsonable(asdict(held)),
+        "suspended": None if held is None else jsonable(held),
     }
 
 
@@ -436,7 +436,7 @@ async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 async def _invitations(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     return {
         "invitations": [
-            jsonable(asdict(each)) | {"role": each.role.value}
+            jsonable(each) | {"role": each.role.value}
             for each in invitations(context.ledger.db, context.clock.now())
         ]
     }
@@ -492,7 +492,7 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
         rows += audit_rows(db, limit - len(rows), until, wanted, end - 1)
         await trio.lowlevel.checkpoint()  # orders go first
     return {
-        "audit": [jsonable(asdict(each)) for each in rows],
+        "audit": jsonable(rows),
         "looked_to": end if len(rows) < limit and end > 1 else None,
     }
 

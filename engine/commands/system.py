@@ -111,7 +111,7 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
                 "enabled": here is not None,
                 "is_built_in": installed.distribution == _OWN,
                 "provides": [] if here is None else list(here.provides),
-                "kit": None if record is None else jsonable(asdict(record)),
+                "kit": None if record is None else jsonable(record),
                 "proven": not (why := _why_unproven(context, installed, here)),
                 "why_unproven": why,
                 "all_settings": {}
@@ -154,8 +154,7 @@ async def _refusals(context: EngineContext, params: dict[str, Any]) -> dict[str,
     rows = refusals(context.ledger.db, 100)
     return {
         "refusals": [
-            {"strategy": name, "source": source, **jsonable(asdict(each))}
-            for name, _, source, each in rows
+            {"strategy": name, "source": source, **jsonable(each)} for name, _, source, each in rows
         ]
     }
 

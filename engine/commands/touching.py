@@ -81,6 +81,8 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
 async def _those_in(switch: Switch, places: Sequence[Place]) -> list[Place]:
     """Return the places that a switch concerns; orders go between parts of them."""
+    if switch.scope is SwitchScope.ALL:
+        return list(places)
     found = list[Place]()
     for begin in range(0, len(places), _AT_ONCE):
         found += [each for each in places[begin : begin + _AT_ONCE] if _is_in(switch, each)]

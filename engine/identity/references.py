@@ -1,9 +1,9 @@
 """The signed references that browsers carry: a session cookie is a JWT that names a session and
 proves nothing else.
 
-The database row decides whether the session is valid. The algorithm is pinned, the key is found by
-``kid`` before anything is verified, every claim is required (the library accepts tokens without
-``exp`` by default, PyJWT 2.15), and a token above 1 KiB is not parsed.
+The database row decides whether the session is valid. The algorithm is pinned, each key reads only
+what carries its own ``kid``, every claim is required (the library accepts tokens without ``exp`` by
+default, PyJWT 2.15), and a token above 1 KiB is not parsed.
 """
 
 import hashlib
@@ -73,10 +73,7 @@ class References:
         if not 0 < len(token) <= BYTES_MAX:
             return None
         try:
-            head = jwt.get_unverified_header(token)
-            if head.get("kid") != self.kid or head.get("typ") != _TYPE:
-                return None
-            claims = jwt.decode(
+            whole = jwt.decode_complete(
                 token,
                 self._bytes,
                 algorithms=[_ALGORITHM],
@@ -89,9 +86,12 @@ class References:
                     "verify_iat": False,
                 },
             )
+            head, claims = whole["header"], whole["payload"]
             at = now.timestamp()
             holds = (
-                isinstance(claims["sid"], str)
+                head.get("kid") == self.kid
+                and head.get("typ") == _TYPE
+                and isinstance(claims["sid"], str)
                 and isinstance(claims["sub"], str)
                 and float(claims["nbf"]) <= at + 1
                 and at < float(claims["exp"])
@@ -133,7 +133,7 @@ class ReferenceKeys:
         return self.keys[0].write(person, sid, now, expires)
 
     def read(self, token: str, now: datetime) -> Named | None:
-        """Return what a reference names; see ``References.read``. The key is chosen by its kid."""
+        """Return what a reference names; see ``References.read``. Each key tries it."""
         return next((found for key in self.keys if (found := key.read(token, now))), None)
 
     def csrf_token(self, sid: str) -> str:

@@ -140,6 +140,12 @@ def read_draft(text: str) -> SignalDraft:
     )
 
 
+def read_what(draft: str) -> tuple[str, str, str | None, bool]:
+    """Read of a signal only its action, contract and side, and whether it is a test."""
+    row: dict[str, Any] = json.loads(draft)
+    return row["action"], row["symbol"], row["side"] or None, row["is_test"]
+
+
 def write_intent(intent: OrderIntent) -> str:
     """Write an order as it is to be sent, without its client order id and symbol, which the row of
     an attempt has, and without what most orders leave out.

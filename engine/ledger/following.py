@@ -20,7 +20,7 @@ from engine.domain.subscription import (
     Mode,
     SubscriptionState,
 )
-from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
+from engine.ledger.codec import from_us, read_draft, read_policy, read_what, to_us, write_policy
 from engine.ledger.locking import Held, lock
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
@@ -207,7 +207,7 @@ def entry_outcomes(
 
 def copy_row(row: Row) -> CopyRow:
     """Read a row of ``COPIES``."""
-    draft = read_draft(row[7])
+    action, symbol, side, is_test = read_what(row[7])
     outcome = None if row[8] is None else Outcome(OutcomeCode(row[8]), json.loads(row[9] or "{}"))
     return CopyRow(
         number=row[0],
@@ -217,10 +217,10 @@ def copy_row(row: Row) -> CopyRow:
         strategy=row[4],
         account=row[5],
         environment=row[6],
-        action=draft.action.value,
-        symbol=draft.symbol,
-        side=None if draft.side is None else draft.side.value,
-        is_test=draft.is_test,
+        action=action,
+        symbol=symbol,
+        side=side,
+        is_test=is_test,
         code=row[8],
         settled_at=None if row[10] is None else from_us(row[10]),
         sentence="It is not done yet; its page says what it waits for."

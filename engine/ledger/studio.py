@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
@@ -15,7 +16,15 @@ from engine.domain.moves import require_move
 from engine.domain.signal import SignalDraft
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
-from engine.ledger.codec import dump, from_us, read_draft, read_leverage, read_policy, to_us
+from engine.ledger.codec import (
+    dump,
+    from_us,
+    read_draft,
+    read_leverage,
+    read_policy,
+    read_what,
+    to_us,
+)
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
 from engine.ledger.results import outcomes_of
@@ -220,7 +229,7 @@ def signals_of(
 
 def _signal(db: Database, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin, not_mirrored = row
-    draft = read_draft(text)
+    action, symbol, side, is_test = read_what(text)
     counts: dict[str, int] = {}
     for code, copies in fetch_all(
         db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
@@ -237,10 +246,10 @@ def _signal(db: Database, row: Row) -> StudioSignal:
         id=identifier,
         receipt=receipt,
         at=from_us(received_us),
-        action=draft.action.value,
-        symbol=draft.symbol,
-        side=None if draft.side is None else draft.side.value,
-        is_test=draft.is_test,
+        action=action,
+        symbol=symbol,
+        side=side,
+        is_test=is_test,
         origin=origin.partition(":")[0],
         copies=sum(counts.values()),
         outcomes=dict(sorted(counts.items(), key=lambda each: -each[1])),
@@ -359,11 +368,12 @@ def open_costs_of(
         "ORDER BY holding.account_id, holding.symbol LIMIT ?",
         (strategy, *after, limit),
     )
+    leverage_of = cache(read_leverage)  # most orders of a strategy are of a few sizes
     costs: list[OpenCost] = [
         (
             row[2],
             None if row[3] is None else Decimal(row[3]),
-            None if row[4] is None else read_leverage(row[4]),
+            None if row[4] is None else leverage_of(row[4]),
         )
         for row in rows
     ]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -96,7 +97,15 @@ class Plugins:
 
 
 def list_installed() -> tuple[InstalledPlugin, ...]:
-    """List every installed plugin, by name; imports none of them."""
+    """List every installed plugin, by name; imports none of them. What was read is kept until a
+    folder of the import path changes: installing or removing a package changes one.
+    """
+    changed = (Path(each).stat().st_mtime_ns for each in sys.path if Path(each).is_dir())
+    return _list_installed((*sys.path, *changed))
+
+
+@lru_cache(maxsize=1)
+def _list_installed(_: tuple[str | int, ...]) -> tuple[InstalledPlugin, ...]:
     return tuple(
         sorted(
             (_described(point) for point in metadata.entry_points(group=GROUP)),

@@ -28,6 +28,7 @@ CALLED_FROM_OUTSIDE: Final = {
     "exit_code",
     *("before_io_wait", "after_io_wait"),  # trio calls these two of an instrument
     "handleError",  # logging calls it of a handler that could not write
+    "make_globals",  # jinja calls it of an environment
 }
 
 

@@ -39,7 +39,7 @@ NEEDS: Final = {
 async def show_overview(visit: Visit) -> Response:
     """Show what needs somebody, what is switched off, and every account's task."""
     status = await run(visit, "status", hours=1)
-    alerts = await run(visit, "alerts", hours=24)
+    alerts = await run(visit, "alerts", hours=24, waking=True)
     system = await run(visit, "system")
     search = search_text(visit)
     troubled = visit.query.get("troubled") == "yes"
@@ -54,7 +54,7 @@ async def show_overview(visit: Visit) -> Response:
     waking = [
         alert
         for alert in alerts["alerts"]
-        if alert["wakes"] and not (alert["code"] == _REFUSED and alert["subject"] in refused)
+        if not (alert["code"] == _REFUSED and alert["subject"] in refused)
     ]
     return operator_page(
         visit,

@@ -26,7 +26,6 @@ async def show_switches(visit: Visit) -> Response:
     """Show the switches that are on, and the form that stops something."""
     status = await run(visit, "status", hours=1)
     accounts = await run(visit, "accounts", limit=_ACCOUNTS_SHOWN)
-    system = await run(visit, "system")
     strategies = visit.services.performance.directory_of_all()
     stopped = {code: count for code, count in status["copies"].items() if code in STOPPED}
     return operator_page(
@@ -38,7 +37,7 @@ async def show_switches(visit: Visit) -> Response:
         stopped=stopped,
         names={
             "account": [account["name"] for account in accounts["accounts"]],
-            "exchange": sorted(system["exchanges"]),
+            "exchange": status["engine"]["exchanges"],
             "strategy": [row.name for row in strategies],
         },
     )
