@@ -124,6 +124,14 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "allow_own_position": "Entries beside your own position",
     "key": "Exchange key",
 }
+_SETTING_ACTS: Final[Mapping[str, str]] = {
+    "mode": "Go live",
+    "paused": "Resume it",
+    "left": "Follow it again",
+    "consent": "Agree to the change",
+    "no new entries": "See what stops entries",
+    "key": "Replace the key",
+}
 _TO_DO: Final[Mapping[str, str]] = {
     "nobody": "Nothing",
     "you": "Up to you",
@@ -233,6 +241,11 @@ def reason_label(code: str) -> str:
 def setting_label(setting: str) -> str:
     """Return what a page calls the setting of an outcome; one that is not listed keeps its name."""
     return _SETTINGS.get(setting, setting)
+
+
+def setting_act(setting: str) -> str:
+    """Return the words of the button that leads to the setting of an outcome."""
+    return _SETTING_ACTS.get(setting) or f"Change {setting_label(setting)}"
 
 
 def to_do(move: str) -> str:

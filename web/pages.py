@@ -75,6 +75,7 @@ _TEMPLATES.filters["reason"] = labels.reason_label
 _TEMPLATES.filters["reason_of_followers"] = labels.reason_of_followers
 _TEMPLATES.filters["reason_of_copies"] = labels.reason_of_copies
 _TEMPLATES.filters["setting"] = labels.setting_label
+_TEMPLATES.filters["setting_act"] = labels.setting_act
 _TEMPLATES.filters["field_label"] = labels.field_label
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago

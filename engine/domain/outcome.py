@@ -192,7 +192,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The exchange refused the order for lack of free balance: {reason}.", _Y
     ),
     OutcomeCode.REJECTED_CREDENTIALS: Explanation(
-        "The exchange refused this account's key. Replace the key to copy again.", _Y
+        "The exchange refused this account's key. Replace the key to copy again.", _Y, "key"
     ),
     OutcomeCode.SKIPPED_WATCH_ONLY: Explanation(
         "Watch only: {side} {quantity} {symbol} would have been sent (about {notional} "

@@ -31,6 +31,30 @@ def launch(playwright: Playwright, executable: str) -> Browser:
     )
 
 
+_FOCUS = """(kind) => {
+  const one = document.activeElement;
+  const names = [one.innerText.trim().replace(/\\s+/g, " "), one.getAttribute("name") || ""];
+  if (one === document.body) return [names, false, []];
+  const style = getComputedStyle(one), box = one.getBoundingClientRect(), hidden = [];
+  const width = style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth);
+  if (width < 2) hidden.push("no outline");
+  const reach = width + parseFloat(style.outlineOffset) - 0.5;
+  const cut = (room, by) => {
+    if (box.left - reach < room.left || box.right + reach > room.right || box.top - reach < room.top
+        || box.bottom + reach > room.bottom) hidden.push("cut off by " + by);
+  };
+  cut({ left: 0, top: 0, right: innerWidth, bottom: innerHeight }, "the window");
+  for (let each = one.parentElement; each !== document.body; each = each.parentElement)
+    if (getComputedStyle(each).overflow !== "visible") cut(each.getBoundingClientRect(), `${each.tagName} ${each.className}`);
+  for (const x of [box.left + 2, box.right - 2]) for (const y of [box.top + 2, box.bottom - 2]) {
+    const there = document.elementFromPoint(x, y);
+    if (there && !there.contains(one) && !one.contains(there)) hidden.push(`under ${there.tagName} ${there.className}`);
+  }
+  return [names, one.matches(kind || "*"), hidden];
+}"""
+"""What the element with the focus is called, whether it is of a kind, and what hides the outline."""
+
+
 @dataclass
 class Window:
     """A page and the messages of its console."""
@@ -66,17 +90,25 @@ class Window:
             self.page.get_by_role("link", name=label, exact=True).first.click()
 
     def tab_to(self, name: str, kind: str = "") -> None:
-        """Press Tab until the button, link or field with this name has the focus."""
+        """Press Tab until the button, link or field with this name has the focus. Whatever has it on
+        the way must show it.
+        """
         passed = list[str]()
         for _ in range(90):
             self.page.keyboard.press("Tab")
-            focus = self.page.locator(f"{kind}:focus")
-            if focus.count():
-                names = (focus.inner_text().strip(), focus.get_attribute("name") or "")
-                if name in names:
-                    return
-                passed.append(" ".join(names).strip())
+            names, fits, hidden = self.page.evaluate(_FOCUS, kind)
+            assert not hidden, (self.path, names, "has the focus, and one does not see it", hidden)
+            if fits and name in names:
+                return
+            passed.append(" ".join(names).strip())
         raise AssertionError(f"{self.path} has no {name} that Tab reaches, only {passed}")
+
+    def type_by_keyboard(self, **values: str) -> None:
+        """Reach each field by Tab and replace what is in it."""
+        for name, value in values.items():
+            self.tab_to(name)
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.type(value)
 
     def by_keyboard(self, name: str, kind: str = "") -> None:
         """Reach a button or link by Tab and press Enter, and wait for the next page."""

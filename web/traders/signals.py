@@ -1,6 +1,7 @@
 """What became of one signal and why, what was missed, open positions, and notifications."""
 
 from typing import Final
+from urllib.parse import quote
 
 from quart import Response
 
@@ -13,7 +14,11 @@ from web.routes import Route, Who, get
 from web.visit import Visit
 
 _TOLD_OF_AN_ORDER: Final = ("symbol", "side", "quantity", "filled", "price", "fee")
-_SETTING_PAGES: Final = {"no new entries": "/home", "key": "/accounts"}
+_OF_THE_ACCOUNT: Final = {"no new entries": "#stands", "key": "#key"}
+_ON_THE_STRATEGY: Final = ("paused", "consent")
+_LEFT: Final = "left"
+_FIELDS: Final = {"mode": "live", _LEFT: "terms"}
+"""Where in the form of the terms a setting stands; the others stand under their own name."""
 
 
 async def show_missed(visit: Visit) -> Response:
@@ -25,15 +30,17 @@ async def show_missed(visit: Visit) -> Response:
         worked_out = {}
     weeks = await following.missed(visit.who, worked_out)
     followed = {(each.account_name, each.strategy) for each in following.agreements(visit.who)}
-    settings = {
-        each.code: EXPLANATIONS[each.code].setting or "" for week in weeks for each in week.reasons
-    }
+    changes: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for each in (reason for week in weeks for reason in week.reasons):
+        setting = EXPLANATIONS[each.code].setting or ""
+        is_his = setting in (*_OF_THE_ACCOUNT, _LEFT)
+        if setting and (is_his or (each.account, each.strategy_id) in followed):
+            where = setting_page(each.account, each.strategy_id, setting)
+            changes[each.code.value, each.account, each.strategy_id] = (setting, where)
     return visit.page(
         "traders/missed.html",
         weeks=weeks,
-        settings=settings,
-        pages=_SETTING_PAGES,
-        followed=followed,
+        changes=changes,
         looked=MISSED_LOOKED,
         live=visit.newest(),
     )
@@ -42,7 +49,7 @@ async def show_missed(visit: Visit) -> Response:
 async def show_why(visit: Visit, signal: str, account: str) -> Response:
     """Show why a copy has its outcome, with every order that was sent for it."""
     why = await visit.services.following.why(visit.who, signal, account)
-    change = _setting_page(visit, account, why.strategy, why.setting) if why.setting else ""
+    change = _change(visit, account, why.strategy, why.setting or "")
     return visit.page(
         "traders/why.html", why=why, change=change, numbers=_untold(why), live=visit.newest()
     )
@@ -81,13 +88,27 @@ def _untold(why: WhyView) -> dict[str, str]:
     }
 
 
-def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> str:
-    """Return the page where a setting is changed; empty where there is none."""
-    if setting in _SETTING_PAGES:
-        return _SETTING_PAGES[setting]
-    for agreement in visit.services.following.agreements(visit.who):
-        if agreement.strategy_name == strategy:
-            return f"/strategies/{agreement.strategy}/follow?account={account}"
+def setting_page(account: str, strategy: str, setting: str) -> str:
+    """Return the address of a setting of an outcome, at the field or button that changes it."""
+    if setting in _OF_THE_ACCOUNT:
+        return f"/accounts/{quote(account)}{_OF_THE_ACCOUNT[setting]}"
+    if setting in _ON_THE_STRATEGY:
+        return f"/strategies/{strategy}#mine"
+    field = _FIELDS.get(setting, setting.removeprefix("limits."))
+    return f"/strategies/{strategy}/follow?account={quote(account)}#{field}"
+
+
+def _change(visit: Visit, account: str, strategy: str, setting: str) -> str:
+    """Return where the user changes a setting; empty where they no longer can. Names of strategies
+    are unique.
+    """
+    following = visit.services.following
+    if setting in _OF_THE_ACCOUNT:
+        known = any(each.name == account for each in following.accounts(visit.who))
+        return setting_page(account, "", setting) if known else ""
+    for each in following.agreements(visit.who) if setting else ():
+        if (each.account_name, each.strategy_name) == (account, strategy):
+            return setting_page(account, each.strategy, setting)
     return ""
 
 
