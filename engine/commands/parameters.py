@@ -54,6 +54,8 @@ def jsonable(value: Any) -> Any:
     """Return a value in JSON types: times as ISO 8601 in UTC, dataclasses as their fields, mappings
     and sequences through.
     """
+    if value is None or isinstance(value, str | int):
+        return value  # most are
     if is_dataclass(value):
         return {each.name: jsonable(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
