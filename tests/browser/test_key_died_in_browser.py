@@ -1,5 +1,5 @@
 """A trader with a dead exchange key: informed at home, signed in with the password, a new key
-added, copying again.
+added, copying again; and then gone, with the history kept.
 """
 
 import json
@@ -112,6 +112,39 @@ def test_the_owner_is_told_comes_back_and_replaces_the_key(
         shown.press("Use the new key")
         shown.open("/home")
         expect(page.locator("main")).not_to_contain_text("Needs you", timeout=30_000)
+        httpx.post(
+            f"{simulator.control}/funding",
+            json={"symbol": "BTCUSDT", "rate": "0.001"},
+            trust_env=False,
+        ).raise_for_status()
         signal(place, closing("after"))
         until(lambda: simulator.positions() == 0, 60)
         expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
+        leaves_and_keeps_the_history(place, shown)
+
+
+def leaves_and_keeps_the_history(place: Place, shown: Window) -> None:
+    """Disconnect the account once its books are complete, and read them."""
+    for noted in (
+        "SELECT 1 FROM funding JOIN strategy ON strategy.id = strategy_id",
+        "SELECT 1 FROM trade JOIN account ON account.id = account_id WHERE account.environment = 'simulated'"
+        " AND trade.state = 'settled'",
+    ):
+        until(lambda sql=noted: place.rows(sql) != [], 60)
+    kinds = ("signals", "orders", "trades", "funding")
+
+    def files() -> list[str]:
+        return [shown.page.request.get(f"{place.url}/{kind}.csv").text() for kind in kinds]
+
+    kept = files()
+    shown.open("/accounts/kai/disconnect")
+    shown.press("Disconnect and erase the key")
+    for path, words in (
+        *((f"/{kind}", "kai (disconnected)") for kind in kinds),
+        ("/calendar", "1 trade"),
+    ):
+        shown.open(path)
+        expect(shown.page.locator("main")).to_contain_text(words)
+        shown.check()
+    assert files() == kept
+    assert all("BTCUSDT" in each for each in kept)
