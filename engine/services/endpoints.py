@@ -26,7 +26,7 @@ from engine.ledger.people import (
     set_endpoint_token,
 )
 from engine.ports.secret import Secret
-from engine.ports.signal_source import WebhookSource
+from engine.ports.signal_source import WebhookSource, endpoint_settings
 
 
 def make_endpoint(
@@ -93,6 +93,16 @@ async def rotate_secret(
 # Addresses that are capabilities themselves
 
 
+def _in_words(source: WebhookSource, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings for the audit: those of the source as the page words them."""
+    own = {each.name: each for each in endpoint_settings(source)}
+    chosen = {
+        own[name].title: own[name].chosen(settings[name])[1] for name in own if name in settings
+    }
+    rest = {name: value for name, value in settings.items() if name not in own}
+    return rest | ({"chosen": chosen} if chosen else {})
+
+
 async def make_capability(
     context: EngineContext,
     strategy: StrategyId,
@@ -128,7 +138,7 @@ async def make_capability(
             by=by,
             act="capability_made",
             subject=name,
-            data={"source": source.name, **settings},
+            data={"source": source.name, **_in_words(source, settings)},
             at=now,
             address=address,
         )

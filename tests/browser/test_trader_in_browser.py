@@ -82,7 +82,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.check()
         # why was the first one skipped
         page.locator("#last tbody tr").last.locator(".chip-link").click()
-        expect(page.locator("h1")).to_contain_text("skipped")
+        expect(page.locator(".why .chip")).to_have_text("Skipped")
         shown.check()
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("BTCUSDT")

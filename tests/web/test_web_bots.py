@@ -249,4 +249,4 @@ async def test_wrong_address_and_wrong_method_are_json_under_api_and_a_page_else
         assert b"%3Cscript" not in page.body
         assert (
             await site.ask("GET", "//api//health")
-        ).status == 404  # no redirect that repeats the path
+        ).status == 400  # no redirect that repeats the path

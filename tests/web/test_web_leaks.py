@@ -87,6 +87,9 @@ async def test_leaked_addresses_are_refused_at_once_and_each_has_another(tmp_pat
             url = re.search(r'id="url">([^<]+)<', master.text)
             assert url is not None, master.words
             old.append(url[1])
+        made, *_ = (await run("audit", {"search": "capability_made"}))["audit"]
+        assert '"sell"' not in made["data"], "an operator reads the words of the page"
+        assert 'while long":"closes the position"' in made["data"]
 
         async def alert(url: str, order: str) -> ReceptionKind:
             """Deliver as TradingView does."""
