@@ -19,6 +19,7 @@ from engine.ledger.database import (
     check_ledger,
     copy_ledger,
     open_database,
+    open_memory,
     open_reader,
 )
 from engine.ledger.errors import DiskRefused, LedgerError, WriteRefused
@@ -88,7 +89,7 @@ class Ledger:
         """Create a ledger without a file, for tests of pure flow; it reads through its writing
         connection.
         """
-        writing = open_database(MEMORY)
+        writing = open_memory()
         return cls(InlineRunner(writing), writing)
 
     @classmethod
