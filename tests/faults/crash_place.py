@@ -30,6 +30,7 @@ from engine.ledger.query import fetch_all
 from tests.faults.evidence import Evidence, Ordered
 from tests.faults.invariants import violations
 from tests.faults.turns import watch_turns
+from tests.journeys.forked import Process, start
 from tests.journeys.journey_place import REXALGO, Place, run_cli
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "DOGEUSDT")
@@ -99,7 +100,7 @@ def simulator(folder: Path) -> Iterator[Exchange]:
         "--state",
         str(folder / "orders.jsonl"),
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start(command, folder) as process:
         assert process.stdout is not None
         told = json.loads(_head(process))
         try:
@@ -109,7 +110,7 @@ def simulator(folder: Path) -> Iterator[Exchange]:
         process.wait(10)
 
 
-def _head(process: "subprocess.Popen[str]") -> str:
+def _head(process: Process) -> str:
     """Read the JSON object that a process prints when it is ready; empty if it ended before."""
     assert process.stdout is not None
     head = ""
@@ -173,15 +174,8 @@ class CrashPlace:
         not reach the boundary.
         """
         with (self.place.folder / "log").open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [*KILLING, boundary, str(number), "--port", "0", "--json"],
-                cwd=self.place.folder,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-                env=_environment(),
-            )
+            command = [*KILLING, boundary, str(number), "--port", "0", "--json"]
+            process = start(command, self.place.folder, log, _environment())
         try:
             head = _head(process)
             if head:
@@ -206,7 +200,7 @@ class CrashPlace:
         for bot in self.place.bots.values():
             bot.url = url + "/api/webhooks" + bot.url.partition("/api/webhooks")[2]
 
-    def _send_all(self, process: "subprocess.Popen[str]", life: int, random: Random) -> None:
+    def _send_all(self, process: Process, life: int, random: Random) -> None:
         with httpx.Client(trust_env=False, timeout=10) as client:
             for index, bodies in enumerate(ROUNDS):
                 for body in bodies:
@@ -241,7 +235,7 @@ class CrashPlace:
         self.sent[key] = FOLLOWERS
         self.heard.append((life, body))
 
-    def _wait(self, process: "subprocess.Popen[str]", life: int, within_s: float) -> None:
+    def _wait(self, process: Process, life: int, within_s: float) -> None:
         """Wait until this life's copies have outcomes, the life ended, or the time is over."""
         until = time.monotonic() + within_s
         open_here = (

@@ -24,6 +24,7 @@ from engine.ledger.database import open_reader
 from engine.ledger.query import fetch_all
 from plugins.paper.journal import read_journal
 from rexalgo import Secret, sign_a, sign_b
+from tests.journeys.forked import Process, can_fork, run_forked, start
 
 REXALGO = [sys.executable, "-m", "rexalgo"]
 ASK_AGAIN_S = 0.02
@@ -56,15 +57,13 @@ def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> 
         for name, value in os.environ.items()
         if name not in ("ENCRYPTION_KEY", "JWT_SECRET")
     }
-    told = subprocess.run(
-        [*REXALGO, *map(str, args)],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=env,
-    )
+    command = [*REXALGO, *map(str, args)]
+    if can_fork(command):
+        told = run_forked(command, cwd, stdin, env, 120)
+    else:
+        told = subprocess.run(
+            command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120, env=env
+        )
     assert code is None or told.returncode == code, (
         args,
         told.returncode,
@@ -112,7 +111,7 @@ class Place:
     settings: str = ""
     serving: list[str] = field(default_factory=lambda: [*REXALGO, "serve"])
     port: int = 0
-    process: "subprocess.Popen[str] | None" = None
+    process: Process | None = None
     url: str = ""
     bots: dict[str, Bot] = field(default_factory=dict)
 
@@ -138,13 +137,8 @@ class Place:
         until it listens.
         """
         with (self.folder / "log").open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [*self.serving, "--port", str(self.port), "--json"],
-                cwd=self.folder,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
+            self.process = start(
+                [*self.serving, "--port", str(self.port), "--json"], self.folder, log
             )
         assert self.process.stdout is not None
         head = ""

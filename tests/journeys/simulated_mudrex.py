@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import httpx
 from journey_place import DECLARATIONS, REXALGO, Place, run_cli, running
+
+from tests.journeys.forked import start
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Simulator:
 def simulated(state: Path, *options: str) -> Iterator[Simulator]:
     """Run a simulator in its own process while the block runs. It must end without an error."""
     command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start(command, Path.cwd()) as process:
         assert process.stdout is not None
         head = ""
         while not head.endswith("}\n"):

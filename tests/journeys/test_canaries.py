@@ -70,7 +70,8 @@ bot_token_file = "{tmp_path / "place" / "bot-token"}"
 chat_id = "1"
 base_url = "http://127.0.0.1:9"
 """
-    made = Place(tmp_path / "place", settings, [sys.executable, str(SERVE)])
+    # env, because the system tells a fork's environment as its parent had it
+    made = Place(tmp_path / "place", settings, ["env", sys.executable, str(SERVE)])
     toml = made.folder / "rexalgo.toml"
     text = toml.read_text().replace('"log"]', '"log", "telegram"]')
     toml.write_text(text.replace('alerts = "log"', 'alerts = ["log", "telegram"]'))

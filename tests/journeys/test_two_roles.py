@@ -18,6 +18,7 @@ from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cl
 from simulated_mudrex import simulated
 
 from rexalgo import Secret
+from tests.journeys.forked import Process, start
 
 SETTINGS = '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }\n'
 FOLLOWERS = 5
@@ -31,20 +32,14 @@ class Role:
     place: Place
     name: str
     arguments: tuple[str, ...] = ()
-    process: "subprocess.Popen[str] | None" = None
+    process: Process | None = None
     told: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start it and wait until it says where it is."""
         with (self.place.folder / f"log-{self.name}").open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [*REXALGO, "serve", "--role", self.name, *self.arguments, "--json"],
-                cwd=self.place.folder,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
+            command = [*REXALGO, "serve", "--role", self.name, *self.arguments, "--json"]
+            self.process = start(command, self.place.folder, log)
         assert self.process.stdout is not None
         text = ""
         while not text.endswith("}\n"):

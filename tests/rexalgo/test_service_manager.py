@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from rexalgo.cli.service_manager import ServiceManager
-from tests.journeys.journey_place import Place
+from tests.journeys.journey_place import Place, until
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def test_a_paused_server_falls_silent_is_killed_and_starts_again(
     assert [systemd.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
     assert place.process is not None
     place.process.send_signal(signal.SIGSTOP)
-    os.waitpid(place.process.pid, os.WUNTRACED)
+    state = Path(f"/proc/{place.process.pid}/stat")
+    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", 10)
     told(systemd)
     systemd.settimeout(1.5)
     with pytest.raises(TimeoutError):
