@@ -1,4 +1,5 @@
-"""How the files of tests are shared out among several processes.
+"""How the files of tests are shared out among several processes, and that no property rests on how
+fast this machine is today.
 
 A file that serves a real place mostly waits; the others only compute. So one process per core
 takes computing files first, and the others waiting ones, the longest before the rest: the cores
@@ -10,10 +11,19 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+settings.register_profile(
+    "whatever the load", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("whatever the load")
 
 LONGEST = (
     "test_crashes",
+    "test_rotation",
+    "test_trader_in_browser",
+    "test_being_told_in_browser",
     "test_books_on_mudrex",
     "test_kits",
     "test_rounds",

@@ -75,9 +75,7 @@ def reordered(content: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize("harm", [cut, changed, longer, reordered])
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 3 * CHUNK_BYTES))
 def test_a_file_that_was_harmed_gives_nothing(
     harm: Callable[[bytes, int], bytes], at: int, tmp_path: Path

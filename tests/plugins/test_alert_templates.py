@@ -250,7 +250,7 @@ def walked(
         yield follower, stands, stood_right and (len(changes) == 1 or not swapped)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(TELLS_BEFORE), walks)
 def test_whatever_the_strategy_does_its_followers_stand_where_it_stands_or_flat(
     shape: Shape, steps: list[tuple[list[str], bool, bool]]
@@ -266,7 +266,7 @@ NAMELESS = ("WunderTrading: EXIT-ALL", "TradersPost: exit, bullish and bearish")
 TELLS_ITS_CLOSES = next(each for each in SHAPES if each.name == "Bybit: side, reduce_only")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([each for each in HAS_NO_KEY if each.name not in NAMELESS]), walks)
 @example(
     TELLS_ITS_CLOSES,

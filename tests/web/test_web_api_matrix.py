@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from api_place import ROOT, Program, program
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from test_web_api import traded
@@ -304,7 +304,6 @@ TEXTS = st.one_of(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(endpoint=st.sampled_from(WITH_QUERY), text=TEXTS, which=st.integers(0, 20))
 def test_a_query_is_taken_exactly_where_the_document_takes_it(
     endpoint: Endpoint, text: str, which: int

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_web_home import SETTINGS, follow, held
 from web_place import WebPlace, web_place
@@ -142,7 +142,6 @@ def test_the_texts_of_levels_do_not_lie_on_each_other() -> None:
     assert all(abs(one - two) >= 13 for one, two in pairwise(heights))
 
 
-@settings(deadline=None)  # a busy machine draws slowly
 @given(st.lists(st.integers(2, 10**6), min_size=1, max_size=30), st.integers(1, 10**7))
 def test_everything_drawn_lies_in_the_plot(closes: list[int], level: int) -> None:
     drawn = chart(candles(*closes), [Level("stop", "Stop", D(level))], [])

@@ -634,7 +634,7 @@ open_contexts = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(contexts)
 def test_any_valid_context_has_an_answer_and_the_same_one_twice(context: EntryContext) -> None:
     answer = plan_entry(context)
@@ -662,7 +662,7 @@ def agreed_worth(context: EntryContext, leverage: Any, price: Any) -> Any:
             )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(contexts | open_contexts | open_contexts)
 def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more_than_agreed(
     context: EntryContext,
@@ -694,7 +694,7 @@ def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more
 def test_random_open_contexts_do_reach_plans() -> None:
     seen = []
 
-    @settings(max_examples=100, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=100, database=None, derandomize=True)
     @given(open_contexts)
     def collect(context: EntryContext) -> None:
         seen.append(isinstance(plan_entry(context), EntryPlan))
@@ -703,7 +703,7 @@ def test_random_open_contexts_do_reach_plans() -> None:
     assert sum(seen) > 5
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     caps,
     caps,

@@ -248,7 +248,7 @@ contexts = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(contexts)
 def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(
     context: ExitContext,

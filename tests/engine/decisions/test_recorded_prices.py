@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.recorded_prices import (
@@ -38,7 +38,6 @@ def block(begin: int, prices: list[Price]) -> PriceBlock:
     return PriceBlock(begin, begin + len(prices), min(prices), max(prices), lambda: unpack(kept))
 
 
-CALMLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no fault of what is tested."""
 RECORDINGS = st.lists(
     st.tuples(st.integers(0, 5), st.lists(PRICES, min_size=1, max_size=8)), max_size=4
@@ -59,7 +58,6 @@ def recorded(
     return RecordedPrices({BTC: made}), known
 
 
-@CALMLY
 @given(RECORDINGS, st.integers(BEGIN - 3, BEGIN + 60))
 def test_a_price_is_the_newest_that_was_seen(blocks, second):
     prices, known = recorded(blocks)
@@ -70,7 +68,6 @@ def test_a_price_is_the_newest_that_was_seen(blocks, second):
     assert prices.since() == min(known, default=None)
 
 
-@CALMLY
 @given(RECORDINGS, st.integers(BEGIN - 3, BEGIN + 50), st.integers(0, 60), LEVELS, LEVELS)
 def test_a_level_is_reached_in_the_first_second_whose_price_is_there(
     blocks, begin, length, low, high
@@ -91,7 +88,6 @@ def test_a_level_is_reached_in_the_first_second_whose_price_is_there(
     assert prices.first_beyond(BTC, range(begin, begin + length), low, high) == found
 
 
-@CALMLY
 @given(st.lists(PRICES, min_size=1, max_size=50))
 def test_a_packed_block_reads_back_as_it_was(prices):
     samples = block(BEGIN, prices).read()

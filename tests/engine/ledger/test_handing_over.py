@@ -103,9 +103,7 @@ def test_the_strategy_ends_and_the_owner_begins_at_the_price_of_that_moment(db: 
     assert (lines[Line.RESULTS], lines[Line.OWNER]) == (20, 20), "30 of ours and 10 of the owner's"
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     entries=st.lists(st.tuples(QUANTITIES, PRICES), min_size=1, max_size=4),
     mark=PRICES,

@@ -326,7 +326,7 @@ actions = st.sampled_from([OPEN, C, R, Action.ADD, Action.CANCEL])
 kinds = st.lists(actions, min_size=1, max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(kinds, st.randoms(use_true_random=False), st.sampled_from([1.0, 0.001, 0.1]), st.booleans())
 def test_numbers_of_one_numbering_order_exits_and_entries_however_they_arrive(
     sent: list[Action], random: Random, gap: float, is_sent: bool
@@ -358,7 +358,7 @@ def test_numbers_of_one_numbering_order_exits_and_entries_however_they_arrive(
     assert alerts(db) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(actions, st.booleans(), st.floats(-300, 0, allow_nan=False)),
@@ -379,7 +379,7 @@ def test_without_numbers_an_exit_closes_every_entry_that_was_recorded_before_it(
             entered.append(key)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(actions, st.booleans()), min_size=2, max_size=10))
 def test_a_sender_that_begins_anew_now_and_then_loses_nothing(
     sent: list[tuple[Action, bool]],

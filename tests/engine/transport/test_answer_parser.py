@@ -272,7 +272,7 @@ def cut(raw: bytes, at: list[int]) -> tuple[bytes, ...]:
     return tuple(raw[begin:end] for begin, end in pairwise(bounds))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(valid(), st.lists(st.integers(0, 10_000), max_size=12))
 def test_a_valid_answer_is_read_as_h11_reads_it_however_it_is_cut(
     made: tuple[bytes, bool, bool], at: list[int]
@@ -289,7 +289,7 @@ def test_a_valid_answer_is_read_as_h11_reads_it_however_it_is_cut(
         assert found.reusable == theirs.reusable
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(valid(), st.integers(0), st.integers(1, 4), st.lists(st.integers(0, 10_000), max_size=4))
 def test_a_changed_answer_is_refused_or_read_as_h11_reads_it(
     made: tuple[bytes, bool, bool], seed: int, changes: int, at: list[int]

@@ -8,7 +8,7 @@ from typing import Any
 import h11
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.ports.http import NotSent
@@ -86,7 +86,6 @@ def test_parameters_join_a_query_that_the_path_has() -> None:
     assert written(path="/a?x=1", params={"y": "2"}).startswith(b"POST /v1/a?x=1&y=2 HTTP")
 
 
-@settings(deadline=None)
 @given(
     st.text(st.sampled_from("/.~:@!$&'()*+,;=-_%?#aZ09 ä\"<>`{}|\\^[]"), max_size=12),
     st.sampled_from(["", "/", "/v1", "/v1/", "/a/b"]),
@@ -114,7 +113,6 @@ def test_the_address_is_the_one_that_httpx_would_ask_for(
         assert all(33 <= each <= 126 for each in target)
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
     st.text(max_size=8),

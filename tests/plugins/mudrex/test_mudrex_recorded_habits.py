@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mudrex_world import BTC, STILL_NOW, body, exchange, place
 from recorded_rows import NO_LEG, closed_row, fee_row, order_row, position_row
@@ -239,7 +239,6 @@ ACTS = st.sampled_from(
     st.lists(st.tuples(ACTS, st.integers(1, 40)), max_size=12),
     st.sampled_from(["none", "leg", "order"]),
 )
-@settings(deadline=None)
 def test_every_change_of_a_wallet_is_written_down_exactly(
     acts: list[tuple[str, int]], stop_row: str
 ) -> None:
