@@ -134,7 +134,7 @@ class Recorder:
         it is durable, then wake its followers. Raises DedupeConflict or LedgerError.
         """
         new = self._new(taken)
-        recorded = await self._ledger.write(lambda db: record_signal(db, new))
+        recorded = await self._ledger.write(lambda db: record_signal(db, new), first=True)
         tell(recorded)
         if recorded.copies:
             await self._wake_followers()

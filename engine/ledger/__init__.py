@@ -142,15 +142,16 @@ class Ledger:
         """Call a listener no more."""
         self._listeners.remove(listener)
 
-    async def write(self, verb: Callable[[Database], T]) -> T:
+    async def write(self, verb: Callable[[Database], T], *, first: bool = False) -> T:
         """Run ``verb`` as one transaction; return once it is durable. Raises what the verb raised,
-        or LedgerError.
+        or LedgerError. One that a sender waits for goes ``first``: it rests on nothing that others
+        handed over and are still waiting for.
 
         A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about
         the ledger's health.
         """
         try:
-            result = await self._runner.write(verb)
+            result = await self._runner.write(verb, first=first)
         except WriteRefused:
             raise
         except LedgerError:

@@ -1,4 +1,5 @@
-"""One writer: a thread that runs whole closures in order and commits them in groups.
+"""One writer: a thread that runs whole closures in order and commits them in groups. Those that a
+sender waits for go first: behind a fan-out hundreds of outcomes wait to be recorded.
 
 A closure is one transaction: all of it is durable when ``write`` returns, or none of it and
 ``write`` raises. A cancelled caller does not know whether its closure ran: read again. A closure
@@ -10,6 +11,7 @@ from jumping) and for commands that open the ledger themselves.
 import queue
 import threading
 from collections.abc import Callable
+from enum import Enum
 from time import perf_counter
 from typing import Final, Protocol, TypeVar, cast
 
@@ -21,6 +23,8 @@ from engine.ledger.query import Database
 
 T = TypeVar("T")
 _GROUP_MAX: Final = 100
+_FIRST_MAX: Final = 50
+"""Closures of a group that go first, at most: a flood of them keeps no other from being written."""
 _OF_ONE_WRITE: Final = (
     apsw.ConstraintError,
     apsw.MismatchError,
@@ -47,9 +51,9 @@ class Runner(Protocol):
         """Return how long groups were written so far, in seconds; 0 if it is not measured."""
         ...
 
-    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or
-        LedgerError if it could not be committed.
+    async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
+        """Run ``work`` as one durable transaction, ``first`` before what waits without it; raises
+        what it raised, WriteRefused, or LedgerError if it could not be committed.
         """
         ...
 
@@ -80,6 +84,13 @@ class _Job:
         self.done = done
         self.result: object = None
         self.error: BaseException | None = None
+
+
+class _Mark(Enum):
+    """What stands among the jobs that wait: a look at those that go first, and the end."""
+
+    LOOK = "look"
+    END = "end"
 
 
 def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
@@ -157,7 +168,7 @@ class InlineRunner:
         self.commits = 0
         self.busy_s = 0.0
 
-    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Run ``work`` as one durable transaction."""
         result = self.write_now(work)
         await trio.lowlevel.checkpoint()
@@ -183,7 +194,7 @@ class NoWriter:
     commits: Final = 0
     busy_s: Final = 0.0
 
-    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Refuse; raises LedgerError."""
         raise LedgerError("this process only reads the ledger: writing is asked of the engine")
 
@@ -200,7 +211,8 @@ class ThreadRunner:
         self._db = db
         self.commits = 0
         self.busy_s = 0.0
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._first: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Mark] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
         self._closed = False
@@ -208,13 +220,17 @@ class ThreadRunner:
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Hand ``work`` over, then wait until its group is committed."""
         if self._closed:
             raise LedgerError("the ledger is closed")
         finished = trio.Event()
         job = _Job(work, finished.set)
-        self._jobs.put(job)
+        if first:
+            self._first.put(job)
+            self._jobs.put(_Mark.LOOK)
+        else:
+            self._jobs.put(job)
         await finished.wait()
         if job.error is not None:
             raise job.error
@@ -224,18 +240,18 @@ class ThreadRunner:
         """Finish what was handed over, then close the connection."""
         if not self._closed:
             self._closed, self._leaves_log = True, leaves_log
-            self._jobs.put(None)
+            self._jobs.put(_Mark.END)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await self._ended.wait()
 
     def _work(self) -> None:
         running = True
-        while running:
-            group = [self._jobs.get()]
-            while len(group) < _GROUP_MAX and not self._jobs.empty():
-                group.append(self._jobs.get())
-            jobs = [job for job in group if job is not None]
-            running = len(jobs) == len(group)
+        while running or not self._first.empty():
+            waiting = [self._jobs.get()]
+            while len(waiting) < _GROUP_MAX and not self._jobs.empty():
+                waiting.append(self._jobs.get())
+            running = running and _Mark.END not in waiting
+            jobs = [*self._take_first(), *(job for job in waiting if isinstance(job, _Job))]
             if jobs:
                 began = perf_counter()
                 _run_group(self._db, jobs)
@@ -244,6 +260,14 @@ class ThreadRunner:
                 self._tell(jobs)
         _close(self._db, leaves_log=self._leaves_log)
         self._call(self._ended.set)
+
+    def _take_first(self) -> list[_Job]:
+        taken: list[_Job] = []
+        while len(taken) < _FIRST_MAX and not self._first.empty():
+            taken.append(self._first.get())
+        if not self._first.empty():
+            self._jobs.put(_Mark.LOOK)  # their own marks may be taken already
+        return taken
 
     def _tell(self, jobs: list[_Job]) -> None:
         def wake() -> None:
