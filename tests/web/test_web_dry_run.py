@@ -15,8 +15,10 @@ from engine.domain.person import Role
 from engine.keys.sealed_secrets import endpoint_keys
 from engine.ledger.query import fetch_all, fetch_one
 
-KEPT = ("delivery", "sqlite_sequence")
-"""Tables that a dry run may change: the master's list of deliveries, and its numbers."""
+KEPT = ("delivery", "sqlite_sequence", "equity_point")
+"""Tables that may change during a dry run: the master's list of deliveries, and its numbers; what
+readings of accounts leave.
+"""
 
 
 class Bot:
