@@ -16,7 +16,7 @@ import trio
 
 from engine.commands.auditing import recorder
 from engine.commands.backing_up import backup_state
-from engine.commands.needs import how_it_is
+from engine.commands.needs import how_it_is, is_refused_exit
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
 from engine.context import EngineContext
@@ -598,7 +598,8 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
         raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
     alerts = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
-    if params.get("waking") is True:
+    is_waking = params.get("waking") is True
+    if is_waking:
         alerts = [each for each in alerts if each.wakes]
     channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
@@ -610,6 +611,9 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         }
         for each in alerts
     ]
+    if is_waking:  # a need of its own tells a refused exit
+        refused = jsonable(unsettled_refusals(db, context.clock.now()))
+        rows = [each for each in rows if not is_refused_exit(each, refused)]
     registered = sorted(context.plugins().notifiers)
     return {"alerts": rows, "channels": channels, "registered": registered}
 

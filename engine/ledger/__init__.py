@@ -144,8 +144,8 @@ class Ledger:
 
     async def write(self, verb: Callable[[Database], T], *, first: bool = False) -> T:
         """Run ``verb`` as one transaction; return once it is durable. Raises what the verb raised,
-        or LedgerError. One that a sender waits for goes ``first``: it rests on nothing that others
-        handed over and are still waiting for.
+        or LedgerError. ``first`` puts it before the writes that wait without it; it is for a write
+        that depends on none of them.
 
         A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about
         the ledger's health.

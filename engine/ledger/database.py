@@ -29,8 +29,8 @@ _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
 _STATEMENTS_KEPT = 500
-"""Prepared statements of a connection. An engine with its pages runs some hundreds: of the usual 100
-a page would push out those of orders, and preparing one takes several times what finding it takes.
+"""Prepared statements of a connection. An engine with its pages runs some hundreds: with the usual 100
+a page can push out those of orders, and preparing one takes several times what finding it takes.
 """
 _WITHOUT_LOG = b"\x01"
 """The format byte in the header of a file in rollback mode, as ``back_up`` leaves every copy; in
@@ -80,7 +80,10 @@ def open_memory() -> apsw.Connection:
 def _without_rows() -> bytes:
     """Return a new ledger, made once: its steps take longer than most tests of pure flow."""
     db = open_database(MEMORY)
-    return db.serialize("main")
+    try:
+        return db.serialize("main")
+    finally:
+        db.close()
 
 
 def take_into_use(db: Database) -> None:

@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 from quart import Response
 
-from engine.domain.alert import AlertCode
 from engine.domain.errors import NothingThere
 from web.labels import LIMITS, SIZINGS
 from web.operators.commands import operator_page, run, search_text
@@ -14,7 +13,6 @@ from web.visit import Visit
 
 _ACCOUNTS_PAGE: Final = 20
 _ALERTS_SHOWN: Final = 10
-_REFUSED: Final = AlertCode.EXIT_REFUSED.value
 NEEDS: Final = {
     "still": "/operate/alerts",
     "ledger": "/operate/system",
@@ -50,12 +48,6 @@ async def show_overview(visit: Visit) -> Response:
     rows = accounts["accounts"]
     touched = (await run(visit, "touched"))["touched"]
     guide = await run(visit, "guide")
-    refused = {each["strategy"] for each in status["refused"]}  # a need of its own tells them
-    waking = [
-        alert
-        for alert in alerts["alerts"]
-        if not (alert["code"] == _REFUSED and alert["subject"] in refused)
-    ]
     return operator_page(
         visit,
         "overview",
@@ -68,7 +60,7 @@ async def show_overview(visit: Visit) -> Response:
         total=sum(status["accounts"].values()),
         search=search,
         troubled=troubled,
-        waking=waking[:_ALERTS_SHOWN],
+        waking=alerts["alerts"][:_ALERTS_SHOWN],
         system=system,
         places=NEEDS,
     )
