@@ -53,8 +53,12 @@ install: $(VENV)/.stamp-run bin/rexalgo
 
 install-dev: $(VENV)/.stamp-dev bin/rexalgo
 
-test: install-dev lint
-	@echo "== tests"
+# The tests are compiled once, beside the types: each process would compile them all, and on a fresh machine all at the same time.
+test: install-dev
+	@$(VENV)/bin/pytest -q --collect-only >/dev/null 2>&1 & compiling=$$!
+	$(MAKE) --no-print-directory lint
+	wait $$compiling || true
+	echo "== tests"
 	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
 	skipped=""
 	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"

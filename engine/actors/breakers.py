@@ -100,5 +100,5 @@ class Breakers:
                 sameness=scope.value,
             )
 
-        await shared.ledger.write(trip)
+        await shared.ledger.write(trip, first=True)
         shared.switches = switches(shared.ledger.db)

@@ -82,7 +82,10 @@ class Flattening:
                 now=self._shared.clock.now(),
             )
             try:
-                await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
+                await self._shared.ledger.write(
+                    lambda db, new=new: record_signal(db, new),  # type: ignore[misc]
+                    first=True,
+                )
             except (
                 WriteRefused
             ) as error:  # the fault of one close: every other one is requested, and this one again

@@ -146,5 +146,5 @@ class LastLine:
                 sameness=self._wanted.intent.symbol,
             )
 
-        await shared.ledger.write(write_and_stop)
+        await shared.ledger.write(write_and_stop, first=True)
         shared.switches = switches(shared.ledger.db)

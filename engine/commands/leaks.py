@@ -100,7 +100,7 @@ async def _account(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         )
         return ended
 
-    ended = await context.ledger.write(write)
+    ended = await context.ledger.write(write, first=True)
     await context.changed()
     return {
         "account": name,

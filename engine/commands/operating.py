@@ -424,7 +424,7 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         record(db, by, "switched_on", switch.label, {"level": level.value, "note": note})
         return before
 
-    was = await context.ledger.write(write)
+    was = await context.ledger.write(write, first=True)
     await context.changed()
     now = level if was is None or was.rank < level.rank else was
     return {
@@ -478,7 +478,7 @@ async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, A
             )
         return changed
 
-    was = await context.ledger.write(write)
+    was = await context.ledger.write(write, first=True)
     await context.changed()
     remaining = [each.label for each in switches(context.ledger.db)]
     return {

@@ -1,5 +1,6 @@
-"""One writer: a thread that runs whole closures in order and commits them in groups. Signals
-go first, because their senders wait: after a fan-out hundreds of outcomes wait to be recorded.
+"""One writer: a thread that runs whole closures in order and commits them in groups. Signals, stops
+and what a person does go first, because somebody waits for them: after a fan-out hundreds of
+outcomes wait to be recorded.
 
 A closure is one transaction: all of it is durable when ``write`` returns, or none of it and
 ``write`` raises. A cancelled caller does not know whether its closure ran: read again. A closure

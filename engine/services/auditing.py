@@ -50,4 +50,4 @@ async def audited(
         )
         return result
 
-    return await context.ledger.write(write)
+    return await context.ledger.write(write, first=True)

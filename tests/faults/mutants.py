@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.faults.scenario import STEPS
 from tests.source_edits import edited, places
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -319,9 +320,9 @@ def try_mutants(seeds: int, as_json: bool) -> int:
     return 0 if all(after for after, _ in results.values()) else 1
 
 
-def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
-    """Return after how many seeds a mutant is noticed, and by what; 0 where it is not. A test file
-    counts as one seed.
+def try_one(mutant: Mutant, seeds: int, steps: int = STEPS) -> tuple[int, str]:
+    """Return after how many seeds a mutant is noticed in stories of so many steps, and by what; 0
+    where it is not. A test file counts as one seed.
     """
     with copied() as folder:
         for file, text, instead in mutant.edits:
@@ -334,7 +335,7 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
             failed = failed_test(folder, mutant.noticed_by)
             return (1, failed) if failed else (0, "")
         for seed in range(1, seeds + 1):
-            violation = tell(folder, seed)
+            violation = tell(folder, seed, steps)
             if violation is not None:
                 return seed, violation
     return 0, ""
@@ -375,11 +376,11 @@ def failed_test(folder: Path, file: str) -> str:
     return failed[0].removeprefix("FAILED ")[:110] if failed else ""
 
 
-def tell(folder: Path, seed: int) -> str | None:
+def tell(folder: Path, seed: int, steps: int = STEPS) -> str | None:
     """Run one story in a copy; return the violation that ended it, None where it ended well. Raise
     RuntimeError for an end that names no violation: a copy that cannot run proves nothing.
     """
-    command = [sys.executable, "-m", "tests.faults", "--seed", str(seed)]
+    command = [sys.executable, "-m", "tests.faults", "--seed", str(seed), "--steps", str(steps)]
     run = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )

@@ -1,27 +1,47 @@
-"""Who writes first: a signal that a sender waits for, before what a fan-out left to be recorded; and
-nobody is kept from being written by it.
+"""Who writes first: a signal that a sender waits for and a deed that a person waits for, before what
+a fan-out left to be recorded; and nobody is kept from being written by it.
 """
 
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
+from engine.actors.clock import SystemClock
+from engine.commands import Commands
+from engine.context import EngineContext
+from engine.domain.identifiers import PersonId
+from engine.domain.person import Person, Role
+from engine.keys.keyring import Keyring
+from engine.keys.vault import new_root_key
 from engine.ledger import Ledger, LedgerError
-from engine.ledger.query import Database
+from engine.ledger.query import Database, fetch_all
+from engine.ledger.reports import switches
+from engine.ledger.sessions import SessionRow
+from engine.ports.secret import Secret
+from engine.services.auditing import audited
+from engine.services.user import User
+from engine.settings.config import load_config
+from engine.settings.secrets import SecretPlace
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = Ledger.open(tmp_path / "ledger.sqlite3")
+    yield opened
+    await opened.aclose()
 
 
 @asynccontextmanager
-async def held(tmp_path: Path) -> AsyncIterator[tuple[Ledger, threading.Event, list[str]]]:
-    """Open a ledger whose writer is within a write until the event is set; what is written after
-    it, is in the list.
-    """
-    ledger = Ledger.open(tmp_path / "ledger.sqlite3")
-    go, began, written = threading.Event(), threading.Event(), list[str]()
+async def held(ledger: Ledger) -> AsyncIterator[threading.Event]:
+    """Keep the writer within a write until the event is set."""
+    go, began = threading.Event(), threading.Event()
 
     def wait(db: Database) -> None:
         began.set()
@@ -31,10 +51,9 @@ async def held(tmp_path: Path) -> AsyncIterator[tuple[Ledger, threading.Event, l
         nursery.start_soon(ledger.write, wait)
         assert await trio.to_thread.run_sync(began.wait, 20)
         try:
-            yield ledger, go, written
+            yield go
         finally:
             go.set()
-    await ledger.aclose()
 
 
 async def write(ledger: Ledger, work: Callable[[Database], None], first: bool) -> None:
@@ -51,28 +70,94 @@ async def hand_over(nursery: trio.Nursery, ledger: Ledger, written: list[str], *
         await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_a_signal_is_written_before_the_outcomes_that_wait(tmp_path: Path) -> None:
-    outcomes = [f"outcome {number}" for number in range(250)]
-    async with held(tmp_path) as (ledger, go, written), trio.open_nursery() as nursery:
+async def test_a_signal_is_written_before_the_outcomes_that_wait(ledger: Ledger) -> None:
+    written, outcomes = list[str](), [f"outcome {number}" for number in range(250)]
+    async with held(ledger) as go, trio.open_nursery() as nursery:
         await hand_over(nursery, ledger, written, *outcomes, "signal 1", "signal 2")
         go.set()
     assert written == ["signal 1", "signal 2", *outcomes]
 
 
-async def test_a_flood_of_signals_keeps_no_outcome_from_being_written(tmp_path: Path) -> None:
-    signals = [f"signal {number}" for number in range(180)]
-    async with held(tmp_path) as (ledger, go, written), trio.open_nursery() as nursery:
+async def test_a_flood_of_signals_keeps_no_outcome_from_being_written(ledger: Ledger) -> None:
+    written, signals = list[str](), [f"signal {number}" for number in range(180)]
+    async with held(ledger) as go, trio.open_nursery() as nursery:
         await hand_over(nursery, ledger, written, "outcome", *signals)
         go.set()
     assert written.index("outcome") == 50, "in the first group"
     assert [each for each in written if each != "outcome"] == signals
 
 
-async def test_what_goes_first_is_written_before_the_ledger_closes(tmp_path: Path) -> None:
-    signals = [f"signal {number}" for number in range(180)]
-    async with held(tmp_path) as (ledger, go, written), trio.open_nursery() as nursery:
+async def test_what_goes_first_is_written_before_the_ledger_closes(ledger: Ledger) -> None:
+    written, signals = list[str](), [f"signal {number}" for number in range(180)]
+    async with held(ledger) as go, trio.open_nursery() as nursery:
         await hand_over(nursery, ledger, written, *signals)
         nursery.start_soon(ledger.aclose)
         await trio.testing.wait_all_tasks_blocked()
         go.set()
     assert written == signals
+
+
+def context_of(ledger: Ledger, folder: Path) -> EngineContext:
+    file, key, clock = folder / "keys", new_root_key(), SystemClock()
+    file.write_text(key + "\n")
+    keyring = Keyring(ledger, clock, SecretPlace(str(file), file), Secret(key))
+    return EngineContext(
+        load_config(folder, {}),
+        ledger,
+        clock,
+        lambda: pytest.fail("no plugins here"),
+        keyring.open,
+        trio.lowlevel.checkpoint,
+        keyring=keyring,
+    )
+
+
+def somebody() -> User:
+    now, person = datetime.now(UTC), PersonId("1" * 32)
+    return User(
+        person=Person(person, "ada", frozenset({Role.FOLLOWER}), "UTC"),
+        session=SessionRow(
+            id="1",
+            person=person,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + timedelta(hours=1),
+            idle=timedelta(hours=1),
+            confirmed_at=now,
+            revoked=False,
+            address="",
+            agent="",
+        ),
+        sid="",
+        address="",
+        has_password=True,
+        has_totp=False,
+        has_passkey=False,
+    )
+
+
+async def test_what_a_person_does_is_written_before_the_outcomes_that_wait(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    found = list[list[str]]()
+
+    def look(db: Database) -> None:
+        acts = fetch_all(db, "SELECT act FROM audit ORDER BY number", ())
+        found.append([*(each.label for each in switches(db)), *(act for (act,) in acts)])
+
+    async def halt(context: EngineContext) -> None:
+        await Commands(context).run("halt", {"scope": "all", "level": "entries"})
+
+    async def deed(context: EngineContext) -> None:
+        await audited(context, somebody(), "switched_on", "account f1", {}, lambda db: None)
+
+    context = context_of(ledger, tmp_path)
+    await context.audit_key()  # the first one writes: the ledger remembers the keys
+    async with held(ledger) as go, trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.write, look)
+        await trio.testing.wait_all_tasks_blocked()
+        for each in (halt, deed):
+            nursery.start_soon(each, context)
+            await trio.testing.wait_all_tasks_blocked()
+        go.set()
+    assert found == [["everything", "switched_on", "switched_on"]]
