@@ -68,7 +68,7 @@ def open_database(path: str, *, may_migrate: bool = True) -> apsw.Connection:
 
 def open_memory() -> apsw.Connection:
     """Open a new ledger without a file, for tests of pure flow."""
-    db = apsw.Connection(MEMORY)
+    db = apsw.Connection(MEMORY, statementcachesize=_STATEMENTS_KEPT)
     db.deserialize("main", _without_rows())
     _tune(db)
     let_add_up(db)

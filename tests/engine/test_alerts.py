@@ -15,7 +15,7 @@ from engine.ledger.alerts import (
     raise_alert,
     undelivered_alerts,
 )
-from engine.ledger.database import open_database
+from engine.ledger.database import open_memory
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def test_every_alert_has_all_its_words_and_says_them_with_its_numbers(code: Aler
 
 
 def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
-    db = open_database(":memory:")
+    db = open_memory()
     details = {"problem": "timeout"}
     assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW)
     for minute in range(1, 60):
@@ -62,7 +62,7 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
 
 
 def test_an_alert_is_told_although_a_later_one_was_told_before_it() -> None:
-    db = open_database(":memory:")
+    db = open_memory()
     know_channel(db, "log")
     for name in ("ann", "bob"):
         assert raise_alert(db, AlertCode.RESIDUE, name, {}, NOW)
@@ -80,7 +80,7 @@ def test_an_alert_is_told_although_a_later_one_was_told_before_it() -> None:
 
 
 def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
-    db = open_database(":memory:")
+    db = open_memory()
     db.execute(
         "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
         "'p', 0, x'00', 'k', x'00')"

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from engine.settings.config import load_config
 def main() -> None:
     """Kill at one boundary after the other."""
     command, folder, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    import_module(
+        "engine.control.direct"
+    )  # loaded once: the process on a copy is a fork of this one
     for number in range(1, 100):
         copy = Path(shutil.copytree(folder, target / str(number)))
         child = os.fork()

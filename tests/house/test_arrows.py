@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield every imported module; ``from engine import x`` counts as ``engine.x``."""
+@cache
+def imports(file: Path) -> tuple[str, ...]:
+    """Return every imported module; ``from engine import x`` counts as ``engine.x``."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     package = file.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -103,6 +109,7 @@ def test_only_one_room_imports_a_library(libraries: tuple[str, ...], room: str) 
     ] == []
 
 
+@cache
 def calls(file: Path) -> set[str]:
     """Return the name of every method that a file calls on something."""
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))

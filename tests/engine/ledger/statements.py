@@ -11,6 +11,7 @@ import builtins
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import ModuleType
@@ -49,16 +50,17 @@ class Unreadable(Exception):
     """Raised when an expression cannot be computed from the source."""
 
 
-def places(folder: Path = LEDGER, package: str = "engine.ledger") -> list[Place]:
-    """Return the places of every module of a folder."""
+@cache
+def places(folder: Path = LEDGER, package: str = "engine.ledger") -> tuple[Place, ...]:
+    """Return the places of every module of a folder, read once."""
     files = [
         each for each in sorted(folder.glob("*.py")) if each.name not in NO_STATEMENTS_OF_THE_RECORD
     ]
-    return [
+    return tuple(
         place
         for file in files
         for place in places_in(file, importlib.import_module(f"{package}.{file.stem}"))
-    ]
+    )
 
 
 def places_in(file: Path, module: ModuleType) -> list[Place]:
@@ -123,6 +125,9 @@ class _Source:
             for node in ast.walk(tree)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
+        self._innermost = {  # a walk meets what is inside a function after it
+            id(inner): each for each in self._functions for inner in ast.walk(each)
+        }
         self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         self._asking = _asking(tree)
 
@@ -135,18 +140,12 @@ class _Source:
             if (isinstance(word, ast.Attribute) and word.attr in _BY_METHOD) or (
                 isinstance(word, ast.Name) and word.id in self._asking
             ):
-                function, call = self._around(word), called.get(id(word))
+                function, call = self._innermost.get(id(word)), called.get(id(word))
                 yield (
                     word.lineno,
                     function.name if function else "",
                     () if call is None else self._texts(call, function),
                 )
-
-    def _around(self, node: ast.AST) -> _Function | None:
-        inside = [
-            each for each in self._functions if any(inner is node for inner in ast.walk(each))
-        ]
-        return inside[-1] if inside else None
 
     def _texts(self, call: ast.Call, function: _Function | None) -> tuple[str, ...]:
         position = 1 if isinstance(call.func, ast.Name) else 0
@@ -224,7 +223,7 @@ class _Source:
                 }
                 if any(name not in given for name in wanted):
                     raise Unreadable
-                caller = self._around(call)
+                caller = self._innermost.get(id(call))
                 ways += [
                     dict(zip(wanted, values, strict=True))
                     for way in (

@@ -42,7 +42,7 @@ from engine.ledger.books import Change, change_share, differences, tell_fill
 from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
-from engine.ledger.database import open_database
+from engine.ledger.database import open_memory
 from engine.ledger.holdings import attach, read_holding, want_protection, write_holding
 from engine.ledger.query import fetch_all
 from engine.ledger.resolving import (
@@ -65,7 +65,7 @@ numbers = count(1)
 
 @pytest.fixture
 def db() -> Database:
-    made = open_database(":memory:")
+    made = open_memory()
     policy = write_policy(
         CopyPolicy(
             Mode.LIVE,

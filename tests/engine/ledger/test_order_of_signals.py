@@ -23,7 +23,7 @@ from engine.domain.signal import (
     SizeMode,
 )
 from engine.ledger.codec import write_draft
-from engine.ledger.database import MEMORY, open_database
+from engine.ledger.database import MEMORY, open_memory
 from engine.ledger.migrating import let_add_up
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.schema import MIGRATIONS
@@ -35,7 +35,7 @@ ENTRIES = (Action.OPEN, Action.ADD, Action.REVERSE)
 
 
 def fresh() -> apsw.Connection:
-    db = open_database(MEMORY)
+    db = open_memory()
     people(db)
     return db
 

@@ -22,7 +22,7 @@ import apsw.ext
 import pytest
 
 from engine.ledger import Database
-from engine.ledger.database import open_database
+from engine.ledger.database import open_memory
 from tests.engine.ledger.statements import Place, places, places_in, strangers
 
 AS_LARGE_AS_THE_PLACE: Final = frozenset(
@@ -229,7 +229,7 @@ class Step:
 
 @pytest.fixture(scope="module")
 def db() -> Iterator[Database]:
-    opened = open_database(":memory:")
+    opened = open_memory()
     yield opened
     opened.close()
 
