@@ -73,13 +73,13 @@ class StoryLedger(Ledger):
         watch_turns(ledger.db)
         return ledger
 
-    async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
+    async def write(self, verb: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         if self.dead:
             raise LedgerError("this process was killed")
         account = _acting.get()
         if self.dice.roll(WRITE, account or "-", cells=None if account else {("-", "idle")}).fault:
             raise LedgerError("the disk is full")
-        return await super().write(verb)
+        return await super().write(verb, first=first)
 
     def _compare(self) -> None:
         """Check after every write that no order is NOT_CONFIRMED that the exchange shows."""
