@@ -20,20 +20,27 @@ settings.register_profile(
 settings.load_profile("whatever the load")
 
 LONGEST = (
-    "test_crashes",
-    "test_rotation",
-    "test_trader_in_browser",
-    "test_being_told_in_browser",
+    "test_late_fills",
     "test_books_on_mudrex",
     "test_kits",
+    "test_rotation",
     "test_rounds",
-    "test_late_fills",
     "test_exits_by_record",
+    "test_trader_in_browser",
+    "test_being_told_in_browser",
     "test_books_told_late",
+    "test_exits_leave",
+    "test_backup_elsewhere",
+    "test_mudrex",
+    "test_mudrex_promises",
+    "test_signals_in_order",
+    "test_ledger_restored",
+    "test_operator_in_browser",
+    "test_crashes",
 )
 """Files that wait for over a minute each, by `make test ARGS=--durations=50`."""
 
-APART = ("test_crashes", "test_faults", "test_kits", "test_order_of_signals")
+APART = ("test_crashes", "test_faults", "test_kits")
 """Long files whose tests share nothing: each test may run in another process."""
 
 WAITING = ("journeys", "browser", "fuzz_doors", "rexalgo")
