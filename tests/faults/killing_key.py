@@ -100,10 +100,11 @@ def _watch(number: int) -> None:
             come_to()
         return True
 
-    def run(db: apsw.Connection, jobs: list[Any]) -> None:
+    def run(db: apsw.Connection, *group: Any) -> int:
         db.exec_trace = trace
-        run_group(db, jobs)
+        ran = run_group(db, *group)
         come_to()
+        return ran
 
     def watched_replace(self: Path, target: Path) -> Path:
         come_to()

@@ -61,10 +61,11 @@ def watch_commits(executioner: Executioner) -> None:
             executioner.come_to("commit_before")
         return True
 
-    def run(db: apsw.Connection, jobs: list[Any]) -> None:
+    def run(db: apsw.Connection, *group: Any) -> int:
         db.exec_trace = trace
-        run_group(db, jobs)
+        ran = run_group(db, *group)
         executioner.come_to("commit_after")
+        return ran
 
     writer._run_group = run
 

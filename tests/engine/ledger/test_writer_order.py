@@ -97,6 +97,46 @@ async def test_what_goes_first_is_written_before_the_ledger_closes(ledger: Ledge
     assert written == signals
 
 
+async def test_a_group_of_outcomes_is_cut_short_for_a_signal(ledger: Ledger) -> None:
+    written, within, go = list[str](), threading.Event(), threading.Event()
+
+    def stay(db: Database) -> None:
+        written.append("outcome 0")
+        within.set()
+        assert go.wait(20)
+
+    async with held(ledger) as begin, trio.open_nursery() as nursery:
+        nursery.start_soon(write, ledger, stay, False)
+        await trio.testing.wait_all_tasks_blocked()
+        await hand_over(nursery, ledger, written, *(f"outcome {number}" for number in range(1, 90)))
+        begin.set()
+        assert await trio.to_thread.run_sync(within.wait, 20)
+        await hand_over(nursery, ledger, written, "signal")
+        go.set()
+    assert written.index("signal") == 25
+    assert [each for each in written if each != "signal"] == [f"outcome {n}" for n in range(90)]
+
+
+async def test_a_signal_is_told_before_the_outcomes_behind_it_are_written(ledger: Ledger) -> None:
+    told, go = list[str](), threading.Event()
+
+    def stay(db: Database) -> None:
+        assert go.wait(20)
+
+    async def tell(name: str, work: Callable[[Database], None], first: bool) -> None:
+        await ledger.write(work, first=first)
+        told.append(name)
+        go.set()
+
+    async with held(ledger) as begin, trio.open_nursery() as nursery:
+        nursery.start_soon(tell, "outcome", stay, False)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(tell, "signal", lambda db: None, True)
+        await trio.testing.wait_all_tasks_blocked()
+        begin.set()
+    assert told == ["signal", "outcome"]
+
+
 def context_of(ledger: Ledger, folder: Path) -> EngineContext:
     file, key, clock = folder / "keys", new_root_key(), SystemClock()
     file.write_text(key + "\n")
