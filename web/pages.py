@@ -6,11 +6,13 @@ address of a static file carries a hash of its content, so that a browser may ke
 
 import hashlib
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from quart import Response, abort
 
 from engine.domain.amounts import grouped
@@ -18,6 +20,7 @@ from web import labels, words
 from web.compressing import compress
 from web.devices import device
 from web.rows import copy_look, state_look
+from web.templating import Templates
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {
@@ -49,16 +52,7 @@ def read_static(name: str) -> bytes:
     return _FILES[name]
 
 
-class _Templates(Environment):
-    """The templates of the pages; none has globals of its own."""
-
-    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
-        """Return the globals as they are: a plain dict takes a tenth of a chain of two."""
-        assert d is None, "no template here has globals of its own"
-        return self.globals
-
-
-_TEMPLATES: Final = _Templates(
+_TEMPLATES: Final = Templates(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -105,6 +99,42 @@ _TEMPLATES.filters.update(
     clock=words.clock,
     device=device,
 )
+
+
+_TABS: Final = (
+    "/home",
+    "/strategies",
+    "/positions",
+    "/performance",
+    "/accounts",
+    "/studio",
+    "/operate",
+)
+_HISTORY: Final = ("/signals", "/orders", "/trades", "/funding", "/calendar")
+
+
+def _here(path: str) -> str:
+    """Return which address of the navigation a page belongs to; empty if to none."""
+    path = "/positions" if "/positions/" in path else f"/{path[1:].partition('/')[0]}"
+    return "/signals" if path in _HISTORY else path if path in _TABS else ""
+
+
+@cache
+def _navigation(here: str, *, is_follower: bool, is_operator: bool) -> Markup:
+    shown = render("navigation.html", here=here, is_follower=is_follower, is_operator=is_operator)
+    return Markup(shown)  # noqa: S704 - a template, which escapes
+
+
+def navigation(roles: Collection[str], path: str) -> Markup:
+    """Return the navigation. It is kept for each set of roles and each of its addresses: it shows
+    nothing else.
+    """
+    return _navigation(
+        _here(path), is_follower="follower" in roles, is_operator="operator" in roles
+    )
+
+
+_TEMPLATES.globals["navigation"] = navigation
 
 
 def render(template: str, **values: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -156,6 +157,7 @@ SECRETS_NOT_KEPT: Final = "What is secret was not kept: enter it again."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
 _CLOCK_FITS_MS: Final = 2_000
+_TIMES_KEPT: Final = 4_096
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)",
     "simulated": "an order to a simulator (no real money)",
@@ -167,7 +169,7 @@ ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
     "live": "LIVE",
 }
 _TIME: Final = Markup('<time datetime="%s">%s <span class="utc">%s</span></time>')
-_SIGNED: Final = Markup('<span class="num %s">%s%s%s</span>')
+_SIGNED: Final = Markup('<span class="num %s">%s%s</span>')
 
 
 @pass_context
@@ -175,11 +177,15 @@ def when(context: Context, moment: datetime | None, form: str = "full") -> Marku
     """Return a time in the person's zone, with UTC beside it; ``form`` is full, time or day."""
     if moment is None:
         return Markup('<span class="soft">never</span>')
-    zone = context.get("zone", "UTC")
-    local, utc = moment.astimezone(ZoneInfo(str(zone))), moment.astimezone(UTC)
+    return _time(moment, str(context.get("zone", "UTC")), form, datetime.now(UTC).year)
+
+
+@lru_cache(maxsize=_TIMES_KEPT)
+def _time(moment: datetime, zone: str, form: str, year: int) -> Markup:
+    """Return a time in a zone; it is kept, because pages show the same rows again and again."""
+    local, utc = moment.astimezone(ZoneInfo(zone)), moment.astimezone(UTC)
     iso = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    is_this_year = local.year == datetime.now(UTC).year
-    day = f"{local.day} {local:%b}" if is_this_year else f"{local.day} {local:%b %Y}"
+    day = f"{local.day} {local:%b}" if local.year == year else f"{local.day} {local:%b %Y}"
     if form == "day":
         return Markup('<time datetime="%s">%s</time>') % (iso, day)
     shown = f"{local:%H:%M:%S}" if form == "time" else f"{day} {local:%H:%M:%S}"
@@ -191,7 +197,7 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
     """Return an amount with thousands and a fixed number of places; a dash for None."""
     if value is None:
         return "–"
-    number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    number = Decimal(value).quantize(_step(places), ROUND_HALF_EVEN)
     return (
         f"{abs(number):,.{places}f}" if number == 0 else f"{number:,.{places}f}".replace("-", "−")
     )
@@ -201,10 +207,15 @@ def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Mark
     """Return a result with its sign: its colour says nothing that the text does not say."""
     if value is None:
         return Markup('<span class="soft">–</span>')
-    number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    number = Decimal(value).quantize(_step(places), ROUND_HALF_EVEN)
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    sign = "+" if number > 0 else ""
-    return _SIGNED % (tone, sign, money(number, places), Markup("&nbsp;") + unit if unit else "")
+    shown = f"{'+' if number > 0 else ''}{money(number, places)}"
+    return _SIGNED % (tone, shown, Markup("&nbsp;") + unit if unit else "")
+
+
+@cache
+def _step(places: int) -> Decimal:
+    return Decimal(1).scaleb(-places)
 
 
 def cost(value: Decimal | str | None, places: int = 2) -> Markup:
@@ -294,6 +305,7 @@ def steps(rows: Iterable[Any], *names: str) -> Mapping[str, Decimal]:
     return {symbol: Decimal(1).scaleb(-count) for symbol, count in places.items()}
 
 
+@lru_cache(maxsize=1_024)
 def places_of(step: Decimal) -> int:
     """Return how many decimals a multiple of a step has at most."""
     exponent = step.normalize().as_tuple().exponent

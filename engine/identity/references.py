@@ -11,6 +11,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import jwt
@@ -22,6 +23,7 @@ _ALGORITHM: Final = "HS256"
 _TYPE: Final = "rexalgo-session+jwt"
 _ISSUER: Final = "rexalgo"
 _AUDIENCE: Final = "rexalgo-web"
+_KEPT: Final = 1_000
 _CLAIMS: Final = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp"]
 
 
@@ -73,32 +75,10 @@ class References:
         if not 0 < len(token) <= BYTES_MAX:
             return None
         try:
-            whole = jwt.decode_complete(
-                token,
-                self._bytes,
-                algorithms=[_ALGORITHM],
-                audience=_AUDIENCE,
-                issuer=_ISSUER,
-                options={
-                    "require": _CLAIMS,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-            head, claims = whole["header"], whole["payload"]
-            at = now.timestamp()
-            holds = (
-                head.get("kid") == self.kid
-                and head.get("typ") == _TYPE
-                and isinstance(claims["sid"], str)
-                and isinstance(claims["sub"], str)
-                and float(claims["nbf"]) <= at + 1
-                and at < float(claims["exp"])
-            )
+            named, begins, ends = _written(self._bytes, self.kid, token)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             return None
-        return Named(claims["sub"], claims["sid"]) if holds else None
+        return named if begins <= now.timestamp() + 1 and now.timestamp() < ends else None
 
     def csrf_token(self, sid: str) -> str:
         """Return the token that forms of a session carry."""
@@ -112,6 +92,35 @@ class References:
         return hmac.compare_digest(
             self.csrf_token(sid).encode(), token.encode(errors="surrogatepass")
         )
+
+
+@lru_cache(maxsize=_KEPT)
+def _written(key: bytes, kid: str, token: str) -> tuple[Named, float, float]:
+    """Return what a reference names, and from when until when it is one; raises what the library
+    raises, ValueError and TypeError for anything else.
+
+    What was read is kept: of the same key and the same text nothing else can be read. What was
+    refused is not.
+    """
+    whole = jwt.decode_complete(
+        token,
+        key,
+        algorithms=[_ALGORITHM],
+        audience=_AUDIENCE,
+        issuer=_ISSUER,
+        options={
+            "require": _CLAIMS,
+            "verify_exp": False,
+            "verify_nbf": False,
+            "verify_iat": False,
+        },
+    )
+    head, claims = whole["header"], whole["payload"]
+    person, sid = claims["sub"], claims["sid"]
+    is_ours = head.get("kid") == kid and head.get("typ") == _TYPE
+    if not (is_ours and isinstance(sid, str) and isinstance(person, str)):
+        raise ValueError("expected a reference of this installation")
+    return Named(person, sid), float(claims["nbf"]), float(claims["exp"])
 
 
 @dataclass(frozen=True, slots=True)
