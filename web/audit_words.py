@@ -141,6 +141,9 @@ _FIELDS: Final[Mapping[str, str]] = {
     "why": "Why",
     "was": "Before",
     "old_until": "Old secrets valid until",
+    "updated": "Changed",
+    "kids": "Keys",
+    "others": "Other keys",
 }
 
 
@@ -195,12 +198,18 @@ def changes(data: str) -> list[Change]:
 def _flat(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield fields; those of a sizing and of a leverage as one, those of limits one by one."""
     for name, value in fields.items():
-        if name == "sizing":
+        if isinstance(value, Mapping) and name == "created":
+            yield name, [f"{count} {_many(kind, count)}" for kind, count in value.items()]
+        elif name == "sizing":
             yield "size", value
         elif isinstance(value, Mapping) and name == "limits":
             yield from value.items()
         else:
             yield name, value
+
+
+def _many(kind: str, count: int) -> str:
+    return kind if count == 1 else f"{kind.removesuffix('y')}{'ies' if kind.endswith('y') else 's'}"
 
 
 def _label(name: str) -> str:

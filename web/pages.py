@@ -87,6 +87,7 @@ _TEMPLATES.globals["order_words"] = words.order_words
 _TEMPLATES.filters.update(
     when=words.when,
     money=words.money,
+    fixed=words.fixed,
     signed=words.signed,
     cost=words.cost,
     percent=words.percent,

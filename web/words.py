@@ -11,7 +11,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from engine.domain.amounts import EXACT
+from engine.domain.amounts import EXACT, money_words
 from engine.domain.identifiers import own_name
 from engine.services.identity import NotSignedIn
 
@@ -193,8 +193,13 @@ def _time(moment: datetime, zone: str, form: str, year: int) -> Markup:
     return _TIME % (iso, shown, beside)
 
 
-def money(value: Decimal | str | None, places: int = 2) -> str:
-    """Return an amount with thousands and a fixed number of places; a dash for None."""
+def money(value: Decimal | str | None) -> str:
+    """Return an amount of an account's currency with thousands and its usual places; a dash for None."""
+    return "–" if value is None else money_words(Decimal(value)).replace("-", "−")
+
+
+def fixed(value: Decimal | str | None, places: int) -> str:
+    """Return a number that is no money with thousands and so many places; a dash for None."""
     if value is None:
         return "–"
     number = Decimal(value).quantize(_step(places), ROUND_HALF_EVEN)
@@ -203,13 +208,16 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
     )
 
 
-def signed(value: Decimal | str | None, places: int = 2, unit: str = "") -> Markup:
+def signed(value: Decimal | str | None, unit: str = "") -> Markup:
     """Return a result with its sign: its colour says nothing that the text does not say."""
     if value is None:
         return Markup('<span class="soft">–</span>')
-    number = Decimal(value).quantize(_step(places), ROUND_HALF_EVEN)
+    return _with_sign(Decimal(value), money(value), unit)
+
+
+def _with_sign(number: Decimal, text: str, unit: str) -> Markup:
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    shown = f"{'+' if number > 0 else ''}{money(number, places)}"
+    shown = f"{'+' if number > 0 else ''}{text}"
     return _SIGNED % (tone, shown, Markup("&nbsp;") + unit if unit else "")
 
 
@@ -218,14 +226,17 @@ def _step(places: int) -> Decimal:
     return Decimal(1).scaleb(-places)
 
 
-def cost(value: Decimal | str | None, places: int = 2) -> Markup:
+def cost(value: Decimal | str | None) -> Markup:
     """Return what a cost did to the wallet: what was paid has a minus."""
-    return signed(None if value is None else -Decimal(value), places)
+    return signed(None if value is None else -Decimal(value))
 
 
 def percent(value: Decimal | None) -> Markup:
     """Return a part in percent with its sign and two decimals; a dash for None."""
-    return signed(value, unit="%")
+    if value is None:
+        return signed(None)
+    number = value.quantize(_step(2), ROUND_HALF_EVEN)
+    return _with_sign(number, fixed(number, 2), "%")
 
 
 def plain_number(value: Decimal | str | None) -> str:
@@ -288,7 +299,7 @@ def price(value: Decimal | str | None, step: Decimal | None = None) -> str:
     if value is None or step is None:
         whole, point, places = plain_number(value).partition(".")
         return f"{int(whole):,}{point}{places}" if whole.isdigit() else f"{whole}{point}{places}"
-    return money(value, places_of(step))
+    return fixed(value, places_of(step))
 
 
 def steps(rows: Iterable[Any], *names: str) -> Mapping[str, Decimal]:

@@ -14,7 +14,7 @@ from engine.actors.account import Account
 from engine.decisions.risk import position_of
 from engine.domain.account import Position
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import notional, plain
+from engine.domain.amounts import money_words, notional, plain
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.domain.order import ProtectionOrder
@@ -79,7 +79,7 @@ class ProtectionGuard:
                 symbol=holding.symbol,
                 missing=missing,
                 problem=gap.problem,
-                exposed=plain(notional(position.mark_price, holding.share)),
+                exposed=money_words(notional(position.mark_price, holding.share)),
                 unprotected_s=str(round((now - gap.since).total_seconds())),
             )
 

@@ -36,7 +36,7 @@ from engine.decisions.proving import (
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
-from engine.domain.amounts import ZERO, Quantity, plain
+from engine.domain.amounts import ZERO, Quantity, money_words, plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
@@ -449,7 +449,7 @@ class Resolver:
             "looked_s": str(round(looked.total_seconds())),
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
-        details = {**numbers, "exposed": plain(attempt.notional)}
+        details = {**numbers, "exposed": money_words(attempt.notional)}
 
         def give_up(db: Database) -> None:
             # One transaction: if this task ended between the two, no alert would be raised.

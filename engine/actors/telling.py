@@ -24,6 +24,7 @@ from engine.decisions.messages import (
     alert_words,
     digest_day,
     digest_due,
+    digest_span,
     digest_words,
     hash_of_code,
     outcome_kind,
@@ -301,12 +302,14 @@ class Telling:
         if count:
             first = due_messages(self._db, row.person, row.channel, How.DIGEST, LINES_MAX)
             titles = [each.title for each in first]
+            span = digest_span(zone, row.digest, day)
+            results = self._results(row.person, *span)
             new = NewMessage(
                 person=row.person,
                 sameness=f"digest:{row.channel}:{day}",
                 kind="digest",
                 title=f"Your digest of {day}",
-                words=digest_words(titles, count, self._results(row.person)) + self._page,
+                words=digest_words(titles, count, results, span) + self._page,
             )
         until = digest_due(zone, day)
         return partial(write_digest, channel=row, new=new, day=day, upto=upto, at=now, until=until)
@@ -321,11 +324,12 @@ class Telling:
             )
             await trio.sleep(_FORGET_PAUSE_S if gone == _FORGOTTEN else _FORGET_EVERY_S)
 
-    def _results(self, whose: PersonId) -> dict[str, tuple[int, Decimal]]:
-        now = self._shared.clock.now()
+    def _results(
+        self, whose: PersonId, since: datetime, until: datetime
+    ) -> dict[str, tuple[int, Decimal]]:
         summed: dict[str, tuple[int, Decimal]] = {}
         for row in (*accounts_of(self._db, whose), *former_accounts_of(self._db, whose)):
-            found = results_between(self._db, row.id, now - timedelta(days=1), now)
+            found = results_between(self._db, row.id, since, until)
             count, total = summed.get(row.environment, (0, ZERO))
             for each in found:
                 total = EXACT.add(total, each)

@@ -16,7 +16,7 @@ from engine.context import EngineContext
 from engine.ledger.deliveries import refusals
 from engine.live import KnownAccount
 from engine.plugin.api import PLUGIN_API_VERSION
-from engine.plugin.host import InstalledPlugin, LoadedPlugin, list_installed
+from engine.plugin.host import InstalledPlugin, LoadedPlugin, hooks_of, list_installed
 from engine.plugin.kit_record import read_record, why_unproven
 
 _OWN: Final = "rexalgo"
@@ -110,6 +110,7 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
                 "distribution": installed.distribution,
                 "enabled": here is not None,
                 "is_built_in": installed.distribution == _OWN,
+                "hooks": list(hooks_of(installed)),
                 "provides": [] if here is None else list(here.provides),
                 "kit": None if record is None else jsonable(record),
                 "proven": not (why := _why_unproven(context, installed, here)),

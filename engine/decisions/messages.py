@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from engine.decisions.missed import is_missed
 from engine.domain.alert import Alert
-from engine.domain.amounts import plain
+from engine.domain.amounts import money_words
 from engine.domain.message import MessageKind
 from engine.domain.outcome import Outcome, OutcomeCode
 
@@ -72,14 +72,18 @@ def alert_words(alert: Alert) -> str:
 
 
 def digest_words(
-    titles: Sequence[str], count: int, results: Mapping[str, tuple[int, Decimal]]
+    titles: Sequence[str],
+    count: int,
+    results: Mapping[str, tuple[int, Decimal]],
+    span: tuple[datetime, datetime],
 ) -> str:
-    """Return the text of a digest: per environment the closed trades and their result, then the
-    first titles of what was collected, ``count`` in all.
+    """Return the text of a digest: per environment the trades that were closed in its span and their
+    result, then the first titles of what was collected, ``count`` in all.
     """
+    since, until = (f"{each.day} {each:%b %H:%M}" for each in span)
     lines = [
-        f"{environment.upper()}: {count} {'trade' if count == 1 else 'trades'} closed in the last "
-        f"24 hours, {'+' if result > 0 else ''}{plain(result)} USDT net of fees"
+        f"{environment.upper()}: {count} {'trade' if count == 1 else 'trades'} closed from {since} "
+        f"to {until}, {'+' if result > 0 else ''}{money_words(result)} USDT net of fees"
         for environment, (count, result) in results.items()
         if count
     ]
@@ -99,7 +103,18 @@ def digest_day(now: datetime, zone: str, newest: str) -> str:
     return day if day > newest else ""
 
 
+def digest_span(zone: str, newest: str, day: str) -> tuple[datetime, datetime]:
+    """Return which time the digest of a day tells of, in the person's zone: from the day of the last
+    one on, however late it is, so that a closed trade is told in one digest.
+    """
+    last = date.fromisoformat(newest or day) - timedelta(days=not newest)
+    return _begins(last, zone), _begins(date.fromisoformat(day), zone)
+
+
 def digest_due(zone: str, newest: str) -> datetime:
     """Return when ``digest_day`` has a day after ``newest`` for the first time."""
-    day = date.fromisoformat(newest) + timedelta(days=1)
-    return datetime.combine(day, time(DIGEST_HOUR), ZoneInfo(zone)).astimezone(UTC)
+    return _begins(date.fromisoformat(newest) + timedelta(days=1), zone).astimezone(UTC)
+
+
+def _begins(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(DIGEST_HOUR), ZoneInfo(zone))

@@ -9,6 +9,7 @@ things are; nothing here sends, decides an order, or knows a ledger. Sizes are c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Final
 
 from engine.decisions.risk import equity, fee
@@ -29,6 +30,7 @@ from engine.domain.amounts import (
     Ratio,
     grouped,
     initial_margin,
+    money_words,
     notional,
     plain,
 )
@@ -394,12 +396,12 @@ def _sized(
 
 def _cents(amount: Money) -> str:
     """Format a cost, rounded up to cents."""
-    return f"{amount.quantize(EXACT.create_decimal('0.01'), rounding='ROUND_CEILING'):,.2f}"
+    return money_words(amount, ROUND_CEILING)
 
 
 def _free(amount: Money) -> str:
     """Format what is free, rounded down to cents."""
-    return grouped(plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_FLOOR")))
+    return money_words(amount, ROUND_FLOOR)
 
 
 def _days_ago(days: int) -> str:

@@ -8,7 +8,7 @@ computed by the same functions that plan.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from engine.decisions.preflight import SymbolNeed
@@ -30,8 +30,8 @@ from engine.domain.amounts import (
     Quantity,
     Ratio,
     ceil_to_step,
-    floor_to_step,
     initial_margin,
+    money_words,
     notional,
     plain,
 )
@@ -367,8 +367,8 @@ def _x(leverage: Ratio) -> str:
 
 
 def _up(amount: Money) -> str:
-    return f"{ceil_to_step(amount, _CENT):,.2f}"
+    return money_words(amount, ROUND_CEILING)
 
 
 def _down(amount: Money) -> str:
-    return f"{floor_to_step(amount, _CENT) if amount > 0 else amount:,.2f}"
+    return money_words(amount, ROUND_FLOOR)

@@ -22,6 +22,7 @@ Ratio = NewType("Ratio", Decimal)
 ZERO: Final = Decimal(0)
 EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _FINEST: Final = Decimal("0.000000000001")
+_CENT: Final = Decimal("0.01")
 _PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
@@ -121,6 +122,18 @@ def grouped(text: str) -> str:
     if not digits.isdecimal() or digits[0] == "0" or (point and not places.isdecimal()):
         return text
     return f"{int(whole):,}{point}{places}"
+
+
+def money_words(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
+    """Write an amount of settlement currency as people read it: two places and thousands separators.
+
+    An amount that two places would show as nothing keeps its first two digits.
+    """
+    rounded = amount.quantize(_CENT, rounding, EXACT)
+    if rounded or not amount:
+        return f"{rounded or ZERO:,.2f}"
+    digits = 1 - amount.adjusted()
+    return f"{amount.quantize(Decimal(1).scaleb(-digits), rounding, EXACT):,.{digits}f}"
 
 
 def plain(number: Decimal) -> str:

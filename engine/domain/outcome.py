@@ -8,10 +8,12 @@ docs/outcomes.md is generated from this file.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 from enum import Enum
+from string import Formatter
 from typing import Final
 
-from engine.domain.amounts import grouped
+from engine.domain.amounts import grouped, money_words
 
 
 class WhoseMove(Enum):
@@ -91,11 +93,20 @@ class OutcomeCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The words of one code; ``sentence`` is a format string over the outcome's numbers."""
+    """The words of one code; ``sentence`` is a format string over the outcome's numbers.
+
+    An amount of money names how it is rounded to its usual places: ``about``, or ``up`` or ``down``
+    where it is compared, so that what is above a cap never reads as the cap.
+    """
 
     sentence: str
     move: WhoseMove
     setting: str | None = None
+
+    @property
+    def told(self) -> frozenset[str]:
+        """Return the names of the numbers that the sentence tells."""
+        return frozenset(name for _, name, _, _ in Formatter().parse(self.sentence) if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +128,28 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """Return one plain sentence with the numbers filled in, with thousands separators; an absent
-        number reads as '?'.
+        """Return one plain sentence with the numbers filled in, with thousands separators and money
+        in its usual places; an absent number reads as '?'.
         """
-        shown = {name: grouped(text) for name, text in self.numbers.items()}
+        shown = {name: _Number(text) for name, text in self.numbers.items()}
         return self.explanation.sentence.format_map(_Absent(shown))
 
 
-class _Absent(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "?"
+_ROUNDINGS: Final = {"about": ROUND_HALF_EVEN, "up": ROUND_UP, "down": ROUND_DOWN}
+
+
+class _Number(str):
+    __slots__ = ()
+
+    def __format__(self, rounding: str) -> str:
+        text = grouped(self)
+        is_money = rounding and text.replace(",", "").replace(".", "").isdecimal()
+        return money_words(Decimal(self), _ROUNDINGS[rounding]) if is_money else text
+
+
+class _Absent(dict[str, _Number]):
+    def __missing__(self, key: str) -> _Number:
+        return _Number("?")
 
 
 UNTOLD_PRICE: Final = "a price that did not come with the order"
@@ -195,8 +218,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The exchange refused this account's key. Replace the key to copy again.", _Y, "key"
     ),
     OutcomeCode.SKIPPED_WATCH_ONLY: Explanation(
-        "Watch only: {side} {quantity} {symbol} would have been sent (about {notional} "
-        "{currency}).",
+        "Watch only: {side} {quantity} {symbol} would have been sent (about "
+        "{notional:about} {currency}).",
         _Y,
         "mode",
     ),
@@ -264,8 +287,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         _N,
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
-        "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's "
-        "minimum of {minimum}.",
+        "The size came to {quantity} {symbol} (about {notional:down} {currency}), below the "
+        "exchange's minimum of {minimum}.",
         _Y,
         "sizing",
     ),
@@ -290,22 +313,22 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"
     ),
     OutcomeCode.DENIED_ORDER_NOTIONAL: Explanation(
-        "The order would be worth {notional} {currency}; the cap per order is {cap}.",
+        "The order would be worth {notional:up} {currency}; the cap per order is {cap}.",
         _Y,
         "limits.order_notional",
     ),
     OutcomeCode.DENIED_SYMBOL_NOTIONAL: Explanation(
-        "{symbol} would come to {notional} {currency}; the cap per symbol is {cap}.",
+        "{symbol} would come to {notional:up} {currency}; the cap per symbol is {cap}.",
         _Y,
         "limits.symbol_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_NOTIONAL: Explanation(
-        "The account would carry {notional} {currency}; the cap is {cap}.",
+        "The account would carry {notional:up} {currency}; the cap is {cap}.",
         _Y,
         "limits.account_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
-        "The account would put {margin} {currency} of margin at risk; the cap is {cap}.",
+        "The account would put {margin:up} {currency} of margin at risk; the cap is {cap}.",
         _Y,
         "limits.account_margin",
     ),
@@ -313,16 +336,18 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The account has {open} of {cap} allowed positions open.", _Y, "limits.open_positions"
     ),
     OutcomeCode.DENIED_BALANCE: Explanation(
-        "The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"
+        "The entry needs {needed:up} {currency} of margin and fee; {available:down} is free.",
+        _Y,
+        "sizing",
     ),
     OutcomeCode.DENIED_DAILY_LOSS: Explanation(
-        "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the "
+        "The account has lost {loss:up} {currency} since {since} (the day's start in {zone}); the "
         "cap for a day is {cap}.",
         _Y,
         "limits.daily_loss",
     ),
     OutcomeCode.DENIED_DRAWDOWN: Explanation(
-        "The account is {drawdown} % below its equity peak of {peak} {currency}; the cap is "
+        "The account is {drawdown} % below its equity peak of {peak:about} {currency}; the cap is "
         "{cap} %. An operator lets it continue with "
         "rexalgo account reset-drawdown.",
         _Y,

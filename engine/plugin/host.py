@@ -6,8 +6,9 @@ never share a name. Hooks run here, once. This file knows nothing about what the
 do.
 """
 
+import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -112,6 +113,30 @@ def _list_installed(_: tuple[str | int, ...]) -> tuple[InstalledPlugin, ...]:
             key=lambda each: (each.name, each.distribution),
         )
     )
+
+
+@lru_cache(maxsize=256)
+def hooks_of(plugin: InstalledPlugin) -> tuple[str, ...]:
+    """Return the hooks that the module of an installed plugin defines; nothing of it is imported.
+
+    Empty where its source cannot be read.
+    """
+    parts = plugin.module.partition(":")[0].split(".")
+    path: Sequence[str] | None = None
+    origin: str | None = None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        found = (each.find_spec(name, path) for each in sys.meta_path)
+        spec = next((each for each in found if each is not None), None)
+        if spec is None:
+            return ()
+        path, origin = spec.submodule_search_locations, spec.origin
+    try:
+        tree = ast.parse(Path(origin or "").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    functions = (each.name for each in tree.body if isinstance(each, ast.FunctionDef))
+    return tuple(each for each in functions if each in _HOOKS)
 
 
 def load_plugins(

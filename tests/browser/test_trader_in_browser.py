@@ -277,6 +277,14 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
         shown.page.locator("button[value=preview]").click()
         expect(shown.page.locator("#preview")).to_contain_text("BTCUSDT")
         shown.check()
+        shown.open(f"/strategies/{strategy(place)}/follow?account=bea#daily_loss")
+        top, label = (
+            shown.page.locator(each).bounding_box()
+            for each in (".site-top", "label[for=daily_loss]")
+        )
+        assert top
+        assert label
+        assert label["y"] >= top["y"] + top["height"], "the header hides what the field is called"
 
 
 def test_what_is_another_persons_is_not_there(chromium: Browser, place: Place) -> None:

@@ -32,8 +32,9 @@ def outcomes_page() -> str:
     for code in OutcomeCode:
         told = EXPLANATIONS[code]
         setting = f"`{told.setting}`" if told.setting else ""
+        sentence = re.sub(r":\w+}", "}", told.sentence)  # how money is rounded
         rows.append(
-            f"| `{code.value}` | {told.sentence} | {setting} | {told.move.value} | "
+            f"| `{code.value}` | {sentence} | {setting} | {told.move.value} | "
             f"{'' if code.is_final else 'may still change'} |"
         )
     return "\n".join(

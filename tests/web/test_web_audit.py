@@ -58,6 +58,10 @@ def test_of_two_states_only_what_differs_is_told() -> None:
         Change("Max. order value", "", "500 USDT"),
     ]
     assert changes('{"before": "draft"}') == [Change("Before", "", "draft")]
+    assert changes('{"created": {"follower": 9, "strategy": 2, "master": 1}, "updated": 3}') == [
+        Change("Created", "", "9 followers, 2 strategies, 1 master"),
+        Change("Changed", "", "3"),
+    ]
     assert changes('{"level": "entries", "note": ""}') == [Change("Level", "", "No new entries")]
 
 

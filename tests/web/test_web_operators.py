@@ -91,6 +91,7 @@ async def test_channels_plugins_keys_and_backups_are_told_with_the_lines_to_writ
     async with web_place(tmp_path) as place:
         ops = await place.person("ops", Role.OPERATOR)
         await ops.get("/operate/alerts")
+        assert "not enabled: smtp, telegram, webhook_out." in ops.words  # no exchange among them
         assert "One channel only" in ops.words
         assert "rexalgo plugin enable NAME" in ops.words
         await ops.post("/operate/alerts/test")

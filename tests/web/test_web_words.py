@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from web.words import cost, order_words, period_name, plain_number, signed
+from web.words import cost, money, order_words, percent, period_name, plain_number, signed
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,24 @@ def test_a_cost_is_a_loss_of_the_wallet_and_what_was_paid_back_a_gain() -> None:
     assert str(cost("12.5")) == '<span class="num loss">−12.50</span>'
     assert str(cost("-1")) == '<span class="num gain">+1.00</span>'
     assert str(cost(None)) == str(signed(None))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("1992.6025", "1,992.60"),
+        ("-0.275", "\u22120.28"),
+        ("0.005", "0.0050"),  # never nothing where there is something
+        ("-0.00012345", "\u22120.00012"),
+        ("-0", "0.00"),
+        (None, "\u2013"),
+    ],
+)
+def test_money_has_the_places_of_its_currency_and_is_never_rounded_to_nothing(
+    value: str | None, shown: str
+) -> None:
+    assert money(value) == shown
+    assert str(percent(Decimal("0.0001"))) == '<span class="num soft">0.00&nbsp;%</span>'
 
 
 @pytest.mark.parametrize(

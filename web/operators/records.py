@@ -33,7 +33,11 @@ async def show_alerts(visit: Visit) -> Response:
         tested=tested,
         chosen=chosen,
         lines=f"[operator]\nalerts = {json.dumps(chosen)}" if typed else "",
-        idle=[each["name"] for each in plugins["plugins"] if not each["enabled"]],
+        idle=[
+            each["name"]
+            for each in plugins["plugins"]
+            if not each["enabled"] and "register_notifiers" in each["hooks"]
+        ],
     )
 
 

@@ -80,11 +80,11 @@ async def show_notifications(visit: Visit) -> Response:
 
 def _untold(why: WhyView) -> dict[str, str]:
     """Return the numbers of an outcome that neither its sentence nor an order's row tells."""
-    sentence = EXPLANATIONS[OutcomeCode(why.code)].sentence if why.code else ""
+    told = EXPLANATIONS[OutcomeCode(why.code)].told if why.code else ()
     return {
         name: number
         for name, number in why.numbers.items()
-        if f"{{{name}}}" not in sentence and not (why.attempts and name in _TOLD_OF_AN_ORDER)
+        if name not in told and not (why.attempts and name in _TOLD_OF_AN_ORDER)
     }
 
 

@@ -1,6 +1,5 @@
 """What a copy waits for and who has to act now: *nobody* only if nothing open needs anybody."""
 
-import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -19,9 +18,7 @@ from engine.decisions.explaining import (
 from engine.domain.outcome import EXPLANATIONS, Outcome, OutcomeCode, WhoseMove
 
 C, W = OutcomeCode, WhoseMove
-NUMBERS = {
-    name: "1" for told in EXPLANATIONS.values() for name in re.findall(r"{(\w+)}", told.sentence)
-}
+NUMBERS = {name: "1" for each in EXPLANATIONS.values() for name in each.told}
 EXIT = ExitNow(signal="sig-9", failed=0, problem="", is_refused=False, is_sent=False)
 REFUSED = LiveNow(problem="Rejected: bad key", key_refused=True)
 

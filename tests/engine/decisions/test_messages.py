@@ -12,6 +12,7 @@ from engine.decisions.messages import (
     LINES_MAX,
     digest_day,
     digest_due,
+    digest_span,
     digest_words,
     outcome_kind,
     outcome_title,
@@ -85,9 +86,11 @@ def test_a_digest_says_what_was_closed_and_how_much_more_there_is() -> None:
         [f"line {number}" for number in range(LINES_MAX)],
         LINES_MAX + 3,
         {"live": (2, Decimal("12.50")), "paper": (1, Decimal("-3")), "simulated": (0, Decimal(0))},
+        digest_span("Asia/Kolkata", "2026-11-27", "2026-11-30"),  # two days late
     ).splitlines()
-    assert words[0] == "LIVE: 2 trades closed in the last 24 hours, +12.5 USDT net of fees"
-    assert words[1] == "PAPER: 1 trade closed in the last 24 hours, -3 USDT net of fees"
+    span = "from 27 Nov 08:00 to 30 Nov 08:00"
+    assert words[0] == f"LIVE: 2 trades closed {span}, +12.50 USDT net of fees"
+    assert words[1] == f"PAPER: 1 trade closed {span}, -3.00 USDT net of fees"
     assert words[-1] == "and 3 more"
     assert len(words) == LINES_MAX + 3
 
@@ -103,11 +106,15 @@ def test_a_day_has_one_digest_from_eight_o_clock_on(
     begins: datetime, zone: str, hours: list[int]
 ) -> None:
     now, newest, sent = begins, digest_day(begins, zone, ""), list[str]()
+    told_until = digest_span(zone, "", newest)[1]
     for each in hours:
         now += timedelta(hours=each)
         day = digest_day(now, zone, newest)
         if day:
             sent.append(day)
+            since, until = digest_span(zone, newest, day)
+            assert since == told_until  # a closed trade is in one digest, however late one comes
+            told_until = until
             newest = day
         local = now.astimezone(ZoneInfo(zone))
         if local.hour >= 9:  # an hour of slack for the nights on which clocks are set

@@ -386,7 +386,7 @@ def test_watching_tells_the_size_but_a_limit_that_would_deny_is_told_as_that_den
     watching = subscription(mode=Mode.WATCH)
     told = plan_entry(entry(subscription=watching))
     assert isinstance(told, Outcome)
-    assert told.sentence == "Watch only: LONG 2.5 BTCUSDT would have been sent (about 250 USDT)."
+    assert told.sentence == "Watch only: LONG 2.5 BTCUSDT would have been sent (about 250.00 USDT)."
     denied = plan_entry(entry(subscription=watching, limits=RiskLimits(order_notional=D("10"))))
     assert isinstance(denied, Outcome)
     assert denied.code is C.DENIED_ORDER_NOTIONAL

@@ -105,7 +105,7 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
         "the exchange accepts the key; it was given here 10 days ago and lasts 90, so at most "
         "80 days are left"
     )
-    assert found["funds"].sentence == "1,000 USDT are free of 1,000 in the futures wallet"
+    assert found["funds"].sentence == "1,000.00 USDT are free of 1,000.00 in the futures wallet"
     assert found["BTCUSDT in trend"].sentence == (
         "at 65,000 and leverage 5x the smallest entry is 0.001 and needs 13.07 USDT; the agreed "
         "size is 0.003 and needs 39.20 USDT"
@@ -191,7 +191,7 @@ def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     found = items(report=report("3"), elsewhere=elsewhere)["funds"]
     assert found.level is Level.STOPS_ENTRIES
     assert found.sentence == (
-        "3 USDT are free of 1,000 in the futures wallet; besides, 120.5 USDT in the spot wallet "
+        "3.00 USDT are free of 1,000.00 in the futures wallet; besides, 120.5 USDT in the spot wallet "
         "and 900 INR in the rupee wallet, which "
         "cannot be traded with here; the smallest entry needs 13.07 USDT"
     )
@@ -250,7 +250,7 @@ def test_positions_that_are_there_are_told_apart(
         (
             agreed(sizing={"mode": "fixed_margin", "margin": "5000"}),
             Level.STOPS_ENTRIES,
-            "and 1,000 USDT are free",
+            "and 1,000.00 USDT are free",
         ),
         (agreed(sizing={"mode": "multiplier", "factor": "2"}), Level.OK, "needs 13.07"),
         (agreed(mode=Mode.WATCH), Level.WARNING, "only watches"),
@@ -285,4 +285,4 @@ def test_a_check_is_as_bad_as_its_worst_item() -> None:
 
 def test_money_is_shown_in_cents_and_what_is_free_is_never_shown_as_more() -> None:
     found = items(report=report("9676.009147466666666666666667"))
-    assert found["funds"].sentence.startswith("9,676 USDT are free of ")
+    assert found["funds"].sentence.startswith("9,676.00 USDT are free of ")
