@@ -17,7 +17,15 @@ import trio
 from engine.commands.auditing import recorder
 from engine.commands.backing_up import backup_state
 from engine.commands.needs import how_it_is, is_refused_exit
-from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
+from engine.commands.parameters import (
+    Run,
+    asked_from,
+    installed_version,
+    jsonable,
+    no_such,
+    text,
+    whole,
+)
 from engine.commands.restoring import note_shown, told_plan
 from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
@@ -70,6 +78,7 @@ from engine.settings.config import Config
 from engine.transport.alert_delivery import deliver
 
 NOTE_CHARACTERS_MAX: Final = 200
+_ALERTS_MAX: Final = 200
 OVERLAP_H: Final = 24
 OVERLAP_H_MAX: Final = 24 * 30
 
@@ -85,9 +94,7 @@ async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Return the status of this installation; counts of copies and alerts cover the last ``hours``."""
-    hours, live = params.get("hours", 24), context.live
-    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
-        raise InvalidValue("hours", "a whole number from 1 to 24", hours)
+    hours, live = whole(params, "hours", 24, 24), context.live
     seen = jsonable(status(context.ledger.db, context.clock.now(), timedelta(hours=hours)))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
@@ -594,10 +601,16 @@ def chosen_notifiers(config: Config, plugins: Plugins) -> tuple[Notifier, ...]:
 
 
 async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    db, hours = context.ledger.db, params.get("hours", 24)
-    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
-        raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
-    alerts = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
+    """Return the newest alerts in front of alert ``before``, and with which ``before`` older ones
+    follow; None: with none.
+    """
+    db, before = context.ledger.db, params.get("before")
+    hours = whole(params, "hours", 24, 24 * 366)
+    limit = whole(params, "limit", _ALERTS_MAX, _ALERTS_MAX)
+    since = context.clock.now() - timedelta(hours=hours)
+    alerts = newest_alerts(db, since, limit + 1, before if isinstance(before, int) else None)
+    older = alerts[limit - 1].number if len(alerts) > limit else None
+    alerts = alerts[:limit]
     is_waking = params.get("waking") is True
     if is_waking:
         alerts = [each for each in alerts if each.wakes]
@@ -615,7 +628,7 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         refused = jsonable(unsettled_refusals(db, context.clock.now()))
         rows = [each for each in rows if not is_refused_exit(each, refused)]
     registered = sorted(context.plugins().notifiers)
-    return {"alerts": rows, "channels": channels, "registered": registered}
+    return {"alerts": rows, "older": older, "channels": channels, "registered": registered}
 
 
 async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

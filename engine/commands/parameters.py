@@ -32,6 +32,14 @@ def text(params: dict[str, Any], name: str, default: str | None = None) -> str:
     return value
 
 
+def whole(params: dict[str, Any], name: str, default: int, most: int) -> int:
+    """Read a whole number from 1 to ``most``; raises InvalidValue for anything else."""
+    value = params.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidValue(name, f"a whole number from 1 to {most}", value)
+    return value
+
+
 def asked_from(params: dict[str, Any]) -> str:
     """Read the origin of a command: the client's address of a page, else the shell. Only a page
     states it.

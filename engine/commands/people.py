@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
+from engine.commands.parameters import Run, asked_from, jsonable, no_such, text, whole
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import parse_name
@@ -472,9 +472,11 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     """Read the newest wanted rows in front of row ``before``. With ``looks`` at most so many rows are
     looked at; then ``looked_to`` is the last of them.
     """
-    limit, before, looks = params.get("limit", 50), params.get("before"), params.get("looks")
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
-        raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
+    limit, before, looks = (
+        whole(params, "limit", 50, 1_000),
+        params.get("before"),
+        params.get("looks"),
+    )
     wanted = AuditFilter(
         search=text(params, "search", ""),
         said=_texts(params, "said"),

@@ -115,14 +115,16 @@ def undelivered_alerts(db: Database, channel: str, limit: int) -> list[Alert]:
     return [_alert(row) for row in rows]
 
 
-def newest_alerts(db: Database, since: datetime, limit: int) -> list[Alert]:
-    """Read the alerts since a time, newest first."""
+def newest_alerts(
+    db: Database, since: datetime, limit: int, before: int | None = None
+) -> list[Alert]:
+    """Read the alerts since a time and in front of an event, newest first."""
     rows = fetch_all(
         db,
         "SELECT sequence, at_us, subject, data, environment FROM event LEFT JOIN account ON "
-        "account.name = event.subject WHERE kind = 'alert' AND copy_id IS NULL ORDER BY sequence "
-        "DESC LIMIT ?",
-        (limit,),
+        "account.name = event.subject WHERE kind = 'alert' AND copy_id IS NULL"
+        f"{'' if before is None else ' AND sequence < ?2'} ORDER BY sequence DESC LIMIT ?1",
+        (limit,) if before is None else (limit, before),
     )
     return [_alert(row) for row in rows if row[1] >= to_us(since)]
 

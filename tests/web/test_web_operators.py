@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from web_place import PASSWORD, web_place
 
+from engine.domain.alert import AlertCode
 from engine.domain.person import Role
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
 
 
@@ -27,6 +30,7 @@ async def test_the_operators_pages_claim_no_more_than_is_known(tmp_path: Path) -
         assert "No refused delivery is recorded." in ops.words
 
 
+RESIDUE = {"symbol": "BTCUSDT", "quantity": "1", "cause": "the exchange refused it"}
 TERMS = {
     "mode": "live",
     "sizing": "fixed_notional",
@@ -98,6 +102,20 @@ async def test_channels_plugins_keys_and_backups_are_told_with_the_lines_to_writ
         assert "log: the test was delivered" in ops.words
         await ops.get("/operate/alerts?channel=log&channel=of-nobody")
         assert 'alerts = ["log"]' in ops.words
+        at = place.clock.now()
+
+        def many(db: Database) -> None:
+            for number in range(51):
+                raise_alert(db, AlertCode.RESIDUE, f"account-{number:02}", RESIDUE, at)
+
+        await place.context.ledger.write(many)
+        await ops.get("/operate/alerts")
+        assert ops.text.count("If nobody acts") == 50
+        assert "account-00" not in ops.words
+        before = ops.text.partition("/operate/alerts?before=")[2].partition("#")[0]
+        await ops.get(f"/operate/alerts?before={before}")
+        assert "account-00" in ops.words
+        assert "Older" not in ops.words
         await ops.get("/operate/plugins")
         for told in (
             "Built in",

@@ -17,12 +17,15 @@ _AUDIT_PAGE: Final = 50
 _AUDIT_LOOKED: Final = 20_000
 """How many rows one page of a search looks at."""
 _ALERT_HOURS: Final = 24 * 7
+_ALERTS_PAGE: Final = 50
 
 
 async def show_alerts(visit: Visit) -> Response:
     """Show the alerts of the last week, and how each channel does."""
     tested = visit.kept().get("tested")
-    alerts = await run(visit, "alerts", hours=_ALERT_HOURS)
+    alerts = await run(
+        visit, "alerts", hours=_ALERT_HOURS, limit=_ALERTS_PAGE, before=visit.before()
+    )
     plugins = await run(visit, "plugins")
     typed = visit.query.getlist("channel")
     chosen = [name for name in alerts["registered"] if name in (typed or alerts["channels"])]
