@@ -1,5 +1,5 @@
-"""Two strangers: a master from nothing to a settled signal with its callback, and somebody who watches what it would
-have been, and goes live with the same terms.
+"""Strangers: a master from nothing to a settled signal with its callback, somebody who watches what it would
+have been and goes live with the same terms, and somebody who watches for a month.
 """
 
 import json
@@ -8,11 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from journey_place import DECLARATIONS, Place, run_cli, running, until
 from playwright.sync_api import Browser, expect
@@ -21,9 +24,25 @@ from screens import Window, window
 from engine.decisions.signatures import verify_signatures
 from engine.ports.signal_source import Delivery
 from rexalgo import Secret
+from web.words import money
 
 PASSWORD = "several calm words in a row"
-CALLING_SERVE = [sys.executable, str(Path(__file__).parents[1] / "journeys/calling_serve.py")]
+JOURNEYS = Path(__file__).parents[1] / "journeys"
+CALLING_SERVE = [sys.executable, str(JOURNEYS / "calling_serve.py")]
+MONTH_SERVE = [sys.executable, str(JOURNEYS / "month_serve.py")]
+NUMBERS = ("quantity", "entry_price", "exit_price", "fees", "result")
+TRADES = (
+    f"SELECT side, {', '.join(NUMBERS)} FROM trade JOIN account "
+    "ON account.id = trade.account_id WHERE account.name = 'f0001' ORDER BY trade.id"
+)
+FILLS = (
+    "SELECT side, is_entry, quantity, price, fee FROM fill JOIN account ON account.id = "
+    "fill.account_id WHERE account.name = 'f0001' ORDER BY fill.id"
+)
+TRADED_BY = "SELECT account.name FROM attempt JOIN account ON account.id = account_id"
+POLICY = (
+    "SELECT policy FROM subscription JOIN account ON account.id = account_id WHERE name = 'sam'"
+)
 
 
 @pytest.fixture
@@ -33,11 +52,13 @@ def place(tmp_path: Path) -> Place:
     return made
 
 
-def come_in(place: Place, shown: Window, name: str, role: str) -> None:
+def come_in(
+    place: Place, shown: Window, name: str, role: str = "follower", balance: str = "5000"
+) -> None:
     """Join by an invitation, with a paper account and a password."""
     made = run_cli("invite", "create", "--role", role, "--json", cwd=place.folder)
     shown.open("/" + str(json.loads(made)["link"]).split("/", 3)[3])
-    shown.fill(name=name, balance="5000")
+    shown.fill(name=name, balance=balance)
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
@@ -120,7 +141,7 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
         expect(setup).to_contain_text("6 of 7 done")
         strategy = str(place.rows("SELECT id FROM strategy WHERE name = 'swing'")[0][0])
 
-        come_in(place, stranger, "sam", "follower")
+        come_in(place, stranger, "sam")
         stranger.open(f"/strategies/{strategy}/follow")
         stranger.page.locator("button[value=agree]").click()
         stranger.page.wait_for_url(re.compile("done=watching"))
@@ -170,3 +191,98 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
         master.open(f"/studio/strategies/{strategy}/callback")
         expect(master.page.locator("#calls")).to_contain_text("Accepted", timeout=15_000)
         master.check()
+
+
+def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
+    chromium: Browser, place: Place
+) -> None:
+    [[strategy]] = place.rows("SELECT id FROM strategy WHERE name = 'trend'")
+    address = f"/strategies/{strategy}"
+    with running(place), window(chromium, place.url, size="phone") as stranger:
+        come_in(place, stranger, "sam", balance="1000")
+        stranger.open(f"{address}/follow?preset=balanced")
+        stranger.page.locator("button[value=agree]").click()
+        stranger.page.wait_for_url(re.compile("done=watching"))
+        expect(stranger.page.locator("#mine")).to_contain_text("The first one will appear here")
+    place.serving = MONTH_SERVE
+    with running(place), ExitStack() as windows:
+        trader, plain = (
+            windows.enter_context(window(chromium, place.url, size=size, dark=dark, script=script))
+            for size, dark, script in (("desktop", True, True), ("phone", False, False))
+        )
+        for shown in (trader, plain):
+            shown.open("/sign-in")
+            shown.fill(name="sam", password=PASSWORD)
+            shown.press("Sign in")
+        told = shadow_by_program(place, trader, strategy)
+        trades, fills = place.rows(TRADES), place.rows(FILLS)
+        result, drawdown = walked(fills)
+        assert (told["is_whole"], told["positions"], told["missed"]) == (True, [], {"expired": 3})
+        # the same money as the follower who traded: by its trades, and by what the exchange filled
+        assert [
+            (each["side"], *(Decimal(each[name]) for name in NUMBERS))
+            for each in reversed(told["trades"])
+        ] == [(side, *map(Decimal, numbers)) for side, *numbers in trades[-20:]]
+        results = [Decimal(each[-1]) for each in trades]
+        assert Decimal(told["result"]) == Decimal(told["curve"][-1]["pnl"]) == result
+        assert (sum(results), len(results)) == (result, told["closed"])
+        assert sum(each > 0 for each in results) == told["won"]
+        assert sum(Decimal(each[-2]) for each in trades) == Decimal(told["fees"])
+        assert Decimal(told["max_drawdown"]) == drawdown
+        copied = sum(each[1] for each in fills)
+        assert (told["copied"], told["entries"]) == (copied, copied + 3)
+
+        for shown in (trader, plain):
+            shown.open(address)
+            mine = shown.page.locator("#mine .shadow")
+            expect(mine.locator("h3")).to_have_text(
+                re.compile(r"What the last 30 days would have been\s+Not traded")
+            )
+            for words in (
+                f"{money(result)}USDT net of fees, {money(result / 10)} % of 1,000.00",
+                f"{money(told['percent'])} %of margin, closed trades added up; median of PAPER followers "
+                f"{money(told['percent'])} %",
+                f"{copied} of {copied + 3}would have been copied",
+                "3 The signal was too old",
+            ):
+                expect(mine).to_contain_text(words)
+        trader.page.get_by_text("Newest trades, not traded").click()
+        trader.check()
+        assert {each for [each] in place.rows(TRADED_BY)} == {"f0001"}
+        [[watched]] = place.rows(POLICY)
+        plain.press("Go live with these terms")
+        expect(plain.page.locator("h1")).to_have_text("Go live with trend")
+        plain.press("Go live")
+        expect(plain.page.locator("#mine")).to_contain_text("Live")
+        assert json.loads(place.rows(POLICY)[0][0]) == {**json.loads(watched), "mode": "live"}
+
+
+def walked(fills: list[tuple[Any, ...]]) -> tuple[Decimal, Decimal]:
+    """Return what fills came to, and their maximum drawdown: money that came and went, and what is
+    held at the price of the newest fill.
+    """
+    money, held, highest, drawdown = Decimal(0), Decimal(0), Decimal(0), Decimal(0)
+    for side, is_entry, *numbers in fills:
+        quantity, price, fee = map(Decimal, numbers)
+        bought = quantity if (side == "LONG") == bool(is_entry) else -quantity
+        money, held = money - bought * price - fee, held + bought
+        worth = money + held * price
+        highest = max(highest, worth)
+        drawdown = max(drawdown, highest - worth)
+    assert not held
+    return money, drawdown
+
+
+def shadow_by_program(place: Place, shown: Window, strategy: str) -> dict[str, Any]:
+    """Make a token on its page, and return what the API says of sam's shadow book."""
+    shown.open("/security/tokens")
+    shown.fill(name="looks")
+    shown.press("Make the token")
+    token = shown.page.locator("[data-copy]").first.inner_text()
+    with httpx.Client(trust_env=False) as client:
+        answer = client.get(
+            f"{place.url}/api/v1/accounts/sam/strategies/{strategy}/shadow",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+    told: dict[str, Any] = answer.json()["shadow"]
+    return told
