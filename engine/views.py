@@ -190,6 +190,7 @@ class WhyView:
     signal_id: str
     action: str
     symbol: str
+    strategy_id: str
     strategy: str
     account: str
     environment: str

@@ -130,8 +130,8 @@ def _percentile(ordered: list[float], percent: int) -> float | None:
 _WHY = (
     "SELECT copy.id, signal.id, signal.draft, strategy.name, account.name, account.environment, "
     "signal.received_us, copy.code,"
-    " copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
-    "account.id = copy.account_id"
+    " copy.numbers, strategy.id FROM copy JOIN signal ON signal.number = copy.signal_number JOIN "
+    "account ON account.id = copy.account_id"
     " JOIN strategy ON strategy.id = signal.strategy_id WHERE copy.signal_number = ? AND "
     "account.name = ?"
 )
@@ -177,6 +177,7 @@ def why(db: Database, signal: str, account_name: str) -> WhyView | None:
         signal_id=row[1],
         action=draft.action.value,
         symbol=draft.symbol,
+        strategy_id=row[9],
         strategy=row[3],
         account=row[4],
         environment=row[5],

@@ -311,6 +311,18 @@ def strategies_for(db: Database, person: str, identifier: str | None = None) -> 
     return [_listed(row) for row in rows]
 
 
+def is_openable(db: Database, person: str, identifier: str) -> bool:
+    """Return whether ``strategies_for`` has the strategy with this id for a person."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?2 AND "
+        f"({SHOWN_AS} = 'published' OR {SHOWN_AS} = 'by_link' OR master.person_id = ?1 OR "
+        f"{_FOLLOWED})",
+        (person, identifier),
+    )
+    return row is not None
+
+
 def all_strategies(db: Database) -> list[StrategyRow]:
     """Read every strategy, by name; for operators."""
     return [_listed(row) for row in fetch_all(db, _STRATEGIES + " ORDER BY strategy.name", ("",))]

@@ -2,7 +2,7 @@
 traders' own switches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.instrument import Instrument
+from engine.domain.outcome import OutcomeCode
 from engine.domain.preflight import Preflight
 from engine.domain.subscription import Mode
 from engine.domain.token import Once, TokenScope
@@ -66,6 +67,8 @@ READING_LASTS: Final = timedelta(seconds=5)
 MISSED_LOOKED: Final = 2_000
 MISSED_WEEKS: Final = 8
 _LOOKED_AT_ONCE: Final = 200
+_LOOKED_PAST_WATCHED: Final = 100
+"""How many copies are read so that those of an algorithm that is watched do not hide what is traded."""
 _AFTER_ALL: Final = 2**62
 _CLOSED_WITHOUT_PROOF: Final = (
     "An earlier close of this position has no proof yet. Look at the exchange, and ask the operator "
@@ -150,6 +153,14 @@ class PositionRow:
         """Return the open P&L in percent of the margin, None if the exchange shows no margin."""
         position = self.position
         return None if position is None else percent_of(position.unrealised_profit, position.margin)
+
+
+def _is_only_watched(copy: CopyRow, watched: Container[tuple[str, str]]) -> bool:
+    """Return whether nothing of a copy could be sent because its strategy is only watched."""
+    family = "" if copy.code is None else OutcomeCode(copy.code).family
+    return copy.code == OutcomeCode.SKIPPED_WATCH_ONLY.value or (
+        (copy.account, copy.strategy_id) in watched and family in ("", "skipped")
+    )
 
 
 def _was_his(row: AccountRow, alert: Alert) -> bool:
@@ -509,9 +520,20 @@ class FollowingService:
 
     # What became of signals
 
-    def copies(self, user: User, limit: int) -> Sequence[CopyRow]:
-        """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
-        return copies_of(self._db, [each.id for each in self._ever(user)], limit)
+    def copies(self, user: User, limit: int) -> tuple[Sequence[CopyRow], Sequence[CopyRow]]:
+        """Read the newest copies of the user's accounts, including disconnected ones, newest first:
+        of strategies that are copied, and apart of those that are only watched.
+        """
+        watched = {
+            (each.account_name, each.strategy)
+            for each in self.agreements(user)
+            if each.policy.mode is Mode.WATCH
+        }
+        looked = max(limit, _LOOKED_PAST_WATCHED) if watched else limit
+        rows = copies_of(self._db, [each.id for each in self._ever(user)], looked)
+        apart = [each for each in rows if _is_only_watched(each, watched)]
+        copied = [each for each in rows if not _is_only_watched(each, watched)]
+        return copied[:limit], apart[:limit]
 
     async def entries(self, row: AccountRow) -> Sequence[EntryOutcome]:
         """Read what became of the entries among an account's newest ``MISSED_LOOKED`` copies, newest

@@ -7,7 +7,7 @@ shown beside it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -153,6 +153,15 @@ class PerformanceService:
         if not rows:
             raise NothingThere("there is no such strategy")
         return rows[0]
+
+    def openable(self, user: User, identifiers: Iterable[str]) -> frozenset[str]:
+        """Return which of these strategies have a page that the user may see: not one that they left
+        and that is private.
+        """
+        db = self._context.ledger.db
+        return frozenset(
+            each for each in set(identifiers) if results.is_openable(db, user.id, each)
+        )
 
     def environments_of(self, strategy: StrategyRow) -> Sequence[str]:
         """Read the environments in which a strategy has closed trades, live first."""

@@ -92,6 +92,44 @@ async def test_one_position_is_closed_once_and_everything_else_stays(tmp_path: P
         assert ("bob", "BTCUSDT") in held(place), "somebody else's account is not found"
 
 
+async def test_what_is_watched_hides_nothing_that_is_traded_and_what_was_left_leads_on(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        db = place.context.ledger.db
+        ada = await place.person("ada", Role.MASTER)
+        copied, watched = await place.strategy(ada, "slow"), await place.strategy(ada, "fast")
+        bob = await place.person("bob", balance="1000")
+        await follow(bob, copied, "bob", "BTCUSDT")
+        await bob.get(f"/strategies/{watched}/follow?account=bob")
+        await bob.post(
+            f"/strategies/{watched}/follow",
+            do="agree",
+            symbols="BTCUSDT",
+            **{**TERMS, "mode": "watch"},
+        )
+        await place.signal(copied, action="open", symbol="BTCUSDT", side="LONG")
+        await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+        for _ in range(9):
+            await place.signal(watched, action="close", symbol="BTCUSDT")
+        await place.until(lambda: not fetch_all(db, "SELECT 1 FROM copy WHERE code IS NULL"))
+        await bob.get("/home")
+        traded, _, apart = bob.text.partition("Watched, not traded")
+        assert f'<a href="/strategies/{copied}">slow</a></td>' in traded.partition('id="last"')[2]
+        assert f"/strategies/{watched}" not in traded.partition('id="last"')[2]
+        assert apart.count(f"/strategies/{watched}") == 3
+
+        ((signal,),) = fetch_all(db, "SELECT id FROM signal WHERE strategy_id = ?", (copied,))
+        await ada.get(f"/studio/strategies/{copied}")
+        await ada.post(f"/studio/strategies/{copied}/state", state="private", factor=PASSWORD)
+        await bob.get(f"/strategies/{copied}/leave?account=bob")
+        await bob.post(f"/strategies/{copied}/leave", account="bob")
+        for path in ("/home", "/signals", f"/signals/{signal}/bob"):
+            await bob.get(path)
+            assert f'href="/strategies/{copied}"' not in bob.text, "it would answer 404"
+            assert '<a href="/signals?strategy=slow">' in bob.text
+
+
 async def test_money_over_all_accounts_the_range_and_what_needs_its_owner(tmp_path: Path) -> None:
     async with web_place(tmp_path, SETTINGS) as place:
         bob = await place.person("bob")

@@ -52,6 +52,7 @@ async def show_trade(visit: Visit, identifier: str) -> Response:
         each=each,
         trade=each.closed.trade,
         step=_step(each),
+        openable=visit.services.performance.openable(visit.who, [each.closed.strategy_id]),
         chart=chart_of_trade(each, visit.who.person.zone),
     )
 

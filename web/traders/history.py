@@ -45,6 +45,10 @@ def _show(kind: Kind) -> Handler:
             accounts=service.accounts(visit.who),
             environments=visit.services.years.environments(visit.who),
             strategies=service.strategies(visit.who),
+            openable=visit.services.performance.openable(
+                visit.who,
+                [each.strategy_id for each in page.rows if hasattr(each, "strategy_id")],
+            ),
             live=visit.newest() if is_first else None,
         )
 

@@ -16,6 +16,7 @@ from web.routes import Route, Who, form, get, post
 from web.visit import Visit
 
 _LAST_SIGNALS: Final = 8
+_LAST_WATCHED: Final = 3
 _POSITIONS: Final = 12
 _RANGES: Final = {
     "1D": timedelta(days=1),
@@ -37,6 +38,7 @@ async def show_home(visit: Visit) -> Response:
     span = span if span in _RANGES else _RANGE
     points = await visit.services.performance.total_equity(visit.who, environment, _RANGES[span])
     positions = await following.positions(visit.who)
+    copied, watched = following.copies(visit.who, _LAST_SIGNALS)
     return visit.page(
         "traders/home.html",
         cards=cards,
@@ -54,7 +56,11 @@ async def show_home(visit: Visit) -> Response:
         ),
         positions=positions[:_POSITIONS],
         more_positions=max(0, len(positions) - _POSITIONS),
-        copies=following.copies(visit.who, _LAST_SIGNALS),
+        copied=copied,
+        watched=watched[:_LAST_WATCHED],
+        openable=visit.services.performance.openable(
+            visit.who, [each.strategy_id for each in (*copied, *watched)]
+        ),
         live=visit.newest(),
     )
 

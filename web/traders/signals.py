@@ -42,6 +42,9 @@ async def show_missed(visit: Visit) -> Response:
         weeks=weeks,
         changes=changes,
         looked=MISSED_LOOKED,
+        openable=visit.services.performance.openable(
+            visit.who, [each.strategy_id for week in weeks for each in week.reasons]
+        ),
         live=visit.newest(),
     )
 
@@ -51,7 +54,12 @@ async def show_why(visit: Visit, signal: str, account: str) -> Response:
     why = await visit.services.following.why(visit.who, signal, account)
     change = _change(visit, account, why.strategy, why.setting or "")
     return visit.page(
-        "traders/why.html", why=why, change=change, numbers=_untold(why), live=visit.newest()
+        "traders/why.html",
+        why=why,
+        change=change,
+        numbers=_untold(why),
+        openable=visit.services.performance.openable(visit.who, [why.strategy_id]),
+        live=visit.newest(),
     )
 
 
