@@ -2,8 +2,8 @@
 
 What always holds: every figure is of one environment. Nothing is added up over followers, because
 more followers would make a strategy look better: a signal counts with the median of its followers,
-and a follower with the sum of their own trades. A return is the P&L of a trade, net of fees, in
-percent of the margin behind its entry.
+and a follower with the sum of their own signals. A return is the P&L of a position, net of fees, in
+percent of the margin behind all its entries: closing it in parts makes it no larger.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,15 +42,25 @@ class CopiedTrade:
     slippage_bps: Decimal | None
     delay_ms: int | None
 
-    @property
-    def percent(self) -> Decimal:
-        """Return the trade's return on margin in percent."""
-        return _of_margin(self.result, self.margin)
+
+@dataclass(slots=True)
+class _Whole:
+    """What all trades of one follower of one signal came to."""
+
+    result: Decimal = ZERO
+    fees: Decimal = ZERO
+    margin: Decimal = ZERO
+
+    def add(self, trade: CopiedTrade) -> None:
+        """Count a trade."""
+        self.result = EXACT.add(self.result, trade.result)
+        self.fees = EXACT.add(self.fees, trade.fees)
+        self.margin = EXACT.add(self.margin, trade.margin)
 
     @property
-    def fee_percent(self) -> Decimal:
-        """Return the trade's fees in percent of its margin."""
-        return _of_margin(self.fees, self.margin)
+    def percent(self) -> Decimal:
+        """Return the return on margin in percent."""
+        return of_margin(self.result, self.margin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +86,7 @@ class TrackRecord:
     """The figures of one strategy in one environment and period; percentages are of margin.
 
     ``per_signal`` is the mean over signals, ``per_follower`` the median over followers of the sum
-    of their trades. ``max_drawdown`` is of ``curve``, the running sum of signals, in percent points.
+    of their signals. ``max_drawdown`` is of ``curve``, the running sum of signals, in percent points.
     ``win_rate`` counts signals. ``profit_factor`` is gains over losses of signals, None without a
     loss. ``fees_per_signal`` is the mean over signals. ``returns`` are the signals, first closed
     first. ``margins`` is the mean margin of each follower, by signal.
@@ -131,15 +141,16 @@ def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
     if not trades:
         return None
     by_signal: dict[int, list[CopiedTrade]] = {}
-    by_follower: dict[str, Decimal] = {}
-    margins: dict[str, dict[int, Decimal]] = {}
+    wholes: dict[int, dict[str, _Whole]] = {}
     for each in trades:
         by_signal.setdefault(each.signal, []).append(each)
-        by_follower[each.follower] = EXACT.add(by_follower.get(each.follower, ZERO), each.percent)
-        behind = margins.setdefault(each.follower, {})
-        behind[each.signal] = EXACT.add(behind.get(each.signal, ZERO), each.margin)
+        wholes.setdefault(each.signal, {}).setdefault(each.follower, _Whole()).add(each)
+    by_follower: dict[str, list[_Whole]] = {}
+    for of_signal in wholes.values():
+        for follower, whole in of_signal.items():
+            by_follower.setdefault(follower, []).append(whole)
     signals = sorted(
-        (_of_signal(number, group) for number, group in by_signal.items()),
+        (_of_signal(number, group, wholes[number]) for number, group in by_signal.items()),
         key=lambda each: (each.closed_at, each.number),
     )
     returns = [each.percent for each in signals]
@@ -158,7 +169,9 @@ def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
         followers=len(by_follower),
         trades=len(trades),
         per_signal=_short(EXACT.divide(running, Decimal(len(returns)))),
-        per_follower=_short(median(by_follower.values())),
+        per_follower=_short(
+            median(_sum(each.percent for each in own) for own in by_follower.values())
+        ),
         max_drawdown=_short(drawdown([ZERO, *(value for _, value in curve)])),
         win_rate=win_rate,
         profit_factor=_short(EXACT.divide(_sum(value for value in returns if value > 0), losses))
@@ -169,7 +182,9 @@ def track_record(trades: Sequence[CopiedTrade]) -> TrackRecord | None:
         fees_per_signal=_short(_mean([each.fee_percent for each in signals])),
         curve=tuple(curve),
         returns=tuple(signals),
-        margins={each: _mean(list(behind.values())) for each, behind in margins.items()},
+        margins={
+            follower: _mean([each.margin for each in own]) for follower, own in by_follower.items()
+        },
     )
 
 
@@ -199,31 +214,30 @@ def funding_per_follower(
     """
     if not any(paid.values()):
         return None
-    return _short(median(_of_margin(each, margins[follower]) for follower, each in paid.items()))
+    return _short(median(of_margin(each, margins[follower]) for follower, each in paid.items()))
 
 
-def _of_margin(amount: Decimal, margin: Decimal) -> Decimal:
+def of_margin(amount: Decimal, margin: Decimal) -> Decimal:
+    """Return an amount in percent of a margin."""
     return EXACT.divide(EXACT.multiply(Decimal(100), amount), margin)
 
 
-def _of_signal(number: int, group: Sequence[CopiedTrade]) -> SignalReturn:
-    """Return a signal: each follower counts with all their trades of it."""
-    sums: dict[str, Decimal] = {}
-    fees: dict[str, Decimal] = {}
-    for each in group:
-        sums[each.follower] = EXACT.add(sums.get(each.follower, ZERO), each.percent)
-        fees[each.follower] = EXACT.add(fees.get(each.follower, ZERO), each.fee_percent)
+def _of_signal(
+    number: int, group: Sequence[CopiedTrade], wholes: Mapping[str, _Whole]
+) -> SignalReturn:
+    """Return a signal: each follower counts with all their trades of it as one."""
+    returns = [each.percent for each in wholes.values()]
     return SignalReturn(
         number=number,
         symbol=group[0].symbol,
         side=group[0].side,
         opened_at=min(each.opened_at for each in group),
         closed_at=max(each.closed_at for each in group),
-        followers=len(sums),
-        percent=median(sums.values()),
-        least=min(sums.values()),
-        most=max(sums.values()),
-        fee_percent=median(fees.values()),
+        followers=len(wholes),
+        percent=median(returns),
+        least=min(returns),
+        most=max(returns),
+        fee_percent=median(of_margin(each.fees, each.margin) for each in wholes.values()),
     )
 
 

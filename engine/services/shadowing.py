@@ -26,6 +26,7 @@ from engine.decisions.results import drawdown
 from engine.decisions.risk import equity, total
 from engine.decisions.shadow import ShadowBook, ShadowTerms, ShadowTrade
 from engine.decisions.sizing import TAKER_FEE_BPS
+from engine.decisions.track_record import of_margin
 from engine.domain.account import Position
 from engine.domain.amounts import EXACT, ZERO, Money
 from engine.domain.identifiers import StrategyId, Symbol
@@ -58,9 +59,9 @@ class Shadow:
     """What an account would have done from ``since`` to ``until``. Nothing of it was traded.
 
     ``is_whole``: these are 30 days; else prices were recorded later, or there were more signals than
-    are looked at. ``result`` includes what is open; ``percent`` is the sum of the closed trades in
-    percent of the margin behind each. ``entries`` counts entry signals, ``missed`` why some would
-    not have been copied. ``trades`` are the newest, newest first.
+    are looked at. ``result`` includes what is open; ``percent`` is the sum of the positions, what was
+    closed of each in percent of the margin behind it. ``entries`` counts entry signals, ``missed`` why
+    some would not have been copied. ``trades`` are the newest, newest first.
     """
 
     since: datetime
@@ -255,10 +256,6 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
     """Return what is shown of a book."""
     report, (since, begin) = book.report(), book.curve[0]
     results = [each.trade.result or ZERO for each in book.trades]
-    returns = [
-        EXACT.divide(EXACT.multiply(Decimal(100), result), each.margin)
-        for each, result in zip(book.trades, results, strict=True)
-    ]
     entries = [each for each in book.outcomes if each.is_entry]
     copied = sum(1 for each in entries if each.outcome.code in _COPIED)
     missed = Counter(each.outcome.code for each in entries if each.outcome.code not in _COPIED)
@@ -273,7 +270,7 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
         result=EXACT.subtract(worth, begin),
         open_pnl=total(*(each.unrealised_profit for each in report.positions)),
         fees=book.fees,
-        percent=total(*returns) if returns else None,
+        percent=_percent(book.trades),
         max_drawdown=drawdown(value for _, value in book.curve),
         closed=len(results),
         won=sum(1 for each in results if each > 0),
@@ -287,3 +284,20 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
             for at, value in (*book.curve[::every], (until, worth))
         ),
     )
+
+
+def _percent(trades: Sequence[ShadowTrade]) -> Decimal | None:
+    """Return the sum of positions, what was closed of each in percent of the margin behind it; None
+    without any.
+    """
+    parts: dict[tuple[Symbol, datetime], list[ShadowTrade]] = {}
+    for each in trades:
+        parts.setdefault((each.symbol, each.trade.opened_at), []).append(each)
+    returns = [
+        of_margin(
+            total(*(each.trade.result or ZERO for each in own)),
+            total(*(each.margin for each in own)),
+        )
+        for own in parts.values()
+    ]
+    return total(*returns) if returns else None

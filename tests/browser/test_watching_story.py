@@ -32,7 +32,7 @@ CALLING_SERVE = [sys.executable, str(JOURNEYS / "calling_serve.py")]
 MONTH_SERVE = [sys.executable, str(JOURNEYS / "month_serve.py")]
 NUMBERS = ("quantity", "entry_price", "exit_price", "fees", "result")
 TRADES = (
-    f"SELECT side, {', '.join(NUMBERS)} FROM trade JOIN account "
+    f"SELECT opened_us, side, {', '.join(NUMBERS)} FROM trade JOIN account "
     "ON account.id = trade.account_id WHERE account.name = 'f0001' ORDER BY trade.id"
 )
 FILLS = (
@@ -222,13 +222,14 @@ def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
         assert [
             (each["side"], *(Decimal(each[name]) for name in NUMBERS))
             for each in reversed(told["trades"])
-        ] == [(side, *map(Decimal, numbers)) for side, *numbers in trades[-20:]]
+        ] == [(side, *map(Decimal, numbers)) for _, side, *numbers in trades[-20:]]
         results = [Decimal(each[-1]) for each in trades]
         assert Decimal(told["result"]) == Decimal(told["curve"][-1]["pnl"]) == result
         assert (sum(results), len(results)) == (result, told["closed"])
         assert sum(each > 0 for each in results) == told["won"]
         assert sum(Decimal(each[-2]) for each in trades) == Decimal(told["fees"])
         assert Decimal(told["max_drawdown"]) == drawdown
+        assert money(told["percent"]) == money(added_up(trades))
         copied = sum(each[1] for each in fills)
         assert (told["copied"], told["entries"]) == (copied, copied + 3)
 
@@ -240,7 +241,7 @@ def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
             )
             for words in (
                 f"{money(result)}USDT net of fees, {money(result / 10)} % of 1,000.00",
-                f"{money(told['percent'])} %of margin, closed trades added up; median of PAPER followers "
+                f"{money(told['percent'])} %of margin, positions added up; median of PAPER followers "
                 f"{money(told['percent'])} %",
                 f"{copied} of {copied + 3}would have been copied",
                 "3 The signal was too old",
@@ -271,6 +272,17 @@ def walked(fills: list[tuple[Any, ...]]) -> tuple[Decimal, Decimal]:
         drawdown = max(drawdown, highest - worth)
     assert not held
     return money, drawdown
+
+
+def added_up(trades: list[tuple[Any, ...]]) -> Decimal:
+    """Return the sum of positions in percent of their margin, at the leverage of 5."""
+    positions: dict[int, tuple[Decimal, Decimal]] = {}
+    for opened, _, *numbers in trades:
+        quantity, entry, _, _, result = map(Decimal, numbers)
+        so_far, margin = positions.get(opened, (Decimal(0), Decimal(0)))
+        positions[opened] = so_far + result, margin + quantity * entry / 5
+    assert len(positions) < len(trades), "some were closed in parts"
+    return sum((100 * result / margin for result, margin in positions.values()), Decimal(0))
 
 
 def shadow_by_program(place: Place, shown: Window, strategy: str) -> dict[str, Any]:

@@ -386,8 +386,8 @@ class Strategy:
     """One strategy with the figures by which it is compared, None without a closed trade in the
     period.
 
-    Percentages are of the margin behind an entry, net of fees. A signal counts with the median of
-    its followers; ``per_follower`` is the median of what each follower's trades add up to.
+    Percentages are of the margin behind a position, net of fees. A signal counts with the median of
+    its followers; ``per_follower`` is the median of what each follower's signals add up to.
     ``is_cut``: only the newest trades are counted. ``days`` is how long ago its first trade closed.
     """
 

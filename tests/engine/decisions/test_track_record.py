@@ -74,8 +74,9 @@ def test_a_signal_counts_with_the_median_and_a_follower_with_the_sum() -> None:
 
 
 def test_parts_of_one_position_are_one_signal_of_one_follower() -> None:
-    made = record(trade(1, "a", "5"), trade(1, "a", "5"), trade(1, "b", "30"))
+    made = record(trade(1, "a", "5", "25"), trade(1, "a", "5", "75"), trade(1, "b", "30"))
     assert made.per_signal == Decimal("20.00"), "the median of 10 and 30"
+    assert made.per_follower == Decimal("20.00")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_a_signal_says_how_far_its_followers_are_apart_and_what_they_paid() -> N
     first, second = made.returns
     assert (first.number, first.followers, second.followers) == (1, 2, 1)
     assert (first.least, first.percent, first.most) == (-10, 0, 10)
-    assert (first.fee_percent, second.fee_percent) == (2, 4), "1 and 3 %; twice 2 %"
-    assert made.fees_per_signal == Decimal("3.00")
+    assert (first.fee_percent, second.fee_percent) == (2, 2), "1 and 3 %; 2 of 100"
+    assert made.fees_per_signal == Decimal("2.00")
     assert made.margins == {"a": 100, "b": 200}, "a signal's parts are one margin"
 
 
@@ -173,3 +174,26 @@ def test_the_same_trades_on_more_accounts_change_no_figure(results: list[int], t
     assert one.per_follower == sum(results)
     assert one.per_signal == (Decimal(sum(results)) / len(results)).quantize(Decimal("0.01"))
     assert median(results) <= max(results)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 9)), min_size=1, max_size=6),
+    st.integers(2, 5),
+)
+def test_a_position_that_is_closed_in_parts_has_the_same_return(
+    results: list[tuple[int, int]], parts: int
+) -> None:
+    whole = record(
+        *(
+            trade(number, "a", str(result * parts), str(100 * parts), fees=str(fees * parts))
+            for number, (result, fees) in enumerate(results)
+        )
+    )
+    apart = record(
+        *(
+            trade(number, "a", str(result), fees=str(fees))
+            for number, (result, fees) in enumerate(results)
+            for _ in range(parts)
+        )
+    )
+    assert replace(apart, trades=whole.trades) == whole
