@@ -248,6 +248,9 @@ def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
             ):
                 expect(mine).to_contain_text(words)
         trader.page.get_by_text("Newest trades, not traded").click()
+        for column in (4, 5, 6):  # quantity, entry and exit are aligned
+            cells = trader.page.locator(f".shadow td:nth-child({column})").all_inner_texts()
+            assert len({len(each.partition(".")[2]) for each in cells}) == 1, cells
         trader.check()
         assert {each for [each] in place.rows(TRADED_BY)} == {"f0001"}
         [[watched]] = place.rows(POLICY)

@@ -1,8 +1,9 @@
 """The shadow books of a strategy's page: for each account that watches, what was not traded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, Final
 
 from engine.domain.errors import EngineAway
@@ -13,6 +14,7 @@ from engine.services.terms_form import terms_fields
 from web.charts import result_chart
 from web.traders.follow import hidden_terms
 from web.visit import Visit
+from web.words import steps
 
 _WHY_NONE: Final = {
     NoShadow.NOT_READ: "The account has not been read yet, or the engine does not answer.",
@@ -26,12 +28,15 @@ _WHY_NONE: Final = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowShown:
     """The shadow book of an agreement (None: ``why_none``), its curve, and the fields that ask to go
-    live with the same terms. ``followers`` are the figures of the same time and environment.
+    live with the same terms. ``price_steps`` and ``quantity_steps`` align its trades. ``followers``
+    are the figures of the same time and environment.
     """
 
     shadow: Shadow | None
     why_none: str
     curve: str
+    price_steps: Mapping[str, Decimal]
+    quantity_steps: Mapping[str, Decimal]
     as_live: Sequence[tuple[str, str]]
     followers: Compared
 
@@ -59,6 +64,8 @@ async def shadows_of(
             shadow=shadow,
             why_none=_WHY_NONE[found] if isinstance(found, NoShadow) else "",
             curve="" if shadow is None else _curve(visit, shadow, each.account_name),
+            price_steps=_steps(shadow, "entry_price", "exit_price"),
+            quantity_steps=_steps(shadow, "quantity"),
             as_live=hidden_terms(each.account_name, fields),
             followers=await performance.record(strategy, each.environment, LOOKED_BACK.days),
         )
@@ -74,4 +81,17 @@ def _curve(visit: Visit, shadow: Shadow, account: str) -> str:
         visit.who.person.zone,
         shadow.until,
         shadow.since,
+    )
+
+
+def _steps(shadow: Shadow | None, *names: str) -> Mapping[str, Decimal]:
+    trades = () if shadow is None else shadow.trades
+    return steps(
+        [
+            SimpleNamespace(
+                symbol=each.symbol, **{name: getattr(each.trade, name) for name in names}
+            )
+            for each in trades
+        ],
+        *names,
     )
