@@ -3,21 +3,22 @@
 
 Pages are taken from the routes that the web declares. An address with a part of its own (a strategy,
 a signal) is taken from the links of the other pages, so a page that nothing leads to is named at the
-end. Somebody looks at the pictures; nothing is compared. Options choose who looks, at which pages, on
+end. Pages that stand only after a deed (new recovery codes, a secret, a token, a halt, joining by an
+invitation) come last. Somebody looks at the pictures; nothing is compared. Options choose who looks, at which pages, on
 what and in which theme: ``make shots ARGS="--role master --size phone --only studio"``.
 """
 
 import argparse
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape, unescape
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 from demo_place import ROOT, running_demo
-from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 from screens import SIZES, chromium_path, launch
 
 from web.app import PAGES
@@ -40,6 +41,73 @@ _SHEET_WIDTH: Final = 1_600
 _THUMBNAILS: Final = {"desktop": 380, "phone": 180}
 
 
+def _codes(page: Page) -> None:
+    page.goto("/security")
+    _press(page, "Make new ones")
+
+
+def _token(page: Page) -> None:
+    page.goto("/security/tokens")
+    page.locator("[name=name]").fill("laptop")
+    _press(page, "Make the token")
+
+
+def _secret(page: Page) -> None:
+    page.goto("/studio")
+    page.locator("a[href^='/studio/strategies/']", has_text="trend").first.click()
+    _press(page, "Renew the secret")
+
+
+def _flattened(page: Page) -> None:
+    page.goto("/accounts/trader/flatten")
+    _press(page, "Close everything the engine opened")
+
+
+def _to_halt(page: Page) -> None:
+    page.goto("/operate/switches")
+    page.locator("#level-flatten").check()
+    page.locator("[name=note]").fill("the exchange answers strangely")
+    _press(page, "Stop it now")
+
+
+def _invited(page: Page) -> None:
+    page.goto("/operate/people")
+    _press(page, "Make a link")
+
+
+def _to_join(page: Page) -> None:
+    _invited(page)
+    link = re.search(r"(/join\?[^\s<\"]+)", page.content())
+    assert link is not None, page.locator("main").inner_text()
+    page.context.clear_cookies()
+    page.goto(unescape(link[1]))
+
+
+def _joined(page: Page) -> None:
+    _to_join(page)
+    page.locator("[name=name]").fill("newcomer")
+    _press(page, "Connect and join")
+
+
+def _press(page: Page, label: str) -> None:
+    with page.expect_navigation():
+        page.get_by_role("button", name=label, exact=True).first.click()
+
+
+_DEEDS: Final[Mapping[str, Mapping[str, Callable[[Page], None]]]] = {
+    "nobody": {},
+    "trader": {"codes": _codes, "token": _token, "flattened": _flattened},
+    "master": {"secret": _secret},
+    "operator": {
+        "to-halt": _to_halt,
+        "invited": _invited,
+        "to-join": _to_join,
+        "joined": _joined,
+    },
+}
+"""What each role does for a page that no link leads to, by the name of its picture."""
+
+
 def main() -> None:
     """Take the pictures that are asked for and write the contact sheets; print where they are."""
     given = _choices()
@@ -59,6 +127,18 @@ def main() -> None:
                 if re.search(given.only, route.partition(" ")[0]):
                     for variant in variants:
                         _take(browser, address, role, route, path, states[role], given.to, variant)
+        for role in roles:
+            for name, deed in _DEEDS[role].items():
+                if re.search(given.only, f"/after/{name}"):
+                    _take_after(
+                        browser,
+                        address,
+                        f"{role}-after-{name}",
+                        deed,
+                        states[role],
+                        given.to,
+                        variants,
+                    )
         _write_sheets(browser, given.to, variants)
         missing = sorted(
             each.address
@@ -214,12 +294,37 @@ def _take(
     answer = page.goto(address + path, wait_until="load")
     if answer is None or answer.status != 200:
         raise SystemExit(f"expected {path} of {role} to answer 200, found {answer}")
+    _picture(page, folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg", size)
+    context.close()
+
+
+def _take_after(
+    browser: Browser,
+    address: str,
+    name: str,
+    deed: Callable[[Page], None],
+    state: Any,
+    folder: Path,
+    variants: tuple[tuple[str, str], ...],
+) -> None:
+    """Do something once, and picture the page after it in each variant."""
+    context = browser.new_context(storage_state=state, base_url=address)
+    page = context.new_page()
+    deed(page)
+    for size, theme in variants:
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        _picture(page, folder / f"{size}-{theme}" / f"{name}.jpg", size)
+    context.close()
+
+
+def _picture(page: Page, file: Path, size: str) -> None:
+    width, height = SIZES[size]
     tall = min(_TALLEST, page.evaluate("document.documentElement.scrollHeight"))
     page.set_viewport_size({"width": width, "height": max(height, tall)})
-    file = folder / f"{size}-{theme}" / f"{role}{_file_name(route)}.jpg"
     file.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=file, type="jpeg", quality=70)
-    context.close()
 
 
 def _file_name(route: str) -> str:

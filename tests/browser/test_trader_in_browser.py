@@ -31,6 +31,9 @@ def join(place: Place, shown: Window, name: str) -> None:
     shown.press("Connect and join")
     shown.fill(password=PASSWORD, again=PASSWORD)
     shown.press("Set password")
+    expect(shown.page.get_by_role("button", name="Copy the recovery codes")).to_be_visible()
+    codes = shown.page.locator(".codes").text_content() or ""
+    assert len(codes.split()) == 10, "copied, each is on a line of its own"
     shown.follow("I have saved them")
     assert shown.path == "/home"
 
