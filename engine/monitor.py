@@ -71,11 +71,11 @@ class Running:
         """
         accounts = self._account_tasks.accounts
         late = trio.current_time() - self._started > READY_WITHIN_S
-        failed = {each.name: each.trouble for each in accounts if each.trouble}
         waiting = [each.name for each in accounts if not each.settled]
+        failed = {each.name: trouble for each in accounts if (trouble := each.trouble)}
+        read = len(accounts) - len({*waiting, *failed})
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
-        read = sum(1 for each in accounts if each.settled and not each.trouble)
         ready = (
             self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
         )

@@ -75,6 +75,7 @@ class Account:
     """
 
     __slots__ = (  # thousands of accounts are idle at once
+        "_begin_once_read",
         "_first_reading",
         "_keys_replaced",
         "_looks_up_all",
@@ -143,6 +144,7 @@ class Account:
         whatever is read meanwhile.
         """
         self._first_reading: trio.Event | None = None
+        self._begin_once_read: tuple[WakeUp, ...] = ()
         self.history = HistoryLook(shared.clock)
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
@@ -269,6 +271,7 @@ class Account:
             for copy, each in self.reserved.items()
             if each.ended_at is None or each.ended_at >= began
         }
+        had_positions = self.last_report is not None and self.last_report.positions
         self.report = self.last_report = report
         self.read_began = began
         self.read_at = self.shared.clock.now()
@@ -276,7 +279,8 @@ class Account:
         self._end_first_wait()
         if check_is_due:
             self.check.wake()
-        self.protection.wake()
+        if report.positions or had_positions:
+            self.protection.wake()
         self.reconsider()
 
     def could_not_be_read(self, error: Exception) -> None:
@@ -354,10 +358,19 @@ class Account:
                 self._first_reading = trio.Event()
             await self._first_reading.wait()
 
+    def wake_once_read(self, *parts: WakeUp) -> None:
+        """Wake these parts once the first reading has arrived or has failed; now if it has."""
+        self._begin_once_read = parts
+        if self.settled:
+            self._end_first_wait()
+
     def _end_first_wait(self) -> None:
         if self._first_reading is not None:
             self._first_reading.set()
             self._first_reading = None
+        parts, self._begin_once_read = self._begin_once_read, ()
+        for each in parts:
+            each.wake()
 
     @property
     def settled(self) -> bool:

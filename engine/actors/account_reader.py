@@ -142,8 +142,7 @@ class AccountReader:
         if account.history.is_open or account.why_held:
             return None
         replaced = await self._position_ids.judge(session, report)
-        await self._reconciler.correct(report, began, replaced)
-        undecided = account.unsettled(began) | replaced.undecided
+        undecided = await self._reconciler.correct(report, began, replaced)
         await self._position_ids.note(report, undecided)
         return undecided
 

@@ -267,6 +267,8 @@ class BooksWatch:
         if session is None:
             return is_asked_for(ledger.db, account.id)
         fills = unsettled_fills(ledger.db, account.id, now)
+        if not (fills or session.reports_fees or self._strange):
+            return False  # there is nothing to ask for
         # Each source separately: one that cannot be read keeps back nothing that another one
         # reports.
         failed = await self._failed(self._read_fees(session, fills, now))

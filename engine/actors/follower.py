@@ -88,6 +88,7 @@ class Follower:
         adapter.
         """
         account = self.account
+        after_reading = (self.old_ledger.wakeup, account.check, self.books.wakeup)
         if not account.begins_without_open_attempts():
             await self._own_stray_claims()
             account.reserve_open_entries()
@@ -96,22 +97,23 @@ class Follower:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: if any of them fails for good beside an
                 # exit, the exit is still sent.
-                nursery.start_soon(self._keep, self.old_ledger.run)
                 context = copy_context()
                 for wakeup, demanded, at_once in (
-                    (account.reading, self.reader.run, True),
+                    (self.old_ledger.wakeup, self.old_ledger.run, False),
+                    (account.check, self.preflight.run, False),
+                    (self.books.wakeup, self.books.run, False),
                     (account.attempts, self.resolver.run, False),
                     (account.protection, self.guard.run, False),
-                    (account.check, self.preflight.run, True),
-                    (self.books.wakeup, self.books.run, True),
+                    (account.reading, self.reader.run, True),
                 ):
                     OnDemand(
                         nursery, context, self._keep, account.shared.timetable, wakeup, demanded
                     ).begin(at_once=at_once)
+                account.wake_once_read(*after_reading)
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
-            for wakeup in (account.reading, account.check, self.books.wakeup):
+            for wakeup in (account.reading, *after_reading):
                 account.shared.timetable.forget(wakeup)
             await self.account.aclose()
 

@@ -17,6 +17,7 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.reconciler import Reconciler
+from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import (
     Changed,
     Correction,
@@ -62,26 +63,33 @@ class OldLedger:
         self._position_ids = position_ids
         self._reconciler = reconciler
         self._reader = reader
+        self.wakeup = WakeUp()
+        self._is_asked_again = False
         self.shown = ""
         """The digest of the plan that was last shown to a person; empty if none was shown since the
         start.
         """
 
-    async def run(self) -> None:
-        """Ask the account's history until it has answered, once; the account's own reading connects
-        it.
+    async def run(self) -> float | None:
+        """Ask the account's history once; return after how many seconds to ask it again, None once
+        it has answered. The account's own reading connects it.
         """
         account, history = self._account, self._account.history
         await account.wait_read()
-        looked, pause_s = False, 0.0
-        if history.is_open:
-            pause_s = AGAIN_S
-            with trio.move_on_after((history.until - account.shared.clock.now()).total_seconds()):
-                looked = await self._look()
-        await self._look_ended()
-        while not looked:  # the mark beside the ledger is the first guard; this one is asked again
-            await trio.sleep(pause_s)
-            looked, pause_s = await self._look(), AGAIN_S
+        looked, pause_s = False, AGAIN_S
+        if self._is_asked_again:
+            looked = await self._look()
+        else:
+            if history.is_open:
+                left = history.until - account.shared.clock.now()
+                with trio.move_on_after(left.total_seconds()):
+                    looked = await self._look()
+            else:
+                pause_s = 0.0
+            await self._look_ended()
+        # the mark beside the ledger is the first guard; this one is asked until it has answered
+        self._is_asked_again = not looked
+        return None if looked else pause_s
 
     async def _look(self) -> bool:
         """Ask once, and freeze the account if its history has what the ledger lacks; return False
@@ -111,7 +119,8 @@ class OldLedger:
         self._account.history.was_tried()
         await self._reader.judge_newest()
         self._account.history.looked.set()
-        self._account.protection.wake()
+        if self._account.report is not None and self._account.report.positions:
+            self._account.protection.wake()
         self._account.reconsider()
 
     async def lost_orders(self) -> list[OrderReport]:

@@ -14,6 +14,7 @@ from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShru
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import EXACT, plain
+from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
@@ -45,10 +46,22 @@ class Reconciler:
         lost: Sequence[OrderReport] = (),
     ) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began at ``began``; changes nothing."""
+        return self._compared(report, self._undecided(began, replaced), replaced, lost)
+
+    def _undecided(self, began: datetime, replaced: Replaced) -> frozenset[Symbol]:
+        return self._account.unsettled(began) | replaced.undecided
+
+    def _compared(
+        self,
+        report: AccountReport,
+        unsettled: frozenset[Symbol],
+        replaced: Replaced,
+        lost: Sequence[OrderReport] = (),
+    ) -> tuple[Correction, ...]:
+        """Compare with what is held now. Attempts were read first, holdings are after: what ends
+        between the two statements is still seen as unsettled.
+        """
         db = self._account.shared.ledger.db
-        # Attempts first, holdings after: what ends between the two statements is still seen as
-        # unsettled.
-        unsettled = self._account.unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self._account.id)
         resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
@@ -67,13 +80,21 @@ class Reconciler:
             lost=lost,
         )
 
-    async def correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
-        """Record what a reading that began at ``began`` proves."""
-        for correction in self.corrections(report, began, replaced):
+    async def correct(
+        self, report: AccountReport, began: datetime, replaced: Replaced
+    ) -> frozenset[Symbol]:
+        """Record what a reading that began at ``began`` proves; return the contracts that it does
+        not decide, as they are after that.
+        """
+        undecided = self._undecided(began, replaced)
+        corrections = self._compared(report, undecided, replaced)
+        for correction in corrections:
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
             elif isinstance(correction, ForeignOrders):
                 await self._meet_foreign_orders(correction)
+        # without a correction nothing was waited for since they were read
+        return self._undecided(began, replaced) if corrections else undecided
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
         await self._account.shared.ledger.write(

@@ -137,7 +137,7 @@ def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> froz
         "('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' "
         "AND freed = 0))"
-        " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
+        " UNION ALL SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
         "ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
     )

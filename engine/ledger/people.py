@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from engine.domain.amounts import Ratio, plain
@@ -557,8 +558,14 @@ def symbols_of(db: Database, account: AccountId) -> frozenset[Symbol]:
         (account,),
     )
     agreed = {symbol for policy, _, _ in rows if policy for symbol in read_policy(policy).symbols}
-    named = {each for _, listed, held in rows for each in (*json.loads(listed), held) if each}
+    named = {each for _, listed, held in rows for each in (*_listed(listed), held) if each}
     return frozenset(agreed | {Symbol(each) for each in named})
+
+
+@lru_cache(maxsize=1_024)
+def _listed(symbols: str) -> tuple[str, ...]:
+    """Read the contracts of a strategy; each text once, because its followers share it."""
+    return tuple(json.loads(symbols))
 
 
 def set_policy(db: Database, identifier: str, policy: CopyPolicy) -> None:

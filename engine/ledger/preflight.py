@@ -28,10 +28,10 @@ def agreements(db: Database, account: AccountId) -> list[Agreement]:
         db,
         "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = "
         "subscription.strategy_id"
-        " WHERE account_id = ? AND subscription.state != 'left' ORDER BY strategy.name",
+        " WHERE account_id = ? AND subscription.state != 'left'",
         (account,),
     )
-    return [Agreement(name, read_policy(policy)) for name, policy in rows]
+    return [Agreement(name, read_policy(policy)) for name, policy in sorted(rows)]
 
 
 def note_new_credentials(db: Database, account_name: str, now: datetime) -> None:

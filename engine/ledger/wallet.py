@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Final
 
 from engine.decisions.wallet import TOLERANCE, Line, OpenCost
@@ -128,11 +129,9 @@ def sums(db: Database, account: AccountId) -> dict[Line, Decimal]:
 
 
 def open_costs(db: Database, account: AccountId) -> list[OpenCost]:
-    """Read what the books have open, including the owner's own."""
+    """Read what the books have open, including the owner's own, by contract."""
     rows = fetch_all(
-        db,
-        "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ? ORDER BY symbol",
-        (account,),
+        db, "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ?", (account,)
     )
     return [
         OpenCost(
@@ -141,7 +140,7 @@ def open_costs(db: Database, account: AccountId) -> list[OpenCost]:
             Decimal(row[2]),
             None if row[3] is None else Decimal(row[3]),
         )
-        for row in rows
+        for row in sorted(rows, key=itemgetter(0))
     ]
 
 

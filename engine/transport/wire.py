@@ -9,6 +9,8 @@ nothing). Used by one task at a time; only ``close`` may be called by another.
 """
 
 import contextlib
+import errno
+import os
 import socket
 import ssl
 
@@ -160,24 +162,43 @@ async def resolved(host: str, port: int, reach: Reach) -> list[str]:
     return allowed
 
 
-async def _connected(addresses: list[str], port: int) -> trio.SocketStream:
+async def _connected(addresses: list[str], port: int) -> socket.socket:
     """Connect to the first address that answers. They are addresses, never the name again: it could
     lead elsewhere by now.
     """
     *others, last = addresses
     for address in others:
         with trio.move_on_after(NEXT_AFTER_S), contextlib.suppress(OSError):
-            return await trio.open_tcp_stream(address, port)
-    return await trio.open_tcp_stream(last, port)  # sets TCP_NODELAY
+            return await _connected_at(address, port)
+    return await _connected_at(last, port)
+
+
+async def _connected_at(address: str, port: int) -> socket.socket:
+    """Connect to one address. ``trio.open_tcp_stream`` looks it up again and lets several race, in
+    tasks of their own: for an address that costs as much as a request.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        problem = made.connect_ex((address, port))
+        if problem == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(made)
+            problem = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if problem:
+            raise OSError(problem, os.strerror(problem))
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 async def open_wire(host: str, port: int, context: ssl.SSLContext | None, reach: Reach) -> Wire:
     """Connect, over TLS if a context is given, to an address within reach. Raises OSError (DNS, TCP,
     TLS, certificate, Unreachable) or UnicodeError (no host name).
     """
-    stream = await _connected(await resolved(host, port, reach), port)
-    connected = socket.socket(fileno=stream.socket.detach())
-    connected.setblocking(False)
+    connected = await _connected(await resolved(host, port, reach), port)
     wire = Wire(connected, None)
     try:
         wire = Wire(connected, None if context is None else _Tls(context, host))
