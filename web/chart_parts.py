@@ -13,11 +13,18 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from web.scales import Scale, tick_text, time_ticks
+from web.templating import filled
 
 _MONTHS: Final = tuple(f"{datetime(2000, month, 1):%b}" for month in range(1, 13))  # noqa: DTZ001
 HEIGHT: Final = 220
 TOP: Final = 24
 BOTTOM: Final = 194
+_VALUE_TICK: Final = (
+    '<line class="%s" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="axis" x="-8" y="%.1f" '
+    'text-anchor="end">%s</text>'
+)
+_TIME_TICK: Final = '<line class="tick" x1="%.2f%%" x2="%.2f%%" y1="%s" y2="%s"/>'
+_AXIS_TEXT: Final = '<text class="axis%s" x="%.2f%%" y="%s" text-anchor="%s">%s</text>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +85,30 @@ def y_of(value: float, scale: Scale) -> float:
 
 def value_axis(scale: Scale, unit: str) -> Markup:
     """Draw a line and a text for each tick; percent stands at each tick, another unit once."""
-    drawing = Markup("")
+    drawing = []
     if unit != "%":
-        drawing = Markup('<text class="axis" x="-8" y="10" text-anchor="end">%s</text>') % unit
+        drawing.append(filled('<text class="axis" x="-8" y="10" text-anchor="end">%s</text>', unit))
     for tick in scale.ticks:
         y = y_of(tick, scale)
-        drawing += Markup(
-            '<line class="%s" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="axis" '
-            'x="-8" y="%.1f" text-anchor="end">%s</text>'
-        ) % ("zero-line" if tick == 0 else "grid-line", y, y, y + 4, tick_text(tick, scale, unit))
-    return drawing
+        line = "zero-line" if tick == 0 else "grid-line"
+        drawing.append(filled(_VALUE_TICK, line, y, y, y + 4, tick_text(tick, scale, unit)))
+    return Markup("").join(drawing)
 
 
 def time_axis(times: Sequence[datetime], zone: ZoneInfo) -> Markup:
     """Draw a tick and a text for each round time; every second one gives way on a phone."""
-    drawing = Markup("")
+    drawing = []
     for index, (share, text) in enumerate(time_ticks(times[0], times[-1], zone)):
         x = share * 100
-        drawing += Markup('<line class="tick" x1="%.2f%%" x2="%.2f%%" y1="%s" y2="%s"/>') % (
-            x,
-            x,
-            BOTTOM,
-            BOTTOM + 4,
-        )
-        drawing += axis_text(x, text, is_minor=index % 2 == 1)
-    return drawing
+        drawing.append(filled(_TIME_TICK, x, x, BOTTOM, BOTTOM + 4))
+        drawing.append(axis_text(x, text, is_minor=index % 2 == 1))
+    return Markup("").join(drawing)
 
 
 def axis_text(x: float, text: str, *, is_minor: bool) -> Markup:
     """Write below the plot; a minor text is left out where there is little space."""
     anchor = "start" if x < 3 else "end" if x > 96 else "middle"
-    element = Markup('<text class="axis%s" x="%.2f%%" y="%s" text-anchor="%s">%s</text>')
-    return element % (" minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
+    return filled(_AXIS_TEXT, " minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
 
 
 def value_text(value: float, unit: str, scale: Scale, *, signed: bool) -> str:

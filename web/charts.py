@@ -29,6 +29,7 @@ from web.chart_parts import (
     y_of,
 )
 from web.scales import Scale, drawdowns, scale_of, thinned
+from web.templating import filled
 
 GAP: Final = timedelta(hours=3)
 """Longer than between two readings of an account that is read: at least one an hour is kept."""
@@ -178,10 +179,10 @@ def _timeline(points: Points, values: Sequence[float], style: _Style, zone_name:
     scale = scale_of(values, zero=style.zero)
     spots = _spots(times, values, style, scale, zone)
     tone = "drawdown" if style.drawdown else "line"
-    drawing = Markup('<path class="%s" d="%s"/>') % (tone, _line(spots))
+    drawing = filled('<path class="%s" d="%s"/>', tone, _line(spots))
     if style.zero:
         area = _area(spots, y_of(0, scale))
-        drawing = Markup('<path class="%s-area" d="%s"/>') % (tone, area) + drawing
+        drawing = filled('<path class="%s-area" d="%s"/>', tone, area) + drawing
     stretched = Markup(
         '<svg viewBox="0 0 %s %s" preserveAspectRatio="none" width="100%%" '
         'height="%s" aria-hidden="true">%s</svg>'
@@ -284,8 +285,9 @@ def _area(spots: Sequence[Spot], zero: float) -> str:
 def _bar(title: str, value: float, scale: Scale, middle: float, width: float) -> Markup:
     zero, end = y_of(0, scale), y_of(value, scale)
     is_loss = value < 0
-    fill = Markup(' fill="url(#%s-h)"') % element_name(title) if is_loss else ""
-    return Markup('<rect class="%s"%s x="%.2f%%" y="%.1f" width="%.2f%%" height="%.1f"/>') % (
+    fill = filled(' fill="url(#%s-h)"', element_name(title)) if is_loss else ""
+    return filled(
+        '<rect class="%s"%s x="%.2f%%" y="%.1f" width="%.2f%%" height="%.1f"/>',
         "bar-down" if is_loss else "bar-up",
         fill,
         middle - width / 2,

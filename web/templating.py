@@ -26,6 +26,14 @@ def _escape_once(value: object) -> str:
     return value if type(value) is Markup else escape(value)
 
 
+def filled(element: str, *values: object) -> Markup:
+    """Fill the places of an element, such as ``%s`` and ``%.1f``. Each text is escaped; Markup does
+    the same, in twice the time.
+    """
+    safe = [each if isinstance(each, int | float) else _escape_once(each) for each in values]
+    return Markup(element % tuple(safe))  # noqa: S704 - each text is escaped
+
+
 class Templates(Environment):
     """The templates of the pages; none has globals of its own."""
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from engine.domain.amounts import EXACT, money_words
 from engine.domain.identifiers import own_name
 from engine.services.identity import NotSignedIn
+from web.templating import filled
 
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in and do it again.",
@@ -168,8 +169,8 @@ ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
     "simulated": "SIMULATED",
     "live": "LIVE",
 }
-_TIME: Final = Markup('<time datetime="%s">%s <span class="utc">%s</span></time>')
-_SIGNED: Final = Markup('<span class="num %s">%s%s</span>')
+_TIME: Final = '<time datetime="%s">%s <span class="utc">%s</span></time>'
+_SIGNED: Final = '<span class="num %s">%s%s</span>'
 
 
 @pass_context
@@ -187,10 +188,10 @@ def _time(moment: datetime, zone: str, form: str, year: int) -> Markup:
     iso = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     day = f"{local.day} {local:%b}" if local.year == year else f"{local.day} {local:%b %Y}"
     if form == "day":
-        return Markup('<time datetime="%s">%s</time>') % (iso, day)
+        return filled('<time datetime="%s">%s</time>', iso, day)
     shown = f"{local:%H:%M:%S}" if form == "time" else f"{day} {local:%H:%M:%S}"
     beside = "UTC" if zone == "UTC" else f"{local:%Z} · {utc:%H:%M} UTC"
-    return _TIME % (iso, shown, beside)
+    return filled(_TIME, iso, shown, beside)
 
 
 def money(value: Decimal | str | None) -> str:
@@ -218,7 +219,7 @@ def signed(value: Decimal | str | None, unit: str = "") -> Markup:
 def _with_sign(number: Decimal, text: str, unit: str) -> Markup:
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
     shown = f"{'+' if number > 0 else ''}{text}"
-    return _SIGNED % (tone, shown, Markup("&nbsp;") + unit if unit else "")
+    return filled(_SIGNED, tone, shown, Markup("&nbsp;") + unit if unit else "")
 
 
 @cache
@@ -286,7 +287,7 @@ def ended_by(trade: Any) -> str:
 def unknown(trade: Any, value: object) -> Markup | None:
     """Return why a number of a trade is missing, None where it is there."""
     return (
-        Markup('<span class="soft">%s</span>') % _STATES[trade.state.value]
+        filled('<span class="soft">%s</span>', _STATES[trade.state.value])
         if value is None
         else None
     )
@@ -386,7 +387,7 @@ def order_words(environment: str) -> str:
 def environment_badge(environment: str) -> Markup:
     """Return the badge of an environment."""
     word = ENVIRONMENT_WORDS.get(environment, environment.upper())
-    return Markup('<span class="env env-%s">%s</span>') % (environment, word)
+    return filled('<span class="env env-%s">%s</span>', environment, word)
 
 
 def not_accepted(count: int) -> str:

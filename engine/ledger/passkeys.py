@@ -83,6 +83,11 @@ def passkeys_of(db: Database, person: PersonId) -> list[PasskeyRow]:
     return [_passkey(each) for each in rows]
 
 
+def has_passkey(db: Database, person: PersonId) -> bool:
+    """Return whether a person has a passkey."""
+    return fetch_one(db, "SELECT 1 FROM passkey WHERE person_id = ? LIMIT 1", (person,)) is not None
+
+
 def passkey_by_credential(db: Database, credential: bytes) -> PasskeyRow | None:
     """Find a passkey by the id of its credential."""
     row = fetch_one(db, _PASSKEY + " WHERE credential = ?", (credential,))

@@ -40,7 +40,7 @@ from engine.ledger import Database
 from engine.ledger import identity as ledger
 from engine.ledger import sessions as doors
 from engine.ledger.audit import append_audit
-from engine.ledger.passkeys import passkeys_of
+from engine.ledger.passkeys import has_passkey
 from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
 from engine.ledger.suspending import suspension
@@ -181,7 +181,7 @@ class IdentityService:
             address=address,
             has_password=factors.password is not None,
             has_totp=factors.totp_sealed is not None,
-            has_passkey=bool(passkeys_of(db, row.person)),
+            has_passkey=has_passkey(db, row.person),
         )
 
     def csrf_token(self, user: User) -> str:
@@ -449,7 +449,7 @@ class IdentityService:
         if passkey:
             whose = await verify_passkey(self._context, passkey, purpose, session, caller.address)
             return whose == person
-        if ledger.factor(db, person).totp_sealed is None and not passkeys_of(db, person):
+        if ledger.factor(db, person).totp_sealed is None and not has_passkey(db, person):
             return True
         return await self._code_fits(person, code)
 

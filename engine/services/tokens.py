@@ -23,7 +23,7 @@ from engine.domain.typed import typed_whole
 from engine.identity.references import capability_hash, new_secret_id
 from engine.ledger import Database, identity
 from engine.ledger import tokens as ledger
-from engine.ledger.passkeys import passkeys_of
+from engine.ledger.passkeys import has_passkey
 from engine.ledger.sessions import SessionRow
 from engine.ledger.suspending import suspension
 from engine.ledger.tokens import TokenRow
@@ -197,7 +197,7 @@ def token_user(context: EngineContext, token: str, address: str) -> User | None:
         address=address,
         has_password=factors.password is not None,
         has_totp=factors.totp_sealed is not None,
-        has_passkey=bool(passkeys_of(db, row.person)),
+        has_passkey=has_passkey(db, row.person),
         token=row,
     )
 

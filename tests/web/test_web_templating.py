@@ -8,7 +8,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from web.pages import _TEMPLATES, navigation
-from web.templating import Templates
+from web.templating import Templates, filled
 
 PARTS = {
     "frame": "<h1>{% block title %}{{ name }}{% endblock %}</h1>{% block body %}{% endblock %}",
@@ -48,7 +48,7 @@ def page_name(_: object) -> Markup:
     return Markup("<i>") + "a & b"
 
 
-def filled(kind: type[Environment], name: str) -> str:
+def page_of(kind: type[Environment], name: str) -> str:
     made = kind(loader=DictLoader(PARTS), autoescape=True, undefined=StrictUndefined)
     made.globals.update(
         shown=shown, twice=lambda text: Markup("%s<br>%s") % (text, text), page_name=page_name
@@ -66,13 +66,19 @@ def filled(kind: type[Environment], name: str) -> str:
 
 
 def test_a_page_is_what_plain_jinja_makes_of_it() -> None:
-    assert filled(Templates, "page") == filled(Environment, "page")
-    assert "&lt;a&gt;" in filled(Templates, "page")
+    assert page_of(Templates, "page") == page_of(Environment, "page")
+    assert "&lt;a&gt;" in page_of(Templates, "page")
+
+
+def test_an_element_is_what_markup_makes_of_it() -> None:
+    element, values = "<b x='%.1f%%' y='%s'>%s%s%s</b>", (0.25, 7, "<i>", Markup("<br>"), Drawn())
+    assert filled(element, *values) == Markup(element) % values
+    assert type(filled(element, *values)) is Markup
 
 
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="nobody"):
-        filled(Templates, "missing")
+        page_of(Templates, "missing")
 
 
 def test_every_template_escapes_once() -> None:
