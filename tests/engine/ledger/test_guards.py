@@ -15,7 +15,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
-from engine.domain.holding import Holding
+from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import (
     AccountId,
     ClientOrderId,
@@ -55,7 +55,14 @@ from engine.ledger.resolving import (
     orphan_claims,
     unknown_outcome,
 )
-from engine.ledger.signals import DedupeConflict, NewSignal, read_signal, record_signal
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    read_signal,
+    record_signal,
+    signal_count,
+    signals_since,
+)
 
 BTC = Symbol("BTCUSDT")
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -468,6 +475,22 @@ def test_what_a_reading_saw_go_is_not_taken_again_by_the_late_proof_of_an_exit(
     assert differences(db) == []
 
 
+def test_an_exit_that_fills_after_a_reading_saw_a_part_go_takes_that_part_over(
+    db: Database,
+) -> None:
+    filled_entry(db)
+    exit_id, _ = closing(db, "close")
+    holding = held(db)
+    assert holding is not None
+    gone = Change(is_entry=False, quantity=Quantity(Decimal("0.001")), at=NOW)
+    change_share(db, holding, gone)
+    complete(db, exit_id, report_of(exit_id, db), Outcome(OutcomeCode.FILLED), NOW)
+    assert held(db) is None
+    rows = fetch_all(db, "SELECT quantity FROM fill WHERE attempt_id = ? ORDER BY id", (exit_id,))
+    assert rows == [("0.001",), ("0.002",)]
+    assert differences(db) == []
+
+
 # Each end of a claim
 
 
@@ -625,8 +648,31 @@ def test_what_is_compared_at_the_last_line_is_what_the_ledger_has(db: Database) 
     )
     db.execute("UPDATE holding SET entry_key = 'no such key'")
     assert read_on_record(db, exit_).opened is None
-    with pytest.raises(LookupError):
-        read_signal(db, 999)
+    for read in (read_signal, read_on_record):
+        with pytest.raises(LookupError):
+            read(db, 999)
+
+
+def test_signals_of_a_strategy_are_counted_and_read_since_a_time_without_closes_of_one_account(
+    db: Database,
+) -> None:
+    assert (signal_count(db, StrategyId("s")), signal_count(db, StrategyId("none"))) == (0, 0)
+    assert signals_since(db, StrategyId("s"), NOW, 10) == []
+    keys = ["first", "second", "third", "of one account"]
+    for number, key in enumerate(keys):
+        at = NOW + timedelta(seconds=number)
+        origin = FLATTEN_ORIGIN if key == keys[-1] else "ep"
+        record_signal(db, replace(new(key, at=at), origin=origin))
+    assert signal_count(db, StrategyId("s")) == 4
+    second = NOW + timedelta(seconds=1)
+
+    def read(since: datetime, limit: int) -> list[str]:
+        found = signals_since(db, StrategyId("s"), since, limit)
+        return [each.draft.dedupe_key for each in found]
+
+    assert read(NOW, 10) == keys[:3]
+    assert read(second, 10) == keys[1:3]
+    assert read(NOW, 1) == ["third"]
 
 
 def test_a_symbol_is_given_back_to_its_strategy_only_when_nothing_of_it_is_open(
