@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from test_web_home import SETTINGS, follow, held
@@ -216,7 +217,17 @@ async def traded(place: WebPlace) -> tuple[Any, Any, str]:
         take_profit="66000",
     )
     await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+    with trio.fail_after(20):
+        while not is_protected(place):  # a reading need not write anything: ask again
+            await bob.get("/positions")
     return bob, eve, strategy
+
+
+def is_protected(place: WebPlace) -> bool:
+    """Return whether the newest reading of bob's account shows a position with its stop."""
+    task = place.context.live.named("bob") if place.context.live else None
+    report = None if task is None else task.account.report
+    return report is not None and any(each.stop_loss for each in report.positions)
 
 
 @pytest.mark.parametrize("two_roles", [False, True])
