@@ -135,7 +135,8 @@ def _run_together(
         if len(jobs) > 1 or isinstance(error, apsw.Error):
             return None
         jobs[0].error = error  # a closure's own refusal: it is alone, and does not run twice
-    return max(ran, 1)
+        ran = 1
+    return ran
 
 
 def _run_apart(db: apsw.Connection, jobs: list[_Job]) -> None:

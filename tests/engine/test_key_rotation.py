@@ -54,6 +54,7 @@ from engine.ledger.root_keys import RootKeyDisabled, put_audit_key, rewrap_of, r
 from engine.ports.secret import Secret
 from engine.settings.config import load_config
 from engine.settings.secrets import SecretPlace
+from tests.engine.command_context import command_context
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 OLD = new_root_key()
@@ -125,16 +126,7 @@ def context_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> 
     """Return the parts that commands need without a running engine."""
     clock = SystemClock()
     keyring = Keyring(ledger, clock, place, Secret(given))
-    config = load_config(folder, {})
-    return EngineContext(
-        config,
-        ledger,
-        clock,
-        lambda: pytest.fail("no plugins here"),
-        keyring.open,
-        trio.lowlevel.checkpoint,
-        keyring=keyring,
-    )
+    return command_context(load_config(folder, {}), ledger, clock, keyring)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from engine.commands import Commands
 from engine.context import EngineContext
@@ -26,6 +25,7 @@ from engine.ports.secret import Secret
 from engine.services.identity import Caller, IdentityService, make_link
 from engine.settings.config import load_config
 from engine.settings.secrets import parse_env
+from tests.engine.command_context import command_context
 
 
 @dataclass
@@ -78,15 +78,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     env.chmod(0o600)
     config, clock, ledger = load_config(tmp_path, {}), Hand(), Ledger.in_memory()
     keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
-    context = EngineContext(
-        config,
-        ledger,
-        clock,
-        lambda: pytest.fail("no plugins here"),
-        keyring.open,
-        trio.lowlevel.checkpoint,
-        keyring=keyring,
-    )
+    context = command_context(config, ledger, clock, keyring)
     yield Place(tmp_path, context, clock, Commands(context), IdentityService(context))
     await ledger.aclose()
 

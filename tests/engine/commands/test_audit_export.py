@@ -12,11 +12,9 @@ from random import Random
 from typing import Any, Final
 
 import pytest
-import trio
 
 from engine.actors.clock import SystemClock
 from engine.commands import Commands
-from engine.context import EngineContext
 from engine.domain.errors import InvalidValue
 from engine.keys.keyring import Keyring
 from engine.keys.vault import new_root_key
@@ -25,6 +23,7 @@ from engine.ledger.audit import append_audit
 from engine.ports.secret import Secret
 from engine.settings.config import load_config
 from engine.settings.secrets import SecretPlace
+from tests.engine.command_context import command_context
 
 SCRIPT: Final = Path(__file__).resolve().parents[3] / "docs" / "verify_audit.py"
 NOT_VERIFIED: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -44,15 +43,7 @@ class Place:
         file.write_text(key + "\n")
         clock, self.ledger = SystemClock(), Ledger.in_memory()
         self.keyring = Keyring(self.ledger, clock, SecretPlace(str(file), file), Secret(key))
-        self.context = EngineContext(
-            load_config(folder, {}),
-            self.ledger,
-            clock,
-            lambda: pytest.fail("no plugins here"),
-            self.keyring.open,
-            trio.lowlevel.checkpoint,
-            keyring=self.keyring,
-        )
+        self.context = command_context(load_config(folder, {}), self.ledger, clock, self.keyring)
         self._commands = Commands(self.context)
 
     async def ask(self, command: str, **params: object) -> dict[str, Any]:

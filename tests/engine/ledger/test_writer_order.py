@@ -29,6 +29,7 @@ from engine.services.auditing import audited
 from engine.services.user import User
 from engine.settings.config import load_config
 from engine.settings.secrets import SecretPlace
+from tests.engine.command_context import command_context
 
 
 @pytest.fixture
@@ -141,15 +142,7 @@ def context_of(ledger: Ledger, folder: Path) -> EngineContext:
     file, key, clock = folder / "keys", new_root_key(), SystemClock()
     file.write_text(key + "\n")
     keyring = Keyring(ledger, clock, SecretPlace(str(file), file), Secret(key))
-    return EngineContext(
-        load_config(folder, {}),
-        ledger,
-        clock,
-        lambda: pytest.fail("no plugins here"),
-        keyring.open,
-        trio.lowlevel.checkpoint,
-        keyring=keyring,
-    )
+    return command_context(load_config(folder, {}), ledger, clock, keyring)
 
 
 def somebody() -> User:
