@@ -25,7 +25,8 @@ from engine.ledger.holdings import read_holdings
 from engine.ports.exchange import Rejected, RejectionKind
 
 UNREADABLE_AFTER: Final = timedelta(minutes=5)
-RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+SHORTEST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
 
 
 class AccountReader:
@@ -47,7 +48,6 @@ class AccountReader:
         self._under_way: tuple[datetime, trio.Event] | None = None
         self._unread_since: datetime | None = None
         self._is_active = False
-        self._failures = 0
 
     async def run(self) -> float:
         """Read the account once; return after how many seconds to read it again."""
@@ -55,8 +55,8 @@ class AccountReader:
         if self._account.settled and not self._account.problem:
             await self._wait_turn()
         self._account.is_reading_awaited = False
-        self._failures = 0 if await self.try_to_read() else self._failures + 1
-        return self._reading_pause_s(self._failures)
+        await self.try_to_read()
+        return self._reading_pause_s()
 
     async def _wait_turn(self) -> None:
         """Let orders in flight go first; then spread the readings that nothing waits for."""
@@ -68,9 +68,12 @@ class AccountReader:
         while not account.is_reading_awaited and (left_s := turn_at - trio.current_time()) > 0:
             await account.reading.wait(left_s)
 
-    def _reading_pause_s(self, failures: int) -> float:
-        if failures:
-            return RECONNECT_S[min(failures, len(RECONNECT_S)) - 1]
+    def _reading_pause_s(self) -> float:
+        if self._unread_since is not None:
+            # As long as the trouble has lasted, not as often as a reading failed: exits that wait
+            # ask many times a second, and a minute's pause would follow a moment's trouble.
+            lasted = self._account.shared.clock.now() - self._unread_since
+            return min(max(lasted.total_seconds(), SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
         pace = self._account.shared.pace
         was_active, self._is_active = self._is_active, self._has_something_open()
         # Once more at the active pace after the last position closed: the exchange may show late

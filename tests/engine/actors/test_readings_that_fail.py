@@ -1,0 +1,77 @@
+"""An account that could not be read is read again after a pause as long as the trouble has lasted,
+however many tasks asked for a reading in vain.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from engine_world import World, world
+from trio.testing import MockClock
+
+from engine.actors.account_reader import LONGEST_PAUSE_S, SHORTEST_PAUSE_S
+
+
+class Unreadable:
+    """A connection whose account cannot be read for as long as ``lasts``."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.lasts = True
+        self.tried: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def fetch_account(self) -> Any:
+        self.tried.append(trio.current_time())
+        if self.lasts:
+            raise TimeoutError("the account cannot be read")
+        return await self._real.fetch_account()
+
+
+async def disturbed(house: World) -> Unreadable:
+    """Disturb the connection of the only account, and return once a reading failed."""
+    account = house.followers[0].account
+    await account.connected()
+    session = account.session
+    assert session is not None
+    session._connection = trouble = Unreadable(session._connection)  # type: ignore[assignment]
+    account.read_soon()
+    await trio.testing.wait_all_tasks_blocked()
+    assert account.problem
+    return trouble
+
+
+@pytest.mark.parametrize("lasts_s", [0.1, 4, 30, 600])
+async def test_an_account_is_read_soon_after_a_trouble_however_many_asked_for_it_meanwhile(
+    lasts_s: float, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        account = house.followers[0].account
+        trouble = await disturbed(house)
+        for _ in range(20):
+            await trio.sleep(lasts_s / 20)
+            account.read_soon()
+        await trio.testing.wait_all_tasks_blocked()
+        trouble.lasts = False
+        again = min(max(lasts_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+        await trio.sleep(again * 1.1)
+        assert not account.problem
+
+
+async def test_a_trouble_that_lasts_is_asked_about_ever_more_rarely(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        trouble = await disturbed(house)
+        trouble.tried.clear()
+        await trio.sleep(600)
+        pauses = [
+            later - earlier
+            for earlier, later in zip(trouble.tried, trouble.tried[1:], strict=False)
+        ]
+        assert min(pauses) >= SHORTEST_PAUSE_S
+        assert [round(each) for each in pauses[-3:]] == [LONGEST_PAUSE_S] * 3
+        assert len(pauses) < 20
