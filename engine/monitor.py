@@ -48,7 +48,7 @@ class Running:
     async def health(self) -> HealthView:
         """Return whether the process works; cheap, never waits."""
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
-        problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
+        problems = tuple(each for each in (self._ledger.unusable or failed,) if each)
         frozen = [
             f"{each.name or 'this place'} is frozen, no order of any kind leaves"
             for each in read_freezes(self._ledger.db)[:1]

@@ -1,9 +1,9 @@
-"""Watch the files of the ledger while they are in use: record where it ends every second, and end
-the engine if they are gone.
+"""Watch the ledger while it is in use: record where it ends every second, and end the engine if its
+files are gone or its writer has ended.
 
-A ledger that was removed or replaced accepts nothing any more: senders get 503, no order leaves,
-people are alerted directly (an alert recorded in it would be lost), and the engine ends with an
-error, so that its supervisor sees it.
+Such a ledger accepts nothing any more: senders get 503, no order leaves, people are alerted directly
+(an alert recorded in it would be lost), and the engine ends with an error, so that its supervisor
+sees it.
 """
 
 import logging
@@ -26,16 +26,16 @@ LOOK_S: Final = 1.0
 
 
 class LedgerGone(LedgerError):
-    """Raised when the ledger's files were removed or replaced while in use: find out who did it,
-    then restore.
+    """Raised when the ledger's files were removed or replaced while in use (find out who did it, then
+    restore), or when its writer ended (look at the disk, then start again).
     """
 
 
 async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[Notifier]) -> None:
-    """Run until the ledger's files are gone; then raises LedgerGone."""
+    """Run until the ledger cannot be used any more; then raises LedgerGone."""
     noted = True
     while True:
-        if problem := shared.ledger.misplaced:
+        if problem := shared.ledger.unusable:
             shared.stop()
             _LOG.critical("%s; nothing is taken or sent any more, and the engine ends", problem)
             await _tell(shared, notifiers, problem)

@@ -163,7 +163,7 @@ class Shared:
         """Return why no order may leave an account, empty if one may: the one guard that every
         exchange session asks (see ``engine.ledger.freeze``).
         """
-        return self.ledger.misplaced or why_frozen(self.ledger.db, account)
+        return self.ledger.unusable or why_frozen(self.ledger.db, account)
 
     async def alert(
         self, code: AlertCode, subject: str, sameness: str = "", **details: str

@@ -29,8 +29,6 @@ from engine.ledger.touching import (
     waiting_entries,
 )
 
-_AT_ONCE: Final = 1_000
-
 
 async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Return what a stop touches: everything and each exchange, or the one ``scope`` and
@@ -57,48 +55,58 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     agreed = followed(db, only)
     shown = []
     for switch in wanted:
-        mine = await _those_in(switch, agreed)
-        there = Counter({each.account: each.environment for each in mine}.values())
-        if switch.scope in (SwitchScope.ALL, SwitchScope.EXCHANGE):
-            # also accounts that follow nothing yet
-            there = Counter[str]()
-            for (exchange, environment), count in accounts.items():
-                if switch.scope is SwitchScope.ALL or exchange == switch.target:
-                    there[environment] += count
+        mine = _those_in(switch, agreed)
         is_on = on.get((switch.scope, switch.target))
         shown.append(
             {
                 "scope": switch.scope.value,
                 "target": switch.target,
                 "level": None if is_on is None else is_on.level.value,
-                "accounts": dict(there),
+                "accounts": _accounts_in(switch, mine, accounts),
                 "strategies": len({each.strategy for each in mine}),
-                **{name: len(await _those_in(switch, found)) for name, found in places.items()},
+                **{
+                    name: sum(each.count for each in _those_in(switch, found))
+                    for name, found in places.items()
+                },
             }
         )
     return {"touched": shown}
 
 
-async def _those_in(switch: Switch, places: Sequence[Place]) -> list[Place]:
-    """Return the places that a switch concerns; orders go between parts of them."""
-    if switch.scope is SwitchScope.ALL:
+def _accounts_in(
+    switch: Switch, agreed: Sequence[Place], connected: Mapping[tuple[str, str], int]
+) -> dict[str, int]:
+    """Count the accounts that a switch concerns by environment."""
+    found = Counter[str]()
+    match switch.scope:
+        case SwitchScope.ALL | SwitchScope.EXCHANGE:  # also accounts that follow nothing yet
+            for (exchange, environment), count in connected.items():
+                if switch.scope is SwitchScope.ALL or exchange == switch.target:
+                    found[environment] += count
+        case SwitchScope.STRATEGY:  # an account follows a strategy once
+            for each in agreed:
+                found[each.environment] += each.count
+        case SwitchScope.ACCOUNT:
+            found.update({each.environment for each in agreed})
+    return dict(found)
+
+
+def _those_in(switch: Switch, places: Sequence[Place]) -> list[Place]:
+    """Return the places that a switch concerns; those of one account were read alone."""
+    if switch.scope is SwitchScope.ACCOUNT:
         return list(places)
-    found = list[Place]()
-    for begin in range(0, len(places), _AT_ONCE):
-        found += [each for each in places[begin : begin + _AT_ONCE] if _is_in(switch, each)]
-        await trio.lowlevel.checkpoint()
-    return found
-
-
-def _is_in(switch: Switch, place: Place) -> bool:
-    return concerns(
-        switch,
-        account_id=place.account,
-        account_name=place.account_name,
-        strategy_id=place.strategy,
-        strategy_name=place.strategy_name,
-        exchange=place.exchange,
-    )
+    return [
+        each
+        for each in places
+        if concerns(
+            switch,
+            account_id="",
+            account_name="",
+            strategy_id=each.strategy,
+            strategy_name=each.strategy_name,
+            exchange=each.exchange,
+        )
+    ]
 
 
 def _switch(params: dict[str, Any], now: datetime) -> Switch:

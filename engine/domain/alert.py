@@ -178,7 +178,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=True,
     ),
     AlertCode.LEDGER_GONE: AlertWords(
-        sentence="The ledger is gone while it was in use: {problem}.",
+        sentence="The ledger cannot be used any more: {problem}.",
         done="Nothing is taken or sent any more: senders get 503, and the server ends.",
         do="rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
         "bring the files back",

@@ -113,11 +113,13 @@ class Ledger:
         self._file = (found.st_dev, found.st_ino)
 
     @property
-    def misplaced(self) -> str:
-        """Return what happened to the files that are written to (removed, replaced, cut); empty if
-        they were still those at the path within the last five milliseconds.
+    def unusable(self) -> str:
+        """Return why nothing can be recorded any more: its writer ended, or its files were removed,
+        replaced or cut. Empty if they were still those at the path within the last five
+        milliseconds.
         """
-        return "" if self._witness is None else self._witness.recent_problem()
+        moved = "" if self._witness is None else self._witness.recent_problem()
+        return self._runner.failure or moved
 
     def know_id(self) -> None:
         """Adopt the file's current application id after it was changed on purpose."""

@@ -9,9 +9,11 @@ may run a second time before anything of it is recorded, so it changes nothing b
 from jumping) and for commands that open the ledger themselves.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from time import perf_counter
 from typing import Final, Protocol, TypeVar, cast
@@ -22,6 +24,7 @@ import trio
 from engine.ledger.errors import LedgerError, WriteRefused
 from engine.ledger.query import Database
 
+_LOG = logging.getLogger("rexalgo.ledger")
 T = TypeVar("T")
 _GROUP_MAX: Final = 100
 _FIRST_MAX: Final = 50
@@ -56,6 +59,11 @@ class Runner(Protocol):
     @property
     def busy_s(self) -> float:
         """Return how long groups were written so far, in seconds; 0 if it is not measured."""
+        ...
+
+    @property
+    def failure(self) -> str:
+        """Return why nothing can be written any more; empty while the runner works."""
         ...
 
     async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
@@ -186,6 +194,7 @@ class InlineRunner:
         self._db = db
         self.commits = 0
         self.busy_s = 0.0
+        self.failure = ""
 
     async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Run ``work`` as one durable transaction."""
@@ -212,6 +221,7 @@ class NoWriter:
 
     commits: Final = 0
     busy_s: Final = 0.0
+    failure: Final = ""
 
     async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Refuse; raises LedgerError."""
@@ -224,12 +234,18 @@ class NoWriter:
 class ThreadRunner:
     """A runner with one thread of its own, up to 100 closures in one commit. Created inside a
     running trio loop.
+
+    If the thread ends by an error (a rollback that fails), everybody who waits gets a LedgerError,
+    and so does every later write.
     """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self.commits = 0
         self.busy_s = 0.0
+        self.failure = ""
+        self._open: set[_Job] = set()
+        """What was handed over and is not told yet; only the loop looks at it."""
         self._first: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[_Job | _Mark] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -243,8 +259,11 @@ class ThreadRunner:
         """Hand ``work`` over, then wait until its group is committed."""
         if self._closed:
             raise LedgerError("the ledger is closed")
+        if self.failure:
+            raise LedgerError(self.failure)
         finished = trio.Event()
         job = _Job(work, finished.set)
+        self._open.add(job)
         if first:
             self._first.put(job)
             self._jobs.put(_Mark.LOOK)
@@ -264,6 +283,19 @@ class ThreadRunner:
             await self._ended.wait()
 
     def _work(self) -> None:
+        try:
+            self._run_until_closed()
+            _close(self._db, leaves_log=self._leaves_log)
+        except BaseException as error:  # else everybody who waits would wait for ever
+            _LOG.critical("the writer of the ledger ended", exc_info=True)
+            self.failure = f"the writer of the ledger ended: {type(error).__name__}: {error}"
+            # What is open is undone by this, or when the file is opened the next time.
+            with suppress(apsw.Error):
+                _close(self._db, leaves_log=True)
+            self._call(self._fail)
+        self._call(self._ended.set)
+
+    def _run_until_closed(self) -> None:
         running, waiting = True, list[_Job]()
         while running or waiting or not self._first.empty():
             if running and not waiting:
@@ -274,8 +306,6 @@ class ThreadRunner:
                 self._run(first)
             if waiting:
                 waiting = waiting[self._run(waiting, lambda: not self._first.empty()) :]
-        _close(self._db, leaves_log=self._leaves_log)
-        self._call(self._ended.set)
 
     def _run(self, jobs: list[_Job], is_called: Callable[[], bool] = lambda: False) -> int:
         """Run jobs in one commit, tell their callers, and return how many ran."""
@@ -303,9 +333,17 @@ class ThreadRunner:
     def _tell(self, jobs: list[_Job]) -> None:
         def wake() -> None:
             for job in jobs:
+                self._open.discard(job)
                 job.done()
 
         self._call(wake)
+
+    def _fail(self) -> None:
+        """Raise at everybody who waits: what was not told is taken as not committed."""
+        for job in self._open:
+            job.error = LedgerError(self.failure)
+            job.done()
+        self._open.clear()
 
     def _call(self, wake: Callable[[], None]) -> None:
         try:

@@ -18,6 +18,7 @@ from engine.domain.alert import Alert
 from engine.domain.network import PUBLIC, Reach
 from engine.ledger import LedgerError
 from engine.ledger.outcomes import write_event
+from engine.ledger.query import Database
 from engine.ports.notifier import Notifier
 from engine.recovery.ledger_place import MarkKeeper, mark_file, open_place, read_mark
 from engine.settings.config import Config, load_config
@@ -108,4 +109,23 @@ async def test_the_end_is_noted_while_it_moves_and_a_ledger_that_is_gone_is_told
         ("ledger_gone", True)
     ]
     assert "notifier broken failed" in caplog.text
+    await ledger.aclose()
+
+
+async def test_a_writer_that_ended_is_told_and_ends_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "rexalgo.toml").write_text("", encoding="utf-8")
+    config = load_config(tmp_path, {})
+    ledger = open_place(config)
+    used, keeper = Used(ledger, SystemClock()), MarkKeeper(config, ledger.db)
+    works = Channel("works")
+
+    def ends(db: Database) -> None:
+        raise SystemExit(1)
+
+    with pytest.raises(LedgerError):
+        await ledger.write(ends)
+    with trio.fail_after(20), pytest.raises(LedgerGone, match="the writer of the ledger ended"):
+        await watch_place(cast(Shared, used), keeper, [cast(Notifier, works)])
+    assert used.stopped
+    assert [each.code.value for each in works.told] == ["ledger_gone"]
     await ledger.aclose()

@@ -72,7 +72,7 @@ def test_what_cannot_be_looked_at_promises_nothing_and_says_where_and_what_to_do
     harm: Callable[[Ledger, Path], None], words: str, ledger: Ledger, tmp_path: Path
 ) -> None:
     trio.run(ledger.write, nothing)
-    assert ledger.misplaced == ""
+    assert ledger.unusable == ""
     harm(ledger, tmp_path)
     with pytest.raises(LedgerError) as told:
         trio.run(ledger.write, nothing)
