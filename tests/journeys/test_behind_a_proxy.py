@@ -217,6 +217,8 @@ def test_a_bot_is_known_by_its_own_address_whatever_it_says_about_itself(place: 
 
 
 def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None:
+    sent = place.bots["trend"].post(client_of(place), opening("live"))
+    assert len(place.settled(sent.json()["signal_id"])) == 1
     user = User(place.url, client_of(place))
     way = link(place, "user", "link", "follower:f0001")
     user.get(way)
