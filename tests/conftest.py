@@ -6,6 +6,7 @@ takes computing files first, and the others waiting ones, the longest before the
 have always something to do, and no process ends long after the others.
 """
 
+import gc
 import os
 from pathlib import PurePath
 from typing import Any
@@ -45,6 +46,17 @@ APART = ("test_crashes", "test_faults", "test_kits")
 
 WAITING = ("journeys", "browser", "fuzz_doors", "rexalgo")
 """Rooms whose tests serve real places."""
+
+
+def pytest_configure() -> None:
+    """Collect no garbage while modules are imported and tests are made: there is none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests, which live as long as the process, out of each later collection."""
+    gc.freeze()
+    gc.enable()
 
 
 def _waits(file: str) -> bool:

@@ -36,8 +36,9 @@ def test_a_person_on_this_machine_is_trusted_only_where_no_stranger_is_led_here(
 def usual_collection() -> Iterator[None]:
     """Put the interpreter's garbage collection back after the test."""
     before = gc.get_threshold()
-    yield
     gc.unfreeze()
+    yield
+    gc.freeze()  # as it was: see tests/conftest.py
     gc.set_threshold(*before)
 
 
