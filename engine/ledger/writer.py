@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from time import perf_counter
 from typing import Final, Protocol, TypeVar, cast
 
@@ -34,6 +35,10 @@ being written.
 _TURN_MIN: Final = 25
 """Closures of a group that run before it is cut short for one that goes first: a group of 100 takes
 tens of milliseconds, a commit one or two.
+"""
+_WOKEN_AT_ONCE: Final = 8
+"""Callers that are woken in one turn of the loop. An account whose exit was recorded plans and claims
+its entry then, half a millisecond; a hundred in one turn kept signals waiting for 50 ms.
 """
 _OF_ONE_WRITE: Final = (
     apsw.ConstraintError,
@@ -92,13 +97,14 @@ def undone(db: Database, work: Callable[[Database], T]) -> T:
 
 
 class _Job:
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("done", "error", "has_ended", "result", "work")
 
     def __init__(self, work: Callable[[apsw.Connection], object], done: Callable[[], None]) -> None:
         self.work = work
         self.done = done
         self.result: object = None
         self.error: BaseException | None = None
+        self.has_ended = False
 
 
 class _Mark(Enum):
@@ -245,7 +251,7 @@ class ThreadRunner:
         self.busy_s = 0.0
         self.failure = ""
         self._open: set[_Job] = set()
-        """What was handed over and is not told yet; only the loop looks at it."""
+        """What was handed over and whose caller is not woken yet; only the loop looks at it."""
         self._first: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[_Job | _Mark] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -331,19 +337,24 @@ class ThreadRunner:
         return taken
 
     def _tell(self, jobs: list[_Job]) -> None:
-        def wake() -> None:
-            for job in jobs:
-                self._open.discard(job)
-                job.done()
+        for job in jobs:
+            job.has_ended = True
+        self._call(partial(self._wake, jobs))
 
-        self._call(wake)
+    def _wake(self, jobs: list[_Job]) -> None:
+        """Wake some callers in this turn of the loop, and the others in the next ones."""
+        for job in jobs[:_WOKEN_AT_ONCE]:
+            self._open.discard(job)
+            job.done()
+        if others := jobs[_WOKEN_AT_ONCE:]:
+            self._call(partial(self._wake, others))
 
     def _fail(self) -> None:
-        """Raise at everybody who waits: what was not told is taken as not committed."""
-        for job in self._open:
+        """Raise at everybody whose job did not end: it is taken as not committed."""
+        for job in [each for each in self._open if not each.has_ended]:
+            self._open.discard(job)
             job.error = LedgerError(self.failure)
             job.done()
-        self._open.clear()
 
     def _call(self, wake: Callable[[], None]) -> None:
         try:

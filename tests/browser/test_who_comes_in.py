@@ -6,7 +6,6 @@ recovered. An operator suspends a person, whose exits go on.
 
 import json
 import re
-import socket
 import sqlite3
 from collections.abc import Iterator
 from urllib.parse import parse_qs
@@ -15,21 +14,15 @@ import httpx
 import pytest
 from authenticator import Authenticator, authenticator
 from coming_in import PASSWORD, link
-from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
+from journey_place import DECLARATIONS, Place, closing, opening, reserved_port, run_cli, running
 from playwright.sync_api import Browser, expect
 from screens import Window, window
 
 
-def free_port() -> int:
-    """Return a port that nobody uses now: the place must know its own address before it serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    port = free_port()
+    held = reserved_port()  # the place must know its own address before it serves
+    port = held.getsockname()[1]
     folder = tmp_path_factory.mktemp("place")
     made = Place(folder, port=port)
     toml = folder / "rexalgo.toml"
@@ -37,6 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     assert 'public_url = ""' in text
     toml.write_text(text.replace('public_url = ""', f'public_url = "http://localhost:{port}"'))
     made.provision(DECLARATIONS.format(followers=1))
+    held.close()
     with running(made):
         made.url = f"http://localhost:{port}"
         yield made

@@ -8,6 +8,7 @@ documented to be read. Waiting is for an answer, a line on a pipe or a fact, nev
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -218,6 +219,15 @@ class Place:
             for each in read_journal(self.journal)
             if each["kind"] == "order" and each["client_order_id"]
         ]
+
+
+def reserved_port() -> socket.socket:
+    """Bind a port that nobody uses. Close it right before it is used: until then no other program
+    and no connection of this machine gets it.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,7 +22,7 @@ import trustme
 from browser_free import OPENED, User, close_all
 from click.testing import CliRunner
 from coming_in import PASSWORD, link, operator
-from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
+from journey_place import DECLARATIONS, Place, opening, reserved_port, run_cli, running, until
 
 from engine.keys.vault import new_root_key
 from rexalgo.cli import main, production
@@ -32,12 +32,6 @@ NAME = "copy.example.org"
 """The place's name; this machine answers to it here."""
 ROOT = "root.pem"
 """The certificate that vouches for the proxy, in the place's folder."""
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,8 @@ def fronted(
             f"{prepare.__name__} is not installed here (apt-get install {prepare.__name__})"
         )
     folder.mkdir(exist_ok=True)
-    port = free_port()
+    held = reserved_port()
+    port = held.getsockname()[1]
     site = f"https://{NAME}:{port}"
     settings = (f"web.public_url={site}", 'web.trusted_proxies=["127.0.0.1"]', *settings)
     run_cli("init", *(each for one in settings for each in ("--set", one)), cwd=folder)
@@ -134,6 +129,7 @@ def fronted(
         proxy = prepare(folder, port, made.url.removeprefix("http://"))
         log = stack.enter_context((folder / "proxy.log").open("w"))
         path = f"{os.environ['PATH']}:/usr/sbin"
+        held.close()
         process = stack.enter_context(
             subprocess.Popen(
                 proxy.command,
@@ -144,9 +140,12 @@ def fronted(
         )
         stack.callback(process.terminate)
         stack.callback(close_all)
-        until(
-            lambda: process.poll() is None and proxy.root.exists() and answers(site, proxy.root), 30
-        )
+
+        def is_there() -> bool:
+            assert process.poll() is None, (folder / "proxy.log").read_text()
+            return proxy.root.exists() and answers(site, proxy.root)
+
+        until(is_there, 60)
         shutil.copy(proxy.root, folder / ROOT)
         made.url = site
         made.bots["trend"].url = (

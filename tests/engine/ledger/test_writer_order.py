@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.abc
+import trio.lowlevel
 import trio.testing
 
 from engine.actors.clock import SystemClock
@@ -24,6 +26,7 @@ from engine.ledger import Ledger, LedgerError
 from engine.ledger.query import Database, fetch_all
 from engine.ledger.reports import switches
 from engine.ledger.sessions import SessionRow
+from engine.ledger.writer import _WOKEN_AT_ONCE
 from engine.ports.secret import Secret
 from engine.services.auditing import audited
 from engine.services.user import User
@@ -194,3 +197,34 @@ async def test_what_a_person_does_is_written_before_the_outcomes_that_wait(
             await trio.testing.wait_all_tasks_blocked()
         go.set()
     assert found == [["everything", "switched_on", "switched_on"]]
+
+
+class Turns(trio.abc.Instrument):
+    """Counts what came to an end in each turn of the loop."""
+
+    def __init__(self) -> None:
+        self.ended = [0]
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.ended.append(0)
+
+
+async def test_a_commit_of_many_does_not_wake_all_their_callers_in_one_turn_of_the_loop(
+    ledger: Ledger,
+) -> None:
+    turns = Turns()
+
+    async def outcome() -> None:
+        await ledger.write(lambda db: None)
+        turns.ended[-1] += 1
+
+    async with held(ledger) as go, trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(outcome)
+        await trio.testing.wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(turns)
+        go.set()
+    trio.lowlevel.remove_instrument(turns)
+    assert sum(turns.ended) == 100
+    # Two chains may meet: the group was cut where others had been taken before.
+    assert max(turns.ended) <= 2 * _WOKEN_AT_ONCE
