@@ -63,7 +63,7 @@ class AccountReader:
         account, shared = self._account, self._account.shared
         if not shared.is_sending:
             return
-        await shared.calm()
+        await shared.calm(unless=lambda: account.is_reading_awaited)
         turn_at = trio.current_time() if account.is_reading_awaited else shared.next_reading_at()
         while not account.is_reading_awaited and (left_s := turn_at - trio.current_time()) > 0:
             await account.reading.wait(left_s)

@@ -28,7 +28,12 @@ from engine.ledger.signals import read_signal
 from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
-CALM_WITHIN_S: Final = 3.0
+CALM_AFTER_S: Final = 3.0
+"""How long after the last order began others wait for it: one may hang at its exchange."""
+CALM_WITHIN_S: Final = 10.0
+"""How long they wait at most, while orders keep beginning. After 3 s of a fan-out to 5,000, readings
+took so much of the loop that a fifth of the entries became too old to be sent.
+"""
 READING_EVERY_S: Final = 0.004
 """The pause between two readings after a fan-out: a reading takes a millisecond of the loop, and
 whoever answers a webhook meanwhile must not wait for a thousand of them.
@@ -71,6 +76,7 @@ class Shared:
     sends: set[trio.CancelScope] = field(default_factory=set)
     timetable: Timetable = field(default_factory=Timetable)
     _sending: int = 0
+    _began_at: float = 0.0
     _calm: trio.Event = field(default_factory=trio.Event)
     _reading_at: float = 0.0
     _signals: dict[int, Signal] = field(default_factory=dict)
@@ -90,6 +96,7 @@ class Shared:
     def sending(self) -> Iterator[None]:
         """Count an order in flight to the exchange while the block runs."""
         self._sending += 1
+        self._began_at = trio.current_time()
         try:
             yield
         finally:
@@ -98,12 +105,16 @@ class Shared:
                 self._calm.set()
                 self._calm = trio.Event()
 
-    async def calm(self) -> None:
-        """Wait for orders in flight, for at most 3 s: reading can wait, and in a fan-out it costs
-        what they need.
+    async def calm(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait for orders in flight: until 3 s after the last one began, and 10 s in all. Reading can
+        wait, and in a fan-out it costs what they need. ``unless`` is asked every 3 s.
         """
-        if self._sending:
-            with trio.move_on_after(CALM_WITHIN_S):
+        ends_at = trio.current_time() + CALM_WITHIN_S
+        while self._sending and not unless():
+            left_s = min(ends_at, self._began_at + CALM_AFTER_S) - trio.current_time()
+            if left_s <= 0:
+                return
+            with trio.move_on_after(left_s):
                 await self._calm.wait()
 
     @property

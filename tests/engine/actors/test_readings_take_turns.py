@@ -7,7 +7,12 @@ import trio.lowlevel
 from engine_world import world
 from trio.testing import MockClock
 
-from engine.actors.shared import READING_EVERY_S, READING_WITHIN_S
+from engine.actors.shared import (
+    CALM_AFTER_S,
+    CALM_WITHIN_S,
+    READING_EVERY_S,
+    READING_WITHIN_S,
+)
 from engine.domain.signal import Action, PositionSide
 
 LONG = PositionSide.LONG
@@ -47,6 +52,40 @@ async def test_a_reading_that_an_entry_waits_for_does_not_wait_for_its_turn(
         assert account.read_at is not None
         assert account.read_at != first
         assert trio.current_time() - began < READING_WITHIN_S
+
+
+async def test_readings_wait_while_orders_keep_leaving_and_not_for_one_that_hangs(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        shared, calm_at = house.shared, list[float]()
+
+        async def order(takes_s: float) -> None:
+            with shared.sending():
+                await trio.sleep(takes_s)
+
+        async def wait() -> None:
+            await trio.testing.wait_all_tasks_blocked()  # until an order is in flight
+            began = trio.current_time()
+            await shared.calm()
+            calm_at.append(round(trio.current_time() - began, 3))
+
+        await trio.sleep(60)
+        nursery.start_soon(order, 8.0)  # an exchange that does not answer
+        nursery.start_soon(wait)
+        await trio.sleep(60)
+        for number in range(70):  # a fan-out of seven seconds
+            nursery.start_soon(order, 0.5)
+            if not number:
+                nursery.start_soon(wait)
+            await trio.sleep(0.1)
+        await trio.sleep(60)
+        for number in range(300):  # one that does not end
+            nursery.start_soon(order, 0.5)
+            if not number:
+                nursery.start_soon(wait)
+            await trio.sleep(0.1)
+    assert calm_at == [CALM_AFTER_S, 7.4, CALM_WITHIN_S]
 
 
 async def test_a_reading_is_never_put_off_for_long(
