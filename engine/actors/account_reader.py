@@ -47,6 +47,8 @@ class AccountReader:
         self._reconciler = reconciler
         self._under_way: tuple[datetime, trio.Event] | None = None
         self._unread_since: datetime | None = None
+        self._failing_since: float | None = None
+        """The same on trio's clock, which nobody sets."""
         self._is_active = False
 
     async def run(self) -> float:
@@ -69,11 +71,11 @@ class AccountReader:
             await account.reading.wait(left_s)
 
     def _reading_pause_s(self) -> float:
-        if self._unread_since is not None:
+        if self._failing_since is not None:
             # As long as the trouble has lasted, not as often as a reading failed: exits that wait
             # ask many times a second, and a minute's pause would follow a moment's trouble.
-            lasted = self._account.shared.clock.now() - self._unread_since
-            return min(max(lasted.total_seconds(), SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+            lasted_s = trio.current_time() - self._failing_since
+            return min(max(lasted_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
         pace = self._account.shared.pace
         was_active, self._is_active = self._is_active, self._has_something_open()
         # Once more at the active pace after the last position closed: the exchange may show late
@@ -90,9 +92,12 @@ class AccountReader:
         try:
             await self.read_account()
         except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
+            if self._failing_since is None:
+                self._failing_since = trio.current_time()
             self._account.could_not_be_read(error)
             await self._tell_unreadable(error)
             return False
+        self._failing_since = None
         if self._unread_since is not None:
             self._unread_since = None
             await self._account.tell_pages("reading", {"problem": ""})

@@ -8,7 +8,7 @@ to close, so one look reads the orders, then the closed positions, then the acco
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -105,21 +105,31 @@ class Resolver:
             }
             for each in self._account.take_to_look_up(self._looks):
                 self._looks[each].due, self._looks[each].reads = shared.clock.now(), 0
-            for attempt in attempts:
-                if self._looks[attempt.id].due <= shared.clock.now():
-                    await self._look(attempt, self._looks[attempt.id])
+            await self._look_at_due(attempts)
             if not self._looks:
                 return
             due = min(look.due for look in self._looks.values())
             await self._account.attempts.wait(max(0.05, (due - shared.clock.now()).total_seconds()))
+
+    async def _look_at_due(self, attempts: Sequence[Attempt]) -> None:
+        """Look at what is due: orders of unknown fate at once, then those that are placed, which
+        wait once for a fan-out.
+        """
+        shared = self._account.shared
+        due = [each for each in attempts if self._looks[each.id].due <= shared.clock.now()]
+        placed = [each for each in due if each.state is AttemptState.PLACED]
+        for attempt in [each for each in due if each.state is not AttemptState.PLACED]:
+            await self._look(attempt, self._looks[attempt.id])
+        if placed:
+            await shared.calm()
+        for attempt in placed:
+            await self._look(attempt, self._looks[attempt.id])
 
     def _first_due(self) -> datetime:
         return self._account.shared.clock.now() + timedelta(seconds=0.5)
 
     async def _look(self, attempt: Attempt, look: _Look) -> None:
         account, shared = self._account, self._account.shared
-        if attempt.state is AttemptState.PLACED:
-            await shared.calm()
         look.reads += 1
         pause_s = (
             NOT_CONFIRMED_PAUSE_S

@@ -29,9 +29,9 @@ from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
 CALM_AFTER_S: Final = 3.0
-"""How long after the last order began others wait for it: one may hang at its exchange."""
+"""How long others wait once no order begins or ends any more: one may hang at its exchange."""
 CALM_WITHIN_S: Final = 10.0
-"""How long they wait at most, while orders keep beginning. After 3 s of a fan-out to 5,000, readings
+"""How long they wait at most, while orders begin and end. After 3 s of a fan-out to 5,000, readings
 took so much of the loop that a fifth of the entries became too old to be sent.
 """
 READING_EVERY_S: Final = 0.004
@@ -76,7 +76,7 @@ class Shared:
     sends: set[trio.CancelScope] = field(default_factory=set)
     timetable: Timetable = field(default_factory=Timetable)
     _sending: int = 0
-    _began_at: float = 0.0
+    _moved_at: float = 0.0
     _calm: trio.Event = field(default_factory=trio.Event)
     _reading_at: float = 0.0
     _signals: dict[int, Signal] = field(default_factory=dict)
@@ -96,22 +96,23 @@ class Shared:
     def sending(self) -> Iterator[None]:
         """Count an order in flight to the exchange while the block runs."""
         self._sending += 1
-        self._began_at = trio.current_time()
+        self._moved_at = trio.current_time()
         try:
             yield
         finally:
             self._sending -= 1
+            self._moved_at = trio.current_time()
             if not self._sending:
                 self._calm.set()
                 self._calm = trio.Event()
 
     async def calm(self, unless: Callable[[], bool] = lambda: False) -> None:
-        """Wait for orders in flight: until 3 s after the last one began, and 10 s in all. Reading can
-        wait, and in a fan-out it costs what they need. ``unless`` is asked every 3 s.
+        """Wait for orders in flight: until none began or ended for 3 s, and 10 s in all. Reading can
+        wait, and in a fan-out it costs what they need. ``unless`` is asked at least every 3 s.
         """
         ends_at = trio.current_time() + CALM_WITHIN_S
         while self._sending and not unless():
-            left_s = min(ends_at, self._began_at + CALM_AFTER_S) - trio.current_time()
+            left_s = min(ends_at, self._moved_at + CALM_AFTER_S) - trio.current_time()
             if left_s <= 0:
                 return
             with trio.move_on_after(left_s):

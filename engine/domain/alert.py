@@ -180,8 +180,8 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.LEDGER_GONE: AlertWords(
         sentence="The ledger cannot be used any more: {problem}.",
         done="Nothing is taken or sent any more: senders get 503, and the server ends.",
-        do="rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
-        "bring the files back",
+        do="rexalgo doctor says what is there. If files are missing, bring them back, or rexalgo restore "
+        "FILE with the newest backup; if they are there, look at the disk and start again",
         otherwise="No exit of a master reaches any account. If something cannot wait, close it at the exchange by "
         "hand.",
         wakes=True,

@@ -241,8 +241,8 @@ class ThreadRunner:
     """A runner with one thread of its own, up to 100 closures in one commit. Created inside a
     running trio loop.
 
-    If the thread ends by an error (a rollback that fails), everybody who waits gets a LedgerError,
-    and so does every later write.
+    If the thread ends by an error (a rollback that fails), everybody who waits gets a LedgerError
+    and does not know whether the write was committed; every later write gets one too.
     """
 
     def __init__(self, db: apsw.Connection) -> None:
@@ -293,13 +293,14 @@ class ThreadRunner:
             self._run_until_closed()
             _close(self._db, leaves_log=self._leaves_log)
         except BaseException as error:  # else everybody who waits would wait for ever
-            _LOG.critical("the writer of the ledger ended", exc_info=True)
             self.failure = f"the writer of the ledger ended: {type(error).__name__}: {error}"
+            with suppress(Exception):
+                _LOG.critical("the writer of the ledger ended", exc_info=True)
             # What is open is undone by this, or when the file is opened the next time.
-            with suppress(apsw.Error):
+            with suppress(Exception):
                 _close(self._db, leaves_log=True)
             self._call(self._fail)
-        self._call(self._ended.set)
+        self._call(self._end)
 
     def _run_until_closed(self) -> None:
         running, waiting = True, list[_Job]()
@@ -349,8 +350,17 @@ class ThreadRunner:
         if others := jobs[_WOKEN_AT_ONCE:]:
             self._call(partial(self._wake, others))
 
+    def _end(self) -> None:
+        """Tell that the writer has ended, once every caller is woken."""
+        if self._open:
+            self._call(self._end)
+        else:
+            self._ended.set()
+
     def _fail(self) -> None:
-        """Raise at everybody whose job did not end: it is taken as not committed."""
+        """Raise at everybody whose job did not end. Whether it was committed is not known: read
+        again.
+        """
         for job in [each for each in self._open if not each.has_ended]:
             self._open.discard(job)
             job.error = LedgerError(self.failure)
