@@ -136,6 +136,7 @@ class Dispatcher:
             MultiDict(request.args),
             now,
             self._shown,
+            0 if user is None else self._services.pulse.newest(),
             user,
             only_looks=only_looks,
             former=former,

@@ -119,4 +119,4 @@ def _start(visit: Visit) -> int:
     for text in (http.headers.get("Last-Event-ID", ""), visit.query.get("after", "")):
         if _SEQUENCE.fullmatch(text):
             return int(text)
-    return visit.newest()
+    return visit.newest

@@ -37,7 +37,10 @@ class Visit:
     are offered again. ``only_looks``: the page fetches itself again, and nobody may be there.
     ``former`` is the person whose session has ended. ``refilled`` is the address of the form that
     the page fills in again: it was refused with ``errors`` or with what to look at first
-    (``unconfirmed``), or it was typed before the session ended. Empty where none is.
+    (``unconfirmed``), or it was typed before the session ended. Empty where none is. ``newest`` is the
+    ledger's newest sequence before anything was read for the page: a live page asks for what
+    follows it, and so misses nothing that happens while it is made. 0 for strangers: no page of
+    theirs is live.
     """
 
     services: Services
@@ -48,6 +51,7 @@ class Visit:
     query: MultiDict[str, str]
     now: datetime
     shown: ShownOnce
+    newest: int
     user: User | None = None
     form: MultiDict[str, str] = field(default_factory=MultiDict)
     notice: str = ""
@@ -85,10 +89,6 @@ class Visit:
         """Return whether a form carries the token of the user's session."""
         token = unmasked(form.get("csrf", ""))
         return self.services.identity.is_csrf_token(self.who, token)
-
-    def newest(self) -> int:
-        """Return the ledger's newest sequence: a live page asks for what follows it."""
-        return self.services.pulse.newest()
 
     def page(
         self,

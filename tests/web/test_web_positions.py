@@ -1,8 +1,11 @@
 """Pages and the API mark an old reading as old, and show nothing that was never read."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from api_place import program
 from test_web_home import SETTINGS, follow, held
 from web_place import WebPlace, web_place
@@ -10,6 +13,8 @@ from web_place import WebPlace, web_place
 from engine.domain.alert import AlertCode
 from engine.domain.person import Role
 from engine.ledger.alerts import raise_alert
+from engine.services.following import AccountCard, FollowingService
+from engine.services.user import User
 
 POSITION = "/accounts/bob/positions/BTCUSDT"
 
@@ -19,6 +24,28 @@ def account_of(place: WebPlace) -> Any:
     task = place.context.live.named("bob")
     assert task is not None
     return task.account
+
+
+async def test_a_page_follows_what_happened_while_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fill between the reading of a part and the end of the page would be shown by neither."""
+    async with web_place(tmp_path, SETTINGS) as place:
+        bob = await place.person("bob", balance="1000")
+        read, at, began = FollowingService.cards, place.clock.now(), list[int]()
+
+        async def cards(self: FollowingService, user: User) -> Sequence[AccountCard]:
+            began.append(place.services.pulse.newest())
+            await place.context.ledger.write(
+                lambda db: raise_alert(db, AlertCode.RESIDUE, "bob", {}, at, str(len(began)))
+            )
+            return await read(self, user)
+
+        monkeypatch.setattr(FollowingService, "cards", cards)
+        for page in ("/home", "/positions"):
+            await bob.get(page)
+            [follows_from] = re.findall(r'data-pulse="(\d+)"', bob.text)
+            assert int(follows_from) <= began[-1] < place.services.pulse.newest(), page
 
 
 async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(

@@ -52,7 +52,7 @@ def operator_page(
     **values: Any,
 ) -> Response:
     """Answer with an operator's page; with errors it is not live, so that the form stays."""
-    newest = visit.newest() if live and not errors else None
+    newest = visit.newest if live and not errors else None
     return visit.page(
         f"operators/{template}.html", errors=errors, sections=SECTIONS, live=newest, **values
     )

@@ -13,7 +13,7 @@ async def show_callback(visit: Visit, identifier: str) -> Response:
     callbacks = visit.services.callbacks
     row = callbacks.strategy(visit.who, identifier)
     return visit.page(
-        "studio/callback.html", row=row, callback=callbacks.of(row), live=visit.newest()
+        "studio/callback.html", row=row, callback=callbacks.of(row), live=visit.newest
     )
 
 

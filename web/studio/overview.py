@@ -20,7 +20,7 @@ async def show_studio(visit: Visit) -> Response:
         is_master=is_master,
         asked=services.identity.master_request(visit.who),
         states=STATES,
-        live=visit.newest(),
+        live=visit.newest,
         refused=services.refused.all(visit.who) if is_master else (),
     )
 

@@ -60,7 +60,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         placeholder=PLACEHOLDER,
         signed_source=studio.signed_source,
         address_sources=studio.address_sources(),
-        live=visit.newest(),
+        live=visit.newest,
         alerts=studio.alerts(row),
         refused=visit.services.refused.of(visit.who, identifier),
         confirmed="" if unconfirmed is None else unconfirmed.confirmed,
@@ -98,7 +98,7 @@ async def show_signals(visit: Visit, identifier: str) -> Response:
     before = visit.before()
     signals = await visit.services.studio.signals(row, before)
     older = signals[-1].number if len(signals) >= _SIGNALS_PAGE else None
-    live = visit.newest() if before is None else None
+    live = visit.newest if before is None else None
     return visit.page("studio/signals.html", row=row, signals=signals, older=older, live=live)
 
 
@@ -112,7 +112,7 @@ async def show_signal(visit: Visit, identifier: str, signal: str) -> Response:
         told=told,
         late_s=(told.signal.at - told.decided_at).total_seconds(),
         said=_said(told.draft),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -142,7 +142,7 @@ async def show_deliveries(visit: Visit, identifier: str) -> Response:
     before = visit.before()
     deliveries = visit.services.studio.deliveries(row, before)
     older = deliveries[-1].id if len(deliveries) >= _DELIVERIES_PAGE else None
-    live = visit.newest() if before is None else None
+    live = visit.newest if before is None else None
     return visit.page(
         "studio/deliveries.html", row=row, deliveries=deliveries, older=older, live=live
     )

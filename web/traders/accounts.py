@@ -19,7 +19,7 @@ async def show_accounts(visit: Visit) -> Response:
         cards=await following.cards(visit.who),
         former=following.former_accounts(visit.who),
         titles={each.name: each.title for each in visit.services.accounts.choices()},
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -48,7 +48,7 @@ async def show_account(visit: Visit, name: str) -> Response:
         card=next(card for card in cards if card.row.id == row.id),
         choice=visit.services.accounts.choice(row.exchange),
         looks=visit.services.accounts.looks(visit.who, name),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 

@@ -38,7 +38,7 @@ async def show_position(visit: Visit, name: str, symbol: str) -> Response:
         symbol=symbol,
         each=each,
         chart="" if each is None else _chart_of_position(each, visit.who.person.zone),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 

@@ -49,7 +49,7 @@ def _show(kind: Kind) -> Handler:
                 visit.who,
                 [each.strategy_id for each in page.rows if hasattr(each, "strategy_id")],
             ),
-            live=visit.newest() if is_first else None,
+            live=visit.newest if is_first else None,
         )
 
     return show
@@ -144,7 +144,7 @@ async def show_calendar(visit: Visit) -> Response:
         environments=environments,
         today=today.date(),
         years=range(today.year, began.year - 1, -1),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 

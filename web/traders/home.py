@@ -61,7 +61,7 @@ async def show_home(visit: Visit) -> Response:
         openable=visit.services.performance.openable(
             visit.who, [each.strategy_id for each in (*copied, *watched)]
         ),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -86,7 +86,7 @@ async def show_flatten(visit: Visit, name: str) -> Response:
         "traders/flatten.html",
         row=row,
         open=following.still_open(visit.who, name),
-        live=visit.newest(),
+        live=visit.newest,
         is_on=any(card.row.id == row.id and card.level == "flatten" for card in cards),
     )
 

@@ -67,7 +67,7 @@ async def show_performance(visit: Visit) -> Response:
         curve=drawn["curve"],
         bars=drawn["bars"],
         books=service.books(row),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 

@@ -45,7 +45,7 @@ async def show_missed(visit: Visit) -> Response:
         openable=visit.services.performance.openable(
             visit.who, [each.strategy_id for week in weeks for each in week.reasons]
         ),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -59,7 +59,7 @@ async def show_why(visit: Visit, signal: str, account: str) -> Response:
         change=change,
         numbers=_untold(why),
         openable=visit.services.performance.openable(visit.who, [why.strategy_id]),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -70,19 +70,18 @@ async def show_positions(visit: Visit) -> Response:
         "traders/positions.html",
         rows=await following.positions(visit.who),
         cards=await following.cards(visit.who),
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
 async def show_notifications(visit: Visit) -> Response:
     """Show alerts about the user and their accounts and strategies."""
-    newest = visit.newest()  # first: what comes while they are read was not shown
     return visit.page(
         "traders/notifications.html",
         alerts=visit.services.following.alerts(visit.who),
         about_strategies=ABOUT_STRATEGIES,
         about_people=ABOUT_PEOPLE,
-        live=newest,
+        live=visit.newest,
     )
 
 

@@ -83,7 +83,7 @@ async def show_directory(visit: Visit) -> Response:
         trades_compared=TRADES_COMPARED,
         is_cut=any(each.is_cut for each in compared),
         with_=lambda **changed: f"/strategies?{urlencode({**chosen, **changed})}",
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
@@ -152,7 +152,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
         accounts=performance.accounts(visit.who),
         limits=LIMITS,
         sizings=SIZINGS,
-        live=visit.newest(),
+        live=visit.newest,
     )
 
 
