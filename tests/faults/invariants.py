@@ -111,7 +111,8 @@ def _nobody_is_told_a_wrong_loss(seen: Evidence) -> list[str]:
         "SELECT attempt.client_order_id, event.copy_id FROM event JOIN attempt ON attempt.copy_id "
         "= event.copy_id"
         " WHERE event.kind = 'outcome' AND event.subject = 'not_confirmed' AND attempt.kind = "
-        "'entry'",
+        # What was told before a reverse's entry was claimed was told of its exit.
+        "'entry' AND attempt.claimed_us <= event.at_us",
     )
     return [
         f"untrue: {copy} was called not confirmed, and the exchange had filled it"
