@@ -72,8 +72,8 @@ class AccountReader:
 
     def _reading_pause_s(self) -> float:
         if self._failing_since is not None:
-            # As long as the trouble has lasted, not as often as a reading failed: exits that wait
-            # ask many times a second, and a minute's pause would follow a moment's trouble.
+            # As long as the outage has lasted, not as often as a reading failed: exits that wait ask
+            # many times a second, and a pause of a minute would follow an outage of four seconds.
             lasted_s = trio.current_time() - self._failing_since
             return min(max(lasted_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
         pace = self._account.shared.pace
