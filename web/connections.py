@@ -18,12 +18,18 @@ CONNECTION_KEY = "rexalgo.connection"
 class ConnectionLimits:
     """The limits of connections, in seconds and numbers.
 
-    ``uncapped``: networks (trusted proxies) without the cap per peer.
+    ``keep_alive_s``: from an answer to the next request's first byte, while fewer than half of the
+    connections are in use; longer than clients and proxies wait between two requests (most keep a
+    connection for 5 to 60 s), because a request that meets the close is lost to a client that does
+    not send it again. ``head_s``: a request's head, a client's first one too, and all that an idle
+    connection gets while more are in use. ``uncapped``: networks (trusted proxies) without the cap
+    per peer.
     """
 
     connections_max: int = 1024
     connections_per_peer_max: int = 256
-    keep_alive_s: float = 5.0
+    keep_alive_s: float = 75.0
+    head_s: float = 5.0
     request_s: float = 30.0
     send_s: float = 10.0
     drain_s: float = 1.5
@@ -68,6 +74,12 @@ class Guard:
         self.by_peer[network] -= 1
         if not self.by_peer[network]:
             del self.by_peer[network]
+
+    @property
+    def idle_s(self) -> float:
+        """How long a connection may wait for its next request now, in seconds."""
+        limits = self.limits
+        return limits.keep_alive_s if 2 * self.open <= limits.connections_max else limits.head_s
 
     def _is_crowded(self, peer: str) -> bool:
         if self.by_peer[network_of(peer)] < self.limits.connections_per_peer_max:

@@ -60,7 +60,8 @@ class GuardedServer(TCPServer):
         self._limits = config.guard.limits
         self._connection = Connection(config.guard.closing)
         self._lingering = False
-        self._is_idle = True
+        self._is_idle = True  # no request is being answered
+        self._is_quiet = True  # and no byte of the next one has come
         super().__init__(
             app,
             config,
@@ -90,7 +91,7 @@ class GuardedServer(TCPServer):
         if not self._guard.admit(peer):
             return
         try:
-            self._connection.expect(self._limits.keep_alive_s + self._limits.request_s)
+            self._connection.expect(self._limits.head_s + self._limits.request_s)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, nursery.cancel_scope)
                 nursery.start_soon(self._hurry_at_closing)
@@ -121,7 +122,7 @@ class GuardedServer(TCPServer):
                 server,
                 self.protocol_send,
             )
-            self._rest()
+            self._rest(self._limits.head_s)
             await self._read_data()
 
     async def _watch(self, whole: trio.CancelScope) -> None:
@@ -133,16 +134,23 @@ class GuardedServer(TCPServer):
         await self._guard.closing.wait()
         self._connection.hurry(0 if self._is_idle else self._limits.drain_s)
 
-    def _rest(self) -> None:
-        """Wait for the next request: its head has to be whole when the keep-alive time ends."""
-        self._is_idle = True
+    def _rest(self, idle_s: float) -> None:
+        """Wait for the next request's first byte."""
+        self._is_idle = self._is_quiet = True
         if self._guard.closing.is_set():
             self._connection.hurry(0)
         else:
-            self._connection.expect(self._limits.keep_alive_s)
+            self._connection.expect(idle_s)
+
+    def _begin_head(self) -> None:
+        """Give the rest of a head its time, counted once from the first byte."""
+        if self._is_quiet:
+            self._is_quiet = False
+            if not self._guard.closing.is_set():
+                self._connection.expect(self._limits.head_s)
 
     def _begin_request(self) -> None:
-        self._is_idle = False
+        self._is_idle = self._is_quiet = False
         if not self._guard.closing.is_set():
             self._connection.expect(self._limits.request_s)
 
@@ -155,7 +163,7 @@ class GuardedServer(TCPServer):
             await self.protocol.handle(Closed())
         elif isinstance(event, Updated):
             if event.idle:
-                self._rest()
+                self._rest(self._guard.idle_s)
             else:
                 self._begin_request()
 
@@ -195,6 +203,7 @@ class GuardedServer(TCPServer):
             if self._lingering:
                 spare -= len(data)
             else:
+                self._begin_head()
                 await self.protocol.handle(RawData(bytes(data)))
             if data == b"":
                 break

@@ -68,11 +68,15 @@ def write_outcome(
         )
         is_news = bool(changed) or not _is_last(db, copy, leg)
     if is_news:
-        db.execute(
-            "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, "
-            "?)",
-            (to_us(at), copy, outcome.code.value, numbers),
-        )
+        write_outcome_event(db, copy, outcome, at)
+
+
+def write_outcome_event(db: Database, copy: CopyId, outcome: Outcome, at: datetime) -> None:
+    """Record what became of one attempt, and leave the copy's outcome as it is."""
+    db.execute(
+        "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, ?)",
+        (to_us(at), copy, outcome.code.value, dump(dict(outcome.numbers))),
+    )
 
 
 def _is_last(db: Database, copy: CopyId, leg: int) -> bool:

@@ -3,7 +3,8 @@ transaction.
 
 What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of
 what is proven filled; an exit that has not closed everything it is to close is open again in the
-transaction that ends its try.
+transaction that ends its try; and a leg goes with its newest attempt, so what is proven late about
+an earlier one moves neither the leg nor the copy's outcome, unless it filled and nothing after it did.
 """
 
 from dataclasses import replace
@@ -26,8 +27,8 @@ from engine.ledger.books import Change, bind_outside, change_share, note_order_f
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, remove_empty_holding
 from engine.ledger.locking import Held, lock
-from engine.ledger.outcomes import forget_outcome, write_outcome
-from engine.ledger.query import Database, fetch_all, fetch_one
+from engine.ledger.outcomes import forget_outcome, write_outcome, write_outcome_event
+from engine.ledger.query import Database, fetch_all, fetch_one, run
 
 
 def complete(
@@ -65,9 +66,12 @@ def complete(
             attempt_id,
         ),
     )
-    db.execute(
-        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (LegState(state.value).value, attempt.copy, attempt.leg),
+    speaks = run(
+        db,
+        "UPDATE leg SET state = ?1 WHERE copy_id = ?2 AND number = ?3 AND NOT EXISTS (SELECT 1 "
+        "FROM attempt WHERE copy_id = ?2 AND leg = ?3 AND id > ?4 AND (?5 = 0 OR filled != '0' OR "
+        "state IN ('claimed', 'unknown', 'placed', 'partially_filled')))",
+        (LegState(state.value).value, attempt.copy, attempt.leg, attempt_id, int(grown > 0)),
     )
     _move_share(db, attempt=attempt, grown=grown, report=report, at=at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
@@ -84,6 +88,10 @@ def complete(
             average=report.average_price,
             fee=report.fee,
         )
+    if not speaks:
+        if grown > 0:
+            write_outcome_event(db, copy=attempt.copy, outcome=outcome, at=at)
+        return
     goes_on = (
         state.is_terminal
         and not attempt.is_entry
@@ -114,12 +122,17 @@ def end(
         "UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?",
         (state.value, cause, to_us(at), attempt_id),
     )
-    db.execute(
-        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (LegState(state.value).value, attempt.copy, attempt.leg),
+    # Not where a later attempt replaced this one, nor where the leg is open for one.
+    speaks = run(
+        db,
+        "UPDATE leg SET state = ?1 WHERE copy_id = ?2 AND number = ?3 AND state != 'new' AND NOT "
+        "EXISTS (SELECT 1 FROM attempt WHERE copy_id = ?2 AND leg = ?3 AND id > ?4)",
+        (LegState(state.value).value, attempt.copy, attempt.leg, attempt_id),
     )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
+    if not speaks:
+        return
     goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
     write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
@@ -428,7 +441,7 @@ def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime)
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
     if it is proven or ended.
 
-    The leg is over: nothing is sent in its place.
+    Its leg is over, and nothing is sent in its place, unless the exit was opened again before.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)

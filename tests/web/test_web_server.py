@@ -323,7 +323,7 @@ async def drip(stream: trio.SocketStream, data: bytes) -> bytes:
 async def test_senders_that_drip_are_cut_at_a_deadline_and_hold_up_nobody(
     at_once: bytes, dripped: bytes, status: bytes
 ) -> None:
-    limits = ConnectionLimits(keep_alive_s=0.5, request_s=3, drain_s=0.5)
+    limits = ConnectionLimits(head_s=0.5, request_s=3, drain_s=0.5)
     async with served(settings=WebSettings(body_timeout_s=0.5), limits=limits) as site:
         answers: list[bytes] = []
 
@@ -377,18 +377,37 @@ async def test_an_accept_without_a_free_descriptor_is_told_once_in_one_line(
     assert "Traceback" not in caplog.text
 
 
-async def test_an_idle_connection_is_closed_after_the_keep_alive_time_also_after_requests() -> None:
-    async with served(limits=ConnectionLimits(keep_alive_s=0.2, drain_s=0.5)) as site:
+@pytest.mark.parametrize(
+    ("limits", "least_s", "most_s"),
+    [
+        (ConnectionLimits(keep_alive_s=0.6, head_s=0.1), 0.5, 1.6),
+        # in use is more than half
+        (ConnectionLimits(keep_alive_s=60, head_s=0.1, connections_max=1), 0.05, 1.1),
+    ],
+)
+async def test_an_idle_connection_is_kept_while_there_is_room(
+    limits: ConnectionLimits, least_s: float, most_s: float
+) -> None:
+    """A client that asks every few seconds must not meet the close of its connection."""
+    async with served(limits=limits) as site:
         stream = await site.connect()
         async with stream:
-            parser = new_parser("GET")
             for _ in range(3):
                 await stream.send_all(request_bytes("GET", "/api/health"))
-                assert (await read_answer(stream, parser=parser)).status == 200
-                parser = new_parser("GET")
+                assert (await read_answer(stream, parser=new_parser("GET"))).status == 200
             began = trio.current_time()
             assert await wait_closed(stream) == b""
-            assert 0.1 < trio.current_time() - began < 1.0
+            assert least_s < trio.current_time() - began < most_s
+
+
+async def test_a_head_that_begins_after_a_rest_has_its_own_time() -> None:
+    async with served(limits=ConnectionLimits(keep_alive_s=60, head_s=0.2)) as site:
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(request_bytes("GET", "/api/health"))
+            assert (await read_answer(stream, parser=new_parser("GET"))).status == 200
+            with trio.fail_after(3):
+                await drip(stream, b"GET /api/health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 500)
 
 
 async def test_an_answer_of_known_length_leaves_in_one_write(
@@ -413,7 +432,7 @@ async def test_an_answer_of_known_length_leaves_in_one_write(
 
 
 async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
-    async with served(limits=ConnectionLimits(keep_alive_s=0.1, drain_s=0.5)) as site:
+    async with served(limits=ConnectionLimits(head_s=0.1, drain_s=0.5)) as site:
         for beginning in (b"", b"GET / HTT"):
             stream = await site.connect()
             async with stream:
@@ -425,7 +444,7 @@ async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
 async def test_a_request_that_never_ends_is_cut_at_its_deadline() -> None:
     async with served(
         MemoryEngine(hold=trio.Event()),
-        limits=ConnectionLimits(request_s=0.2, keep_alive_s=0.1, drain_s=0.5),
+        limits=ConnectionLimits(request_s=0.2, head_s=0.1, drain_s=0.5),
     ) as site:
         stream = await site.connect()
         async with stream:
@@ -455,7 +474,7 @@ async def test_an_answer_that_was_cut_as_it_began_is_followed_by_no_error_answer
 
 
 async def test_an_event_stream_outlives_the_deadline_of_a_request() -> None:
-    limits = ConnectionLimits(request_s=0.1, keep_alive_s=0.1, drain_s=0.5)
+    limits = ConnectionLimits(request_s=0.1, head_s=0.1, drain_s=0.5)
     async with served(settings=WebSettings(heartbeat_s=0.05), limits=limits) as site:
         stream = await site.connect()
         async with stream:

@@ -2,6 +2,7 @@
 Weakening one fails here.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ import apsw
 import pytest
 
 from engine.decisions.order_lifecycle import AttemptState
-from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.amounts import ZERO, Money, Price, Quantity, Ratio
 from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
@@ -586,6 +587,103 @@ def test_an_exit_without_trace_is_opened_again_once_and_only_while_something_is_
     ]
     assert fetch_all(db, "SELECT code FROM copy WHERE id = ?", (asked.copy,)) == [(None,)]
     assert not close_again(db, exit_, NOW)  # it was opened already
+
+
+def exit_tried_twice(db: Database) -> tuple[int, int, Claim]:
+    """Claim an exit that leaves no trace, and claim it again; return both attempts."""
+    first, asked = lost_exit(db)
+    end(db, first, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
+    assert close_again(db, first, NOW)
+    again = replace(asked.intent, client_order_id=ClientOrderId("rx-again"))
+    second = claim(db, replace(asked, number=2, intent=again))
+    assert isinstance(second, int)
+    return first, second, asked
+
+
+def filled_report(attempt: int, db: Database) -> OrderReport:
+    return replace(report_of(attempt, db), exchange_order_id=f"ex-{attempt}", reduce_only=True)
+
+
+def told_of(db: Database, asked: Claim) -> tuple[str, str | None, list[str]]:
+    """Read the state of a claim's leg, the outcome of its copy, and all that was told of it."""
+    [(state,)] = fetch_all(
+        db, "SELECT state FROM leg WHERE copy_id = ? AND number = ?", (asked.copy, asked.leg)
+    )
+    [(code,)] = fetch_all(db, "SELECT code FROM copy WHERE id = ?", (asked.copy,))
+    told = fetch_all(
+        db, "SELECT subject FROM event WHERE copy_id = ? ORDER BY sequence", (asked.copy,)
+    )
+    return state, code, [each[0] for each in told]
+
+
+Step = Callable[[Database, int], None]
+
+
+def by_a_person(db: Database, attempt: int) -> None:
+    decide_none(db, attempt, "looked at the exchange", "op", NOW)
+
+
+def by_a_refusal(db: Database, attempt: int) -> None:
+    refused = replace(
+        filled_report(attempt, db), status=OrderStatus.REJECTED, filled_quantity=Quantity(ZERO)
+    )
+    complete(db, attempt, refused, Outcome(OutcomeCode.REJECTED), NOW)
+
+
+def by_another_close(db: Database, attempt: int) -> None:
+    outcome = Outcome(OutcomeCode.REJECTED)
+    end(db, attempt, AttemptState.REJECTED, outcome, "closed by a stop", NOW, retry_at=NOW)
+
+
+def by_a_fill(db: Database, attempt: int) -> None:
+    complete(db, attempt, filled_report(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
+
+
+@pytest.mark.parametrize("ends", [by_a_person, by_a_refusal, by_another_close])
+def test_an_attempt_that_another_replaced_says_nothing_of_its_leg(db: Database, ends: Step) -> None:
+    first, second, asked = exit_tried_twice(db)
+    by_a_fill(db, second)
+    before = told_of(db, asked)
+    assert before == ("filled", "filled", ["unknown", "not_confirmed", "filled"])
+    ends(db, first)
+    assert read_attempt(db, first).state is AttemptState.REJECTED
+    assert told_of(db, asked) == before
+
+
+@pytest.mark.parametrize("ends", [by_a_person, by_a_refusal, by_another_close])
+def test_a_leg_stays_with_the_attempt_that_is_under_way(db: Database, ends: Step) -> None:
+    """Opened again, it would be sent a second time beside the first."""
+    first, second, asked = exit_tried_twice(db)
+    ends(db, first)
+    assert told_of(db, asked) == ("claimed", None, ["unknown", "not_confirmed"])
+    by_a_fill(db, second)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+def test_a_late_fill_is_told_and_leaves_the_leg_to_the_attempt_under_way(db: Database) -> None:
+    first, second, asked = exit_tried_twice(db)
+    by_a_fill(db, first)
+    assert told_of(db, asked) == ("claimed", None, ["unknown", "not_confirmed", "filled"])
+    by_a_refusal(db, second)
+    assert told_of(db, asked)[0] == "rejected"
+
+
+def test_a_late_fill_is_the_outcome_of_a_leg_whose_later_attempts_brought_nothing(
+    db: Database,
+) -> None:
+    first, second, asked = exit_tried_twice(db)
+    end(db, second, AttemptState.REJECTED, Outcome(OutcomeCode.RESIDUE), "nothing there", NOW)
+    assert told_of(db, asked)[:2] == ("rejected", "residue")
+    by_a_fill(db, first)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+def test_a_decision_does_not_take_back_an_exit_that_was_opened_again(db: Database) -> None:
+    first, asked = lost_exit(db)
+    end(db, first, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
+    assert close_again(db, first, NOW)
+    by_a_person(db, first)
+    assert told_of(db, asked) == ("new", None, ["unknown", "not_confirmed"])
 
 
 def test_an_exit_whose_strategy_holds_nothing_any_more_is_done(db: Database) -> None:
