@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport
 from engine.identity.challenges import Challenges
@@ -54,7 +55,7 @@ class EngineContext:
     returns where webhooks and pages are served: in this process, by a connected one, or nowhere.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
-    market, ``loop_turns`` returns how long the turns of its loop take, and ``counts`` are its plain
+    market, ``rates`` are what it taught about its limits, ``loop_turns`` returns how long the turns of its loop take, and ``counts`` are its plain
     numbers for metrics; ``measured`` counts the ledger's events for them. ``ask`` is set in a web
     process beside the engine's: what is ``asked`` goes there. ``keyring`` is set wherever root keys
     can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
@@ -73,6 +74,7 @@ class EngineContext:
     keyring: Keyring | None = None
     mark: MarkKeeper | None = None
     feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
+    rates: Mapping[str, LearnedRate] = field(default_factory=dict)
     loop_turns: Callable[[], TurnTimes] | None = None
     counts: EngineCounts | None = None
     measured: Measured = field(default_factory=Measured)

@@ -88,10 +88,6 @@ class KnownAccount(Protocol):
         """How far the exchange's clock is ahead of ours; None if not known."""
 
     @property
-    def rate_share(self) -> float:
-        """The share of the exchange's stated rate that is used now."""
-
-    @property
     def why_held(self) -> str:
         """Why no order may leave the account; empty if one may."""
 

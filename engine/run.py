@@ -364,6 +364,7 @@ class _Engine:
             keyring=self._keyring,
             mark=self.mark,
             feeds=self._feeds,
+            rates=self._rates,
             loop_turns=self._loop_turns.times,
             counts=EngineCounts(
                 partial(self._deliveries, ingress), self._errors, self._account_tasks.restarts

@@ -346,11 +346,6 @@ class Account:
         """
         return None if self.session is None else self.session.clock_offset_s
 
-    @property
-    def rate_share(self) -> float:
-        """Return the share of the exchange's stated rate that is used now; 1 without a connection."""
-        return 1.0 if self.session is None else self.session.rate_share
-
     async def wait_read(self) -> None:
         """Wait until the first reading has arrived or has failed."""
         if not self.settled:

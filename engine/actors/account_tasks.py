@@ -3,7 +3,6 @@ work that no wake-up announced.
 """
 
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
 from engine.decisions.turns import in_turn
 from engine.domain.identifiers import AccountId, CopyId
-from engine.domain.preflight import Preflight
+from engine.domain.preflight import Level, Preflight
 from engine.ledger import Database
 from engine.ledger.copies import waiting, waiting_legs
 from engine.live import LiveAccount
@@ -113,8 +112,9 @@ class AccountTasks:
 
     def checks(self) -> dict[str, int]:
         """Count accounts by the level of their last check."""
-        newest = [each.preflight.newest for each in self.followers.values()]
-        return dict(Counter(each.level.value for each in newest if each is not None))
+        checked = [each.preflight.newest for each in self.followers.values()]
+        levels = [each.level for each in checked if each is not None]
+        return {each.value: count for each in Level if (count := levels.count(each))}
 
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
@@ -127,8 +127,8 @@ class AccountTasks:
 
     def exchange_problems(self) -> dict[str, str]:
         """Return by exchange why its market data cannot be read, if so."""
-        feeds = {each.exchange: each.shared.feeds[each.exchange].problem for each in self.accounts}
-        return {exchange: problem for exchange, problem in feeds.items() if problem}
+        feeds = {each.exchange: each.shared.feeds[each.exchange] for each in self.accounts}
+        return {exchange: feed.problem for exchange, feed in feeds.items() if feed.problem}
 
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""

@@ -206,13 +206,6 @@ class ExchangeSession:
         reading = connection.closed_positions(self._exchange_time(since), position_ids)
         return await self._within(READ_DEADLINE_S, reading, counts=not for_books)
 
-    @property
-    def rate_share(self) -> float:
-        """Return the share of the exchange's stated rate that is used now: below 1 after it refused
-        requests as too many.
-        """
-        return self._rate.share(self._clock.now())
-
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none if it does not count
         them.

@@ -7,7 +7,7 @@ verified was refused; each need names how many, and has a code by which a page f
 it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -122,12 +122,13 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
             f"new entries are off for {where} until somebody resumes",
             _resume(seen["switches"]),
         )
+    refused = {each["strategy"] for each in seen["refused"]}
     new = [
         each
         for each in seen["alerts"]
         if each["wakes"]
         and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR
-        and not is_refused_exit(each, seen["refused"])
+        and not is_refused_exit(each["code"], each["subject"], refused)
     ]
     if new:
         yield (
@@ -193,13 +194,11 @@ def _missed(missed: Mapping[str, Any]) -> str:
     )
 
 
-def is_refused_exit(alert: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]) -> bool:
+def is_refused_exit(code: str, subject: str, refused: Collection[str]) -> bool:
     """Return whether an alert tells what a need of its own tells already: the refused exit of a
-    strategy.
+    strategy. ``refused``: names of the strategies that need it.
     """
-    return alert["code"] == AlertCode.EXIT_REFUSED.value and any(
-        each["strategy"] == alert["subject"] for each in refused
-    )
+    return code == AlertCode.EXIT_REFUSED.value and subject in refused
 
 
 def _refused(each: Mapping[str, Any]) -> str:

@@ -79,6 +79,7 @@ from engine.transport.alert_delivery import deliver
 
 NOTE_CHARACTERS_MAX: Final = 200
 _ALERTS_MAX: Final = 200
+_ALERTS_READ: Final = 20
 OVERLAP_H: Final = 24
 OVERLAP_H_MAX: Final = 24 * 30
 
@@ -602,18 +603,21 @@ def chosen_notifiers(config: Config, plugins: Plugins) -> tuple[Notifier, ...]:
 
 async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Return the newest alerts in front of alert ``before``, and with which ``before`` older ones
-    follow; None: with none.
+    follow; None: with none. With ``waking`` those that wake somebody and no need tells already,
+    found among the newest 200.
     """
     db, before = context.ledger.db, params.get("before")
     hours = whole(params, "hours", 24, 24 * 366)
     limit = whole(params, "limit", _ALERTS_MAX, _ALERTS_MAX)
     since = context.clock.now() - timedelta(hours=hours)
-    alerts = newest_alerts(db, since, limit + 1, before if isinstance(before, int) else None)
-    older = alerts[limit - 1].number if len(alerts) > limit else None
-    alerts = alerts[:limit]
-    is_waking = params.get("waking") is True
-    if is_waking:
-        alerts = [each for each in alerts if each.wakes]
+    before = before if isinstance(before, int) else None
+    older = None
+    if params.get("waking") is True:
+        alerts = _waking(context, since, limit, before)
+    else:
+        alerts = newest_alerts(db, since, limit + 1, before)
+        older = alerts[limit - 1].number if len(alerts) > limit else None
+        alerts = alerts[:limit]
     channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
     rows = [
@@ -624,11 +628,25 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         }
         for each in alerts
     ]
-    if is_waking:  # a need of its own tells a refused exit
-        refused = jsonable(unsettled_refusals(db, context.clock.now()))
-        rows = [each for each in rows if not is_refused_exit(each, refused)]
     registered = sorted(context.plugins().notifiers)
     return {"alerts": rows, "older": older, "channels": channels, "registered": registered}
+
+
+def _waking(context: EngineContext, since: datetime, limit: int, before: int | None) -> list[Alert]:
+    db = context.ledger.db
+    refused = {each.strategy for each in unsettled_refusals(db, context.clock.now())}
+    found: list[Alert] = []
+    for _ in range(_ALERTS_MAX // _ALERTS_READ):  # few are shown, so few are read
+        part = newest_alerts(db, since, _ALERTS_READ, before)
+        found += [
+            each
+            for each in part
+            if each.wakes and not is_refused_exit(each.code.value, each.subject, refused)
+        ]
+        if len(found) >= limit or len(part) < _ALERTS_READ:
+            break
+        before = part[-1].number
+    return found[:limit]
 
 
 async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

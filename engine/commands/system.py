@@ -5,6 +5,7 @@ deliveries.
 import json
 import platform
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from statistics import median
@@ -75,8 +76,10 @@ def feed_states(context: EngineContext) -> dict[str, Any]:
     """
     assert context.live is not None
     feeds: dict[str, Any] = {}
-    for exchange in {each.exchange for each in context.live.accounts}:
-        mine = [each for each in context.live.accounts if each.exchange == exchange]
+    at: defaultdict[str, list[KnownAccount]] = defaultdict(list)
+    for each in context.live.accounts:
+        at[each.exchange].append(each)
+    for exchange, mine in at.items():
         read = [each.report.as_of for each in mine if each.report is not None]
         feeds[exchange] = {
             "accounts": len(mine),
@@ -84,7 +87,7 @@ def feed_states(context: EngineContext) -> dict[str, Any]:
             "problem": context.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None,
             "clock_ahead_s": _ahead_s(mine),
-            "rate_share": round(min(each.rate_share for each in mine), 2),
+            "rate_share": round(context.rates[exchange].share(context.clock.now()), 2),
         }
     return feeds
 

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from engine.domain.alert import Alert, AlertCode, AlertSubject, subject_of
@@ -144,18 +146,26 @@ def alerts_about(db: Database, subjects: Sequence[str], limit: int) -> list[Aler
 
 
 def _alert(row: Row) -> Alert:
-    data = json.loads(row[3])
-    code, details = AlertCode(data["code"]), data["details"]
-    is_about_account = subject_of(code, details) is AlertSubject.ACCOUNT
+    code, details, count, is_about_account = _read(row[3])
     return Alert(
         number=row[0],
         code=code,
         subject=row[2],
         at=from_us(row[1]),
         details=details,
-        count=data["count"],
+        count=count,
         environment=(row[4] or "") if is_about_account else "",
     )
+
+
+@lru_cache(maxsize=1024)
+def _read(data: str) -> tuple[AlertCode, Mapping[str, str], int, bool]:
+    """Read an alert's code, details and count, and whether it is about an account; kept, because
+    the newest are read with each page.
+    """
+    read = json.loads(data)
+    code, details = AlertCode(read["code"]), MappingProxyType(read["details"])
+    return code, details, read["count"], subject_of(code, details) is AlertSubject.ACCOUNT
 
 
 def delivered(db: Database, channel: str, sequence: int) -> None:

@@ -381,22 +381,22 @@ class Difference:
 
 def differences(db: Database, account: str | None = None) -> list[Difference]:
     """Compare the open quantities of the books with the shares, of one account or of all."""
-    which = "" if account is None else " AND account_id = ?1"
+    which = "" if account is None else " AND {}.account_id = ?1"
     rows = fetch_all(
         db,
-        "SELECT account_id, strategy_id, symbol, side, quantity, 0 FROM book WHERE strategy_id != "
-        f"''{which} UNION ALL"
-        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0'"
-        f"{which}",
+        "SELECT book.account_id, book.strategy_id, book.symbol, quantity, coalesce(share, '0') "
+        "FROM book LEFT JOIN holding ON holding.account_id = book.account_id AND holding.symbol = "
+        "book.symbol AND holding.strategy_id = book.strategy_id AND holding.side = book.side "
+        f"WHERE book.strategy_id != '' AND quantity IS DISTINCT FROM share{which.format('book')}"
+        " UNION ALL SELECT account_id, strategy_id, symbol, '0', share FROM holding WHERE share "
+        "!= '0' AND NOT EXISTS (SELECT 1 FROM book WHERE book.account_id = holding.account_id AND "
+        "book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol AND book.side = "
+        f"holding.side){which.format('holding')}",
         () if account is None else (account,),
     )
-    quantities: dict[tuple[str, str, str, str], list[Decimal]] = {}
-    for *key, quantity, is_share in rows:
-        quantities.setdefault((key[0], key[1], key[2], key[3]), [ZERO, ZERO])[is_share] = Decimal(
-            quantity
-        )
+    # The same number may be written in two ways.
     return [
-        Difference(*key[:3], booked, share)
-        for key, (booked, share) in sorted(quantities.items())
-        if booked != share
+        Difference(account_id, strategy, symbol, Decimal(booked), Decimal(share))
+        for account_id, strategy, symbol, booked, share in sorted(rows)
+        if Decimal(booked) != Decimal(share)
     ]

@@ -6,6 +6,7 @@ and a notifier's cursor.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -38,7 +39,7 @@ from engine.views import (
 )
 
 DAY: Final = timedelta(hours=24)
-_OPEN: Final = (None, *(code.value for code in OutcomeCode if not code.is_final))
+_ENDED: Final = tuple(code.value for code in OutcomeCode if code.is_final)
 
 # Outcomes
 
@@ -95,34 +96,41 @@ def receipt(db: Database, receipt_id: str) -> ReceiptView | None:
 def _receipt(db: Database, signal: Row) -> ReceiptView:
     number, identifier, draft_text, received_us = signal
     draft = read_draft(draft_text)
-    rows = fetch_all(
+    groups = fetch_all(
         db,
-        "SELECT copy.code, copy.outcome_us, account.environment FROM copy JOIN account ON "
-        "account.id = copy.account_id"
-        " WHERE copy.signal_number = ?",
+        "SELECT code, environment, count(*) FROM copy JOIN account ON account.id = "
+        "copy.account_id WHERE signal_number = ? GROUP BY code, environment",
         (number,),
     )
-    counts: dict[str, int] = {}
-    for code, _, _ in rows:
-        counts[code or "waiting"] = counts.get(code or "waiting", 0) + 1
-    latencies = sorted((ended - received_us) / 1000 for code, ended, _ in rows if code not in _OPEN)
+    counts: Counter[str] = Counter()
+    for code, _, copies in groups:
+        counts[code or "waiting"] += copies
+    ended = fetch_all(
+        db,
+        f"SELECT outcome_us FROM copy WHERE signal_number = ? AND code IN {in_list(_ENDED)} "
+        "ORDER BY outcome_us",
+        (number, *_ENDED),
+    )
     return ReceiptView(
         signal_id=identifier,
         action=draft.action.value,
         symbol=draft.symbol,
         received_at=from_us(received_us),
-        copies=len(rows),
-        open=sum(1 for code, _, _ in rows if code in _OPEN),
+        copies=counts.total(),
+        open=counts.total() - sum(counts[code] for code in _ENDED),
         outcomes=counts,
-        latency_ms_p50=_percentile(latencies, 50),
-        latency_ms_p95=_percentile(latencies, 95),
-        environments=tuple(sorted({environment for _, _, environment in rows})),
+        latency_ms_p50=_latency_ms(ended, received_us, 50),
+        latency_ms_p95=_latency_ms(ended, received_us, 95),
+        environments=tuple(sorted({environment for _, environment, _ in groups})),
     )
 
 
-def _percentile(ordered: list[float], percent: int) -> float | None:
-    """Return the nearest-rank percentile of an ordered list."""
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
+def _latency_ms(ended: list[Row], received_us: int, percent: int) -> float | None:
+    """Return a nearest-rank percentile of latencies; ``ended``: rows of one time, ordered."""
+    if not ended:
+        return None
+    at = min(len(ended) - 1, len(ended) * percent // 100)
+    return float(ended[at][0] - received_us) / 1000
 
 
 # Why

@@ -40,6 +40,8 @@ _WOKEN_AT_ONCE: Final = 8
 """Callers that are woken in one turn of the loop. An account whose exit was recorded plans and claims
 its entry then, half a millisecond; a hundred in one turn kept signals waiting for 50 ms.
 """
+_TOLD_WITHIN_S: Final = 5.0
+"""How long the file stays open at its end for callers that have not gone on yet."""
 _OF_ONE_WRITE: Final = (
     apsw.ConstraintError,
     apsw.MismatchError,
@@ -251,7 +253,7 @@ class ThreadRunner:
         self.busy_s = 0.0
         self.failure = ""
         self._open: set[_Job] = set()
-        """What was handed over and whose caller is not woken yet; only the loop looks at it."""
+        """What was handed over and whose caller has not gone on yet; only the loop looks at it."""
         self._first: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[_Job | _Mark] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -270,12 +272,15 @@ class ThreadRunner:
         finished = trio.Event()
         job = _Job(work, finished.set)
         self._open.add(job)
-        if first:
-            self._first.put(job)
-            self._jobs.put(_Mark.LOOK)
-        else:
-            self._jobs.put(job)
-        await finished.wait()
+        try:
+            if first:
+                self._first.put(job)
+                self._jobs.put(_Mark.LOOK)
+            else:
+                self._jobs.put(job)
+            await finished.wait()
+        finally:
+            self._open.discard(job)
         if job.error is not None:
             raise job.error
         return cast(T, job.result)
@@ -291,6 +296,7 @@ class ThreadRunner:
     def _work(self) -> None:
         try:
             self._run_until_closed()
+            self._wait_told()
             _close(self._db, leaves_log=self._leaves_log)
         except BaseException as error:  # else everybody who waits would wait for ever
             self.failure = f"the writer of the ledger ended: {type(error).__name__}: {error}"
@@ -345,29 +351,39 @@ class ThreadRunner:
     def _wake(self, jobs: list[_Job]) -> None:
         """Wake some callers in this turn of the loop, and the others in the next ones."""
         for job in jobs[:_WOKEN_AT_ONCE]:
-            self._open.discard(job)
             job.done()
         if others := jobs[_WOKEN_AT_ONCE:]:
             self._call(partial(self._wake, others))
 
+    def _wait_told(self) -> None:
+        """Wait until every caller has gone on: each looks at the files once its write is durable, and
+        closing removes the log.
+        """
+        told = threading.Event()
+        if self._call(partial(self._once_told, told.set)):
+            told.wait(_TOLD_WITHIN_S)
+
     def _end(self) -> None:
-        """Tell that the writer has ended, once every caller is woken."""
+        self._once_told(self._ended.set)
+
+    def _once_told(self, then: Callable[[], None]) -> None:
         if self._open:
-            self._call(self._end)
+            self._call(partial(self._once_told, then))
         else:
-            self._ended.set()
+            then()
 
     def _fail(self) -> None:
         """Raise at everybody whose job did not end. Whether it was committed is not known: read
         again.
         """
         for job in [each for each in self._open if not each.has_ended]:
-            self._open.discard(job)
             job.error = LedgerError(self.failure)
             job.done()
 
-    def _call(self, wake: Callable[[], None]) -> None:
+    def _call(self, wake: Callable[[], None]) -> bool:
+        """Call something in the loop; return False if the loop ended: nobody waits any more."""
         try:
             self._token.run_sync_soon(wake)
-        except trio.RunFinishedError:  # the loop ended first: nobody waits any more
-            return
+        except trio.RunFinishedError:
+            return False
+        return True

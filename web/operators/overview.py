@@ -37,7 +37,7 @@ NEEDS: Final = {
 async def show_overview(visit: Visit) -> Response:
     """Show what needs somebody, what is switched off, and every account's task."""
     status = await run(visit, "status", hours=1)
-    alerts = await run(visit, "alerts", hours=24, waking=True)
+    alerts = await run(visit, "alerts", hours=24, waking=True, limit=_ALERTS_SHOWN)
     system = await run(visit, "system")
     search = search_text(visit)
     troubled = visit.query.get("troubled") == "yes"
@@ -60,7 +60,7 @@ async def show_overview(visit: Visit) -> Response:
         total=sum(status["accounts"].values()),
         search=search,
         troubled=troubled,
-        waking=alerts["alerts"][:_ALERTS_SHOWN],
+        waking=alerts["alerts"],
         system=system,
         places=NEEDS,
     )

@@ -453,7 +453,7 @@ async def test_an_exchange_that_refuses_too_many_requests_is_asked_at_half_the_r
     await neighbour.permit(Priority.ENTRY)
     await neighbour.permit_exit()
     assert limits == [TRAITS.order_limit.period_s * 2] * 2
-    assert neighbour.rate_share == 0.5
+    assert rate.share(FrozenClock().now()) == 0.5
 
 
 async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(

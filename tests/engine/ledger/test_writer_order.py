@@ -4,7 +4,7 @@ a fan-out left to be recorded; and nobody is kept from being written by it.
 
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from engine.domain.identifiers import PersonId
 from engine.domain.person import Person, Role
 from engine.keys.keyring import Keyring
 from engine.keys.vault import new_root_key
-from engine.ledger import Ledger, LedgerError
+from engine.ledger import Ledger
 from engine.ledger.query import Database, fetch_all
 from engine.ledger.reports import switches
 from engine.ledger.sessions import SessionRow
@@ -61,8 +61,7 @@ async def held(ledger: Ledger) -> AsyncIterator[threading.Event]:
 
 
 async def write(ledger: Ledger, work: Callable[[Database], None], first: bool) -> None:
-    with suppress(LedgerError):  # the file is closed before it is looked at
-        await ledger.write(work, first=first)
+    await ledger.write(work, first=first)
 
 
 async def hand_over(nursery: trio.Nursery, ledger: Ledger, written: list[str], *names: str) -> None:
@@ -99,6 +98,19 @@ async def test_what_goes_first_is_written_before_the_ledger_closes(ledger: Ledge
         await trio.testing.wait_all_tasks_blocked()
         go.set()
     assert written == signals
+
+
+async def test_the_last_writes_are_not_told_that_the_files_are_gone(ledger: Ledger) -> None:
+    """Closing removes the log, and a caller looks at the files after its write."""
+    async with held(ledger) as go, trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.write, lambda db: None)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ledger.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        go.set()
+        # The loop is busy until the file would be closed.
+        [writer] = [each for each in threading.enumerate() if each.name == "ledger-writer"]
+        writer.join(0.3)
 
 
 async def test_a_group_of_outcomes_is_cut_short_for_a_signal(ledger: Ledger) -> None:
