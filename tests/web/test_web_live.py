@@ -8,6 +8,7 @@ import pytest
 import trio
 from web_helpers import MemoryEngine, Site, new_parser, outcome_row, request_bytes, served
 
+from web.connections import ConnectionLimits
 from web.settings import WebSettings
 
 
@@ -157,7 +158,7 @@ async def test_a_quiet_stream_is_kept_alive_by_heartbeats() -> None:
 
 
 async def test_streams_end_at_once_when_the_server_closes() -> None:
-    async with served() as site:
+    async with served(limits=ConnectionLimits(drain_s=10)) as site:
         stream = await follow(site, "/events?after=0")
         site.engine.publish(outcome_row(1))
         await stream.block()
@@ -166,7 +167,7 @@ async def test_streams_end_at_once_when_the_server_closes() -> None:
         assert await stream.block() is None
         await stream.close()
         await site.ended.wait()
-        assert trio.current_time() - began < 0.4  # below drain_s: nothing was cut, it ended
+        assert trio.current_time() - began < 5  # below drain_s: nothing was cut, it ended
 
 
 async def test_streams_end_when_the_engine_closes() -> None:
