@@ -13,8 +13,9 @@ VENV ?= .venv
 ARGS ?=
 # Three processes per core: one that computes and two that wait for servers (tests/conftest.py). The tests of a file stay together, because
 # they share a server.
-PROCESSES ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
-SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+PROCESSES ?= $(shell expr 3 \* $(CORES))
+SPREAD := --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
 # The tests start hundreds of processes: compiled code is kept beside the environment, whatever the shell says, and the source stays clean.
 export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
@@ -59,7 +60,7 @@ test: install-dev
 	$(MAKE) --no-print-directory lint
 	wait $$compiling || true
 	echo "== tests"
-	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
+	$(VENV)/bin/pytest -q -n $(PROCESSES) $(SPREAD) $(ARGS)
 	skipped=""
 	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || skipped="$$skipped the ledger's statements on PostgreSQL (none: apt-get install postgresql)"
@@ -71,7 +72,7 @@ test: install-dev
 
 quick: install-dev lint
 	@echo "== tests that only compute"
-	$(VENV)/bin/pytest -q $(SPREAD) tests/engine tests/house $(ARGS)
+	$(VENV)/bin/pytest -q -n $(CORES) $(SPREAD) tests/engine tests/house $(ARGS)
 
 coverage: install-dev
 	@$(VENV)/bin/coverage run -m pytest -q tests/engine $(ARGS)

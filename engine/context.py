@@ -55,8 +55,8 @@ class EngineContext:
     returns where webhooks and pages are served: in this process, by a connected one, or nowhere.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
-    market, ``rates`` are what it taught about its limits, ``loop_turns`` returns how long the turns of its loop take, and ``counts`` are its plain
-    numbers for metrics; ``measured`` counts the ledger's events for them. ``ask`` is set in a web
+    market, ``rates`` are what each exchange taught about its limits, ``loop_turns`` returns how
+    long the turns of its loop take, and ``counts`` are its plain numbers for metrics; ``measured`` counts the ledger's events for them. ``ask`` is set in a web
     process beside the engine's: what is ``asked`` goes there. ``keyring`` is set wherever root keys
     can be changed; ``one_at_a_time`` keeps provisioning and changes of keys apart.
     ``session_keys`` sign the cookies, ``challenges`` are what passkeys sign.

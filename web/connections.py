@@ -18,17 +18,16 @@ CONNECTION_KEY = "rexalgo.connection"
 class ConnectionLimits:
     """The limits of connections, in seconds and numbers.
 
-    ``keep_alive_s``: from an answer to the next request's first byte, while fewer than half of the
-    connections are in use; longer than clients and proxies wait between two requests (most keep a
-    connection for 5 to 60 s), because a request that meets the close is lost to a client that does
-    not send it again. ``head_s``: a request's head, a client's first one too, and all that an idle
-    connection gets while more are in use. ``uncapped``: networks (trusted proxies) without the cap
-    per peer.
+    ``keep_alive_s``: from an answer to the next request's first byte. It is longer than clients and
+    proxies keep a connection (nginx 60 s, Caddy 120 s), because a request that meets the close is
+    lost to a sender that does not send it again. A connection that comes to rest while more than
+    half are in use gets ``head_s``, as a client's first head and the rest of each other one do.
+    ``uncapped``: networks (trusted proxies) without the cap per peer.
     """
 
     connections_max: int = 1024
     connections_per_peer_max: int = 256
-    keep_alive_s: float = 75.0
+    keep_alive_s: float = 130.0
     head_s: float = 5.0
     request_s: float = 30.0
     send_s: float = 10.0

@@ -163,7 +163,9 @@ class GuardedServer(TCPServer):
             await self.protocol.handle(Closed())
         elif isinstance(event, Updated):
             if event.idle:
-                self._rest(self._guard.idle_s)
+                # a part of the next head may have come with the last request
+                has_begun = bool(self.protocol.connection.trailing_data[0])
+                self._rest(self._limits.head_s if has_begun else self._guard.idle_s)
             else:
                 self._begin_request()
 

@@ -31,11 +31,12 @@ from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import PositionSide, Signal
 from engine.ledger import Database
-from engine.ledger.attempts import Attempt, attempts_of, open_attempts
+from engine.ledger.attempts import Attempt, open_attempts
 from engine.ledger.claims import Claim
 from engine.ledger.copies import WaitingLeg, is_entering, is_waiting
 from engine.ledger.explaining import failed_tries
 from engine.ledger.holdings import attach, keep_carried, read_holding
+from engine.ledger.resolving import outcome_of_fills
 from engine.ports.exchange import NotExecuted, RejectionKind
 
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
@@ -223,21 +224,9 @@ def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
 
 def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
     """Return what an exit did if an earlier try of it closed something, else ``outcome``."""
-    filled = [
-        each
-        for each in attempts_of(lanes.account.shared.ledger.db, leg.copy)
-        if each.filled > 0 and each.leg == leg.number
-    ]
-    if not filled or outcome.code not in _NOTHING_LEFT:
+    if outcome.code not in _NOTHING_LEFT:
         return outcome
-    closed, last = sum((each.filled for each in filled), start=ZERO), filled[-1]
-    numbers = {
-        "side": last.intent.side.value,
-        "symbol": leg.symbol,
-        "filled": plain(closed),
-        "price": last.price,
-    }
-    return Outcome(OutcomeCode.FILLED, numbers)
+    return outcome_of_fills(lanes.account.shared.ledger.db, leg.copy, leg.number) or outcome
 
 
 async def _tell_failing(

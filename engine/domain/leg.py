@@ -1,12 +1,13 @@
 """The states of one leg of a copy, and the moves between them.
 
 A leg is a step of a copy: an entry, an exit, a cancellation or a protection. While an order of it is
-under way its state is that of its newest attempt (``decisions.order_lifecycle``, whose table is
+under way its state is that of an attempt (``decisions.order_lifecycle``, whose table is
 part of this one). It alone can end without any order, and only an exit is reopened after it ended,
 because more is held than it is to leave behind.
 
 One move is in no table: an order that was given up as NOT_CONFIRMED may be proven after its leg went
-on with another one. The attempt's own table judges that proof, and the leg takes over its state.
+on with another one. The attempt's own table judges that proof; whether the leg takes it over is
+decided in ``decisions.leading_attempt``.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
 from engine.domain.alert import Alert, AlertCode, AlertSubject, subject_of
@@ -152,7 +151,7 @@ def _alert(row: Row) -> Alert:
         code=code,
         subject=row[2],
         at=from_us(row[1]),
-        details=details,
+        details=dict(details),
         count=count,
         environment=(row[4] or "") if is_about_account else "",
     )
@@ -164,7 +163,7 @@ def _read(data: str) -> tuple[AlertCode, Mapping[str, str], int, bool]:
     the newest are read with each page.
     """
     read = json.loads(data)
-    code, details = AlertCode(read["code"]), MappingProxyType(read["details"])
+    code, details = AlertCode(read["code"]), read["details"]
     return code, details, read["count"], subject_of(code, details) is AlertSubject.ACCOUNT
 
 

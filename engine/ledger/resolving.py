@@ -3,14 +3,14 @@ transaction.
 
 What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of
 what is proven filled; an exit that has not closed everything it is to close is open again in the
-transaction that ends its try; and a leg goes with its newest attempt, so what is proven late about
-an earlier one moves neither the leg nor the copy's outcome, unless it filled and nothing after it did.
+transaction that ends its try. Which attempt a leg goes with is decided in ``leading_attempt``.
 """
 
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from engine.decisions.leading_attempt import Tried, is_heard, leading
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
 from engine.decisions.results import part
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
@@ -22,13 +22,13 @@ from engine.domain.leg import LegState
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
-from engine.ledger.attempts import Attempt, read_attempt
+from engine.ledger.attempts import Attempt, attempts_of, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, remove_empty_holding
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import forget_outcome, write_outcome, write_outcome_event
-from engine.ledger.query import Database, fetch_all, fetch_one, run
+from engine.ledger.query import Database, fetch_all, fetch_one
 
 
 def complete(
@@ -66,13 +66,6 @@ def complete(
             attempt_id,
         ),
     )
-    speaks = run(
-        db,
-        "UPDATE leg SET state = ?1 WHERE copy_id = ?2 AND number = ?3 AND NOT EXISTS (SELECT 1 "
-        "FROM attempt WHERE copy_id = ?2 AND leg = ?3 AND id > ?4 AND (?5 = 0 OR filled != '0' OR "
-        "state IN ('claimed', 'unknown', 'placed', 'partially_filled')))",
-        (LegState(state.value).value, attempt.copy, attempt.leg, attempt_id, int(grown > 0)),
-    )
     _move_share(db, attempt=attempt, grown=grown, report=report, at=at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
@@ -88,16 +81,15 @@ def complete(
             average=report.average_price,
             fee=report.fee,
         )
-    if not speaks:
-        if grown > 0:
-            write_outcome_event(db, copy=attempt.copy, outcome=outcome, at=at)
-        return
-    goes_on = (
-        state.is_terminal
-        and not attempt.is_entry
-        and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
+    is_exit_ended = state.is_terminal and not attempt.is_entry
+    _move_leg(
+        db,
+        attempt=attempt,
+        outcome=outcome,
+        at=at,
+        again_at=(retry_at or at) if is_exit_ended else None,
+        has_grown=grown > 0,
     )
-    write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
 def end(
@@ -122,26 +114,76 @@ def end(
         "UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?",
         (state.value, cause, to_us(at), attempt_id),
     )
-    # Not where a later attempt replaced this one, nor where the leg is open for one.
-    speaks = run(
-        db,
-        "UPDATE leg SET state = ?1 WHERE copy_id = ?2 AND number = ?3 AND state != 'new' AND NOT "
-        "EXISTS (SELECT 1 FROM attempt WHERE copy_id = ?2 AND leg = ?3 AND id > ?4)",
-        (LegState(state.value).value, attempt.copy, attempt.leg, attempt_id),
-    )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
-    if not speaks:
+    _move_leg(db, attempt=attempt, outcome=outcome, at=at, again_at=retry_at)
+
+
+def _move_leg(
+    db: Database,
+    attempt: Attempt,
+    outcome: Outcome,
+    at: datetime,
+    again_at: datetime | None,
+    *,
+    has_grown: bool = False,
+) -> None:
+    """Let a leg follow after one of its attempts moved, and write what became of the copy.
+
+    ``attempt`` is as it was before the move. With ``again_at`` an exit that has not closed
+    everything it is to close is open again from then on.
+    """
+    waited_in, tries = _tries(db, attempt)
+    is_done = len(tries) == 1 or not _is_more_held(db, attempt.copy, attempt.leg)
+    lead = leading(tries, is_done=is_done)
+    this = next(each for each in tries if each.id == attempt.id)
+    if not is_heard(this, lead, is_awaited=waited_in == attempt.state.value):
+        if has_grown:
+            write_outcome_event(db, copy=attempt.copy, outcome=outcome, at=at)
         return
-    goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
+    _set_leg(db, attempt, LegState(lead.state.value))
+    is_other = lead.id != this.id
+    goes_on = (is_other and lead.state.is_open) or (
+        again_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, again_at)
+    )
+    if is_other and lead.has_filled and not goes_on:
+        outcome = outcome_of_fills(db, attempt.copy, attempt.leg) or outcome
     write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
+
+
+def _tries(db: Database, attempt: Attempt) -> tuple[str, list[Tried]]:
+    """Read the state of an attempt's leg, and the leg's attempts that did not go back to NEW."""
+    rows = fetch_all(
+        db,
+        "SELECT leg.state, attempt.id, attempt.state, attempt.filled FROM leg JOIN attempt ON "
+        "attempt.copy_id = leg.copy_id AND attempt.leg = leg.number WHERE leg.copy_id = ? AND "
+        "leg.number = ? AND attempt.state != 'new' ORDER BY attempt.id",
+        (attempt.copy, attempt.leg),
+    )
+    tries = [Tried(row[1], AttemptState(row[2]), row[3] != "0") for row in rows]
+    return rows[0][0], tries
+
+
+def outcome_of_fills(db: Database, copy: CopyId, leg: int) -> Outcome | None:
+    """Return what the attempts of an exit closed together; None if nothing."""
+    filled = [each for each in attempts_of(db, copy) if each.leg == leg and each.filled > 0]
+    if not filled:
+        return None
+    last = filled[-1]
+    numbers = {
+        "side": last.intent.side.value,
+        "symbol": last.intent.symbol,
+        "filled": plain(sum((each.filled for each in filled), start=ZERO)),
+        "price": last.price,
+    }
+    return Outcome(OutcomeCode.FILLED, numbers)
 
 
 def back_to_new(
     db: Database, attempt_id: int, cause: str, retry_at: datetime, at: datetime
 ) -> None:
     """Return a leg to NEW with proof that nothing was executed; it is planned again from
-    ``retry_at`` on.
+    ``retry_at`` on, unless an earlier attempt was found working meanwhile.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
@@ -150,8 +192,24 @@ def back_to_new(
         "UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?",
         (cause, to_us(at), attempt_id),
     )
-    reopen_leg(db, attempt.copy, attempt.leg, retry_at)
+    working = fetch_one(
+        db,
+        "SELECT state FROM attempt WHERE copy_id = ? AND leg = ? AND state IN ('claimed', "
+        "'unknown', 'placed', 'partially_filled') ORDER BY id DESC LIMIT 1",
+        (attempt.copy, attempt.leg),
+    )
+    if working is None:
+        reopen_leg(db, attempt.copy, attempt.leg, retry_at)
+    else:
+        _set_leg(db, attempt, LegState(working[0]))
     _count_entries(db, attempt)
+
+
+def _set_leg(db: Database, attempt: Attempt, state: LegState) -> None:
+    db.execute(
+        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
+        (state.value, attempt.copy, attempt.leg),
+    )
 
 
 def reopen_leg(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> None:
@@ -206,19 +264,28 @@ def is_followed(db: Database, attempt: Attempt) -> bool:
 
 
 def _go_on_closing(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> bool:
-    """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
+    """Reopen an exit that has no order under way while more than it is to leave behind is still
     held; return False if it is done.
+    """
+    row = fetch_one(db, "SELECT state FROM leg WHERE copy_id = ? AND number = ?", (copy, leg))
+    if row is None or LegState(row[0]).is_live or not _is_more_held(db, copy, leg):
+        return False
+    reopen_leg(db, copy, leg, retry_at)
+    return True
 
-    Also while an entry may still bring something to a strategy that is to be flat, and if a
-    detached symbol is to be set free.
+
+def _is_more_held(db: Database, copy: CopyId, leg: int) -> bool:
+    """Return whether an exit has something to close: its strategy holds more than it is to leave
+    behind, or is to be flat while an entry may still bring something or a detached symbol is to be
+    set free.
     """
     row = fetch_one(
         db,
-        "SELECT kind, account_id, strategy_id, symbol, leave_share, state FROM leg WHERE copy_id "
-        "= ? AND number = ?",
+        "SELECT kind, account_id, strategy_id, symbol, leave_share FROM leg WHERE copy_id = ? AND "
+        "number = ?",
         (copy, leg),
     )
-    if row is None or row[0] != "exit" or LegState(row[5]).is_live:
+    if row is None or row[0] != "exit":
         return False
     holding = read_holding(db, AccountId(row[1]), Symbol(row[3]))
     if (
@@ -228,12 +295,7 @@ def _go_on_closing(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> 
     ):
         return False
     leave = Decimal(row[4] or 0)
-    goes_on = holding.share > leave or (
-        leave == 0 and (holding.entries_open > 0 or holding.detached)
-    )
-    if goes_on:
-        reopen_leg(db, copy, leg, retry_at)
-    return goes_on
+    return holding.share > leave or (leave == 0 and (holding.entries_open > 0 or holding.detached))
 
 
 def _move_share(
@@ -441,7 +503,7 @@ def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime)
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
     if it is proven or ended.
 
-    Its leg is over, and nothing is sent in its place, unless the exit was opened again before.
+    A leg that waited for it is over: nothing is sent in its place.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)

@@ -217,8 +217,7 @@ MUTANTS: Final = (
         (
             (
                 RESOLVING,
-                "    if goes_on:\n        reopen_leg(db, copy, leg, retry_at)\n    return "
-                "goes_on\n",
+                "    reopen_leg(db, copy, leg, retry_at)\n    return True\n",
                 "    return False\n",
             ),
         ),

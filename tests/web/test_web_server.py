@@ -380,9 +380,9 @@ async def test_an_accept_without_a_free_descriptor_is_told_once_in_one_line(
 @pytest.mark.parametrize(
     ("limits", "least_s"),
     [
-        (ConnectionLimits(keep_alive_s=0.6, head_s=0.1), 0.5),
+        (ConnectionLimits(keep_alive_s=3, head_s=1), 2),
         # in use is more than half
-        (ConnectionLimits(keep_alive_s=60, head_s=0.1, connections_max=1), 0.05),
+        (ConnectionLimits(keep_alive_s=60, head_s=1, connections_max=1), 0.5),
     ],
 )
 async def test_an_idle_connection_is_kept_while_there_is_room(
@@ -400,14 +400,19 @@ async def test_an_idle_connection_is_kept_while_there_is_room(
             assert least_s < trio.current_time() - began < 10
 
 
-async def test_a_head_that_begins_after_a_rest_has_its_own_time() -> None:
+@pytest.mark.parametrize("at_once", [0, 20])
+async def test_a_head_that_begins_after_a_rest_has_its_own_time(at_once: int) -> None:
+    """``at_once``: the bytes of it that come with the request before."""
+    head = b"GET /api/health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 500
     async with served(limits=ConnectionLimits(keep_alive_s=60, head_s=0.2)) as site:
         stream = await site.connect()
         async with stream:
-            await stream.send_all(request_bytes("GET", "/api/health"))
+            await stream.send_all(request_bytes("GET", "/api/health") + head[:at_once])
             assert (await read_answer(stream, parser=new_parser("GET"))).status == 200
-            with trio.fail_after(3):
-                await drip(stream, b"GET /api/health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 500)
+            with trio.fail_after(5):
+                if not at_once:
+                    await drip(stream, head)
+                await wait_closed(stream)
 
 
 async def test_an_answer_of_known_length_leaves_in_one_write(

@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import apsw
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.decisions.order_lifecycle import AttemptState
-from engine.domain.amounts import ZERO, Money, Price, Quantity, Ratio
+from engine.domain.amounts import ZERO, Money, Price, Quantity, Ratio, plain
 from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
@@ -47,6 +49,7 @@ from engine.ledger.database import open_memory
 from engine.ledger.holdings import attach, read_holding, want_protection, write_holding
 from engine.ledger.query import fetch_all
 from engine.ledger.resolving import (
+    back_to_new,
     close_again,
     complete,
     decide_done,
@@ -73,6 +76,10 @@ numbers = count(1)
 
 @pytest.fixture
 def db() -> Database:
+    return world()
+
+
+def world() -> Database:
     made = open_memory()
     policy = write_policy(
         CopyPolicy(
@@ -665,7 +672,7 @@ def test_a_late_fill_is_told_and_leaves_the_leg_to_the_attempt_under_way(db: Dat
     by_a_fill(db, first)
     assert told_of(db, asked) == ("claimed", None, ["unknown", "not_confirmed", "filled"])
     by_a_refusal(db, second)
-    assert told_of(db, asked)[0] == "rejected"
+    assert told_of(db, asked)[:2] == ("filled", "filled")  # all was closed, by the first
 
 
 def test_a_late_fill_is_the_outcome_of_a_leg_whose_later_attempts_brought_nothing(
@@ -676,6 +683,170 @@ def test_a_late_fill_is_the_outcome_of_a_leg_whose_later_attempts_brought_nothin
     assert told_of(db, asked)[:2] == ("rejected", "residue")
     by_a_fill(db, first)
     assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+def gone(db: Database, attempt: int) -> None:
+    """Lose an attempt and give it up."""
+    intent = read_attempt(db, attempt).intent
+    end(db, attempt, AttemptState.UNKNOWN, unknown_outcome(intent, "timeout"), "timeout", NOW)
+    end(db, attempt, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "", NOW)
+
+
+def test_what_was_lost_twice_and_filled_once_is_filled_whatever_a_person_says(
+    db: Database,
+) -> None:
+    first, second, asked = exit_tried_twice(db)
+    gone(db, second)
+    by_a_fill(db, first)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+    by_a_person(db, second)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+def test_an_attempt_given_up_after_an_earlier_one_filled_leaves_the_leg_filled(
+    db: Database,
+) -> None:
+    first, second, asked = exit_tried_twice(db)
+    by_a_fill(db, first)
+    gone(db, second)
+    assert not close_again(db, second, NOW)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+def part(attempt: int, db: Database, status: OrderStatus, filled: str) -> OrderReport:
+    report = filled_report(attempt, db)
+    return replace(report, status=status, filled_quantity=Quantity(Decimal(filled)))
+
+
+@pytest.mark.parametrize("filled", ["0", "0.001"])
+def test_an_earlier_order_found_working_takes_the_leg_and_opens_it_again_at_its_end(
+    db: Database, filled: str
+) -> None:
+    first, second, asked = exit_tried_twice(db)
+    by_another_close(db, second)
+    assert told_of(db, asked)[0] == "new"
+    working = OrderStatus.OPEN if filled == "0" else OrderStatus.PARTIALLY_FILLED
+    report = part(first, db, working, filled)
+    complete(db, first, report, Outcome(OutcomeCode.PLACED), NOW)
+    assert told_of(db, asked)[0] == ("placed" if filled == "0" else "partially_filled")
+    third = replace(
+        asked, number=3, intent=replace(asked.intent, client_order_id=ClientOrderId("3"))
+    )
+    assert claim(db, third) == NotClaimed(None)
+    report = part(first, db, OrderStatus.CANCELLED, filled)
+    complete(db, first, report, Outcome(OutcomeCode.CANCELLED), NOW)
+    assert told_of(db, asked)[:2] == ("new", None)
+    assert isinstance(claim(db, third), int)
+
+
+@pytest.mark.parametrize("ends", [back_to_new, by_another_close])
+def test_a_leg_is_not_opened_again_while_an_earlier_order_works(db: Database, ends: Any) -> None:
+    first, second, asked = exit_tried_twice(db)
+    complete(db, first, part(first, db, OrderStatus.OPEN, "0"), Outcome(OutcomeCode.PLACED), NOW)
+    assert told_of(db, asked)[0] == "claimed"
+    if ends is back_to_new:
+        back_to_new(db, second, "nothing left", NOW, NOW)
+    else:
+        ends(db, second)
+    assert told_of(db, asked)[:2] == ("placed", None)
+    by_a_fill(db, first)
+    assert told_of(db, asked)[:2] == ("filled", "filled")
+
+
+MOVES_OF_AN_EXIT: Final = (
+    "claim",
+    "placed",
+    "part",
+    "filled",
+    "cancelled",
+    "refused",
+    "lost",
+    "given up",
+    "close again",
+    "not sent",
+    "decided none",
+    "decided done",
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(MOVES_OF_AN_EXIT), st.integers(0, 3)), max_size=25))
+def test_however_its_attempts_end_a_leg_says_what_is_true_of_them(
+    moves: list[tuple[str, int]],
+) -> None:
+    db = world()
+    filled_entry(db)
+    _, asked = closing(db, "close")
+    for move, which in moves:
+        tries = [each[0] for each in fetch_all(db, TRIES, (asked.copy,))]
+        attempt = tries[min(which, len(tries) - 1)]
+        awaited = told_of(db, asked)[0] == read_attempt(db, attempt).state.value
+        if not tried(db, move, attempt, asked, len(tries) + 1):
+            continue
+        state, code, _ = told_of(db, asked)
+        now = [(AttemptState(each[1]), each[2]) for each in fetch_all(db, TRIES, (asked.copy,))]
+        working = [each.value for each, _ in now if each.is_open]
+        holding = held(db)
+        is_held = holding is not None and holding.share > 0
+        if working:
+            assert state == working[-1]
+        elif is_held and awaited and move in ("filled", "cancelled", "refused"):
+            assert state == "new", move
+        if not working and not is_held and state != "new":
+            assert code == "filled", (move, state, code)
+
+
+TRIES: Final = (
+    "SELECT id, state, filled FROM attempt WHERE copy_id = ? AND kind = 'exit' ORDER BY id"
+)
+
+
+def tried(db: Database, move: str, attempt: int, asked: Claim, number: int) -> bool:
+    """Make a move of one attempt if its state allows it; return whether it was made."""
+    client = ClientOrderId(f"rx-{number}")
+    again = replace(asked, number=number, intent=replace(asked.intent, client_order_id=client))
+    before = read_attempt(db, attempt).filled
+    state = read_attempt(db, attempt).state
+    holding = held(db)
+    most = before if holding is None else Quantity(before + holding.share)
+    try:
+        match move:
+            case "claim":
+                return isinstance(claim(db, again), int)
+            case "close again":
+                return close_again(db, attempt, NOW)
+            case "placed":
+                report = part(attempt, db, OrderStatus.OPEN, "0")
+                complete(db, attempt, report, Outcome(OutcomeCode.PLACED), NOW)
+            case "part" if most > before:
+                some = plain(Quantity((before + most) / 2))
+                report = part(attempt, db, OrderStatus.PARTIALLY_FILLED, some)
+                complete(db, attempt, report, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
+            case "filled" if most > before:
+                by_a_fill(db, attempt)
+            case "cancelled":
+                report = part(attempt, db, OrderStatus.CANCELLED, plain(before))
+                complete(db, attempt, report, Outcome(OutcomeCode.CANCELLED), NOW)
+            case "refused":
+                by_a_refusal(db, attempt)
+            case "lost":
+                cause = unknown_outcome(asked.intent, "timeout")
+                end(db, attempt, AttemptState.UNKNOWN, cause, "timeout", NOW)
+            case "given up":
+                given_up = Outcome(OutcomeCode.NOT_CONFIRMED)
+                end(db, attempt, AttemptState.NOT_CONFIRMED, given_up, "timeout", NOW)
+            case "not sent":
+                back_to_new(db, attempt, "nothing left", NOW, NOW)
+            case "decided none":
+                by_a_person(db, attempt)
+            case "decided done":
+                decide_done(db, attempt, NOW)
+            case _:
+                return False
+    except InvalidMove:
+        return False
+    after = read_attempt(db, attempt)
+    return (after.state, after.filled) != (state, before)  # the same again is no move
 
 
 def test_a_decision_does_not_take_back_an_exit_that_was_opened_again(db: Database) -> None:
