@@ -217,6 +217,18 @@ def attempts_of(db: Database, copy: CopyId) -> list[Attempt]:
     ]
 
 
+def filled_attempts(db: Database, copy: CopyId, leg: int) -> list[Attempt]:
+    """Read the attempts of one leg that executed something, oldest first."""
+    return [
+        _attempt(row)
+        for row in fetch_all(
+            db,
+            _ATTEMPT + " WHERE copy_id = ? AND leg = ? AND filled != '0' ORDER BY id",
+            (copy, leg),
+        )
+    ]
+
+
 def bound_order_ids(db: Database, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Return those of these exchange order ids that are bound to an attempt of the account."""
     wanted = list(among)

@@ -79,6 +79,17 @@ def write_outcome_event(db: Database, copy: CopyId, outcome: Outcome, at: dateti
     )
 
 
+def told_last(db: Database, copy: CopyId, code: OutcomeCode) -> Outcome | None:
+    """Return the newest outcome with this code that was recorded of a copy; None if none was."""
+    row = fetch_one(
+        db,
+        "SELECT subject, data FROM event WHERE copy_id = ? AND kind = 'outcome' AND subject = ? "
+        "ORDER BY sequence DESC LIMIT 1",
+        (copy, code.value),
+    )
+    return None if row is None else read_outcome(*row)
+
+
 def _is_last(db: Database, copy: CopyId, leg: int) -> bool:
     return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number > ?", (copy, leg)) is None
 

@@ -6,6 +6,7 @@ what is proven filled; an exit that has not closed everything it is to close is 
 transaction that ends its try. Which attempt a leg goes with is decided in ``leading_attempt``.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -22,12 +23,17 @@ from engine.domain.leg import LegState
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
-from engine.ledger.attempts import Attempt, attempts_of, read_attempt
+from engine.ledger.attempts import Attempt, filled_attempts, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
 from engine.ledger.holdings import read_holding, remove_empty_holding
 from engine.ledger.locking import Held, lock
-from engine.ledger.outcomes import forget_outcome, write_outcome, write_outcome_event
+from engine.ledger.outcomes import (
+    forget_outcome,
+    told_last,
+    write_outcome,
+    write_outcome_event,
+)
 from engine.ledger.query import Database, fetch_all, fetch_one
 
 
@@ -133,32 +139,67 @@ def _move_leg(
     ``attempt`` is as it was before the move. With ``again_at`` an exit that has not closed
     everything it is to close is open again from then on.
     """
-    waited_in, tries = _tries(db, attempt)
-    is_done = len(tries) == 1 or not _is_more_held(db, attempt.copy, attempt.leg)
-    lead = leading(tries, is_done=is_done)
-    this = next(each for each in tries if each.id == attempt.id)
-    if not is_heard(this, lead, is_awaited=waited_in == attempt.state.value):
+    leg_state, tries = _tries(db, attempt)
+    is_closed = len(tries) == 1 or not _is_share_left(db, attempt.copy, attempt.leg)
+    if not is_heard(
+        Tried(attempt.id, attempt.state, attempt.filled > 0),
+        tries,
+        leg_state=leg_state,
+        is_closed=is_closed,
+        has_grown=has_grown,
+    ):
         if has_grown:
             write_outcome_event(db, copy=attempt.copy, outcome=outcome, at=at)
         return
+    lead = leading(tries, is_closed=is_closed)
     _set_leg(db, attempt, LegState(lead.state.value))
-    is_other = lead.id != this.id
-    goes_on = (is_other and lead.state.is_open) or (
-        again_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, again_at)
-    )
-    if is_other and lead.has_filled and not goes_on:
-        outcome = outcome_of_fills(db, attempt.copy, attempt.leg) or outcome
+    is_other = lead.id != attempt.id
+    if is_other and lead.state is AttemptState.NOT_CONFIRMED:
+        again_at = None  # ``close_again`` repeats that one, from a reading
+    goes_on = again_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, again_at)
+    if is_other and not goes_on:
+        goes_on = lead.state.is_open
+    if is_other or lead.state is AttemptState.NOT_CONFIRMED:
+        outcome = _told_of_all(db, attempt, tries, outcome, is_closed=is_closed)
     write_outcome(db, copy=attempt.copy, leg=attempt.leg, outcome=outcome, at=at, goes_on=goes_on)
 
 
+def _told_of_all(
+    db: Database,
+    attempt: Attempt,
+    tries: Sequence[Tried],
+    outcome: Outcome,
+    *,
+    is_closed: bool,
+) -> Outcome:
+    """Return what a leg came to whose attempt brought nothing, or does not lead it: what all of them
+    closed together; else that the newest stayed without trace, if it did; else ``outcome``.
+    """
+    filled = {each.id for each in tries if each.has_filled}
+    if is_closed and filled == {attempt.id}:
+        return outcome
+    if is_closed and filled:
+        was_told = None if attempt.id in filled else told_last(db, attempt.copy, OutcomeCode.FILLED)
+        return was_told or outcome_of_fills(db, attempt.copy, attempt.leg) or outcome
+    newest = tries[-1]
+    if newest.state is AttemptState.NOT_CONFIRMED and newest.id != attempt.id:
+        return told_last(db, attempt.copy, OutcomeCode.NOT_CONFIRMED) or outcome
+    return outcome
+
+
 def _tries(db: Database, attempt: Attempt) -> tuple[str, list[Tried]]:
-    """Read the state of an attempt's leg, and the leg's attempts that did not go back to NEW."""
+    """Read the state of an attempt's leg, and those of its attempts that may lead it: refused ones
+    may be many.
+    """
     rows = fetch_all(
         db,
         "SELECT leg.state, attempt.id, attempt.state, attempt.filled FROM leg JOIN attempt ON "
-        "attempt.copy_id = leg.copy_id AND attempt.leg = leg.number WHERE leg.copy_id = ? AND "
-        "leg.number = ? AND attempt.state != 'new' ORDER BY attempt.id",
-        (attempt.copy, attempt.leg),
+        "attempt.copy_id = leg.copy_id AND attempt.leg = leg.number WHERE leg.copy_id = ?1 AND "
+        "leg.number = ?2 AND (attempt.id = ?3 OR attempt.filled != '0' OR attempt.state IN "
+        "('claimed', 'unknown', 'placed', 'partially_filled') OR attempt.id = (SELECT max(id) "
+        "FROM attempt AS newest WHERE newest.copy_id = ?1 AND newest.leg = ?2 AND newest.state != "
+        "'new')) ORDER BY attempt.id",
+        (attempt.copy, attempt.leg, attempt.id),
     )
     tries = [Tried(row[1], AttemptState(row[2]), row[3] != "0") for row in rows]
     return rows[0][0], tries
@@ -166,7 +207,7 @@ def _tries(db: Database, attempt: Attempt) -> tuple[str, list[Tried]]:
 
 def outcome_of_fills(db: Database, copy: CopyId, leg: int) -> Outcome | None:
     """Return what the attempts of an exit closed together; None if nothing."""
-    filled = [each for each in attempts_of(db, copy) if each.leg == leg and each.filled > 0]
+    filled = filled_attempts(db, copy, leg)
     if not filled:
         return None
     last = filled[-1]
@@ -275,9 +316,25 @@ def _go_on_closing(db: Database, copy: CopyId, leg: int, retry_at: datetime) -> 
 
 
 def _is_more_held(db: Database, copy: CopyId, leg: int) -> bool:
-    """Return whether an exit has something to close: its strategy holds more than it is to leave
+    """Return whether an exit has something to do: its strategy holds more than it is to leave
     behind, or is to be flat while an entry may still bring something or a detached symbol is to be
     set free.
+    """
+    holding, leave = _held_by_exit(db, copy, leg)
+    return holding is not None and (
+        holding.share > leave or (leave == 0 and (holding.entries_open > 0 or holding.detached))
+    )
+
+
+def _is_share_left(db: Database, copy: CopyId, leg: int) -> bool:
+    """Return whether the strategy of an exit holds more than it is to leave behind."""
+    holding, leave = _held_by_exit(db, copy, leg)
+    return holding is not None and holding.share > leave
+
+
+def _held_by_exit(db: Database, copy: CopyId, leg: int) -> tuple[Holding | None, Decimal]:
+    """Return what an exit can close of what is held, None if nothing or for another leg, and the
+    share that it is to leave behind.
     """
     row = fetch_one(
         db,
@@ -286,16 +343,14 @@ def _is_more_held(db: Database, copy: CopyId, leg: int) -> bool:
         (copy, leg),
     )
     if row is None or row[0] != "exit":
-        return False
+        return None, ZERO
     holding = read_holding(db, AccountId(row[1]), Symbol(row[3]))
-    if (
-        holding is None
-        or holding.strategy != row[2]
-        or not _is_of_episode(db, holding, _newest_attempt(db, copy, leg))
-    ):
-        return False
-    leave = Decimal(row[4] or 0)
-    return holding.share > leave or (leave == 0 and (holding.entries_open > 0 or holding.detached))
+    is_its_own = (
+        holding is not None
+        and holding.strategy == row[2]
+        and _is_of_episode(db, holding, _newest_attempt(db, copy, leg))
+    )
+    return holding if is_its_own else None, Decimal(row[4] or 0)
 
 
 def _move_share(
@@ -355,6 +410,12 @@ def _is_of_episode(db: Database, holding: Holding, exit_id: int) -> bool:
         " WHERE book.account_id = ? AND book.strategy_id = ? AND book.symbol = ?",
         (holding.account, holding.strategy, holding.symbol),
     )
+    if row is None:  # it has brought nothing yet
+        row = fetch_one(
+            db,
+            "SELECT opened_by FROM holding WHERE account_id = ? AND symbol = ?",
+            (holding.account, holding.symbol),
+        )
     return row is None or row[0] is None or row[0] < exit_id
 
 
