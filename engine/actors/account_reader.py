@@ -2,7 +2,7 @@
 books and wakes the tasks that wait for it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import trio
@@ -24,7 +24,7 @@ from engine.ledger.equity import mark_equity
 from engine.ledger.holdings import read_holdings
 from engine.ports.exchange import Rejected, RejectionKind
 
-UNREADABLE_AFTER: Final = timedelta(minutes=5)
+UNREADABLE_AFTER_S: Final = 300.0
 SHORTEST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 
@@ -46,9 +46,8 @@ class AccountReader:
         self._books = books
         self._reconciler = reconciler
         self._under_way: tuple[datetime, trio.Event] | None = None
-        self._unread_since: datetime | None = None
         self._failing_since: float | None = None
-        """The same on trio's clock, which nobody sets."""
+        """On trio's clock, which nobody sets."""
         self._is_active = False
 
     async def run(self) -> float:
@@ -92,14 +91,11 @@ class AccountReader:
         try:
             await self.read_account()
         except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
-            if self._failing_since is None:
-                self._failing_since = trio.current_time()
             self._account.could_not_be_read(error)
             await self._tell_unreadable(error)
             return False
-        self._failing_since = None
-        if self._unread_since is not None:
-            self._unread_since = None
+        if self._failing_since is not None:
+            self._failing_since = None
             await self._account.tell_pages("reading", {"problem": ""})
         return True
 
@@ -185,12 +181,11 @@ class AccountReader:
 
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""
-        now = self._account.shared.clock.now()
-        since = (
-            self._unread_since or now
-        )  # kept here: another reading may succeed while this one is reported
-        if self._unread_since is None:
-            self._unread_since = now
+        now = trio.current_time()
+        # kept here: another reading may succeed while this one is reported
+        since = self._failing_since
+        if since is None:
+            self._failing_since = since = now
             await self._account.tell_pages("reading", {"problem": self._account.problem})
         holdings = [
             each
@@ -208,8 +203,8 @@ class AccountReader:
                 problem=error.text,
                 positions=named,
             )
-        elif now - since >= UNREADABLE_AFTER:
-            minutes = str((now - since) // timedelta(minutes=1))
+        elif now - since >= UNREADABLE_AFTER_S:
+            minutes = str(int((now - since) // 60))
             await self._account.shared.alert(
                 AlertCode.ACCOUNT_UNREADABLE,
                 self._account.name,

@@ -2,6 +2,7 @@
 however many tasks asked for a reading in vain.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import trio
 from engine_world import World, world
 from trio.testing import MockClock
 
-from engine.actors.account_reader import LONGEST_PAUSE_S, SHORTEST_PAUSE_S
+from engine.actors.account_reader import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, UNREADABLE_AFTER_S
+from engine.domain.alert import Alert, AlertCode
+from engine.ledger.alerts import newest_alerts
 
 
 class Unreadable:
@@ -75,3 +78,27 @@ async def test_a_trouble_that_lasts_is_asked_about_ever_more_rarely(
         assert min(pauses) >= SHORTEST_PAUSE_S
         assert [round(each) for each in pauses[-3:]] == [LONGEST_PAUSE_S] * 3
         assert len(pauses) < 20
+
+
+def alerts(house: World) -> list[Alert]:
+    found = newest_alerts(house.ledger.db, datetime.min.replace(tzinfo=UTC), 10)
+    return [each for each in found if each.code is AlertCode.ACCOUNT_UNREADABLE]
+
+
+async def test_a_trouble_of_five_minutes_alerts_people_with_how_long_it_has_lasted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        trouble = await disturbed(house)
+        await trio.sleep(200)
+        trouble.lasts = False
+        await trio.sleep(LONGEST_PAUSE_S * 1.1)
+        assert not house.followers[0].account.problem
+        trouble.lasts = True  # another one, which begins anew
+        house.followers[0].account.read_soon()
+        await trio.sleep(UNREADABLE_AFTER_S - 5)
+        assert not alerts(house)
+        await trio.sleep(LONGEST_PAUSE_S + 10)
+        (told,) = alerts(house)
+        assert told.subject == house.followers[0].account.name
+        assert told.details["minutes"] in ("5", "6")
