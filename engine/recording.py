@@ -6,7 +6,8 @@ the engine's own nursery, so a sender that hangs up loses nothing.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -103,41 +104,24 @@ class Recorder:
         self._wakes_soon = False
 
     async def record(self, taken: Taken) -> Recorded:
-        """Record a signal in the engine's nursery and wake its followers; raises DedupeConflict or
-        LedgerError.
-        """
-        done = trio.Event()
-        result: list[Recorded | Exception] = []
-
-        def tell(recorded: Recorded) -> None:
-            result.append(recorded)
-            done.set()
-
-        async def run() -> None:
-            try:
-                await self.record_here(taken, tell)
-            except Exception as error:  # handed to the waiting caller below
-                result.append(error)
-            finally:
-                done.set()
-
-        self._nursery.start_soon(run)
-        await done.wait()
-        if not result:
-            raise LedgerError("the engine is stopping; send the signal again")
-        if isinstance(result[0], Exception):
-            raise result[0]
-        return result[0]
-
-    async def record_here(self, taken: Taken, tell: Callable[[Recorded], None]) -> None:
-        """Record a signal in the caller's own task, which no sender may cancel; call ``tell`` once
-        it is durable, then wake its followers. Raises DedupeConflict or LedgerError.
+        """Record a signal and wake its followers after the sender's answer; raises DedupeConflict or
+        LedgerError. Waits in the caller's own task, because each hand-over to another one costs a
+        turn of the loop, and those are long during a fan-out.
         """
         new = self._new(taken)
-        recorded = await self._ledger.write(lambda db: record_signal(db, new), first=True)
-        tell(recorded)
+        try:
+            recorded = await self._ledger.write(lambda db: record_signal(db, new), first=True)
+        except trio.Cancelled:  # the sender has left, and the writer records it all the same
+            self._nursery.start_soon(self._wake_once_written)
+            raise
         if recorded.copies:
-            await self._wake_followers()
+            self._nursery.start_soon(self._wake_followers)
+        return recorded
+
+    async def _wake_once_written(self) -> None:
+        with suppress(LedgerError):  # then nothing was recorded
+            await self._ledger.write(lambda db: None)
+            self._account_tasks.wake()
 
     async def rehearse(self, taken: Taken) -> Rehearsal:
         """Return what recording a signal would come to; nothing stays of it. Raises DedupeConflict

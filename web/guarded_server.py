@@ -27,7 +27,6 @@ import logging
 
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
@@ -35,6 +34,7 @@ from hypercorn.utils import parse_socket_addr
 
 from web.connections import CONNECTION_KEY, Connection, GuardedConfig
 from web.http11 import Http11Only
+from web.inbox import Apps
 
 log = logging.getLogger("rexalgo.web")
 _LINGER_S = 0.5
@@ -110,7 +110,7 @@ class GuardedServer(TCPServer):
             server = parse_socket_addr(sock.family, sock.getsockname())
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError):
             return  # no handshake, or the client has left
-        async with TaskGroup() as self._task_group:
+        async with Apps() as self._task_group:
             self.protocol = Http11Only(
                 self.app,
                 self.config,
@@ -171,13 +171,19 @@ class GuardedServer(TCPServer):
 
     async def _send(self, data: bytes) -> None:
         is_sent = False
-        async with self.send_lock:
+        try:
+            self.send_lock.acquire_nowait()  # nearly always free; acquiring it costs a turn
+        except trio.WouldBlock:
+            await self.send_lock.acquire()
+        try:
             with trio.move_on_after(self._limits.send_s, shield=True):
                 try:
                     await self.stream.send_all(data)
                     is_sent = True
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     pass  # seen below
+        finally:
+            self.send_lock.release()
         if not is_sent:
             # nobody reads any more: end everything, a reader of pipelined bytes too
             self._connection.hurry(0)

@@ -180,7 +180,10 @@ class _Served:
                 self._handed[frame["number"]].set()
             return
         if "record" in frame:
-            await self._recording.acquire()
+            try:
+                self._recording.acquire_nowait()  # acquiring it costs a turn of the loop
+            except trio.WouldBlock:
+                await self._recording.acquire()
             self._server.nursery.start_soon(self._record, frame)
             return
         try:
@@ -192,14 +195,9 @@ class _Served:
             self._server.nursery.start_soon(self._answer, frame)
 
     async def _record(self, frame: Frame) -> None:
-        """Record a delivery here, in the engine's own nursery: each hand-over to another task would
-        cost a turn of the loop, and those are long during a fan-out.
-        """
         with self._answering(frame, self._recording):
-            await self._server.recorder.record_here(
-                read_value(frame["record"]),
-                lambda recorded: self._answer_with(frame, write_value(recorded)),
-            )
+            recorded = await self._server.recorder.record(read_value(frame["record"]))
+            self._answer_with(frame, write_value(recorded))
 
     async def _answer(self, frame: Frame) -> None:
         with self._answering(frame, self._asked):

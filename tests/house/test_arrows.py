@@ -131,6 +131,7 @@ NURSERIES = {
     "engine/actors/account_tasks.py",
     "engine/actors/place_watch.py",
     "engine/actors/telling.py",
+    "web/asgi.py",
     "web/guarded_server.py",
     "web/live.py",
     "web/pulse.py",

@@ -29,6 +29,7 @@ CALLED_FROM_OUTSIDE: Final = {
     *("before_io_wait", "after_io_wait"),  # trio calls these two of an instrument
     "handleError",  # logging calls it of a handler that could not write
     "make_globals",  # jinja calls it of an environment
+    "spawn_app",  # hypercorn calls it of a group of tasks
 }
 
 

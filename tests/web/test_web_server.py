@@ -5,6 +5,7 @@ loopback sockets.
 import contextlib
 import errno
 import ssl
+from typing import Any
 
 import h11
 import pytest
@@ -23,6 +24,7 @@ from web_helpers import (
 )
 
 from web.connections import ConnectionLimits, Guard, GuardedConfig
+from web.guarded_server import GuardedServer
 from web.http11 import Http11Only
 from web.settings import WebSettings
 
@@ -434,6 +436,65 @@ async def test_an_answer_of_known_length_leaves_in_one_write(
                 await stream.send_all(request_bytes(method, "/api/health"))
                 assert (await read_answer(stream, parser=new_parser(method))).status == 200
             assert [each[:4] for each in written] == [method.encode().ljust(4), b"HTTP"]
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the turns of the loop, and remembers in which one something happened."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.at: dict[str, int] = {}
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.now += 1
+
+    def note(self, what: str) -> None:
+        self.at[what] = self.now
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        request_bytes("POST", WEBHOOK, signal_body(), x_key="right"),
+        request_bytes("POST", WEBHOOK, x_key="right", transfer_encoding="chunked")
+        + chunked(signal_body(), 30)
+        + b"0\r\n\r\n",
+    ],
+    ids=["whole", "in many chunks"],
+)
+async def test_a_delivery_that_has_come_reaches_its_handler_within_two_turns_of_the_loop(
+    delivery: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While orders flow, a turn takes ten milliseconds and more."""
+    turns, engine = Turns(), MemoryEngine()
+    begin_head, receive, send = GuardedServer._begin_head, engine.receive, GuardedServer._send
+
+    def noting_bytes(server: GuardedServer) -> None:
+        turns.note("bytes")
+        begin_head(server)
+
+    async def noting_handler(*args: Any, **options: Any) -> Any:
+        turns.note("handler")
+        taken = await receive(*args, **options)
+        turns.note("taken")
+        return taken
+
+    async def noting_answer(server: GuardedServer, data: bytes) -> None:
+        await send(server, data)
+        turns.note("sent")
+
+    monkeypatch.setattr(GuardedServer, "_begin_head", noting_bytes)
+    monkeypatch.setattr(GuardedServer, "_send", noting_answer)
+    monkeypatch.setattr(engine, "receive", noting_handler)
+    async with served(engine) as site:
+        trio.lowlevel.add_instrument(turns)
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(delivery)
+            assert (await read_answer(stream, "POST")).status == 202
+        trio.lowlevel.remove_instrument(turns)
+    assert turns.at["handler"] - turns.at["bytes"] <= 2
+    assert turns.at["sent"] - turns.at["taken"] <= 1  # the bytes left before it
 
 
 async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
