@@ -213,6 +213,10 @@ class GuardedServer(TCPServer):
             else:
                 self._begin_head()
                 await self.protocol.handle(RawData(bytes(data)))
+                if self._is_idle:
+                    # A sender often has its next request ready: a turn later it is there, and the
+                    # reader need not wait for the socket, which is a fifth of a delivery's CPU.
+                    await trio.lowlevel.checkpoint()
             if data == b"":
                 break
         await self.protocol.handle(Closed())

@@ -2,10 +2,12 @@
 how much of a body is read.
 """
 
+from collections.abc import Generator
 from typing import Any, Final, TypeVar, cast
 
 import trio
 from quart import Request, request
+from quart_trio.wrappers.request import TrioBody
 
 from web.connections import CONNECTION_KEY, Connection
 from web.peers import client_address, is_local
@@ -20,10 +22,22 @@ def is_for_programs(path: str) -> bool:
     return any(path == each or path.startswith(f"{each}/") for each in _FOR_PROGRAMS)
 
 
+class ReadyBody(TrioBody):
+    """A body that is awaited without a turn of the loop once it is whole."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait until the body is whole; raises what its limits say."""
+        if self._must_raise is None and self._complete.is_set():
+            return bytes(self._data)
+        return (yield from super().__await__())
+
+
 def request_with(kind: type[R], form_bytes_max: int) -> type[R]:
     """Return the class of an app's requests, in which the forms of people have a limit of their own."""
 
     class Limited(kind):  # type: ignore[valid-type, misc]
+        body_class = ReadyBody
+
         def __init__(self, method: str, scheme: str, path: str, *rest: Any, **named: Any) -> None:
             if not is_for_programs(path):
                 named["max_content_length"] = form_bytes_max
