@@ -12,8 +12,10 @@ import pytest
 import trio
 import trustme
 from web_helpers import (
+    NOW,
     WEBHOOK,
     MemoryEngine,
+    Site,
     new_parser,
     outcome_row,
     read_answer,
@@ -23,9 +25,11 @@ from web_helpers import (
     wait_closed,
 )
 
+from web.app import create_app
 from web.connections import ConnectionLimits, Guard, GuardedConfig
 from web.guarded_server import GuardedServer
 from web.http11 import Http11Only
+from web.server import Bound, ServerConfig, serve_web
 from web.settings import WebSettings
 
 HEADERS = {
@@ -537,6 +541,31 @@ async def test_an_answer_that_was_cut_as_it_began_is_followed_by_no_error_answer
     await protocol._send_error_response(500)
     assert len(sent) == before
     assert protocol.connection.our_state is h11.ERROR
+
+
+async def test_a_request_that_the_end_of_the_process_cuts_off_is_answered_by_nothing() -> None:
+    """hypercorn would say 500, and the sender of a signal would not know that it may send again."""
+    engine, process = MemoryEngine(hold=trio.Event()), trio.CancelScope()
+    app = create_app(engine, WebSettings(), now=lambda: NOW)
+
+    async def serve(task_status: trio.TaskStatus[Bound]) -> None:
+        with process:
+            await serve_web(
+                app,
+                ServerConfig(port=0),
+                shutdown_trigger=trio.sleep_forever,
+                task_status=task_status,
+            )
+
+    async with trio.open_nursery() as nursery:
+        bound = await nursery.start(serve)
+        site = Site(engine, bound, trio.Event(), trio.Event())
+        async with await site.connect() as stream:
+            await stream.send_all(request_bytes("POST", WEBHOOK, signal_body(), x_key="right"))
+            await engine.entered.wait()
+            process.cancel()
+            with trio.fail_after(5):
+                assert await wait_closed(stream) == b""
 
 
 async def test_an_event_stream_outlives_the_deadline_of_a_request() -> None:
