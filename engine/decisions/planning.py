@@ -306,7 +306,9 @@ def _expired(signal: Signal, limit_s: int, now: datetime, waited_for: str) -> Ou
     # Rounded up, so that nobody reads "10 s old and the limit is 10 s".
     exact_s = EXACT.divide(Decimal(age // timedelta(microseconds=1)), Decimal(1_000_000))
     numbers = {"age_s": plain(ceil_to_step(exact_s, _TENTH)), "limit_s": str(limit_s)}
-    if waited_for:
+    # What came too late did not become so by waiting here.
+    came_in_time = signal.received_at - signal.decided_at <= timedelta(seconds=limit_s)
+    if waited_for and came_in_time:
         return Outcome(OutcomeCode.EXPIRED_WAITING, numbers | {"cause": waited_for})
     return Outcome(OutcomeCode.EXPIRED, numbers)
 

@@ -813,3 +813,12 @@ def test_what_it_waited_for_is_told_when_it_is_too_late() -> None:
         "because the account was not read since our last exit, until it was too late"
         in planned.sentence
     )
+
+
+def test_what_came_too_late_is_not_told_to_have_waited() -> None:
+    """An alert that fired long ago, while an exit is under way."""
+    asked = entry(waited_for="an exit is under way", now=NOW + timedelta(seconds=60))
+    came_late = replace(asked.signal, received_at=asked.signal.decided_at + timedelta(seconds=59))
+    planned = plan_entry(replace(asked, signal=came_late))
+    assert isinstance(planned, Outcome)
+    assert planned.code is C.EXPIRED
