@@ -79,8 +79,12 @@ def write_outcome_event(db: Database, copy: CopyId, outcome: Outcome, at: dateti
     )
 
 
-def told_last(db: Database, copy: CopyId, code: OutcomeCode) -> Outcome | None:
-    """Return the newest outcome with this code that was recorded of a copy; None if none was."""
+def told_last(db: Database, copy: CopyId, leg: int, code: OutcomeCode) -> Outcome | None:
+    """Return the newest outcome with this code that was recorded of a copy's last leg; None if none
+    was, and for an earlier leg: an event does not say of which leg it is.
+    """
+    if not _is_last(db, copy, leg):
+        return None
     row = fetch_one(
         db,
         "SELECT subject, data FROM event WHERE copy_id = ? AND kind = 'outcome' AND subject = ? "

@@ -179,11 +179,13 @@ def _told_of_all(
     if is_closed and filled == {attempt.id}:
         return outcome
     if is_closed and filled:
-        was_told = None if attempt.id in filled else told_last(db, attempt.copy, OutcomeCode.FILLED)
-        return was_told or outcome_of_fills(db, attempt.copy, attempt.leg) or outcome
+        summed = outcome_of_fills(db, attempt.copy, attempt.leg) or outcome
+        if attempt.id in filled:
+            return summed
+        return told_last(db, attempt.copy, attempt.leg, OutcomeCode.FILLED) or summed
     newest = tries[-1]
     if newest.state is AttemptState.NOT_CONFIRMED and newest.id != attempt.id:
-        return told_last(db, attempt.copy, OutcomeCode.NOT_CONFIRMED) or outcome
+        return told_last(db, attempt.copy, attempt.leg, OutcomeCode.NOT_CONFIRMED) or outcome
     return outcome
 
 

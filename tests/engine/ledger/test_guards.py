@@ -48,6 +48,7 @@ from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_memory
 from engine.ledger.holdings import attach, read_holding, want_protection, write_holding
 from engine.ledger.open_shares import has_unconfirmed_exit
+from engine.ledger.outcomes import write_outcome
 from engine.ledger.query import fetch_all
 from engine.ledger.resolving import (
     back_to_new,
@@ -760,6 +761,23 @@ def test_the_fill_of_the_rest_is_told_though_later_attempts_filled_and_were_refu
         NOW,
     )
     assert told_of(db, asked)[1] == "filled"
+
+
+def test_the_exit_of_a_reverse_is_not_told_with_what_its_entry_filled(db: Database) -> None:
+    first, second, asked = exit_tried_twice(db)
+    by_a_fill(db, second)
+    db.execute(  # the entry of the same copy
+        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state) "
+        "SELECT copy_id, number + 1, 'entry', account_id, strategy_id, symbol, order_key, 'filled' "
+        "FROM leg WHERE copy_id = ?",
+        (asked.copy,),
+    )
+    write_outcome(db, asked.copy, 2, Outcome(OutcomeCode.FILLED, {"symbol": "ENTRY"}), NOW)
+    complete(db, first, part(first, db, OrderStatus.OPEN, "0"), Outcome(OutcomeCode.PLACED), NOW)
+    cancelled = part(first, db, OrderStatus.CANCELLED, "0")
+    complete(db, first, cancelled, Outcome(OutcomeCode.CANCELLED), NOW)
+    told = fetch_all(db, "SELECT count(*) FROM event WHERE data LIKE '%ENTRY%'")
+    assert told == [(1,)]
 
 
 def test_an_entry_under_way_does_not_open_a_finished_close_again(db: Database) -> None:
