@@ -2,7 +2,7 @@
 
 A command goes to the server of the folder if one runs; else it takes the folder's lock and opens the
 ledger itself. A server that holds the lock and does not answer keeps nobody from reading, from
-halting entries and from allowing them again, because those need only the ledger.
+stopping, flattening and allowing entries again, because those need only the ledger.
 """
 
 from typing import Any, Final
@@ -14,7 +14,17 @@ from engine.settings.config import Config
 
 __all__ = ["SOCKET_NAME", "FolderLock", "FolderLocked", "ServerSilent", "ask_server", "call"]
 WITHOUT_LOCK: Final = frozenset(
-    {"status", "why", "unknown", "accounts", "books_check", "halt", "resume", "key_status"}
+    {
+        "status",
+        "why",
+        "unknown",
+        "accounts",
+        "books_check",
+        "halt",
+        "still_open",
+        "resume",
+        "key_status",
+    }
 )
 
 

@@ -68,7 +68,7 @@ def _print(answer: dict[str, Any], level: str, chosen: dict[str, str]) -> None:
     if answer["level"] in ("reduce", "flatten"):
         click.echo(
             "  resting entries are cancelled"
-            + ("" if answer["engine"] else " as soon as a server runs here")
+            + ("" if answer["engine"] else " as soon as a server answers here")
         )
     if answer["level"] != level:
         click.echo(f"  the stronger level {answer['level']} was set already and stays")
@@ -136,13 +136,13 @@ def halt_flatten(
     lists each with the reason; closing continues.
     """
     chosen = _chosen(**scope)
-    positions = ask(where, "still_open", **chosen)["open"]
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(
                 "expected --yes: there is no terminal to ask whether to close everything",
                 Exit.USAGE,
             )
+        positions = ask(where, "still_open", **chosen)["open"]
         accounts = len({each["account"] for each in positions})
         if not click.confirm(
             f"Close {len(positions)} positions of {accounts} accounts ({_words(chosen)}) at market "
@@ -156,7 +156,7 @@ def halt_flatten(
     else:
         _print(answer, "flatten", chosen)
         if not answer["engine"]:
-            click.echo("  no server runs here; closing begins when one starts (rexalgo serve)")
+            click.echo("  no server answers here; closing begins when one does (rexalgo serve)")
         click.echo(
             f"FLAT: the engine has nothing open for {_words(chosen)}"
             if not left

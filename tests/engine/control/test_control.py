@@ -127,6 +127,7 @@ async def test_a_silent_server_keeps_nobody_from_halting(
             await nursery.start(serve_control, config.data_dir, never)
             answer = await call(config, "halt", {"scope": "all", "note": "silent", "by": "me"})
             assert answer["level"] == "entries"
+            assert (await call(config, "still_open", {"scope": "all"}))["open"] == []
             with pytest.raises(RexAlgoError, match="did not answer within"):
                 await call(config, "provision", {"table": {}})
             nursery.cancel_scope.cancel()

@@ -1,0 +1,92 @@
+"""``rexalgo halt flatten`` beside a server that holds the folder and says nothing."""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import apsw
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+import engine.control.client
+from engine.control import SOCKET_NAME, FolderLock
+from engine.ledger import Ledger
+from engine.ledger.reports import switches
+from engine.settings.config import Config, load_config
+from rexalgo.cli import main
+from rexalgo.cli.common import Exit
+
+halt_module = import_module("rexalgo.cli.halt")
+LINE = """
+PRAGMA foreign_keys = OFF;
+INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)
+  VALUES ('a', 'f1', 'p', 'paper', 'paper', x'00', 1, 1);
+INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)
+  VALUES ('s', 'trend', 'm', 'webhook', '[]', '1', '', '{}', 1);
+INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key)
+  VALUES ('a', 'BTCUSDT', 's', 'LONG', '0.5', 0, '');
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    """Serve a folder with one open position: its lock is held, its socket takes all, answers none."""
+    monkeypatch.setattr(engine.control.client, "ANSWER_WITHIN_S", 0.05)
+    config = load_config(tmp_path, {})
+    config.data_dir.mkdir(mode=0o700)
+
+    async def made() -> None:
+        await Ledger.open(config.ledger.path, inline=True).aclose()
+
+    trio.run(made)
+    with apsw.Connection(str(config.ledger.path)) as db:
+        db.execute(LINE)
+    db.close()
+    with (
+        FolderLock(config.data_dir, "rexalgo serve", datetime(2026, 11, 24, tzinfo=UTC)),
+        socket.socket(socket.AF_UNIX) as silent,
+    ):
+        silent.bind(str(config.data_dir / SOCKET_NAME))
+        silent.listen()
+        yield config
+
+
+def flatten(config: Config, *flags: str, types: str = "") -> Result:
+    folder = config.data_dir.parent
+    command = ["--config", str(folder), "halt", "flatten", "--all", "--note", "silent", *flags]
+    return CliRunner().invoke(main, command, input=types)
+
+
+async def set_switches(config: Config) -> list[tuple[str, str, str]]:
+    ledger = Ledger.open(config.ledger.path, inline=True)
+    found = [(each.label, each.level.value, each.note) for each in switches(ledger.db)]
+    await ledger.aclose()
+    return found
+
+
+@pytest.mark.parametrize(("flags", "types"), [(("--yes",), ""), ((), "y\n")])
+def test_a_silent_server_keeps_nobody_from_flattening(
+    place: Config, flags: tuple[str, ...], types: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(halt_module, "sys", terminal)
+    told = flatten(place, *flags, types=types)
+    assert told.exit_code == Exit.NO, told.output
+    assert trio.run(set_switches, place) == [("everything", "flatten", "silent")]
+    if types:
+        assert "Close 1 positions of 1 accounts (everything) at market price?" in told.output
+    assert "no server answers here; closing begins when one does" in told.output
+    assert "NOT FLAT, 1 left:" in told.output
+    assert "f1 [PAPER] LONG 0.5 BTCUSDT of trend: no exit was asked for" in told.output
+
+
+def test_a_no_changes_nothing(place: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(halt_module, "sys", terminal)
+    told = flatten(place, types="n\n")
+    assert "nothing was changed" in told.output
+    assert trio.run(set_switches, place) == []
