@@ -1,8 +1,8 @@
 """Recording: write a verified delivery or a stream's signal into the ledger, and wake the accounts
 that copy it.
 
-What always holds: a signal and its copies are durable before ``record`` returns; recording runs in
-the engine's own nursery, so a sender that hangs up loses nothing.
+What always holds: a signal and its copies are durable before ``record`` returns. A sender that hangs
+up loses nothing: the writer finishes what it was given, and the followers are woken then.
 """
 
 import logging

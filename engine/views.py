@@ -310,5 +310,4 @@ class StatusView:
     open_orders: Mapping[str, int]
     positions: int
     switches: tuple[SwitchView, ...]
-    last_signal: ReceiptView | None
     alerts: tuple[AlertView, ...]

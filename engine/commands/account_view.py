@@ -15,8 +15,8 @@ from engine.domain.amounts import EXACT, plain
 from engine.domain.errors import NothingThere
 from engine.ledger import Database
 from engine.ledger.equity import read_equity_marks
-from engine.ledger.following import AgreementRow, agreements_of
-from engine.ledger.history import Key, Kind, read_history
+from engine.ledger.following import AgreementRow, CopyRow, agreements_of
+from engine.ledger.history import HistoryRow, Key, Kind, read_history
 from engine.ledger.identity import person
 from engine.ledger.looking import has_looked, note_look
 from engine.ledger.people import AccountRow, account_named, accounts
@@ -130,8 +130,12 @@ def _page(
     """Return a page of a history, newest first, and where the next one begins; None at the end."""
     least: Key = (0, "") if kind is Kind.SIGNALS else (0,)
     read = read_history(db, kind, row.id, (least, before), ROWS + 1, newest_first=True)
-    shown = [{"key": key[0], **jsonable(each)} for key, each in read[:ROWS]]
+    shown = [{"key": key[0], **jsonable(each), **_words(each)} for key, each in read[:ROWS]]
     return shown, shown[-1]["key"] if len(read) > ROWS else None
+
+
+def _words(row: HistoryRow) -> dict[str, Any]:
+    return {"sentence": row.sentence} if isinstance(row, CopyRow) else {}
 
 
 def _before(params: dict[str, Any], name: str) -> int:

@@ -59,6 +59,7 @@ from engine.ledger.refused import place_of, unsettled_refusals
 from engine.ledger.reports import (
     account_rows,
     clear_switch,
+    newest_receipt,
     set_switch,
     signal_number,
     status,
@@ -94,9 +95,14 @@ async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the status of this installation; counts of copies and alerts cover the last ``hours``."""
+    """Return the status of this installation; counts of copies and alerts cover the last ``hours``.
+    Without ``last_signal`` it does not say what became of the newest signal, which takes a step for
+    each follower.
+    """
     hours, live = whole(params, "hours", 24, 24), context.live
     seen = jsonable(status(context.ledger.db, context.clock.now(), timedelta(hours=hours)))
+    if params.get("last_signal", True):
+        seen["last_signal"] = jsonable(newest_receipt(context.ledger.db))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
         {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}

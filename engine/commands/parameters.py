@@ -6,7 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue
@@ -58,6 +58,17 @@ def no_such(kind: str, name: str, names: list[str]) -> str:
     return f"no {kind} {name} is known here; {hint}"
 
 
+_FIELD_NAMES: Final[dict[type, tuple[str, ...]]] = {}
+"""The field names of each dataclass that was asked for, because ``fields`` looks at every one anew."""
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    names = _FIELD_NAMES.get(kind)
+    if names is None:
+        names = _FIELD_NAMES[kind] = tuple(each.name for each in fields(kind))
+    return names
+
+
 def jsonable(value: Any) -> Any:
     """Return a value in JSON types: times as ISO 8601 in UTC, dataclasses as their fields, mappings
     and sequences through.
@@ -65,7 +76,7 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, str | int):
         return value  # most are
     if is_dataclass(value):
-        return {each.name: jsonable(getattr(value, each.name)) for each in fields(value)}
+        return {name: jsonable(getattr(value, name)) for name in _field_names(type(value))}
     if isinstance(value, Mapping):
         return {str(key): jsonable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

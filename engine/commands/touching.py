@@ -1,15 +1,15 @@
-"""Commands that an operator's overview asks before anybody acts: what a stop or a resume would
-touch, and what a new place still lacks.
+"""Commands that an operator's pages ask before anybody acts: what is switched off, what a stop or a
+resume would touch, and what a new place still lacks.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import trio
 
-from engine.commands.parameters import Run, text
+from engine.commands.parameters import Run, jsonable, text, whole
 from engine.context import EngineContext
 from engine.decisions.routing import concerns
 from engine.domain.errors import InvalidValue
@@ -18,7 +18,7 @@ from engine.domain.identifiers import AccountId
 from engine.domain.person import Role
 from engine.ledger.identity import PeopleFilter, count_people
 from engine.ledger.people import account_named, strategies
-from engine.ledger.reports import switches
+from engine.ledger.reports import account_names, copies_since, switch_views, switches
 from engine.ledger.touching import (
     Place,
     connected,
@@ -28,6 +28,8 @@ from engine.ledger.touching import (
     resting_entries,
     waiting_entries,
 )
+
+_NAMES_MAX: Final = 50
 
 
 async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +73,23 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             }
         )
     return {"touched": shown}
+
+
+async def _switches(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the switches that are on, the outcomes of the last ``hours``, and some names that a
+    stop may give.
+    """
+    db, live = context.ledger.db, context.live
+    since = context.clock.now() - timedelta(hours=whole(params, "hours", 1, 24))
+    return {
+        "switches": jsonable(switch_views(db)),
+        "copies": dict(copies_since(db, since)),
+        "names": {
+            "exchange": [] if live is None else sorted({each.exchange for each in live.accounts}),
+            "strategy": [each.name for each in strategies(db)],
+            "account": account_names(db, _NAMES_MAX),
+        },
+    }
 
 
 def _accounts_in(
@@ -142,5 +161,9 @@ async def _guide(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     }
 
 
-TOUCHING: Final[Mapping[str, Run]] = {"touched": _touched, "guide": _guide}
-"""The commands that say before an act what it touches, and what a new place lacks."""
+TOUCHING: Final[Mapping[str, Run]] = {
+    "switches": _switches,
+    "touched": _touched,
+    "guide": _guide,
+}
+"""The commands that say what is off, before an act what it touches, and what a new place lacks."""

@@ -11,7 +11,7 @@ from typing import Final
 from engine.decisions.missed import EntryOutcome
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
-from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.outcome import EXPLANATIONS, Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
 from engine.domain.strategy import StrategyState
 from engine.domain.subscription import (
@@ -128,7 +128,9 @@ def agreements_of(db: Database, person: PersonId) -> list[AgreementRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
-    """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
+    """One copy with its newest outcome; ``code`` is None while it waits to be planned, ``numbers``
+    are those of its sentence as JSON.
+    """
 
     number: int
     at: datetime
@@ -142,10 +144,27 @@ class CopyRow:
     side: str | None
     is_test: bool
     code: str | None
+    numbers: str
     settled_at: datetime | None
-    sentence: str
-    move: str
-    setting: str | None
+
+    @property
+    def sentence(self) -> str:
+        """Return what became of it in one sentence; made when asked, because most rows that a page
+        reads are only counted or passed over.
+        """
+        if self.code is None:
+            return "It is not done yet; its page says what it waits for."
+        return Outcome(OutcomeCode(self.code), json.loads(self.numbers)).sentence
+
+    @property
+    def move(self) -> str:
+        """Return who can act on it, empty while it waits."""
+        return "" if self.code is None else EXPLANATIONS[OutcomeCode(self.code)].move.value
+
+    @property
+    def setting(self) -> str | None:
+        """Return the setting that made this outcome, None if none did."""
+        return None if self.code is None else EXPLANATIONS[OutcomeCode(self.code)].setting
 
 
 COPIES: Final = (
@@ -208,7 +227,6 @@ def entry_outcomes(
 def copy_row(row: Row) -> CopyRow:
     """Read a row of ``COPIES``."""
     action, symbol, side, is_test = read_what(row[7])
-    outcome = None if row[8] is None else Outcome(OutcomeCode(row[8]), json.loads(row[9] or "{}"))
     return CopyRow(
         number=row[0],
         at=from_us(row[1]),
@@ -222,12 +240,8 @@ def copy_row(row: Row) -> CopyRow:
         side=side,
         is_test=is_test,
         code=row[8],
+        numbers=row[9] or "{}",
         settled_at=None if row[10] is None else from_us(row[10]),
-        sentence="It is not done yet; its page says what it waits for."
-        if outcome is None
-        else outcome.sentence,
-        move="" if outcome is None else outcome.explanation.move.value,
-        setting=None if outcome is None else outcome.explanation.setting,
     )
 
 

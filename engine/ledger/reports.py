@@ -6,7 +6,7 @@ and a notifier's cursor.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -39,6 +39,8 @@ from engine.views import (
 )
 
 DAY: Final = timedelta(hours=24)
+_ACCOUNTS_AT_ONCE: Final = 500
+"""Parameters of one statement."""
 _ENDED: Final = tuple(code.value for code in OutcomeCode if code.is_final)
 
 # Outcomes
@@ -260,14 +262,56 @@ def _count(db: Database, sql: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
-    """Read the status of this installation; counts of copies and alerts cover the last ``span``."""
-    since = to_us(now - span)
+def newest_receipt(db: Database) -> ReceiptView | None:
+    """Read what became of the newest signal, None if none was recorded yet."""
     last = fetch_one(
         db,
         "SELECT number, id, draft, received_us FROM signal WHERE number = (SELECT max(number) "
         "FROM signal)",
     )
+    return None if last is None else _receipt(db, last)
+
+
+def copies_since(db: Database, since: datetime) -> Mapping[str, int]:
+    """Count the copies of the signals that came since then by outcome, the most first."""
+    return _counts(
+        db,
+        "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal JOIN copy ON "
+        "copy.signal_number = signal.number"
+        # CROSS: the few signals first, not every copy that ever existed
+        " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC, 1",
+        (to_us(since),),
+    )
+
+
+def switch_views(db: Database) -> tuple[SwitchView, ...]:
+    """Read the switches that are on, as operators are shown them."""
+    return tuple(
+        SwitchView(
+            scope=each.scope.value,
+            target=each.target,
+            note=each.note,
+            set_by=each.set_by,
+            set_at=each.set_at,
+            level=each.level.value,
+            person=each.person,
+        )
+        for each in switches(db)
+    )
+
+
+def account_names(db: Database, limit: int) -> list[str]:
+    """Read the names of connected accounts, by name."""
+    rows = fetch_all(
+        db,
+        "SELECT name FROM account WHERE disconnected_us IS NULL ORDER BY name LIMIT ?",
+        (limit,),
+    )
+    return [row[0] for row in rows]
+
+
+def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
+    """Read the status of this installation; counts of copies and alerts cover the last ``span``."""
     return StatusView(
         accounts=_counts(
             db,
@@ -275,14 +319,7 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
             "environment",
         ),
         strategies=_count(db, "SELECT count(*) FROM strategy"),
-        copies=_counts(
-            db,
-            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal JOIN copy ON "
-            "copy.signal_number = signal.number"
-            # CROSS: the few signals first, not every copy that ever existed
-            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC, 1",
-            (since,),
-        ),
+        copies=copies_since(db, now - span),
         waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),
         open_orders=_counts(
             db,
@@ -291,19 +328,7 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
             " GROUP BY state",
         ),
         positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
-        switches=tuple(
-            SwitchView(
-                scope=each.scope.value,
-                target=each.target,
-                note=each.note,
-                set_by=each.set_by,
-                set_at=each.set_at,
-                level=each.level.value,
-                person=each.person,
-            )
-            for each in switches(db)
-        ),
-        last_signal=None if last is None else _receipt(db, last),
+        switches=switch_views(db),
         alerts=tuple(
             AlertView(
                 at=each.at,
@@ -321,22 +346,26 @@ def status(db: Database, now: datetime, span: timedelta = DAY) -> StatusView:
 
 def unknown(db: Database) -> list[UnknownView]:
     """Read every order whose fate is not proven, oldest first."""
-    named = {
+    attempts = all_unknown(db)
+    about = {
         row[0]: row[1:]
-        for row in fetch_all(db, "SELECT id, name, exchange, environment FROM account")
+        for row in fetch_all(
+            db,
+            "SELECT attempt.id, signal.id, account.name, account.exchange, account.environment FROM "
+            "attempt INDEXED BY attempt_open JOIN account ON account.id = attempt.account_id JOIN "
+            "copy ON copy.id = attempt.copy_id JOIN signal ON signal.number = copy.signal_number "
+            "WHERE attempt.state IN ('claimed', 'unknown', 'placed', 'partially_filled', "
+            "'not_confirmed') AND attempt.state IN ('unknown', 'not_confirmed')",
+        )
     }
     shown = []
-    for attempt in all_unknown(db):
-        row = fetch_one(
-            db,
-            "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE "
-            "copy.id = ?",
-            (attempt.copy,),
-        )
-        name, exchange, environment = named[attempt.account]
+    for attempt in attempts:
+        if attempt.id not in about:  # it was settled between the two readings
+            continue
+        signal, name, exchange, environment = about[attempt.id]
         shown.append(
             UnknownView(
-                signal_id="?" if row is None else row[0],
+                signal_id=signal,
                 account=name,
                 exchange=exchange,
                 environment=environment,
@@ -382,6 +411,7 @@ def account_rows(
         + (" LIMIT ?" if limit >= 0 else ""),
         (after, *filter(None, (name, search)), *(only or ()), *((limit,) if limit >= 0 else ())),
     )
+    holdings = _held(db, [row[6] for row in rows if row[3]])
     return [
         AccountRowView(
             name=row[0],
@@ -390,21 +420,27 @@ def account_rows(
             held=row[3],
             waiting=row[4],
             unproven=row[5],
-            holdings=_held(db, row[6]) if row[3] else (),
+            holdings=tuple(holdings[row[6]]),
         )
         for row in rows
     ]
 
 
-def _held(db: Database, account: str) -> tuple[HoldingView, ...]:
-    rows = fetch_all(
-        db,
-        "SELECT holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN "
-        "strategy ON strategy.id = holding.strategy_id"
-        " WHERE holding.account_id = ? AND share != '0' ORDER BY holding.symbol",
-        (account,),
-    )
-    return tuple(HoldingView(*row) for row in rows)
+def _held(db: Database, accounts: Sequence[str]) -> Mapping[str, list[HoldingView]]:
+    """Read what is open of strategies in accounts, by account and contract."""
+    found: defaultdict[str, list[HoldingView]] = defaultdict(list)
+    for at in range(0, len(accounts), _ACCOUNTS_AT_ONCE):
+        some = accounts[at : at + _ACCOUNTS_AT_ONCE]
+        rows = fetch_all(
+            db,
+            "SELECT account_id, holding.symbol, holding.side, holding.share, strategy.name FROM "
+            "holding JOIN strategy ON strategy.id = holding.strategy_id"
+            f" WHERE share != '0' AND account_id IN {in_list(some)} ORDER BY holding.symbol",
+            some,
+        )
+        for row in rows:
+            found[row[0]].append(HoldingView(*row[1:]))
+    return found
 
 
 def unproven_accounts(db: Database) -> list[str]:

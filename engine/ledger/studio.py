@@ -4,15 +4,17 @@ followers in aggregate only.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from typing import Final
 
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
 from engine.domain.moves import require_move
+from engine.domain.outcome import OutcomeCode
 from engine.domain.signal import SignalDraft
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState
 from engine.domain.subscription import SubscriptionState
@@ -186,6 +188,8 @@ def delete_endpoint(db: Database, endpoint: EndpointId, at: datetime) -> None:
 
 # Signals
 
+_UNSETTLED: Final = ("waiting", *(code.family for code in OutcomeCode if not code.is_final))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioSignal:
@@ -209,12 +213,21 @@ class StudioSignal:
     p95_ms: float | None
     not_mirrored: str | None
 
+    @property
+    def is_settled(self) -> bool:
+        """Return whether every copy has its last outcome; only late proof can still change one."""
+        return self.outcomes.keys().isdisjoint(_UNSETTLED)
+
 
 def signals_of(
-    db: Database, strategy: StrategyId, limit: int, before: int | None = None
+    db: Database,
+    strategy: StrategyId,
+    limit: int,
+    before: int | None,
+    known: Callable[[int], StudioSignal | None],
 ) -> Iterator[StudioSignal]:
-    """Yield a strategy's signals, newest first, each read when it is asked for; ``before`` is the
-    last number of the previous page.
+    """Yield a strategy's signals, newest first, each read when it is asked for unless it is
+    ``known`` by its number; ``before`` is the last number of the previous page.
     """
     rows = fetch_all(
         db,
@@ -224,7 +237,7 @@ def signals_of(
         (strategy, 2**62 if before is None else before, limit),
     )
     for row in rows:
-        yield _signal(db, row)
+        yield known(row[0]) or _signal(db, row)
 
 
 def _signal(db: Database, row: Row) -> StudioSignal:

@@ -55,6 +55,7 @@ from engine.ledger.reports import receipt, set_switch
 from engine.ledger.results import newest_entries
 from engine.ledger.studio import (
     Audience,
+    OpenShares,
     SignalOutcomes,
     StudioEndpoint,
     StudioSignal,
@@ -74,7 +75,7 @@ from engine.ports.signal_source import (
 from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
-from engine.services.outcomes import OutcomeCounts
+from engine.services.outcomes import OutcomeCounts, Settled
 from engine.services.studio_forms import read_address_scope, read_description, read_test_body
 from engine.services.studio_setup import Step, asks_operator, steps_of
 from engine.services.user import FormErrors, LookFirst, User
@@ -156,6 +157,7 @@ class StudioService:
     def __init__(self, context: EngineContext) -> None:
         self._context = context
         self._outcomes = OutcomeCounts(context)
+        self._settled = Settled[StudioSignal](context.clock)
 
     @property
     def _db(self) -> Database:
@@ -658,8 +660,10 @@ class StudioService:
     ) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
         found = list[StudioSignal]()
-        for each in studio.signals_of(self._db, row.id, SIGNALS, before):
+        for each in studio.signals_of(self._db, row.id, SIGNALS, before, self._settled.get):
             found.append(each)
+            if each.is_settled:
+                self._settled.keep(each.number, each)
             await trio.lowlevel.checkpoint()  # orders go first: a signal has a copy per follower
         return found
 
@@ -690,11 +694,15 @@ class StudioService:
             if each.code in ABOUT_SENDERS and each.at >= since
         ]
 
+    def open_shares(self, row: StudioStrategy) -> OpenShares:
+        """Count what followers hold of a strategy, by environment and contract."""
+        return studio.open_shares_of(self._db, row.id)
+
     async def audience(self, row: StudioStrategy) -> Audience:
         """Read a strategy's followers in aggregate; orders go between parts of them."""
         followers = studio.followers_of(self._db, row.id)
         await trio.lowlevel.checkpoint()
-        shares = studio.open_shares_of(self._db, row.id)
+        shares = self.open_shares(row)
         costs = list[studio.OpenCost]()
         page, after = studio.open_costs_of(self._db, row.id, _SHARES_AT_ONCE)
         while after is not None:

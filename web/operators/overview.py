@@ -36,7 +36,7 @@ NEEDS: Final = {
 
 async def show_overview(visit: Visit) -> Response:
     """Show what needs somebody, what is switched off, and every account's task."""
-    status = await run(visit, "status", hours=1)
+    status = await run(visit, "status", hours=1, last_signal=False)
     alerts = await run(visit, "alerts", hours=24, waking=True, limit=_ALERTS_SHOWN)
     system = await run(visit, "system")
     search = search_text(visit)

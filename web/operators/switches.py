@@ -19,27 +19,19 @@ from web.visit import Visit
 
 STOPPED: Final = ("killed", "skipped.entries_off")
 """The outcomes of copies that a switch stopped."""
-_ACCOUNTS_SHOWN: Final = 50
 
 
 async def show_switches(visit: Visit) -> Response:
     """Show the switches that are on, and the form that stops something."""
-    status = await run(visit, "status", hours=1)
-    accounts = await run(visit, "accounts", limit=_ACCOUNTS_SHOWN)
-    strategies = visit.services.performance.directory_of_all()
-    stopped = {code: count for code, count in status["copies"].items() if code in STOPPED}
+    seen = await run(visit, "switches", hours=1)
     return operator_page(
         visit,
         "switches",
-        seen=status,
+        seen=seen,
         levels=SWITCH_LEVELS,
-        open=await _open_under_flattens(visit, status["switches"]),
-        stopped=stopped,
-        names={
-            "account": [account["name"] for account in accounts["accounts"]],
-            "exchange": status["engine"]["exchanges"],
-            "strategy": [row.name for row in strategies],
-        },
+        open=await _open_under_flattens(visit, seen["switches"]),
+        stopped={code: count for code, count in seen["copies"].items() if code in STOPPED},
+        names=seen["names"],
     )
 
 

@@ -151,8 +151,8 @@ async def show_deliveries(visit: Visit, identifier: str) -> Response:
 async def show_close(visit: Visit, identifier: str) -> Response:
     """Show what closing the strategy closes."""
     row = visit.services.studio.strategy(visit.who, identifier)
-    audience = await visit.services.studio.audience(row)
-    return visit.page("studio/close.html", row=row, audience=audience)
+    open_shares = visit.services.studio.open_shares(row)
+    return visit.page("studio/close.html", row=row, open_shares=open_shares)
 
 
 async def close(visit: Visit, identifier: str) -> Response:

@@ -63,7 +63,7 @@ async def show_delete(visit: Visit, identifier: str, endpoint: str) -> Response:
         row=row,
         endpoint=webhook[0],
         url=webhook[1],
-        audience=await studio.audience(row),
+        open_shares=studio.open_shares(row),
     )
 
 

@@ -320,7 +320,7 @@ def test_why_a_signal_reaches_nobody_is_told_again_when_it_is_repeated_and_to_it
     second = record_signal(db, followed)
     assert (second.is_new, second.copies, second.not_mirrored) == (True, 1, None)
     assert record_signal(db, followed).not_mirrored is None
-    shown = signals_of(db, StrategyId("s"), 10)
+    shown = signals_of(db, StrategyId("s"), 10, None, lambda number: None)
     assert [each.not_mirrored for each in shown] == [None, first.not_mirrored]
 
 
