@@ -4,15 +4,15 @@ Every input gives a SignalDraft or InvalidValue. Numbers become Decimal and neve
 float. A field given twice with different values is refused. Names and words are read in any case.
 An unknown field is counted and ignored, because bots send extras, with these exceptions: a
 misspelling of a field that the action uses, and another word for a test, are refused, because
-``"tevt": true`` must not trade. An entry is refused beside a field that says it only reduces, or
-that the strategy ends flat. The limits of size, depth and numbers also apply to ignored fields.
-JSON ``null`` in an optional field means absent.
+``"tevt": true`` must not trade. So is what contradicts the action (``contradictions.py``). The
+limits of size, depth and numbers also apply to ignored fields. JSON ``null`` in an optional field
+means absent.
 
 An action that keeps or lowers risk is not refused for fields that it does not use: price, leverage,
 order type and size are not read there (stop and target only by ``set_protection``, the fraction
 only by ``reduce``), invalid numbers do not matter, and an unreadable ``seq`` or ``sent_at`` counts
-as absent. It is still refused for an unclear id, action, contract, side or test mark. A ``close``
-with a fraction is refused too, because it may be meant as a ``reduce``.
+as absent. It is still refused for an unclear id, action, contract, side or test mark, and a
+``close`` for anything that states a part.
 """
 
 import json
@@ -25,6 +25,12 @@ from enum import Enum
 from itertools import islice
 from typing import Final, TypeVar
 
+from plugins.signed_webhook.contradictions import (
+    is_side,
+    read_sides,
+    refuse_marks_of_exits,
+    refuse_parts,
+)
 from rexalgo import (
     Action,
     InvalidValue,
@@ -83,22 +89,6 @@ _WORDS_OF_THEIR_OWN: Final = frozenset(
 _OTHER_WORDS: Final = dict.fromkeys(
     ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
 )
-_REDUCES: Final = frozenset(
-    ("reduceonly", "closeonly", "closeposition", "closeontrigger", "exit", "close")
-)
-"""Names of fields with which other services say that an order only closes."""
-_STANDS: Final = frozenset(
-    (
-        "position",
-        "marketposition",
-        "sentiment",
-        "positionafter",
-        "positionsize",
-        "marketpositionsize",
-        "newposition",
-    )
-)
-"""Names of fields with which other services state the position after the order."""
 _LOOKED_AT: Final = 200
 _EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -123,6 +113,22 @@ class Body:
     def get(self, field: str) -> object:
         """Return a known field's value, or None if it is absent."""
         return self.known.get(field)
+
+    @property
+    def side(self) -> PositionSide | None:
+        """Return the side that the body names, in whichever field. Raise InvalidValue."""
+        return read_sides(self.others, _optional(self, "side", _side))
+
+    @property
+    def ignored(self) -> int:
+        """Return how many fields at the top were not read."""
+        return sum(not is_side(name) for name in self.others)
+
+    @property
+    def beside_action(self) -> Mapping[str, object]:
+        """Return the fields that may contradict an action."""
+        beside = {name: self.get(name) for name in ("size", "position_after")}
+        return beside | dict(self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,30 +215,6 @@ def _refuse_slips(body: "Body", action: object) -> None:
             )
 
 
-def _refuse_marks_of_exits(body: "Body") -> None:
-    """Refuse an entry beside a field that says it only reduces, or that the strategy ends flat. One
-    of the two is wrong.
-    """
-    for name, value in ({"position_after": body.get("position_after")} | dict(body.others)).items():
-        form, said = squashed(name), str(value).strip().lower()
-        reduces = form.removeprefix("is") in _REDUCES and said in ("true", "1", "yes")
-        ends_flat = form in _STANDS and (said == "flat" or _is_zero(said))
-        if reduces or ends_flat:
-            raise InvalidValue(
-                name,
-                'none of it beside an entry, or "action": "close": it says that something is '
-                "closed",
-                value,
-            )
-
-
-def _is_zero(text: str) -> bool:
-    try:
-        return Decimal(text) == 0
-    except InvalidOperation:
-        return False
-
-
 def _depth(text: str) -> int:
     """Return the deepest nesting, before the recursive parser sees the text."""
     depth = deepest = 0
@@ -316,7 +298,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
     action = _action(body.get("action"), "action")
     if not action.is_entry:
         return _read_exit(body, key, action)
-    _refuse_marks_of_exits(body)
+    refuse_marks_of_exits(body.beside_action)
     no_levels = {
         field: _optional(body, field, _level_or_none) == NONE
         for field in ("stop_loss", "take_profit")
@@ -325,7 +307,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=_optional(body, "side", _side),
+        side=body.side,
         order_type=_optional(body, "order_type", _order_type) or OrderType.MARKET,
         price=_optional(body, "price", _number_by(parse_price)),
         leverage=_optional(body, "leverage", _number_by(parse_ratio)),
@@ -338,7 +320,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=no_levels["stop_loss"],
         no_take_profit=no_levels["take_profit"],
-        ignored_fields=len(body.others),
+        ignored_fields=body.ignored,
     )
 
 
@@ -349,7 +331,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=_optional(body, "side", _side),
+        side=body.side,
         stop_loss=_level(body, "stop_loss") if moves else None,
         take_profit=_level(body, "take_profit") if moves else None,
         sent_at=_if_told(body, "sent_at", _moment),
@@ -358,7 +340,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=moves and _optional(body, "stop_loss", _level_or_none) == NONE,
         no_take_profit=moves and _optional(body, "take_profit", _level_or_none) == NONE,
-        ignored_fields=len(body.others),
+        ignored_fields=body.ignored,
     )
 
 
@@ -371,13 +353,10 @@ def _if_told(body: Body, field: str, read: Callable[[object, str], T]) -> T | No
 
 
 def _exit_size(body: Body, action: Action) -> SignalSize:
-    size = body.get("size")
-    mode = size.get("mode") if isinstance(size, dict) else None
-    mode = mode.lower() if isinstance(mode, str) else mode
     if action is Action.REDUCE:
         return _optional(body, "size", _size) or SignalSize()
-    if action is Action.CLOSE and mode == SizeMode.FRACTION.value:
-        raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action", mode)
+    if action is Action.CLOSE:
+        refuse_parts(body.beside_action)
     return SignalSize()
 
 

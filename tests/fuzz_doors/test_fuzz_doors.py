@@ -84,7 +84,7 @@ def test_the_judge_agrees_with_both_doors() -> None:
         (signatures, "_read_a", lambda values, window_s: read_a(values[:1], window_s)),
         (body, "_object", dict),
         (body, "_refuse_slips", lambda *_: None),
-        (body, "_refuse_marks_of_exits", lambda *_: None),
+        (body, "refuse_marks_of_exits", lambda *_: None),
         (body, "_flag", lambda *_: False),
         (body, "_dedupe_key", lambda *_: "k"),
         (TradingView, "authenticate", lambda *_: None),

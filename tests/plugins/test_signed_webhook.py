@@ -195,17 +195,21 @@ def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
         ("position_after", "0"),
         ("position_size", 0),
         ("positionAfter", 0.0),
+        ("reduce", True),
+        ("close_position", 1.0),
+        ("order", {"reduceOnly": True}),
+        ("order", {"params": {"isReduceOnly": "on"}}),
+        ("orders", [{"qty": 1, "close_only": 1}]),
+        ("flags", ["post_only", "reduce_only"]),
+        ("size", {"mode": "follower", "reduceOnly": True}),
     ],
 )
 def test_an_entry_that_says_it_only_reduces_or_ends_flat_is_refused(
     name: str, value: object
 ) -> None:
     for action in ("open", "add", "reverse"):
-        refused(
-            json.dumps(OPEN | {"action": action, name: value}).encode(),
-            "position_after" if "fter" in name else name,
-            "close",
-        )
+        with pytest.raises(InvalidValue, match=r'none of it beside an entry, or "action": "close"'):
+            read_json(OPEN | {"action": action, name: value})
     assert read_json(CLOSE | {name: value}).action is Action.CLOSE
 
 
@@ -217,10 +221,100 @@ def test_an_entry_that_says_it_only_reduces_or_ends_flat_is_refused(
         ("position_size", "0.5"),
         ("position_id", 0),
         ("position_after", "2"),
+        ("reduce", 0),
+        ("order", {"reduceOnly": False}),
+        ("order", {"reduceOnly": None, "type": "market"}),
+        ("candle", {"open": 1, "close": 1}),
+        ("stop_order", {"reduceOnly": True}),
+        ("orders", [{"reduceOnly": False}, {"reduceOnly": True}]),
+        ("before", {"position": "flat"}),
     ],
 )
 def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -> None:
     assert read_json(OPEN | {name: value}).action is Action.OPEN
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        ({"size": {"fraction": "0.5"}}, "size.fraction"),
+        ({"size": {"Mode": "FRACTION", "fraction": 0.5}}, "size.fraction"),
+        ({"size": {"mode": "fraction"}}, "size.mode"),
+        ({"size": {"mode": "fraction", "fraction": "0.0"}}, "size.fraction"),
+        ({"size": {"mode": "quantity", "quantity": "0.02"}}, "size.mode"),
+        ({"size": {"mode": "quantity"}}, "size.mode"),
+        ({"size": {"quantity": "0.02"}}, "size.quantity"),
+        ({"size": {"percent": 50}}, "size.percent"),
+        ({"size": {"mode": "half"}}, "size.mode"),
+        ({"size": "50%"}, "size"),
+        ({"size": "0.5"}, "size"),
+        ({"size": 0.5}, "size"),
+        ({"size": "half"}, "size"),
+        ({"size": ["50%"]}, "size"),
+        ({"fraction": "0.5"}, "fraction"),
+        ({"fraction": "x"}, "fraction"),
+        ({"percent": 50}, "percent"),
+        ({"closePercent": "50%"}, "closePercent"),
+        ({"qty_pct": 99.9}, "qty_pct"),
+        ({"fraction": "1%"}, "fraction"),
+        ({"percent": "1"}, "percent"),
+        ({"order": {"fraction": "0.5"}}, "order.fraction"),
+        ({"order": [{"percent": 50}]}, "order.percent"),
+        ({"position_after": "0.5"}, "position_after"),
+        ({"positionAfter": -1}, "position_after"),
+    ],
+)
+def test_a_close_that_states_a_part_is_refused_and_names_reduce(
+    told: dict[str, object], field: str
+) -> None:
+    refused(json.dumps(CLOSE | told).encode(), field, 'to close a part, send "action": "reduce"')
+    refused(json.dumps(CLOSE | {"side": "LONG"} | told).encode(), field)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"size": None},
+        {"size": ""},
+        {"size": {}},
+        {"size": {"mode": "follower", "fraction": None, "quantity": ""}},
+        {"size": {"fraction": "1"}},
+        {"size": {"mode": "fraction", "fraction": 1.0}},
+        {"size": {"mode": "fraction", "fraction": "100%"}},
+        {"size": {"percent": "100"}},
+        {"size": "100%"},
+        {"size": "all"},
+        {"fraction": 1},
+        {"fraction": None},
+        {"percent": "100 %"},
+        {"close_pct": 100},
+        {"pnl": {"percent": 3.5}},
+        {"pnl_percent": 3.5},
+        {"quantity": "0.02"},
+        {"take_profits": [{"percent": 50}]},
+        {"levels": [{"percent": 50}, {"percent": 50}]},
+        {"position_after": "0"},
+        {"position_after": None},
+    ],
+)
+def test_a_close_beside_all_of_it_closes(told: dict[str, object]) -> None:
+    assert read_json(CLOSE | told) == read_json(CLOSE)
+
+
+@pytest.mark.parametrize("name", ["positionSide", "position_side", "POSSIDE", "holdSide"])
+def test_the_side_of_a_position_is_read_under_the_names_of_other_services(name: str) -> None:
+    long = read_json(CLOSE | {"side": "LONG"})
+    for told in ({name: "LONG"}, {name: "long", "side": "LONG"}, {"order": {name: "LONG"}}):
+        assert read_json(CLOSE | told) == long
+    for told in ({name: "BOTH"}, {name: None}, {name: "net"}, {"stop": {name: "LONG"}}):
+        assert read_json(CLOSE | told) == read_json(CLOSE)
+    assert read_json(CLOSE | {name: "LONG", "more": 1}).ignored_fields == 1
+    assert read_json(OPEN | {name: "BOTH"}) == read_json(OPEN)
+    opened = {each: OPEN[each] for each in ("idempotency_key", "action", "symbol")}
+    assert read_json(opened | {name: "SHORT"}).side is PositionSide.SHORT
+    for body in (CLOSE | {name: "up"}, CLOSE | {"side": "SHORT", name: "LONG"}):
+        refused(json.dumps(body).encode(), name)
+    refused(json.dumps(OPEN | {"order": {name: "SHORT"}}).encode(), f"order.{name}")
 
 
 def test_a_byte_order_mark_and_a_raw_line_break_refuse_nothing() -> None:
@@ -373,7 +467,7 @@ def test_every_action_can_be_said() -> None:
     [
         ({"action": "reduce"}, "size.mode"),
         ({"action": "reduce", "size": {"mode": "fraction", "fraction": "1"}}, "size.fraction"),
-        ({"action": "close", "size": {"mode": "fraction", "fraction": "0.5"}}, "size.mode"),
+        ({"action": "close", "size": {"mode": "fraction", "fraction": "0.5"}}, "size.fraction"),
         ({"action": "set_protection"}, "stop_loss"),
         ({"action": "open", "side": "LONG", "stop_loss": "none"}, "stop_loss"),
         ({"action": "set_protection", "stop_loss": "off"}, "stop_loss"),
@@ -393,7 +487,7 @@ UNUSED = {
     "stop_loss": "none",
     "sl": "64000",
     "take_profit": {},
-    "size": {"mode": "quantity"},
+    "size": {"mode": "all", "x": "y"},
     "sent_at": "yesterday",
     "seq": "17",
     "position_after": "x",

@@ -81,6 +81,7 @@ def test_what_the_schema_accepts_the_parser_accepts(body: dict[str, Any]) -> Non
         {**SHORTEST, "action": "reduce"},
         {**SHORTEST, "action": "reduce", "size": {"mode": "fraction", "fraction": "1"}},
         {**SHORTEST, "action": "close", "size": {"mode": "fraction", "fraction": "0.5"}},
+        {**SHORTEST, "action": "close", "size": {"mode": "quantity", "quantity": "0.5"}},
         {**SHORTEST, "action": "set_protection"},
         {**SHORTEST, "tevt": True},
     ],
