@@ -1,4 +1,4 @@
-# Developer commands. `make demo` and `make test` set everything up on a fresh machine and change nothing outside this folder.
+# Developer commands. `make demo` and `make test` set everything up on a fresh machine and install only into this folder.
 #
 # The environment is .venv. Its stamp files depend on the lock files, so it is built once and rebuilt when they change.
 # The package directory is ./rexalgo, so the launcher cannot have that name; `make install` writes ./bin/rexalgo.

@@ -17,7 +17,7 @@ class ReceptionKind(Enum):
 
     ACCEPTED = "accepted"  # 202
     DUPLICATE = "duplicate"  # 200
-    DRY_RUN = "dry_run"  # 200: nothing was recorded
+    DRY_RUN = "dry_run"  # 200: no signal was recorded
     CONFLICT = "conflict"  # 409
     NOT_AUTHENTIC = "not_authentic"  # 401, one body for every cause
     MALFORMED = "malformed"  # 400: not JSON

@@ -23,7 +23,7 @@ class Taken(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
 
 
 class DryRun(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
-    """A dry run: nothing was recorded. ``would`` counts the ``copies`` by what would become of them:
+    """A dry run: no signal was recorded. ``would`` counts the ``copies`` by what would become of them:
     ``order`` goes on to the checks of its account, ``not_mirrored`` has the ``reason``, anything
     else is an outcome. ``duplicate``: this signal was recorded before.
     """

@@ -217,7 +217,7 @@ def _rehearsed(reception: Reception) -> DryRun:
     return DryRun(
         ok=True,
         dry_run=True,
-        message="This was a dry run: nothing was recorded and nothing is sent.",
+        message="This was a dry run: no signal was recorded, and nothing is sent.",
         duplicate=reception.is_known,
         copies=reception.copies,
         would=dict(sorted((reception.would or {}).items())),

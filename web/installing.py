@@ -23,7 +23,7 @@ _MANIFEST: Final = json.dumps(
         "id": "/",
         "name": "RexAlgo",
         "short_name": "RexAlgo",
-        "description": "Copy trading: one signal, one order, and always the reason.",
+        "description": "Copy trading: one signal, one copy, and always the reason.",
         "start_url": "/",
         "scope": "/",
         "display": "standalone",

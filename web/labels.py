@@ -24,17 +24,17 @@ LIMITS: Final[Mapping[str, tuple[str, str, str]]] = {
     "symbol_notional": (
         "Max. value per contract",
         "USDT",
-        "No position in one contract is worth more than this.",
+        "No entry takes a copied position above this value.",
     ),
     "account_notional": (
         "Max. exposure",
         "USDT",
-        "All positions on this account together are worth no more than this.",
+        "No entry takes all copied positions together above this value.",
     ),
     "account_margin": (
         "Max. margin",
         "USDT",
-        "All positions together use no more initial margin than this.",
+        "No entry takes all copied positions together above this initial margin.",
     ),
     "open_positions": (
         "Max. open positions",
@@ -44,29 +44,25 @@ LIMITS: Final[Mapping[str, tuple[str, str, str]]] = {
     "daily_loss": (
         "Daily loss limit",
         "USDT",
-        "Once equity has fallen this much since the trading day began, no more entries that day.",
+        "No entry while equity is this much below its value at the day’s start.",
     ),
     "drawdown_percent": (
         "Max. drawdown",
         "%",
-        "Once equity is this far below its highest, no more entries.",
+        "No entry while equity is this far below its peak.",
     ),
     "slippage_bps": (
         "Max. slippage",
         "bps",
-        "No market entry at a price this much worse than the signal’s.",
+        "No market entry if the last price is worse than the signal’s by more than this.",
     ),
     "entry_age_s": ("Max. signal age", "s", "No entry for a signal older than this."),
 }
 """Each limit of the terms: its label, unit and meaning."""
 
 SIZINGS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "fixed_margin": (
-        "Margin per trade",
-        "USDT",
-        "The same amount of your own money behind every entry.",
-    ),
-    "fixed_notional": ("Value per trade", "USDT", "Every position is worth this much."),
+    "fixed_margin": ("Margin per trade", "USDT", "The same initial margin for every entry."),
+    "fixed_notional": ("Value per trade", "USDT", "Every entry is worth this much."),
     "fixed_quantity": ("Quantity per trade", "units", "The same quantity every time."),
     "multiplier": (
         "Multiple of the master",
@@ -76,7 +72,7 @@ SIZINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "equity_share": (
         "Share of my equity",
         "fraction",
-        "0.05 puts 5 % of your equity behind every entry.",
+        "0.05: 5 % of your equity as margin for every entry.",
     ),
     "stop_distance": (
         "Risk to the stop",
@@ -134,15 +130,28 @@ _SETTING_ACTS: Final[Mapping[str, str]] = {
 }
 _TO_DO: Final[Mapping[str, str]] = {
     "nobody": "Nothing",
-    "you": "Up to you",
-    "master": "Up to the master",
+    "master": "The master acts",
     "operator": "Ask the operator",
+}
+_OWNERS_ACTS: Final[Mapping[str, str]] = {
+    "not_confirmed": "look at the account at the exchange",
+    "residue": "close it at the exchange, or leave it to the next close",
+    "rejected": "look at the account at the exchange",
+    "rejected.balance": "add balance, or lower the order size",
+    "rejected.credentials": "replace the key",
+    "skipped.watch_only": "go live, if you want to trade",
+    "skipped.entries_off": "see what stops entries",
+    "skipped.paused": "resume it",
+    "skipped.left": "follow it again",
+    "skipped.consent": "agree to the change",
+    "skipped.cannot_protect": "set it at the exchange by hand",
+    "denied.account_not_ready": "replace the key",
 }
 
 
 _REASONS: Final[Mapping[str, str]] = {
     "cancelled": "Cancelled at the exchange",
-    "not_executed": "The order never reached the exchange",
+    "not_executed": "An operator found no such order",
     "expired": "The signal was too old",
     "expired.waiting": "It waited until the signal was too old",
     "killed": "Stopped at the last check before sending",
@@ -248,9 +257,15 @@ def setting_act(setting: str) -> str:
     return _SETTING_ACTS.get(setting) or f"Change {setting_label(setting)}"
 
 
-def to_do(move: str) -> str:
-    """Return what the owner of a copy can do about it, given who has to act."""
-    return _TO_DO[move]
+def to_do(move: str, code: str | None, now: str) -> str:
+    """Return what is to be done about a copy, and by whom; ``now``, if there is anything to say about
+    the present, says it already.
+    """
+    if move != "you":
+        return _TO_DO[move]
+    if code is None or now:
+        return "Yours: see above"
+    return f"Yours: {_OWNERS_ACTS.get(code, 'change the setting')}"
 
 
 def field_label(field: str) -> str:

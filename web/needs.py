@@ -13,7 +13,7 @@ def needs_of(card: AccountCard) -> list[tuple[str, str, str]]:
     needs += [
         (
             f"{card.row.name}: the master of {each.strategy_name} changed its contracts or "
-            "leverage, so its entries wait.",
+            "leverage: its entries are skipped.",
             "Look and agree.",
             f"/strategies/{each.strategy}",
         )

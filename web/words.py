@@ -84,8 +84,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "saved": "Saved.",
     "renamed": "Renamed, on your own pages.",
     "consent-asked": (
-        "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
-        "entries wait."
+        "Saved. Followers must agree to the new contracts or leverage; until then their entries "
+        "are skipped."
     ),
     "closing-position": (
         "You asked to close it, at the market. The row goes when the exchange reports that it is "

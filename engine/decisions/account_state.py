@@ -79,7 +79,7 @@ def _state(facts: AccountFacts) -> StateTold:
         return StateTold(
             AccountState.NEEDS_YOU,
             f"The exchange account cannot be read: {facts.problem}",
-            "Check the key and replace it.",
+            "If the exchange refuses the key, replace it.",
         )
     if facts.unproven:
         orders = "An order stayed" if facts.unproven == 1 else f"{facts.unproven} orders stayed"

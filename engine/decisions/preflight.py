@@ -169,7 +169,7 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
                     _STOPS,
                     "key",
                     f"the exchange refuses the key: {facts.problem}",
-                    "make a new key and provision it",
+                    "make a new key at the exchange and replace this one",
                 )
             ]
         return [
@@ -202,7 +202,7 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
     )
     return [
         CheckItem(
-            _WARNING, "key", sentence, f"make a new key at the exchange and provision it {when}"
+            _WARNING, "key", sentence, f"make a new key at the exchange and replace this one {when}"
         )
     ]
 

@@ -18,7 +18,7 @@ _COMMANDS: Final = {
     "init": ("init", "init", "Write rexalgo.toml and .env for a new installation."),
     "config": ("config", "config", "Check the configuration and show the source of each value."),
     "plugin": ("plugin", "plugin", "List, show, enable and disable plugins."),
-    "demo": ("demo", "demo", "Watch one signal become one order per follower, on paper."),
+    "demo": ("demo", "demo", "Watch one signal become one copy per follower, on paper."),
     "serve": ("serve", "serve", "Run RexAlgo."),
     "provision": (
         "provision",
@@ -122,7 +122,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.pass_context
 def main(ctx: click.Context, config_path: Path | None) -> None:
-    """Self-hosted copy trading: one signed signal becomes one order per follower, with an explained
+    """Self-hosted copy trading: one signed signal becomes one copy per follower, with an explained
     outcome for each.
 
     Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration error, 3

@@ -45,8 +45,8 @@ LOOK_S = 0.5
 
 @click.group()
 def halt() -> None:
-    """Stop new entries (entries), also cancel resting entries (reduce), or also close all positions
-    (flatten).
+    """Stop new entries (entries), also cancel resting entries (reduce), or also close what the
+    engine opened (flatten).
     """
 
 
@@ -129,9 +129,9 @@ def halt_reduce(where: Path, /, as_json: bool, note: str, **scope: Any) -> None:
 def halt_flatten(
     where: Path, /, as_json: bool, note: str, yes: bool, wait_s: int, **scope: Any
 ) -> None:
-    """Stop new entries, cancel resting ones, close all positions.
+    """Stop new entries, cancel resting ones, close every position that the engine opened.
 
-    Closes every position that the engine opened. Positions that owners opened themselves stay open.
+    Positions that owners opened themselves stay open.
     Ends with 0 when everything is flat. If positions are left after --wait seconds, ends with 1 and
     lists each with the reason; closing continues.
     """

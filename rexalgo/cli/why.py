@@ -9,9 +9,9 @@ from rexalgo.cli.common import emit_json, json_option
 
 _TO_DO = {
     "nobody": "nothing",
-    "you": "up to the follower",
-    "master": "up to the master",
-    "operator": "up to the operator",
+    "you": "the follower acts",
+    "master": "the master acts",
+    "operator": "the operator acts",
 }
 
 

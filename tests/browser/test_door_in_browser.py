@@ -111,5 +111,5 @@ def test_without_a_connection_a_page_says_so_and_no_page_of_a_person_is_kept(
         assert kept == ["/offline", "/static/mark.svg", "/static/site.css"]
         context.set_offline(False)
         shown.follow("Try again")
-        assert "One signal, one order" in shown.text()
+        assert "One signal, one copy" in shown.text()
         shown.said.clear()  # the browser notes that it had no connection

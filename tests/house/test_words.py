@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from engine.domain.outcome import EXPLANATIONS, OutcomeCode
+from engine.domain.outcome import EXPLANATIONS, OutcomeCode, WhoseMove
 from web import audit_words
-from web.labels import LABELS, LIMITS, reason_label, setting_label
+from web.labels import LABELS, LIMITS, reason_label, setting_label, to_do
 
 ROOT: Final = Path(__file__).parents[2]
 READ: Final = ("web", "engine", "plugins", "rexalgo", "docs", "config", "README.md", "SECURITY.md")
@@ -31,6 +31,8 @@ REPLACED: Final = {
     r"dialect (a|b)\b|dialects": "RexAlgo signature, Standard Webhooks",
     r"(that|it) did not fit|(?<!field )that was wrong": "Name, password or code is wrong",
     r"orders in question|(?-i:\bUnknowns\b)": "Unknown orders",
+    r"\bup to (you|the (master|follower|operator))\b": "Who acts, and what they do",
+    r"becomes? (exactly )?one order|gets (exactly )?(one|its own) order": "One copy",
 }
 """What was said before, as a pattern without case, and what is said instead."""
 
@@ -80,6 +82,18 @@ def test_no_page_names_a_setting_as_a_file_does() -> None:
         "skipped.cannot_protect",
         "skipped.nothing_to_close",
     }, "what no missed entry ends with"
+
+
+def test_what_the_owner_is_to_do_is_an_act() -> None:
+    for code, each in EXPLANATIONS.items():
+        if each.move is WhoseMove.YOU:
+            told = to_do("you", code.value, "")
+            assert told.startswith("Yours: ")
+            assert each.setting or told != "Yours: change the setting", code
+    assert to_do("you", "denied.leverage", "") == "Yours: change the setting"
+    assert to_do("you", "denied.leverage", "LONG 2 BTCUSDT is open") == "Yours: see above"
+    assert to_do("you", None, "") == "Yours: see above"
+    assert to_do("nobody", "filled", "") == "Nothing"
 
 
 def acts_written() -> set[str]:

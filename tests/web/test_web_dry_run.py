@@ -85,7 +85,7 @@ async def test_a_dry_run_counts_and_leaves_nothing(tmp_path: Path, two_roles: bo
         before = everything(place)
         status, told = await bot.post("?dry_run=1", **entry)
         assert (status, told["ok"], told["dry_run"]) == (200, True, True)
-        assert "nothing was recorded" in told["message"]
+        assert "no signal was recorded" in told["message"]
         assert told["copies"] == 3
         assert told["would"] == {
             "denied.symbol_not_agreed": 1,

@@ -46,8 +46,8 @@ async def flatten_account(ask: Ask, account: str) -> Deed:
 
 
 async def pause_own_strategy(ask: Ask, strategy: str) -> Deed:
-    """Pause a strategy of yours as its master: its entries are refused, its exits are still copied,
-    and its followers are informed.
+    """Pause a strategy of yours as its master: its entries are not copied, its exits are, and
+    its followers are informed.
     """
     await ask.services.studio.pause(ask.user, strategy, once=ask.once)
     return DONE

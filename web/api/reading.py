@@ -56,7 +56,7 @@ async def me(ask: Ask) -> models.Me:
 
 
 async def needs(ask: Ask) -> models.Needs:
-    """What needs you: nothing else goes on until you act."""
+    """What only you can do, and the page for it."""
     cards = await ask.services.following.cards(ask.user)
     return models.Needs(
         needs=tuple(
