@@ -22,8 +22,10 @@ from plugins.tradingview.meaning import Meaning, read_meaning
 from plugins.tradingview.words import (
     CLOCKS,
     FALSE,
+    LEVEL_PRICES,
     LEVERAGES,
     ORDER_TYPES,
+    ORDER_WORDS,
     PRICES,
     STOPS,
     SYMBOLS,
@@ -37,6 +39,7 @@ from rexalgo import (
     InvalidValue,
     OrderType,
     Price,
+    Ratio,
     SignalDraft,
     SignalSize,
     SizeMode,
@@ -50,17 +53,6 @@ from rexalgo import (
 
 T = TypeVar("T")
 REPEATS_S: Final = 60
-_ORDER_WORDS: Final = (
-    "MARKET",
-    "LIMIT",
-    "STOP",
-    "STOP_MARKET",
-    "STOP_LIMIT",
-    "TAKE_PROFIT",
-    "TAKE_PROFIT_MARKET",
-    "TRAILING_STOP_MARKET",
-)
-"""Values of ``type`` that mean the order's type; any other value is ignored."""
 _KEYS: Final = ("idempotencykey",)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
@@ -94,8 +86,8 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
         symbol=_symbol(fields),
         side=meaning.side,
         order_type=_order_type(fields) if enters else OrderType.MARKET,
-        price=_number(fields, PRICES, parse_price) if enters else None,
-        leverage=_number(fields, LEVERAGES, parse_ratio) if enters else None,
+        price=_price(fields) if enters else None,
+        leverage=_leverage(fields) if enters else None,
         stop_loss=levels[STOPS],
         take_profit=levels[TARGETS],
         no_stop_loss=taken_away[STOPS],
@@ -156,13 +148,21 @@ def _symbol(fields: Fields) -> Symbol:
 # Numbers and levels
 
 
-def _number(fields: Fields, names: Sequence[str], parse: Callable[[object, str], T]) -> T | None:
-    """Read a number above zero. A zero and an empty text count as absent."""
-    return fields.agreed(fields.named(names), lambda each: _parsed(each, parse))
+def _price(fields: Fields) -> Price | None:
+    """Read the order's own price. One in a list is the price of something else."""
+    own = (each for each in fields.named(PRICES) if "[" not in each.path)
+    return fields.agreed(own, lambda each: _parsed(each.text, each, parse_price))
 
 
-def _parsed(field: Field, parse: Callable[[object, str], T]) -> T | None:
-    text = (field.text or "").removesuffix("x") if field.name in LEVERAGES else field.text
+def _leverage(fields: Fields) -> Ratio | None:
+    def read(field: Field) -> Ratio | None:
+        return _parsed((field.text or "").lower().removesuffix("x"), field, parse_ratio)
+
+    return fields.agreed(fields.named(LEVERAGES), read)
+
+
+def _parsed(text: str | None, field: Field, parse: Callable[[object, str], T]) -> T | None:
+    """Read a number above zero. A zero counts as absent."""
     number = read_number(text, field.shown)
     return None if number == 0 else parse(number, field.shown)
 
@@ -176,17 +176,17 @@ def _level(fields: Fields, names: Sequence[str]) -> Price | None:
 
 def _one_level(fields: Fields, field: Field) -> Price | None:
     if field.text is not None:
-        return _parsed(field, parse_price)
-    inner = [
-        each
-        for each in fields.all
-        if each.path.startswith(f"{field.path}.") and each.is_told and each.name != "type"
+        return None if field.text.lower() in FALSE else _parsed(field.text, field, parse_price)
+    if fields.is_switched_off(field):
+        return None
+    numbers = [
+        each for each in fields.inside(field) if each.has_number or each.name in LEVEL_PRICES
     ]
-    if len(inner) != 1 or inner[0].name not in ("stopprice", "limitprice", "price"):
+    if len(numbers) != 1 or numbers[0].name not in LEVEL_PRICES:
         raise InvalidValue(
             field.shown, "a price: percents, amounts and trailing stops are not read"
         )
-    return _parsed(inner[0], parse_price)
+    return _parsed(numbers[0].text, numbers[0], parse_price)
 
 
 def _order_type(fields: Fields) -> OrderType:
@@ -196,11 +196,7 @@ def _order_type(fields: Fields) -> OrderType:
                 return each
         raise InvalidValue(field.shown, "market or limit", field.text)
 
-    soft = (
-        each
-        for each in fields.named(("type",))
-        if each.path == each.name and (each.text or "").upper() in _ORDER_WORDS
-    )
+    soft = (each for each in fields.named(("type",)) if (each.text or "").upper() in ORDER_WORDS)
     return fields.agreed((*fields.named(ORDER_TYPES), *soft), read) or OrderType.MARKET
 
 

@@ -1,5 +1,8 @@
 """The fields of one alert as a flat list, each with its path and its text. A lookup never chooses
-between two answers. Pure.
+between two answers.
+
+Only the order's own fields are looked up. What stands inside a stop, a target or another order
+describes that, and is read only with it. Pure.
 """
 
 import re
@@ -8,31 +11,29 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from plugins.tradingview.words import (
+    FALSE,
     LOOKS_LIKE_POSITION,
     NOT_TOLD,
     STANDS,
     TELLS_POSITION,
-    TRUE,
-    WORDS,
-    Verb,
 )
 from rexalgo import InvalidValue, meant_instead, squashed
 
 T = TypeVar("T")
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-_CLOSING_FILL: Final = "closeentry(s)order"
-"""TradingView's own name for the order of ``strategy.close``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its whole path, its squashed name, and its text, or None for a list or an object
-    that is not looked into.
+    """One field: its whole path, its squashed name, and its text, or None for a list or an object.
+
+    Not ``is_own``: it stands inside a stop, a target or another order.
     """
 
     path: str
     name: str
     text: str | None
+    is_own: bool = True
 
     @property
     def shown(self) -> str:
@@ -47,6 +48,11 @@ class Field:
         return self.text is None or not (
             self.text.lower() in NOT_TOLD or self.text.startswith("{{")
         )
+
+    @property
+    def has_number(self) -> bool:
+        """Return whether its text contains a number other than zero."""
+        return self.text is not None and any(each in self.text for each in "123456789")
 
     @property
     def looks_like_position(self) -> bool:
@@ -64,20 +70,6 @@ class Field:
             is not None
         )
 
-    @property
-    def says_close(self) -> bool:
-        """Return whether its text is a word that closes, or a yes to a name that closes."""
-        said = squashed(self.text or "")
-        word = WORDS.get(said)
-        if (word is not None and word.verb is Verb.CLOSE) or said.startswith(_CLOSING_FILL):
-            return True
-        bare = self.name.removeprefix("is")
-        return (
-            bare.startswith(("close", "exit"))
-            and said in TRUE
-            and (said != "1" or bare != self.name)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Fields:
@@ -85,13 +77,33 @@ class Fields:
 
     all: tuple[Field, ...]
 
+    @property
+    def own(self) -> Iterator[Field]:
+        """Yield the fields of the order itself."""
+        return (each for each in self.all if each.is_own)
+
     def named(self, names: Sequence[str]) -> Iterator[Field]:
-        """Yield the fields under any of these names that have a value."""
-        return (each for each in self.all if each.name in names and each.is_told)
+        """Yield the order's fields under any of these names that have a value."""
+        return (each for each in self.own if each.name in names and each.is_told)
 
     def present(self, names: Sequence[str]) -> Iterator[Field]:
-        """Yield the fields under any of these names, with or without a value."""
-        return (each for each in self.all if each.name in names)
+        """Yield the order's fields under any of these names, with or without a value."""
+        return (each for each in self.own if each.name in names)
+
+    def inside(self, field: Field) -> Iterator[Field]:
+        """Yield the fields inside an object or a list that have a value."""
+        return (
+            each
+            for each in self.all
+            if each.path.startswith((f"{field.path}.", f"{field.path}[")) and each.is_told
+        )
+
+    def is_switched_off(self, field: Field) -> bool:
+        """Return whether an object says that it is not enabled."""
+        return any(
+            each.name in ("enabled", "active") and (each.text or "").lower() in FALSE
+            for each in self.inside(field)
+        )
 
     def agreed(self, fields: Iterable[Field], read: Callable[[Field], T]) -> T | None:
         """Read every one of ``fields``; None if there is none. Raise InvalidValue if two of them
@@ -111,15 +123,9 @@ class Fields:
         """Return the outermost field under any of these names that has a value."""
         return next(self.named(names), None)
 
-    def what_closes(self) -> Field | None:
-        """Return a field of any name that says in a known word, or by yes, that the order closes;
-        None if there is none.
-        """
-        return next((each for each in self.all if each.says_close), None)
-
     def refuse_lookalikes(self) -> None:
         """Raise InvalidValue for a field with an unknown name that looks like a position."""
-        for each in self.all:
+        for each in self.own:
             if each.looks_like_position:
                 expected = (
                     "a known name: market_position and prev_market_position for where the "

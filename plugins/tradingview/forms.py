@@ -25,6 +25,7 @@ from plugins.tradingview.words import (
     ACTION_EXPECTED,
     ACTIONS,
     AFTER,
+    PART,
     SYMBOLS,
     TELLS_POSITION,
     WORDS,
@@ -113,7 +114,7 @@ def _json(text: str) -> Fields:
     if not isinstance(document, _Object):
         raise InvalidValue("body", "a JSON object at the top")
     fields: list[tuple[int, Field]] = []
-    _collect(document, "", 1, fields)
+    _collect(document, "", 1, True, fields)
     return Fields(tuple(each for _, each in sorted(fields, key=lambda each: each[0])))
 
 
@@ -139,12 +140,14 @@ def _loads(text: str) -> object:
     )
 
 
-def _collect(document: _Object, path: str, depth: int, fields: list[tuple[int, Field]]) -> None:
+def _collect(
+    document: _Object, path: str, depth: int, is_own: bool, fields: list[tuple[int, Field]]
+) -> None:
     if depth > _DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {_DEPTH_MAX} deep")
     once: set[str] = set()
     for name, value in document:
-        field = Field(f"{path}{name}", squashed(name), _text(value))
+        field = Field(f"{path}{name}", squashed(name), _text(value), is_own)
         if field.name in once:
             raise InvalidValue(field.shown, "once: it is given twice")
         once.add(field.name)
@@ -155,19 +158,20 @@ def _collect(document: _Object, path: str, depth: int, fields: list[tuple[int, F
             # an object or a list in place of a position is refused, and nothing in it is read as
             # another field
             continue
+        is_its_own = is_own and PART.fullmatch(field.name) is None
         for index, inner in enumerate(
             value if isinstance(value, list) and not isinstance(value, _Object) else ()
         ):
             if isinstance(inner, _Object):
-                _collect(inner, f"{field.path}[{index}].", depth + 1, fields)
+                _collect(inner, f"{field.path}[{index}].", depth + 1, is_its_own, fields)
         if isinstance(value, _Object):
-            _collect(value, f"{field.path}.", depth + 1, fields)
+            _collect(value, f"{field.path}.", depth + 1, is_its_own, fields)
 
 
 def _text(value: object) -> str | None:
-    """Return a value as a text, or None for an object or a list."""
+    """Return a value as a text, or None for an object or a list that contains something."""
     if isinstance(value, list):
-        return None
+        return None if value else ""
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value).strip()

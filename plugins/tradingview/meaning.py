@@ -8,7 +8,7 @@ applies:
 |---------------------------------------------------------------|------------------------------------------------------------------|
 | says that the strategy ends flat, whatever else it says       | close                                                            |
 | close, exit, flatten ...; close_long, cover ...               | close (of that side); reduce, where the sizes say that a part is left |
-| says that it only reduces (reduce_only, close_position ...)   | close of the side that was sold or bought back, or reduce likewise |
+| says that it only reduces (reduce_only, close_position ...)   | close of the side that was sold or bought back, or reduce likewise; else refused |
 | reduce                                                        | reduce, where a fraction or the sizes tell the part; else refused |
 | cancel; set_protection                                        | the same                                                         |
 | enters a side, and ends there: before flat                    | open                                                             |
@@ -23,15 +23,17 @@ applies:
 
 A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would
 enter, reduce or guess. A close by its word or by ending flat does not need them, and is taken. A
-buy or sell that does not tell where the strategy ends, beside any field that says in a word of the
-vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with
-reduce-only.
+buy or sell that does not tell where the strategy ends, beside a field that names it an exit
+(``"comment": "Exit Short"``, see ``exit_marks``), closes the side that it reduces, as with
+reduce-only; in doubt it is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context
 from typing import Final
 
+from plugins.tradingview.exit_marks import ExitMark, exit_marks
 from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.stated_position import (
     FLAT,
@@ -50,6 +52,7 @@ from plugins.tradingview.words import (
     LONG,
     POSITION_INDEX,
     QUANTITIES,
+    REDUCE_ONLY,
     SHORT,
     SIDES,
     SIGNALS,
@@ -63,6 +66,10 @@ from rexalgo import Action, InvalidValue, PositionSide, Ratio, parse_fraction, s
 
 EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _SIDE_EXPECTED: Final = "LONG or SHORT"
+_ORDER_EXPECTED: Final = (
+    "for an exit close_long, close_short, or the buy or sell that closes the side it names; for an "
+    "entry no word of an exit, or market_position for where the strategy stands"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +110,9 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _only_reduced(fields, word, after, before)
     meaning = _entered(fields, word=word, after=after, before=before, turns=turns)
     if meaning.action.is_entry:
-        closing = None if after is not None else fields.what_closes()
-        if closing is not None:
-            return _bare_exit(closing, word)
+        marks = () if after is not None else exit_marks(fields)
+        if marks:
+            return _named_exit(marks, word)
         _refuse_strange_quantities(fields)
         meaning = replace(
             meaning, came_from=None if before is None else before.side, was_flat=before == FLAT
@@ -213,9 +220,9 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
 
 def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
     """Read an order that only reduces: a sell closes a long. A ``long`` or a similar word has no
-    clear meaning there, so it closes.
+    clear meaning there: it closes what was held, or is refused.
     """
-    side_held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
+    side_held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
     if after is not None and side_held is not None and after.side is not side_held:
         raise InvalidValue(
             _where_told(fields), "flat or the side that the order reduces, because it only reduces"
@@ -223,26 +230,29 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
     part = None if after is None else _part(after, before)
     if part is not None and after is not None:
         return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
+    if side_held is None and word.verb is Verb.BE and before is not None:
+        side_held = before.side
+    if side_held is None:
+        mark = next(fields.present(REDUCE_ONLY))
+        raise InvalidValue(mark.shown, _ORDER_EXPECTED, mark.text)
     return Meaning(action=Action.CLOSE, side=side_held, came_from=side_held)
 
 
-def _bare_exit(closing: Field, word: Word) -> Meaning:
-    """Read an order beside another field that says it closes: a buy closes a short, as with
-    reduce-only. It never enters.
+def _named_exit(marks: Sequence[ExitMark], word: Word) -> Meaning:
+    """Read an order that another field names an exit: a buy closes a short, as with reduce-only. It
+    never enters.
     """
-    side_held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
-    said = WORDS.get(squashed(closing.text or ""))
-    of_side = None if said is None else said.side
-    is_one = word.verb is Verb.BE or (word.verb is Verb.ORDER and of_side in (None, side_held))
-    if not is_one:
-        expected = (
-            "no word of a close beside this action; market_position for where the strategy "
-            "stands, reduce_only for an exit"
-        )
-        raise InvalidValue(
-            closing.shown if closing.shown != "body" else "action", expected, closing.text
-        )
-    return Meaning(action=Action.CLOSE, side=side_held or of_side, came_from=side_held or of_side)
+    side = word.side
+    if side is not None and word.verb is Verb.ORDER:
+        side = side.opposite
+    for each in marks:
+        names_it = each.side is side or (each.side is None and word.verb is Verb.ORDER)
+        if not each.is_clear or word.verb not in (Verb.ORDER, Verb.BE) or not names_it:
+            field = each.field
+            raise InvalidValue(
+                field.shown if field.shown != "body" else "action", _ORDER_EXPECTED, field.text
+            )
+    return Meaning(action=Action.CLOSE, side=side, came_from=side)
 
 
 # What enters

@@ -5,6 +5,7 @@ Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``
 ``exit_long`` and ``exitLong`` are equal.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -150,11 +151,136 @@ CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
 POSITION_INDEX: Final = ("positionidx", "positionindex")
+LABELS: Final = (
+    *SIGNALS,
+    "comment",
+    "ordercomment",
+    "strategyordercomment",
+    "id",
+    "orderid",
+    "strategyorderid",
+    "clientorderid",
+    "tradeid",
+    "type",
+    "intent",
+    "event",
+    "reason",
+    "offset",
+)
+"""Names under which a script says what its order is for."""
+EXIT_SWITCHES: Final = frozenset(
+    [
+        "close",
+        "exit",
+        "reduce",
+        "closing",
+        "exiting",
+        "closepos",
+        "exitposition",
+        "closetrade",
+        "exittrade",
+        "closeall",
+        "exitall",
+        "closelong",
+        "closeshort",
+        "exitlong",
+        "exitshort",
+    ]
+)
+"""Names that switch a close on; ``is`` may stand before them."""
+SAYS_EXIT: Final = frozenset(
+    [
+        "exit",
+        "exits",
+        "exited",
+        "closing",
+        "cover",
+        "covered",
+        "flatten",
+        "flattened",
+        "liquidated",
+        "liquidation",
+        "unwind",
+    ]
+)
+"""Words of a label that say that the order is an exit."""
+SEEMS_EXIT: Final = frozenset(["close", "closes", "closed", "stop", "stops", "stopped", "tp", "sl"])
+"""Words of a label that say so beside a side, or beside words that say little."""
+SAYS_LITTLE: Final = frozenset(
+    [
+        "a",
+        "all",
+        "an",
+        "at",
+        "full",
+        "half",
+        "hit",
+        "in",
+        "loss",
+        "market",
+        "of",
+        "order",
+        "out",
+        "part",
+        "partial",
+        "pos",
+        "position",
+        "profit",
+        "reached",
+        "target",
+        "the",
+        "trade",
+        "trail",
+        "trailing",
+        "triggered",
+    ]
+)
+OF_NO_EXIT: Final = frozenset(
+    [
+        "entry",
+        "entries",
+        "enter",
+        "open",
+        "re",
+        "reentry",
+        "reverse",
+        "reversal",
+        "flip",
+        "above",
+        "below",
+        "over",
+        "under",
+        "cross",
+        "crosses",
+        "crossed",
+        "crossing",
+        "crossover",
+        "crossunder",
+    ]
+)
+"""Words of a label that speak of an entry, or compare prices."""
+ORDER_WORDS: Final = (
+    "MARKET",
+    "LIMIT",
+    "STOP",
+    "STOP_MARKET",
+    "STOP_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_MARKET",
+    "TRAILING_STOP_MARKET",
+)
+"""Values of ``type`` that mean the order's type; any other value is ignored."""
 PRICES: Final = ("price",)
 LEVERAGES: Final = ("leverage",)
 STOPS: Final = ("stoploss", "sl", "stoplossprice", "stoplosprice")
 TARGETS: Final = ("takeprofit", "tp", "takeprofitprice")
-ORDER_TYPES: Final = ("ordertype", "triggertype")
+LEVEL_PRICES: Final = ("stopprice", "limitprice", "price")
+"""Names of the price inside an object that is a stop or a target."""
+ORDER_TYPES: Final = ("ordertype", "ordtype", "triggertype")
+PART: Final = re.compile(
+    r"(?:sl|tp).*|.*(?:stop|takeprofit|target|trail).*|(?:exit|close|child|attached|linked).*orders?"
+)
+"""Names of objects that describe a stop, a target or another order than the alert's own."""
 CLOCKS: Final = ("timenow", "sentat")
 TIMES: Final = (
     "time",

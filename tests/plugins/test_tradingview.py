@@ -547,7 +547,7 @@ def test_an_order_beside_a_word_that_contradicts_it_is_refused(
         {"exit": False},
         {"exit": "64000.5"},
         {"close": "1"},
-        {"comment": "close above the average"},
+        {"comment": "crossed the average"},
         {"trend": "long"},
     ],
 )

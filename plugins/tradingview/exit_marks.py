@@ -1,0 +1,109 @@
+"""Whether an alert names its order an exit, though its action is only a buy, a sell or a side. Pure.
+
+| the field                                                      | says                                          |
+|----------------------------------------------------------------|-----------------------------------------------|
+| ``close``, ``exit``, ``reduce`` ... with yes                   | an exit                                       |
+| any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label   |
+| an id or a comment that TradingView gives to its own exits     | an exit                                       |
+| an id or a comment with a word of an exit beside other words   | an exit, of the side that it names; in doubt  |
+|                                                                | where it also speaks of an entry or a price,  |
+|                                                                | or only of ``close``, ``stop``, ``tp``, ``sl``|
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.words import (
+    EXIT_SWITCHES,
+    LABELS,
+    LONG,
+    OF_NO_EXIT,
+    ORDER_WORDS,
+    REDUCE_ONLY,
+    SAYS_EXIT,
+    SAYS_LITTLE,
+    SEEMS_EXIT,
+    SHORT,
+    TRUE,
+    WORDS,
+    Verb,
+)
+from rexalgo import PositionSide, squashed
+
+_OWN_NAMES: Final = ("closeentry(s)order", "closepositionorder", "margincall")
+"""The names that TradingView gives to the orders of ``strategy.close``, ``strategy.close_all`` and
+of a liquidation.
+"""
+_PHRASES: Final = (
+    (re.compile(r"take[\W_]*profit", re.IGNORECASE), " tp "),
+    (re.compile(r"stop[\W_]*loss", re.IGNORECASE), " sl "),
+)
+_TOKEN: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9][0-9.,]*")
+_LABEL_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExitMark:
+    """A field that names the order an exit, and the side that it names; not ``is_clear`` where it
+    may mean something else.
+    """
+
+    field: Field
+    side: PositionSide | None = None
+    is_clear: bool = True
+
+
+def exit_marks(fields: Fields) -> Sequence[ExitMark]:
+    """Return the fields that name the order an exit: the clear ones, or else those in doubt."""
+    marks = [mark for each in fields.own for mark in [_mark(each)] if mark is not None]
+    return [each for each in marks if each.is_clear] or marks
+
+
+def _mark(field: Field) -> ExitMark | None:
+    said = squashed(field.text or "")
+    if _is_switched_on(field, said) or any(each in said for each in REDUCE_ONLY):
+        return ExitMark(field)
+    is_label = field.name in LABELS
+    word = WORDS.get(said)
+    if word is not None and word.verb is Verb.CLOSE and (is_label or said != "close"):
+        return ExitMark(field, word.side)
+    if not is_label or (field.name == "type" and (field.text or "").upper() in ORDER_WORDS):
+        return None
+    return ExitMark(field) if said.startswith(_OWN_NAMES) else _labelled(field)
+
+
+def _is_switched_on(field: Field, said: str) -> bool:
+    """Return whether a yes stands under a name that closes. ``"close": 1`` is a price."""
+    bare = field.name.removeprefix("is")
+    return bare in EXIT_SWITCHES and said in TRUE and (field.name, said) != ("close", "1")
+
+
+def _labelled(field: Field) -> ExitMark | None:
+    """Read an id or a comment of several words."""
+    text = (field.text or "")[:_LABEL_MAX]
+    for phrase, token in _PHRASES:
+        text = phrase.sub(token, text)
+    tokens = [each.lower() for each in _TOKEN.findall(text)]
+    orders = [WORDS[each] for each in tokens if each in WORDS]
+    closes = [each for each in orders if each.verb is Verb.CLOSE]
+    says, seems = SAYS_EXIT.intersection(tokens), SEEMS_EXIT.intersection(tokens)
+    if not (says or seems or closes):
+        return None
+    sides = {each.side for each in orders if each.verb in (Verb.BE, Verb.CLOSE) and each.side}
+    sides |= {side for side, token in ((LONG, "longs"), (SHORT, "shorts")) if token in tokens}
+    is_clear = len(sides) < 2 and not OF_NO_EXIT.intersection(tokens) and not _tells_price(tokens)
+    if is_clear and not says and not sides:
+        is_clear = all(each in SEEMS_EXIT | SAYS_LITTLE or each[0].isdigit() for each in tokens)
+    return ExitMark(field, sides.pop() if len(sides) == 1 else None, is_clear)
+
+
+def _tells_price(tokens: Sequence[str]) -> bool:
+    """Return whether a label lists the levels of an entry, as in ``TP 70000 SL 60000``."""
+    return {"tp", "sl"} <= set(tokens) or any(
+        token in SEEMS_EXIT and behind[0].isdigit() and len(behind) > 2
+        for token, behind in pairwise(tokens)
+    )
