@@ -167,12 +167,14 @@ class Ingress:
         )
         return reception
 
-    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+    async def receive_by_token(
+        self, token: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
         """Take a delivery whose address is its capability, as ``receive`` does; the token is passed
         to the source and not kept.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
-        return await self._take(endpoint, delivery, Secret(token))
+        return await self._take(endpoint, delivery, Secret(token), dry_run=dry_run)
 
     def _note(
         self,

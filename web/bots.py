@@ -9,7 +9,7 @@ up cancels its handler.
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -18,6 +18,7 @@ import msgspec
 from quart import Response
 from quart import request as http
 
+from engine.domain.wording import meant_instead, squashed
 from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
 from web.answers import DryRun, Refused, Taken
@@ -101,24 +102,23 @@ class Bots:
 
     async def receive(self, endpoint: str) -> Response:
         """Take a signed delivery, or rehearse it with ``?dry_run=1``."""
-        delivery = await self._delivery()
-        if not _ID.fullmatch(endpoint):
-            return reception_answer(_NOT_AUTHENTIC)
-        if "dry_run" not in http.args:
-            if any(_NEARLY.fullmatch(name) for name in http.args):
-                return reception_answer(_SLIP)
-            return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
-        if http.args.getlist("dry_run") != ["1"]:
-            return reception_answer(_SLIP)
-        rehearse = partial(self._ingress.receive, dry_run=True)
-        return reception_answer(await _receive(rehearse, endpoint, delivery))
+        return await self._take(self._ingress.receive, endpoint, _ID)
 
     async def receive_alert(self, token: str) -> Response:
-        """Take a delivery whose address carries a secret token instead of a signature."""
+        """Take or rehearse a delivery whose address has a secret token instead of a signature."""
+        return await self._take(self._ingress.receive_by_token, token, _TOKEN)
+
+    async def _take(
+        self, take: Callable[..., Awaitable[Reception]], address: str, form: re.Pattern[str]
+    ) -> Response:
         delivery = await self._delivery()
-        if not _TOKEN.fullmatch(token):
+        if not form.fullmatch(address):
             return reception_answer(_NOT_AUTHENTIC)
-        return reception_answer(await _receive(self._ingress.receive_by_token, token, delivery))
+        dry_run = _is_dry_run(list(http.args.items(multi=True)))
+        if dry_run is None:
+            return reception_answer(_SLIP)
+        take = partial(take, dry_run=dry_run)
+        return reception_answer(await _receive(take, address, delivery))
 
     async def receipt(self, receipt_id: str) -> Response:
         """Answer what became of a signal."""
@@ -180,6 +180,22 @@ def json_answer(status: int, fields: Mapping[str, object]) -> Response:
     """Answer with compact JSON."""
     body = json.dumps(fields, separators=(",", ":")).encode("ascii")
     return Response(body, status=status, content_type="application/json")
+
+
+def _is_dry_run(query: Sequence[tuple[str, str]]) -> bool | None:
+    """Return whether a query asks for a dry run; None if it may and does not say it clearly."""
+    told = [value for name, value in query if name == "dry_run"]
+    if told == ["1"]:
+        return True
+    return None if told or any(map(_may_mean_dry_run, query)) else False
+
+
+def _may_mean_dry_run(field: tuple[str, str]) -> bool:
+    return (
+        _NEARLY.fullmatch(field[0]) is not None
+        or meant_instead(field[0], ("dry_run",)) is not None
+        or any("dryrun" in squashed(text) for text in field)
+    )
 
 
 async def _receive(

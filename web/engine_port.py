@@ -25,7 +25,9 @@ class Ingress(Protocol):
         """
         ...
 
-    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+    async def receive_by_token(
+        self, token: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
         """Take one delivery whose address carries a secret token; otherwise as ``receive``."""
         ...
 

@@ -102,6 +102,26 @@ def test_what_is_sent_again_after_a_failure_is_one_signal(place: Place, url: str
     assert again.json()["duplicate"] is True
 
 
+def test_a_dry_run_of_an_alert_answers_what_it_would_come_to_and_trades_nothing(
+    place: Place, url: str
+) -> None:
+    def signals() -> int:
+        return int(place.rows("SELECT count(*) FROM signal")[0][0])
+
+    body: dict[str, object] = {"action": "buy", "symbol": "BTCUSDT", "id": "dry", "time": "3"}
+    before = signals()
+    answer = send(f"{url}?dry_run=1", body)
+    assert (answer.status_code, answer.json().get("dry_run")) == (200, True), answer.text
+    assert answer.json()["copies"] == 2
+    for near in ("?dryrun=1", "?dry_run=true", "?DRY_RUN=1", "?dry_run=1&dry_run=1", "?drt_run=1"):
+        refused = send(url + near, body)
+        assert (refused.status_code, refused.json()["field"]) == (422, "dry_run"), near
+    assert send(f"{url}?dry_run=1", body, "203.0.113.9").status_code == 401
+    assert signals() == before
+    sent = send(url, body)
+    assert (sent.status_code, signals()) == (202, before + 1), "its alert stayed free"
+
+
 def test_exits_are_taken_each_though_text_or_order_id_are_those_of_another(
     place: Place, url: str
 ) -> None:

@@ -134,6 +134,9 @@ async def test_what_is_nearly_a_dry_run_does_not_trade(tmp_path: Path) -> None:
             "?dry_run",
             "?test=1",
             "?isTest=1",
+            "?drt_run=1",
+            "?run=dry-run",
+            "?source=a&?dry_run=1",
         ):
             status, told = await bot.post(query, idempotency_key="e-1", side="LONG")
             assert (status, told["field"]) == (422, "dry_run"), query

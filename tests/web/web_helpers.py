@@ -97,8 +97,10 @@ class MemoryEngine:
             return Reception(kind=ReceptionKind.DRY_RUN, copies=3, would={"order": 2})
         return await self._record(delivery.body)
 
-    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
-        return await self.receive(token, delivery)
+    async def receive_by_token(
+        self, token: str, delivery: Delivery, *, dry_run: bool = False
+    ) -> Reception:
+        return await self.receive(token, delivery, dry_run=dry_run)
 
     async def _record(self, body: bytes) -> Reception:
         try:
