@@ -13,7 +13,8 @@ from typing import Final
 from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.decisions.explaining import LaneNow
-from engine.domain.identifiers import CopyId
+from engine.domain.identifiers import CopyId, Symbol
+from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ledger import Database
 from engine.ledger.copies import WaitingLeg
@@ -30,6 +31,8 @@ class Lanes:
         self.reader = reader
         self.busy: list[tuple[str, str]] = []
         """Symbol and kind of every leg that is under way."""
+        self.levels: dict[Symbol, tuple[datetime, ProtectionOrder]] = {}
+        """When a signal last moved the levels of a position, and to what."""
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}
         self._now: dict[CopyId, LaneNow] = {}

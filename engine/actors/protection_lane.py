@@ -2,6 +2,8 @@
 twice does no harm, so it is repeated.
 """
 
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -11,9 +13,14 @@ from engine.decisions.order_lifecycle import Refused
 from engine.decisions.planning import Wait
 from engine.decisions.planning_protection import (
     ProtectionContext,
+    ProtectionPlan,
+    leaves_a_level,
     plan_protection,
     protection_words,
 )
+from engine.decisions.risk import position_of
+from engine.domain.account import Position
+from engine.domain.identifiers import Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.copies import WaitingLeg, is_entering, is_protected_later
@@ -25,7 +32,29 @@ RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
 async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Move the stop and target of what the strategy holds."""
+    """Move the stop and target of what the strategy holds. Where one of them is to stay, the account
+    is read first: the owner may have moved it since the last reading.
+    """
+    plan = await _plan(lanes, leg)
+    if isinstance(plan, ProtectionPlan) and leaves_a_level(
+        lanes.account.shared.signal(leg.signal_number)
+    ):
+        # If that fails, the newest reading must do: a stop that waits protects nothing.
+        await lanes.reader.try_to_read()
+        plan = await _plan(lanes, leg)
+    match plan:
+        case Wait():
+            lanes.wait(leg, LOOK_S)
+        case Outcome():
+            await lanes.conclude(leg, plan)
+        case ProtectionPlan():
+            await lanes.account.shared.ledger.write(
+                partial(want_protection, account=leg.account, wanted=plan.wants)
+            )
+            await _apply(lanes, leg, plan.order)
+
+
+async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wait:
     account, shared = lanes.account, lanes.account.shared
     signal, db = shared.signal(leg.signal_number), lanes.account.shared.ledger.db
     entering = is_entering(
@@ -34,10 +63,11 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
-    plan = plan_protection(
+    return plan_protection(
         ProtectionContext(
             signal=signal,
             holding=holding if holding is not None and holding.strategy == leg.strategy else None,
+            position=_position(lanes, leg.symbol),
             instrument=feed.instrument(leg.symbol),
             price=None if quote is None else quote.last,
             can_protect=account.can_protect,
@@ -47,14 +77,24 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
             ),
         )
     )
-    match plan:
-        case Wait():
-            lanes.wait(leg, LOOK_S)
-        case Outcome():
-            await lanes.conclude(leg, plan)
-        case ProtectionOrder():
-            await shared.ledger.write(partial(want_protection, account=leg.account, wanted=plan))
-            await _apply(lanes, leg, plan)
+
+
+def _position(lanes: Lanes, symbol: Symbol) -> Position | None:
+    """Return the position with the levels that stand at the exchange: as read, or as we have just set
+    them where the reading cannot show that yet.
+    """
+    account = lanes.account
+    report, began = account.report, account.read_began
+    position = None if report is None else position_of(report, symbol)
+    if position is None or began is None:
+        return None
+    if (ours := lanes.levels.get(symbol)) is not None:
+        set_at, levels = ours
+        if began < set_at + timedelta(seconds=account.visible_within_s):
+            return replace(position, stop_loss=levels.stop_loss, take_profit=levels.take_profit)
+    if symbol in account.unsettled(began):  # an order of ours may have moved them
+        return replace(position, stop_loss=None, take_profit=None)
+    return position
 
 
 async def _apply(lanes: Lanes, leg: WaitingLeg, wanted: ProtectionOrder) -> None:
@@ -68,5 +108,6 @@ async def _apply(lanes: Lanes, leg: WaitingLeg, wanted: ProtectionOrder) -> None
         lanes.account.note(f"the protection of {leg.symbol} could not be set", error)
         lanes.wait(leg, RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)])
         return
+    lanes.levels[leg.symbol] = (lanes.account.shared.clock.now(), wanted)
     await lanes.conclude(leg, Outcome(OutcomeCode.APPLIED, {"what": protection_words(wanted)}))
     lanes.account.read_soon()

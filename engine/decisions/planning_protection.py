@@ -1,15 +1,18 @@
 """The planner of protection: the stop and target a held position is to have after a signal, decided
 from values alone.
 
-What a signal does not name stays as the strategy last set it. Levels are rounded to the price step
-towards the price, and one that is not beyond the price it protects is refused, because the exchange
-would close at once.
+A level that a signal does not name stays as it stands at the exchange, where the owner may have moved
+it or set one of their own; one that is missing there is set as the strategy last wanted it. Levels
+are rounded to the price step towards the price, and one that is not beyond the price it protects is
+refused, because the exchange would close at once.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from engine.decisions.planning import Wait
 from engine.decisions.risk import is_held
+from engine.domain.account import Position
 from engine.domain.amounts import Price, ceil_to_step, floor_to_step, plain
 from engine.domain.holding import Holding
 from engine.domain.instrument import Instrument
@@ -22,13 +25,15 @@ from engine.domain.signal import PositionSide, Signal
 class ProtectionContext:
     """Everything that decides one ``set_protection`` of one account.
 
-    ``holding`` is this strategy's. ``price`` is the last one, None if there is no fresh one: the
-    exchange then judges the levels. ``can_protect``: the exchange can move levels. ``is_entering``:
-    an earlier entry has not ended. ``is_replaced``: a later signal of this kind is recorded.
+    ``holding`` is this strategy's, ``position`` the exchange's as last read. ``price`` is the last
+    one, None if there is no fresh one: the exchange then judges the levels. ``can_protect``: the
+    exchange can move levels. ``is_entering``: an earlier entry has not ended. ``is_replaced``: a later
+    signal of this kind is recorded.
     """
 
     signal: Signal
     holding: Holding | None
+    position: Position | None
     instrument: Instrument | None
     price: Price | None
     can_protect: bool
@@ -36,7 +41,24 @@ class ProtectionContext:
     is_replaced: bool
 
 
-def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | Wait:
+@dataclass(frozen=True, slots=True)
+class ProtectionPlan:
+    """The levels that the position is to have, and those of them that the strategy ``wants``: only
+    the latter are set again where they are missing.
+    """
+
+    order: ProtectionOrder
+    wants: ProtectionOrder
+
+
+def leaves_a_level(signal: Signal) -> bool:
+    """Return whether a signal leaves one of the levels as it is, so that it must be known."""
+    draft = signal.draft
+    names_stop = draft.no_stop_loss or draft.stop_loss is not None
+    return not (names_stop and (draft.no_take_profit or draft.take_profit is not None))
+
+
+def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wait:
     """Decide the stop and target of the position, wait for an entry, or return why nothing is done.
     Total.
     """
@@ -56,8 +78,15 @@ def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | W
         return Wait("nothing of the entry is proven to be filled yet")
     if not context.can_protect:
         return Outcome(OutcomeCode.SKIPPED_CANNOT_PROTECT, {"symbol": draft.symbol})
+    draft, position = context.signal.draft, _standing(context, holding)
     stop, target = _levels(context, holding)
-    refused = _wrong_side(context, holding, stop, target)
+    kept_stop = kept_target = None
+    if position is not None:
+        kept_stop = _kept(draft.no_stop_loss, draft.stop_loss, position.stop_loss)
+        kept_target = _kept(draft.no_take_profit, draft.take_profit, position.take_profit)
+    refused = _wrong_side(
+        context, holding, None if kept_stop else stop, None if kept_target else target
+    )
     if refused is not None:
         return refused
     if draft.is_test:
@@ -65,10 +94,24 @@ def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | W
             OutcomeCode.SKIPPED_TEST,
             {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol},
         )
-    return ProtectionOrder(draft.symbol, holding.side, stop, target)
+    return ProtectionPlan(
+        ProtectionOrder(draft.symbol, holding.side, kept_stop or stop, kept_target or target),
+        ProtectionOrder(draft.symbol, holding.side, stop, target),
+    )
+
+
+def _standing(context: ProtectionContext, holding: Holding) -> Position | None:
+    position = context.position
+    return position if position is not None and position.side is holding.side else None
+
+
+def _kept(is_removed: bool, named: Decimal | None, standing: Price | None) -> Price | None:
+    """Return the level that stands at the exchange and stays, None if there is none."""
+    return None if is_removed or named is not None else standing
 
 
 def _levels(context: ProtectionContext, holding: Holding) -> tuple[Price | None, Price | None]:
+    """Return the stop and target that the strategy wants now."""
     draft, is_long = context.signal.draft, holding.side is PositionSide.LONG
     stop = (
         None

@@ -20,7 +20,11 @@ from zoneinfo import ZoneInfo
 
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, Wait, plan_entry
 from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
-from engine.decisions.planning_protection import ProtectionContext, plan_protection
+from engine.decisions.planning_protection import (
+    ProtectionContext,
+    ProtectionPlan,
+    plan_protection,
+)
 from engine.decisions.recorded_prices import Sample
 from engine.decisions.results import Open, Trade, fold
 from engine.decisions.risk import equity, fee, is_held, position_of, trading_day
@@ -491,6 +495,7 @@ class ShadowBook:
             ProtectionContext(
                 signal=signal,
                 holding=self._holdings.get(symbol),
+                position=self._position(symbol) if symbol in self._positions else None,
                 instrument=self._terms.contracts.get(symbol),
                 price=None if known is None else known[1],
                 can_protect=self._terms.sets_protection,
@@ -498,8 +503,8 @@ class ShadowBook:
                 is_replaced=False,
             )
         )
-        if isinstance(plan, ProtectionOrder):
-            self._apply(plan)
+        if isinstance(plan, ProtectionPlan):
+            self._apply(plan.order)
             self._end(signal, Outcome(OutcomeCode.APPLIED, {"what": f"protection of {symbol} set"}))
         elif isinstance(plan, Wait):
             self._waiting.append(signal)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import World, world
+from engine_world import BTC, World, world
 from trio.testing import MockClock
 
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import Switch, SwitchScope
+from engine.domain.order import ProtectionOrder
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.domain.subscription import Mode
 
@@ -239,6 +240,27 @@ async def test_stop_and_target_are_moved_kept_and_taken_away(
         assert await house.outcome(
             await house.send(Action.SET_PROTECTION, stop_loss=price("66000"))
         ) == ["denied.protection"]
+
+
+async def test_moving_one_level_leaves_the_other_as_the_owner_set_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        await trio.sleep(60)
+        owner = await house.followers[0].account.connected()
+        await owner.set_protection(ProtectionOrder(BTC, LONG, price("60000"), None))
+        for target in ("70000", "71000"):
+            await house.outcome(await house.send(Action.SET_PROTECTION, take_profit=price(target)))
+            position = await house.position()
+            assert position is not None
+            assert (position.stop_loss, position.take_profit) == (price("60000"), price(target))
+        await owner.set_protection(ProtectionOrder(BTC, LONG, price("61000"), price("71000")))
+        await trio.sleep(400)
+        await house.outcome(await house.send(Action.SET_PROTECTION, take_profit=price("72000")))
+        position = await house.position()
+        assert position is not None
+        assert (position.stop_loss, position.take_profit) == (price("61000"), price("72000"))
 
 
 async def test_an_older_move_of_the_stop_does_not_undo_a_newer_one(

@@ -9,7 +9,11 @@ import pytest
 from decision_builders import BTC, ETH, LONG, NOW, SHORT, D, entry, holding, signal, view
 
 from engine.decisions.planning import EntryPlan, plan_entry
-from engine.decisions.planning_protection import ProtectionContext, plan_protection
+from engine.decisions.planning_protection import (
+    ProtectionContext,
+    ProtectionPlan,
+    plan_protection,
+)
 from engine.decisions.reconciliation import ForeignOrders, OwnPosition, ShareShrunk, words_of
 from engine.decisions.sizing import SizingBasis, raw_quantity
 from engine.domain.account import EquityMarks
@@ -26,13 +30,15 @@ def test_levels_are_set_as_they_were_named_where_the_contract_has_not_been_read(
     context = ProtectionContext(
         signal=signal(action=Action.SET_PROTECTION, stop_loss=D("90.0431")),
         holding=holding(),
+        position=None,
         instrument=None,
         price=D("100"),
         can_protect=True,
         is_entering=False,
         is_replaced=False,
     )
-    assert plan_protection(context) == ProtectionOrder(BTC, LONG, D("90.0431"), None)
+    wanted = ProtectionOrder(BTC, LONG, D("90.0431"), None)
+    assert plan_protection(context) == ProtectionPlan(wanted, wanted)
 
 
 @pytest.mark.parametrize(

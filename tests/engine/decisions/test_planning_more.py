@@ -2,6 +2,7 @@
 values alone.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,16 +31,18 @@ from engine.decisions.planning import EntryPlan, Wait, plan_entry
 from engine.decisions.planning_exits import Carry, ExitPlan, plan_exit
 from engine.decisions.planning_protection import (
     ProtectionContext,
+    ProtectionPlan,
     plan_protection,
     protection_words,
 )
 from engine.decisions.risk import trading_day
 from engine.decisions.routing import legs
 from engine.domain.account import EquityMarks
+from engine.domain.amounts import plain
 from engine.domain.errors import InvalidValue
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, SignalSize, SizeMode
+from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.domain.subscription import EquityShare, RiskLimits, StopDistance, Subscription
 
 C = OutcomeCode
@@ -169,6 +172,7 @@ def protecting(**changes: Any) -> ProtectionContext:
     base: dict[str, Any] = {
         "signal": signal(action=Action.SET_PROTECTION, **(said or {"stop_loss": D("90")})),
         "holding": holding(stop_loss=D("80"), take_profit=D("150")),
+        "position": None,
         "instrument": instrument(),
         "price": D("100"),
         "can_protect": True,
@@ -178,16 +182,65 @@ def protecting(**changes: Any) -> ProtectionContext:
     return ProtectionContext(**(base | changes))
 
 
+def levels(context: ProtectionContext) -> tuple[ProtectionOrder, ProtectionOrder]:
+    """The levels that the position gets, and those that the strategy wants."""
+    plan = plan_protection(context)
+    assert isinstance(plan, ProtectionPlan)
+    return plan.order, plan.wants
+
+
 def test_what_a_signal_does_not_name_stays() -> None:
-    assert plan_protection(protecting(stop_loss=D("90.04"))) == ProtectionOrder(
-        BTC, LONG, D("90.1"), D("150")
-    )
-    assert plan_protection(protecting(no_take_profit=True)) == ProtectionOrder(
-        BTC, LONG, D("80"), None
-    )
+    wanted = ProtectionOrder(BTC, LONG, D("90.1"), D("150"))
+    assert levels(protecting(stop_loss=D("90.04"))) == (wanted, wanted)
+    assert levels(protecting(no_take_profit=True))[0] == ProtectionOrder(BTC, LONG, D("80"), None)
     short = protecting(holding=holding(side=SHORT), stop_loss=D("110.04"), take_profit=D("90.04"))
-    assert plan_protection(short) == ProtectionOrder(BTC, SHORT, D("110.0"), D("90.1"))
+    assert levels(short)[0] == ProtectionOrder(BTC, SHORT, D("110.0"), D("90.1"))
     assert "no target" in protection_words(ProtectionOrder(BTC, LONG, D("80"), None))
+
+
+@pytest.mark.parametrize(
+    ("side", "stands", "said", "order", "wants"),
+    [
+        (LONG, ("85", None), {"take_profit": "140"}, ("85", "140"), ("80", "140")),
+        (LONG, (None, "120"), {"stop_loss": "90"}, ("90", "120"), ("90", "150")),
+        (LONG, ("85", "120"), {"no_stop_loss": True}, (None, "120"), (None, "150")),
+        (
+            LONG,
+            ("85", "120"),
+            {"stop_loss": "90", "take_profit": "140"},
+            ("90", "140"),
+            ("90", "140"),
+        ),
+        (LONG, ("101", None), {"take_profit": "140"}, ("101", "140"), ("80", "140")),
+        (LONG, (None, None), {"take_profit": "140"}, ("80", "140"), ("80", "140")),
+        (SHORT, ("85", None), {"take_profit": "140"}, ("80", "140"), ("80", "140")),
+    ],
+    ids=[
+        "the owner's stop",
+        "the owner's target",
+        "removed all the same",
+        "both named",
+        "what stands is not judged",
+        "missing: as wanted",
+        "the other side's",
+    ],
+)
+def test_a_level_that_is_not_named_stays_as_the_owner_left_it(
+    side: PositionSide,
+    stands: tuple[str | None, str | None],
+    said: dict[str, Any],
+    order: tuple[str | None, str | None],
+    wants: tuple[str | None, str | None],
+) -> None:
+    stop, target = (None if each is None else D(each) for each in stands)
+    there = replace(position(side=side), stop_loss=stop, take_profit=target)
+    named = {name: each if each is True else D(each) for name, each in said.items()}
+    made = levels(protecting(position=there, **named))
+    found = [
+        tuple(None if each is None else plain(each) for each in (one.stop_loss, one.take_profit))
+        for one in made
+    ]
+    assert found == [order, wants]
 
 
 @pytest.mark.parametrize(
