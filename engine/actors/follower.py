@@ -66,7 +66,7 @@ class Follower:
         self.account = account
         self.vitals = Vitals(f"account {account.name}")
         self.unreadable = UnreadableRows(account)
-        self.position_ids = PositionIds(account)
+        self.position_ids = PositionIds(account, self.unreadable)
         self.books = BooksWatch(account)
         self._reconciler = Reconciler(account, self.books)
         self.reader = AccountReader(

@@ -3,8 +3,8 @@
 A position with another id than the one that held our share is the owner's, once the exchange
 reports that ours was closed. Until then nothing is judged in that symbol. If an exchange was asked
 and lists no such close for a quarter of an hour, it has given our position a new id: the new id is
-adopted, because otherwise no exit would ever leave. A record that cannot be read proves nothing,
-however long that lasts.
+adopted, because otherwise no exit would ever leave. A record that cannot be read, that is not complete
+or that has a row nobody can read proves nothing, however long that lasts.
 """
 
 from collections.abc import Collection
@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.risk import position_of
 from engine.domain.account import AccountReport
@@ -30,6 +31,7 @@ from engine.ledger.holdings import (
 
 LOOK_BACK: Final = timedelta(days=1)
 FOLLOWED_AFTER: Final = timedelta(minutes=15)
+_RECORD: Final = "closed positions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Replaced:
 class PositionIds:
     """The position ids of one account."""
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, account: Account, unreadable: UnreadableRows) -> None:
+        self._account, self._unreadable = account, unreadable
         self._since: dict[Symbol, datetime] = {}
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
@@ -59,22 +61,26 @@ class PositionIds:
         """
         if not report.positions:  # the usual report; nothing of ours has to be read for it
             self._since.clear()
+            await self._unreadable.note(_RECORD, ())
             return Replaced()
         holdings = self._holdings()
         moved, unnamed = _moved(holdings, report), self._opened_later(holdings, session, report)
         if not moved:
             self._since.clear()
+            await self._unreadable.note(_RECORD, ())
             return Replaced(unnamed=unnamed)
-        closed = await self._closed(session, frozenset(moved.values()))
-        if closed is None:
-            return Replaced(undecided=frozenset(moved), unnamed=unnamed)
-        open_still = {symbol for symbol, position_id in moved.items() if position_id not in closed}
+        closed, open_still = await self._looked_up(session, frozenset(moved.values()))
         now = self._account.shared.clock.now()
-        self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
+        self._since = {
+            symbol: self._since.get(symbol, now)
+            for symbol, position_id in moved.items()
+            if position_id in open_still
+        }
         followed = {
             symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER
         }
-        return Replaced(closed, frozenset(open_still - followed), unnamed)
+        undecided = {symbol for symbol, position_id in moved.items() if position_id not in closed}
+        return Replaced(closed, frozenset(undecided - followed), unnamed)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Decide the same if the ledger may be old: a position with another id is never taken as
@@ -115,19 +121,24 @@ class PositionIds:
                 later.add(holding.symbol)
         return frozenset(later)
 
-    async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
-        """Return which of these positions are closed; None if the exchange cannot be asked, which
-        proves nothing about any of them.
+    async def _looked_up(
+        self, session: ExchangeSession, ids: frozenset[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return which of these positions are closed, and which are surely not; the others are not
+        proven to be either.
         """
+        nothing = frozenset[str]()
         if not session.reports_closed_positions:
-            return ids  # an id lasts from flat to flat: another one is another position
+            return ids, nothing  # an id lasts from flat to flat: another one is another position
         try:
             since = min([self._account.shared.clock.now() - LOOK_BACK, *self._opened()])
             history = await session.closed_positions(since, ids)
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._account.note("closed positions cannot be read", error)
-            return None
-        return ids & {each.position_id for each in history.rows}
+            return nothing, nothing
+        await self._unreadable.note(_RECORD, history.unreadable)
+        closed = ids & {each.position_id for each in history.rows}
+        return closed, frozenset(each for each in ids - closed if history.proves_open(each))
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however

@@ -35,6 +35,8 @@ class UnreadableRows:
         """Replace what a source could not read before by what it could not read now; raise an alert
         if there is more.
         """
+        if self._by_source.get(source, ()) == rows:  # usual, and asked after each reading
+            return
         before = self.rows
         self._by_source[source] = rows
         now = self.rows

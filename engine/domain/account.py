@@ -134,12 +134,21 @@ class ClosedPosition:
 @dataclass(frozen=True, slots=True)
 class ClosedPositions:
     """Closed positions read back, in any order. ``complete`` is True only if every position closed
-    since the requested time is included.
+    since the requested time is included. ``lacks`` are those of the requested position ids that are
+    surely not in the history, for an adapter that can say so where it is not complete; an id that an
+    unreadable row may carry is never among them.
     """
 
     rows: tuple[ClosedPosition, ...]
     complete: bool
     unreadable: tuple[UnreadableRow, ...] = ()
+    lacks: frozenset[str] = frozenset()
+
+    def proves_open(self, position_id: str) -> bool:
+        """Return whether a position that was asked for by its id is surely not in the history."""
+        return position_id in self.lacks or (
+            self.complete and all(each.position_id not in ("", position_id) for each in self.rows)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,8 +170,12 @@ class Readings:
             if each.closed_at >= since - ROUNDED or each.position_id in position_ids
         ]
         is_whole = end is End.EMPTY or (end is End.REPEATED and len(raw_rows) < LEAST_PAGE_ROWS)
+        looked_through = is_whole or (end is End.ENOUGH and bool(position_ids))
         return ClosedPositions(
-            tuple(positions), is_whole and not read.hides(since), read.unreadable
+            tuple(positions),
+            is_whole and not read.hides(since),
+            read.unreadable,
+            _lacking(position_ids, raw_rows) if looked_through else frozenset(),
         )
 
     async def closed_now(self, position_id: str) -> ClosedPosition | None:
@@ -208,6 +212,30 @@ def _reaches(floor: datetime) -> Enough:
         return last is not None and last < floor
 
     return past
+
+
+def _lacking(position_ids: Collection[str], raw_rows: list[Any]) -> frozenset[str]:
+    """Return which positions no row is about. A row that names none may be about each that was not
+    opened after it: older rows do not name theirs.
+    """
+    named = set[str]()
+    nameless: list[datetime | None] = []
+    for row in raw_rows:
+        about = row.get("position_id") if isinstance(row, dict) else None
+        if isinstance(about, str) and about:
+            named.add(about)
+        else:
+            nameless.append(rows.time_of(row, "created_at"))
+    return frozenset(
+        each
+        for each in position_ids
+        if each not in named
+        and all(_is_before(opened_at, parsing.minted_at(each)) for opened_at in nameless)
+    )
+
+
+def _is_before(opened_at: datetime | None, minted_at: datetime | None) -> bool:
+    return opened_at is not None and minted_at is not None and opened_at < minted_at - 2 * ROUNDED
 
 
 def _holds(position_ids: Collection[str]) -> Enough:

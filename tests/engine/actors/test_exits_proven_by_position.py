@@ -5,7 +5,7 @@ position for another reason.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from engine_world import BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.exchange_session import ExchangeSession
-from engine.domain.account import AccountReport, ClosedPositions
+from engine.domain.account import AccountReport, ClosedPositions, UnreadableRow
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import ClosedBy, OrderIntent, OrderSide, OrderStatus
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import read_attempt
 from engine.ledger.query import fetch_all
 from engine.ports.exchange import OrderHistory, OutcomeUnknown
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Closing:
@@ -94,7 +98,7 @@ class Closing:
     async def closed_positions(self, since: Any, ids: Any = ()) -> ClosedPositions:
         self._look()
         if not self.tells_closed:
-            return ClosedPositions((), complete=False)
+            return ClosedPositions((), complete=False, lacks=frozenset(ids))
         told: ClosedPositions = await self._real.closed_positions(since, ids)
         return replace(told, rows=tuple(self.change_closed(each) for each in told.rows))
 
@@ -351,6 +355,33 @@ async def test_another_position_is_not_followed_while_the_record_of_closed_posit
         his = await house.position()
         assert his is not None
         assert his.quantity == Decimal("0.004")
+
+
+@pytest.mark.parametrize(
+    "unread", [(), (UnreadableRow("closed position", "P0000000001", BTC, "status: ADL"),)]
+)
+async def test_another_position_is_not_followed_while_a_row_of_the_record_cannot_be_read(
+    unread: tuple[UnreadableRow, ...], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+
+        async def hides(since: Any, ids: Any = ()) -> ClosedPositions:
+            return ClosedPositions((), complete=False, unreadable=unread)
+
+        line.closed_positions = hides  # type: ignore[method-assign]
+        await line.by_hand(OrderSide.SELL, "0.003", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await trio.sleep(1_500)
+        assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [
+            ("P0000000001", "0.003")
+        ]
+        told = [each.code for each in newest_alerts(house.ledger.db, LONG_AGO, 20)]
+        assert (AlertCode.ROWS_UNREADABLE in told) == bool(unread)
+        del line.closed_positions
+        await trio.sleep(60)
+        assert fetch_all(house.ledger.db, "SELECT share, detached FROM holding") == [("0", 1)]
+        assert house.followers[0].unreadable.rows == ()
 
 
 def fails(_: Any) -> Any:

@@ -233,6 +233,21 @@ async def test_looking_for_a_position_ends_where_only_older_ones_follow() -> Non
         lists.requests,
     ) == (False, False, 2)
     assert {each.closed_at for each in found.rows} == {AT + timedelta(seconds=900)}
+    assert found.lacks == {POSITION}
+
+
+async def test_a_position_is_lacking_only_if_every_row_says_which_one_it_is_about() -> None:
+    unread = closed_row(position_id=POSITION, status="MOVED", updated_at=stamp(900))
+    nameless = closed_row(position_id=None, created_at=stamp(1), updated_at=stamp(900))
+    for rows in ([*closed(30), unread], [*closed(30), nameless], [*closed(30), "what?"]):
+        found = await Lists(closed=rows).readings.closed_since(AT, [POSITION])
+        assert found.lacks == set()
+        assert not found.proves_open(POSITION)
+    there = await Lists(closed=closed(3)).readings.closed_since(AT, [POSITION])
+    assert there.proves_open(POSITION)
+    older = closed_row(position_id=None, created_at=stamp(-600), updated_at=stamp(-500))
+    assert (await Lists(closed=[*closed(3), older]).readings.closed_since(AT, [POSITION])).lacks
+    assert not (await Lists(20, closed=closed(400)).readings.closed_since(AT, [OTHER])).lacks
 
 
 async def test_a_short_list_of_closed_positions_is_complete_unless_a_row_cannot_be_read() -> None:
