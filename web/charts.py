@@ -244,7 +244,7 @@ def _description(
         broken = f" Broken where nothing was read for more than {hours} h."
     if style.drawdown:
         if min(values) >= 0:
-            return f"Never below its highest so far.{broken}"
+            return f"Never below its peak so far.{broken}"
         lowest_at = points[min(range(len(values)), key=values.__getitem__)][0]
         return f"Maximum {low}, on {time_text(lowest_at, zone)}; now {last}.{broken}"
     days = ""

@@ -164,13 +164,13 @@ _REASONS: Final[Mapping[str, str]] = {
     "skipped.paused": "You paused this strategy",
     "skipped.left": "You left this strategy",
     "skipped.consent": "The master’s change waits for your consent",
-    "skipped.strategy_off": "The master took no new entries",
+    "skipped.strategy_off": "The master stopped new entries",
     "skipped.opposite_held": "The other side was still open",
     "skipped.symbol_held": "Another strategy held the contract",
     "skipped.own_position": "You held the contract yourself",
     "skipped.detached": "The position was closed outside",
     "skipped.below_minimum": "Below the exchange’s smallest order",
-    "skipped.superseded": "A later signal came first",
+    "skipped.superseded": "A later signal applies",
     "skipped.no_master_quantity": "The signal named no quantity",
     "skipped.no_stop": "The signal named no stop",
     "denied.symbol_not_agreed": "A contract that you do not copy",
@@ -193,14 +193,14 @@ _REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
     "placed": "The order waits at the exchange",
     "applied": "Done",
     "nothing_to_do": "There was nothing to do",
-    "unknown": "The exchange has not proven what became of it",
+    "unknown": "Its result is not known yet",
     "not_confirmed": "No trace of the order was found",
     "skipped.watch_only": "They only watch",
     "skipped.test": "A test: planned, not sent",
     "skipped.paused": "They paused the strategy",
     "skipped.left": "They left the strategy",
     "skipped.consent": "They have not agreed to your change yet",
-    "skipped.strategy_off": "You took no new entries",
+    "skipped.strategy_off": "You stopped new entries",
     "skipped.already_open": "They held it already",
     "skipped.not_open": "They did not hold it",
     "skipped.nothing_to_close": "They held nothing to close",
@@ -213,7 +213,7 @@ _REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
 
 _REASONS_OF_COPIES: Final[Mapping[str, str]] = {
     "skipped.consent": "They have not agreed to the master’s change yet",
-    "skipped.strategy_off": "The strategy took no new entries",
+    "skipped.strategy_off": "The master stopped new entries",
 }
 
 

@@ -62,9 +62,9 @@ NOTICES: Final[Mapping[str, str]] = {
     "token-revoked": "Revoked: the token no longer works.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
-    "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
+    "paused": "Paused. No new entries. Closes are still copied. Positions stay.",
     "resumed": "Resumed. If anything else stops entries, the account says so.",
-    "flat": "The engine held no position. No new trades until you resume.",
+    "flat": "The engine held no position. No new entries until you resume.",
     "flattening": (
         "You asked to close what the engine opened. Progress is shown below; this page updates "
         "itself."
@@ -154,7 +154,7 @@ Add here what a page is to show besides.
 WRONG: Final = "Name, password or code is wrong."
 FACTOR_WRONG: Final = "Password, code or passkey is wrong."
 FACTOR_MISSING: Final = "Expected your password, a code or your passkey."
-SECRETS_NOT_KEPT: Final = "What is secret was not kept: enter it again."
+SECRETS_NOT_KEPT: Final = "Secrets were not kept: enter them again."
 PLACES_MAX: Final = 12
 _DIGITS_MAX: Final = 8
 _CLOCK_FITS_MS: Final = 2_000

@@ -92,8 +92,8 @@ def _state(facts: AccountFacts) -> StateTold:
         orders = "An order carries" if facts.foreign == 1 else f"{facts.foreign} orders carry"
         return StateTold(
             AccountState.NEEDS_YOU,
-            f"{orders} our mark at the exchange and are not in the records here, so no new trades "
-            "are copied; closes still are.",
+            f"{orders} our mark at the exchange and are not in the records here, so no new "
+            "entries are copied; closes still are.",
             "The operator was told, and must look at it.",
         )
     stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
@@ -106,14 +106,14 @@ def _state(facts: AccountFacts) -> StateTold:
         if not facts.open_shares:
             return StateTold(
                 AccountState.PAUSED,
-                f"Flat: nothing that the engine opened is left, and no new trades are taken. {by}",
+                f"Flat: nothing that the engine opened is left, and no new entries are taken. {by}",
             )
         return StateTold(AccountState.REDUCE_ONLY, f"What the engine opened is being closed. {by}")
     if level:
         first = facts.switches[0]
         return StateTold(
             AccountState.PAUSED,
-            f"No new trades; closes are still copied. Switched for {first.label} by "
+            f"No new entries; closes are still copied. Switched for {first.label} by "
             f"{first.set_by}.",
         )
     if facts.quarantined:
@@ -134,7 +134,7 @@ def _state(facts: AccountFacts) -> StateTold:
         )
         return StateTold(
             AccountState.PAUSED,
-            f"{many} no new trades now: paused, or its terms wait for you. Closes are still "
+            f"{many} no new entries now: paused, or its terms wait for you. Closes are still "
             "copied.",
         )
     if facts.watching:

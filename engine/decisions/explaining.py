@@ -156,14 +156,14 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return "Its order is being sent.", _N
     if copy.unproven is not None:
         return (
-            f"It waits until the fate of an {copy.unproven.kind} order in {copy.symbol} is "
-            "proven, which is being looked up.",
+            f"It waits for the result of an {copy.unproven.kind} order in {copy.symbol}, which is "
+            "being looked up.",
             _N,
         )
     if tries is not None and tries.is_sent:
         return "Its order is at the exchange, and is looked up.", _N
     if tries is not None and tries.failed:
-        return f"It failed {tries.failed} of its tries ({tries.problem}), and is tried again.", _N
+        return f"Failed tries so far: {tries.failed} ({tries.problem}). It is tried again.", _N
     if tries is not None and tries.waits_for:
         return f"It waits: {tries.waits_for}.", _N
     if copy.entries_open:
@@ -179,8 +179,8 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return _refused(copy), _Y
     if live.quarantined:
         return (
-            "The task of this account kept failing, so its entries wait until a person releases "
-            "it: rexalgo account release.",
+            "The task of this account kept failing, so it takes no entries until a person "
+            "releases it: rexalgo account release.",
             _O,
         )
     if copy.is_sending:
@@ -188,8 +188,7 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
     if copy.unproven is not None:
         move = _O if copy.unproven.is_given_up else _N
         return (
-            f"It waits until the fate of an earlier order in {copy.symbol} is proven: rexalgo "
-            "unknown list.",
+            f"It waits for the result of an earlier order in {copy.symbol}: rexalgo unknown list.",
             move,
         )
     if live.problem:
@@ -245,8 +244,8 @@ def _beside(outcome: Outcome, copy: CopyNow) -> str:
         return f"{_what(copy)} of this strategy is still open: a reduce closes a part only."
     if copy.kind == "exit" and copy.share > 0:
         return (
-            f"{_what(copy)} of this strategy is open, from an entry that counts as later or is of "
-            "the other side."
+            f"{_what(copy)} of this strategy is open: its entry counts as later, or is on the "
+            "other side."
         )
     if copy.live is not None and copy.live.unreadable:
         return (

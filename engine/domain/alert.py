@@ -69,7 +69,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.ORDER_NOT_CONFIRMED: AlertWords(
         sentence="{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for "
         "{looked_s} s, and there is no trace of it.",
-        done="It was not sent again. New entries of {subject} in {symbol} wait.",
+        done="It was not sent again. No new entries of {subject} in {symbol}.",
         do="rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
         "decide",
         otherwise="If the order exists after all, its position is without an exit until it is found; after "
@@ -87,7 +87,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.EXIT_FAILING: AlertWords(
         sentence="{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
         "{problem}",
-        done="It is tried again and again, at least once a minute.",
+        done="It is tried again at least once a minute.",
         do="rexalgo account check {subject}; if it cannot wait, close it at the exchange by hand",
         otherwise="The position stays open and moves with the market. This alert repeats every hour until "
         "it is closed.",
@@ -111,7 +111,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.POSITION_UNPROTECTED: AlertWords(
         sentence="{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the "
         "exchange for {unprotected_s} s.",
-        done="Setting it is tried again and again ({problem}).",
+        done="Setting it is still tried ({problem}).",
         do="Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
         otherwise="The position can lose more than the strategy meant to risk.",
         wakes=True,
@@ -125,7 +125,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=False,
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
-        sentence="{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
+        sentence="{subject}: {count_rows} of the exchange's rows cannot be read: {rows}.",
         done="Everything else is still read, and closing orders are still sent. Entries into a contract "
         "of such a row are denied.",
         do="rexalgo account check {subject} names all of them; compare with the exchange, and tell "
@@ -136,9 +136,9 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.CREDENTIALS_REFUSED: AlertWords(
         sentence="{subject}: the exchange refuses the key ({problem}). Positions that nobody here can "
         "close now: {positions}.",
-        done="New entries are denied. Closing is tried again and again.",
-        do="Have the owner make a new key and run rexalgo provision with it; close what must be "
-        "closed at the exchange by hand",
+        done="New entries are denied. Closing is still tried.",
+        do="Have the owner replace the key on the account's page; close at the exchange by hand what "
+        "cannot wait",
         otherwise="No exit of a master reaches this account.",
         wakes=True,
     ),
@@ -170,7 +170,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.STANDS_STILL: AlertWords(
         sentence="{subject} is frozen: {cause}.",
-        done="No order of any kind leaves, closing ones included. Signals are recorded; entries that "
+        done="No order is sent, not even a closing one. Signals are recorded; entries that "
         "arrive meanwhile are never sent.",
         do="rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
         otherwise="Nothing is opened and nothing is closed. If something cannot wait, close it at the exchange by "
@@ -228,7 +228,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.PLUGIN_TASK_FAILED: AlertWords(
         sentence="{subject}: its signal source {source} keeps failing: {problem}",
-        done="It is restarted again and again.",
+        done="It is restarted each time.",
         do="Look at the log and at the strategy's params; then restart",
         otherwise="The strategy sends no signals, exits included.",
         wakes=True,
@@ -245,8 +245,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=False,
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
-        sentence="Strategy {subject}: its sender's message reads like an exit, was verified, and was "
-        "refused: {why}.",
+        sentence="Strategy {subject}: a verified message that reads like an exit was refused: {why}.",
         done="Nothing was closed. Open positions of the strategy: {held}.",
         do="rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
         "studio shows what to send instead",
@@ -255,7 +254,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         wakes=True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
-        sentence="Strategy {subject}: its sender's message was verified and refused: {why}.",
+        sentence="Strategy {subject}: a verified message was refused: {why}.",
         done="Nothing of it was recorded or copied. Open positions of the strategy: {held}.",
         do="Tell the master: the strategy's page in the studio shows the fault and what to send "
         "instead",
@@ -273,7 +272,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         sentence="Channel {subject} has taken no alert for {minutes} minutes: {problem}.",
         done="It is tried again every minute; {waiting} alerts wait for it, and none is lost.",
         do="rexalgo alert test {subject}; correct its settings in rexalgo.toml, then restart",
-        otherwise="Whoever reads only that channel is told nothing.",
+        otherwise="People who read only that channel get nothing.",
         wakes=True,
     ),
     AlertCode.PASSKEY_COPIED: AlertWords(

@@ -172,8 +172,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The order was cancelled at the exchange after filling {filled} of {quantity} {symbol}.", _N
     ),
     OutcomeCode.UNKNOWN: Explanation(
-        "The order for {quantity} {symbol} was sent, and no proof came back ({cause}). It is "
-        "being looked up, not repeated.",
+        "The order for {quantity} {symbol} was sent, and its result is unknown ({cause}). It "
+        "is being looked up, and is not sent again.",
         _N,
     ),
     OutcomeCode.NOT_CONFIRMED: Explanation(
@@ -237,7 +237,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "paused",
     ),
     OutcomeCode.SKIPPED_LEFT: Explanation(
-        "This account left the strategy: no new entries, what is open is still closed with it.",
+        "This account left the strategy: no new entries, its closes are still copied.",
         _Y,
         "left",
     ),
@@ -248,7 +248,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "consent",
     ),
     OutcomeCode.SKIPPED_STRATEGY_OFF: Explanation(
-        "The master takes no new entries with this strategy now; closes are still copied.", _M
+        "The master stopped new entries of this strategy; closes are still copied.", _M
     ),
     OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation(
         "This strategy already holds {held} {symbol} {side} here.", _N
@@ -282,8 +282,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "allow_own_position",
     ),
     OutcomeCode.SKIPPED_DETACHED: Explanation(
-        "{symbol} was closed by something other than an order of this ledger; this strategy "
-        "enters it again once the master is flat.",
+        "{symbol} was not closed by an order of RexAlgo; this strategy enters it again once the "
+        "master is flat.",
         _N,
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
@@ -293,7 +293,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "sizing",
     ),
     OutcomeCode.SKIPPED_SUPERSEDED: Explanation(
-        "A later signal of this strategy already decided about {symbol}.", _N
+        "A later signal of this strategy for {symbol} replaced this one.", _N
     ),
     OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation(
         "This strategy held nothing in {symbol} on this account that the signal could close.", _N
@@ -307,28 +307,28 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "sizing",
     ),
     OutcomeCode.DENIED_SYMBOL_NOT_AGREED: Explanation(
-        "{symbol} is not among the symbols agreed to.", _Y, "symbols"
+        "{symbol} is not among the contracts agreed to.", _Y, "symbols"
     ),
     OutcomeCode.DENIED_LEVERAGE: Explanation(
-        "The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"
+        "The signal asks for {asked}x leverage; the limit is {ceiling}x.", _Y, "leverage"
     ),
     OutcomeCode.DENIED_ORDER_NOTIONAL: Explanation(
-        "The order would be worth {notional:up} {currency}; the cap per order is {cap}.",
+        "The order is worth {notional:up} {currency}; the limit per order is {cap}.",
         _Y,
         "limits.order_notional",
     ),
     OutcomeCode.DENIED_SYMBOL_NOTIONAL: Explanation(
-        "{symbol} would come to {notional:up} {currency}; the cap per symbol is {cap}.",
+        "{symbol} would come to {notional:up} {currency}; the limit per contract is {cap}.",
         _Y,
         "limits.symbol_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_NOTIONAL: Explanation(
-        "The account would carry {notional:up} {currency}; the cap is {cap}.",
+        "Exposure would be {notional:up} {currency}; the limit is {cap}.",
         _Y,
         "limits.account_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
-        "The account would put {margin:up} {currency} of margin at risk; the cap is {cap}.",
+        "The account would use {margin:up} {currency} of margin; the limit is {cap}.",
         _Y,
         "limits.account_margin",
     ),
@@ -341,13 +341,13 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "sizing",
     ),
     OutcomeCode.DENIED_DAILY_LOSS: Explanation(
-        "The account has lost {loss:up} {currency} since {since} (the day's start in {zone}); the "
-        "cap for a day is {cap}.",
+        "Equity is down {loss:up} {currency} since {since} (the day's start in {zone}); the limit "
+        "for a day is {cap}.",
         _Y,
         "limits.daily_loss",
     ),
     OutcomeCode.DENIED_DRAWDOWN: Explanation(
-        "The account is {drawdown} % below its equity peak of {peak:about} {currency}; the cap is "
+        "The account is {drawdown} % below its equity peak of {peak:about} {currency}; the limit is "
         "{cap} %. An operator lets it continue with "
         "rexalgo account reset-drawdown.",
         _Y,
@@ -355,7 +355,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     ),
     OutcomeCode.DENIED_SLIPPAGE: Explanation(
         "{symbol} is at {price}, {slippage} basis points worse than the signal's {asked}; the "
-        "cap is {cap}.",
+        "limit is {cap}.",
         _Y,
         "limits.slippage_bps",
     ),

@@ -63,7 +63,7 @@ def steps_of(
         Step(
             "See a signal settled",
             settled,
-            ["Once somebody follows, each signal says what became of every copy."],
+            ["Once somebody follows, each signal shows the outcome of every copy."],
         ),
     ]
 

@@ -47,7 +47,7 @@ default_settings: Mapping[str, object] = {
     "sender": "",  # such as "rexalgo@example.org"
     "recipients": [],  # the operators, such as ["ada@example.org"]; [] for personal channels alone
     "ca_file": "",  # absolute path of certificates (PEM) of an authority of your own; "" for the system's
-    "only_waking": False,  # true: only alerts that wake somebody
+    "only_waking": False,  # true: only urgent alerts
 }
 DEADLINE_S: Final = 8.0
 THREADS: Final = 8
@@ -193,7 +193,7 @@ def personal_mail(message: Message, sender: str, recipient: str) -> EmailMessage
 def message(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:
     """Return an alert as a message: what happened in the subject, then what to type."""
     mail = EmailMessage(policy=SMTP)
-    head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
+    head = f"{'URGENT: ' if alert.wakes else ''}{alert.sentence}"
     mail["Subject"] = " ".join(head.split())[:_SUBJECT_CHARACTERS_MAX]
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)

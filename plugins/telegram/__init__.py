@@ -33,7 +33,7 @@ rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
     "bot_token_file": "",  # absolute path of a file with the bot's token
     "chat_id": "",  # the operator's chat, such as "123456789"; "" for personal channels alone
-    "only_waking": False,  # true: only alerts that wake somebody
+    "only_waking": False,  # true: only urgent alerts
     "base_url": "https://api.telegram.org",
 }
 CHARACTERS_MAX: Final = 4_000
@@ -166,7 +166,7 @@ def _result(answer: HttpAnswer) -> Any:
 
 def message(alert: Alert) -> str:
     """Return an alert as a message: what happened first, then what to type."""
-    head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
+    head = f"{'URGENT: ' if alert.wakes else ''}{alert.sentence}"
     lines = [
         head,
         f"Done: {alert.done}",

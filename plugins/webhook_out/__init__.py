@@ -43,7 +43,7 @@ default_settings: Mapping[str, object] = {
     "slack_url_file": "",  # absolute path of a file with the incoming webhook's address at Slack
     "ntfy_url_file": "",  # absolute path of a file with the topic's address, such as https://ntfy.sh/TOPIC
     "ntfy_token_file": "",  # absolute path of a file with an access token of ntfy; "" for none
-    "only_waking": False,  # true: only alerts that wake somebody
+    "only_waking": False,  # true: only urgent alerts
 }
 _DISCORD_CHARACTERS_MAX: Final = 2_000
 _SLACK_CHARACTERS_MAX: Final = 3_000
@@ -108,7 +108,7 @@ def document(alert: Alert) -> dict[str, object]:
 def words(alert: Alert) -> str:
     """Return an alert as plain text: what happened first, then what to type."""
     return (
-        f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}\nDone: {alert.done}\n"
+        f"{'URGENT: ' if alert.wakes else ''}{alert.sentence}\nDone: {alert.done}\n"
         f"Type: {alert.do}\nOtherwise: {alert.otherwise}\n{alert.code.value} #{alert.number}"
     )
 

@@ -168,9 +168,9 @@ def release(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def reset_drawdown(where: Path, name: str, note: str, as_json: bool) -> None:
-    """Reset the highest equity of account NAME.
+    """Reset the equity peak of account NAME.
 
-    The current equity becomes the highest. Use it for an account that its drawdown limit has
+    The current equity becomes the peak. Use it for an account that its drawdown limit has
     stopped. The daily loss and the switches do not change.
     """
     answer = ask(where, "reset_drawdown", name=name, note=note, by=who())
@@ -178,7 +178,7 @@ def reset_drawdown(where: Path, name: str, note: str, as_json: bool) -> None:
         emit_json(answer)
         return
     now = answer["now"] if answer["now"] is not None else "the equity of the next reading"
-    click.echo(f"the highest equity of account {name} was {answer['was']}; it is now {now}")
+    click.echo(f"the equity peak of account {name} was {answer['was']}; it is now {now}")
 
 
 def _trouble(each: dict[str, Any]) -> str:

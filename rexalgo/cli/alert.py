@@ -30,7 +30,7 @@ def list_(where: Path, hours: int, as_json: bool) -> None:
         emit_json(answer)
         return
     for each in answer["alerts"]:
-        click.echo(f"{each['at'][:19]}Z  {'WAKES ' if each['wakes'] else ''}{each['code']}")
+        click.echo(f"{each['at'][:19]}Z  {'URGENT ' if each['wakes'] else ''}{each['code']}")
         click.echo(
             f"  {each['sentence']}\n  done: {each['done']}\n  type: {each['do']}\n  else: "
             f"{each['otherwise']}"

@@ -48,7 +48,7 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
     click.echo(f"  signal:   {answer['signal_id']}, received {answer['received_at']}")
     if turn := answer["turn"]:
         click.echo(
-            f"  turn:     {turn['turn']} of {turn['copies']}, {turn['waited_ms']} ms after the signal"
+            f"  rank:     {turn['turn']} of {turn['copies']}, {turn['waited_ms']} ms after the signal"
         )
     for each in answer["attempts"]:
         order = each["exchange_order_id"] or "no id"

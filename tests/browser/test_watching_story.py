@@ -156,7 +156,7 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
             30,
         )
         mine = stranger.page.locator("#mine")
-        expect(mine).to_contain_text("P&L, not traded")
+        expect(mine).to_contain_text("P&L if copied")
         expect(mine).to_contain_text("1 of 1")
         stranger.page.get_by_text("How this is worked out").click()
         expect(mine).to_contain_text("A live account can differ")

@@ -67,7 +67,7 @@ def alerts_page() -> str:
             f"- Already done: {words.done}",
             f"- Type: {words.do}",
             f"- If nobody acts: {words.otherwise}",
-            f"- Wakes somebody: {'yes' if words.wakes else 'no'}",
+            f"- Urgent: {'yes' if words.wakes else 'no'}",
             "",
         ]
     head = [

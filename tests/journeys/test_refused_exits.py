@@ -113,7 +113,7 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
         assert "trend: an exit was refused" in shown, page
         assert "The fault: <code>action</code>" in shown
         assert '"action": "close", "symbol": "BTCUSDT"}' in shown
-    assert "reads like an exit, was verified" in master.get("/notifications")
+    assert "a verified message that reads like an exit was refused" in master.get("/notifications")
 
 
 def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, master: User) -> None:

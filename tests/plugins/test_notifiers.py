@@ -102,7 +102,7 @@ async def test_telegram_sends_plain_words_and_tells_the_token_to_nobody(tmp_path
         sent = json.loads(body)
         assert target == "/bot123:token/sendMessage"
         assert (sent["chat_id"], sent["disable_notification"]) == ("-77", False)
-        assert sent["text"].startswith("WAKE UP: ann: the exchange refuses the key (expired)")
+        assert sent["text"].startswith("URGENT: ann: the exchange refuses the key (expired)")
         there.status = 429
         with pytest.raises(telegram.NotDelivered, match="429") as caught:
             await deliver(notifier, WAKING, LOOPBACK)

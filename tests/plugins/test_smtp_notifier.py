@@ -132,7 +132,7 @@ async def test_a_message_arrives_over_tls_and_the_login_never_goes_in_clear(
         notifier = registered(settings, port=there.port, security=security)
         await deliver(notifier, WAKING, LOOPBACK)
         mail = message_from_bytes(there.mails[0], policy=SMTP)
-        assert mail["Subject"].startswith("WAKE UP: ann: the exchange refuses the key")
+        assert mail["Subject"].startswith("URGENT: ann: the exchange refuses the key")
         assert (mail["To"], mail["Importance"]) == ("ada@example.org, bob@example.org", "high")
         assert mail["Message-ID"] == "<alert-9.20261124T030000@example.org>"
         assert "Type: " in mail.get_content()

@@ -303,7 +303,7 @@ async def test_a_channel_is_connected_with_a_passkey_alone_and_no_page_repeats_a
         for proof in ({}, {"passkey": "{}"}):
             told = await bob.post("/channels/ntfy/begin", 422, address=typed, token="tk_1", **proof)
             assert bob.path == "/channels/ntfy/begin"
-            assert "What is secret was not kept" in bob.words
+            assert "Secrets were not kept" in bob.words
             assert typed not in told
             assert "tk_1" not in told
             assert 'type="hidden" name="secret"' not in told

@@ -183,7 +183,7 @@ def test_a_drawdown_goes_down_from_zero_in_percent() -> None:
     assert paths(drawn, "drawdown").startswith(f"M0.0 {TOP}.0")
     assert "Maximum −5.00 %, on 25 Nov 2026 13:00:00 UTC; now 0.00 %." in drawn
     assert ">0 %</text>" in drawn
-    assert "Never below its highest so far." in drawdown_chart(points("1", "2"), "Drawdown", "UTC")
+    assert "Never below its peak so far." in drawdown_chart(points("1", "2"), "Drawdown", "UTC")
 
 
 def test_a_loss_differs_from_a_gain_by_direction_and_hatching() -> None:

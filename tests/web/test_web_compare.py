@@ -70,7 +70,7 @@ async def test_returns_agree_with_the_wallets_of_the_followers(tmp_path: Path) -
         assert figure == [shown, shown], "its own page shows what the table shows"
         low, high = (f"{each:+.2f}".replace("-", "\u2212") for each in (min(returns), max(returns)))
         assert f"{low} % to {high} %" in bob.words.replace("\xa0", " ")
-        assert " USDT" not in bob.words.partition("What its signals came to")[2], "no sum of money"
+        assert " USDT" not in bob.words.partition("Results of its signals")[2], "no sum of money"
         assert "Filled 6" in bob.words, "what became of its signals"
         await separate_environment(place, "kim")
         place.clock.passed += timedelta(

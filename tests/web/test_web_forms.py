@@ -71,7 +71,7 @@ async def test_no_secret_is_shown_again_where_a_factor_is_missing_or_wrong(
                 await bob.get(page)
                 await bob.post(page, 422, **fields, **factor)
                 assert (bob.path, 'id="factor-error"' in bob.text) == (page, True)
-                assert "What is secret was not kept: enter it again" in bob.words
+                assert "Secrets were not kept: enter them again" in bob.words
                 assert all(each not in bob.text for each in fields.values())
 
 

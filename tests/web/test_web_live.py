@@ -65,7 +65,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
     denied = outcome_row(
         2,
         code="denied.order_notional",
-        sentence="Worth 900 USDT; the cap is 500.",
+        sentence="Worth 900 USDT; the limit is 500.",
         setting="limits.order_notional",
         move="you",
     )

@@ -330,7 +330,7 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
 
 async def test_a_notice_is_shown_once(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
-        bob, paused = await place.person("bob", balance="1000"), "Paused. No new trades."
+        bob, paused = await place.person("bob", balance="1000"), "Paused. No new entries."
         await bob.get("/home")
         for _ in range(2):  # pressed twice, done twice, shown twice
             await bob.post("/accounts/bob/pause")

@@ -243,7 +243,7 @@ async def test_a_position_and_its_trade_show_the_price_to_their_owner_alone(
         for words in (
             "Entry",
             "Mark",
-            "Worth",
+            "Value",
             "Margin",
             "Liquidation",
             "open for",

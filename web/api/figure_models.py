@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equity:
-    """How an account's equity went, oldest first. Of more than 1,000 points, the lowest and the
+    """An account's equity over time, oldest first. Of more than 1,000 points, the lowest and the
     highest of each stretch are here.
     """
 
@@ -165,7 +165,7 @@ class Unexplained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """By which lines an account's wallet changed since its books began (null: not yet).
+    """What changed an account's wallet since its books began (null: not yet).
 
     ``change`` is results + owner + unexplained - fees - funding; ``owner`` is what its owner did
     besides. ``open_fills`` lack a price or fee that is still asked for, ``unexplained_fills`` will
@@ -214,7 +214,7 @@ def books_of(account: str, environment: str, books: BooksSummary) -> Books:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """What a day came to: reconciled trades closed, how many won, and their P&L net of fees."""
+    """A day: its reconciled trades closed, how many won, and their P&L net of fees."""
 
     day: date
     trades: int
@@ -302,7 +302,7 @@ class ClosedSignal:
 class StrategyRecord:
     """One strategy in one environment and period. ``funding_per_follower`` is of margin, below 0
     received. ``unreconciled`` closed trades are in none of these figures. ``signals`` are the newest
-    closed ones, ``outcomes`` count what became of its newest signals by environment and family.
+    closed ones, ``outcomes`` count the outcomes of its newest signals by environment and family.
     """
 
     environment: str

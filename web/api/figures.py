@@ -43,7 +43,7 @@ Range = Annotated[Literal["1D", "1W", "1M", "3M", "all"], "How far back."]
 async def total_equity(
     ask: Ask, *, environment: Mine = None, range: Range = "1W"
 ) -> models.TotalEquity:
-    """How the equity of all your connected accounts went, oldest first."""
+    """The equity of all your connected accounts over time, oldest first."""
     performance = ask.services.performance
     chosen = environment or _first_of(each.environment for each in performance.accounts(ask.user))
     points = await performance.total_equity(ask.user, chosen, _SPANS[range]) if chosen else ()
@@ -53,7 +53,7 @@ async def total_equity(
 
 
 async def equity(ask: Ask, account: str, *, range: Range = "1W") -> models.Equity:
-    """How an account's equity went, oldest first, ending with its newest reading."""
+    """An account's equity over time, oldest first, up to its newest reading."""
     performance = ask.services.performance
     row = performance.owned(ask.user, account)
     return models.Equity(
@@ -76,7 +76,7 @@ async def results(
 
 
 async def books(ask: Ask, account: str) -> models.Books:
-    """By which lines an account's wallet changed since its books began."""
+    """What changed an account's wallet since its books began."""
     performance = ask.services.performance
     row = performance.owned(ask.user, account)
     return models.books_of(row.name, row.environment, performance.books(row))
@@ -89,7 +89,7 @@ async def calendar(
     account: Annotated[str, "Only of the account with this name; else of all."] = "",
     month: Annotated[date | None, "Any day of the month; this month unless given."] = None,
 ) -> models.Calendar:
-    """What each day of a month came to."""
+    """The P&L of each day of a month."""
     years = ask.services.years
     chosen = environment or _first_of(
         each.environment
@@ -122,7 +122,7 @@ async def strategies(ask: Ask, *, environment: Compared = None, days: Days = "30
 async def strategy(
     ask: Ask, strategy: str, *, environment: Compared = None, days: Days = "all"
 ) -> models.StrategyRecord:
-    """One strategy: its curve, months, newest closed signals, and what became of its copies."""
+    """One strategy: its curve, months, newest closed signals, and the outcomes of its copies."""
     performance = ask.services.performance
     row = performance.strategy(ask.user, strategy)
     known = performance.environments_of(row)

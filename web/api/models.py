@@ -606,7 +606,7 @@ def terms_of(row: AgreementRow, meaning: Meaning) -> Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """What became of one signal on one account; ``code`` is null while it waits. ``move`` says who
+    """The outcome of one signal on one account; ``code`` is null while it waits. ``move`` says who
     has to act.
     """
 
@@ -671,7 +671,7 @@ def _next(page: HistoryPage) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step in what became of a signal."""
+    """One step on the way to an outcome."""
 
     at: Time
     code: str
@@ -698,7 +698,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Why a signal ended so on one account, with every order that was sent for it. ``now`` is what
+    """Why a signal ended as it did on one account, with every order sent for it. ``now`` is what
     its strategy still has open, ``turn`` as which of the signal's copies it was served.
     """
 
@@ -891,7 +891,7 @@ def trade_of(closed: ClosedTrade) -> Trade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """One payment of funding; ``paid`` below 0 was received."""
+    """One payment of funding; ``paid`` is negative if it was received."""
 
     id: str
     at: Time

@@ -132,12 +132,12 @@ async def signals(
     filters: Filters,
     family: Annotated[str, "Only outcomes of this family, such as ``skipped``."] = "",
 ) -> models.Signals:
-    """What became of signals on your accounts."""
+    """The outcomes of signals on your accounts."""
     return models.signals_of(await filters.page(ask, Kind.SIGNALS, family))
 
 
 async def why(ask: Ask, signal: str, account: str) -> models.Why:
-    """Why a signal ended so on one account, with every order that was sent for it."""
+    """Why a signal ended as it did on one account, with every order sent for it."""
     return models.why_of(await ask.services.following.why(ask.user, signal, account))
 
 
@@ -171,7 +171,7 @@ async def alerts(ask: Ask) -> models.Alerts:
 
 
 async def channels(ask: Ask) -> models.Channels:
-    """The channels on which you are told, and how each does. They are changed on the pages."""
+    """Your notification channels and their state. Change them on the pages."""
     return models.Channels(
         channels=tuple(map(models.channel_of, ask.services.telling.channels(ask.user)))
     )

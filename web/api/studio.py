@@ -46,7 +46,7 @@ async def own_strategy(ask: Ask, strategy: str) -> models.StudioView:
 
 
 async def sent_signals(ask: Ask, strategy: str, *, past: Past = "") -> models.SentSignals:
-    """The signals of one of your strategies with what became of their copies, newest first."""
+    """The signals of one of your strategies with the outcomes of their copies, newest first."""
     row = ask.services.studio.strategy(ask.user, strategy)
     rows = await ask.services.studio.signals(row, _before(past))
     return models.SentSignals(
@@ -56,7 +56,7 @@ async def sent_signals(ask: Ask, strategy: str, *, past: Past = "") -> models.Se
 
 
 async def sent_signal(ask: Ask, strategy: str, signal: str) -> models.SentSignalView:
-    """One signal of one of your strategies: what it asked for, and what became of its copies."""
+    """One signal of one of your strategies: what it asked for, and the outcomes of its copies."""
     row = ask.services.studio.strategy(ask.user, strategy)
     return models.sent_signal_view(ask.services.studio.signal(row, signal))
 

@@ -297,7 +297,7 @@ class Became:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSignalView:
-    """One signal of yours: what it asked for, and what became of its copies. ``sender_delay_ms`` is
+    """One signal of yours: what it asked for, and the outcomes of its copies. ``sender_delay_ms`` is
     from its sender's own time to its receipt here.
     """
 

@@ -68,8 +68,8 @@ async def show_overview(visit: Visit) -> Response:
 
 _GUIDE: Final = {
     "alerts": (
-        "Choose how you are woken",
-        "Somebody must hear of what needs a person.",
+        "Choose alert channels",
+        "Somebody must get the alerts.",
         "/operate/alerts",
     ),
     "master": (
@@ -170,7 +170,7 @@ def _trouble(account: dict[str, Any]) -> str:
     if not task["running"]:
         return f"restarting: {task['last_error']}"
     unproven = account["unproven"]
-    return f"without proof: {unproven} of its orders" if unproven else ""
+    return f"unknown orders: {unproven}" if unproven else ""
 
 
 ROUTES: Final[tuple[Route, ...]] = (

@@ -138,7 +138,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         Who.FOLLOWER,
         pause,
         page="/accounts/<name>",
-        again=Again(lambda fields: f"Pause {fields['name']}: no new trades"),
+        again=Again(lambda fields: f"Pause {fields['name']}: no new entries"),
     ),
     post("/accounts/<name>/resume", Who.FOLLOWER, resume, page="/accounts/<name>"),
     get("/accounts/<name>/flatten", Who.FOLLOWER, show_flatten),

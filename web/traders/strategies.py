@@ -63,7 +63,7 @@ async def show_directory(visit: Visit) -> Response:
     sparks = {
         each.row.id: sparkline(
             each.record.curve,
-            f"Returns of its signals, added up: {each.record.curve[-1][1]:+.2f} %",
+            f"Cumulative return of its signals: {each.record.curve[-1][1]:+.2f} %",
         )
         for each in compared
         if each.record is not None

@@ -156,7 +156,7 @@ async def test_rows_are_told_once_and_the_check_lists_them(
         await trio.sleep(900)
         (alert,) = told(house)
         assert alert.sentence == (
-            "PAPER f0: what the exchange sent cannot all be read (2 of its rows): order o-7: "
+            "PAPER f0: 2 of the exchange's rows cannot be read: order o-7: "
             "status must be a known word, was ODD; "
             "position p-1 in BTCUSDT: "
             "quantity must be a number, was ?."

@@ -129,7 +129,7 @@ def test_a_refused_exit_wakes_and_says_where_the_fault_is(db: apsw.Connection) -
     (alert,) = newest_alerts(db, NOW, 10)
     assert (alert.code, alert.wakes, alert.subject) == (AlertCode.EXIT_REFUSED, True, "trend")
     assert alert.sentence.endswith(
-        "reads like an exit, was verified, and was refused: action: expected one of open, close."
+        "a verified message that reads like an exit was refused: action: expected one of open, close."
     )
     assert alert.done.endswith("Open positions of the strategy: 1.")
     assert len(deliveries(db, EndpointId("one"), 9)) == 1
