@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, assert_never
 
 from engine.actors.account import Account
@@ -19,7 +20,7 @@ from engine.actors.attempt_result import outcome_of
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.resting_lane import take_back
 from engine.actors.unreadable import UnreadableRows
-from engine.decisions.order_lifecycle import AttemptState, describes
+from engine.decisions.order_lifecycle import AttemptState, describes, no_less
 from engine.decisions.proving import (
     Absent,
     Ambiguous,
@@ -36,7 +37,7 @@ from engine.decisions.proving import (
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
-from engine.domain.amounts import ZERO, Quantity, money_words, plain
+from engine.domain.amounts import ZERO, Price, Quantity, money_words, plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
@@ -353,7 +354,14 @@ class Resolver:
         also: Callable[[Database], None] = lambda db: None,
     ) -> None:
         account, shared = self._account, self._account.shared
-        at = shared.clock.now()
+        shown, at = report, shared.clock.now()
+        price = None if attempt.price in ("", "?") else Price(Decimal(attempt.price))
+        newest = no_less(shown, attempt.filled, price)
+        if newest is None:  # an old row of an order that still works
+            if self._is_to_be_taken_back(attempt, shown):
+                await take_back(account, attempt)
+            return
+        report = newest
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
         found_late = attempt.state is AttemptState.NOT_CONFIRMED

@@ -32,10 +32,11 @@ Nothing here waits, reads a clock, or knows a ledger.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, assert_never
 
+from engine.domain.amounts import Price, Quantity
 from engine.domain.moves import require_move
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.ports.exchange import ExchangeError, NotExecuted, Rejected, RejectionKind
@@ -130,6 +131,19 @@ def state_of(report: OrderReport) -> AttemptState:
             return _S.CANCELLED if report.filled_quantity > 0 else _S.REJECTED
         case _:
             assert_never(report.status)
+
+
+def no_less(report: OrderReport, filled: Quantity, price: Price | None) -> OrderReport | None:
+    """Return a report that shows no less than is proven: ``filled`` at the average ``price``.
+
+    Fills are never taken back, so a row that shows less is an old one. None if it says that the order
+    still works; the end of an order counts, with what is proven.
+    """
+    if report.filled_quantity >= filled:
+        return report
+    if not report.status.is_terminal:
+        return None
+    return replace(report, filled_quantity=filled, average_price=price)
 
 
 @dataclass(frozen=True, slots=True)

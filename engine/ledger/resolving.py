@@ -49,13 +49,13 @@ def complete(
     the copy's outcome.
 
     An exit that has not closed everything it is to close is open again in the same transaction, to
-    be planned from ``retry_at`` on.
+    be planned from ``retry_at`` on. A report that shows less than is proven changes nothing.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
     grown = Quantity(report.filled_quantity - attempt.filled)
-    if state is attempt.state and grown == 0:
+    if grown < 0 or (state is attempt.state and grown == 0):
         return
     if state is not attempt.state or state is not AttemptState.PARTIALLY_FILLED:
         check_move(attempt.state, state)

@@ -5,6 +5,7 @@ what a person may name.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from trio.testing import MockClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.last_line import LastLine
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import Quantity
+from engine.domain.amounts import Price, Quantity
 from engine.domain.order import OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, PositionSide
+from engine.domain.signal import Action, OrderType, PositionSide
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import knows_client_order_id, read_attempt
 from engine.ledger.query import fetch_all
@@ -289,3 +290,61 @@ async def test_a_sender_that_counts_orders_its_signals_itself(
             Action.OPEN, side=PositionSide.LONG, seq=6
         )  # sent before it, and came after it
         assert await house.outcome(opened) == ["skipped.superseded"]
+
+
+def shown(status: OrderStatus, filled: str) -> Change:
+    """Return a reading in which every order shows this, whatever became of it."""
+    price = Price(Decimal(64_000)) if Decimal(filled) else None
+
+    def change(history: OrderHistory) -> OrderHistory:
+        changed = [
+            replace(
+                each, status=status, filled_quantity=Quantity(Decimal(filled)), average_price=price
+            )
+            for each in history.orders
+        ]
+        return replace(history, orders=tuple(changed))
+
+    return change
+
+
+async def test_an_old_row_takes_no_fill_back_and_none_is_counted_twice(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with silent(tmp_path) as (house, line):
+        line.is_on = False
+        resting = await house.send(
+            Action.OPEN,
+            side=PositionSide.LONG,
+            order_type=OrderType.LIMIT,
+            price=Price(Decimal(64_000)),
+        )
+        assert await house.outcome(resting) == ["placed"]
+        for status, filled in (
+            (OrderStatus.PARTIALLY_FILLED, "0.002"),
+            (OrderStatus.PARTIALLY_FILLED, "0.001"),
+            (OrderStatus.PARTIALLY_FILLED, "0.002"),
+            (OrderStatus.OPEN, "0"),
+            (OrderStatus.PARTIALLY_FILLED, "0.002"),
+        ):
+            line.readings = [shown(status, filled)]
+            house.followers[0].account.look_now(read_only_attempt(house))
+            await trio.sleep(1)
+            assert not line.readings
+            assert house.codes(resting) == ["partially_filled"]
+            assert fetch_all(house.ledger.db, "SELECT filled, state FROM attempt") == [
+                ("0.002", "partially_filled")
+            ]
+            assert [share for _, share, _ in house.holdings()] == ["0.002"]
+        line.readings = [shown(OrderStatus.CANCELLED, "0.001")]
+        house.followers[0].account.look_now(read_only_attempt(house))
+        assert await house.outcome(resting, unlike=("partially_filled",)) == ["cancelled"]
+        assert fetch_all(house.ledger.db, "SELECT filled, price FROM attempt") == [
+            ("0.002", "64000")
+        ]
+        assert fetch_all(house.ledger.db, "SELECT sum(quantity) FROM fill") == [(0.002,)]
+
+
+def read_only_attempt(house: World) -> int:
+    [(number,)] = fetch_all(house.ledger.db, "SELECT id FROM attempt")
+    return int(number)

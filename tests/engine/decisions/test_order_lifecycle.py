@@ -17,6 +17,7 @@ from engine.decisions.order_lifecycle import (
     Refused,
     check_move,
     classify,
+    no_less,
     state_of,
     steps,
 )
@@ -210,6 +211,28 @@ def test_a_close_of_the_whole_position_may_have_found_another_quantity() -> None
 )
 def test_a_report_proves_a_state(status: OrderStatus, filled: str, state: AttemptState) -> None:
     assert state_of(row(status=status, filled_quantity=D(filled))) is state
+
+
+@pytest.mark.parametrize(
+    ("status", "filled", "proven", "shown"),
+    [
+        (OrderStatus.OPEN, "0", "0", "0"),
+        (OrderStatus.PARTIALLY_FILLED, "2", "1", "2"),
+        (OrderStatus.PARTIALLY_FILLED, "1", "1", "1"),
+        (OrderStatus.PARTIALLY_FILLED, "1", "2", None),
+        (OrderStatus.OPEN, "0", "2", None),
+        (OrderStatus.CANCELLED, "1", "2", "2"),
+        (OrderStatus.REJECTED, "0", "2", "2"),
+    ],
+)
+def test_fills_are_never_taken_back(
+    status: OrderStatus, filled: str, proven: str, shown: str | None
+) -> None:
+    newest = no_less(row(status=status, filled_quantity=D(filled)), D(proven), D("64000"))
+    assert (None if newest is None else newest.filled_quantity) == (shown and D(shown))
+    if newest is not None and D(filled) < D(proven):
+        assert newest.average_price == D("64000")
+        assert state_of(newest) is S.CANCELLED
 
 
 @given(st.lists(st.sampled_from(AttemptState), max_size=12))
