@@ -459,17 +459,23 @@ def _another_holds(context: EntryContext, account: AccountView) -> Outcome | Non
 def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
     """Protect the owner's position: whatever is open in the symbol beyond our share (for an entry
     other than ``add``, everything) is the owner's.
+
+    The owner may allow entries beside it, but never against it: the exchange nets, so an entry of the
+    other side would close what is theirs, and what it opened could not be told from theirs.
     """
-    symbol = context.signal.draft.symbol
-    if context.subscription.policy.allow_own_position:
-        return None
+    symbol, side = context.signal.draft.symbol, context.signal.draft.side
+    allowed = context.subscription.policy.allow_own_position
     position = position_of(account.report, symbol)
     ours = next(
         (each.share for each in account.holdings if each.symbol == symbol), Quantity(Decimal(0))
     )
-    if position is not None and position.quantity > ours:
+    if (
+        position is not None
+        and position.quantity > ours
+        and not (allowed and position.side is side)
+    ):
         own = f"{position.side.value} {plain(EXACT.subtract(position.quantity, ours))}"
-    elif any(
+    elif not allowed and any(
         each.symbol == symbol and not each.has_our_mark for each in account.report.open_orders
     ):
         own = "a resting order"

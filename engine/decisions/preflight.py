@@ -266,7 +266,7 @@ def _position(position: Position, facts: Facts) -> CheckItem:
             f"{own}: entries in it are skipped",
             "close it, or set allow_own_position",
         )
-    return CheckItem(_OK, position.symbol, own)
+    return CheckItem(_OK, position.symbol, f"{own}: entries against it are skipped")
 
 
 def _unreadable(facts: Facts) -> list[CheckItem]:

@@ -406,6 +406,14 @@ def test_the_owner_may_allow_entries_beside_a_position_of_their_own() -> None:
     assert isinstance(plan, EntryPlan)
 
 
+def test_no_entry_is_made_against_a_position_of_the_owner_s() -> None:
+    theirs = view(report=report((position(side=SHORT),)))
+    plan = plan_entry(entry(account=theirs, subscription=subscription(allow_own_position=True)))
+    assert isinstance(plan, Outcome)
+    assert plan.code is C.SKIPPED_OWN_POSITION
+    assert "SHORT" in plan.sentence
+
+
 def test_our_own_resting_order_is_not_taken_for_the_owner_s() -> None:
     assert isinstance(plan_entry(entry(account=view(report=report((), (row(),))))), EntryPlan)
 
