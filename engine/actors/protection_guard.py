@@ -54,7 +54,7 @@ class ProtectionGuard:
             return
         for holding in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, holding.symbol)
-            if holding.share == 0 or position is None or position.side is not holding.side:
+            if holding.share == 0 or position is None or not _is_ours(holding, position):
                 self._gaps.pop(holding.symbol, None)
                 continue
             missing = missing_levels(holding, position)
@@ -92,6 +92,7 @@ class ProtectionGuard:
             holding.side,
             position.stop_loss or holding.stop_loss,
             position.take_profit or holding.take_profit,
+            holding.position_id or position.id,
         )
         try:
             session = await account.connected()
@@ -114,6 +115,12 @@ class ProtectionGuard:
         await account.shared.ledger.write(
             lambda db: write_event(db, kind="protected", subject=account.name, data=data, at=now)
         )
+
+
+def _is_ours(holding: Holding, position: Position) -> bool:
+    """Return whether a position is the held one: of its side, and by its id if both have one."""
+    is_named = "" not in (holding.position_id, position.id)
+    return position.side is holding.side and not (is_named and holding.position_id != position.id)
 
 
 def missing_levels(holding: Holding, position: Position) -> str:

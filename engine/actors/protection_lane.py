@@ -63,7 +63,7 @@ async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wai
     holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
-    return plan_protection(
+    plan = plan_protection(
         ProtectionContext(
             signal=signal,
             holding=holding if holding is not None and holding.strategy == leg.strategy else None,
@@ -77,6 +77,9 @@ async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wai
             ),
         )
     )
+    if not isinstance(plan, ProtectionPlan) or holding is None:
+        return plan
+    return replace(plan, order=replace(plan.order, position_id=holding.position_id))
 
 
 def _position(lanes: Lanes, symbol: Symbol) -> Position | None:

@@ -71,12 +71,17 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionOrder:
-    """The stop loss and take profit that a position is to have from now on; None removes that kind."""
+    """The stop loss and take profit that a position is to have from now on; None removes that kind.
+
+    ``position_id`` is the exchange's id of that position, empty if unknown. An adapter refuses
+    (POSITION_NOT_OPEN) if another position is open in its place.
+    """
 
     symbol: Symbol
     position_side: PositionSide
     stop_loss: Price | None = None
     take_profit: Price | None = None
+    position_id: str = ""
 
 
 class OrderStatus(Enum):

@@ -13,7 +13,7 @@ from typing import Final
 from engine.plugin.api import PLUGIN_API_VERSION
 from engine.settings.files import make_folder, replace_file
 
-KIT_VERSION: Final = 3
+KIT_VERSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

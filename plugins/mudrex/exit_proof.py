@@ -24,7 +24,7 @@ class ExitProof:
     def __init__(
         self, position: Row, order: OrderIntent, seen_at: datetime, proven: Collection[str]
     ) -> None:
-        self.position_id = str(position.get("position_id") or position["id"])
+        self.position_id = rows.id_of_position(position) or str(position["id"])
         self._order = order
         self._since = seen_at.replace(
             microsecond=0

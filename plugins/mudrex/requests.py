@@ -131,21 +131,28 @@ def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
 
 
 def is_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
-    """Return whether a position's row is the one of an order. A close needs only its id."""
+    """Return whether a position's row is the one of an order: of its contract and side, and the
+    named one if the order names one. A close needs only its id.
+    """
     if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return False
-    return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
+    fits = (row.get("symbol"), row.get("order_type")) == (order.symbol, order.position_side.value)
+    return fits and order.position_id in ("", rows.id_of_position(row))
 
 
 def may_be_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
     """Return whether an unreadable row could be the order's position. If so, nothing proves that it
-    is not open.
+    is not open. A readable id tells another position from the named one.
     """
-    if not isinstance(row, dict) or rows.symbol_of(row) is None:
+    if not isinstance(row, dict):
         return True
-    return row["symbol"] == order.symbol and (
-        str(row.get("order_type")) not in rows.SIDES or not isinstance(row.get("id"), str)
-    )
+    shown = rows.id_of_position(row)
+    if order.position_id and shown not in (None, order.position_id):
+        return False
+    if rows.symbol_of(row) is None:
+        return True
+    is_readable = str(row.get("order_type")) in rows.SIDES and isinstance(row.get("id"), str)
+    return row["symbol"] == order.symbol and not (is_readable and shown is not None)
 
 
 def leverage(value: Decimal) -> Body:

@@ -184,6 +184,12 @@ def orders(rows: Iterable[Any]) -> Read[OrderReport]:
     return read_each("order", listed, lambda row: order(row, opened))
 
 
+def id_of_position(row: Row) -> str | None:
+    """Return the id of an open position, by which its orders name it; None if it is unreadable."""
+    value = row.get("position_id") or row.get("id")
+    return value if isinstance(value, str) else None
+
+
 def position_of(row: Row) -> str:
     """Return the id of the position that an order row names, or an empty text."""
     value = row.get("position_id") or row.get("future_position_uuid")

@@ -116,6 +116,7 @@ def decide_protection(
     Raise Rejected for a missing position, a wrong step, or a level that the price has passed
     already.
     """
+    _check_position(account, wanted)
     position = account.positions.get(wanted.symbol)
     if position is None or position.side is not wanted.position_side:
         text = f"no {wanted.position_side.value} position to protect ({wanted.symbol})"
@@ -205,14 +206,10 @@ def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms
     return Price(max(whole, Decimal(1)) * instrument.price_step)
 
 
-def _check_position(account: Account, order: OrderIntent) -> None:
-    """Refuse an exit that names another position than the open one."""
+def _check_position(account: Account, order: OrderIntent | ProtectionOrder) -> None:
+    """Refuse an exit or a protection that names another position than the open one."""
     position = account.positions.get(order.symbol)
-    if (
-        order.reduce_only
-        and order.position_id
-        and (position is None or position.id != order.position_id)
-    ):
+    if order.position_id and (position is None or position.id != order.position_id):
         raise Rejected(
             f"position {order.position_id} is not open ({order.symbol})",
             RejectionKind.POSITION_NOT_OPEN,

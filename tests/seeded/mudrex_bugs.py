@@ -22,6 +22,9 @@ ENTRY: Final = (
     "symbol=order.symbol)"
 )
 SENT: Final = "        sent = self._clock.now()\n        if self._uses_v2:"
+FITS: Final = (
+    'fits = (row.get("symbol"), row.get("order_type")) == (order.symbol, order.position_side.value)'
+)
 ERRORS: Final = (
     (
         "    Position,\n",
@@ -294,14 +297,14 @@ BUGS: Final = (
     Bug(
         "an exit closes the first position, whichever contract",
         Q,
-        'return row.get("symbol") == order.symbol and row',
-        "return row",
+        FITS,
+        'fits = row.get("order_type") == order.position_side.value',
     ),
     Bug(
         "an exit closes whichever side is held",
         Q,
-        ' and row.get("order_type") == order.position_side.value',
-        "",
+        FITS,
+        'fits = row.get("symbol") == order.symbol',
     ),
     Bug(
         "every order row is taken for the asked contract",
@@ -509,5 +512,18 @@ BUGS: Final = (
         R,
         "exit_price=Price(closed) if closed > 0 else None,",
         'exit_price=Price(_positive(row, "entry_price") * 2),',
+    ),
+    Bug(
+        "an exit closes the owner's position in place of ours",
+        Q,
+        'return fits and order.position_id in ("", rows.id_of_position(row))',
+        "return fits",
+    ),
+    Bug(
+        "our stop is set on the owner's position in place of ours",
+        C,
+        "        for step in requests.protection_steps(",
+        "        from dataclasses import replace\n        protection = replace(protection, "
+        'position_id="")\n        for step in requests.protection_steps(',
     ),
 )

@@ -1,8 +1,8 @@
 """The kit for exchange adapters: numbered promises, each with what to do if it is not kept.
 
 ``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0),
-``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and
-``reporting`` (E57 on).
+``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on),
+``reporting`` (E57 on) and ``owners`` (E62 on).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,16 @@ from dataclasses import fields
 
 from engine.ports.exchange import ExchangeTraits
 from engine.ports.rate_limiter import RateLimit
-from engine.testing.exchange import about, entries, exits, lines, protection, readings, reporting
+from engine.testing.exchange import (
+    about,
+    entries,
+    exits,
+    lines,
+    owners,
+    protection,
+    readings,
+    reporting,
+)
 from engine.testing.exchange.kit import ExchangeKit, ExchangeUnderTest
 from engine.testing.exchange.registry import all_cases
 from engine.testing.exchange.running import run_case
@@ -24,6 +33,7 @@ __all__ = [
     "exchange_cases",
     "exits",
     "lines",
+    "owners",
     "protection",
     "readings",
     "reporting",

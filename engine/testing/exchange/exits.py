@@ -232,7 +232,7 @@ async def _own_contract(kit: ExchangeKit) -> None:
         orders = [await kit.intent(LONG, 4, 0), await kit.intent(LONG, 1, 1)]
         positions = [(await kit.entered(each))[1] for each in orders]
         gone, staying = positions[closing], positions[1 - closing]
-        await kit.taken(kit.exit_of(gone))
+        await kit.taken(replace(kit.exit_of(gone), position_id=""))  # the contract alone tells it
         await kit.waits_for(
             lambda report, symbol=gone.symbol: all(  # type: ignore[misc]
                 each.symbol != symbol for each in report.positions
@@ -264,7 +264,9 @@ async def _never_opens(kit: ExchangeKit) -> None:
         _, position = await kit.entered(order)
         for whole in (True, False):
             wrong = replace(
-                kit.exit_of(position, position.quantity, side.opposite), whole_position=whole
+                kit.exit_of(position, position.quantity, side.opposite),
+                whole_position=whole,
+                position_id="",
             )
             answer = await kit.send(wrong)
             await kit.aftermath(answer)

@@ -229,6 +229,7 @@ class ExchangeKit:
             leverage=Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
             reduce_only=True,
             whole_position=whole,
+            position_id=position.id,
         )
 
     def _id(self) -> Any:
@@ -268,6 +269,22 @@ class ExchangeKit:
         """Send an entry and wait until its whole position is there."""
         report = await self.taken(order)
         return report, await self.held(order)
+
+    async def replaced(self) -> tuple[Position, Position]:
+        """Open a position, close it, and open another one in its place; return both. Skip the case
+        if positions have no id.
+        """
+        _, gone = await self.entered(await self.intent())
+        if not gone.id:
+            raise CaseSkipped("positions have no id, so none is told from another")
+        await self.flatten()
+        _, place = await self.entered(await self.intent())
+        expect(
+            place.id not in ("", gone.id),
+            f"expected another id of a position that was opened anew, found {place.id or 'none'}: "
+            "leave Position.id empty if the exchange gives no such id",
+        )
+        return gone, place
 
     async def held(self, order: OrderIntent) -> Position:
         """Wait until the position of an entry is read back whole: exchanges fill in parts."""

@@ -1,4 +1,4 @@
-"""E15 to E17 and E49: stop and target, with the entry and afterwards, and what is reported if they
+"""E15 to E17, E49 and E63: stop and target, with the entry and afterwards, and what is reported if they
 could not be set.
 """
 
@@ -89,6 +89,35 @@ async def _protection_of_nothing(kit: ExchangeKit) -> None:
         )
         return
     raise CaseFailed("expected Rejected, found that nothing was protected without a word")
+
+
+@case(
+    "E63",
+    "protection that names a position which is not open is Rejected of kind POSITION_NOT_OPEN, and "
+    "leaves the one in its place alone",
+    do="compare ProtectionOrder.position_id with the id of the open position before anything is set",
+)
+async def _protection_of_another(kit: ExchangeKit) -> None:
+    kit.needs(kit.adapter.traits.sets_protection, "stop and target of a position cannot be set")
+    stop, _ = await _levels(kit, LONG)
+    gone, place = await kit.replaced()
+    connection = cast(ProtectionConnection, await kit.connection())
+    try:
+        await connection.set_protection(
+            ProtectionOrder(place.symbol, LONG, stop, position_id=gone.id)
+        )
+    except Rejected as error:
+        expect(
+            error.kind is RejectionKind.POSITION_NOT_OPEN,
+            f"expected kind POSITION_NOT_OPEN, found {error.kind}",
+        )
+    else:
+        raise CaseFailed(f"expected Rejected, found that {place.id} has the stop of {gone.id}")
+    now = await kit.position(place.symbol)
+    expect(
+        now is not None and (now.id, now.stop_loss) == (place.id, None),
+        f"expected {place.id} without a stop as before, found {now}",
+    )
 
 
 async def _levels(kit: ExchangeKit, side: PositionSide) -> tuple[Price, Price]:

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.domain.account import AccountReport, ClosedPositions, UnreadableRow
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import Quantity, Ratio
+from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import ClosedBy, OrderIntent, OrderSide, OrderStatus
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
@@ -308,6 +308,33 @@ async def test_a_position_that_its_owner_opened_in_place_of_ours_is_his(
         his = await house.position()
         assert his is not None
         assert (his.quantity, his.id != ours.id) == (Decimal("0.004"), True)
+
+
+async def test_the_stop_of_a_position_that_is_gone_is_not_set_on_the_owners_next_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        opened = await house.send(
+            Action.OPEN, side=PositionSide.LONG, stop_loss=Price(Decimal("60000"))
+        )
+        assert await house.outcome(opened) == ["filled"]
+        await trio.sleep(1)
+        line.change_closed = fails
+        await line.by_hand(OrderSide.SELL, "0.003", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        moved = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal("61000")))
+        assert await house.outcome(moved) == ["rejected"]
+        await trio.sleep(120)
+        his = await house.position()
+        assert his is not None
+        assert (his.quantity, his.stop_loss) == (Decimal("0.004"), None)
+        assert fetch_all(house.ledger.db, "SELECT stop_loss, share FROM holding") == [
+            ("61000", "0.003")
+        ]
+        assert (
+            fetch_all(house.ledger.db, "SELECT 1 FROM alert WHERE code = 'position_unprotected'")
+            == []
+        )
 
 
 async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_long(

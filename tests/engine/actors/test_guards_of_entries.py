@@ -123,10 +123,12 @@ async def test_a_stop_that_cannot_be_set_wakes_somebody(
         await house.outcome(
             await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000")))
         )
+        position, asked = await house.position(), set()
         session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG))
 
         async def refuse(wanted: ProtectionOrder) -> None:
+            asked.add(wanted.position_id)
             raise Rejected("not today")
 
         monkeypatch.setattr(session, "set_protection", refuse)
@@ -136,6 +138,8 @@ async def test_a_stop_that_cannot_be_set_wakes_somebody(
         assert [each.code.value for each in told] == ["position_unprotected"]
         assert "LONG 0.003 BTCUSDT" in told[0].sentence
         assert "?" not in told[0].sentence
+        assert position is not None
+        assert asked == {position.id}
 
 
 async def test_a_refused_key_names_the_positions_that_nobody_here_can_close(

@@ -2,6 +2,7 @@
 them.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +13,19 @@ import trio
 from mudrex_world import BTC, World, entry, leave, mudrex_world
 from recorded_rows import order_row
 
-from plugins.mudrex import connection
+from plugins.mudrex import connection, requests
 from plugins.mudrex.connection import CLOSE_SEEN_WITHIN_S, LOOKS_S
 from plugins.mudrex.simulator.faults import Drill
-from rexalgo import ClosedBy, NotExecuted, OrderStatus, OutcomeUnknown, Price, Rejected, Symbol
+from rexalgo import (
+    ClosedBy,
+    NotExecuted,
+    OrderStatus,
+    OutcomeUnknown,
+    Price,
+    Rejected,
+    RejectionKind,
+    Symbol,
+)
 
 STILL = {"prices_move": False, "margin_freed_after_s": 0.0}
 HISTORY = "GET /fapi/v1/futures/orders/history 200"
@@ -226,6 +236,60 @@ async def test_a_row_that_could_be_the_position_is_never_told_as_not_open(
         with pytest.raises(Rejected):
             await world.connection.place_order(leave())
         assert world.simulator.orders == []
+
+
+# The owner's position in the place of ours
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_an_exit_of_a_position_that_is_gone_leaves_the_owners_next_one_alone(
+    tmp_path: Path, whole: bool
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        ours = await opened(world)
+        named = replace(leave(whole=whole), position_id=ours)
+        await world.control("owner", account="someone", act="close", symbol="BTCUSDT")
+        for act in ({}, {"act": "open", "side": "LONG", "quantity": "0.03"}):
+            if act:
+                await world.control("owner", account="someone", symbol="BTCUSDT", **act)
+            orders = len(world.simulator.orders)
+            with pytest.raises(Rejected) as refused:
+                await world.connection.place_order(named)
+            assert refused.value.kind is RejectionKind.POSITION_NOT_OPEN
+            assert len(world.simulator.orders) == orders
+        (theirs,) = (await world.connection.fetch_account()).positions
+        assert (theirs.quantity, theirs.id != ours) == (Decimal("0.03"), True)
+        closed = await world.connection.place_order(
+            replace(leave("0.03", whole=whole), position_id=theirs.id)
+        )
+        assert (closed.status, closed.position_id) == (OrderStatus.FILLED, theirs.id)
+
+
+HELD = {"symbol": "BTCUSDT", "order_type": "LONG", "id": "row", "position_id": "P1"}
+
+
+@pytest.mark.parametrize(
+    ("row", "is_held", "may_be"),
+    [
+        (HELD, True, False),
+        ({**HELD, "position_id": None, "id": "P1"}, True, False),
+        ({**HELD, "position_id": "P2"}, False, False),
+        ({**HELD, "position_id": "P2", "order_type": "BOTH"}, False, False),
+        ({**HELD, "position_id": "P2", "symbol": None}, False, False),
+        ({**HELD, "symbol": "ETHUSDT"}, False, False),
+        ({**HELD, "order_type": "SHORT"}, False, False),
+        ({**HELD, "order_type": "BOTH"}, False, True),
+        ({**HELD, "symbol": None}, False, True),
+        ({**HELD, "id": None}, False, True),
+        ({**HELD, "position_id": 5}, False, True),
+        (5, False, True),
+    ],
+)
+def test_a_row_is_the_named_position_is_another_or_may_be_it(
+    row: object, is_held: bool, may_be: bool
+) -> None:
+    named = replace(leave(), position_id="P1")
+    assert (requests.is_held(row, named), requests.may_be_held(row, named)) == (is_held, may_be)
 
 
 # What else closes, and what it leaves

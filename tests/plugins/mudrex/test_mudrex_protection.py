@@ -2,6 +2,7 @@
 position.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -153,3 +154,11 @@ async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_
             await world.connection.set_protection(
                 ProtectionOrder(BTC, PositionSide.SHORT, Price(Decimal(70000)))
             )
+        ours = (await world.connection.fetch_account()).positions[0].id
+        await world.control("owner", account="someone", act="close", symbol="BTCUSDT")
+        await world.control(
+            "owner", account="someone", act="open", symbol="BTCUSDT", side="LONG", quantity="0.03"
+        )
+        with pytest.raises(Rejected, match="position is not open"):
+            await world.connection.set_protection(replace(protection("61000"), position_id=ours))
+        assert await standing(world) == (None, None)
