@@ -1,15 +1,16 @@
 """Track which of the exchange's positions contains each share of an account, if positions have ids.
 
 A position with another id than the one that held our share is the owner's, once the exchange
-reports that ours was closed. Until then nothing is judged in that symbol. If an exchange was asked
+reports that ours was closed. A closed position of the other side was never ours: our entry closed it. Until then nothing is judged in that symbol. If an exchange was asked
 and lists no such close for a quarter of an hour, it has given our position a new id: the new id is
 adopted, because otherwise no exit would ever leave. A record that cannot be read, that is not complete
 or that has a row nobody can read proves nothing, however long that lasts.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Final
 
 from engine.actors.account import Account
@@ -32,6 +33,18 @@ from engine.ledger.holdings import (
 LOOK_BACK: Final = timedelta(days=1)
 FOLLOWED_AFTER: Final = timedelta(minutes=15)
 _RECORD: Final = "closed positions"
+
+
+class _Fate(Enum):
+    """What the exchange's record proves about a position that we took for the one with our share."""
+
+    CLOSED = "closed"
+    OWNERS = "owner's"
+    """It was on the other side, so it never held our share: our entry closed it, and opened the one
+    that is there now.
+    """
+    OPEN = "open"
+    NOT_PROVEN = "not proven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +82,21 @@ class PositionIds:
             self._since.clear()
             await self._unreadable.note(_RECORD, ())
             return Replaced(unnamed=unnamed)
-        closed, open_still = await self._looked_up(session, frozenset(moved.values()))
+        found = await self._looked_up(session, moved)
         now = self._account.shared.clock.now()
         self._since = {
             symbol: self._since.get(symbol, now)
-            for symbol, position_id in moved.items()
-            if position_id in open_still
+            for symbol, fate in found.items()
+            if fate is _Fate.OPEN
         }
         followed = {
             symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER
         }
-        undecided = {symbol for symbol, position_id in moved.items() if position_id not in closed}
-        return Replaced(closed, frozenset(undecided - followed), unnamed)
+        closed = [moved[symbol] for symbol, fate in found.items() if fate is _Fate.CLOSED]
+        undecided = {
+            symbol for symbol, fate in found.items() if fate in (_Fate.OPEN, _Fate.NOT_PROVEN)
+        }
+        return Replaced(frozenset(closed), frozenset(undecided - followed), unnamed)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Decide the same if the ledger may be old: a position with another id is never taken as
@@ -122,23 +138,29 @@ class PositionIds:
         return frozenset(later)
 
     async def _looked_up(
-        self, session: ExchangeSession, ids: frozenset[str]
-    ) -> tuple[frozenset[str], frozenset[str]]:
-        """Return which of these positions are closed, and which are surely not; the others are not
-        proven to be either.
-        """
-        nothing = frozenset[str]()
+        self, session: ExchangeSession, moved: Mapping[Symbol, str]
+    ) -> Mapping[Symbol, "_Fate"]:
+        """Return by symbol what the exchange's record proves about the position that held our share."""
         if not session.reports_closed_positions:
-            return ids, nothing  # an id lasts from flat to flat: another one is another position
+            # an id lasts from flat to flat: another one is another position
+            return dict.fromkeys(moved, _Fate.CLOSED)
         try:
             since = min([self._account.shared.clock.now() - LOOK_BACK, *self._opened()])
-            history = await session.closed_positions(since, ids)
+            history = await session.closed_positions(since, frozenset(moved.values()))
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._account.note("closed positions cannot be read", error)
-            return nothing, nothing
+            return dict.fromkeys(moved, _Fate.NOT_PROVEN)
         await self._unreadable.note(_RECORD, history.unreadable)
-        closed = ids & {each.position_id for each in history.rows}
-        return closed, frozenset(each for each in ids - closed if history.proves_open(each))
+        sides = {each.symbol: each.side for each in self._holdings()}
+        rows = {each.position_id: each for each in history.rows}
+        return {
+            symbol: (_Fate.CLOSED if rows[id_].side is sides.get(symbol) else _Fate.OWNERS)
+            if id_ in rows
+            else _Fate.OPEN
+            if history.proves_open(id_)
+            else _Fate.NOT_PROVEN
+            for symbol, id_ in moved.items()
+        }
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however

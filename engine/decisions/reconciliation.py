@@ -26,13 +26,16 @@ _GONE: Final = (
 )
 _LESS: Final = (
     "the position is smaller than our share: the owner, a stop, a target or a liquidation closed "
-    "a part"
+    "a part, or the entry was netted with a position of the owner's"
 )
 _REPLACED: Final = (
     "the position was closed outside the engine, and the one that is open there now was opened by "
     "the owner"
 )
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
+_NETTED: Final = (
+    "the position is the owner's, on the other side: the exchange netted our entry with it"
+)
 _NONE: Final = Quantity(ZERO)
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
@@ -215,6 +218,8 @@ def _shrunk(
             if there > 0
             else _REPLACED
             if is_replaced
+            else _NETTED
+            if holding.position_id and holding.position_id == position.id
             else _TURNED
         )
         cause += (

@@ -12,11 +12,13 @@ import trio
 from engine_world import BTC, World, world
 from trio.testing import MockClock
 
-from engine.domain.amounts import Price, Ratio
+from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.holding import Switch, SwitchScope
-from engine.domain.order import ProtectionOrder
+from engine.domain.identifiers import ClientOrderId
+from engine.domain.order import OrderIntent, OrderSide, ProtectionOrder
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.domain.subscription import Mode
+from engine.ledger.query import fetch_all
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
@@ -325,3 +327,50 @@ async def test_an_exit_that_the_exchange_cancels_is_tried_again_until_it_is_flat
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed, unlike=(None, "rejected")) == ["filled"]
         assert house.holdings() == []
+
+
+@pytest.mark.parametrize(
+    ("his", "ours", "cause"),
+    [
+        ("0.001", ("LONG", "0.002"), "smaller than our share"),
+        ("0.01", None, "netted our entry"),
+    ],
+)
+async def test_what_an_entry_opened_beyond_an_owner_s_opposite_position_stays_ours(
+    his: str,
+    ours: tuple[str, str] | None,
+    cause: str,
+    tmp_path: Path,
+    autojump_clock: MockClock,
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        account = house.followers[0].account
+        await account.wait_read()
+        await trio.sleep(1)
+        owner = (await account.connected())._open
+        sell = OrderIntent(
+            ClientOrderId("by-hand"),
+            BTC,
+            OrderSide.SELL,
+            SHORT,
+            Quantity(Decimal(his)),
+            OrderType.MARKET,
+            Ratio(Decimal(5)),
+        )
+        await owner.place_order(sell)  # between two readings, so the entry does not see it
+        await opened(house)
+        await trio.sleep(60)
+        held = [
+            (side, share)
+            for side, share in fetch_all(house.ledger.db, "SELECT side, share FROM holding")
+            if share != "0"
+        ]
+        assert held == ([] if ours is None else [ours])
+        [(told,)] = fetch_all(
+            house.ledger.db, "SELECT data FROM event WHERE kind = 'correction' ORDER BY sequence"
+        )
+        assert cause in told
+        await house.outcome(await house.send(Action.CLOSE))
+        await trio.sleep(60)
+        left = await house.position()
+        assert (left is None) == (ours is not None)

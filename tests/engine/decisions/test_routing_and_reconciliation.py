@@ -186,7 +186,8 @@ OURS = "an order of this engine that this ledger lacks"
         (
             ("SELL 0.5",),
             position(quantity=D("1")),
-            f"closed a part; {OURS} closed 0.5 of it",
+            f"closed a part, or the entry was netted with a position of the owner's; {OURS} closed "
+            "0.5 of it",
             False,
         ),
     ],
