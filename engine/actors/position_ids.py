@@ -1,10 +1,11 @@
 """Track which of the exchange's positions contains each share of an account, if positions have ids.
 
 A position with another id than the one that held our share is the owner's, once the exchange
-reports that ours was closed. A closed position of the other side was never ours: our entry closed it. Until then nothing is judged in that symbol. If an exchange was asked
-and lists no such close for a quarter of an hour, it has given our position a new id: the new id is
-adopted, because otherwise no exit would ever leave. A record that cannot be read, that is not complete
-or that has a row nobody can read proves nothing, however long that lasts.
+reports that ours was closed. Until then nothing is judged in that symbol. A closed position of the
+other side was never ours: our entry closed it, and the one that is open now is ours. If an exchange
+was asked and lists no such close for a quarter of an hour, it has given our position a new id: the
+new id is adopted, because otherwise no exit would ever leave. A record that cannot be read, that is
+not complete or that has a row nobody can read proves nothing, however long that lasts.
 """
 
 from collections.abc import Collection, Mapping

@@ -249,8 +249,8 @@ MUTANTS: Final = (
         (
             (
                 "engine/decisions/planning.py",
-                "    if context.subscription.policy.allow_own_position:\n",
-                "    if True:\n",
+                "        and not (allowed and position.side is side)\n",
+                "        and False\n",
             ),
         ),
     ),
