@@ -24,9 +24,11 @@ from plugins.tradingview.words import (
     FALSE,
     LEVEL_PRICES,
     LEVERAGES,
+    MAIN_SYMBOLS,
     ORDER_TYPES,
     ORDER_WORDS,
     PRICES,
+    QUOTED_IN,
     STOPS,
     SYMBOLS,
     TARGETS,
@@ -70,6 +72,8 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     """
     fields = read_fields(body)
     meaning = read_meaning(fields, turns=reverses)
+    if meaning.action is not Action.CLOSE:
+        fields.refuse_repeated()
     enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
     key = None if meaning.action in (Action.CLOSE, Action.CANCEL) else _key(fields)
     levels = {
@@ -124,15 +128,21 @@ def _size(fields: Fields, meaning: Meaning) -> SignalSize:
 
 
 def _symbol(fields: Fields) -> Symbol:
-    """Read the contract. All readable fields must name the same one."""
+    """Read the contract. All fields that name one must name the same. Beside a symbol or ticker,
+    ``"instrument": "PERPETUAL"`` is a kind of contract and names none.
+    """
     named = list(fields.named(SYMBOLS))
+    has_main = any(each.name in MAIN_SYMBOLS for each in named)
     contracts: list[tuple[Field, Symbol]] = []
     for each in named:
         try:
-            contracts.append((each, read_contract(each.text, "symbol")))
+            contract = read_contract(each.text, "symbol")
         except InvalidValue:
-            if each.name in ("symbol", "ticker"):
+            if each.name in MAIN_SYMBOLS:
                 raise
+            continue
+        if each.name in MAIN_SYMBOLS or not has_main or contract.endswith(QUOTED_IN):
+            contracts.append((each, contract))
     if not contracts:
         return read_contract(named[0].text if named else None, "symbol")
     for each, symbol in contracts[1:]:

@@ -12,8 +12,10 @@ from typing import Final, TypeVar
 
 from plugins.tradingview.words import (
     FALSE,
+    FRACTIONS,
     LOOKS_LIKE_POSITION,
     NOT_TOLD,
+    PERCENTS,
     STANDS,
     TELLS_POSITION,
 )
@@ -57,7 +59,7 @@ class Field:
     @property
     def looks_like_position(self) -> bool:
         """Return whether its name is unknown and may be meant as a position of the strategy."""
-        if self.name in TELLS_POSITION:
+        if self.name in TELLS_POSITION or self.name in PERCENTS or self.name in FRACTIONS:
             return False
         return (
             self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
@@ -73,9 +75,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one alert, the outer before the inner."""
+    """The fields of one alert, the outer before the inner; ``twice`` are given a second time in
+    their place.
+    """
 
     all: tuple[Field, ...]
+    twice: tuple[Field, ...] = ()
 
     @property
     def own(self) -> Iterator[Field]:
@@ -122,6 +127,11 @@ class Fields:
     def first(self, names: Sequence[str]) -> Field | None:
         """Return the outermost field under any of these names that has a value."""
         return next(self.named(names), None)
+
+    def refuse_repeated(self) -> None:
+        """Raise InvalidValue for a field that is given twice."""
+        for each in self.twice:
+            raise InvalidValue(each.shown, "once: it is given twice")
 
     def refuse_lookalikes(self) -> None:
         """Raise InvalidValue for a field with an unknown name that looks like a position."""

@@ -26,6 +26,7 @@ from plugins.tradingview.words import (
     ACTIONS,
     AFTER,
     PART,
+    QUOTED_IN,
     SYMBOLS,
     TELLS_POSITION,
     WORDS,
@@ -47,7 +48,6 @@ _PAIRS: Final = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(\"[^\"\n
 _FORM: Final = re.compile(r"[\w.%+-]+=[^&\s]*(?:&[\w.%+-]+=[^&\s]*)+")
 _CODE: Final = re.compile(r"((?:ENTER|EXIT)-(?:LONG|SHORT|ALL))_(\S+)", re.IGNORECASE)
 _LICENSE: Final = re.compile(r"[0-9]{8,20}")
-_QUOTED_IN: Final = ("USDT", "USDC", "USD")
 _KNOWN: Final = (
     "a JSON object, or text such as: buy BTCUSDT, close long BTCUSDT, action=buy symbol=BTCUSDT"
 )
@@ -88,7 +88,7 @@ def _place(text: str, at: int) -> tuple[int, int]:
 
 
 def _named(pairs: Iterable[tuple[str, str]]) -> Fields:
-    return Fields(tuple(Field(name, squashed(name), value) for name, value in pairs))
+    return _fields(Field(name, squashed(name), value.strip().strip('"')) for name, value in pairs)
 
 
 # JSON
@@ -115,7 +115,18 @@ def _json(text: str) -> Fields:
         raise InvalidValue("body", "a JSON object at the top")
     fields: list[tuple[int, Field]] = []
     _collect(document, "", 1, True, fields)
-    return Fields(tuple(each for _, each in sorted(fields, key=lambda each: each[0])))
+    return _fields(each for _, each in sorted(fields, key=lambda each: each[0]))
+
+
+def _fields(fields: Iterable[Field]) -> Fields:
+    """Return them with those that are given twice in one place."""
+    found, once, twice = tuple(fields), set[tuple[str, str]](), list[Field]()
+    for each in found:
+        place = each.path.rpartition(".")[0], each.name
+        if place in once:
+            twice.append(each)
+        once.add(place)
+    return Fields(found, tuple(twice))
 
 
 def _document(text: str) -> object:
@@ -145,12 +156,8 @@ def _collect(
 ) -> None:
     if depth > _DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {_DEPTH_MAX} deep")
-    once: set[str] = set()
     for name, value in document:
         field = Field(f"{path}{name}", squashed(name), _text(value), is_own)
-        if field.name in once:
-            raise InvalidValue(field.shown, "once: it is given twice")
-        once.add(field.name)
         fields.append((depth, field))
         if len(fields) > _FIELDS_MAX:
             raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")
@@ -182,20 +189,10 @@ def _text(value: object) -> str | None:
 
 def _form(text: str) -> Fields:
     pairs = [each.partition("=") for each in text.split("&")]
-    return _once(
-        [
-            (unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace"))
-            for name, _, value in pairs
-        ]
+    return _named(
+        (unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace"))
+        for name, _, value in pairs
     )
-
-
-def _once(pairs: list[tuple[str, str]]) -> Fields:
-    fields = [Field(name, squashed(name), value.strip().strip('"')) for name, value in pairs]
-    for index, each in enumerate(fields):
-        if any(each.name == other.name for other in fields[:index]):
-            raise InvalidValue(each.shown, "once: it is given twice")
-    return Fields(tuple(fields))
 
 
 def _code(text: str) -> Fields | None:
@@ -207,13 +204,13 @@ def _code(text: str) -> Fields | None:
         symbol
         for part in code[2].split("_")
         for symbol in [_contract(part)]
-        if symbol and symbol.endswith(_QUOTED_IN)
+        if symbol and symbol.endswith(QUOTED_IN)
     }
     if len(contracts) != 1:
         raise InvalidValue(
             "symbol", "one contract in the code, such as ENTER-LONG_Exchange_BTCUSDT_name"
         )
-    return _once([("action", code[1]), ("symbol", contracts.pop())])
+    return _named([("action", code[1]), ("symbol", contracts.pop())])
 
 
 def _contract(text: str) -> str | None:
@@ -228,7 +225,7 @@ def _words(text: str) -> Fields:
     pairs = [(match[1], match[2]) for match in _PAIRS.finditer(text)]
     words = [each for each in re.split(r"[\s,;]+", _PAIRS.sub(" ", text)) if each]
     if not words:
-        fields = _once(pairs)
+        fields = _named(pairs)
         if not any(fields.present((*ACTIONS, *AFTER, "side", "signal"))):
             raise InvalidValue("body", _KNOWN)
         return fields
@@ -239,7 +236,7 @@ def _words(text: str) -> Fields:
             "body",
             "for an entry a JSON object: the stops of this form are in pips, and are not read",
         )
-    return _once([("action", order), ("symbol", symbol), *([] if is_pine else pairs)])
+    return _named([("action", order), ("symbol", symbol), *([] if is_pine else pairs)])
 
 
 def _order(words: list[str]) -> tuple[str, str]:

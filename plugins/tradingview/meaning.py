@@ -7,9 +7,9 @@ applies:
 | the alert                                                     | becomes                                                          |
 |---------------------------------------------------------------|------------------------------------------------------------------|
 | says that the strategy ends flat, whatever else it says       | close                                                            |
-| close, exit, flatten ...; close_long, cover ...               | close (of that side); reduce, where the sizes say that a part is left |
+| close, exit, flatten ...; close_long, cover ...               | close (of that side); reduce, where the sizes say that a part is left or a part is stated (``stated_part``) |
 | says that it only reduces (reduce_only, close_position ...)   | close of the side that was sold or bought back, or reduce likewise; else refused |
-| reduce                                                        | reduce, where a fraction or the sizes tell the part; else refused |
+| reduce                                                        | reduce, where a part is stated or the sizes tell it; else refused |
 | cancel; set_protection                                        | the same                                                         |
 | enters a side, and ends there: before flat                    | open                                                             |
 | the same: before on that side                                 | add                                                              |
@@ -35,6 +35,7 @@ from typing import Final
 
 from plugins.tradingview.exit_marks import ExitMark, exit_marks
 from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.stated_part import read_part
 from plugins.tradingview.stated_position import (
     FLAT,
     Stand,
@@ -67,8 +68,8 @@ from rexalgo import Action, InvalidValue, PositionSide, Ratio, parse_fraction, s
 EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _SIDE_EXPECTED: Final = "LONG or SHORT"
 _ORDER_EXPECTED: Final = (
-    "for an exit close_long, close_short, or the buy or sell that closes the side it names; for an "
-    "entry no word of an exit, or market_position for where the strategy stands"
+    "close_long or close_short if it is an exit; for an entry no word of an exit beside it, or "
+    "market_position"
 )
 
 
@@ -108,16 +109,18 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _reduced(fields, word, after, before)
     if reduces:
         return _only_reduced(fields, word, after, before)
+    _refuse_both_sides(fields)
     meaning = _entered(fields, word=word, after=after, before=before, turns=turns)
-    if meaning.action.is_entry:
-        marks = () if after is not None else exit_marks(fields)
-        if marks:
-            return _named_exit(marks, word)
-        _refuse_strange_quantities(fields)
-        meaning = replace(
-            meaning, came_from=None if before is None else before.side, was_flat=before == FLAT
-        )
-    return meaning
+    marks = () if after is not None else exit_marks(fields)
+    if not meaning.action.is_entry:
+        is_sure = any(each.is_clear for each in marks)
+        return _parted(meaning, read_part(fields, is_sure=is_sure))
+    if marks:
+        return _parted(_named_exit(marks, word), read_part(fields))
+    _refuse_strange_quantities(fields)
+    return replace(
+        meaning, came_from=None if before is None else before.side, was_flat=before == FLAT
+    )
 
 
 # What closes
@@ -126,10 +129,13 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
 def _ends_flat(fields: Fields) -> bool:
     """Return whether the strategy ends flat. That decides, whatever else cannot be read."""
     try:
-        return read_after(fields) == FLAT
+        after = read_after(fields)
     except InvalidValue:
         # the order's own word may still say that it closes; if not, the same fault is raised later
         return False
+    if after is None:
+        return any(squashed(each.text or "") == "flat" for each in fields.present(HEDGED))
+    return after == FLAT
 
 
 def _flat(fields: Fields) -> Meaning:
@@ -158,8 +164,6 @@ def _came_from(fields: Fields, ordered: PositionSide | None) -> PositionSide | N
 
 
 def _closed(fields: Fields, word: Word) -> Meaning:
-    if any(each.path.lower() == "size.fraction" and each.is_told for each in fields.all):
-        raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action")
     try:
         after = read_after(fields)
         before = read_before(fields, after, None)
@@ -170,12 +174,20 @@ def _closed(fields: Fields, word: Word) -> Meaning:
         if part is not None:
             return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
     came_from = word.side or (None if before is None else before.side)
-    return Meaning(
+    whole = Meaning(
         action=Action.CLOSE,
         side=word.side,
         came_from=came_from,
         is_bare=word.side is None and after is None,
     )
+    return _parted(whole, read_part(fields))
+
+
+def _parted(meaning: Meaning, part: Ratio | None) -> Meaning:
+    """Return a close of the stated part only."""
+    if part is None or part == 1 or meaning.action is not Action.CLOSE:
+        return meaning
+    return Meaning(action=Action.REDUCE, side=meaning.side, fraction=part)
 
 
 def _part(after: Stand, before: Stand | None) -> Ratio | None:
@@ -194,25 +206,15 @@ def _part(after: Stand, before: Stand | None) -> Ratio | None:
 
 
 def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    fraction = next(
-        (
-            each
-            for each in fields.all
-            if each.path.lower() == "size.fraction" or each.name == "fraction"
-        ),
-        None,
-    )
-    if fraction is not None:
-        return Meaning(
-            action=Action.REDUCE,
-            side=word.side,
-            fraction=parse_fraction(fraction.text, fraction.shown),
-        )
+    stated = read_part(fields)
+    if stated is not None:
+        return _parted(Meaning(action=Action.CLOSE, side=word.side), stated)
     part = None if after is None else _part(after, before)
     if part is None or after is None:
         raise InvalidValue(
             "size",
-            "which part to close: size.fraction, or position, size_before and size_after",
+            "which part to close: a fraction below 1, a percent of the position, or position, "
+            "size_before and size_after",
             None,
         )
     return Meaning(action=Action.REDUCE, side=after.side, fraction=part)
@@ -235,7 +237,8 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
     if side_held is None:
         mark = next(fields.present(REDUCE_ONLY))
         raise InvalidValue(mark.shown, _ORDER_EXPECTED, mark.text)
-    return Meaning(action=Action.CLOSE, side=side_held, came_from=side_held)
+    whole = Meaning(action=Action.CLOSE, side=side_held, came_from=side_held)
+    return _parted(whole, read_part(fields))
 
 
 def _named_exit(marks: Sequence[ExitMark], word: Word) -> Meaning:
@@ -344,22 +347,28 @@ def _refuse_strange_quantities(fields: Fields) -> None:
 
 def _word(fields: Fields) -> Word:
     """Read the order: its action, with the side beside it. Raise InvalidValue if two of them
-    differ.
+    differ. A signal is read last, and may be any text where another field tells the order.
     """
     word = None
-    for each in fields.named((*ACTIONS, *SIDES, *SIGNALS)):
-        said = _one_word(each, is_lenient=each.name in SIGNALS and word is not None)
+    for each in (*fields.named(ACTIONS), *fields.named(SIDES), *fields.named(SIGNALS)):
+        closes = word is not None and word.verb is Verb.CLOSE
+        is_lenient = closes or (word is not None and each.name in SIGNALS)
+        said = _one_word(each, is_lenient=is_lenient)
         word = said if word is None else word if said is None else _joined(word, said, each)
     if word is None:
         raise InvalidValue("action", ACTION_EXPECTED)
     for each in fields.present(HEDGED):
         word = _hedged(word, each)
+    return word
+
+
+def _refuse_both_sides(fields: Fields) -> None:
+    """Refuse an order for one of two positions that an account holds on both sides."""
     for each in fields.present(POSITION_INDEX):
         if each.text not in FALSE:
             raise InvalidValue(
                 each.shown, "0: positions of both sides at once are not read", each.text
             )
-    return word
 
 
 def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
@@ -396,9 +405,11 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
 def _hedged(word: Word, field: Field) -> Word:
     """Return the order with the position side of a hedged account, for a plain buy or sell."""
     said = squashed(field.text or "")
-    if said == "both":
+    if said in ("both", "flat"):
         return word
     if said not in ("long", "short"):
+        if word.verb is Verb.CLOSE:
+            return word
         raise InvalidValue(field.shown, "LONG, SHORT or BOTH", field.text)
     side = LONG if said == "long" else SHORT
     if word.verb is Verb.ORDER:

@@ -60,7 +60,7 @@ WORDS: Final = {
     **_words(Verb.ADD, None, "add"),
     **_words(Verb.ADD, LONG, "addlong addtolong"),
     **_words(Verb.ADD, SHORT, "addshort addtoshort"),
-    **_words(Verb.REDUCE, None, "reduce"),
+    **_words(Verb.REDUCE, None, "reduce partialclose partialexit closepartial"),
     **_words(Verb.REDUCE, LONG, "reducelong"),
     **_words(Verb.REDUCE, SHORT, "reduceshort"),
     **_words(
@@ -104,15 +104,16 @@ ACTIONS: Final = ("action", "orderaction", "strategyorderaction", "tradeaction")
 SIGNALS: Final = ("signal",)
 SIDES: Final = ("side", "orderside", "tradeside", "direction")
 HEDGED: Final = ("positionside", "posside")
+MAIN_SYMBOLS: Final = ("symbol", "ticker")
 SYMBOLS: Final = (
-    "symbol",
-    "ticker",
+    *MAIN_SYMBOLS,
     "instrument",
     "pair",
     "tvinstrument",
     "tradingpair",
     "contract",
 )
+QUOTED_IN: Final = ("USDT", "USDC", "USD")
 AFTER: Final = (
     "position",
     "marketposition",
@@ -149,6 +150,20 @@ SIZES_BEFORE: Final = (
 )
 CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
+FRACTIONS: Final = ("fraction", "portion", "closefraction", "exitfraction")
+PERCENTS: Final = (
+    "percentofposition",
+    *(
+        f"{of}{unit}"
+        for of in ("", "close", "exit", "reduce", "qty", "quantity", "amount", "size", "position")
+        for unit in ("percent", "percentage", "pct")
+    ),
+)
+"""Names of the part of the position that an exit closes."""
+UNITS: Final = ("currencytype", "quantitytype", "qtytype", "amounttype", "sizetype", "unit")
+SIZED_BY_UNIT: Final = ("quantity", "qty", "orderqty", "ordersize", "amount", "volume", "size")
+SIZED_BY_PERCENT: Final = ("contracts", "close", "exit", "reduce", "closeqty", "closequantity")
+"""Quantities that are a part if they end with %."""
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
 POSITION_INDEX: Final = ("positionidx", "positionindex")
 LABELS: Final = (

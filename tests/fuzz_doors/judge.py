@@ -210,12 +210,12 @@ class Judge:
 
 def _difference(reading: Reading, draft: Mapping[str, Any]) -> str:
     said = dict(reading)
-    sides, ends_flat = said.pop("sides", None), said.pop("ends_flat", False)
+    sides, why_no_entry = said.pop("sides", None), said.pop("why_no_entry", None)
     if draft["action"] in _ENTRIES:
         if isinstance(sides, tuple) and draft["side"] not in sides:
             return f"enters {draft['side']}, and the body names only {sides}"
-        if ends_flat:
-            return "enters, and the body says that the strategy ends flat"
+        if why_no_entry:
+            return f"enters, and {why_no_entry}"
     for name, value in said.items():
         recorded = draft[name]
         if isinstance(value, Decimal):
@@ -332,7 +332,8 @@ def read_alert(body: bytes) -> Reading | None:
     """Return what an alert says at least, None if it must not become a signal.
 
     Alerts have many forms, so the judge holds only what no form may break: the contract is named,
-    an entry's side is named, and a strategy that ends flat enters nothing.
+    an entry's side is named, and nothing is entered where the strategy ends flat or a field is given
+    twice.
     """
     try:
         text = body.decode("utf-8-sig").strip()
@@ -346,8 +347,6 @@ def read_alert(body: bytes) -> Reading | None:
         members = document.pairs
         text = " ".join(_texts(document))
     fields = {_squash(name): value for name, value in members}
-    if len(fields) != len(members):
-        return None
     words = text + " " + unquote_plus(text)
     if "BTCUSDT" not in re.sub("[^A-Z0-9]", "", words.upper()):
         return None
@@ -360,7 +359,9 @@ def read_alert(body: bytes) -> Reading | None:
     )
     reading: Reading = {"symbol": SYMBOL, "sides": sides}
     if any(str(fields.get(name)).strip().lower() == "flat" for name in _STANDS):
-        reading["ends_flat"] = True
+        reading["why_no_entry"] = "the body says that the strategy ends flat"
+    if len(fields) != len(members):
+        reading["why_no_entry"] = "a field is given twice"
     return reading
 
 

@@ -153,3 +153,109 @@ def levels(body: str) -> str:
 )
 def test_the_price_of_a_stop_or_target_is_not_the_orders(fields: str, meant: str) -> None:
     assert levels(beside(fields)) == meant
+
+
+# A part of a position
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        (
+            '{"action":"exit_long","tv_instrument":"BTCUSDT.P",'
+            '"order":{"amount":"50","currency_type":"position_percent"}}',
+            "reduce long by 0.5",
+        ),
+        (
+            '{"action":"exit_long","tv_instrument":"BTCUSDT.P",'
+            '"order":{"amount":"100","currency_type":"position_percent"}}',
+            "close long",
+        ),
+        (
+            '{"ticker":"BTCUSDT","action":"exit","quantityType":"percent_of_position","quantity":50}',
+            "reduce by 0.5",
+        ),
+        (
+            '{"ticker":"BTCUSDT","action":"exit","quantityType":"percent_of_equity","quantity":50}',
+            "close",
+        ),
+        (
+            '{"ticker":"BTCUSDT","action":"sell","quantityType":"percent_of_position","quantity":50}',
+            "reduce long by 0.5",
+        ),
+        ('{"action":"close","symbol":"BTCUSDT","fraction":"0.5"}', "reduce by 0.5"),
+        ('{"action":"close","symbol":"BTCUSDT","fraction":"1"}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","fraction":"50"}', "422 fraction"),
+        ('{"action":"close","symbol":"BTCUSDT","portion":"25%"}', "reduce by 0.25"),
+        ('{"action":"close","symbol":"BTCUSDT","size":{"fraction":"0.25"}}', "reduce by 0.25"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":50}', "reduce by 0.5"),
+        ('{"action":"close","symbol":"BTCUSDT","close_percent":"33.3"}', "reduce by 0.333"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":100}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":0}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":"-2.5"}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":"all"}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":0.5}', "422 percent"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":50,"quantity":"25%"}', "422 quantity"),
+        ('{"action":"close","symbol":"BTCUSDT","quantity":"0.5"}', "close"),
+        ('{"action":"close","symbol":"BTCUSDT","percent":50,"position":"flat"}', "close"),
+        ("close long BTCUSDT qty=50%", "reduce long by 0.5"),
+        (beside('"reduce_only":true,"quantity":"25%"', "sell"), "reduce long by 0.25"),
+        (beside('"reduce_only":true,"quantity":"25%"'), "reduce short by 0.25"),
+        (beside('"comment":"Short TP1","percent":"30"'), "reduce short by 0.3"),
+        (beside('"comment":"Long TP1","qty":"30%"', "sell"), "reduce long by 0.3"),
+        (beside('"quantity":"10%"', "sell"), "close long"),
+        (beside('"quantity":"10%"'), "open long"),
+        (beside('"percent":"40"', "reduce_long"), "reduce long by 0.4"),
+        (beside('"percent":"40"', "partialClose"), "reduce by 0.4"),
+        (beside('"note":"half"', "partialClose"), "422 size"),
+        (beside('"percent":"100"', "reduce"), "close"),
+    ],
+)
+def test_a_stated_part_is_all_that_an_exit_closes(body: str, meant: str) -> None:
+    assert becomes(body) == meant
+
+
+# Bystanders of an exit
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        ('{"signal":"TP1","action":"close","symbol":"BTCUSDT"}', "close"),
+        ('{"action":"close","signal":"TP1","symbol":"BTCUSDT"}', "close"),
+        (
+            '{"signal":"Golden cross","action":"buy","market_position":"long","symbol":"BTCUSDT"}',
+            "reverse long",
+        ),
+        (
+            '{"signal":"Take profit hit","side":"sell","reduceOnly":true,"symbol":"BTCUSDT"}',
+            "close long",
+        ),
+        ('{"signal":"long","symbol":"BTCUSDT"}', "open long"),
+        ('{"signal":"sell","action":"buy","symbol":"BTCUSDT"}', "422 signal"),
+        (beside('"positionIdx":1', "close"), "close"),
+        (beside('"positionIdx":1,"reduceOnly":true', "sell"), "close long"),
+        (beside('"positionIdx":1'), "422 positionIdx"),
+        (beside('"side":"both"', "close"), "close"),
+        (beside('"side":"both"'), "422 side"),
+        (beside('"direction":"bullish"', "close"), "close"),
+        (beside('"side":"short"', "close_long"), "422 side"),
+        (beside('"positionSide":""', "close"), "close"),
+        (beside('"positionSide":""'), "422 positionSide"),
+        (beside('"positionSide":"SHORT"', "close"), "close short"),
+        (beside('"instrument":"PERPETUAL"', "close"), "close"),
+        (beside('"contract":"SWAP"', "close"), "close"),
+        (beside('"contract":"SWAP"'), "open long"),
+        (beside('"contract":"ETHUSDT"', "close"), "422 contract"),
+        (beside('"note":"a","note":"b"', "close"), "close"),
+        (beside('"note":"a","note":"b"'), "422 note"),
+        (beside('"data":{"note":"a","Note":"b"}'), "422 data.Note"),
+        ('{"action":"close","symbol":"BTCUSDT","symbol":"ETHUSDT"}', "422 symbol"),
+        ('{"side":"sell","symbol":"BTCUSDT","positionSide":"flat"}', "close"),
+        ('{"side":"buy","symbol":"BTCUSDT","positionSide":"flat"}', "close"),
+        ('{"side":"buy","symbol":"BTCUSDT","positionSide":"long"}', "open long"),
+        (beside('"positionSide":"flat","market_position":"long"'), "reverse long"),
+    ],
+)
+def test_a_clear_exit_is_not_lost_to_what_stands_beside_it(body: str, meant: str) -> None:
+    assert becomes(body) == meant

@@ -404,7 +404,9 @@ service has no such alert.
 
 ## Refused alerts""".splitlines()
 TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and every message that says that the strategy ends flat, is accepted whatever
-else in it is unreadable. An address that may only close accepts the closing half of a turn.""".splitlines()
+else in it is unreadable. An exit that states a part of the position (`"percent": 50`, `"fraction": "0.5"`, `qty=50%`, a `quantity` whose
+unit is percent of the position) reduces by it; 100 % closes, and a part with two meanings is refused (`"percent": 0.5`). A plain quantity
+is the master's own and closes everything. An address that may only close accepts the closing half of a turn.""".splitlines()
 FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT",}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"say "go" now"}',
@@ -426,6 +428,9 @@ FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT","quantity":"a few"}',
     '{"action":"buy","symbol":"BTC/USD:BTC"}',
     '{"action":"add","symbol":"BTCUSDT"}',
+    '{"action":"buy","symbol":"BTCUSDT","order_id":"Buy Stop"}',
+    '{"action":"long","symbol":"BTCUSDT","reduce_only":true}',
+    '{"action":"close","symbol":"BTCUSDT","percent":0.5}',
     "close half BTCUSDT",
     "close BTCUSDT now, please",
     "close",
