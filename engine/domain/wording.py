@@ -21,6 +21,13 @@ _SEPARATORS: Final = re.compile(r"[\s_-]")
 _CHARS_MAX: Final = 64
 _EXPONENT_MAX: Final = 40
 _FINEST: Final = Decimal("0.000000000001")
+_OTHER_NAMES: Final = dict.fromkeys(
+    ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
+)
+_NAMES_OF_THEIR_OWN: Final = frozenset(
+    ("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols", "ordertime")
+)
+"""Names that are similar to a known one and mean something else."""
 _EXPECTED: Final = "a number with a point before its decimals, such as 65000.5"
 
 
@@ -55,8 +62,8 @@ def squashed(name: str) -> str:
 
 
 def meant_instead(name: str, names: Iterable[str]) -> str | None:
-    """Return the known name that ``name`` misspells; None if it is a known name or far from all of
-    them.
+    """Return the known name that ``name`` misspells or, for ``test``, says in another word; None if
+    it is a known name or far from all of them.
 
     Names are compared as ``squashed``. A slip is one extra, missing, wrong or swapped letter; two
     slips are allowed in names of eight letters or more. Known names of fewer than four letters are
@@ -69,8 +76,10 @@ def meant_instead(name: str, names: Iterable[str]) -> str | None:
 @lru_cache(maxsize=1024)  # a sender's fields have the same names each time
 def _meant(said: str, names: tuple[str, ...]) -> str | None:
     by_form = {squashed(each): each for each in names}
-    if said in by_form:
+    if said in by_form or said in _NAMES_OF_THEIR_OWN:
         return None
+    if _OTHER_NAMES.get(said) in by_form:
+        return by_form[_OTHER_NAMES[said]]
     near = [
         each
         for form, each in by_form.items()

@@ -82,13 +82,6 @@ _KNOWN: Final = (
     "position_after",
 )
 _BY_FORM: Final = {squashed(each): each for each in _KNOWN}
-_WORDS_OF_THEIR_OWN: Final = frozenset(
-    ("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols")
-)
-"""Names that are similar to a known one and mean something else."""
-_OTHER_WORDS: Final = dict.fromkeys(
-    ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
-)
 _LOOKED_AT: Final = 200
 _EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -202,12 +195,7 @@ def _refuse_slips(body: "Body", action: object) -> None:
         else (*_OF_EVERY_ACTION, *(_OF_LEVELS if said == "setprotection" else ()))
     )
     for name in islice(body.others, _LOOKED_AT):
-        form = squashed(name)
-        meant = (
-            None
-            if form in _WORDS_OF_THEIR_OWN
-            else _OTHER_WORDS.get(form) or meant_instead(name, used)
-        )
+        meant = meant_instead(name, used)
         if meant is not None:
             shown = name if _SHOWN.fullmatch(name) else meant
             raise InvalidValue(

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.forms import read_fields
 from plugins.tradingview.meaning import Meaning, read_meaning
+from plugins.tradingview.unread import count_ignored, refuse_tests, refuse_unread
 from plugins.tradingview.words import (
     CLOCKS,
     FALSE,
@@ -71,10 +72,13 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     closes the position.
     """
     fields = read_fields(body)
+    refuse_tests(fields)
     meaning = read_meaning(fields, turns=reverses)
     if meaning.action is not Action.CLOSE:
         fields.refuse_repeated()
     enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
+    if enters or moves:
+        refuse_unread(fields, is_entry=enters)
     key = None if meaning.action in (Action.CLOSE, Action.CANCEL) else _key(fields)
     levels = {
         names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)
@@ -101,6 +105,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
         seq=None if fields.first(_KEYS) is None else _seq(fields),
         is_test=_is_test(fields),
         alert=AlertFacts(meaning.came_from, meaning.is_bare, meaning.was_flat, meaning.seems_from),
+        ignored_fields=count_ignored(fields),
     )
 
 

@@ -293,9 +293,34 @@ LEVEL_PRICES: Final = ("stopprice", "limitprice", "price")
 """Names of the price inside an object that is a stop or a target."""
 ORDER_TYPES: Final = ("ordertype", "ordtype", "triggertype")
 PART: Final = re.compile(
-    r"(?:sl|tp).*|.*(?:stop|takeprofit|target|trail).*|(?:exit|close|child|attached|linked).*orders?"
+    r"(?:sl(?!ip|o[tw])|tp).*|.*(?:stop|takeprofit|target|trail).*"
+    r"|(?:exit|close|child|attached|linked).*orders?"
 )
 """Names of objects that describe a stop, a target or another order than the alert's own."""
+PROTECTION: Final = re.compile(
+    r"(?:sl|tp|stop|stoploss|takeprofit|target|profittarget|trail|trailing|trailingstop|trailstop"
+    r"|trailingstoploss|callback|activation)s?(?:price|percent|percentage|perc|pct|pips?|points?"
+    r"|ticks?|level|value|amount|offset|distance|trigger|limit|rate|ratio|atr|usd|usdt|[0-9]+)*"
+)
+"""Names of a stop or a target in any form."""
+PRICE_OF_LIMIT: Final = ("limit", "limitprice", "pricelimit")
+TESTS: Final = frozenset(
+    [
+        "testnet",
+        "testrun",
+        "testorder",
+        "testsignal",
+        "paper",
+        "papertrade",
+        "papertrading",
+        "sandbox",
+        "demo",
+        "simulation",
+        "dryrun",
+        "backtest",
+    ]
+)
+"""Names whose yes means that nothing is to be traded."""
 CLOCKS: Final = ("timenow", "sentat")
 TIMES: Final = (
     "time",
@@ -319,3 +344,31 @@ TELLS_POSITION: Final = frozenset(squashed(each) for each in _POSITIONS)
 """Names that state the strategy's position, or that an order only reduces."""
 LOOKS_LIKE_POSITION: Final = ("position", "sentiment", "reduceonly", "closeonly")
 """Parts of unknown names that may be meant so."""
+KNOWN: Final = frozenset(
+    (
+        *TELLS_POSITION,
+        *ACTIONS,
+        *SIGNALS,
+        *SIDES,
+        *SYMBOLS,
+        *QUANTITIES,
+        *FRACTIONS,
+        *PERCENTS,
+        *UNITS,
+        *SIZED_BY_UNIT,
+        *SIZED_BY_PERCENT,
+        *LABELS,
+        *PRICES,
+        *LEVERAGES,
+        *STOPS,
+        *TARGETS,
+        *ORDER_TYPES,
+        *CLOCKS,
+        *TIMES,
+        "test",
+        "mode",
+        "seq",
+        "idempotencykey",
+    )
+)
+"""Every name that is read."""

@@ -141,7 +141,7 @@ def levels(body: str) -> str:
         ('"sl":{"price":"60000"}', "MARKET - 60000 -"),
         ('"price":"65000","sl":{"price":"60000"}', "MARKET 65000 60000 -"),
         ('"price":"65000","levels":[{"price":"64000"}]', "MARKET 65000 - -"),
-        ('"order_type":"limit","takeProfits":[{"price":"70000"}]', "422 price"),
+        ('"order_type":"limit","takeProfits":[{"price":"70000"}]', "422 takeProfits"),
         ('"order_type":"limit","levels":[{"price":"70000"}]', "422 price"),
         ('"sl":{"price":"60000","type":"stop","reduceOnly":true}', "MARKET - 60000 -"),
         ('"sl":{"price":"60000","percent":"2"}', "422 sl"),
@@ -259,3 +259,82 @@ def test_a_stated_part_is_all_that_an_exit_closes(body: str, meant: str) -> None
 )
 def test_a_clear_exit_is_not_lost_to_what_stands_beside_it(body: str, meant: str) -> None:
     assert becomes(body) == meant
+
+
+# What is not read
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ('"is_test":true', "is_test"),
+        ('"testing":true', "testing"),
+        ('"test_mode":"true"', "test_mode"),
+        ('"test_mode":"on"', "test_mode"),
+        ('"dry_run":true', "dry_run"),
+        ('"dryRun":1', "dryRun"),
+        ('"tset":true', "tset"),
+        ('"tets":"yes"', "tets"),
+        ('"data":{"simulated":true}', "data.simulated"),
+        ('"testnet":true', "testnet"),
+        ('"paper":true', "paper"),
+        ('"is_demo":"true"', "is_demo"),
+    ],
+)
+def test_a_near_miss_of_test_is_never_traded(fields: str, field: str) -> None:
+    for action in ("buy", "sell", "close"):
+        assert becomes(beside(fields, action)) == f"422 {field}"
+        off = fields.rpartition(":")[0] + ":false" + "}" * fields.count("}")
+        assert becomes(beside(off, action)) == becomes(beside('"x":1', action))
+    assert becomes(beside('"text":"true","rest":true,"demo":"account 7"')) == "open long"
+    assert read_alert(beside('"test":true').encode(), NOW, reverses=False).is_test
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        (
+            '{"Symbol":"BTCUSDT","Action":"buy","Type":"LIMIT","Price":"60000"}',
+            "LIMIT 60000 - -",
+        ),
+        (beside('"order":{"type":"limit","price":"60000"}'), "LIMIT 60000 - -"),
+        (beside('"ordType":"Limit","price":"60000"'), "LIMIT 60000 - -"),
+        (beside('"sl":{"type":"limit","price":"60000"}'), "MARKET - 60000 -"),
+        (beside('"limit_price":"60000"'), "422 limit_price"),
+        (beside('"stop_los":"60000"'), "422 stop_los"),
+        (beside('"stop":"60000"'), "422 stop"),
+        (beside('"stop_loss_percent":"2"'), "422 stop_loss_percent"),
+        (beside('"tp1":"70000"'), "422 tp1"),
+        (beside('"take_profit_2":"70000"'), "422 take_profit_2"),
+        (beside('"sl":"2%"'), "422 sl"),
+        (beside('"trailing_stop":true'), "422 trailing_stop"),
+        (beside('"trailingStop":{"percent":1}'), "422 trailingStop"),
+        (beside('"targets":["70000","71000"]'), "422 targets"),
+        (beside('"takeProfits":[{"price":"70000"}]'), "422 takeProfits"),
+        (beside('"exit_order":{"price":"70000"}'), "422 exit_order"),
+        (beside('"levrage":"5"'), "422 levrage"),
+        (beside('"order_typ":"limit","price":"1"'), "422 order_typ"),
+        (beside('"trailing_stop":false,"tp1":"","stop":"0","tp2":null'), "MARKET - - -"),
+        (beside('"takeProfits":[],"trailing":{"enabled":false,"percent":1}'), "MARKET - - -"),
+        (beside('"slTriggerBy":"MarkPrice","tpslMode":"Full","slippage":"0.1"'), "MARKET - - -"),
+        (beside('"stop_bot":"1","order_time":"1","average":"2"'), "MARKET - - -"),
+        (beside('"stop_los":"60000","tp1":"1"', "close"), "MARKET - - -"),
+        (beside('"stop_los":"60000","take_profit":"7"', "set_protection"), "422 stop_los"),
+    ],
+)
+def test_nothing_that_protects_or_prices_an_entry_is_dropped(body: str, meant: str) -> None:
+    assert levels(body) == meant
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ('"comment":"Long","quantity":"1","time":"1"', 0),
+        ('"passphrase":"p","rsi":30', 2),
+        ('"data":{"bot":"b"},"tags":["a","b"],"sl":{"price":"1","x":"y"}', 2),
+    ],
+)
+def test_fields_that_are_not_read_are_counted(fields: str, count: int) -> None:
+    for action in ("buy", "close"):
+        draft = read_alert(beside(fields, action).encode(), NOW, reverses=False)
+        assert draft.ignored_fields == count
