@@ -50,7 +50,7 @@ class Running:
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
         problems = tuple(each for each in (self._ledger.unusable or failed,) if each)
         frozen = [
-            f"{each.name or 'this place'} is frozen, no order of any kind leaves"
+            f"{each.name or 'this installation'} is frozen, no order of any kind is sent"
             for each in read_freezes(self._ledger.db)[:1]
         ]
         return HealthView(

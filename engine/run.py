@@ -238,8 +238,8 @@ class _Engine:
         ledger.know_id()
         for frozen in read_freezes(ledger.db):
             _LOG.critical(
-                "%s is frozen, no order of any kind leaves: %s",
-                frozen.name or "this place",
+                "%s is frozen, no order of any kind is sent: %s",
+                frozen.name or "this installation",
                 frozen.cause,
             )
         if orphans:

@@ -75,7 +75,7 @@ _ERRORS: Final = {
     400: ("bad_request", "The request could not be read."),
     403: (
         "forbidden",
-        "This was not sent from a page of this place, or the page was too old. Load it again and "
+        "This was not sent from a page of this installation, or the page was too old. Load it again and "
         "repeat.",
     ),
     404: ("not_found", "There is nothing here."),

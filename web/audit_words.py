@@ -112,7 +112,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         },
     ),
     "place": (
-        "This place",
+        "This installation",
         {
             "alert_tested": "tested the alert channel {subject}",
             "audit_keys_exported": "exported the keys of the audit",

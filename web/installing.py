@@ -1,5 +1,5 @@
-"""What a browser needs to install this place as an app: a manifest, icons, and a worker that shows a
-page of its own while the place cannot be reached.
+"""What a browser needs to install RexAlgo as an app: a manifest, icons, and a worker that shows a page
+of its own while the server cannot be reached.
 
 The worker keeps that page, its style and its icon, which hold nothing of anybody. It never keeps a
 page of a person: whoever holds the device later would read it, and it would be taken for true.
@@ -62,7 +62,7 @@ async def worker() -> Response:
 
 
 async def offline() -> Response:
-    """Answer with the page that is shown while this place cannot be reached."""
+    """Answer with the page that is shown while this installation cannot be reached."""
     return await _public(_PAGE, "text/html; charset=utf-8", "no-cache")
 
 

@@ -14,7 +14,7 @@ class WebSettings:
 
     ``body_bytes_max``: what a program may send. ``form_bytes_max``: what a form may send; it is wider,
     so that a field that is far too long is refused beside it, with what was typed.
-    ``https``: people reach this place over TLS (own certificate or proxy), so HSTS is sent.
+    ``https``: people reach this installation over TLS (own certificate or proxy), so HSTS is sent.
     ``trusts_here``: a person who asks from this machine may see what needs no signing in. Never set
     it where a proxy may run on this machine: one that adds no header looks like a person.
     ``live_page``: serve the live page to people on this machine. ``trusted_proxies``: the networks

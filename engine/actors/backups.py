@@ -59,6 +59,8 @@ async def make_backups(
 
 async def _alert(shared: Shared, problem: str, newest: str) -> None:
     try:
-        await shared.alert(AlertCode.BACKUP_FAILED, "this place", problem=problem, newest=newest)
+        await shared.alert(
+            AlertCode.BACKUP_FAILED, "this installation", problem=problem, newest=newest
+        )
     except LedgerError as error:  # the same full disk: doctor and health say so too
         _LOG.error("the failed backup cannot be recorded as an alert: %s", error)

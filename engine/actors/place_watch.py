@@ -59,7 +59,7 @@ async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> 
     alert = Alert(
         number=0,
         code=AlertCode.LEDGER_GONE,
-        subject="this place",
+        subject="this installation",
         at=shared.clock.now(),
         details={"problem": problem},
     )

@@ -57,14 +57,14 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
     if frozen := seen["still"]:
         who = (
-            "this place is"
+            "this installation is"
             if not frozen[0]["account"]
             else f"{_some([each['account'] for each in frozen])} "
             + ("is" if len(frozen) == 1 else "are")
         )
         yield (
             "still",
-            f"{who} frozen, no order of any kind leaves: {frozen[0]['cause']}",
+            f"{who} frozen, no order of any kind is sent: {frozen[0]['cause']}",
             "rexalgo reconcile --plan, then rexalgo restore confirm",
         )
     if not engine["ledger_healthy"]:

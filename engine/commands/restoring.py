@@ -125,7 +125,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             db,
             by,
             "restore_confirmed",
-            "this place",
+            "this installation",
             {"accounts": len(plans), "still": [each.name for each in unread]},
         )
         return ended

@@ -42,20 +42,20 @@ ANSWERED_WITHIN_S: Final = 60.0
 TOLD_WITHIN_S: Final = 3.0
 UNDER_WAY_MAX: Final = 1_000
 _NOT_RUNNING: Final = (
-    "The engine of this place is not running just now. Nothing was changed, and what is open is "
+    "The engine of this installation is not running just now. Nothing was changed, and what is open is "
     "looked after as soon as it is back. Try again in a moment."
 )
 _NO_ANSWER: Final = (
-    "The engine of this place did not answer. Whether it was done is not known: look before you "
+    "The engine of this installation did not answer. Whether it was done is not known: look before you "
     "repeat it."
 )
 _BUSY: Final = (
-    "The engine of this place has too much to do just now. Nothing was changed: try again."
+    "The engine of this installation has too much to do just now. Nothing was changed: try again."
 )
 
 _NOBODY: Final = "nobody answers at the control socket of this folder"
 _MISFIT: Final = (
-    "The two processes of this place do not fit together, and its operator has to restart them. "
+    "The two processes of this installation do not fit together, and its operator has to restart them. "
     "Nothing was changed."
 )
 

@@ -93,7 +93,7 @@ class WebServer:
             return
         self._current.cancel()
         with trio.CancelScope() as self._current:
-            _LOG.info("a web process serves this place")
+            _LOG.info("a web process serves this installation")
             frames.send({"result": {"seal": base64.b64encode(self.handover.public).decode()}})
             self._served = served = _Served(self, frames)
             try:
@@ -189,7 +189,9 @@ class _Served:
         try:
             self._asked.acquire_nowait()
         except trio.WouldBlock:  # pages that wait for an exchange must hold up no delivery
-            busy = EngineAway("Too many pages ask the engine of this place just now. Try again.")
+            busy = EngineAway(
+                "Too many pages ask the engine of this installation just now. Try again."
+            )
             self._frames.send({"id": frame.get("id"), "error": write_raised(busy)})
         else:
             self._server.nursery.start_soon(self._answer, frame)

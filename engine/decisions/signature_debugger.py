@@ -255,7 +255,9 @@ def _time(seconds: int, now: datetime, window_s: int, name: str) -> Finding:
         "ages meanwhile, too"
     )
     return Finding(
-        False, f"{name} is {said}, {abs(offset)} s {way} this place; up to {window_s} s fit", do
+        False,
+        f"{name} is {said}, {abs(offset)} s {way} this installation; up to {window_s} s fit",
+        do,
     )
 
 

@@ -168,7 +168,7 @@ def _of_limits(facts: TermsFacts) -> Iterable[TermsWarning]:
     limits = facts.policy.limits
     if limits.entry_age_s is not None and limits.entry_age_s > facts.entry_age_s:
         sentence = (
-            f"This place sends no entry that is older than {facts.entry_age_s} s, whatever stands "
+            f"This installation sends no entry that is older than {facts.entry_age_s} s, whatever stands "
             "here."
         )
         yield TermsWarning("entry_age_s", sentence)

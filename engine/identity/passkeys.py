@@ -114,7 +114,7 @@ def registration_options(
 
 def assertion_options(party: RelyingParty, challenge: bytes, known: list[bytes]) -> str:
     """Return as JSON what a browser is asked to sign; an empty ``known`` allows every passkey of
-    this place, and tells nobody whose there are.
+    this installation, and tells nobody whose there are.
     """
     return json.dumps(
         {
@@ -140,7 +140,9 @@ def parse_answer(text: str) -> Answer:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise PasskeyRefused("expected the answer of a passkey, found another form") from None
     if is_framed:
-        raise PasskeyRefused("expected a page of this place, found one inside another site's")
+        raise PasskeyRefused(
+            "expected a page of this installation, found one inside another site's"
+        )
     if not 0 < len(credential) <= CREDENTIAL_BYTES_MAX:
         raise PasskeyRefused(f"expected an id of 1 to {CREDENTIAL_BYTES_MAX} bytes")
     return Answer(text, credential, challenge)

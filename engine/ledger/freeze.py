@@ -1,4 +1,4 @@
-"""Frozen accounts: because the ledger may be older than what was done, no order of any kind leaves
+"""Frozen accounts: because the ledger may be older than what was done, no order of any kind is sent
 until a person confirms.
 
 A row with an empty account concerns every account. The rows are in the ledger itself, so that
@@ -81,7 +81,7 @@ def freeze(db: Database, account: AccountId, name: str, cause: str, at: datetime
     raise_alert(
         db,
         code=AlertCode.STANDS_STILL,
-        subject=name or "this place",
+        subject=name or "this installation",
         details={"cause": cause},
         at=at,
         sameness=str(to_us(at)),

@@ -55,4 +55,4 @@ def register_notifiers(
 def register_channels(
     register: Callable[[PersonalChannel], None], settings: Mapping[str, object]
 ) -> None:
-    """Register personal channels; every person of the place may connect each of them."""
+    """Register personal channels; every person of the installation may connect each of them."""

@@ -1,5 +1,5 @@
-"""Personal channels: plugins that deliver messages to the people who use a place, each person to an
-address or chat of their own.
+"""Personal channels: plugins that deliver messages to the people who use an installation, each person
+to an address or chat of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ class PersonalChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What somebody wrote to the place in a chat: the chat's target, and the text."""
+    """What somebody wrote to the installation in a chat: the chat's target, and the text."""
 
     target: Mapping[str, str]
     text: str
@@ -85,7 +85,7 @@ class Said:
 
 @runtime_checkable
 class ChatChannel(PersonalChannel, Protocol):
-    """A channel whose person writes a code to the place first, which proves whose chat it is."""
+    """A channel whose person first writes a code to the installation: that proves whose chat it is."""
 
     async def invitation(self, code: str, http: HttpClients) -> str:
         """Return the address that opens the chat with the code; called under a deadline of 10 s."""

@@ -334,7 +334,7 @@ class _Parser:
         strangers = [name for name in names if name not in self._followers]
         if strangers:
             table.complain(
-                "follower", "a follower of this file or of this place", repr(strangers[0])
+                "follower", "a follower of this file or of this installation", repr(strangers[0])
             )
         self._subscribe(table, [] if strangers else names)
 

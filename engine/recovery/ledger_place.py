@@ -90,7 +90,7 @@ def why_unfit(config: Config) -> str:
             "a restore was cut off before its last step; rexalgo serve, or rexalgo restore FILE "
             "once more, finishes it"
         )
-    was_used = "" if not mark.exists() else "this place was used before (its mark is there)"
+    was_used = "" if not mark.exists() else "this installation was used before (its mark is there)"
     log = Path(f"{path}-wal")
     if not path.exists():
         if log.exists():

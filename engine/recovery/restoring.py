@@ -125,7 +125,9 @@ def _refuse_other_files(file: Path, path: Path) -> None:
         found = "a folder" if file.is_dir() else "nothing"
         raise RestoreRefused(file, [f"expected a file that rexalgo backup wrote, found {found}"])
     if path.exists() and file.samefile(path):
-        raise RestoreRefused(file, ["expected a backup, found the ledger of this place itself"])
+        raise RestoreRefused(
+            file, ["expected a backup, found the ledger of this installation itself"]
+        )
     make_folder(path.parent)
 
 
@@ -175,7 +177,7 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
                 ledger, read_keys(config.key_place, config.secrets.encryption_key), now
             )
         except RexAlgoError as error:
-            return [f"the root keys of this place do not open it: {error}"]
+            return [f"the root keys of this installation do not open it: {error}"]
         problems = [*_sealed(db, vault, now), *_audit(db, vault)]
         if not problems:
             cause = f"the ledger was restored from {what}: what was done after it is not in it"

@@ -77,7 +77,7 @@ async def check_login(context: EngineContext, exchange: str, given: Mapping[str,
     """
     choice = next((each for each in exchange_choices(context) if each.name == exchange), None)
     if choice is None:
-        raise FormErrors({"exchange": "expected an exchange of this place"})
+        raise FormErrors({"exchange": "expected an exchange of this installation"})
     if choice.refused:
         raise FormErrors({"exchange": f"expected {choice.refused}"})
     errors = {

@@ -507,7 +507,7 @@ class IdentityService:
         ):
             return {
                 "": (
-                    "This place takes people by invitation, and this one has been used up or has run "
+                    "This installation takes people by invitation, and this one has been used up or has run "
                     "out: ask who invited you."
                 )
             }

@@ -62,7 +62,7 @@ class PasskeyService:
 
     @property
     def origin(self) -> str:
-        """Return the only address at which passkeys work; empty if this place can have none."""
+        """Return the only address at which passkeys work; empty if this installation can have none."""
         try:
             return relying_party(self._context).origin
         except InvalidValue:
@@ -173,12 +173,12 @@ class PasskeyService:
 
 
 def relying_party(context: EngineContext) -> RelyingParty:
-    """Return whom passkeys of this place are made for; raises InvalidValue where it can have none."""
+    """Return whom passkeys of this installation are made for; raises InvalidValue where it can have none."""
     return parse_relying_party(context.webhook_address, context.config.operator.name or "RexAlgo")
 
 
 def passkey_host(context: EngineContext) -> str:
-    """Return the host that passkeys of this place are made for; empty if it can have none."""
+    """Return the host that passkeys of this installation are made for; empty if it can have none."""
     try:
         return relying_party(context).id
     except InvalidValue:

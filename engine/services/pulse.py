@@ -24,7 +24,7 @@ class PulseService:
         user's frozen accounts; empty if nothing is frozen.
         """
         names = frozen_names(self._context.ledger.db, user.id)
-        where = "this place" if "" in names else ", ".join(names)
+        where = "this installation" if "" in names else ", ".join(names)
         return where and (
             f"Nothing is sent from {where} now, closing orders included, until the operator "
             "has confirmed a restored ledger."

@@ -331,7 +331,7 @@ class StudioService:
         return steps_of(row, url, await self.contracts(row), deliveries, signals)
 
     def is_public(self) -> bool:
-        """Return whether senders on other machines can reach this place's address."""
+        """Return whether senders on other machines can reach this installation's address."""
         return not asks_operator(self._context.webhook_address)
 
     @asked
@@ -463,7 +463,9 @@ class StudioService:
         source = self._signed_source()
         if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
             raise FormErrors(
-                {"": "This strategy needs no other address: it has one, or runs inside this place."}
+                {
+                    "": "This strategy needs no other address: it has one, or runs inside this installation."
+                }
             )
         if source is None:
             raise FormErrors({"": "The operator has not enabled signed webhooks here."})

@@ -53,7 +53,7 @@ _CONNECTED: Final = "It is connected already: disconnect it first."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelView:
-    """One channel that this place offers, and the person's row of it (None: not connected).
+    """One channel that this installation offers, and the person's row of it (None: not connected).
 
     ``is_waiting``: its code has not come back. ``is_dead``: it has failed for five minutes.
     ``waiting`` counts messages that it has not taken.
@@ -95,7 +95,7 @@ class TellingService:
     # Reading
 
     def channels(self, user: User) -> Sequence[ChannelView]:
-        """Read every channel that this place offers, as the user has it, the connected ones first."""
+        """Read every channel that this installation offers, as the user has it, the connected ones first."""
         rows = {each.channel: each for each in channels_of(self._db, user.id)}
         offered = self._context.plugins().channels
         views = [self._view(user, offered[name], rows.get(name)) for name in sorted(offered)]
@@ -290,7 +290,7 @@ class TellingService:
     def _offered(self, name: str) -> PersonalChannel:
         channel = self._context.plugins().channels.get(name)
         if channel is None:
-            raise NothingThere("this place offers no such channel")
+            raise NothingThere("this installation offers no such channel")
         return channel
 
     def _row(self, user: User, name: str) -> ChannelRow | None:

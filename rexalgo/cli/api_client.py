@@ -31,13 +31,13 @@ def place_options(command: C) -> C:
         "--url",
         envvar=ADDRESS,
         default="",
-        help=f"The address of the place, such as https://copy.example; otherwise {ADDRESS}.",
+        help=f"The address of the server, such as https://copy.example; otherwise {ADDRESS}.",
     )(command)
 
 
 @contextmanager
 def api_client(url: str, token_file: Path | None) -> Iterator["ApiClient"]:
-    """Ask the API of a place with a token; raises CliError where address or token is none."""
+    """Ask the API of a server with a token; raises CliError where address or token is none."""
     with httpx.Client(
         base_url=_root(url),
         headers={"Authorization": f"Bearer {_token(token_file)}"},
@@ -60,14 +60,14 @@ class ApiClient:
             answer = self._client.request(method, path.removeprefix("/"), headers=headers)
             told: Any = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            return Fetched(503, {"message": f"no answer from the place: {type(error).__name__}"})
+            return Fetched(503, {"message": f"no answer from the server: {type(error).__name__}"})
         return Fetched(answer.status_code, told if isinstance(told, dict) else {})
 
 
 def refused(fetched: Fetched) -> CliError:
     """Return the error for an answer that is none."""
     code = {404: Exit.NOTHING, 422: Exit.USAGE}.get(fetched.status, Exit.NO)
-    message = fetched.answer.get("message") or f"the place answered {fetched.status}"
+    message = fetched.answer.get("message") or f"the server answered {fetched.status}"
     return CliError(str(message), code)
 
 

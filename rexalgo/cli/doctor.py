@@ -29,7 +29,7 @@ ROOT_KEY_DAYS_MAX: Final = 365
 @click.option(
     "--production",
     is_flag=True,
-    help="Also walk the checklist of a place that strangers trust with keys.",
+    help="Also walk the checklist of an installation that strangers trust with keys.",
 )
 @json_option
 @click.pass_obj

@@ -150,7 +150,7 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
         signed = passkey_answer(shown, "this-form")
         assert send(place, passkey=signed, once="this-form").status_code == 422
         page.goto(place.url.replace("localhost", "127.0.0.1") + "/sign-in")
-        expect(main).to_contain_text(f"Passkeys of this place work at {place.url} only")
+        expect(main).to_contain_text(f"Passkeys of this installation work at {place.url} only")
 
         # a copy whose counter goes back is refused, and so is the other one from then on
         shown.open("/sign-in")

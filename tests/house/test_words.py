@@ -32,6 +32,7 @@ REPLACED: Final = {
     r"(that|it) did not fit|(?<!field )that was wrong": "Name, password or code is wrong",
     r"orders in question|(?-i:\bUnknowns\b)": "Unknown orders",
     r"\bup to (you|the (master|follower|operator))\b": "Who acts, and what they do",
+    r"\bthis place\b": "This installation",
     r"becomes? (exactly )?one order|gets (exactly )?(one|its own) order": "One copy",
 }
 """What was said before, as a pattern without case, and what is said instead."""

@@ -110,8 +110,8 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     health = client.get(f"{place.url}/api/health")
     assert (health.status_code, "is frozen" in health.text) == (200, True)
     page = coming_in.operator(place)[0].get("/operate")
-    assert "Nothing is sent from this place now, closing orders included" in page
-    assert "This place is frozen, no order of any kind leaves" in page
+    assert "Nothing is sent from this installation now, closing orders included" in page
+    assert "This installation is frozen, no order of any kind is sent" in page
     close_all()
     exit_ = deliver(place, client, closing("four"))
     entry = deliver(place, client, opening("five"))

@@ -22,7 +22,7 @@ from tests.journeys.forked import Process, start
 
 SETTINGS = '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }\n'
 FOLLOWERS = 5
-AWAY = "engine of this place is not running"
+AWAY = "engine of this installation is not running"
 
 
 @dataclass

@@ -31,7 +31,7 @@ class NoAccount(NothingThere):
         (FolderLocked("process 7 works here"), Exit.REFUSED),
         (ServerSilent("the server does not answer"), Exit.NO),
         (LedgerError("the ledger is damaged"), Exit.NO),
-        (OwnFault("this place failed"), Exit.NO),
+        (OwnFault("this installation failed"), Exit.NO),
     ],
 )
 def test_an_expected_error_has_the_exit_code_of_its_class(error: Exception, code: Exit) -> None:

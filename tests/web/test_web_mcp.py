@@ -172,7 +172,7 @@ async def test_the_command_says_what_it_needs(
             ("rxa_" + "x" * 43, url, 1, "expected a valid token"),
             ("", url, 2, "REXALGO_API_TOKEN"),
             (risky, "http://copy.example", 2, "https://"),
-            (risky, "http://127.0.0.1:9", 1, "no answer from the place"),
+            (risky, "http://127.0.0.1:9", 1, "no answer from the server"),
         ):
             monkeypatch.setenv("REXALGO_API_TOKEN", token)
             run = partial(CliRunner().invoke, main, ["mcp", "--url", address])

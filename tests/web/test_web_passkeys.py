@@ -76,7 +76,7 @@ async def test_a_place_without_a_name_offers_no_passkeys_and_says_why(tmp_path: 
     async with web_place(tmp_path) as place:
         ada = await place.person("ada")
         await ada.get("/security")
-        assert "this place needs an https address with a name" in ada.words
+        assert "this installation needs an https address with a name" in ada.words
         assert "Add a passkey" not in ada.words
         await ada.get("/security/passkeys/new")
         assert "a browser makes them only for an https address with a name" in ada.words

@@ -1056,7 +1056,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """The channels that this place offers, those that you connected first."""
+    """The channels that this installation offers, those that you connected first."""
 
     channels: tuple[Channel, ...]
 

@@ -19,7 +19,7 @@ _WHOLE_MAX: Final = 99_999
 ROLES: Final[Mapping[str, str]] = {
     "follower": "Connects accounts and copies strategies.",
     "master": "Publishes strategies and sends their signals.",
-    "operator": "Runs this place: stops trading, lets people in, reads the audit.",
+    "operator": "Runs this installation: stops trading, lets people in, reads the audit.",
 }
 """Each role with what it opens."""
 SUSPENDED: Final = "suspended"

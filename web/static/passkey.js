@@ -2,7 +2,7 @@
 // and verifies it; nothing is decided here.
 
 const words = {
-  NotAllowedError: "Nothing was signed: it was cancelled, took too long, or this device has no passkey of this place.",
+  NotAllowedError: "Nothing was signed: it was cancelled, took too long, or this device has no passkey of this installation.",
   InvalidStateError: "This device or key already has a passkey of yours.",
   NotSupportedError: "This device or key cannot be used: it must verify who you are by a PIN, a finger or a face.",
   ConstraintError: "This device or key cannot be used: it must verify who you are by a PIN, a finger or a face.",
@@ -37,7 +37,7 @@ async function use(part, form) {
   const once = form.elements.once ? `?form=${encodeURIComponent(form.elements.once.value)}` : "";
   const answer = await fetch(part.dataset.options + once, { headers: { Accept: "application/json" }, redirect: "manual" });
   if (answer.type === "opaqueredirect") return form.submit(); // a factor is asked for first
-  if (!answer.ok) throw new Error(`The place answered ${answer.status}. Load this page again.`);
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}. Load this page again.`);
   const publicKey = toSign(await answer.json());
   const credential = await navigator.credentials[part.dataset.passkey]({ publicKey });
   part.querySelector("input").value = written(credential);
@@ -69,7 +69,7 @@ for (const part of document.querySelectorAll("[data-passkey]")) {
 
   const elsewhere = location.origin !== part.dataset.origin;
   if (!window.PublicKeyCredential || elsewhere) {
-    if (elsewhere && hint) hint.textContent = `Passkeys of this place work at ${part.dataset.origin} only.`;
+    if (elsewhere && hint) hint.textContent = `Passkeys of this installation work at ${part.dataset.origin} only.`;
     continue;
   }
   if (hint) hint.hidden = true;

@@ -1,4 +1,4 @@
-// Shows a page that says so when this place cannot be reached. It keeps that page and its look, which hold nothing
+// Shows a page that says so when this installation cannot be reached. It keeps that page and its look, which hold nothing
 // of anybody, and never keeps or answers anything else. The server writes ``kept`` and ``version`` in front.
 
 const name = `offline-${version}`;

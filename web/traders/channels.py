@@ -15,7 +15,7 @@ _PAGE: Final = "/channels"
 
 
 async def show_channels(visit: Visit) -> Response:
-    """Show every channel that this place offers, as the person has it."""
+    """Show every channel that this installation offers, as the person has it."""
     return visit.page(
         "traders/channels.html",
         channels=visit.services.telling.channels(visit.who),

@@ -143,7 +143,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"still": [{"account": "", "cause": "it is old"}]},
             "still",
-            "this place is frozen, no order of any kind leaves: it is old",
+            "this installation is frozen, no order of any kind is sent: it is old",
         ),
         (
             {"still": [{"account": each, "cause": "it is old"} for each in "ab"]},

@@ -197,8 +197,8 @@ def gone_its_own_way(config: Config) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (missing, "is missing, and this place was used before"),
-        (empty, "is empty, and this place was used before"),
+        (missing, "is missing, and this installation was used before"),
+        (empty, "is empty, and this installation was used before"),
         (cut, "malformed"),
         (cut_short, "cannot be read"),
         (no_ledger, "cannot be read"),
@@ -361,7 +361,7 @@ def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(
         (place, tmp_path, "found a folder"),
         (place, tmp_path / "text", "not a database"),
         (place, tmp_path / "cut", "malformed"),
-        (place, place.ledger.path, "the ledger of this place itself"),
+        (place, place.ledger.path, "the ledger of this installation itself"),
     ):
         with pytest.raises(RestoreRefused, match=words):
             put(config, file)
@@ -370,7 +370,7 @@ def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(
     trio.run(_seal, ledger, place)
     trio.run(ledger.aclose)
     back_up(place.ledger.path, tmp_path / "sealed")
-    with pytest.raises(RestoreRefused, match="the root keys of this place do not open it"):
+    with pytest.raises(RestoreRefused, match="the root keys of this installation do not open it"):
         put(other, tmp_path / "sealed")
 
 
