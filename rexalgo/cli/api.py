@@ -57,7 +57,7 @@ def _command(endpoint: Endpoint) -> click.Command:
         shown = f"--{parameter.name}"
         run = click.option(shown, parameter.name, type=choices, help=parameter.words)(run)
     if endpoint.method == "POST":
-        run = click.option("--key", help="Do it once: again with this key does nothing.")(run)
+        run = click.option("--key", help="Do it once: a repeat with this key does nothing.")(run)
     if endpoint.scope is TokenScope.REDUCE:
         run = click.option("--yes", is_flag=True, help="Do not ask.")(run)
     for part in reversed(endpoint.parts):

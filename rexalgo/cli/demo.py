@@ -118,8 +118,8 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 )
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different sizes on the paper exchange, and
-    an algorithm beside the bot.
+    """Watch signed webhooks and an algorithm fan out to followers of different sizes on the paper
+    exchange.
 
     The demo runs in a temporary folder and reaches no real exchange. With --json it prints one
     object after the last signal.

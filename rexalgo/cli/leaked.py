@@ -22,10 +22,11 @@ _NAMED = {"webhook": "the strategy", "addresses": "the strategy", "account": "th
 def leaked(where: Path, kind: str, name: str | None, yes: bool, as_json: bool) -> None:
     """Do everything at once for a secret that leaked, and say what only you can do.
 
-    jwt: a new session key; everybody signs in again. root: a new root key and new data keys,
-    every secret sealed again, the old keys erased. webhook NAME: a new secret for that strategy, the old one refused at once.
-    addresses NAME: another address in place of each of that strategy's that is itself the proof,
-    such as TradingView's. account NAME: no new entries, no sign-in with that exchange key, its owner's sessions end.
+    jwt: a new session key; everybody signs in again. root: a new root key and new data keys, every
+    secret sealed again, the old keys erased. webhook NAME: a new secret for that strategy, the old
+    one refused at once. addresses NAME: new addresses in place of that strategy's secret ones, such
+    as TradingView's. account NAME: no new entries, no sign-in with that exchange key, its owner's
+    sessions end.
 
     If it is killed, run it again.
     """

@@ -21,8 +21,9 @@ def upgrade(ctx: click.Context, where: Path, check: bool, as_json: bool) -> None
     """Say what this version will migrate, and whether there is a way back. Changes nothing.
 
     Run it with the new version before you restart the server; the old one may still run. The
-    migration is tried on a copy. Addresses in the settings that would not be called are named. The upgrade itself is `rexalgo serve`: it copies an older ledger
-    beside itself, verified, and then migrates it. Ends with 1 when something prevents that.
+    migration is tried on a copy. Names addresses in the settings that it will not call. The upgrade
+    itself is `rexalgo serve`: it copies an older ledger beside itself, verified, and then migrates
+    it. Ends with 1 when something prevents that.
     """
     if not check:
         raise CliError(

@@ -111,7 +111,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         # pause asks nothing, and says what happens to what is open
         shown.open("/home")
         shown.press("Pause")
-        expect(page.locator("main")).to_contain_text("Open positions stay")
+        expect(page.locator("main")).to_contain_text("Positions stay")
         expect(page.locator("main")).to_contain_text("Entries paused")
         # flatten ends flat, seen without reloading
         shown.follow("Flatten")

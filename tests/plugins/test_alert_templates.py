@@ -391,22 +391,22 @@ Made by `python tests/plugins/test_alert_templates.py` from the alerts of the te
 a service. Each column is one order of a strategy, of half a coin, from one position to another. `reverse` closes what is held on the
 other side, and enters once that is closed. The rules are the tables at the top of `plugins/tradingview/meaning.py` and `forms.py`.
 
-The last column shows two orders of one moment whose alerts arrive swapped, for flat-long-flat, long-flat-short and flat-short-flat,
+The last column shows two simultaneous orders whose alerts arrive swapped, for flat-long-flat, long-flat-short and flat-short-flat,
 and the follower's position afterwards. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not,
 except where the cell says `not told apart`: a bare `buy` and then a bare `sell` are the same bytes as a long round trip, so the
 follower opens a long, closes it at once, and ends flat. `flat` for a strategy that is short is an entry that was not accepted: the
 answer, the signal and the outcome say so.""".splitlines()
-MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long if its address is set to close, and turns if its address is
-set to turn. That is right for a strategy that holds longs only, or is always in the market; for any other strategy paste the
+MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long if its address is set to close, and reverses if its address
+is set to reverse. That is right for a strategy that holds longs only, or is always in the market; for any other strategy paste the
 studio's message. An exit that names neither side nor position (`exit`, `EXIT-ALL`) fits either side: if it arrives before the
-turn whose position it was to close, in the same moment, the turn is accepted and stays open until the next exit. Empty cells: the
+reverse whose position it was to close, in the same moment, the reverse is accepted and stays open until the next exit. Empty cells: the
 service has no such alert.
 
 ## Refused alerts""".splitlines()
 TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and every message that says that the strategy ends flat, is accepted whatever
 else in it is unreadable. An exit that states a part of the position (`"percent": 50`, `"fraction": "0.5"`, `qty=50%`, a `quantity` whose
 unit is percent of the position) reduces by it; 100 % closes, and a part with two meanings is refused (`"percent": 0.5`). A plain quantity
-is the master's own and closes everything. An address that may only close accepts the closing half of a turn.""".splitlines()
+is the master's own and closes everything. An address that may only close accepts the closing half of a reverse.""".splitlines()
 FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT",}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"say "go" now"}',
