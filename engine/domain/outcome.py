@@ -282,8 +282,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "allow_own_position",
     ),
     OutcomeCode.SKIPPED_DETACHED: Explanation(
-        "{symbol} was not closed by an order of RexAlgo; this strategy enters it again once the "
-        "master is flat.",
+        "{symbol} was closed outside RexAlgo; this strategy enters it again once the master is "
+        "flat.",
         _N,
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(

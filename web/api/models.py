@@ -478,7 +478,7 @@ class Leverage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """What you agreed to for one strategy on one account. ``takes_entries``: its entries are copied
-    now. ``limits`` names only caps that are set.
+    now. ``limits`` names only those that are set.
     """
 
     account: str
