@@ -23,7 +23,9 @@ _FIELD: Final = re.compile(
     r"[\"'][^\"'\\\n]{0,80}[\"']\s{0,9}:|(?<![\w-])[\w.-]{1,40}\s{0,3}=(?!=)"
 )
 _EXIT: Final = re.compile(
-    r"(?<![a-z])(?:exit|clos(?:e|ing)|flat|sell|sold|cover|reduc|liquidat|unwind|stopped|stop.?loss|take.?profit|end.?(?:long|short))"
+    r"(?<![a-z])(?:(?:long|short|partial|full)[ _-]?)?"
+    r"(?:exit|clos(?:e|ing)|flat|sell|sold|cover|reduc|liquidat|unwind|square.?off|stopped"
+    r"|stop.?(?:loss|hit|out)|take.?profit|end.?(?:long|short)|(?:sl|tp)[0-9]*(?![a-z0-9]))"
 )
 _BUY: Final = re.compile(r"(?<![a-z])(?:buy|bought|bull)")
 

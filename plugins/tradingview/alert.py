@@ -5,15 +5,16 @@ Every input ends in a SignalDraft or InvalidValue. A repetition is the same byte
 whatever ``id`` says: ids of alerts are the names of a script's orders and equal for every trade.
 Only our own ``idempotency_key`` is a key, and only for entries: pasted into an alert, it is the
 same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be
-a bar's time, so it counts only if it is a few seconds old, or more than a day: then nothing in the
-alert is fresh. An action that only lowers risk is not refused for fields that it does not use:
+a bar's opening time, so it counts only if it is a few seconds old, or more than a day: then nothing
+in the alert is fresh. A bar of more than a day opens at midnight in UTC, so such a time counts only
+beyond the length of the bar: that of ``interval``, or a month. An action that only lowers risk is not refused for fields that it does not use:
 price, leverage, stop and target are read for entries alone.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Final, TypeVar
 
 from plugins.tradingview.fields import Field, Fields
@@ -23,6 +24,7 @@ from plugins.tradingview.unread import count_ignored, refuse_tests, refuse_unrea
 from plugins.tradingview.words import (
     CLOCKS,
     FALSE,
+    INTERVALS,
     LEVEL_PRICES,
     LEVERAGES,
     MAIN_SYMBOLS,
@@ -60,8 +62,12 @@ _KEYS: Final = ("idempotencykey",)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
 _FIRED_JUST_NOW: Final = timedelta(seconds=5)
-_STALE: Final = timedelta(days=1, minutes=5)
-"""A day, plus the minutes by which the opening time of a daily bar is older when the bar closes."""
+_DAY: Final = timedelta(days=1)
+_SLACK: Final = timedelta(minutes=5)
+"""How much older than a bar its opening time is when the alert comes at its close."""
+_BARS: Final = {"D": _DAY, "W": timedelta(days=7), "M": timedelta(days=31)}
+_LONGEST_BAR: Final = _BARS["M"]
+_INTERVAL: Final = re.compile(r"([0-9]{0,2})([DdWwM])")
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -252,15 +258,25 @@ def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
         moment = _moment(each.text or "")
         if moment is not None:
             return moment
-    told_elsewhere = (
-        _moment(each.text or "", zone=UTC) for each in fields.named((*CLOCKS, *TIMES))
-    )
-    for other in told_elsewhere:
-        if other is not None and (
-            abs(received_at - other) <= _FIRED_JUST_NOW or received_at - other > _STALE
-        ):
+    longest = _bar(fields) or _LONGEST_BAR
+    for each in fields.named((*CLOCKS, *TIMES)):
+        other = _moment(each.text or "", zone=UTC)
+        if other is None:
+            continue
+        age = received_at - other
+        opened = each.name in TIMES and other.time() == time() and age <= longest + _SLACK
+        if abs(age) <= _FIRED_JUST_NOW or (age > _DAY + _SLACK and not opened):
             return other
     return None
+
+
+def _bar(fields: Fields) -> timedelta | None:
+    """Read how long a bar of the chart is; a day for any below one, None if it is not told."""
+    field = fields.first(INTERVALS)
+    told = None if field is None else _INTERVAL.fullmatch(field.text or "")
+    if field is None or field.text is None:
+        return None
+    return _DAY if told is None else int(told[1] or 1) * _BARS[told[2].upper()]
 
 
 def _moment(text: str, zone: timezone | None = None) -> datetime | None:

@@ -14,6 +14,7 @@ from plugins.tradingview.words import (
     FALSE,
     FRACTIONS,
     LOOKS_LIKE_POSITION,
+    NO_POSITION,
     NOT_TOLD,
     PERCENTS,
     STANDS,
@@ -47,9 +48,12 @@ class Field:
         """Return whether it has a value: it is neither empty nor a placeholder that was not filled
         in.
         """
-        return self.text is None or not (
-            self.text.lower() in NOT_TOLD or self.text.startswith("{{")
-        )
+        return self.text is None or not (self.text.lower() in NOT_TOLD or self.is_unfilled)
+
+    @property
+    def is_unfilled(self) -> bool:
+        """Return whether its text is a placeholder that TradingView did not fill in."""
+        return self.text is not None and self.text.startswith("{{")
 
     @property
     def has_number(self) -> bool:
@@ -59,7 +63,9 @@ class Field:
     @property
     def looks_like_position(self) -> bool:
         """Return whether its name is unknown and may be meant as a position of the strategy."""
-        if self.name in TELLS_POSITION or self.name in PERCENTS or self.name in FRACTIONS:
+        if self.name in (*TELLS_POSITION, *PERCENTS, *FRACTIONS) or NO_POSITION.fullmatch(
+            self.name
+        ):
             return False
         return (
             self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")

@@ -29,6 +29,7 @@ from plugins.tradingview.words import (
     QUOTED_IN,
     SYMBOLS,
     TELLS_POSITION,
+    UNFILLED,
     WORDS,
     Verb,
 )
@@ -65,7 +66,7 @@ def read_fields(body: bytes) -> Fields:
             .lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if "\n" in text else "")
             .strip()
         )
-    if text[:1] in ("{", "["):
+    if text[:1] in ("{", "[") and ('"' in text or not text.startswith("{{")):
         return _json(text)
     if "{" in text and '"' in text:
         line, column = _place(text, text.index("{"))
@@ -250,6 +251,8 @@ def _order(words: list[str]) -> tuple[str, str]:
                 return behind, words[0]
     if len(words) <= 3 and squashed("".join(words)) in WORDS:
         raise InvalidValue("symbol", "the contract behind the order, such as: close long BTCUSDT")
+    if any(each.startswith("{{") for each in words):
+        raise InvalidValue("action", UNFILLED)
     if len(words) == 2:
         raise InvalidValue("action", ACTION_EXPECTED, words[0])
     raise InvalidValue("body", f"{_KNOWN}; nothing in it that is not understood")

@@ -59,6 +59,7 @@ from plugins.tradingview.words import (
     SIGNALS,
     SIGNED_SIZES,
     SIZES,
+    UNFILLED,
     WORDS,
     Verb,
     Word,
@@ -356,7 +357,9 @@ def _word(fields: Fields) -> Word:
         said = _one_word(each, is_lenient=is_lenient)
         word = said if word is None else word if said is None else _joined(word, said, each)
     if word is None:
-        raise InvalidValue("action", ACTION_EXPECTED)
+        empty = fields.present((*ACTIONS, *SIDES, *SIGNALS))
+        is_unfilled = any(each.is_unfilled for each in empty)
+        raise InvalidValue("action", UNFILLED if is_unfilled else ACTION_EXPECTED)
     for each in fields.present(HEDGED):
         word = _hedged(word, each)
     return word

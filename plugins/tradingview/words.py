@@ -69,7 +69,7 @@ WORDS: Final = {
         "close exit flat flatten closeall exitall flattenall closeposition exitposition "
         "closeallpositions closetrade",
     ),
-    **_words(Verb.CLOSE, None, "closelongshort exittrade liquidate"),
+    **_words(Verb.CLOSE, None, "closelongshort exittrade liquidate squareoff squareoffall"),
     **_words(
         Verb.CLOSE,
         LONG,
@@ -91,6 +91,10 @@ ACTION_EXPECTED: Final = (
     "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings"
 )
 
+UNFILLED: Final = (
+    "a filled-in value: TradingView fills {{strategy...}} in only for an alert on a strategy, so "
+    "create it on the strategy, not on an indicator"
+)
 STANDS: Final = {"long": LONG, "bullish": LONG, "short": SHORT, "bearish": SHORT, "flat": None}
 """Words for a position; None is flat."""
 NOT_TOLD: Final = frozenset(("", "null", "none", "nan", "na", "n/a", "undefined"))
@@ -322,6 +326,7 @@ TESTS: Final = frozenset(
 )
 """Names whose yes means that nothing is to be traded."""
 CLOCKS: Final = ("timenow", "sentat")
+INTERVALS: Final = ("interval", "timeframe", "tf", "resolution")
 TIMES: Final = (
     "time",
     "timestamp",
@@ -344,6 +349,11 @@ TELLS_POSITION: Final = frozenset(squashed(each) for each in _POSITIONS)
 """Names that state the strategy's position, or that an order only reduces."""
 LOOKS_LIKE_POSITION: Final = ("position", "sentiment", "reduceonly", "closeonly")
 """Parts of unknown names that may be meant so."""
+NO_POSITION: Final = re.compile(
+    r"positions?(?:id|ids|uuid|mode|count|limit|key|name|ref)"
+    r"|(?:max|maximum|min|minimum|num|total)(?:open)?positions?"
+)
+"""Names with ``position`` in them that state none."""
 KNOWN: Final = frozenset(
     (
         *TELLS_POSITION,
@@ -365,6 +375,7 @@ KNOWN: Final = frozenset(
         *ORDER_TYPES,
         *CLOCKS,
         *TIMES,
+        *INTERVALS,
         "test",
         "mode",
         "seq",

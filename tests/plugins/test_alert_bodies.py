@@ -338,3 +338,69 @@ def test_fields_that_are_not_read_are_counted(fields: str, count: int) -> None:
     for action in ("buy", "close"):
         draft = read_alert(beside(fields, action).encode(), NOW, reverses=False)
         assert draft.ignored_fields == count
+
+
+# Bars above a day
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_fresh"),
+    [
+        ('"time":"2026-11-22T00:00:00Z"', True),
+        ('"time":"2026-11-17T00:00:00Z"', True),
+        ('"timestamp":"2026-10-25T00:00:00Z"', True),
+        ('"time":1795392000000', True),
+        ('"time":"2026-11-17T00:00:00Z","interval":"1W"', True),
+        ('"time":"2026-11-17T00:00:00Z","interval":"W"', True),
+        ('"time":"2026-11-22T00:00:00Z","interval":"2D"', True),
+        ('"time":"2026-08-24T00:00:00Z","interval":"3M"', True),
+        ('"time":"2026-11-16T00:00:00Z","interval":"1W"', False),
+        ('"time":"2026-11-22T00:00:00Z","interval":"60"', False),
+        ('"time":"2026-11-22T00:00:00Z","interval":"1D"', False),
+        ('"time":"2026-11-22T00:00:01Z"', False),
+        ('"time":"2026-10-23T00:00:00Z"', False),
+        ('"timenow":"2026-11-22T00:00:00Z"', False),
+        ('"time":"2026-11-22T00:00:00Z","timenow":"2026-11-22T00:00:02Z"', False),
+    ],
+)
+def test_the_opening_time_of_a_long_bar_is_no_age(fields: str, is_fresh: bool) -> None:
+    at = datetime(2026, 11, 24, 0, 0, 20, tzinfo=UTC)
+    draft = read_alert(beside(fields).encode(), at, reverses=False)
+    assert (draft.sent_at is None) == is_fresh
+
+
+# Refusals that say what to do, and what must not refuse
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"action":"{{strategy.order.action}}","symbol":"BTCUSDT"}',
+        '{"signal":"{{strategy.order.action}}","symbol":"BTCUSDT"}',
+        "action={{strategy.order.action}} symbol=BTCUSDT",
+        "{{strategy.order.action}} BTCUSDT",
+    ],
+)
+def test_a_placeholder_that_was_not_filled_in_is_told_as_that(body: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        read_alert(body.encode(), NOW, reverses=False)
+    assert caught.value.field == "action"
+    assert "create it on the strategy, not on an indicator" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        ("square off BTCUSDT", "close"),
+        ('{"action":"squareoff","symbol":"BTCUSDT"}', "close"),
+        ('{"action":"tp1","symbol":"BTCUSDT"}', "422 action"),
+        ('{"action":"sl","symbol":"BTCUSDT"}', "422 action"),
+        ("BTCUSDT stop hit", "422 body"),
+        (beside('"position_id":"7","positionMode":"hedge","max_positions":3'), "open long"),
+        (beside('"portion":"10"'), "open long"),
+        (beside('"position_value":"7"'), "422 position_value"),
+        (beside('"leverage":"10X"'), "open long"),
+    ],
+)
+def test_what_says_nothing_of_a_position_refuses_nothing(body: str, meant: str) -> None:
+    assert becomes(body) == meant

@@ -418,6 +418,7 @@ FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT","ticker":"ETHUSDT"}',
     '{"action":"buy","symbol":"BTCUSDT","market_position":"sideways"}',
     '{"action":"buy","symbol":"BTCUSDT","market_position":"{{strategy.market_position}}"}',
+    '{"action":"{{strategy.order.action}}","symbol":"BTCUSDT"}',
     '{"action":"sell","symbol":"BTCUSDT","current_position":"flat"}',
     '{"action":"sell","symbol":"BTCUSDT","market_postion":"flat"}',
     '{"action":"buy","symbol":"BTCUSDT","reduce_only":"maybe"}',

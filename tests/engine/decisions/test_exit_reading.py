@@ -27,6 +27,14 @@ EXITS = (
     '\ufeff{"action":"Flatten"}',
     '{"comment": "stop loss hit"\n, "action": "x"}',
     "cover BTCUSDT",
+    "square off BTCUSDT",
+    '{"action":"squareoff","symbol":"BTCUSDT",}',
+    '{"action":"tp1","symbol":"BTCUSDT"}',
+    '{"action":"sl","symbol":"BTCUSDT"}',
+    "BTCUSDT stop hit",
+    '{"action":"partialClose","symbol":"BTCUSDT"}',
+    '{"action":"longExit","symbol":"BTCUSDT",}',
+    '{"action":"short_close","symbol":"BTCUSDT",}',
 )
 NOT_EXITS = (
     '{"action": "buy", "ticker": "BTCUSDT", "close": "65000.5",}',
@@ -38,6 +46,8 @@ NOT_EXITS = (
     "buy BTCUSDT",
     "close=65000 action=buy symbol=BTCUSDT",
     '{"action": "buy", "position_size": "0.5", "reduce_only": false}',
+    '{"action":"buy","sl":"60000","tp":"70000","slippage":"slow",}',
+    "buy BTCUSDT sl=60000 tp=70000",
     "nothing disclosed",
     "",
     "\x00\xff",
