@@ -129,11 +129,11 @@ def halt_reduce(where: Path, /, as_json: bool, note: str, **scope: Any) -> None:
 def halt_flatten(
     where: Path, /, as_json: bool, note: str, yes: bool, wait_s: int, **scope: Any
 ) -> None:
-    """Stop new entries, cancel resting ones, close every position that the engine opened.
+    """Stop new entries, cancel resting ones, close what the engine opened.
 
-    Positions that owners opened themselves stay open.
-    Ends with 0 when everything is flat. If positions are left after --wait seconds, ends with 1 and
-    lists each with the reason; closing continues.
+    Positions that owners opened themselves stay open. Ends with 0 when everything is flat. If
+    positions are left after --wait seconds, ends with 1 and lists each with the reason; closing
+    continues.
     """
     chosen = _chosen(**scope)
     if not yes:
