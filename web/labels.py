@@ -205,7 +205,7 @@ _REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
     "skipped.not_open": "They did not hold it",
     "skipped.nothing_to_close": "They held nothing to close",
     "skipped.own_position": "They held the contract themselves",
-    "skipped.detached": "Their position was closed outside",
+    "skipped.detached": "Their position was closed outside: send a close before the next open",
     "denied.symbol_not_agreed": "A contract that they do not copy",
     "denied.leverage": "More leverage than they allow",
 }

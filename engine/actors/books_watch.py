@@ -36,7 +36,7 @@ from engine.domain.order import OrderReport
 from engine.ledger import Database
 from engine.ledger.folding import fold_account
 from engine.ledger.funding import FundingRow, record_funding
-from engine.ledger.holdings import read_holdings
+from engine.ledger.holdings import attach_where_own_level_closed, read_holdings
 from engine.ledger.unsettled import (
     book_own,
     give_up,
@@ -361,6 +361,7 @@ class BooksWatch:
         )
         record_funding(db, account_id, funding)
         tie_fees(db, account_id, now)
+        attach_where_own_level_closed(db, account_id)
 
     async def _explain(self, session: ExchangeSession, fills: list[UnsettledFill]) -> None:
         """Read what may explain these fills, and record what it reports."""
@@ -425,6 +426,7 @@ class BooksWatch:
         ]
         tell_all(db, account_id, explain_by_positions(still, closed, taken))
         tie_fees(db, account_id, now)
+        attach_where_own_level_closed(db, account_id)
 
     def _settle(self, db: Database, now: datetime, complete: bool) -> None:
         """Give up what was asked for long enough."""

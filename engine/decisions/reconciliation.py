@@ -16,6 +16,7 @@ from typing import Final, assert_never
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
+from engine.domain.booking import Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import ClientOrderId, StrategyId, Symbol
 from engine.domain.order import OrderReport, OrderSide
@@ -37,13 +38,18 @@ _NETTED: Final = (
     "the position is the owner's, on the other side: the exchange netted our entry with it"
 )
 _NONE: Final = Quantity(ZERO)
+NEAR: Final = Decimal("0.002")
+"""How far from its level, as a part of it, a stop or target may be filled on the better side: the
+exchange looks at another price than the one that it fills at.
+"""
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareShrunk:
-    """A strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the
-    master is flat.
+    """A strategy's share is now ``share_to``. ``detached``: closed by something else than an order
+    of ours, so no entry until the master closes or reverses, or until it is proven that the
+    strategy's own level did it (``closed_by_own_level``).
     """
 
     symbol: Symbol
@@ -237,6 +243,22 @@ def _shrunk(
     )
 
 
+def closed_by_own_level(holding: Holding, cause: Cause, price: Decimal) -> bool:
+    """Return whether the strategy's own stop or target closed a position, so that its master is flat
+    by the same level.
+
+    The exchange names the kind of level, and not who set it. A stop that the owner moved towards
+    the price closes before the strategy's would; beyond the strategy's level both have closed.
+    """
+    own = {Cause.STOP_LOSS: holding.stop_loss, Cause.TAKE_PROFIT: holding.take_profit}
+    level = own.get(cause)
+    if level is None:
+        return False
+    near = EXACT.multiply(level, NEAR)
+    is_below = (cause is Cause.STOP_LOSS) == (holding.side is PositionSide.LONG)
+    return price <= EXACT.add(level, near) if is_below else price >= EXACT.subtract(level, near)
+
+
 def _through(
     lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, share: Decimal
 ) -> list[Decimal]:
@@ -314,7 +336,11 @@ def words_of(correction: Correction) -> dict[str, str]:
                 f"{correction.symbol}: our share goes from {plain(correction.share_from)} to "
                 f"{plain(correction.share_to)}"
             )
-            after = "; no entry there until the master is flat" if correction.detached else ""
+            after = (
+                "; no entry there until the master closes or reverses"
+                if correction.detached
+                else ""
+            )
             return {
                 "kind": "share",
                 "differs": f"{correction.symbol}: {correction.cause}",

@@ -25,6 +25,7 @@ from engine.decisions.planning_protection import (
     ProtectionPlan,
     plan_protection,
 )
+from engine.decisions.reconciliation import closed_by_own_level
 from engine.decisions.recorded_prices import Sample
 from engine.decisions.results import Open, Trade, fold
 from engine.decisions.risk import equity, fee, is_held, position_of, trading_day
@@ -184,7 +185,7 @@ class ShadowBook:
         self._books: dict[Symbol, Open] = {}
         self._goals: dict[Symbol, OrderKey] = {}
         self._waiting: list[Signal] = []
-        self._closed_beside: set[Symbol] = set()
+        self._detaching: set[Symbol] = set()
         self._now = since
         self._checked_s = _second(since) - 1
         self._marks = EquityMarks(terms.balance, since, terms.zone, terms.balance)
@@ -288,12 +289,13 @@ class ShadowBook:
                 price, charged = _liquidation(held, price, self._terms.taker_fee_bps)
             self._close(symbol, held.quantity, price, charged, cause)
             self._holdings[symbol] = replace(self._holdings[symbol], share=Quantity(ZERO))
-            self._closed_beside.add(symbol)
+            if not closed_by_own_level(self._holdings[symbol], cause, price):
+                self._detaching.add(symbol)
             if symbol not in self._resting:  # else noticed once the entry beside it has ended
-                self._detach(symbol)
+                self._let_go_or_detach(symbol)
             self._mark_equity()
             return
-        self._closed_beside.discard(symbol)
+        self._detaching.discard(symbol)
         resting = self._resting.pop(symbol)
         assert resting.order.limit_price is not None, "only a limit rests"
         self._fill_entry(resting.order, resting.order.limit_price)
@@ -549,24 +551,23 @@ class ShadowBook:
         del self._resting[symbol]
         held = self._holdings[symbol]
         self._holdings[symbol] = replace(held, entries_open=held.entries_open - 1)
-        if symbol in self._closed_beside:
-            self._detach(symbol)
-        self._let_go(symbol, attach=False)
+        self._let_go_or_detach(symbol)
         self._try_again(symbol)
 
-    def _detach(self, symbol: Symbol) -> None:
-        """Enter no more until the master is flat, because the exchange closed the position; not while
-        an exit of the master's waits there.
+    def _let_go_or_detach(self, symbol: Symbol) -> None:
+        """Enter no more until the master is flat, where something else than its own level closed the
+        position; not while an exit of the master's waits there.
         """
-        self._closed_beside.discard(symbol)
-        self._holdings[symbol] = replace(
-            self._holdings[symbol], detached=not self._is_exiting(symbol)
-        )
+        if symbol in self._detaching:
+            self._detaching.discard(symbol)
+            self._holdings[symbol] = replace(
+                self._holdings[symbol], detached=not self._is_exiting(symbol)
+            )
         self._let_go(symbol, attach=False)
 
     def _let_go(self, symbol: Symbol, *, attach: bool) -> None:
-        """Forget a holding that holds nothing; with ``attach`` also one that the exchange closed,
-        because the master is flat.
+        """Forget a holding that holds nothing; with ``attach`` also a detached one, because the
+        master is flat.
         """
         held = self._holdings.get(symbol)
         if held is not None and not is_held(held) and (attach or not held.detached):

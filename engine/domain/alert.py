@@ -105,7 +105,9 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         done="The strategy's share was lowered to what is there. What was closed by hand is not opened "
         "again.",
         do="rexalgo account show {subject}",
-        otherwise="Nothing: the strategy enters {symbol} again here once its master is flat.",
+        otherwise="The strategy enters {symbol} again here after its master's next close or reverse: a master "
+        "who sends only the next open must send close first. If the exchange names the strategy's own "
+        "stop or target as the cause, the next open is enough.",
         wakes=False,
     ),
     AlertCode.POSITION_UNPROTECTED: AlertWords(

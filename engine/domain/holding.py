@@ -22,7 +22,8 @@ class Holding:
 
     ``entries_open`` counts entry attempts that are claimed, unknown or resting. The strategy holds
     the symbol from its first claim until both ``share`` and ``entries_open`` are zero. ``detached``
-    means the owner closed the position by hand: no entry until the master is flat. ``entry_key`` is
+    means something else than an order of ours closed the position: no entry until the master closes or
+    reverses. ``entry_key`` is
     the order key of the newest entry claimed here, additions apart. ``carried`` is what earlier
     reductions left below the quantity step, to be closed with the next one. ``stop_loss`` and
     ``take_profit`` are what the strategy wants here. ``position_id`` is the exchange's id of the

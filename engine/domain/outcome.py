@@ -282,9 +282,9 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "allow_own_position",
     ),
     OutcomeCode.SKIPPED_DETACHED: Explanation(
-        "{symbol} was closed outside RexAlgo; this strategy enters it again once the master is "
-        "flat.",
-        _N,
+        "{symbol} was closed outside RexAlgo; this strategy enters it again after its master's next "
+        "close or reverse there: the master must send close before the next open.",
+        _M,
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
         "The size came to {quantity} {symbol} (about {notional:down} {currency}), below the "

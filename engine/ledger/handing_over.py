@@ -19,8 +19,8 @@ def hand_over(db: Database, holding: Holding, price: Price, at: datetime) -> Non
     follows is the owner's.
 
     In the books the strategy closes and the owner enters at that price without a fee, so the wallet
-    stays explained. The holding stays detached: no entry of the strategy there until its master is
-    flat. The caller has made sure that nothing of ours is on its way in the contract.
+    stays explained. The holding stays detached: no entry of the strategy there until its master
+    closes or reverses. The caller has made sure that nothing of ours is on its way in the contract.
     """
     lock(db, Held.ACCOUNT, holding.account)
     closed = Change(

@@ -7,8 +7,11 @@ A holding's share is written by ``books.change_share`` alone, together with the 
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
+from engine.decisions.reconciliation import closed_by_own_level
 from engine.domain.amounts import Quantity, plain
+from engine.domain.booking import Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
@@ -93,11 +96,36 @@ def keep_carried(db: Database, account: AccountId, symbol: Symbol, carried: Quan
 
 
 def attach(db: Database, account: AccountId, symbol: Symbol) -> None:
-    """Permit entries again in a symbol that its owner had closed by hand: the master is flat."""
+    """Permit entries again in a symbol that something else than an order of ours had closed: the
+    master is flat.
+    """
     lock(db, Held.ACCOUNT, account)
     holding = read_holding(db, account, symbol)
     if holding is not None and holding.share == 0:
         write_holding(db, replace(holding, detached=False))
+
+
+def attach_where_own_level_closed(db: Database, account: AccountId) -> None:
+    """Permit entries again where the books name the strategy's own stop or target as what closed
+    the position.
+    """
+    lock(db, Held.ACCOUNT, account)
+    for holding in read_holdings(db, account):
+        if not holding.detached or holding.share != 0:
+            continue
+        row = fetch_one(db, _CLOSED_BY, (account, holding.symbol))
+        if row is None or row[0] or None in row:
+            continue
+        if closed_by_own_level(holding, Cause(row[1]), Decimal(row[2])):
+            attach(db, account, holding.symbol)
+
+
+_CLOSED_BY: Final = (
+    "SELECT is_entry, cause, price FROM fill WHERE episode = (SELECT episode FROM fill INDEXED BY "
+    "fill_by_attempt WHERE attempt_id = (SELECT opened_by FROM holding WHERE account_id = ? AND "
+    "symbol = ?) LIMIT 1) ORDER BY id DESC LIMIT 1"
+)
+"""The newest fill of the trade that the order which opened a holding began."""
 
 
 def want_protection(db: Database, *, account: AccountId, wanted: ProtectionOrder) -> None:

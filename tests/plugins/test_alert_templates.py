@@ -406,7 +406,9 @@ service has no such alert.
 TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and every message that says that the strategy ends flat, is accepted whatever
 else in it is unreadable. An exit that states a part of the position (`"percent": 50`, `"fraction": "0.5"`, `qty=50%`, a `quantity` whose
 unit is percent of the position) reduces by it; 100 % closes, and a part with two meanings is refused (`"percent": 0.5`). A plain quantity
-is the master's own and closes everything. An address that may only close accepts the closing half of a reverse.""".splitlines()
+is the master's own and closes everything. An address that may only close accepts the closing half of a reverse.
+
+A stop or target that the exchange executes needs an alert of the exit too: see [After a stop](webhooks.md#after-a-stop).""".splitlines()
 FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT",}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"say "go" now"}',

@@ -132,6 +132,12 @@ def _signal(draw: random.Random, price: Price) -> tuple[Action, dict[str, Any]]:
     return action, said
 
 
+_UNPROVEN = (
+    "SELECT 1 FROM holding JOIN fill USING (account_id, symbol) WHERE detached = 1 AND is_entry = 0 "
+    "AND coalesce(cause, 'unexplained') = 'unexplained'"
+)
+
+
 async def _until_second(house: World, offset: int) -> None:
     """Sleep to a second of the next minute."""
     passed = (house.shared.clock.now() - BEGINNING).total_seconds()
@@ -183,6 +189,9 @@ async def test_the_shadow_book_ends_with_the_money_of_the_account_that_traded(
             if action is Action.REVERSE and any(rests for _, _, rests in house.holdings()):
                 # how long an exchange takes to cancel decides whether the entry is still young
                 action, said = Action.CANCEL, {}
+            if fetch_all(house.ledger.db, _UNPROVEN):
+                # two positions that closed in one minute: only a shadow book knows what closed both
+                action, said = Action.CLOSE, {}
             await house.send(action, **said)
         await _until_second(house, 100)
         session = await house.followers[0].account.connected()

@@ -107,7 +107,7 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
             {
                 "kind": "share",
                 "differs": "BTCUSDT: it is gone",
-                "step": "BTCUSDT: our share goes from 2 to 0; no entry there until the master is flat",
+                "step": "BTCUSDT: our share goes from 2 to 0; no entry there until the master closes or reverses",
             },
         ),
         (

@@ -15,10 +15,12 @@ from engine.decisions.reconciliation import (
     OwnPosition,
     ShareShrunk,
     apply,
+    closed_by_own_level,
     reconcile,
     words_of,
 )
 from engine.decisions.routing import concerning, concerns
+from engine.domain.booking import Cause
 from engine.domain.holding import SwitchScope
 from engine.domain.order import OrderSide, OrderStatus
 
@@ -75,6 +77,35 @@ def test_a_position_that_is_gone_takes_the_share_and_detaches_the_symbol() -> No
     assert (found.share_from, found.share_to, found.detached) == (D("2"), D("0"), True)
     (after,) = apply((holding(),), (found,))
     assert (after.share, after.detached) == (D("0"), True)
+
+
+@pytest.mark.parametrize(
+    ("side", "cause", "price", "is_own"),
+    [
+        (LONG, Cause.STOP_LOSS, "90", True),
+        (LONG, Cause.STOP_LOSS, "80", True),
+        (LONG, Cause.STOP_LOSS, "90.18", True),
+        (LONG, Cause.STOP_LOSS, "90.19", False),
+        (LONG, Cause.TAKE_PROFIT, "120", True),
+        (LONG, Cause.TAKE_PROFIT, "119.76", True),
+        (LONG, Cause.TAKE_PROFIT, "119.75", False),
+        (SHORT, Cause.STOP_LOSS, "89.9", True),
+        (SHORT, Cause.STOP_LOSS, "89", False),
+        (SHORT, Cause.TAKE_PROFIT, "120.2", True),
+        (SHORT, Cause.TAKE_PROFIT, "121", False),
+        (LONG, Cause.LIQUIDATION, "80", False),
+        (LONG, Cause.DELEVERAGING, "130", False),
+        (LONG, Cause.OWNER, "90", False),
+        (LONG, Cause.UNEXPLAINED, "90", False),
+    ],
+)
+def test_the_strategys_own_level_closed_if_its_kind_is_named_at_its_price_or_beyond(
+    side: Any, cause: Cause, price: str, is_own: bool
+) -> None:
+    stop, target = D("90"), D("120")
+    held = holding(side=side, stop_loss=stop, take_profit=target)
+    assert closed_by_own_level(held, cause, D(price)) is is_own
+    assert not closed_by_own_level(holding(side=side), cause, D(price)), "none was set"
 
 
 def test_an_exit_of_ours_that_explains_the_gone_position_does_not_detach() -> None:

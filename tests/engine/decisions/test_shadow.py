@@ -87,7 +87,7 @@ def test_a_long_earns_what_the_price_rose_less_both_fees() -> None:
     assert (trade.trade.result, trade.margin) == (D("24.475"), D("50"))
 
 
-def test_a_stop_is_filled_at_the_first_price_beyond_it_and_the_master_must_be_flat_first() -> None:
+def test_a_stop_is_filled_at_the_first_price_beyond_it_and_the_next_entry_is_copied() -> None:
     made = book(recorded((0, "100"), (20, "97"), (30, "94.5"), (40, "99")))
     codes = after(
         made,
@@ -98,11 +98,11 @@ def test_a_stop_is_filled_at_the_first_price_beyond_it_and_the_master_must_be_fl
     )
     assert codes == [
         OutcomeCode.FILLED,
-        OutcomeCode.SKIPPED_DETACHED,
-        OutcomeCode.SKIPPED_NOTHING_TO_CLOSE,
+        OutcomeCode.FILLED,
+        OutcomeCode.FILLED,
         OutcomeCode.FILLED,
     ]
-    (stopped,) = made.trades
+    stopped, _closed = made.trades
     assert (stopped.trade.cause, stopped.trade.exit_price) == (Cause.STOP_LOSS, D("94.5"))
     assert stopped.trade.closed_at == NOW + timedelta(seconds=30)
 
@@ -134,6 +134,23 @@ def test_a_loss_beyond_the_margin_is_the_margin() -> None:
     after(made, sent(1, Action.OPEN, side=LONG))
     assert made.trades[0].trade.cause is Cause.LIQUIDATION
     assert made.wallet == D("1000") - D("50") - D("0.25")
+
+
+def test_after_a_liquidation_the_master_must_be_flat_first() -> None:
+    made = book(recorded((0, "100"), (20, "50"), (30, "100")))
+    codes = after(
+        made,
+        sent(1, Action.OPEN, side=LONG),
+        sent(40, Action.OPEN, side=LONG),
+        sent(50, Action.CLOSE),
+        sent(60, Action.OPEN, side=LONG),
+    )
+    assert codes == [
+        OutcomeCode.FILLED,
+        OutcomeCode.SKIPPED_DETACHED,
+        OutcomeCode.SKIPPED_NOTHING_TO_CLOSE,
+        OutcomeCode.FILLED,
+    ]
 
 
 def test_without_a_price_an_entry_is_not_copied_and_an_exit_takes_the_next_one() -> None:
