@@ -32,8 +32,9 @@ class OrderSide(Enum):
 class OrderIntent:
     """The exact order that one account is to send; the quantity checked is the quantity sent.
 
-    ``whole_position`` is set only on an exit for everything the account holds in the symbol; an
-    adapter may then use the exchange's close-position call. ``reduce_only`` is set on every exit.
+    ``whole_position`` is set only on an exit for everything that the account held in the symbol when
+    it was last read. An adapter may then use the exchange's close-position call, if the position is
+    no larger than ``quantity``: the owner may have added since. ``reduce_only`` is set on every exit.
     ``position_id`` is set on exits: the exchange's id of the position to close, empty if unknown.
     An adapter refuses the exit (POSITION_NOT_OPEN) if another position is open in its place,
     because that one is not ours.

@@ -170,7 +170,7 @@ class MudrexConnection:
 
     async def _close(self, order: OrderIntent) -> OrderReport:
         position, seen_at = await self._held(order)
-        path, body = requests.closing(str(position["id"]), order)
+        path, body = requests.closing(position, order)
         answer = await self._write("POST", path, body)
         if answer.status_code not in (200, 202):
             raise judge_write(answer.status_code, answer.content)

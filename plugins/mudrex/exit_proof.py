@@ -9,11 +9,11 @@ itself is the proof.
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
 
 from plugins.mudrex import rows
-from plugins.mudrex.parsing import Row, number
-from rexalgo import ClosedBy, ClosedPosition, OrderIntent, OrderReport, OrderStatus, Quantity
+from plugins.mudrex.parsing import Row
+from plugins.mudrex.requests import closes_all
+from rexalgo import ClosedBy, ClosedPosition, OrderIntent, OrderReport, OrderStatus
 
 
 class ExitProof:
@@ -33,8 +33,8 @@ class ExitProof:
             *proven,
             *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(position, name))),
         }
-        self._held = _quantity(position)
-        self._quantity = self._held if order.whole_position else order.quantity
+        self._held = rows.quantity_held(position)
+        self._quantity = self._held if closes_all(position, order) else order.quantity
 
     def by_order(self, reports: Collection[OrderReport]) -> OrderReport | None:
         """Return the order that closed, once it is done; a filled one before an unfilled one."""
@@ -99,11 +99,4 @@ def _leg(position: Row, name: str) -> rows.Leg | None:
     try:
         return rows.leg(position, name)
     except (ValueError, KeyError):
-        return None
-
-
-def _quantity(position: Row) -> Quantity | None:
-    try:
-        return Quantity(Decimal(number(position, "quantity")))
-    except ValueError:
         return None

@@ -69,10 +69,20 @@ def reference_price(row: parsing.Row) -> Price:
     return Price(price)
 
 
-def closing(position_id: str, order: OrderIntent) -> tuple[str, Body]:
+def closes_all(row: parsing.Row, order: OrderIntent) -> bool:
+    """Return whether an exit closes all that its position's row shows.
+
+    The owner may have added since the engine last read the account: no more than the order's
+    quantity is ours. If less is left, a part of ours is gone already.
+    """
+    held = rows.quantity_held(row)
+    return order.whole_position and held is not None and held <= order.quantity
+
+
+def closing(row: parsing.Row, order: OrderIntent) -> tuple[str, Body]:
     """Return path and body of the call that closes a position, or a part of it."""
-    path = f"/v1/futures/positions/{position_id}/close"
-    if order.whole_position:
+    path = f"/v1/futures/positions/{row['id']}/close"
+    if closes_all(row, order):
         return path, {"trade_currency": CURRENCY}
     return f"{path}/partial", {
         "trade_currency": CURRENCY,

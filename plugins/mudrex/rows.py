@@ -190,6 +190,14 @@ def id_of_position(row: Row) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def quantity_held(row: Row) -> Quantity | None:
+    """Return the quantity of an open position; None if it is unreadable."""
+    try:
+        return Quantity(_positive(row, "quantity"))
+    except ValueError:
+        return None
+
+
 def position_of(row: Row) -> str:
     """Return the id of the position that an order row names, or an empty text."""
     value = row.get("position_id") or row.get("future_position_uuid")

@@ -129,12 +129,14 @@ BUGS: Final = (
     Bug(
         "closes a part where all was meant",
         Q,
-        "    if order.whole_position:\n",
-        "    if False:\n        pass\n    if order.whole_position:\n        return "
+        "    if closes_all(row, order):\n",
+        "    if False:\n        pass\n    if closes_all(row, order):\n        return "
         'f"{path}/partial", {"trade_currency": CURRENCY, "order_type": "MARKET", "quantity": '
         "plain(order.quantity / 2)}\n    if False:\n",
     ),
-    Bug("closes all where a part was meant", Q, "    if order.whole_position:\n", "    if True:\n"),
+    Bug(
+        "closes all where a part was meant", Q, "    if closes_all(row, order):\n", "    if True:\n"
+    ),
     Bug(
         "stop is not sent",
         Q,
@@ -518,6 +520,18 @@ BUGS: Final = (
         Q,
         'return fits and order.position_id in ("", rows.id_of_position(row))',
         "return fits",
+    ),
+    Bug(
+        "a whole exit takes what the owner added",
+        Q,
+        "held is not None and held <= order.quantity",
+        "held is not None",
+    ),
+    Bug(
+        "a whole exit of what shrank asks for more than is there",
+        Q,
+        "held is not None and held <= order.quantity",
+        "held is not None and held == order.quantity",
     ),
     Bug(
         "our stop is set on the owner's position in place of ours",

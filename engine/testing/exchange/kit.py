@@ -275,9 +275,9 @@ class ExchangeKit:
         if positions have no id.
         """
         _, gone = await self.entered(await self.intent())
+        await self.flatten()
         if not gone.id:
             raise CaseSkipped("positions have no id, so none is told from another")
-        await self.flatten()
         _, place = await self.entered(await self.intent())
         expect(
             place.id not in ("", gone.id),

@@ -104,9 +104,25 @@ def test_a_part_is_proven_by_a_row_of_that_part() -> None:
     assert proof(quantity="0.001", whole=False).by_order(read(closing_row())) is None
 
 
-def test_a_position_whose_quantity_cannot_be_read_is_closed_and_never_proven_here() -> None:
-    held = position_row(quantity="many", stoploss={"price": "x"})
+def test_a_position_that_grew_is_proven_by_a_row_of_the_quantity_that_was_asked_for() -> None:
+    held = position_row(quantity="0.007")
+    whole = closing_row(quantity=Decimal("0.007"), filled_quantity=Decimal("0.007"))
+    assert proof(held).by_order(read(closing_row())) is not None
+    assert proof(held).by_order(read(whole)) is None
+    closed = rows.closed_position(closed_row(quantity="0.007"))
+    assert proof(held).by_closed_position(closed, ()) is None
+
+
+def test_a_position_that_shrank_is_proven_by_a_row_of_what_was_left() -> None:
+    held = position_row(quantity="0.001")
+    left = closing_row(quantity=Decimal("0.001"), filled_quantity=Decimal("0.001"))
+    assert proof(held).by_order(read(left)) is not None
     assert proof(held).by_order(read(closing_row())) is None
+
+
+def test_a_position_whose_quantity_cannot_be_read_is_proven_by_a_row_of_the_asked_one() -> None:
+    held = position_row(quantity="many", stoploss={"price": "x"})
+    assert proof(held).by_order(read(closing_row())) is not None
     assert proof(held).by_closed_position(rows.closed_position(closed_row()), ()) is None
 
 

@@ -265,6 +265,48 @@ async def test_an_exit_of_a_position_that_is_gone_leaves_the_owners_next_one_alo
         assert (closed.status, closed.position_id) == (OrderStatus.FILLED, theirs.id)
 
 
+async def test_a_whole_exit_leaves_what_the_owner_added_since_the_last_reading(
+    tmp_path: Path,
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        named = replace(leave(), position_id=await opened(world))
+        await world.control(
+            "owner", account="someone", act="add", symbol="BTCUSDT", quantity="0.05"
+        )
+        closed = await world.connection.place_order(named)
+        assert (closed.status, closed.filled_quantity) == (OrderStatus.FILLED, Decimal("0.01"))
+        (left,) = (await world.connection.fetch_account()).positions
+        assert (left.id, left.quantity) == (named.position_id, Decimal("0.05"))
+
+
+async def test_a_whole_exit_closes_what_is_left_where_a_part_went_since_the_last_reading(
+    tmp_path: Path,
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        named = replace(leave("0.02"), position_id=await opened(world, "0.02"))
+        await world.control(
+            "owner", account="someone", act="close", symbol="BTCUSDT", quantity="0.015"
+        )
+        closed = await world.connection.place_order(named)
+        assert (closed.status, closed.filled_quantity) == (OrderStatus.FILLED, Decimal("0.005"))
+        assert (await world.connection.fetch_account()).positions == ()
+
+
+async def test_a_whole_exit_whose_position_has_no_readable_quantity_closes_no_more_than_its_own(
+    tmp_path: Path,
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        await opened(world, "0.06")
+        held = (await world.control("accounts"))["someone"]["positions"][0]
+        await world.control(
+            "rows", account="someone", list="positions", rows=[{**held, "quantity": "many"}]
+        )
+        closed = await world.connection.place_order(leave())
+        assert (closed.status, closed.filled_quantity) == (OrderStatus.FILLED, Decimal("0.01"))
+        held = (await world.control("accounts"))["someone"]["positions"][0]
+        assert Decimal(held["quantity"]) == Decimal("0.05")
+
+
 HELD = {"symbol": "BTCUSDT", "order_type": "LONG", "id": "row", "position_id": "P1"}
 
 
