@@ -139,31 +139,31 @@ def _size(fields: Fields, meaning: Meaning) -> SignalSize:
 
 
 def _symbol(fields: Fields) -> Symbol:
-    """Read the contract. All fields that name one must name the same. Beside a symbol or ticker,
-    ``"instrument": "PERPETUAL"`` is a kind of contract and names none.
+    """Read the contract. All fields that name one must name the same. ``"instrument": "PERPETUAL"``
+    beside one is a kind of contract and names none.
     """
     named = list(fields.named(SYMBOLS))
-    has_main = any(each.name in MAIN_SYMBOLS for each in named)
     contracts: list[tuple[Field, Symbol]] = []
     for each in named:
         try:
-            contract = read_contract(each.text, "symbol")
+            contracts.append((each, read_contract(each.text, "symbol")))
         except InvalidValue:
             if each.name in MAIN_SYMBOLS:
                 raise
-            continue
-        if each.name in MAIN_SYMBOLS or not has_main or contract.endswith(QUOTED_IN):
-            contracts.append((each, contract))
     if not contracts:
         return read_contract(named[0].text if named else None, "symbol")
-    for each, symbol in contracts[1:]:
-        if symbol != contracts[0][1]:
+    sure = [
+        (each, symbol)
+        for each, symbol in contracts
+        if each.name in MAIN_SYMBOLS or symbol.endswith(QUOTED_IN)
+    ]
+    (first, contract), *others = sure or contracts
+    for each, symbol in others:
+        if symbol != contract:
             raise InvalidValue(
-                each.shown,
-                f"the same contract as {contracts[0][0].shown}, or only one of the two",
-                each.text,
+                each.shown, f"the same contract as {first.shown}, or only one of the two", each.text
             )
-    return contracts[0][1]
+    return contract
 
 
 # Numbers and levels
@@ -217,7 +217,11 @@ def _order_type(fields: Fields) -> OrderType:
                 return each
         raise InvalidValue(field.shown, "market or limit", field.text)
 
-    soft = (each for each in fields.named(("type",)) if (each.text or "").upper() in ORDER_WORDS)
+    soft = (
+        each
+        for each in fields.named(("type",))
+        if (each.text or "").upper() in ORDER_WORDS or "limit" in (each.text or "").lower()
+    )
     return fields.agreed((*fields.named(ORDER_TYPES), *soft), read) or OrderType.MARKET
 
 

@@ -2,12 +2,13 @@
 
 | the field                                                      | says                                          |
 |----------------------------------------------------------------|-----------------------------------------------|
-| ``close``, ``exit``, ``reduce`` ... with yes                   | an exit                                       |
+| ``close``, ``exit``, ``reduce`` ... with yes or a part of it   | an exit                                       |
 | any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label   |
 | an id or a comment that TradingView gives to its own exits     | an exit                                       |
 | an id or a comment with a word of an exit beside other words   | an exit, of the side that it names; in doubt  |
 |                                                                | where it also speaks of an entry or a price,  |
-|                                                                | or only of ``close``, ``stop``, ``tp``, ``sl``|
+|                                                                | or where ``close``, ``stop``, ``tp`` ... stand |
+|                                                                | beside words that are not known               |
 """
 
 import re
@@ -65,7 +66,10 @@ def exit_marks(fields: Fields) -> Sequence[ExitMark]:
 
 def _mark(field: Field) -> ExitMark | None:
     said = squashed(field.text or "")
-    if _is_switched_on(field, said) or any(each in said for each in REDUCE_ONLY):
+    if _is_switched_on(field, said):
+        by_name = WORDS.get(field.name.removeprefix("is"))
+        return ExitMark(field, None if by_name is None else by_name.side)
+    if any(each in said for each in REDUCE_ONLY):
         return ExitMark(field)
     is_label = field.name in LABELS
     word = WORDS.get(said)
@@ -77,9 +81,10 @@ def _mark(field: Field) -> ExitMark | None:
 
 
 def _is_switched_on(field: Field, said: str) -> bool:
-    """Return whether a yes stands under a name that closes. ``"close": 1`` is a price."""
-    bare = field.name.removeprefix("is")
-    return bare in EXIT_SWITCHES and said in TRUE and (field.name, said) != ("close", "1")
+    """Return whether a yes or a part stands under a name that closes; ``close`` may be a price."""
+    is_one = field.name != "close" and (said == "1" or said.endswith("%"))
+    is_named = field.name.removeprefix("is") in EXIT_SWITCHES
+    return is_named and (is_one or (said in TRUE and said != "1"))
 
 
 def _labelled(field: Field) -> ExitMark | None:

@@ -38,6 +38,13 @@ class Field:
     text: str | None
     is_own: bool = True
 
+    @classmethod
+    def of(cls, path: str, written: str, text: str | None, *, is_own: bool = True) -> "Field":
+        """Make a field of its name as it was written. A name may be the whole name of a
+        placeholder, such as ``strategy.order.action``.
+        """
+        return cls(path, squashed(written).replace(".", ""), text, is_own)
+
     @property
     def shown(self) -> str:
         """Return the path in a form that is safe to repeat to the sender and to store."""
@@ -68,7 +75,7 @@ class Field:
         ):
             return False
         return (
-            self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
+            self.name in ("pos", "mp", "flat", "isflat")
             or (
                 (self.name.startswith("pos") or self.name.endswith("pos"))
                 and squashed(self.text or "") in STANDS

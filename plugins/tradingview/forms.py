@@ -89,7 +89,7 @@ def _place(text: str, at: int) -> tuple[int, int]:
 
 
 def _named(pairs: Iterable[tuple[str, str]]) -> Fields:
-    return _fields(Field(name, squashed(name), value.strip().strip('"')) for name, value in pairs)
+    return _fields(Field.of(name, name, value.strip().strip('"')) for name, value in pairs)
 
 
 # JSON
@@ -158,7 +158,7 @@ def _collect(
     if depth > _DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {_DEPTH_MAX} deep")
     for name, value in document:
-        field = Field(f"{path}{name}", squashed(name), _text(value), is_own)
+        field = Field.of(f"{path}{name}", name, _text(value), is_own=is_own)
         fields.append((depth, field))
         if len(fields) > _FIELDS_MAX:
             raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")

@@ -116,8 +116,10 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
     if not meaning.action.is_entry:
         is_sure = any(each.is_clear for each in marks)
         return _parted(meaning, read_part(fields, is_sure=is_sure))
+    if word.verb not in (Verb.ORDER, Verb.BE):
+        marks = [each for each in marks if each.is_clear]
     if marks:
-        return _parted(_named_exit(marks, word), read_part(fields))
+        return _parted(_named_exit(fields, marks, word), read_part(fields))
     _refuse_strange_quantities(fields)
     return replace(
         meaning, came_from=None if before is None else before.side, was_flat=before == FLAT
@@ -242,16 +244,19 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
     return _parted(whole, read_part(fields))
 
 
-def _named_exit(marks: Sequence[ExitMark], word: Word) -> Meaning:
+def _named_exit(fields: Fields, marks: Sequence[ExitMark], word: Word) -> Meaning:
     """Read an order that another field names an exit: a buy closes a short, as with reduce-only. It
-    never enters.
+    never enters. A side that is no action (``"side": "long"``) is the side that is closed.
     """
     side = word.side
     if side is not None and word.verb is Verb.ORDER:
         side = side.opposite
+    names_side = word.verb is Verb.ORDER or (
+        word.verb is Verb.BE and fields.first((*ACTIONS, *SIGNALS)) is None
+    )
     for each in marks:
-        names_it = each.side is side or (each.side is None and word.verb is Verb.ORDER)
-        if not each.is_clear or word.verb not in (Verb.ORDER, Verb.BE) or not names_it:
+        fits = each.side is side or (each.side is None and names_side)
+        if not each.is_clear or word.verb not in (Verb.ORDER, Verb.BE) or not fits:
             field = each.field
             raise InvalidValue(
                 field.shown if field.shown != "body" else "action", _ORDER_EXPECTED, field.text

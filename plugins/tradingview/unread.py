@@ -9,7 +9,16 @@ another name, and a misspelt level, leverage or order type refuse an entry.
 from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.words import FALSE, KNOWN, PART, PRICE_OF_LIMIT, PROTECTION, TESTS, TRUE
+from plugins.tradingview.words import (
+    FALSE,
+    KNOWN,
+    LEVERAGES,
+    PART,
+    PRICE_OF_LIMIT,
+    PROTECTION,
+    TESTS,
+    TRUE,
+)
 from rexalgo import InvalidValue, meant_instead
 
 _LEVELS: Final = ("stop_loss", "take_profit")
@@ -37,6 +46,9 @@ def refuse_tests(fields: Fields) -> None:
 
 def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
     """Raise InvalidValue for a field of an entry, or for a level that is moved, that is not read."""
+    for each in fields.own:
+        if each.is_unfilled and (each.name in LEVERAGES or PROTECTION.fullmatch(each.name)):
+            raise InvalidValue(each.shown, "a filled-in value, or none: it is a placeholder")
     for each in _unknown(fields):
         if _is_protection(fields, each):
             raise InvalidValue(

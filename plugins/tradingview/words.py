@@ -1,8 +1,8 @@
 """The vocabulary of alerts: the meaning of words and field names in every known spelling. Data
 only.
 
-Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``. So ``EXIT-LONG``,
-``exit_long`` and ``exitLong`` are equal.
+Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``, and names also
+without dots. So ``EXIT-LONG``, ``exit_long`` and ``exitLong`` are equal.
 """
 
 import re
@@ -41,6 +41,10 @@ class Word:
 
 def _words(verb: Verb, side: PositionSide | None, text: str) -> dict[str, Word]:
     return dict.fromkeys(text.split(), Word(verb, side))
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 WORDS: Final = {
@@ -154,18 +158,20 @@ SIZES_BEFORE: Final = (
 )
 CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
-FRACTIONS: Final = ("fraction", "portion", "closefraction", "exitfraction")
+_QUANTITIES_OF_ORDERS: Final = ("qty", "quantity", "amount", "size", "volume")
+FRACTIONS: Final = ("fraction", "sizefraction", "portion", "closefraction", "exitfraction")
 PERCENTS: Final = (
     "percentofposition",
+    "percenttoclose",
     *(
         f"{of}{unit}"
-        for of in ("", "close", "exit", "reduce", "qty", "quantity", "amount", "size", "position")
+        for of in ("", "close", "exit", "reduce", *_QUANTITIES_OF_ORDERS, "position")
         for unit in ("percent", "percentage", "pct")
     ),
 )
 """Names of the part of the position that an exit closes."""
 UNITS: Final = ("currencytype", "quantitytype", "qtytype", "amounttype", "sizetype", "unit")
-SIZED_BY_UNIT: Final = ("quantity", "qty", "orderqty", "ordersize", "amount", "volume", "size")
+SIZED_BY_UNIT: Final = (*_QUANTITIES_OF_ORDERS, "orderqty", "ordersize")
 SIZED_BY_PERCENT: Final = ("contracts", "close", "exit", "reduce", "closeqty", "closequantity")
 """Quantities that are a part if they end with %."""
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
@@ -185,97 +191,27 @@ LABELS: Final = (
     "event",
     "reason",
     "offset",
+    "execinst",
 )
 """Names under which a script says what its order is for."""
-EXIT_SWITCHES: Final = frozenset(
-    [
-        "close",
-        "exit",
-        "reduce",
-        "closing",
-        "exiting",
-        "closepos",
-        "exitposition",
-        "closetrade",
-        "exittrade",
-        "closeall",
-        "exitall",
-        "closelong",
-        "closeshort",
-        "exitlong",
-        "exitshort",
-    ]
+EXIT_SWITCHES: Final = _names(
+    "close exit reduce closing exiting closepos exitposition closetrade exittrade closeall exitall "
+    "closelong closeshort exitlong exitshort exitonly exitsignal closesignal"
 )
 """Names that switch a close on; ``is`` may stand before them."""
-SAYS_EXIT: Final = frozenset(
-    [
-        "exit",
-        "exits",
-        "exited",
-        "closing",
-        "cover",
-        "covered",
-        "flatten",
-        "flattened",
-        "liquidated",
-        "liquidation",
-        "unwind",
-    ]
+SAYS_EXIT: Final = _names(
+    "exit exits exited closing cover covered flatten flattened liquidated liquidation unwind"
 )
 """Words of a label that say that the order is an exit."""
-SEEMS_EXIT: Final = frozenset(["close", "closes", "closed", "stop", "stops", "stopped", "tp", "sl"])
+SEEMS_EXIT: Final = _names("close closes closed stop stops stopped tp sl target trail trailing")
 """Words of a label that say so beside a side, or beside words that say little."""
-SAYS_LITTLE: Final = frozenset(
-    [
-        "a",
-        "all",
-        "an",
-        "at",
-        "full",
-        "half",
-        "hit",
-        "in",
-        "loss",
-        "market",
-        "of",
-        "order",
-        "out",
-        "part",
-        "partial",
-        "pos",
-        "position",
-        "profit",
-        "reached",
-        "target",
-        "the",
-        "trade",
-        "trail",
-        "trailing",
-        "triggered",
-    ]
+SAYS_LITTLE: Final = _names(
+    "a all an at full half hit in loss market of order out part partial pos position profit reached "
+    "the trade triggered"
 )
-OF_NO_EXIT: Final = frozenset(
-    [
-        "entry",
-        "entries",
-        "enter",
-        "open",
-        "re",
-        "reentry",
-        "reverse",
-        "reversal",
-        "flip",
-        "above",
-        "below",
-        "over",
-        "under",
-        "cross",
-        "crosses",
-        "crossed",
-        "crossing",
-        "crossover",
-        "crossunder",
-    ]
+OF_NO_EXIT: Final = _names(
+    "entry entries enter open re reentry reverse reversal flip above below over under cross crosses "
+    "crossed crossing crossover crossunder"
 )
 """Words of a label that speak of an entry, or compare prices."""
 ORDER_WORDS: Final = (
@@ -291,8 +227,8 @@ ORDER_WORDS: Final = (
 """Values of ``type`` that mean the order's type; any other value is ignored."""
 PRICES: Final = ("price",)
 LEVERAGES: Final = ("leverage",)
-STOPS: Final = ("stoploss", "sl", "stoplossprice", "stoplosprice")
-TARGETS: Final = ("takeprofit", "tp", "takeprofitprice")
+STOPS: Final = ("stoploss", "sl", "stoplossprice", "stoplosprice", "slprice")
+TARGETS: Final = ("takeprofit", "tp", "takeprofitprice", "tpprice")
 LEVEL_PRICES: Final = ("stopprice", "limitprice", "price")
 """Names of the price inside an object that is a stop or a target."""
 ORDER_TYPES: Final = ("ordertype", "ordtype", "triggertype")
@@ -308,21 +244,9 @@ PROTECTION: Final = re.compile(
 )
 """Names of a stop or a target in any form."""
 PRICE_OF_LIMIT: Final = ("limit", "limitprice", "pricelimit")
-TESTS: Final = frozenset(
-    [
-        "testnet",
-        "testrun",
-        "testorder",
-        "testsignal",
-        "paper",
-        "papertrade",
-        "papertrading",
-        "sandbox",
-        "demo",
-        "simulation",
-        "dryrun",
-        "backtest",
-    ]
+TESTS: Final = _names(
+    "testnet testrun testorder testsignal paper papertrade papertrading sandbox demo simulation "
+    "dryrun backtest"
 )
 """Names whose yes means that nothing is to be traded."""
 CLOCKS: Final = ("timenow", "sentat")
@@ -368,6 +292,7 @@ KNOWN: Final = frozenset(
         *SIZED_BY_UNIT,
         *SIZED_BY_PERCENT,
         *LABELS,
+        *EXIT_SWITCHES,
         *PRICES,
         *LEVERAGES,
         *STOPS,
