@@ -7,8 +7,8 @@
 | an id or a comment that TradingView gives to its own exits     | an exit                                       |
 | an id or a comment with a word of an exit beside other words   | an exit, of the side that it names; in doubt  |
 |                                                                | where it also speaks of an entry or a price,  |
-|                                                                | or where ``close``, ``stop``, ``tp`` ... stand |
-|                                                                | beside words that are not known               |
+|                                                                | or ``close``, ``stop``, ``tp`` ... stand      |
+|                                                                | beside words that are not known, or in a type |
 """
 
 import re
@@ -102,7 +102,9 @@ def _labelled(field: Field) -> ExitMark | None:
     sides |= {side for side, token in ((LONG, "longs"), (SHORT, "shorts")) if token in tokens}
     is_clear = len(sides) < 2 and not OF_NO_EXIT.intersection(tokens) and not _tells_price(tokens)
     if is_clear and not says and not sides:
-        is_clear = all(each in SEEMS_EXIT | SAYS_LITTLE or each[0].isdigit() for each in tokens)
+        is_clear = field.name != "type" and all(
+            each in SEEMS_EXIT | SAYS_LITTLE or each[0].isdigit() for each in tokens
+        )
     return ExitMark(field, sides.pop() if len(sides) == 1 else None, is_clear)
 
 
