@@ -1,10 +1,11 @@
 """Keep one account's books true: ask the exchange for what they lack, until both sides agree.
 
 It asks only while something is missing: a price, a fee, what closed a position; for funding each
-hour. Pauses grow from 2 s to 2 minutes, so an account costs a bounded number of requests. Rows may
-arrive minutes late: a fill is marked unexplained after 15 minutes of complete readings, is asked
-for hourly for a day after that, and is corrected by whatever is reported. Only figures depend on
-it: a failed reading is a log line and is repeated.
+hour, since the last complete reading, and first since the oldest open trade was opened. Pauses grow
+from 2 s to 2 minutes, so an account costs a bounded number of requests. Rows may arrive minutes
+late: a fill is marked unexplained after 15 minutes of complete readings, is asked for hourly for a
+day after that, and is corrected by whatever is reported. Only figures depend on it: a failed
+reading is a log line and is repeated.
 """
 
 import logging
@@ -41,6 +42,7 @@ from engine.ledger.unsettled import (
     book_own,
     give_up,
     is_asked_for,
+    open_since,
     own_books,
     store_fees,
     taken_ids,
@@ -103,12 +105,15 @@ class BooksWatch:
         self._newest = 0
         self._tries = 0
         self._has_looked = False
+        self._fees_asked_at: datetime | None = None
         self._fees_read_at: datetime | None = None
+        """When a reading of fees was last complete; None if this engine has made none."""
         self._strange: _Strange | None = None
         self._is_complete = True
         """Whether the newest readings of orders and closed positions reached back as far as
-        requested.
+        requested; ``_fees_are_complete`` the same of fees.
         """
+        self._fees_are_complete = True
         self._read_at: datetime | None = None
         self._differing: dict[Symbol, datetime | None] = {}
 
@@ -277,9 +282,8 @@ class BooksWatch:
         if not fills:
             return failed
         failed |= await self._failed(self._explain(session, fills))
-        await ledger.write(
-            partial(self._settle, now=now, complete=self._is_complete and not failed)
-        )
+        complete = self._is_complete and self._fees_are_complete and not failed
+        await ledger.write(partial(self._settle, now=now, complete=complete))
         return failed or is_asked_for(ledger.db, account.id)
 
     async def _failed(self, reading: Awaitable[None]) -> bool:
@@ -298,7 +302,7 @@ class BooksWatch:
         if not session.reports_fees:
             return
         lacking = [each.since for each in fills if each.fee is None or each.cause is None]
-        is_due = self._fees_read_at is None or now - self._fees_read_at >= timedelta(
+        is_due = self._fees_asked_at is None or now - self._fees_asked_at >= timedelta(
             seconds=EVERY_S
         )
         is_due |= self._strange is not None and self._strange.looked_at is None
@@ -306,18 +310,27 @@ class BooksWatch:
             return
         since = min(lacking, default=now) - LOOK_BACK
         if is_due:
-            since = min(
-                since,
-                now - FUNDING_BACK
-                if self._fees_read_at is None
-                else self._fees_read_at - FUNDING_OVERLAP,
-            )
-        rows = (await session.fees(since)).rows
+            since = min(since, self._fees_known_to(now))
+        history = await session.fees(since)
+        self._fees_are_complete = history.complete
         await self._account.shared.ledger.write(
-            partial(self._write_fees, rows=rows, offset=_offset(session), now=now)
+            partial(self._write_fees, rows=history.rows, offset=_offset(session), now=now)
         )
         if is_due:
-            self._fees_read_at = now
+            self._fees_asked_at = now
+            if history.complete:
+                self._fees_read_at = now
+
+    def _fees_known_to(self, now: datetime) -> datetime:
+        """Return the time from which on the exchange may have charged what no reading has reached:
+        an engine that was down may have missed days of it.
+        """
+        if self._fees_read_at is not None:
+            return self._fees_read_at - FUNDING_OVERLAP
+        since = now - FUNDING_BACK
+        return min(
+            since, open_since(self._account.shared.ledger.db, self._account.id, since) or since
+        )
 
     async def _look_for_unseen(self, session: ExchangeSession, now: datetime) -> None:
         """Look for positions that the owner opened and closed between two readings, if the wallet

@@ -86,6 +86,20 @@ def is_asked_for(db: Database, account: AccountId) -> bool:
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
+_OPEN_SINCE: Final = (
+    "SELECT min(at_us) FROM fill WHERE id IN (SELECT episode FROM book WHERE account_id = ?1 UNION "
+    "SELECT episode FROM fill INDEXED BY fill_by_time WHERE account_id = ?1 AND seen_us >= ?2)"
+)
+
+
+def open_since(db: Database, account: AccountId, since: datetime) -> datetime | None:
+    """Return when the oldest trade was opened that is open, or was at some time after ``since``;
+    None if there is none. An episode has the id of its first fill.
+    """
+    row = fetch_one(db, _OPEN_SINCE, (account, to_us(since)))
+    return None if row is None or row[0] is None else from_us(row[0])
+
+
 def taken_ids(db: Database, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
     """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
