@@ -9,7 +9,7 @@ from typing import Any, Final
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, jsonable, no_such, text
 from engine.context import EngineContext
-from engine.decisions.risk import equity, total
+from engine.decisions.risk import equity, marks_of_today, total
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, plain
 from engine.domain.errors import NothingThere
@@ -73,7 +73,10 @@ def _money(context: EngineContext, row: AccountRow) -> dict[str, Any] | None:
     if task is None or report is None:
         return None
     worth = equity(report)
-    marks = read_equity_marks(context.ledger.db, row.id, context.config.engine.trading_day_zone)
+    marks = marks_of_today(
+        read_equity_marks(context.ledger.db, row.id, context.config.engine.trading_day_zone),
+        context.clock.now(),
+    )
     return {
         "equity": plain(worth),
         "available": plain(report.balance.available),

@@ -305,6 +305,15 @@ def trading_day(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
+def marks_of_today(marks: EquityMarks | None, now: datetime) -> EquityMarks | None:
+    """Return the marks if they began today; an account that was not read since has no result of
+    today.
+    """
+    if marks is None or trading_day(marks.since, marks.zone) != trading_day(now, marks.zone):
+        return None
+    return marks
+
+
 def lost_too_much(
     limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str
 ) -> Outcome | None:

@@ -128,6 +128,17 @@ def first_equity_at(db: Database, account: AccountId, since: datetime) -> dateti
     return None if row is None else from_us(row[0])
 
 
+def equity_before(db: Database, account: AccountId, at: datetime) -> Decimal | None:
+    """Read an account's newest equity before a time; None if it was not read before."""
+    row = fetch_one(
+        db,
+        "SELECT equity FROM equity_point WHERE account_id = ? AND at_us < ? ORDER BY at_us DESC "
+        "LIMIT 1",
+        (account, to_us(at)),
+    )
+    return None if row is None else Decimal(row[0])
+
+
 def equity_points_apart(
     db: Database, account: AccountId, since: datetime, apart: timedelta
 ) -> list[tuple[datetime, Decimal]]:

@@ -16,7 +16,7 @@ from engine.decisions.account_state import AccountFacts, StateTold, account_stat
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.missed import EntryOutcome, MissedWeek, missed_by_week
 from engine.decisions.portfolio import AccountMoney, Totals, marked, percent_of, totals_of
-from engine.decisions.risk import equity, total
+from engine.decisions.risk import equity, marks_of_today, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import Alert, AlertSubject
@@ -272,7 +272,10 @@ class FollowingService:
             open_shares=open_shares,
             waiting="" if late is None else waiting_words(late),
         )
-        marks = read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone)
+        marks = marks_of_today(
+            read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone),
+            self._context.clock.now(),
+        )
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
         is_old = task is not None and task.account.last_report is not task.account.report

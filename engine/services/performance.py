@@ -348,7 +348,15 @@ class PerformanceService:
         see ``equity`` for ``shown``.
         """
         rows = [each for each in self.accounts(user) if each.environment == environment]
-        return summed([await self.equity(each, shown) for each in rows])
+        if shown is None:
+            return summed([await self.equity(each, None) for each in rows])
+        since = self._context.clock.now() - shown
+        series = []
+        for row in rows:
+            before = results.equity_before(self._context.ledger.db, row.id, since)
+            carried = [] if before is None else [(since, before)]
+            series.append([*carried, *await self.equity(row, shown)])
+        return summed(series)
 
     def account_trades(self, row: AccountRow) -> Sequence[TradeRow]:
         """Read an account's newest trades, newest first."""

@@ -1,10 +1,16 @@
 """Home shows all accounts as one, and closes one position and nothing else."""
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from web_place import PASSWORD, Browser, WebPlace, web_place
 
+from engine.domain.amounts import Money
 from engine.domain.person import Role
+from engine.ledger import Database
+from engine.ledger.codec import to_us
+from engine.ledger.equity import mark_equity
 from engine.ledger.query import fetch_all
 
 TERMS = {
@@ -146,6 +152,23 @@ async def test_money_over_all_accounts_the_range_and_what_needs_its_owner(tmp_pa
         await bob.get("/home?range=1D")
         assert "Total equity PAPER1,250.00USDT, 2 of 2 accounts" in bob.words
         assert 'href="/home?of=paper&amp;range=1D" aria-current="true"' in bob.text
+        ledger, now = place.context.ledger, place.context.clock.now()
+        first, second = fetch_all(ledger.db, "SELECT id FROM account ORDER BY name")
+        readings = ((first[0], "1000", 30), (first[0], "1000", 2), (second[0], "250", 25))
+
+        def earlier(db: Database) -> None:
+            for account, worth, hours in readings:
+                db.execute(
+                    "INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)",
+                    (account, to_us(now - timedelta(hours=hours)), worth),
+                )
+            mark_equity(db, first[0], Money(Decimal(1500)), now - timedelta(days=2), new_day=True)
+
+        await ledger.write(earlier)
+        await bob.get("/home?range=1D")
+        assert "From 1,250.00 USDT to 1,250.00 USDT" in bob.words, "both were read before the day"
+        shown = "".join(bob.words.partition("Today’s P&L")[2].split())
+        assert shown.startswith("0.00USDT,0.00%,depositsandwithdrawals"), "of the one read today"
         await bob.get("/home?range=never&of=moon")
         assert 'range=1W" aria-current="true"' in bob.text
 

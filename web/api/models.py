@@ -144,6 +144,7 @@ class Needs:
 class Total:
     """The sums over your accounts of one environment; environments are never added up. ``read`` of
     ``accounts`` are in them, ``stale`` of these with an old reading: they cannot be read now.
+    ``todays_pnl`` is of the accounts that were read today; deposits and withdrawals are in it.
     """
 
     environment: Environment

@@ -125,6 +125,7 @@ PAGES: Final = {
     ): "the oldest messages, each deleted here once it is old",
     ("history._newest_order", "attempt"): "the newest order of one account",
     ("holdings.entered_until", "attempt"): "the newest entry of one contract that filled",
+    ("results.equity_before", "equity_point"): "the newest point before a range, for home",
     ("ordering._alerts", "signal"): "an alert looks at the newest eight of its contract",
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",
