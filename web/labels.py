@@ -174,7 +174,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "skipped.no_master_quantity": "The signal named no quantity",
     "skipped.no_stop": "The signal named no stop",
     "denied.symbol_not_agreed": "A contract that you do not copy",
-    "denied.leverage": "The signal asked for more leverage than you allow",
+    "denied.leverage": "The entry would have more leverage than you allow",
     "denied.balance": "Not enough available balance",
     "denied.price_stale": "No current price was known",
     "denied.instrument": "The exchange does not trade it",

@@ -23,7 +23,8 @@ An entry is checked in this order; the first check that applies decides:
 | another strategy holds the symbol                                  | skipped.symbol_held                            |
 | the owner has a position or resting order there (unless allowed)   | skipped.own_position                           |
 | not traded, leverage outside its range, no expressible limit price | denied.instrument                              |
-| the follower follows leverage, and it is above the ceiling         | denied.leverage                                |
+| the follower follows leverage, and the signal's or (add) the       |                                                |
+| position's is above the ceiling                                    | denied.leverage                                |
 | no fresh price                                                     | denied.price_stale                             |
 | the price went against a market entry by more than agreed          | denied.slippage                                |
 | a multiplier without the master's quantity, a stop distance        |                                                |
@@ -504,7 +505,9 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
         context.subscription.policy,
         context.instrument,
     )
-    leverage = _leverage(context, account)
+    held = _position_leverage(context, account)
+    agreed = leverage_of(policy.leverage, draft.leverage)
+    leverage = agreed if held is None else held
     if instrument is None or instrument.symbol != draft.symbol:
         return _untradable(context, leverage, "no such contract is listed")
     if not instrument.leverage_min <= leverage <= instrument.leverage_max:
@@ -521,10 +524,11 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
             leverage,
             f"the limit price is below its price step {plain(instrument.price_step)}",
         )
-    if exceeds_ceiling(policy.leverage, draft.leverage):
+    highest = max((each for each in (draft.leverage, held) if each is not None), default=None)
+    if highest is not None and exceeds_ceiling(policy.leverage, highest):
         return Outcome(
             OutcomeCode.DENIED_LEVERAGE,
-            {"asked": plain(leverage), "ceiling": plain(policy.leverage.value)},
+            {"asked": plain(highest), "ceiling": plain(policy.leverage.value)},
         )
     quote = context.quote
     if (
@@ -541,7 +545,11 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
         return slipped
     price = sizing_price(context.side, limit, quote.last)
     quantity = _quantity(
-        context, account=account, instrument=instrument, leverage=leverage, price=price
+        context,
+        account=account,
+        instrument=instrument,
+        leverage=min(agreed, leverage),
+        price=price,
     )
     if isinstance(quantity, Outcome):
         return quantity
@@ -558,17 +566,14 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     )
 
 
-def _leverage(context: EntryContext, account: AccountView) -> Ratio:
-    """Return the leverage; an ``add`` keeps the position's own, because leverage belongs to the
-    whole position.
+def _position_leverage(context: EntryContext, account: AccountView) -> Ratio | None:
+    """Return the leverage of the position that an ``add`` grows, None if there is none to keep.
+
+    Leverage belongs to the whole position, so the order has it. It may be above what was agreed
+    (terms changed, or the owner set it at the exchange): the size is computed with the lower one.
     """
-    draft, policy = context.signal.draft, context.subscription.policy
-    position = position_of(account.report, draft.symbol) if context.adds else None
-    return (
-        leverage_of(policy.leverage, draft.leverage)
-        if position is None or position.leverage <= 0
-        else position.leverage
-    )
+    position = position_of(account.report, context.signal.draft.symbol) if context.adds else None
+    return None if position is None or position.leverage <= 0 else position.leverage
 
 
 def _slipped(context: EntryContext, quote: Quote) -> Outcome | None:

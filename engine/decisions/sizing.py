@@ -55,9 +55,9 @@ def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
     return min(asked, policy.value) if policy.mode is LeverageMode.CAPPED else asked
 
 
-def exceeds_ceiling(policy: LeveragePolicy, asked: Ratio | None) -> bool:
-    """Return whether the signal asks for more leverage than a follower in FOLLOW mode agreed to."""
-    return policy.mode is LeverageMode.FOLLOW and asked is not None and asked > policy.value
+def exceeds_ceiling(policy: LeveragePolicy, leverage: Ratio) -> bool:
+    """Return whether an entry would have more leverage than a follower in FOLLOW mode agreed to."""
+    return policy.mode is LeverageMode.FOLLOW and leverage > policy.value
 
 
 def sizing_price(side: PositionSide, limit: Price | None, last: Price) -> Price:

@@ -310,7 +310,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "{symbol} is not among the contracts agreed to.", _Y, "symbols"
     ),
     OutcomeCode.DENIED_LEVERAGE: Explanation(
-        "The signal asks for {asked}x leverage; the limit is {ceiling}x.", _Y, "leverage"
+        "The entry would have {asked}x leverage; the limit is {ceiling}x.", _Y, "leverage"
     ),
     OutcomeCode.DENIED_ORDER_NOTIONAL: Explanation(
         "The order is worth {notional:up} {currency}; the limit per order is {cap}.",

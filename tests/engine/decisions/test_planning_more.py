@@ -22,6 +22,7 @@ from decision_builders import (
     position,
     report,
     signal,
+    subscription,
     view,
 )
 from hypothesis import given
@@ -43,7 +44,15 @@ from engine.domain.errors import InvalidValue
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
-from engine.domain.subscription import EquityShare, RiskLimits, StopDistance, Subscription
+from engine.domain.subscription import (
+    EquityShare,
+    FixedMargin,
+    LeverageMode,
+    LeveragePolicy,
+    RiskLimits,
+    StopDistance,
+    Subscription,
+)
 
 C = OutcomeCode
 
@@ -51,12 +60,15 @@ C = OutcomeCode
 def adding(**changes: Any) -> Any:
     held = changes.pop("holding", holding(share=D("2")))
     at_exchange = changes.pop("position", position(quantity=D("2"), leverage=D("3")))
+    leverage = changes.pop("leverage", None)
     account = view(
         holdings=() if held is None else (held,),
         report=report(() if at_exchange is None else (at_exchange,)),
     )
     return entry(
-        signal=signal(action=Action.ADD, side=changes.pop("side", LONG)), account=account, **changes
+        signal=signal(action=Action.ADD, side=changes.pop("side", LONG), leverage=leverage),
+        account=account,
+        **changes,
     )
 
 
@@ -64,6 +76,64 @@ def test_an_add_keeps_the_position_s_leverage() -> None:
     plan = plan_entry(adding())
     assert isinstance(plan, EntryPlan)
     assert plan.intent.leverage == D("3")
+
+
+@pytest.mark.parametrize("mode", [LeverageMode.CAPPED, LeverageMode.FIXED])
+@pytest.mark.parametrize("asked", [None, D("5"), D("20")])
+def test_an_add_is_sized_with_no_more_leverage_than_agreed(mode: LeverageMode, asked: Any) -> None:
+    terms = subscription(leverage=LeveragePolicy(mode, D("5")))
+    plan = plan_entry(
+        adding(subscription=terms, position=position(leverage=D("20")), leverage=asked)
+    )
+    assert isinstance(plan, EntryPlan)
+    assert plan.notional == D("250")  # as an open under these terms: 50 at 5x
+    assert plan.intent.leverage == D("20")  # the exchange has one per position
+    assert plan.margin == D("12.5")  # what the exchange takes for it
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "above"),
+    [("20", "5", "20"), ("20", None, "20"), ("5", "6", "6"), ("5", "5", None), ("3", "5", None)],
+)
+def test_where_more_leverage_is_denied_an_add_to_a_position_above_it_is(
+    held: str, asked: str | None, above: str | None
+) -> None:
+    plan = plan_entry(
+        adding(
+            subscription=subscription(leverage=LeveragePolicy(LeverageMode.FOLLOW, D("5"))),
+            position=position(leverage=D(held)),
+            leverage=None if asked is None else D(asked),
+        )
+    )
+    if above is None:
+        assert isinstance(plan, EntryPlan)
+        assert plan.notional == 50 * D(held)
+    else:
+        assert isinstance(plan, Outcome)
+        assert plan.code is C.DENIED_LEVERAGE
+        assert plan.numbers == {"asked": above, "ceiling": "5"}
+
+
+@given(
+    st.sampled_from(LeverageMode),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.none() | st.integers(1, 50),
+    st.sampled_from([FixedMargin(D("50")), EquityShare(D("0.05"))]),
+)
+def test_an_add_is_never_larger_than_an_open_under_the_same_terms(
+    mode: LeverageMode, ceiling: int, held: int, asked: int | None, sizing: Any
+) -> None:
+    terms = subscription(leverage=LeveragePolicy(mode, D(str(ceiling))), sizing=sizing)
+    leverage = None if asked is None else D(str(asked))
+    opened = plan_entry(entry(signal=signal(leverage=leverage), subscription=terms))
+    added = plan_entry(
+        adding(subscription=terms, position=position(leverage=D(str(held))), leverage=leverage)
+    )
+    if isinstance(opened, EntryPlan) and isinstance(added, EntryPlan):
+        assert added.notional <= opened.notional
+    else:
+        assert isinstance(added, Outcome)  # an add is denied where an open is
 
 
 @pytest.mark.parametrize(
