@@ -197,6 +197,12 @@ class ShadowBook:
         """Return whether nothing is held and nothing rests."""
         return not self._positions and not self._resting
 
+    @property
+    def closed_positions(self) -> list[ShadowTrade]:
+        """Return the trades of the positions of which nothing is open any more."""
+        opened = {(symbol, each.opened_at) for symbol, each in self._books.items()}
+        return [each for each in self.trades if (each.symbol, each.trade.opened_at) not in opened]
+
     def report(self) -> AccountReport:
         """Return the account as of the last look, as an exchange would report it."""
         positions = tuple(self._position(each) for each in sorted(self._positions))

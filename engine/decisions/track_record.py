@@ -3,7 +3,8 @@
 What always holds: every figure is of one environment. Nothing is added up over followers, because
 more followers would make a strategy look better: a signal counts with the median of its followers,
 and a follower with the sum of their own signals. A return is the P&L of a position, net of fees, in
-percent of the margin behind all its entries: closing it in parts makes it no larger.
+percent of the margin behind all its entries: closing it in parts makes it no larger. So only whole
+positions are handed in: what closed of an open one would count on the margin of that part alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

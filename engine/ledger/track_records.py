@@ -1,5 +1,5 @@
-"""Read what strategies are compared by: the newest reconciled trades of their followers with the
-margin behind them.
+"""Read what strategies are compared by: the newest positions of their followers that are flat and
+reconciled, each with the margin behind it.
 """
 
 from datetime import datetime
@@ -14,8 +14,28 @@ from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Database, Row, fetch_all
 
 Place = tuple[int, int]
-"""Where a page of trades ends: the time of the close in microseconds, and the id."""
+"""Where a page of positions ends: the time in microseconds and the id of its last trade."""
 NEWEST: Final[Place] = (2**62, 2**62)
+
+
+_FLAT: Final = (
+    "SELECT trade.id, trade.episode, trade.closed_us, copy.signal_number, attempt.notional, "
+    "attempt.margin, attempt.state, attempt.filled, attempt.price, attempt.ended_us - "
+    "signal.received_us AS delay_us FROM trade JOIN fill ON fill.id = trade.episode JOIN attempt "
+    "ON attempt.id = fill.attempt_id JOIN copy ON copy.id = attempt.copy_id JOIN signal ON "
+    "signal.number = copy.signal_number"
+    " WHERE trade.strategy_id = ? AND trade.environment = ? AND trade.closed_us >= ? AND "
+    "(trade.closed_us, trade.id) < (?, ?)"
+    " AND NOT EXISTS (SELECT 1 FROM trade AS later WHERE later.episode = trade.episode AND "
+    "later.id > trade.id)"
+    " AND NOT EXISTS (SELECT 1 FROM book WHERE book.account_id = trade.account_id AND "
+    "book.strategy_id = trade.strategy_id AND book.symbol = trade.symbol AND book.episode = "
+    "trade.episode)"
+    " AND NOT EXISTS (SELECT 1 FROM trade AS part WHERE part.episode = trade.episode AND "
+    "(part.state != 'settled' OR part.cause = 'taken_over'))"
+    " ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?"
+)
+"""The last trade of each position of which nothing is open and every part is reconciled."""
 
 
 def copied_trades(
@@ -26,25 +46,25 @@ def copied_trades(
     limit: int,
     before: Place = NEWEST,
 ) -> tuple[list[CopiedTrade], Place | None]:
-    """Read the newest ``limit`` reconciled trades of a strategy that were closed since a time and
-    opened by one of its signals, but not those that their owner took over: no exit of the strategy
-    ended them, and no order proves their last price; and where the next page begins, None if there is none.
+    """Read all trades of the newest ``limit`` positions of a strategy that became flat since a time;
+    and where the next page begins, None if there is none.
+
+    A position counts as a whole: not while a part of it is open or not reconciled, because its
+    other parts alone say nothing of it. None that its owner took over counts: no exit of the
+    strategy ended it, and no order proves its last price.
     """
     rows = fetch_all(
         db,
-        "SELECT trade.id, trade.account_id, copy.signal_number, trade.closed_us, trade.result, "
-        "trade.entry_price, trade.quantity, trade.side, attempt.notional, attempt.margin, "
-        "attempt.state, attempt.filled, attempt.price, attempt.ended_us - signal.received_us, "
-        "trade.symbol, trade.opened_us, trade.fees"
-        " FROM trade JOIN fill ON fill.id = trade.episode JOIN attempt ON attempt.id = "
-        "fill.attempt_id JOIN copy ON copy.id = attempt.copy_id"
-        " JOIN signal ON signal.number = copy.signal_number"
-        " WHERE trade.strategy_id = ? AND trade.environment = ? AND trade.state = 'settled' AND "
-        "(trade.cause IS NULL OR trade.cause != 'taken_over') AND trade.closed_us >= ? AND (trade.closed_us, trade.id) < (?, ?) ORDER BY trade.closed_us DESC, trade.id DESC LIMIT ?",
+        "SELECT flat.id, trade.account_id, flat.signal_number, trade.closed_us, trade.result, "
+        "trade.entry_price, trade.quantity, trade.side, flat.notional, flat.margin, flat.state, "
+        "flat.filled, flat.price, flat.delay_us, trade.symbol, trade.opened_us, trade.fees, "
+        f"flat.closed_us FROM ({_FLAT}) AS flat JOIN trade ON trade.episode = flat.episode"
+        " ORDER BY flat.closed_us DESC, flat.id DESC, trade.id",
         (strategy, environment, to_us(since), *before, limit),
     )
     trades = [_trade(row[1:]) for row in rows if Decimal(row[8]) > 0 and Decimal(row[9]) > 0]
-    return trades, (rows[-1][3], rows[-1][0]) if len(rows) == limit else None
+    is_more = len({row[0] for row in rows}) == limit
+    return trades, (rows[-1][-1], rows[-1][0]) if is_more else None
 
 
 def _trade(row: Row) -> CopiedTrade:

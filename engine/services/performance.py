@@ -116,7 +116,8 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A strategy with the figures by which it is compared; ``record`` is None without trades.
+    """A strategy with the figures by which it is compared; ``record`` is None without a closed
+    position.
 
     ``is_cut``: there are more trades than ``TRADES_COMPARED``, and the newest are counted. ``days``
     is how long ago its first trade was closed. ``copied_percent`` is of its newest entry signals.

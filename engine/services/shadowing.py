@@ -59,9 +59,10 @@ class Shadow:
     """What an account would have done from ``since`` to ``until``. Nothing of it was traded.
 
     ``is_whole``: these are 30 days; else prices were recorded later, or there were more signals than
-    are looked at. ``result`` includes what is open; ``percent`` is the sum of the positions, what was
-    closed of each in percent of the margin behind it. ``entries`` counts entry signals, ``missed`` why
-    some would not have been copied. ``trades`` are the newest, newest first.
+    are looked at. ``result`` and ``max_drawdown`` include what is open; ``percent`` is the sum of the
+    positions of which nothing is open any more, each in percent of the margin behind it. ``entries``
+    counts entry signals, ``missed`` why some would not have been copied. ``trades`` are the newest,
+    newest first.
     """
 
     since: datetime
@@ -270,8 +271,8 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
         result=EXACT.subtract(worth, begin),
         open_pnl=total(*(each.unrealised_profit for each in report.positions)),
         fees=book.fees,
-        percent=_percent(book.trades),
-        max_drawdown=drawdown(value for _, value in book.curve),
+        percent=_percent(book.closed_positions),
+        max_drawdown=drawdown([*(value for _, value in book.curve), worth]),
         closed=len(results),
         won=sum(1 for each in results if each > 0),
         entries=len(entries),
@@ -287,9 +288,7 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
 
 
 def _percent(trades: Sequence[ShadowTrade]) -> Decimal | None:
-    """Return the sum of positions, what was closed of each in percent of the margin behind it; None
-    without any.
-    """
+    """Return the sum of positions, each in percent of the margin behind it; None without any."""
     parts: dict[tuple[Symbol, datetime], list[ShadowTrade]] = {}
     for each in trades:
         parts.setdefault((each.symbol, each.trade.opened_at), []).append(each)

@@ -241,8 +241,8 @@ def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
             )
             for words in (
                 f"{money(result)}USDT net of fees, {money(result / 10)} % of 1,000.00",
-                f"{money(told['percent'])} %of margin, positions added up; median of PAPER followers "
-                f"{money(told['percent'])} %",
+                f"{money(told['percent'])} %of margin, closed positions added up; "
+                f"median of PAPER followers {money(told['percent'])} %",
                 f"{copied} of {copied + 3}would have been copied",
                 "3 The signal was too old",
             ):

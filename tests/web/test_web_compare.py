@@ -62,7 +62,7 @@ async def test_returns_agree_with_the_wallets_of_the_followers(tmp_path: Path) -
         assert bob.text.index(">trend<") < bob.text.index(">idle<"), "without figures comes last"
         await bob.get("/strategies?of=live&days=7&view=3d&sort=luck")
         assert shown in bob.words, "what is not offered is the first of what is"
-        assert "No trade of a follower was closed" in bob.words
+        assert "No position of a follower was closed" in bob.words
         await bob.get(f"/strategies/{strategy}")
         figure = re.findall(
             r"<dt>Return per \w+</dt><dd><span class=\"num loss\">([^<&]*)", bob.text

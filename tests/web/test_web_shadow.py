@@ -93,7 +93,7 @@ async def test_a_watched_trade_is_shown_as_not_traded_and_goes_live_with_the_sam
         # 0.003 x 65000 in and out at one price: two fees of 0.0975, and one of what is open
         assert "What would have been since" in bob.words
         assert "P&L if copied−0.29USDT net of fees, −0.03 % of 1,000.00" in bob.words
-        assert "; no trade of a PAPER follower to compare" in bob.words
+        assert "; no closed position of a PAPER follower to compare" in bob.words
         assert "Trades10 won" in bob.words
         assert "Entries2 of 2would have been copied" in bob.words
         assert "Would be open nowBTCUSDT SHORT 0.003 from 65,000" in bob.words

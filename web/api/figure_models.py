@@ -413,9 +413,10 @@ class ShadowFigures:
     its terms, from ``balance`` and no position. Nothing of it was traded.
 
     ``is_whole``: these are 30 days; else prices were recorded later, or there were too many signals.
-    ``result`` is net of fees and includes what would be open; ``percent`` is the sum of the
-    positions, what was closed of each in percent of the margin behind it. ``missed`` counts entries
-    that would not have been copied, by code. ``trades`` are the newest, newest first.
+    ``result`` is net of fees; it and ``max_drawdown`` include what would be open. ``percent`` is the
+    sum of the positions of which nothing would be open any more, each in percent of the margin behind
+    it. ``missed`` counts entries that would not have been copied, by code. ``trades`` are the newest,
+    newest first.
     """
 
     since: Time

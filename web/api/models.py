@@ -384,12 +384,13 @@ def position_of(row: PositionRow) -> Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """One strategy with the figures by which it is compared, None without a closed trade in the
-    period.
+    """One strategy with the figures by which it is compared, None without a closed
+    position in the period.
 
-    Percentages are of the margin behind a position, net of fees. A signal counts with the median of
-    its followers; ``per_follower`` is the median of what each follower's signals add up to.
-    ``is_cut``: only the newest trades are counted. ``days`` is how long ago its first trade closed.
+    Percentages are of the margin behind a position, net of fees; it counts once all of it is closed
+    and reconciled. A signal counts with the median of its followers; ``per_follower`` is the median
+    of what each follower's signals add up to. ``is_cut``: only the newest trades are counted.
+    ``days`` is how long ago its first trade closed.
     """
 
     id: str
