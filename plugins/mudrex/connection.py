@@ -210,7 +210,8 @@ class MudrexConnection:
                 "a position of this account cannot be read, and it could be the one in "
                 f"{order.symbol}"
             )
-        raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
+        named = f"position {order.position_id}" if order.position_id else "position"
+        raise Rejected(f"{named} is not open", RejectionKind.POSITION_NOT_OPEN)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         """Cancel a resting order. An answer of 400 or 404 means that it is done already."""

@@ -315,8 +315,7 @@ class FaultConnection:
         if roll.fault == "protect_fails":
             raise httpx.ReadTimeout("slow")
         exchange.settle()
-        signed = exchange.positions.get((self._account, protection.symbol), ZERO)
-        if not signed or (signed > 0) is not (protection.position_side is PositionSide.LONG):
+        if not exchange.is_open_for(self._account, protection):
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         exchange.levels[self._account, protection.symbol] = (
             protection.stop_loss,

@@ -39,6 +39,7 @@ from rexalgo import (
     OrderType,
     PositionSide,
     Price,
+    ProtectionOrder,
     Quantity,
     Quote,
     RateLimit,
@@ -325,12 +326,16 @@ class FaultExchange:
 
     # Orders
 
-    def is_open_for(self, account: str, intent: OrderIntent) -> bool:
-        """Return whether an order can be accepted: a closing one needs a position on its side."""
-        signed = self.positions.get((account, intent.symbol), ZERO)
-        return not intent.reduce_only or (
-            signed > 0 if intent.position_side is PositionSide.LONG else signed < 0
-        )
+    def is_open_for(self, account: str, order: OrderIntent | ProtectionOrder) -> bool:
+        """Return whether an order can be accepted: an exit and a protection need a position on their
+        side, the one that they name.
+        """
+        if isinstance(order, OrderIntent) and not order.reduce_only:
+            return True
+        held = self.accounts.held.get((account, order.symbol))
+        if held is None or (held.signed > 0) is not (order.position_side is PositionSide.LONG):
+            return False
+        return order.position_id in ("", held.id)
 
     def is_too_small(self, account: str, intent: OrderIntent) -> bool:
         """Return whether a closing order is refused as too small, and record that. A whole position

@@ -213,8 +213,8 @@ BUGS: Final = (
     Bug(
         "an exit without a position is accepted",
         C,
-        '        raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)',
-        '        raise Rejected("position is not open")',
+        'raise Rejected(f"{named} is not open", RejectionKind.POSITION_NOT_OPEN)',
+        'raise Rejected(f"{named} is not open")',
     ),
     Bug(
         "a cancelled order is an error",

@@ -2,6 +2,7 @@
 could not be set.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
@@ -51,7 +52,7 @@ async def _protection(kit: ExchangeKit) -> None:
     for side in (LONG, SHORT):
         stop, target = await _levels(kit, side)
         order = await kit.intent(side)
-        await kit.entered(order)
+        _, position = await kit.entered(order)
         moved = Price(stop - instrument.price_step * (1 if side is LONG else -1))
         steps = (
             (stop, None),
@@ -62,7 +63,8 @@ async def _protection(kit: ExchangeKit) -> None:
             (None, None),
         )
         for levels in steps if side is LONG else steps[1:2]:
-            await connection.set_protection(ProtectionOrder(order.symbol, side, *levels))
+            wanted = ProtectionOrder(order.symbol, side, *levels)
+            await connection.set_protection(replace(wanted, position_id=position.id))
             await _shows(kit, order, *levels)
         await kit.flatten()
 

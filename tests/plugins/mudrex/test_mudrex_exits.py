@@ -253,7 +253,7 @@ async def test_an_exit_of_a_position_that_is_gone_leaves_the_owners_next_one_alo
             if act:
                 await world.control("owner", account="someone", symbol="BTCUSDT", **act)
             orders = len(world.simulator.orders)
-            with pytest.raises(Rejected) as refused:
+            with pytest.raises(Rejected, match=f"position {ours} is not open") as refused:
                 await world.connection.place_order(named)
             assert refused.value.kind is RejectionKind.POSITION_NOT_OPEN
             assert len(world.simulator.orders) == orders

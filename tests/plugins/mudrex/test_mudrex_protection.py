@@ -159,6 +159,6 @@ async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_
         await world.control(
             "owner", account="someone", act="open", symbol="BTCUSDT", side="LONG", quantity="0.03"
         )
-        with pytest.raises(Rejected, match="position is not open"):
+        with pytest.raises(Rejected, match=f"position {ours} is not open"):
             await world.connection.set_protection(replace(protection("61000"), position_id=ours))
         assert await standing(world) == (None, None)
