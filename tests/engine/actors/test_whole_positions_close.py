@@ -33,6 +33,8 @@ class Strict:
         self._real = real
         self.refused = 0
         self.is_unreadable = False
+        self.refuses_whole: RejectionKind | None = None
+        """Why a whole exit is refused, as its adapter closes a part of a position that has grown."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -43,6 +45,9 @@ class Strict:
             raise Rejected(
                 "order value less than minimum required value", RejectionKind.BELOW_MINIMUM
             )
+        if order.whole_position and self.refuses_whole is not None:
+            self.refused += 1
+            raise Rejected("that part is too small", self.refuses_whole)
         return await self._real.place_order(order)  # type: ignore[no-any-return]
 
     async def fetch_account(self) -> Any:
@@ -68,7 +73,9 @@ async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
     return strict
 
 
-async def owner(house: World, strict: Strict, side: OrderSide, *, reduces: bool = False) -> None:
+async def owner(
+    house: World, strict: Strict, side: OrderSide, *, reduces: bool = False, is_read: bool = True
+) -> None:
     order = OrderIntent(
         ClientOrderId(f"own-{side.value}"),
         BTC,
@@ -80,7 +87,8 @@ async def owner(house: World, strict: Strict, side: OrderSide, *, reduces: bool 
         reduce_only=reduces,
     )
     await strict._real.place_order(order)
-    await house.followers[0].reader.try_to_read()
+    if is_read:
+        await house.followers[0].reader.try_to_read()
 
 
 def residues(house: World) -> list[Alert]:
@@ -150,6 +158,27 @@ async def test_a_part_that_the_exchange_refuses_is_a_residue_people_hear_of_in_t
         await owner(house, strict, OrderSide.SELL, reduces=True)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         assert (house.holdings(), strict.refused) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusals"), [(RejectionKind.BELOW_MINIMUM, 1), (RejectionKind.OTHER, 2)]
+)
+async def test_a_small_share_in_a_position_that_grew_unread_is_a_residue_and_not_asked_for_ever(
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: RejectionKind,
+    refusals: int,
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        strict.refuses_whole = kind
+        await owner(house, strict, OrderSide.BUY, is_read=False)
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == [
+            "residue"
+        ]
+        await trio.sleep(300)
+        assert (strict.refused, len(residues(house))) == (refusals, 1)
 
 
 async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_is(
