@@ -2,6 +2,7 @@
 wallet's lines, what is not settled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -192,16 +193,33 @@ def booked(db: Database, attempt: int) -> Booked:
     """Read the average price and the fee of what one order filled."""
     rows = fetch_all(
         db,
-        "SELECT quantity, price, fee, coalesce(rebate, '0') FROM fill WHERE attempt_id = ?",
+        "SELECT fill.quantity, fill.fee, fill.rebate, fill.price, attempt.filled, attempt.fee FROM "
+        "attempt LEFT JOIN fill ON fill.attempt_id = attempt.id WHERE attempt.id = ?",
         (attempt,),
     )
-    price = fee = None
-    if rows and all(row[1] is not None for row in rows):
-        cost = sum((EXACT.multiply(Decimal(row[0]), Decimal(row[1])) for row in rows), ZERO)
-        price = EXACT.divide(cost, sum((Decimal(row[0]) for row in rows), ZERO)).quantize(FINEST)
-    if rows and all(row[2] is not None for row in rows):
-        fee = sum((EXACT.add(Decimal(row[2]), Decimal(row[3])) for row in rows), ZERO)
-    return Booked(price, fee)
+    (filled, told), fills = rows[0][4:], [row for row in rows if row[0] is not None]
+    price = None
+    if fills and all(row[3] is not None for row in fills):
+        cost = sum((EXACT.multiply(Decimal(row[0]), Decimal(row[3])) for row in fills), ZERO)
+        price = EXACT.divide(cost, sum((Decimal(row[0]) for row in fills), ZERO)).quantize(FINEST)
+    return Booked(price, net_fee(filled, told, [row[:3] for row in fills]))
+
+
+def net_fee(filled: str, told: str, fills: Sequence[Sequence[str | None]]) -> Decimal | None:
+    """Return what an order has cost, net of rebates: the sum of its fills' fees. ``fills`` are
+    quantity, fee and rebate of each. None if nothing filled, or while one of the fees is not known.
+
+    ``told``, the fee that came with the order itself, counts where not all that filled is in its
+    fills: what an exit closed beyond the strategy's share, and orders of before 0.2.
+    """
+    fees = [fee for _, fee, _ in fills if fee is not None]
+    if len(fees) < len(fills):
+        return None
+    rest = sum((Decimal(rebate) for *_, rebate in fills if rebate is not None), ZERO)
+    covered = sum((Decimal(quantity) for quantity, *_ in fills if quantity is not None), ZERO)
+    if fills and covered >= Decimal(filled):
+        return sum(map(Decimal, fees), rest)
+    return EXACT.add(Decimal(told), rest) if Decimal(told) else None
 
 
 def unsettled_rows(db: Database, account: AccountId) -> list[dict[str, object]]:

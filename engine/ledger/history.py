@@ -14,7 +14,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
+from engine.domain.amounts import plain
 from engine.domain.identifiers import AccountId
+from engine.ledger.books_view import net_fee
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.following import COPIES, CopyRow, copy_row
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
@@ -37,7 +39,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
-    """One order that was claimed for an account."""
+    """One order that was claimed for an account; ``fee`` is net of rebates, None while it is not known."""
 
     at: datetime
     account: str
@@ -49,7 +51,7 @@ class OrderRow:
     quantity: str
     filled: str
     price: str | None
-    fee: str
+    fee: str | None
     state: str
     cause: str
     signal_id: str
@@ -186,8 +188,10 @@ def _orders(
     rows = fetch_all(
         db,
         "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
-        "attempt.symbol, attempt.kind, attempt.intent, filled, price, fee, attempt.state, cause, "
-        "signal.id, client_order_id, exchange_order_id FROM attempt JOIN account ON account.id = "
+        "attempt.symbol, attempt.kind, attempt.intent, filled, price, attempt.fee, attempt.state, "
+        "cause, signal.id, client_order_id, exchange_order_id, (SELECT json_group_array(json_array("
+        "fill.quantity, fill.fee, fill.rebate)) FROM fill WHERE fill.attempt_id = attempt.id) FROM "
+        "attempt JOIN account ON account.id = "
         "attempt.account_id JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON "
         "copy.id = attempt.copy_id JOIN signal ON signal.number = copy.signal_number"
         " WHERE attempt.account_id = ? AND attempt.id > ? AND attempt.id < ? ORDER BY attempt.id"
@@ -200,6 +204,7 @@ def _orders(
 
 def _order(row: Row) -> OrderRow:
     intent = json.loads(row[7])
+    fee = net_fee(row[8], row[10], json.loads(row[16]))
     return OrderRow(
         at=from_us(row[1]),
         account=row[2],
@@ -211,7 +216,7 @@ def _order(row: Row) -> OrderRow:
         quantity=intent["quantity"],
         filled=row[8],
         price=None if row[9] == "?" else row[9],
-        fee=row[10],
+        fee=None if fee is None else plain(fee),
         state=row[11],
         cause=row[12],
         signal_id=row[13],

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from engine.domain.booking import BookState, Cause
+from engine.ledger.history import OrderRow
 from engine.ledger.results import DayRow, TradeRow
 from engine.services.performance import figures_of
 from web.pages import _TEMPLATES
@@ -51,6 +52,35 @@ def test_what_nobody_told_is_said_and_not_written_as_a_number() -> None:
     assert shown.count("not known yet") == 4
     assert shown.count("unexplained") == 4
     assert ">0.00<" not in shown
+
+
+def test_the_fee_of_an_order_is_not_known_before_it_is_told() -> None:
+    order = OrderRow(
+        at=NOW,
+        account="f0",
+        environment="paper",
+        strategy="trend",
+        symbol="BTCUSDT",
+        kind="entry",
+        side="BUY",
+        quantity="0.003",
+        filled="0.003",
+        price="65000",
+        fee=None,
+        state="filled",
+        cause="",
+        signal_id="s1",
+        client_order_id="c1",
+        exchange_order_id=None,
+    )
+
+    def fee(row: OrderRow) -> str:
+        shown = _TEMPLATES.get_template("traders/orders_table.html").render(rows=[row])
+        return shown.partition('data-label="Fee">')[2].partition("<")[0]
+
+    assert fee(order) == "not known yet"
+    assert fee(replace(order, fee="0.0975")) == "0.10"
+    assert fee(replace(order, filled="0")) == "–", "an order that filled nothing costs nothing"
 
 
 def test_a_trade_of_before_is_marked() -> None:

@@ -766,7 +766,9 @@ def why_of(view: WhyView) -> Why:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order that was claimed for an account; ``fee`` is net of rebates."""
+    """One order that was claimed for an account. ``fee`` is net of rebates; it is null if nothing
+    filled, and until the fee of everything that filled is known.
+    """
 
     at: Time
     account: str
@@ -778,7 +780,7 @@ class Order:
     quantity: Amount
     filled: Amount
     price: Amount | None
-    fee: Amount
+    fee: Amount | None
     state: str
     cause: str
     signal: str
