@@ -14,7 +14,7 @@ from engine.actors.position_ids import PositionIds
 from engine.actors.reconciler import Reconciler
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.planning import Reading
-from engine.decisions.risk import equity, trading_day
+from engine.decisions.risk import equity, hides_equity, trading_day
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
@@ -164,8 +164,10 @@ class AccountReader:
 
     async def _mark_equity(self, report: AccountReport) -> None:
         """Update what loss limits compare with: at the first reading of a trading day, and at a new
-        peak of equity.
+        peak of equity. A reading that lacks a position changes nothing.
         """
+        if hides_equity(report) is not None:
+            return
         now, worth, marks = (
             self._account.shared.clock.now(),
             equity(report),

@@ -18,7 +18,7 @@ import trio
 from engine.actors.account import Account
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
-from engine.decisions.risk import equity
+from engine.decisions.risk import equity, hides_equity
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database, LedgerError, WriteRefused
 from engine.ledger.folding import fold_episodes, unfolded_episodes
@@ -97,7 +97,7 @@ class Bookkeeping:
         read = [
             (each.id, equity(each.report), each.read_at)
             for each in accounts
-            if each.report is not None and each.read_at
+            if each.report is not None and each.read_at and hides_equity(each.report) is None
         ]
         now = self._shared.clock.now()
         for begin in range(0, len(read), POINTS_AT_ONCE):

@@ -5,6 +5,7 @@ An entry waits for the first reading of its account and fails closed without one
 within its entry age.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -16,13 +17,14 @@ from engine.actors.last_line import what_stops_entry
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import (
+    AccountView,
     EntryContext,
     EntryPlan,
     Reading,
     Wait,
-    age_limit_s,
     plan_entry,
 )
+from engine.decisions.portfolio import marked
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
@@ -33,6 +35,7 @@ from engine.domain.subscription import Subscription, strictest
 from engine.ledger.claims import Claim
 from engine.ledger.copies import WaitingLeg, is_exiting_before
 from engine.ledger.holdings import goal_key
+from engine.market.feed import MarketFeed
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 
@@ -112,7 +115,7 @@ async def _context(
         subscription=subscription,
         copy=leg.copy,
         leg=leg.number,
-        account=None if problem else account.view(),
+        account=None if problem else _view(account, feed),
         account_problem=problem,
         instrument=feed.instrument(leg.symbol),
         quote=quote,
@@ -130,6 +133,14 @@ async def _context(
         anywhere=anywhere,
         waited_for=lanes.waited_for(leg),
     )
+
+
+def _view(account: Account, feed: MarketFeed) -> AccountView | None:
+    """Return the account at the newest prices: a reading may be as old as the pause between two."""
+    view = account.view()
+    if view is None or not view.report.positions:
+        return view
+    return replace(view, report=marked(view.report, feed.newest))
 
 
 def _unread(account: Account, symbol: Symbol) -> str:
@@ -199,7 +210,6 @@ async def _send(
         )
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
-    entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
     wanted = Claim(
         copy=leg.copy,
         leg=leg.number,
@@ -221,7 +231,14 @@ async def _send(
         leg=leg,
         session=session,
         wanted=wanted,
-        what_stops=partial(what_stops_entry, lanes, leg, signal=signal, entry_age_s=entry_age_s),
+        what_stops=partial(
+            what_stops_entry,
+            lanes,
+            leg,
+            signal=signal,
+            side=plan.intent.position_side,
+            limits=limits,
+        ),
         retry_s=ENTRY_RETRY_S,
     )
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):

@@ -16,11 +16,12 @@ from engine.actors.account import Account
 from engine.actors.lanes import Lanes
 from engine.decisions.conservation import Broken, Changed, conserved
 from engine.decisions.order_lifecycle import NothingSent
-from engine.decisions.planning import last_line_entry, takes_entries
+from engine.decisions.planning import age_limit_s, last_line_entry, slipped, takes_entries
 from engine.domain.alert import AlertCode
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Signal
+from engine.domain.signal import PositionSide, Signal
+from engine.domain.subscription import RiskLimits
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.claims import Claim
@@ -38,27 +39,29 @@ def nothing_stops() -> Outcome | None:
 
 
 def what_stops_entry(
-    lanes: Lanes, leg: WaitingLeg, signal: Signal, entry_age_s: int
+    lanes: Lanes, leg: WaitingLeg, signal: Signal, side: PositionSide, limits: RiskLimits
 ) -> Outcome | None:
     """Check again what may have changed since an entry was planned: the goal, its age, the
-    switches, the subscription.
+    switches, the subscription, the newest price.
 
-    ``entry_age_s`` is the strictest of configuration and limits.
+    ``limits`` are the strictest of configuration and terms.
     """
     account, shared = lanes.account, lanes.account.shared
     switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
     goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
     stands = takes_entries(shared.subscription(leg.subscription))
+    quote = shared.feeds[account.exchange].newest(leg.symbol)
     return (
         last_line_entry(
             signal,
             goal_key=goal,
             switches=switches,
-            entry_age_s=entry_age_s,
+            entry_age_s=age_limit_s(shared.pace.entry_age_s, limits),
             now=shared.clock.now(),
             waited_for=lanes.waited_for(leg),
         )
         or stands
+        or (None if quote is None else slipped(signal.draft, side, limits.slippage_bps, quote))
     )
 
 

@@ -53,9 +53,12 @@ from engine.decisions.risk import (
     Carried,
     broken_cap,
     equity,
+    equity_not_known,
+    hides_equity,
     is_held,
     lacking_balance,
     lost_too_much,
+    marks_of_today,
     position_of,
 )
 from engine.decisions.sizing import (
@@ -87,11 +90,21 @@ from engine.domain.identifiers import CopyId, StrategyId, client_order_id
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, OrderType, PositionSide, Signal
+from engine.domain.signal import (
+    NO_ORDER_KEY,
+    Action,
+    OrderKey,
+    OrderType,
+    PositionSide,
+    Signal,
+    SignalDraft,
+)
 from engine.domain.subscription import (
     BelowMinimum,
+    EquityShare,
     Mode,
     RiskLimits,
+    StopDistance,
     Subscription,
     SubscriptionState,
 )
@@ -218,6 +231,7 @@ class Wait:
 
 
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
+_NEW_DAY: Final = Wait("the account was not read since the trading day began", reads=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -540,9 +554,9 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
             OutcomeCode.DENIED_PRICE_STALE,
             {"symbol": draft.symbol, "limit_s": str(context.price_age_s)},
         )
-    slipped = _slipped(context, quote)
-    if slipped is not None:
-        return slipped
+    moved = slipped(draft, context.side, context.limits.slippage_bps, quote)
+    if moved is not None:
+        return moved
     price = sizing_price(context.side, limit, quote.last)
     quantity = _quantity(
         context,
@@ -576,16 +590,17 @@ def _position_leverage(context: EntryContext, account: AccountView) -> Ratio | N
     return None if position is None or position.leverage <= 0 else position.leverage
 
 
-def _slipped(context: EntryContext, quote: Quote) -> Outcome | None:
-    """Refuse a market entry if the price moved against it by more than was agreed since the master
-    saw it.
+def slipped(
+    draft: SignalDraft, side: PositionSide, cap: int | None, quote: Quote
+) -> Outcome | None:
+    """Refuse a market entry if the price moved against it by more than was agreed (``cap`` in basis
+    points) since the master saw it.
     """
-    draft, cap = context.signal.draft, context.limits.slippage_bps
     if cap is None or draft.price is None or draft.order_type is not OrderType.MARKET:
         return None
     worse = (
         EXACT.subtract(quote.last, draft.price)
-        if context.side is PositionSide.LONG
+        if side is PositionSide.LONG
         else EXACT.subtract(draft.price, quote.last)
     )
     exact = EXACT.divide(EXACT.multiply(worse, Decimal(10_000)), draft.price)
@@ -624,6 +639,9 @@ def _quantity(
     price: Price,
 ) -> Quantity | Outcome:
     draft, policy = context.signal.draft, context.subscription.policy
+    unread = hides_equity(account.report)
+    if unread is not None and isinstance(policy.sizing, EquityShare | StopDistance):
+        return equity_not_known(unread)
     basis = SizingBasis(
         leverage=leverage,
         price=price,
@@ -702,6 +720,16 @@ def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
     )
 
 
+def _is_of_another_day(context: EntryContext, lost: Outcome | None) -> bool:
+    """Return whether a day that is over would decide about its loss: the account was not read since."""
+    return (
+        context.limits.daily_loss is not None
+        and (lost is None or lost.code is OutcomeCode.DENIED_DAILY_LOSS)
+        and context.day is not None
+        and marks_of_today(context.day, context.now) is None
+    )
+
+
 def _over_limits(
     context: EntryContext, account: AccountView, order: _Order
 ) -> Outcome | Wait | None:
@@ -716,6 +744,8 @@ def _over_limits(
         currency=context.currency,
     )
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
+    if _is_of_another_day(context, lost):
+        return _NEW_DAY
     refused = (
         over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
     )

@@ -300,6 +300,24 @@ def equity(report: AccountReport) -> Money:
     return total(report.balance.total, *(each.unrealised_profit for each in report.positions))
 
 
+def hides_equity(report: AccountReport) -> UnreadableRow | None:
+    """Return the row of a position that cannot be read, so that the equity is not known; None if
+    every position was read.
+    """
+    return next((row for row in report.unreadable if row.what == "position"), None)
+
+
+def equity_not_known(row: UnreadableRow) -> Outcome:
+    """Return the refusal of an entry that needs an equity which is not known."""
+    return Outcome(
+        OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+        {
+            "why": f"the position in {row.symbol or 'an unknown contract'} cannot be read, so its "
+            "equity is not known"
+        },
+    )
+
+
 def trading_day(moment: datetime, zone: str) -> date:
     """Return the trading day of a moment: its date in the named time zone."""
     return moment.astimezone(ZoneInfo(zone)).date()
@@ -321,10 +339,13 @@ def lost_too_much(
     counts as over.
 
     Equity counts, so a deposit or withdrawal by the owner counts as profit or loss until the day's
-    mark is renewed. Without marks an account with such a cap is not ready.
+    mark is renewed. Without marks, or with a position that cannot be read, an account with such a cap
+    is not ready.
     """
     if limits.daily_loss is None and limits.drawdown_percent is None:
         return None
+    if (row := hides_equity(report)) is not None:
+        return equity_not_known(row)
     if marks is None:
         return Outcome(
             OutcomeCode.DENIED_ACCOUNT_NOT_READY,

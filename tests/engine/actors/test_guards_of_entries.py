@@ -3,6 +3,7 @@ alert people, and never stop an exit.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from trio.testing import MockClock
 from engine.actors.breakers import Breakers
 from engine.decisions.circuit import Circuit
 from engine.decisions.reconciliation import ShareShrunk
-from engine.domain.amounts import Price, Quantity, Ratio
+from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.signal import Action, PositionSide
+from engine.domain.subscription import RiskLimits
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import all_unknown
+from engine.ledger.equity import mark_equity
 from engine.ledger.query import fetch_all
+from engine.ports.market_data import Quote
 from engine.settings.config import EngineConfig, load_config
 from rexalgo import OrderType, ProtectionOrder, Rejected, RejectionKind
 
@@ -202,3 +206,58 @@ async def test_a_person_may_name_the_order_that_is_ours(
         await house.followers[0].bind(attempt.id, str(house.orders()[0]["exchange_order_id"]))
         assert house.codes(opened) == ["filled"]
         assert [share for _, share, _ in house.holdings()] == ["0.003"]
+
+
+def moved(house: World, to: str, patch: pytest.MonkeyPatch) -> None:
+    """Let the newest known price of the contract be another one from now on."""
+    feed, price = house.shared.feeds["paper"], Price(Decimal(to))
+    patch.setattr(feed, "newest", lambda _: Quote(BTC, price, price, house.shared.clock.now()))
+
+
+async def test_a_loss_since_the_last_reading_counts(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        house.shared.limits = RiskLimits(daily_loss=Money(Decimal(20)))
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+        await trio.sleep(1)
+        moved(house, "55000", monkeypatch)
+        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["denied.daily_loss"]
+
+
+async def test_a_price_that_moved_while_an_entry_was_prepared_stops_it(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        house.shared.limits = RiskLimits(slippage_bps=50)
+        session = await house.followers[0].account.connected()
+        prepare = session.prepare_entry
+
+        async def slowly(intent: OrderIntent) -> None:
+            await prepare(intent)
+            moved(house, "66300", monkeypatch)
+
+        monkeypatch.setattr(session, "prepare_entry", slowly)
+        opened = await house.send(Action.OPEN, side=LONG, price=Price(Decimal(65_000)))
+        assert await house.outcome(opened) == ["denied.slippage"]
+        await trio.sleep(1)
+        assert house.orders() == []
+        assert not house.followers[0].account.reserved
+
+
+async def test_an_entry_of_a_new_day_waits_for_the_reading_that_begins_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        house.shared.limits = RiskLimits(daily_loss=Money(Decimal(500)))
+        account, now = house.followers[0].account, house.shared.clock.now()
+        await account.wait_read()
+        assert account.report is not None
+        lost = Money(account.report.balance.total + 600)
+        await house.ledger.write(
+            lambda db: mark_equity(db, account.id, lost, now - timedelta(days=1), new_day=True)
+        )
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+        marks = account.equity_marks
+        assert marks is not None
+        assert marks.day_start == account.report.balance.total

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from decision_builders import (
     BTC,
+    ETH,
     LONG,
     NOW,
     SHORT,
@@ -38,7 +39,7 @@ from engine.decisions.planning_protection import (
 )
 from engine.decisions.risk import trading_day
 from engine.decisions.routing import legs
-from engine.domain.account import EquityMarks
+from engine.domain.account import EquityMarks, UnreadableRow
 from engine.domain.amounts import plain
 from engine.domain.errors import InvalidValue
 from engine.domain.order import ProtectionOrder
@@ -376,6 +377,45 @@ def test_losses_are_capped_from_the_day_s_start_and_from_the_highest_equity(
     assert (answer.code if isinstance(answer, Outcome) else None) is code
     if isinstance(answer, Outcome):
         assert "?" not in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("limits", "waits"),
+    [
+        (RiskLimits(daily_loss=D("100")), True),
+        (RiskLimits(daily_loss=D("100.01")), True),
+        (RiskLimits(drawdown_percent=21), False),
+        (RiskLimits(), False),
+    ],
+)
+def test_the_loss_of_a_day_that_is_over_decides_nothing(limits: RiskLimits, waits: bool) -> None:
+    yesterday = EquityMarks(D("1100"), NOW - timedelta(hours=24), "Europe/Berlin", D("1250"))
+    answer = plan_entry(entry(limits=limits, day=yesterday))
+    if waits:
+        assert isinstance(answer, Wait)
+        assert answer.reads
+    else:
+        assert isinstance(answer, EntryPlan)
+
+
+@pytest.mark.parametrize(
+    ("changes", "denied"),
+    [
+        ({"limits": RiskLimits(daily_loss=D("1000")), "day": MARKS}, True),
+        ({"limits": RiskLimits(drawdown_percent=90), "day": MARKS}, True),
+        ({"subscription": subscription(sizing=EquityShare(D("0.02")))}, True),
+        ({}, False),
+    ],
+)
+def test_an_equity_that_lacks_a_position_decides_nothing(
+    changes: dict[str, Any], denied: bool
+) -> None:
+    unread = replace(report(), unreadable=(UnreadableRow("position", "p", ETH, "?"),))
+    answer = plan_entry(entry(account=view(report=unread), **changes))
+    assert isinstance(answer, Outcome) == denied
+    if isinstance(answer, Outcome):
+        assert answer.code is C.DENIED_ACCOUNT_NOT_READY
+        assert "ETHUSDT" in answer.sentence
 
 
 def test_a_loss_limit_without_a_mark_fails_closed() -> None:
