@@ -180,7 +180,8 @@ class AccountTasks:
     async def _keep(self, follower: Follower) -> None:
         with logged(account=follower.account.id), trio.CancelScope() as scope:
             self._scopes[follower.account.id] = scope
-            await supervise(follower.vitals, follower.run, self._jitter)
+            ledger = follower.account.shared.ledger
+            await supervise(follower.vitals, follower.run, self._jitter, ledger)
 
     async def route(self, db: Database, unsent: Unsent) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing

@@ -118,7 +118,8 @@ class Follower:
             await self.account.aclose()
 
     async def _keep(self, part: Callable[[], Awaitable[None]]) -> None:
-        await keep(self.vitals, partial(self._told_if_quarantined, part), _JITTER)
+        run = partial(self._told_if_quarantined, part)
+        await keep(self.vitals, run, _JITTER, self.account.shared.ledger)
 
     async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
         if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:

@@ -102,6 +102,7 @@ async def run_stream(
         )
 
     try:
-        await supervise(vitals, run, random.Random(context.strategy))  # noqa: S311 - spreads restarts, guards nothing
+        jitter = random.Random(context.strategy)  # noqa: S311 - spreads restarts, guards nothing
+        await supervise(vitals, run, jitter, shared.ledger)
     finally:
         await http.aclose()

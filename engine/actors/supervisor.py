@@ -1,5 +1,5 @@
 """Keep a task running: restart with growing, jittered pauses, and quarantine what fails too often.
-No failure reaches a sibling.
+No failure reaches a sibling, and what the disk refuses is no task's fault.
 """
 
 import logging
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
+
+from engine.ledger import DiskRefused, Ledger
 
 _LOG = logging.getLogger("rexalgo.supervisor")
 PAUSE_MIN_S: Final = 0.5
@@ -30,10 +32,13 @@ class Vitals:
 
 
 async def supervise(
-    vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random
+    vitals: Vitals,
+    run: Callable[[], Awaitable[None]],
+    jitter: random.Random,
+    ledger: Ledger | None = None,
 ) -> None:
     """Run ``run`` for ever. More than 5 failures in 60 s set ``vitals.quarantined``; the task
-    itself decides what that stops.
+    itself decides what that stops. ``ledger``: see ``keep``.
     """
 
     async def running() -> None:
@@ -43,28 +48,44 @@ async def supervise(
         finally:
             vitals.running = False
 
-    await keep(vitals, running, jitter)
+    await keep(vitals, running, jitter, ledger)
 
 
-async def keep(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
+async def keep(
+    vitals: Vitals,
+    run: Callable[[], Awaitable[None]],
+    jitter: random.Random,
+    ledger: Ledger | None = None,
+) -> None:
     """Run a part of a task again whenever it fails, so that its siblings go on; its failures count
-    as the task's.
+    as the task's. With a ``ledger``, a write that the disk refused does not count: the part waits
+    until the ledger is written again.
     """
     while True:
         try:
             await run()
             return
         except Exception as error:  # the one place that outlives any failure of an actor
-            _note(vitals, error)
-        pause = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(10, len(vitals.failures) - 1))
+            waits_for = ledger if _is_of_the_disk(error) else None
+            _note(vitals, error, counts=waits_for is None)
+        if waits_for is not None:
+            await waits_for.writable()
+        pause = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** max(0, min(10, len(vitals.failures) - 1)))
         await trio.sleep(pause * (0.75 + jitter.random() / 2))
 
 
-def _note(vitals: Vitals, error: Exception) -> None:
+def _is_of_the_disk(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_the_disk(each) for each in error.exceptions)
+    return isinstance(error, DiskRefused)
+
+
+def _note(vitals: Vitals, error: Exception, *, counts: bool) -> None:
     now = trio.current_time()
     vitals.restarts += 1
     vitals.last_error = _told(error)
-    vitals.failures.append(now)
+    if counts:
+        vitals.failures.append(now)
     while vitals.failures and now - vitals.failures[0] > WINDOW_S:
         del vitals.failures[0]
     if len(vitals.failures) > RESTARTS_MAX:

@@ -8,10 +8,12 @@ folder knows SQL.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
+import trio
 
 from engine.ledger.database import (
     MEMORY,
@@ -21,6 +23,7 @@ from engine.ledger.database import (
     open_database,
     open_memory,
     open_reader,
+    touch,
 )
 from engine.ledger.errors import DiskRefused, LedgerError, WriteRefused
 from engine.ledger.query import Database
@@ -41,6 +44,9 @@ __all__ = [
 ]
 
 
+TRIES_EVERY_S: Final = 1.0
+
+
 class Ledger:
     """The two connections of a ledger, and the listeners to its commits."""
 
@@ -56,6 +62,7 @@ class Ledger:
         """The newest commit after which the files were looked at, and what was wrong then."""
         self._listeners: list[Callable[[], None]] = []
         self._file = (0, 0)
+        self._trying = trio.Lock()
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = False, may_migrate: bool = True) -> "Ledger":
@@ -166,6 +173,17 @@ class Ledger:
         for listener in self._listeners:
             listener()
         return result
+
+    async def writable(self) -> None:
+        """Wait until a write succeeds, if the last one failed; one of those who wait tries for all
+        of them. Returns at once if nothing can be recorded any more.
+        """
+        async with self._trying:
+            while not self.healthy and not self.unusable:
+                with suppress(LedgerError):
+                    await self.write(touch)
+                    return
+                await trio.sleep(TRIES_EVERY_S)
 
     def _misplaced_after_commit(self) -> str:
         """Look at the files once for all writes of a commit: what was in the right file after it is

@@ -16,4 +16,4 @@ class WriteRefused(LedgerError):
 
 
 class DiskRefused(LedgerError):
-    """Raised when the disk did not take a copy: it is full, or it fails."""
+    """Raised when the disk did not take a write or a copy: it is full, or it fails."""

@@ -22,7 +22,7 @@ from typing import Final, Protocol, TypeVar, cast
 import apsw
 import trio
 
-from engine.ledger.errors import LedgerError, WriteRefused
+from engine.ledger.errors import DiskRefused, LedgerError, WriteRefused
 from engine.ledger.query import Database
 
 _LOG = logging.getLogger("rexalgo.ledger")
@@ -54,6 +54,14 @@ _OF_ONE_WRITE: Final = (
 failing disk or file.
 """
 
+_OF_THE_DISK: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+)
+"""What SQLite raises if the disk takes nothing, whoever writes."""
+
 
 class Runner(Protocol):
     """A runner of closures on the one writing connection."""
@@ -75,7 +83,7 @@ class Runner(Protocol):
 
     async def write(self, work: Callable[[apsw.Connection], T], *, first: bool = False) -> T:
         """Run ``work`` as one durable transaction, ``first`` before what waits without it; raises
-        what it raised, WriteRefused, or LedgerError if it could not be committed.
+        what it raised, WriteRefused, DiskRefused, or LedgerError if it could not be committed.
         """
         ...
 
@@ -179,13 +187,14 @@ def _run_apart(db: apsw.Connection, jobs: list[_Job]) -> None:
     except apsw.Error as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        if len(jobs) > 1 and not isinstance(error, apsw.FullError | apsw.IOError):
+        refused = DiskRefused if isinstance(error, _OF_THE_DISK) else LedgerError
+        if len(jobs) > 1 and refused is not DiskRefused:
             for job in jobs:  # one closure met a damaged page: its neighbours must not fail with it
                 job.error = None
                 _run_apart(db, [job])
             return
         for job in jobs:
-            job.error = LedgerError(f"the ledger could not be written: {error}")
+            job.error = refused(f"the ledger could not be written: {error}")
             job.error.__cause__ = error
 
 

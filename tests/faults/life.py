@@ -32,7 +32,7 @@ from engine.domain.subscription import (
     parse_leverage,
     parse_sizing,
 )
-from engine.ledger import Ledger, LedgerError
+from engine.ledger import DiskRefused, Ledger, LedgerError
 from engine.ledger.codec import read_policy, to_us, write_policy
 from engine.ledger.copies import begin_run
 from engine.ledger.query import fetch_all, fetch_one
@@ -78,7 +78,7 @@ class StoryLedger(Ledger):
             raise LedgerError("this process was killed")
         account = _acting.get()
         if self.dice.roll(WRITE, account or "-", cells=None if account else {("-", "idle")}).fault:
-            raise LedgerError("the disk is full")
+            raise DiskRefused("the disk is full")
         return await super().write(verb, first=first)
 
     def _compare(self) -> None:

@@ -8,7 +8,7 @@ import apsw
 import pytest
 import trio
 
-from engine.ledger import Database, Ledger, LedgerError, WriteRefused
+from engine.ledger import Database, DiskRefused, Ledger, LedgerError, WriteRefused
 
 INSERT = "INSERT INTO channel (name, told) VALUES (?, ?)"
 COUNT = "INSERT INTO channel (name, told) SELECT ?, count(*) FROM channel RETURNING told"
@@ -111,6 +111,7 @@ async def test_a_disk_that_fails_is_the_ledgers_health(error: apsw.Error, tmp_pa
         with pytest.raises(LedgerError) as failed:
             await ledger.write(fail)
         assert not isinstance(failed.value, WriteRefused)
+        assert isinstance(failed.value, DiskRefused) != isinstance(error, apsw.CorruptError)
         assert not ledger.healthy
         with pytest.raises(WriteRefused):
             await ledger.write(lambda db: db.execute("INSERT INTO no_such_table VALUES (1)"))

@@ -1,0 +1,110 @@
+"""A full disk while orders are in flight is the installation's fault: no account is quarantined for
+it, and once there is space every order is answered for and new ones flow, without a person.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+import pytest
+import trio
+from engine_world import World, world
+from trio.testing import MockClock
+
+from engine.actors.resolver import Resolver
+from engine.actors.supervisor import Vitals, keep
+from engine.domain.signal import Action, PositionSide
+from engine.ledger import DiskRefused, Ledger
+from engine.ledger.query import fetch_all
+
+
+class FullDisk:
+    """The writing connection, whose commits fail as on a full disk."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        if sql == "COMMIT":
+            self.refused += 1
+            raise apsw.FullError("database or disk is full")
+        return self._db.execute(sql, *values)
+
+
+@contextmanager
+def full_disk(house: World) -> Iterator[FullDisk]:
+    runner: Any = house.ledger._runner
+    db = runner._db
+    runner._db = full = FullDisk(db)
+    try:
+        yield full
+    finally:
+        runner._db = db
+
+
+def states(house: World) -> list[str]:
+    return [row[0] for row in fetch_all(house.ledger.db, "SELECT state FROM attempt")]
+
+
+async def test_orders_in_flight_are_answered_for_and_new_ones_flow(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, paper={"latency_ms": 6000}) as house:
+        opened = await house.send(Action.OPEN, side=PositionSide.LONG)
+        await house.until(lambda: states(house) == ["claimed"] * 3)
+        with full_disk(house) as disk:
+            await trio.sleep(45)
+            assert disk.refused
+            vitals = house.account_tasks.vitals().values()
+            assert not any(each["quarantined"] for each in vitals)
+            tried = disk.refused
+            await trio.sleep(600)
+            # One tries for all of them, and a write that fails is committed twice: thousands of
+            # accounts must not fill the log.
+            assert disk.refused - tried < 2 * 600 + 10
+        assert await house.outcome(opened, unlike=(None, "unknown")) == ["filled"] * 3
+        assert len(house.orders()) == 3
+        assert not any(each["quarantined"] for each in house.account_tasks.vitals().values())
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "unknown")) == ["filled"] * 3
+        assert house.holdings() == []
+
+
+async def test_a_part_of_the_task_waits_too(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = 0
+
+    async def run(self: Resolver) -> None:
+        nonlocal runs
+        runs += 1
+        await house.ledger.write(lambda db: None)
+
+    monkeypatch.setattr(Resolver, "run", run)
+    async with world(tmp_path, followers=1) as house:
+        await trio.sleep(100)
+        with full_disk(house):
+            house.followers[0].account.watch_open_attempts()
+            await trio.sleep(100)
+            assert runs == 1
+        await trio.sleep(5)
+        assert (runs, house.followers[0].vitals.quarantined) == (2, False)
+
+
+async def test_a_fault_beside_a_refused_write_counts(autojump_clock: MockClock) -> None:
+    vitals, ledger = Vitals("account f0"), Ledger.in_memory()
+
+    async def run() -> None:
+        raise ExceptionGroup("both", [DiskRefused("full"), RuntimeError("a mistake of our own")])
+
+    with trio.move_on_after(60):
+        await keep(vitals, run, Random(1), ledger)
+    assert vitals.quarantined
+    await ledger.aclose()
