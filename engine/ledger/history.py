@@ -189,8 +189,9 @@ def _orders(
         db,
         "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
         "attempt.symbol, attempt.kind, attempt.intent, filled, price, attempt.fee, attempt.state, "
-        "cause, signal.id, client_order_id, exchange_order_id, (SELECT json_group_array(json_array("
-        "fill.quantity, fill.fee, fill.rebate)) FROM fill WHERE fill.attempt_id = attempt.id) FROM "
+        "cause, signal.id, client_order_id, exchange_order_id, (SELECT string_agg(fill.quantity || "
+        "' ' || coalesce(fill.fee, '') || ' ' || coalesce(fill.rebate, ''), ',' ORDER BY fill.id) "
+        "FROM fill WHERE fill.attempt_id = attempt.id) FROM "
         "attempt JOIN account ON account.id = "
         "attempt.account_id JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON "
         "copy.id = attempt.copy_id JOIN signal ON signal.number = copy.signal_number"
@@ -204,7 +205,8 @@ def _orders(
 
 def _order(row: Row) -> OrderRow:
     intent = json.loads(row[7])
-    fee = net_fee(row[8], row[10], json.loads(row[16]))
+    fills = row[16].split(",") if row[16] else ()
+    fee = net_fee(row[8], row[10], [[part or None for part in each.split(" ")] for each in fills])
     return OrderRow(
         at=from_us(row[1]),
         account=row[2],
