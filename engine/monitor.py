@@ -3,13 +3,14 @@ stream. It changes nothing.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
 
 from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
-from engine.ledger import Ledger
+from engine.ledger import DiskRefused, Ledger
 from engine.ledger.freeze import EVERYBODY, read_freezes
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
@@ -61,9 +62,12 @@ class Running:
         )
 
     async def is_alive(self) -> bool:
-        """Wait until the ledger's writer answers; return whether the process works."""
-        await self._ledger.answers()
-        return (await self.health()).ok
+        """Wait until the ledger's writer answers; return whether the process works. A disk that
+        takes no writes is told by ``health``: a restart would not help, and could not write either.
+        """
+        with suppress(DiskRefused):
+            await self._ledger.answers()
+        return not self._ledger.unusable
 
     async def readiness(self) -> ReadinessView:
         """Return whether orders can flow: each account's first reading is done or has visibly

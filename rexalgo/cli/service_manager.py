@@ -1,7 +1,7 @@
 """Tell systemd how the server is: started, alive, stopping (sd_notify), over its datagram socket.
 
-The watchdog is told only while the loop turns, the ledger's writer answers and its last write
-succeeded. A process that hangs or was paused falls silent, and systemd ends it and starts it again;
+The watchdog is told only while the loop turns and the ledger's writer answers, also on a full disk,
+which no restart mends. A process that hangs or was paused falls silent, and systemd ends it and starts it again;
 every start first looks up what was open, so that is always safe.
 """
 
@@ -72,7 +72,7 @@ class ServiceManager:
                 self.tell("WATCHDOG=1")
             elif was_alive:
                 log.error(
-                    "the ledger takes no writes: the watchdog is not told, and the service manager "
+                    "the ledger's writer does not answer: the watchdog is not told, and the service manager "
                     "ends this process within %.0f s",
                     self.watchdog_s,
                 )

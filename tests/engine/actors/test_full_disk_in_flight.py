@@ -19,6 +19,7 @@ from engine.actors.supervisor import Vitals, keep
 from engine.domain.signal import Action, PositionSide
 from engine.ledger import DiskRefused, Ledger
 from engine.ledger.query import fetch_all
+from engine.monitor import Running
 
 
 class FullDisk:
@@ -75,6 +76,21 @@ async def test_orders_in_flight_are_answered_for_and_new_ones_flow(
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed, unlike=(None, "unknown")) == ["filled"] * 3
         assert house.holdings() == []
+
+
+async def test_it_is_no_hang_and_health_tells_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Else the service manager's watchdog kills the server, and no start works before there is
+    space.
+    """
+    async with world(tmp_path, followers=1) as house:
+        running = Running(house.shared, house.account_tasks, "1")
+        with full_disk(house):
+            with pytest.raises(DiskRefused):
+                await house.ledger.write(lambda db: None)
+            assert not (await running.health()).ok
+            assert await running.is_alive()
+        house.ledger._runner.failure = "the writer of the ledger ended"  # type: ignore[misc]
+        assert not await running.is_alive()
 
 
 async def test_a_part_of_the_task_waits_too(
