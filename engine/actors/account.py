@@ -6,7 +6,7 @@ It runs nothing. Its reader, its lanes and its watches share it, and wake each o
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,6 +30,7 @@ from engine.ledger.attempts import (
     last_exits,
     met_foreign,
     open_entries,
+    resting_entries,
     unsettled_symbols,
 )
 from engine.ledger.copies import WaitingLeg, waiting_legs
@@ -409,8 +410,33 @@ class Account:
         """
         if self.report is None:
             return None
-        pending = tuple(each.entry for each in self.reserved.values())
+        # Before the holdings are read: what fills between the two statements counts twice, not never.
+        resting = self._resting(self.report)
+        pending = tuple(resting.get(copy, each.entry) for copy, each in self.reserved.items())
         return AccountView(self.report, read_holdings(self.shared.ledger.db, self.id), pending)
+
+    def _resting(self, report: AccountReport) -> dict[CopyId, PendingEntry]:
+        """Return the reserved entries that rest at the exchange, with what of them filled.
+
+        The free balance of a reading lacks what they may cost if it lists them and began once the
+        exchange had taken them, and if the exchange reserves for orders at all.
+        """
+        listed = {each.exchange_order_id for each in report.open_orders}
+        if not listed or not self.reserved or self.read_began is None:
+            return {}
+        known_since = self.read_began - timedelta(seconds=self.visible_within_s)
+        reserves = self.session is not None and self.session.reserves_for_resting
+        return {
+            each.copy: replace(
+                self.reserved[each.copy].entry,
+                filled=each.filled,
+                is_reserved=reserves
+                and each.exchange_order_id in listed
+                and each.proven_at <= known_since,
+            )
+            for each in resting_entries(self.shared.ledger.db, self.id)
+            if each.copy in self.reserved
+        }
 
     async def tell_pages(self, kind: str, data: dict[str, object]) -> None:
         """Refresh open pages: how an account is read and checked changes nothing else that they

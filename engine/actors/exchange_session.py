@@ -195,6 +195,13 @@ class ExchangeSession:
         """Return whether the exchange has a history of closed positions."""
         return self._adapter.traits.reports_closed_positions
 
+    @property
+    def reserves_for_resting(self) -> bool:
+        """Return whether the free balance of a reading lacks what the resting orders in it may
+        cost.
+        """
+        return self._adapter.traits.reserves_for_resting
+
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = (), *, for_books: bool = False
     ) -> ClosedPositions:

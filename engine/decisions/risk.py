@@ -121,29 +121,41 @@ def carried_in(
     """Value everything the engine has in one symbol: its share at the present mark price plus
     entries in flight.
 
-    A pending entry counts with its whole quantity. If the report does not show the whole share yet,
-    the missing part is what the pending entries brought, and it is counted once: through them. The
-    margin of a share is at its entry price.
+    A pending entry counts with what it may still bring. If the report does not show the whole share
+    yet, the missing part is what the pending entries brought, and it is counted once: through them.
+    The margin of a share is at its entry price.
     """
     holding = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
-    flying = [each for each in pending if each.symbol == symbol]
-    on_their_way = Carried(
-        total(*(each.notional for each in flying)), total(*(each.margin for each in flying))
-    )
-    if holding is None:
-        return on_their_way
-    position = position_of(report, symbol)
+    share, position = ZERO if holding is None else holding.share, position_of(report, symbol)
     shown = (
-        min(holding.share, position.quantity)
-        if position is not None and position.side is holding.side
+        min(share, position.quantity)
+        if holding is not None and position is not None and position.side is holding.side
         else ZERO
     )
-    unseen = EXACT.subtract(
-        holding.share, EXACT.add(shown, total(*(each.quantity for each in flying)))
-    )
-    if position is None:
+    missing = EXACT.subtract(share, shown)
+    on_their_way, brought = NOTHING, ZERO
+    for each in pending:
+        if each.symbol == symbol:
+            # what filled counts through the share, as far as the report shows the share
+            unshown = min(each.filled, missing)
+            missing = EXACT.subtract(missing, unshown)
+            rest = Quantity(EXACT.add(EXACT.subtract(each.quantity, each.filled), unshown))
+            on_their_way, brought = on_their_way.plus(_part(each, rest)), EXACT.add(brought, rest)
+    unseen = EXACT.subtract(share, EXACT.add(shown, brought))
+    if position is None or holding is None:
         return on_their_way if unseen <= 0 else Unvalued(symbol)
     return on_their_way.plus(_valued(position, Quantity(EXACT.add(shown, max(unseen, ZERO)))))
+
+
+def _part(entry: PendingEntry, quantity: Quantity) -> Carried:
+    """Value a part of a pending entry, rounded up to 12 decimals."""
+    if quantity == entry.quantity:
+        return Carried(entry.notional, entry.margin)
+    worth, margin = (
+        Money(ceil_to_step(EXACT.divide(EXACT.multiply(whole, quantity), entry.quantity), _FINEST))
+        for whole in (entry.notional, entry.margin)
+    )
+    return Carried(worth, margin)
 
 
 def _valued(position: Position, quantity: Quantity) -> Carried:
@@ -278,11 +290,17 @@ def lacking_balance(
     entry: Carried, report: AccountReport, pending: tuple[PendingEntry, ...], fee_bps: Decimal
 ) -> Outcome | None:
     """Refuse an entry whose margin and fee exceed what is free once every pending entry has taken
-    its own.
+    its own; what the exchange has reserved is not in the report's free balance any more.
     """
     needed = total(entry.margin, fee(entry.notional, fee_bps))
-    reserved = total(*(total(each.margin, fee(each.notional, fee_bps)) for each in pending))
-    free = EXACT.subtract(report.balance.available, reserved)
+    to_come = total(
+        *(
+            total(each.margin, fee(each.notional, fee_bps))
+            for each in pending
+            if not each.is_reserved
+        )
+    )
+    free = EXACT.subtract(report.balance.available, to_come)
     if needed <= free:
         return None
     numbers = {

@@ -392,6 +392,7 @@ class ShadowBook:
                 quantity=each.order.quantity,
                 notional=notional(_limit(each.order), each.order.quantity),
                 margin=initial_margin(_limit(each.order), each.order.quantity, each.order.leverage),
+                is_reserved=True,  # ``report`` takes it off
             )
             for symbol, each in self._resting.items()
         ]

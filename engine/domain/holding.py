@@ -48,6 +48,10 @@ class Holding:
 class PendingEntry:
     """One entry of ours (claimed, unknown or placed) that the newest account report may not show
     yet.
+
+    ``quantity``, ``notional`` and ``margin`` are those of the whole order; ``filled`` is what of it
+    the holding's share has already. ``is_reserved``: the report lists the order as open, and its
+    free balance lacks what the exchange reserves for it.
     """
 
     copy: CopyId
@@ -57,6 +61,8 @@ class PendingEntry:
     quantity: Quantity
     notional: Money
     margin: Money
+    filled: Quantity = NOTHING
+    is_reserved: bool = False
 
 
 class SwitchScope(Enum):

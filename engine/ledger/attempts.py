@@ -124,6 +124,34 @@ def open_entries(db: Database, account: AccountId) -> list[Attempt]:
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
 
 
+@dataclass(frozen=True, slots=True)
+class RestingEntry:
+    """An entry that the exchange took and that may still fill; ``proven_at`` is when ``filled`` or
+    the acceptance was recorded.
+    """
+
+    copy: CopyId
+    exchange_order_id: str
+    filled: Quantity
+    proven_at: datetime
+
+
+def resting_entries(db: Database, account: AccountId) -> list[RestingEntry]:
+    """Read the account's entries that the exchange took and that may still fill."""
+    rows = fetch_all(
+        db,
+        "SELECT copy_id, exchange_order_id, filled, ended_us FROM attempt INDEXED BY attempt_open "
+        "WHERE account_id = ? AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', "
+        "'not_confirmed') AND state IN ('placed', 'partially_filled') AND kind = 'entry' AND "
+        "exchange_order_id IS NOT NULL AND ended_us IS NOT NULL",
+        (account,),
+    )
+    return [
+        RestingEntry(CopyId(copy), order, Quantity(Decimal(filled)), from_us(at_us))
+        for copy, order, filled, at_us in rows
+    ]
+
+
 def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
     ``since``: no reading from then can judge them.

@@ -119,7 +119,8 @@ class ExchangeTraits:
     of its value, for shadow books; None if it differs between accounts.
     ``past_candle_lengths_s``: the lengths of candles, in seconds and ascending, of which any past
     time can be read; its market data are ``PastCandlesMarketData`` then, and without one its
-    positions and trades have no price chart.
+    positions and trades have no price chart. ``reserves_for_resting``: the free balance of a
+    reading lacks what the resting orders in it may cost; False charges them against it once more.
 
     These decide how an exit is proven: by its client order id (``exits_carry_client_order_id``),
     else by the row that names the position it closed (``names_positions``), else by the closed
@@ -145,6 +146,7 @@ class ExchangeTraits:
     reports_closed_positions: bool = False
     taker_fee_bps: Decimal | None = None
     past_candle_lengths_s: tuple[int, ...] = ()
+    reserves_for_resting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

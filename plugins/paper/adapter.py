@@ -101,6 +101,7 @@ class PaperAdapter:
             reports_closed_positions=True,
             taker_fee_bps=settings.fee_bps,
             past_candle_lengths_s=PAST_CANDLE_LENGTHS_S,
+            reserves_for_resting=True,
         )
         self._shared: dict[str, _Shared] = {}
 

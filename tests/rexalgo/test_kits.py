@@ -9,8 +9,10 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import trio
@@ -81,7 +83,9 @@ def test_a_live_address_is_never_traded_on(tmp_path: Path) -> None:
     rexalgo("plugin", "test", "mudrex", cwd=tmp_path, code=3)
 
 
-async def mudrex_report(only: str | None = None, **switches: object) -> KitReport:
+async def mudrex_report(
+    only: str | None = None, *, traits: Mapping[str, Any] | None = None, **switches: object
+) -> KitReport:
     simulator = Simulator(
         None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3), drill=Drill(switches=switches)
     )
@@ -97,6 +101,7 @@ async def mudrex_report(only: str | None = None, **switches: object) -> KitRepor
                 }
             )
         )
+        adapter.traits = replace(adapter.traits, **(traits or {}))
         under_test = ExchangeUnderTest(
             adapter=adapter,
             credentials={"secret": Secret("sim-kit")},
@@ -147,6 +152,14 @@ async def test_mudrex_proves_whole_exits_where_no_order_row_of_a_close_ever_show
     number: str,
 ) -> None:
     (await mudrex_report(number, closing_row="never")).raise_failures()
+
+
+async def test_an_exchange_that_keeps_no_money_for_resting_orders_may_not_say_that_it_does() -> (
+    None
+):
+    report = await mudrex_report("E18", traits={"reserves_for_resting": True})
+    (failed,) = [each for each in report.results if each.verdict is Verdict.FAIL]
+    assert "less of free money while the orders rest" in failed.detail
 
 
 def test_the_built_in_limiter_and_source_pass() -> None:

@@ -2,6 +2,7 @@
 target are in ``protection``.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -10,7 +11,7 @@ import trio
 
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent, Refused
 from engine.domain.account import Balance
-from engine.domain.amounts import Ratio
+from engine.domain.amounts import Ratio, initial_margin
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.testing.exchange.kit import LONG, LOOK_S, SETTLE_S, SHORT, ExchangeKit
@@ -280,17 +281,19 @@ async def _history(kit: ExchangeKit) -> None:
 @case(
     "E18",
     (
-        "limit entries rest, are shown among open orders and in find_orders, and are cancelled "
-        "one by one; cancelling again is no error"
+        "limit entries rest, are shown among open orders and in find_orders, keep their money if "
+        "the traits say so, and are cancelled one by one; cancelling again is no error"
     ),
     do=(
         "send limit_price with the order; show resting orders in fetch_account and find_orders; "
         "cancel the one order with this "
-        "id, and take 'done already' for done"
+        "id, and take 'done already' for done; set reserves_for_resting only if free money lacks "
+        "what resting orders may cost"
     ),
 )
 async def _resting(kit: ExchangeKit) -> None:
     connection = await kit.connection()
+    before = await _all_free(kit) if kit.adapter.traits.reserves_for_resting else None
     orders = [await kit.resting(LONG), await kit.resting(SHORT)]
     reports = [await kit.taken(each) for each in orders]
     for order, report in zip(orders, reports, strict=True):
@@ -315,6 +318,8 @@ async def _resting(kit: ExchangeKit) -> None:
             any(each.exchange_order_id == report.exchange_order_id for each in history),
             "expected find_orders to show a resting order, found that it does not",
         )
+    if before is not None:
+        await _money_is_kept(kit, orders, before.available)
     first, second = (each.exchange_order_id for each in reports)
     await connection.cancel_order(orders[0].symbol, first)
     gone = await kit.found(orders[0], first)
@@ -328,6 +333,20 @@ async def _resting(kit: ExchangeKit) -> None:
         left == [second],
         f"expected the other order {second} to rest on after {first} was cancelled, found "
         f"{left or 'none'}",
+    )
+
+
+async def _money_is_kept(kit: ExchangeKit, orders: Sequence[OrderIntent], free: Decimal) -> None:
+    margin = sum(
+        initial_margin(each.limit_price, each.quantity, each.leverage)
+        for each in orders
+        if each.limit_price is not None
+    )
+    report = await kit.waits_for(lambda report: free - report.balance.available >= margin)
+    expect(
+        free - report.balance.available >= margin,
+        f"expected {margin} less of free money while the orders rest, because the traits say "
+        f"reserves_for_resting, found {free} before and {report.balance.available} then",
     )
 
 

@@ -39,7 +39,7 @@ from engine.decisions.planning import (
     last_line_entry,
     plan_entry,
 )
-from engine.decisions.risk import total
+from engine.decisions.risk import Unvalued, carried_in, total
 from engine.domain.account import EquityMarks
 from engine.domain.amounts import EXACT, notional
 from engine.domain.identifiers import client_order_id
@@ -458,6 +458,46 @@ def test_margin_and_fee_of_pending_entries_are_not_free_any_more() -> None:
     denied = plan_entry(entry(account=short))
     assert isinstance(denied, Outcome)
     assert denied.numbers == {"needed": "50.125", "available": "50.1249", "currency": "USDT"}
+
+
+def test_what_the_exchange_reserved_for_a_resting_entry_is_not_taken_off_again() -> None:
+    resting = pending(margin=D("20"), notional=D("100"), is_reserved=True)
+    account = view(report=report(available="50.125"), pending=(resting,))
+    assert isinstance(plan_entry(entry(account=account)), EntryPlan)
+    short = replace(account, report=report(available="50.1249"))
+    denied = plan_entry(entry(account=short))
+    assert isinstance(denied, Outcome)
+    assert denied.numbers == {"needed": "50.125", "available": "50.1249", "currency": "USDT"}
+
+
+@given(st.integers(0, 5), st.integers(1, 5), st.data())
+def test_an_entry_that_is_filling_counts_once_in_the_caps(
+    before: int, ordered: int, data: st.DataObject
+) -> None:
+    filled = data.draw(st.integers(0, ordered))
+    shown = before + data.draw(st.integers(0, filled))  # the reading may lag behind the ledger
+    share = holding(share=D(str(before + filled)), entries_open=1)
+    carried = carried_in(
+        BTC,
+        (share,),
+        report((position(quantity=D(str(shown)), leverage=D("5")),) if shown else ()),
+        (
+            pending(
+                symbol=BTC,
+                quantity=D(str(ordered)),
+                notional=D(str(100 * ordered)),
+                margin=D(str(20 * ordered)),
+                filled=D(str(filled)),
+            ),
+        ),
+    )
+    whole = before + ordered
+    if isinstance(carried, Unvalued):
+        assert shown == 0
+        assert before > 0
+    else:
+        assert 100 * whole <= carried.notional < 100 * whole + D("0.001")
+        assert 20 * whole <= carried.margin < 20 * whole + D("0.001")
 
 
 def test_the_stricter_age_holds_and_the_age_is_never_shown_below_the_limit() -> None:

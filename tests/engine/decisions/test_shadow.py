@@ -13,9 +13,10 @@ from engine.domain.booking import Cause
 from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.outcome import OutcomeCode
 from engine.domain.signal import Action, OrderType, Signal, SignalDraft, SignalSize, SizeMode
-from engine.domain.subscription import RiskLimits
+from engine.domain.subscription import FixedMargin, RiskLimits
 from tests.engine.decisions.decision_builders import (
     BTC,
+    ETH,
     LONG,
     NOW,
     SHORT,
@@ -34,7 +35,7 @@ def recorded(*steps: tuple[int, str], until: int = 100_000) -> RecordedPrices:
         [begin + second for second, _ in steps], [int(price * 10) for price in prices], 1
     )
     block = PriceBlock(samples.seconds[0], begin + until, min(prices), max(prices), lambda: samples)
-    return RecordedPrices({BTC: [block]})
+    return RecordedPrices({BTC: [block], ETH: [block]})
 
 
 def book(prices: RecordedPrices, **changes: Any) -> ShadowBook:
@@ -57,7 +58,8 @@ def book(prices: RecordedPrices, **changes: Any) -> ShadowBook:
 
 def sent(second: int, action: Action, **said: Any) -> Signal:
     at = NOW + timedelta(seconds=second)
-    draft = SignalDraft(dedupe_key=str(second), action=action, symbol=BTC, **said)
+    symbol = said.pop("symbol", BTC)
+    draft = SignalDraft(dedupe_key=str(second), action=action, symbol=symbol, **said)
     return Signal(
         id=f"sig-{second}",
         number=second,
@@ -127,6 +129,22 @@ def test_a_limit_waits_for_its_price_and_is_taken_back_when_it_rested_too_long()
     after(made, sent(1, Action.OPEN, **limit))
     (held,) = made.report().positions
     assert (held.entry_price, held.unrealised_profit) == (D("90"), D("5") * held.quantity)
+
+
+def test_a_limit_that_rests_takes_its_money_once() -> None:
+    made = book(
+        recorded((0, "100")),
+        policy=policy(sizing=FixedMargin(D("450"))),
+        contracts={BTC: instrument(), ETH: instrument(symbol=ETH)},
+    )
+    rests = {"side": LONG, "order_type": OrderType.LIMIT, "price": D("90")}
+    codes = after(
+        made,
+        sent(1, Action.OPEN, **rests),
+        sent(2, Action.OPEN, symbol=ETH, side=LONG),
+        until=4,
+    )
+    assert codes == [OutcomeCode.PLACED, OutcomeCode.FILLED]
 
 
 def test_a_loss_beyond_the_margin_is_the_margin() -> None:
