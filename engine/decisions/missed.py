@@ -1,8 +1,8 @@
 """Count by week which entries an account missed, why, and what they would have come to. Pure.
 
-Weeks begin on Monday in the reader's time zone. An entry counts as missed when a signal would have
-opened something and no order of it filled; what the account already held, tests,
-and orders whose fate is not known, do not.
+Weeks begin on Monday in the reader's time zone. An entry counts as copied when its order filled, if
+only in part, or still rests, and as missed when a signal would have opened something and nothing of
+it filled; what the account already held, tests, and orders whose fate is not known, are neither.
 """
 
 from collections import Counter
@@ -77,13 +77,18 @@ class MissedWeek:
     reasons: tuple[Reason, ...]
 
 
+def was_copied(code: OutcomeCode, *, has_filled: bool) -> bool | None:
+    """Return whether an entry with this outcome was copied, False if it was missed, None if neither;
+    ``has_filled``: something of its order filled.
+    """
+    if code in _COPIED or has_filled:
+        return True
+    return None if code in _NOT_MISSED else False
+
+
 def is_missed(outcome: Outcome) -> bool:
     """Return whether an entry with this outcome was missed."""
-    return not _is_copied(outcome) and outcome.code not in _NOT_MISSED
-
-
-def _is_copied(outcome: Outcome) -> bool:
-    return outcome.code in _COPIED or outcome.has_filled
+    return was_copied(outcome.code, has_filled=outcome.has_filled) is False
 
 
 def missed_by_week(
@@ -99,12 +104,13 @@ def missed_by_week(
     missed: dict[date, dict[_Why, list[Decimal | None]]] = {}
     for each in entries:
         code = each.outcome.code
-        if code in _NOT_MISSED:
+        is_copied = was_copied(code, has_filled=each.outcome.has_filled)
+        if is_copied is None:
             continue
         day = each.at.astimezone(tz).date()
         monday = day - timedelta(days=day.weekday())
         reasons = missed.setdefault(monday, {})
-        if _is_copied(each.outcome):
+        if is_copied:
             copied[monday] += 1
         else:
             why = (code, each.account, each.environment, each.strategy_id, each.strategy)

@@ -387,14 +387,16 @@ def newest_entries(db: Database, strategy: StrategyId, limit: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def outcomes_of(db: Database, signal: int) -> list[tuple[str, str | None, int]]:
+def outcomes_of(db: Database, signal: int) -> list[tuple[str, str | None, bool, int]]:
     """Count what became of the copies of a signal, by its number: environment, outcome (None while
-    it waits) and count, the most first.
+    it waits), whether its entry filled in part all the same, and count, the most first.
     """
     rows = fetch_all(
         db,
-        "SELECT environment, code, count(*) FROM copy JOIN account ON account.id = "
-        "copy.account_id WHERE signal_number = ? GROUP BY 1, 2 ORDER BY 3 DESC",
+        "SELECT environment, code, CASE WHEN code NOT IN ('filled', 'partially_filled', 'placed') "
+        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.copy_id = copy.id AND attempt.kind = "
+        "'entry' AND attempt.filled != '0') THEN 1 ELSE 0 END, count(*) FROM copy JOIN account ON "
+        "account.id = copy.account_id WHERE signal_number = ? GROUP BY 1, 2, 3 ORDER BY 4 DESC",
         (signal,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], bool(row[2]), row[3]) for row in rows]

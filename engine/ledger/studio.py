@@ -305,11 +305,14 @@ def signal_outcomes(db: Database, strategy: StrategyId, signal: str) -> SignalOu
     )
     if row is None:
         return None
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for environment, code, _, count in outcomes_of(db, row[0]):
+        counts[environment, code] += count
     return SignalOutcomes(
         signal=_signal(db, row[:7]),
         draft=read_draft(row[4]),
         decided_at=from_us(row[7]),
-        counts=tuple(outcomes_of(db, row[0])),
+        counts=tuple((*key, count) for key, count in counts.most_common()),
     )
 
 

@@ -4,12 +4,16 @@ its strategy has followers, so orders go between two signals.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
 import trio
 
 from engine.context import EngineContext
+from engine.decisions.missed import was_copied
+from engine.domain.amounts import EXACT
 from engine.domain.outcome import OutcomeCode
 from engine.ledger.results import outcomes_of
 from engine.ports.clock import Clock
@@ -17,7 +21,42 @@ from engine.ports.clock import Clock
 KEPT_FOR: Final = timedelta(seconds=60)
 _KEPT_MAX: Final = 10_000
 
-Outcomes = Sequence[tuple[str, str | None, int]]
+Outcomes = Sequence[tuple[str, str | None, bool, int]]
+Counts = Counter[tuple[str, str | None, bool]]
+_WATCHED: Final = OutcomeCode.SKIPPED_WATCH_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a strategy's entries in one environment: how many of the ``wanted`` copies
+    were copied, and why the others were not, by code (``decisions.missed``).
+
+    What still waits, and copies that only watch, are not wanted.
+    """
+
+    environment: str
+    wanted: int
+    copied: int
+    others: Sequence[tuple[str, int]]
+
+    @property
+    def copied_percent(self) -> Decimal:
+        """Return the copied part in percent; some must be wanted."""
+        return EXACT.divide(Decimal(100 * self.copied), Decimal(self.wanted))
+
+
+def heard_of(environment: str, counts: Counts) -> Heard:
+    """Return what became of entries in one environment."""
+    copied, others = 0, Counter[str]()
+    for (where, word, has_filled), count in counts.items():
+        if where != environment or word is None or (code := OutcomeCode(word)) is _WATCHED:
+            continue
+        is_copied = was_copied(code, has_filled=has_filled)
+        if is_copied:
+            copied += count
+        elif is_copied is False:
+            others[word] += count
+    return Heard(environment, copied + others.total(), copied, tuple(others.most_common()))
 
 
 T = TypeVar("T")
@@ -55,12 +94,12 @@ class OutcomeCounts:
         self._context = context
         self._settled = Settled[Outcomes](context.clock)
 
-    async def of(self, signals: Sequence[int]) -> Counter[tuple[str, str | None]]:
+    async def of(self, signals: Sequence[int]) -> Counts:
         """Sum the counts of signals, by their numbers; None is the outcome of what waits."""
-        counts: Counter[tuple[str, str | None]] = Counter()
+        counts: Counts = Counter()
         for number in signals:
-            for environment, code, count in await self._of(number):
-                counts[environment, code] += count
+            for environment, code, has_filled, count in await self._of(number):
+                counts[environment, code, has_filled] += count
         return counts
 
     async def _of(self, number: int) -> Outcomes:
@@ -68,7 +107,7 @@ class OutcomeCounts:
         if kept is not None:
             return kept
         read = outcomes_of(self._context.ledger.db, number)
-        if all(code is not None and OutcomeCode(code).is_final for _, code, _ in read):
+        if all(code is not None and OutcomeCode(code).is_final for _, code, _, _ in read):
             self._settled.keep(number, read)
         await trio.lowlevel.checkpoint()  # orders go first
         return read

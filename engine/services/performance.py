@@ -42,7 +42,7 @@ from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.ledger.track_records import NEWEST, Place, copied_trades
 from engine.services.asking import asked, for_tokens
 from engine.services.curves import Curve, curve_of
-from engine.services.outcomes import OutcomeCounts
+from engine.services.outcomes import OutcomeCounts, heard_of
 from engine.services.user import User
 
 PAGE: Final = 20
@@ -58,10 +58,6 @@ FOLLOWERS_ASKED: Final = 50
 _TRADES_AT_ONCE: Final = 200
 _COMPARED_FOR: Final = timedelta(seconds=60)
 _COMPARED_MAX: Final = 2_000
-_COPIED: Final = ("filled", "partially_filled", "placed")
-"""Outcomes of an entry that became an order."""
-_NOT_WANTED: Final = (None, "skipped.watch_only")
-"""What is no entry of an account that copies live: what still waits, and what only watches."""
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -198,7 +194,7 @@ class PerformanceService:
         db = self._context.ledger.db
         numbers = results.newest_signals(db, StrategyId(strategy), SIGNALS_COUNTED)
         families: dict[str, Counter[str]] = {}
-        for (environment, code), count in (await self._outcomes.of(numbers)).items():
+        for (environment, code, _), count in (await self._outcomes.of(numbers)).items():
             family = "waiting" if code is None else code.partition(".")[0]
             families.setdefault(environment, Counter())[family] += count
         return {
@@ -250,10 +246,7 @@ class PerformanceService:
             trades += page
             await trio.lowlevel.checkpoint()  # orders go first
         entries = results.newest_entries(db, strategy, SIGNALS_COUNTED)
-        counted = await self._outcomes.of(entries)
-        there = {code: count for (of, code), count in counted.items() if of == environment}
-        copied = sum(there.get(code, 0) for code in _COPIED)
-        wanted = sum(count for code, count in there.items() if code not in _NOT_WANTED)
+        heard = heard_of(environment, await self._outcomes.of(entries))
         made = Compared(
             row=row,
             record=await trio.to_thread.run_sync(track_record, trades)
@@ -261,7 +254,7 @@ class PerformanceService:
             else track_record(trades),
             is_cut=place is not None,
             days=None if not known else (now.date() - date.fromisoformat(known[0].day)).days + 1,
-            copied_percent=percent_of(Decimal(copied), Decimal(wanted)),
+            copied_percent=percent_of(Decimal(heard.copied), Decimal(heard.wanted)),
             unreconciled=sum(each.unreconciled for each in known),
             at=now,
         )

@@ -8,10 +8,9 @@ confirmation, what reveals something or raises risk needs a factor.
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 import trio
@@ -29,7 +28,7 @@ from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import Listed, TermsWarning, warn_of_strategy
 from engine.domain.account import LIVE_FIRST
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.amounts import EXACT, Ratio, parse_ratio, plain
+from engine.domain.amounts import Ratio, parse_ratio, plain
 from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
@@ -75,7 +74,7 @@ from engine.ports.signal_source import (
 from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
-from engine.services.outcomes import OutcomeCounts, Settled
+from engine.services.outcomes import Heard, OutcomeCounts, Settled, heard_of
 from engine.services.studio_forms import read_address_scope, read_description, read_test_body
 from engine.services.studio_setup import Step, asks_operator, steps_of
 from engine.services.user import FormErrors, LookFirst, User
@@ -90,9 +89,6 @@ ENTRIES_COUNTED: Final = 20
 _SHARES_AT_ONCE: Final = 200
 _REFUSED_WHATEVER: Final = ("limited", "unavailable")
 """Refusals that no other message would have changed."""
-_COPIED: Final = ("filled", "partially_filled", "placed")
-_NOT_ASKED: Final = ("skipped.watch_only", "skipped.already_open")
-"""Outcomes of entries that nobody expected to become an order."""
 _NOTHING_TO_PAUSE: Final = "No entry of this strategy is copied: it is a draft, or was retired."
 ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAILED)
 
@@ -121,34 +117,6 @@ class MadeAddress:
 
     endpoint: StudioEndpoint
     chosen: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What became of a strategy's entries in one environment: how many of the ``wanted`` copies
-    became an order, and why the others did not, by code.
-    """
-
-    environment: str
-    wanted: int
-    copied: int
-    others: Sequence[tuple[str, int]]
-
-    @property
-    def copied_percent(self) -> Decimal:
-        """Return the copied part in percent."""
-        return EXACT.divide(Decimal(100 * self.copied), Decimal(self.wanted))
-
-
-def _heard(environment: str, counted: Iterable[tuple[str, str | None, int]]) -> Heard:
-    by_code = {
-        code: count
-        for where, code, count in counted
-        if where == environment and code is not None and code not in _NOT_ASKED
-    }
-    copied = sum(count for code, count in by_code.items() if code in _COPIED)
-    others = tuple((code, count) for code, count in by_code.items() if code not in _COPIED)
-    return Heard(environment, sum(by_code.values()), copied, others)
 
 
 class StudioService:
@@ -682,10 +650,7 @@ class StudioService:
         """
         entries = newest_entries(self._db, row.id, ENTRIES_COUNTED)
         counts = await self._outcomes.of(entries)
-        counted = [(*key, count) for key, count in counts.most_common()]
-        return [
-            heard for environment in LIVE_FIRST if (heard := _heard(environment, counted)).wanted
-        ]
+        return [heard for each in LIVE_FIRST if (heard := heard_of(each, counts)).wanted]
 
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
         """Read the alerts of one day about a strategy's sender, newest first."""

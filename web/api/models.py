@@ -389,7 +389,8 @@ class Strategy:
 
     Percentages are of the margin behind a position, net of fees; it counts once all of it is closed
     and reconciled. A signal counts with the median of its followers; ``per_follower`` is the median
-    of what each follower's signals add up to. ``is_cut``: only the newest trades are counted.
+    of what each follower's signals add up to. ``copied_percent`` is the share of copies of the newest
+    20 entries that were copied, as a ``Week`` counts them. ``is_cut``: only the newest trades are counted.
     ``days`` is how long ago its first trade closed.
     """
 
@@ -954,7 +955,11 @@ class MissedReason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """One week from Monday in your time zone: entries that were copied and missed, and why."""
+    """One week from Monday in your time zone: entries that were copied and missed, and why.
+
+    Copied: the order filled, if only in part, or still rests. Tests, what was open already, and
+    orders whose result is not known are neither.
+    """
 
     monday: date
     copied: int

@@ -9,6 +9,7 @@ from engine.domain.account import Environment
 from engine.domain.signal import OrderType, SignalDraft
 from engine.domain.strategy import StrategyState
 from engine.domain.subscription import SubscriptionState
+from engine.services.outcomes import Heard
 from engine.services.read_models import (
     Audience,
     CallbackRow,
@@ -18,7 +19,6 @@ from engine.services.read_models import (
     StudioStrategy,
 )
 from engine.services.refused import RefusedNow
-from engine.services.studio import Heard
 from engine.services.studio_setup import Step as SetupStep
 from web.api.models import Amount, Time, Warned, amount_or_none, rounded
 
@@ -124,8 +124,9 @@ class HeldBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedShare:
-    """How many copies of the newest 20 entries became an order, of the ``wanted`` at followers who
-    copy live; ``others`` counts the rest by outcome.
+    """How many copies of the newest 20 entries were copied: their order filled, if only in part, or
+    still rests. ``wanted`` are those of followers who copy live, without what they held already and
+    orders whose result is not known; ``others`` counts the rest by outcome.
     """
 
     environment: Environment
