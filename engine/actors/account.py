@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 import trio
@@ -45,11 +46,21 @@ _LOG: Final = logging.getLogger("rexalgo.account")
 @dataclass(slots=True)
 class Reserved:
     """An entry of ours that the newest report may not show; ``ended_at`` is when its fate was
-    proven.
+    proven, on trio's clock.
     """
 
     entry: PendingEntry
-    ended_at: datetime | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """When a reading began: ``at`` on the machine's clock, to compare with times in the ledger;
+    ``moment`` on trio's, which nobody sets, to tell which of two readings is the newer one.
+    """
+
+    at: datetime
+    moment: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Account:
         "_new_session",
         "_opening",
         "_queue",
+        "_read_moment",
         "_retired",
         "_to_look_up",
         "asked_to_cancel",
@@ -130,7 +142,8 @@ class Account:
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
         self.read_at: datetime | None = None
-        self.read_began: datetime | None = None
+        self.read_began: Began | None = None
+        self._read_moment = -inf
         self.last_report: AccountReport | None = None
         """The newest report, for people only: kept while the account cannot be read, when
         ``report`` is None and entries fail closed.
@@ -146,9 +159,10 @@ class Account:
         """
         self._first_reading: trio.Event | None = None
         self._begin_once_read: tuple[WakeUp, ...] = ()
-        self.history = HistoryLook(shared.clock)
+        self.history = HistoryLook()
         self.reserved: dict[CopyId, Reserved] = {}
-        self.asked_to_cancel: dict[int, datetime] = {}
+        self.asked_to_cancel: dict[int, float] = {}
+        """When a cancellation was last asked for, on trio's clock."""
         self.has_new_key = False
         self.is_reading_awaited = False
         self._queue: list[WaitingLeg] | None = None if opening is None else []
@@ -262,7 +276,16 @@ class Account:
         """Return the equities that loss limits compare with."""
         return read_equity_marks(self.shared.ledger.db, self.id, self.shared.pace.trading_day_zone)
 
-    def was_read(self, report: AccountReport, began: datetime) -> None:
+    def begin_reading(self) -> Began:
+        """Return when a reading that begins now began."""
+        return Began(self.shared.clock.now(), trio.current_time())
+
+    @property
+    def reading_age_s(self) -> float:
+        """Return how many seconds ago the newest reading ended; infinite before the first."""
+        return trio.current_time() - self._read_moment
+
+    def was_read(self, report: AccountReport, began: Began) -> None:
         """Adopt the report of a reading that began at ``began``, and wake the tasks that use
         reports.
         """
@@ -270,12 +293,12 @@ class Account:
         self.reserved = {
             copy: each
             for copy, each in self.reserved.items()
-            if each.ended_at is None or each.ended_at >= began
+            if each.ended_at is None or each.ended_at >= began.moment
         }
         had_positions = self.last_report is not None and self.last_report.positions
         self.report = self.last_report = report
         self.read_began = began
-        self.read_at = self.shared.clock.now()
+        self.read_at, self._read_moment = self.shared.clock.now(), trio.current_time()
         self._became(Readiness.READY, "")
         self._end_first_wait()
         if check_is_due:
@@ -297,11 +320,15 @@ class Account:
         require_move(READINESS_MOVES, self.readiness, readiness, "an account")
         self.readiness, self.problem = readiness, problem
 
-    def is_overtaken(self, began: datetime) -> bool:
+    def is_overtaken(self, began: Began) -> bool:
         """Return whether a reading that began at ``began`` is older than the newest one, so that it
         changes nothing.
         """
-        return self.report is not None and self.read_began is not None and began < self.read_began
+        return (
+            self.report is not None
+            and self.read_began is not None
+            and began.moment < self.read_began.moment
+        )
 
     def renew_session(self) -> None:
         """Use the account's new key from now on. What is being sent with the old key gets its
@@ -424,7 +451,7 @@ class Account:
         listed = {each.exchange_order_id for each in report.open_orders}
         if not listed or not self.reserved or self.read_began is None:
             return {}
-        known_since = self.read_began - timedelta(seconds=self.visible_within_s)
+        known_since = self.read_began.at - timedelta(seconds=self.visible_within_s)
         reserves = self.session is not None and self.session.reserves_for_resting
         return {
             each.copy: replace(
@@ -458,12 +485,12 @@ class Account:
         """Compare the newest reading with our exits that closed something: in one symbol, and in
         any.
         """
-        began = self.read_began
-        if began is None:
+        if self.read_began is None:
             return (
                 Reading.AFTER,
                 Reading.AFTER,
             )  # nothing was read yet, so nothing is planned from it
+        began = self.read_began.at
         ended = last_exits(
             self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
         )
@@ -545,7 +572,7 @@ class Account:
         if reserved is None:
             return
         if proven:
-            reserved.ended_at = self.shared.clock.now()
+            reserved.ended_at = trio.current_time()
         else:
             del self.reserved[copy]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from engine.actors.account import Account
+from engine.actors.account import Account, Began
 from engine.actors.books_watch import BooksWatch
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.position_ids import PositionIds
@@ -45,7 +45,7 @@ class AccountReader:
         self._unreadable = unreadable
         self._books = books
         self._reconciler = reconciler
-        self._under_way: tuple[datetime, trio.Event] | None = None
+        self._under_way: tuple[Began, trio.Event] | None = None
         self._failing_since: float | None = None
         """On trio's clock, which nobody sets."""
         self._is_active = False
@@ -104,7 +104,7 @@ class AccountReader:
         qualifies, else a new one.
         """
         if self._under_way is not None and symbol not in last_exits(
-            self._account.shared.ledger.db, self._account.id, self._under_way[0]
+            self._account.shared.ledger.db, self._account.id, self._under_way[0].at
         ):
             await self._under_way[1].wait()
         if self._account.reading_after_exits(symbol)[0] is Reading.BEFORE:
@@ -117,7 +117,7 @@ class AccountReader:
         Readings may overlap; one that began before the newest one changes nothing.
         """
         session = await self._account.connected()
-        began, done = self._account.shared.clock.now(), trio.Event()
+        began, done = self._account.begin_reading(), trio.Event()
         self._under_way = (began, done)
         try:
             report = await session.fetch_account()
@@ -126,13 +126,13 @@ class AccountReader:
         finally:
             done.set()
 
-    async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
-        undecided = await self._judge(session, report, began)
+    async def _take(self, session: ExchangeSession, report: AccountReport, began: Began) -> None:
+        undecided = await self._judge(session, report, began.at)
         await self._mark_equity(report)
         if self._account.is_overtaken(began):
             return
         if undecided is not None:
-            await self._books.account_was_read(report, began, undecided)
+            await self._books.account_was_read(report, began.at, undecided)
         self._account.was_read(report, began)
         await self._unreadable.note("account", report.unreadable)
 
@@ -158,9 +158,9 @@ class AccountReader:
         session, report, began = account.session, account.report, account.read_began
         if session is None or report is None or began is None:
             return
-        undecided = await self._judge(session, report, began)
+        undecided = await self._judge(session, report, began.at)
         if undecided is not None and not account.is_overtaken(began):
-            await self._books.account_was_read(report, began, undecided)
+            await self._books.account_was_read(report, began.at, undecided)
 
     async def _mark_equity(self, report: AccountReport) -> None:
         """Update what loss limits compare with: at the first reading of a trading day, and at a new

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from engine.decisions.dispatching import LONGEST_PAUSE_S
 from engine.decisions.order_lifecycle import (
     Accepted,
     Answer,
@@ -129,7 +130,8 @@ def attempt_result(
                 residue,
             )
         case NothingSent():
-            asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
+            pause_s = min(max(answer.retry_after_s or 0.0, retry_s), LONGEST_PAUSE_S)
+            asked = at + timedelta(seconds=pause_s)
             return AttemptResult(
                 lambda db: back_to_new(
                     db, attempt_id=attempt_id, cause=answer.text, retry_at=asked, at=at

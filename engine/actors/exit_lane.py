@@ -5,7 +5,6 @@ No guard of entries stops an exit, it has no maximum age, and it is tried withou
 that grow to a minute.
 """
 
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -42,7 +41,7 @@ from engine.ports.exchange import NotExecuted, RejectionKind
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
-WITNESS_AGE: Final = timedelta(seconds=5)
+WITNESS_AGE_S: Final = 5.0
 """How old a reading may be for its quantity to be evidence if positions have no ids."""
 _NOTHING_LEFT: Final = (
     OutcomeCode.SKIPPED_NOTHING_TO_CLOSE,
@@ -185,11 +184,7 @@ def _held_before(account: Account, plan: ExitPlan) -> Quantity | None:
     changes.
     """
     position = None if account.report is None else position_of(account.report, plan.intent.symbol)
-    if (
-        position is None
-        or position.side is not plan.intent.position_side
-        or account.read_at is None
-    ):
+    if position is None or position.side is not plan.intent.position_side:
         return None
     if account.reading_after_exits(plan.intent.symbol)[0] is not Reading.AFTER:
         # it may show what an earlier try has closed since: that much less would look like this
@@ -200,9 +195,7 @@ def _held_before(account: Account, plan: ExitPlan) -> Quantity | None:
 
 
 def _is_fresh(account: Account) -> bool:
-    return (
-        account.read_at is not None and account.shared.clock.now() - account.read_at <= WITNESS_AGE
-    )
+    return account.reading_age_s <= WITNESS_AGE_S
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:

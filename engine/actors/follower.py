@@ -160,26 +160,24 @@ class Follower:
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         account, shared = self.account, self.account.shared
         while True:
-            now = shared.clock.now()
             waiting = [] if shared.stopping else account.take_waiting()
             legs = [] if waiting and account.why_held else waiting
             chosen = choose_legs(
                 [self._queued(leg) for leg in legs],
                 self._lanes.busy,
-                now,
                 is_quarantined=self.vitals.quarantined,
             )
             for index in chosen.start:
                 self._start(nursery, legs[index])
             account.legs_wait = len(chosen.start) < len(waiting)
-            await account.legs.wait(
-                None if chosen.again_at is None else (chosen.again_at - now).total_seconds()
-            )
+            await account.legs.wait(chosen.again_s)
 
     def _queued(self, leg: WaitingLeg) -> QueuedLeg:
-        due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
         return QueuedLeg(
-            leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy)
+            leg.symbol,
+            leg.kind,
+            max(self._lanes.wait_s(leg), self.account.history.wait_s),
+            leg.kind == EXIT and self.account.exits_wait(leg.strategy),
         )
 
     def _start(self, nursery: trio.Nursery, leg: WaitingLeg) -> None:

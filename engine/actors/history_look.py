@@ -2,48 +2,41 @@
 the ledger may be an old one.
 """
 
-from datetime import datetime, timedelta
 from typing import Final
 
 import trio
 
-from engine.ports.clock import Clock
-
-LOOK_WITHIN: Final = timedelta(seconds=8)
+LOOK_WITHIN_S: Final = 8.0
 
 
 class HistoryLook:
-    """The progress of the first look at the history after a start, for tasks that must wait for it."""
+    """The progress of the first look at the history after a start, for tasks that must wait for it.
+    It is measured on trio's clock, which nobody sets.
+    """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._began = clock.now()
+    def __init__(self) -> None:
+        self._until = trio.current_time() + LOOK_WITHIN_S
         self._tried = False
         self.looked = trio.Event()
 
     @property
-    def until(self) -> datetime:
-        """Return when the first look ends at the latest."""
-        return self._began + LOOK_WITHIN
+    def left_s(self) -> float:
+        """Return after how many seconds the first look ends at the latest."""
+        return max(0.0, self._until - trio.current_time())
 
     @property
     def is_open(self) -> bool:
         """Return whether the history may still show that the ledger is old: until then no reading
         corrects it.
         """
-        return not self._tried and self._clock.now() < self.until
+        return not self._tried and self.left_s > 0
 
     @property
-    def send_from(self) -> datetime:
-        """Return from when something of the account may start; a time in the past once its history
-        was asked.
+    def wait_s(self) -> float:
+        """Return for how many seconds nothing of the account may start; 0 once its history was
+        asked.
         """
-        return self._began if self.looked.is_set() else self.until
-
-    @property
-    def may_send(self) -> bool:
-        """Return whether something of the account may start, as far as its history is concerned."""
-        return self.send_from <= self._clock.now()
+        return 0.0 if self.looked.is_set() else self.left_s
 
     def was_tried(self) -> None:
         """Record that the first look has ended: readings may correct the ledger from now on."""

@@ -7,11 +7,13 @@ does; ``sending`` sends orders.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime
+
+import trio
 
 from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
+from engine.decisions.dispatching import LONGEST_PAUSE_S, pause_left_s
 from engine.decisions.explaining import LaneNow
 from engine.domain.identifiers import CopyId, Symbol
 from engine.domain.order import ProtectionOrder
@@ -19,8 +21,6 @@ from engine.domain.outcome import Outcome
 from engine.ledger import Database
 from engine.ledger.copies import WaitingLeg
 from engine.ledger.outcomes import conclude
-
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lanes:
@@ -31,15 +31,25 @@ class Lanes:
         self.reader = reader
         self.busy: list[tuple[str, str]] = []
         """Symbol and kind of every leg that is under way."""
-        self.levels: dict[Symbol, tuple[datetime, ProtectionOrder]] = {}
-        """When a signal last moved the levels of a position, and to what."""
-        self._not_before: dict[CopyId, datetime] = {}
+        self.levels: dict[Symbol, tuple[float, ProtectionOrder]] = {}
+        """When a signal last moved the levels of a position, on trio's clock, and to what."""
+        self._not_before: dict[CopyId, float] = {}
+        """On trio's clock, which nobody sets."""
+        self._retries: dict[CopyId, tuple[datetime, float]] = {}
+        """Which pause of the ledger was met, and when it ends on trio's clock."""
         self._waits: dict[CopyId, int] = {}
         self._now: dict[CopyId, LaneNow] = {}
 
-    def not_before(self, leg: WaitingLeg) -> datetime:
-        """Return when a leg that had to wait may be planned again."""
-        return self._not_before.get(leg.copy, _BEGINNING)
+    def wait_s(self, leg: WaitingLeg) -> float:
+        """Return for how many seconds a leg that had to wait still waits, whatever is done to the
+        machine's clock meanwhile.
+        """
+        now, (retry_at, due) = trio.current_time(), self._retries.get(leg.copy, (None, 0.0))
+        if retry_at != leg.retry_at:
+            due = now + pause_left_s(leg.retry_at, self.account.shared.clock.now())
+            if due > now:
+                self._retries[leg.copy] = leg.retry_at, due
+        return max(0.0, due - now, self._not_before.get(leg.copy, 0.0) - now)
 
     def waits(self, leg: WaitingLeg) -> int:
         """Return how often this task made the leg wait."""
@@ -52,7 +62,7 @@ class Lanes:
     def wait(self, leg: WaitingLeg, seconds: float, cause: str = "") -> None:
         """Plan the leg again in so many seconds; ``cause`` is what it waits for."""
         self._now[leg.copy] = replace(self.now(leg.copy), waits_for=cause)
-        self._not_before[leg.copy] = self.account.shared.clock.now() + timedelta(seconds=seconds)
+        self._not_before[leg.copy] = trio.current_time() + min(seconds, LONGEST_PAUSE_S)
         self._waits[leg.copy] = self.waits(leg) + 1
 
     def now(self, copy: CopyId) -> LaneNow:
@@ -71,6 +81,7 @@ class Lanes:
     def claimed(self, copy: CopyId) -> None:
         """Record that a copy waits for nothing any more: it is claimed."""
         self._now[copy] = LaneNow(self.now(copy).failed)
+        self._retries.pop(copy, None)
 
     async def conclude(
         self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None
@@ -78,6 +89,7 @@ class Lanes:
         """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.account.shared.clock.now()
         self._not_before.pop(leg.copy, None)
+        self._retries.pop(leg.copy, None)
         self._waits.pop(leg.copy, None)
         self._now.pop(leg.copy, None)
 

@@ -81,8 +81,7 @@ class OldLedger:
             looked = await self._look()
         else:
             if history.is_open:
-                left = history.until - account.shared.clock.now()
-                with trio.move_on_after(left.total_seconds()):
+                with trio.move_on_after(history.left_s):
                     looked = await self._look()
             else:
                 pause_s = 0.0

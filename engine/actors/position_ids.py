@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+import trio
+
 from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.unreadable import UnreadableRows
@@ -32,7 +34,7 @@ from engine.ledger.holdings import (
 )
 
 LOOK_BACK: Final = timedelta(days=1)
-FOLLOWED_AFTER: Final = timedelta(minutes=15)
+FOLLOWED_AFTER_S: Final = 900.0
 _RECORD: Final = "closed positions"
 
 
@@ -67,7 +69,8 @@ class PositionIds:
 
     def __init__(self, account: Account, unreadable: UnreadableRows) -> None:
         self._account, self._unreadable = account, unreadable
-        self._since: dict[Symbol, datetime] = {}
+        self._since: dict[Symbol, float] = {}
+        """Since when a position with another id is open, on trio's clock."""
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Decide whether our position was closed, for positions with another id than the one that
@@ -84,14 +87,14 @@ class PositionIds:
             await self._unreadable.note(_RECORD, ())
             return Replaced(unnamed=unnamed)
         found = await self._looked_up(session, moved)
-        now = self._account.shared.clock.now()
+        now = trio.current_time()
         self._since = {
             symbol: self._since.get(symbol, now)
             for symbol, fate in found.items()
             if fate is _Fate.OPEN
         }
         followed = {
-            symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER
+            symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER_S
         }
         closed = [moved[symbol] for symbol, fate in found.items() if fate is _Fate.CLOSED]
         undecided = {

@@ -7,8 +7,9 @@ beyond a limit, and recorded when it ends.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
+
+import trio
 
 from engine.actors.account import Account
 from engine.decisions.risk import position_of
@@ -26,7 +27,8 @@ AGAIN_S: Final = 5.0
 
 @dataclass(slots=True)
 class _Gap:
-    since: datetime
+    since: float
+    """On trio's clock, which nobody sets."""
     problem: str = "not tried yet"
 
 
@@ -50,7 +52,7 @@ class ProtectionGuard:
         report = account.report
         if report is None or not (report.positions or self._gaps):
             return
-        if account.why_held or not account.history.may_send:
+        if account.why_held or account.history.wait_s > 0:
             return
         for holding in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, holding.symbol)
@@ -64,12 +66,12 @@ class ProtectionGuard:
                 await self._closed(holding)
 
     async def _mend(self, holding: Holding, position: Position, missing: str) -> None:
-        account, now = self._account, self._account.shared.clock.now()
+        account, now = self._account, trio.current_time()
         gap = self._gaps.setdefault(holding.symbol, _Gap(now))
         visible_s = 0.0 if account.session is None else account.session.visible_within_s
-        if now - gap.since >= timedelta(seconds=visible_s):
+        if now - gap.since >= visible_s:
             gap.problem = await self._set(holding, position)
-        if now - gap.since >= timedelta(seconds=account.shared.pace.unprotected_s):
+        if now - gap.since >= account.shared.pace.unprotected_s:
             await account.shared.alert(
                 AlertCode.POSITION_UNPROTECTED,
                 account.name,
@@ -80,7 +82,7 @@ class ProtectionGuard:
                 missing=missing,
                 problem=gap.problem,
                 exposed=money_words(notional(position.mark_price, holding.share)),
-                unprotected_s=str(round((now - gap.since).total_seconds())),
+                unprotected_s=str(round(now - gap.since)),
             )
 
     async def _set(self, holding: Holding, position: Position) -> str:
@@ -110,7 +112,7 @@ class ProtectionGuard:
         gap = self._gaps.pop(holding.symbol)
         data: dict[str, object] = {
             "symbol": holding.symbol,
-            "unprotected_s": round((now - gap.since).total_seconds(), 1),
+            "unprotected_s": round(trio.current_time() - gap.since, 1),
         }
         await account.shared.ledger.write(
             lambda db: write_event(db, kind="protected", subject=account.name, data=data, at=now)

@@ -3,9 +3,10 @@ twice does no harm, so it is repeated.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Final
+
+import trio
 
 from engine.actors.attempt_result import refused_outcome
 from engine.actors.lanes import Lanes
@@ -93,9 +94,9 @@ def _position(lanes: Lanes, symbol: Symbol) -> Position | None:
         return None
     if (ours := lanes.levels.get(symbol)) is not None:
         set_at, levels = ours
-        if began < set_at + timedelta(seconds=account.visible_within_s):
+        if began.moment < set_at + account.visible_within_s:
             return replace(position, stop_loss=levels.stop_loss, take_profit=levels.take_profit)
-    if symbol in account.unsettled(began):  # an order of ours may have moved them
+    if symbol in account.unsettled(began.at):  # an order of ours may have moved them
         return replace(position, stop_loss=None, take_profit=None)
     return position
 
@@ -111,6 +112,6 @@ async def _apply(lanes: Lanes, leg: WaitingLeg, wanted: ProtectionOrder) -> None
         lanes.account.note(f"the protection of {leg.symbol} could not be set", error)
         lanes.wait(leg, RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)])
         return
-    lanes.levels[leg.symbol] = (lanes.account.shared.clock.now(), wanted)
+    lanes.levels[leg.symbol] = (trio.current_time(), wanted)
     await lanes.conclude(leg, Outcome(OutcomeCode.APPLIED, {"what": protection_words(wanted)}))
     lanes.account.read_soon()

@@ -10,9 +10,11 @@ to close, so one look reads the orders, then the closed positions, then the acco
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final, assert_never
+
+import trio
 
 from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
@@ -75,12 +77,20 @@ _LOOKED_AT: Final = (
 
 @dataclass(slots=True)
 class _Look:
-    due: datetime
+    """The looks at one attempt; times are trio's, which nobody sets."""
+
+    due: float
+    began: float
     reads: int = 0
     absences: int = 0
-    first_absence: datetime | None = None
+    first_absence: float | None = None
     freed: bool = False
     failed: int = 0
+
+
+def _first_look() -> _Look:
+    now = trio.current_time()
+    return _Look(now + 0.5, now)
 
 
 class Resolver:
@@ -101,23 +111,21 @@ class Resolver:
                 for each in open_attempts(shared.ledger.db, self._account.id)
                 if each.state in _LOOKED_AT
             ]
-            self._looks = {
-                each.id: self._looks.get(each.id) or _Look(self._first_due()) for each in attempts
-            }
+            self._looks = {each.id: self._looks.get(each.id) or _first_look() for each in attempts}
             for each in self._account.take_to_look_up(self._looks):
-                self._looks[each].due, self._looks[each].reads = shared.clock.now(), 0
+                self._looks[each].due, self._looks[each].reads = trio.current_time(), 0
             await self._look_at_due(attempts)
             if not self._looks:
                 return
             due = min(look.due for look in self._looks.values())
-            await self._account.attempts.wait(max(0.05, (due - shared.clock.now()).total_seconds()))
+            await self._account.attempts.wait(max(0.05, due - trio.current_time()))
 
     async def _look_at_due(self, attempts: Sequence[Attempt]) -> None:
         """Look at what is due: orders of unknown fate at once, then those that are placed, which
         wait once for a fan-out.
         """
         shared = self._account.shared
-        due = [each for each in attempts if self._looks[each.id].due <= shared.clock.now()]
+        due = [each for each in attempts if self._looks[each.id].due <= trio.current_time()]
         placed = [each for each in due if each.state is AttemptState.PLACED]
         for attempt in [each for each in due if each.state is not AttemptState.PLACED]:
             await self._look(attempt, self._looks[attempt.id])
@@ -126,18 +134,15 @@ class Resolver:
         for attempt in placed:
             await self._look(attempt, self._looks[attempt.id])
 
-    def _first_due(self) -> datetime:
-        return self._account.shared.clock.now() + timedelta(seconds=0.5)
-
     async def _look(self, attempt: Attempt, look: _Look) -> None:
-        account, shared = self._account, self._account.shared
+        account = self._account
         look.reads += 1
         pause_s = (
             NOT_CONFIRMED_PAUSE_S
             if attempt.state is AttemptState.NOT_CONFIRMED
             else resolution_due(look.reads)
         )
-        look.due = shared.clock.now() + timedelta(seconds=pause_s)
+        look.due = trio.current_time() + pause_s
         try:
             session = await account.connected()
         # an exchange that cannot be reached proves nothing about the order: look again later
@@ -179,7 +184,7 @@ class Resolver:
         )
         if share is not None:
             by_position = await self._by_record(sent, session) or await self._by_reading(
-                sent, session, share
+                sent, session, share, look
             )
             if is_named and isinstance(by_position, ClosedOtherwise):
                 by_position = None
@@ -294,11 +299,11 @@ class Resolver:
         return None if isinstance(proof, Absent) else proof
 
     async def _by_reading(
-        self, sent: Sent, session: ExchangeSession, share: Quantity
+        self, sent: Sent, session: ExchangeSession, share: Quantity, look: _Look
     ) -> Found | None:
         """Prove an exit by a reading of the account that begins now; None if that proves nothing."""
         account = self._account
-        if account.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
+        if trio.current_time() - look.began < session.visible_within_s:
             # a reading may still show the account as it was before the exit, even before its entry
             return None
         if not await self._reader.try_to_read() or account.report is None:
@@ -439,32 +444,33 @@ class Resolver:
 
     async def _absent(self, attempt: Attempt, look: _Look) -> None:
         shared = self._account.shared
-        now = shared.clock.now()
+        now = trio.current_time()
         look.absences += 1
-        look.first_absence = look.first_absence or now
-        looked = now - look.first_absence
+        if look.first_absence is None:
+            look.first_absence = now
+        looked_s = now - look.first_absence
         if attempt.state is AttemptState.UNKNOWN and may_stop_looking(
             look.absences, look.first_absence, now, shared.pace.not_confirmed_after_s
         ):
-            await self._give_up(attempt, looked)
+            await self._give_up(attempt, looked_s)
         elif attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
             await self._close_again(attempt)
         elif (
             attempt.state is AttemptState.NOT_CONFIRMED
-            and looked >= timedelta(seconds=FREE_AFTER_S)
+            and looked_s >= FREE_AFTER_S
             and not look.freed
         ):
             look.freed = True
             await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
             self._account.release(attempt.copy, proven=False)
 
-    async def _give_up(self, attempt: Attempt, looked: timedelta) -> None:
+    async def _give_up(self, attempt: Attempt, looked_s: float) -> None:
         account, shared = self._account, self._account.shared
         at = shared.clock.now()
         numbers = {
             "quantity": plain(attempt.intent.quantity),
             "symbol": attempt.intent.symbol,
-            "looked_s": str(round(looked.total_seconds())),
+            "looked_s": str(round(looked_s)),
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
         details = {**numbers, "exposed": money_words(attempt.notional)}

@@ -2,8 +2,9 @@
 exchange has done it or refused.
 """
 
-from datetime import timedelta
 from typing import Final
+
+import trio
 
 from engine.actors.account import Account
 from engine.actors.lanes import Lanes
@@ -79,12 +80,12 @@ async def take_back(account: Account, attempt: Attempt) -> None:
         attempt.state in (AttemptState.PLACED, AttemptState.PARTIALLY_FILLED)
         and attempt.intent.order_type is OrderType.LIMIT
     )
-    now = account.shared.clock.now()
+    now = trio.current_time()
     asked = account.asked_to_cancel.get(attempt.id)
     if (
         not rests
         or attempt.exchange_order_id is None
-        or (asked is not None and now - asked < timedelta(seconds=ASK_AGAIN_S))
+        or (asked is not None and now - asked < ASK_AGAIN_S)
     ):
         return
     account.asked_to_cancel[attempt.id] = now

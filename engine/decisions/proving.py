@@ -294,13 +294,12 @@ ABSENCES_NEEDED: Final = 3
 
 
 def may_stop_looking(
-    complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0
+    complete_absences: int, first_read_at: float, now: float, window_s: float = 60.0
 ) -> bool:
     """Return whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
     ``window_s`` seconds.
 
-    ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.
+    ``first_read_at`` is when the first complete read found nothing, ``now`` when the newest did:
+    seconds on a clock that nobody sets.
     """
-    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(
-        seconds=window_s
-    )
+    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= window_s

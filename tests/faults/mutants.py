@@ -207,7 +207,7 @@ MUTANTS: Final = (
             ),
             (
                 "engine/decisions/proving.py",
-                "and now - first_read_at >= timedelta(seconds=window_s)",
+                "and now - first_read_at >= window_s",
                 "",
             ),
         ),

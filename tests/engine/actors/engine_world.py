@@ -48,6 +48,14 @@ BTC = Symbol("BTCUSDT")
 BEGINNING = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
+class SteppedClock(TrioClock):
+    """A machine's clock that a test sets, as NTP, a resumed machine or a person does."""
+
+    def step(self, seconds: float) -> None:
+        """Set the clock by so many seconds from what it shows."""
+        self._beginning += timedelta(seconds=seconds)
+
+
 @dataclass
 class World:
     """The parts that a test reads and drives."""
@@ -56,6 +64,8 @@ class World:
     shared: Shared
     account_tasks: AccountTasks
     folder: Path
+    clock: SteppedClock
+    """The engine's clock. The exchange has its own."""
     followers: list[Follower] = field(default_factory=list)
     sent: int = 0
     waiting: list[trio.Event] = field(default_factory=list)
@@ -214,13 +224,16 @@ async def world(
     if ledger is None:
         ledger = Ledger.in_memory()
         _people(ledger, followers, mode)
-    clock = TrioClock(BEGINNING)
+    clock, clock_there = SteppedClock(BEGINNING), TrioClock(BEGINNING)
     settings = {"flush": "inline", "price_fixed": {"BTCUSDT": "65000"}, **(paper or {})}
     plugins = load_plugins(["paper", "gcra"], {"paper": settings})
     context = ExchangeContext(
-        plugins.provider("exchange", "paper").settings, clock, HttpClientFactory(), str(folder)
+        plugins.provider("exchange", "paper").settings,
+        clock_there,
+        HttpClientFactory(),
+        str(folder),
     )
-    adapter = plugins.exchanges["paper"] if exchange is None else exchange(clock)
+    adapter = plugins.exchanges["paper"] if exchange is None else exchange(clock_there)
     feed = MarketFeed(adapter, context, clock)
 
     def read_subscription(identifier: str) -> Subscription:
@@ -257,7 +270,7 @@ async def world(
         Unsent(16),
         read_subscription,
     )
-    house = World(ledger, shared, AccountTasks(), folder)
+    house = World(ledger, shared, AccountTasks(), folder, clock)
     ledger.on_commit(house.committed)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.run, frozenset([BTC]))

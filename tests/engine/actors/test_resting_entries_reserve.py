@@ -70,7 +70,8 @@ async def test_a_resting_entry_takes_its_money_once(
 
 def began_before(account: Account) -> None:
     assert account.read_began is not None
-    account.read_began -= timedelta(seconds=60)
+    began = account.read_began
+    account.read_began = replace(began, at=began.at - timedelta(seconds=60))
 
 
 def lists_nothing(account: Account) -> None:

@@ -6,15 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.dispatching import QueuedLeg, choose_legs
+from engine.decisions.dispatching import (
+    LONGEST_PAUSE_S,
+    QueuedLeg,
+    choose_legs,
+    pause_left_s,
+)
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, PROTECTION
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-SOON, LATER = NOW + timedelta(seconds=2), NOW + timedelta(seconds=9)
+SOON, LATER = 2.0, 9.0
 
 
-def leg(symbol: str, kind: str, due: datetime = NOW, *, held_back: bool = False) -> QueuedLeg:
-    return QueuedLeg(symbol, kind, due, held_back)
+def leg(symbol: str, kind: str, wait_s: float = 0.0, *, held_back: bool = False) -> QueuedLeg:
+    return QueuedLeg(symbol, kind, wait_s, held_back)
 
 
 TABLE = [
@@ -83,7 +88,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(
-    ("legs", "busy", "quarantined", "start", "again_at"),
+    ("legs", "busy", "quarantined", "start", "again_s"),
     [row[1:] for row in TABLE],
     ids=[row[0] for row in TABLE],
 )
@@ -92,19 +97,19 @@ def test_which_legs_start(
     busy: set[tuple[str, str]],
     quarantined: bool,
     start: tuple[int, ...],
-    again_at: datetime | None,
+    again_s: float | None,
 ) -> None:
-    chosen = choose_legs(legs, busy, NOW, is_quarantined=quarantined)
-    assert (chosen.start, chosen.again_at) == (start, again_at)
+    chosen = choose_legs(legs, busy, is_quarantined=quarantined)
+    assert (chosen.start, chosen.again_s) == (start, again_s)
 
 
 lanes = st.tuples(
     st.sampled_from(["BTC", "ETH"]), st.sampled_from([ENTRY, EXIT, CANCEL, PROTECTION])
 )
 states = st.builds(
-    lambda lane, due, held: QueuedLeg(*lane, due, held),
+    lambda lane, wait_s, held: QueuedLeg(*lane, wait_s, held),
     lanes,
-    st.sampled_from([NOW, SOON, LATER]),
+    st.sampled_from([0.0, SOON, LATER]),
     st.booleans(),
 )
 
@@ -113,10 +118,25 @@ states = st.builds(
 def test_no_lane_runs_two_and_a_due_exit_waits_for_nothing_but_its_own_lane(
     legs: list[QueuedLeg], busy: set[tuple[str, str]], quarantined: bool
 ) -> None:
-    chosen = choose_legs(legs, busy, NOW, is_quarantined=quarantined)
+    chosen = choose_legs(legs, busy, is_quarantined=quarantined)
     started = [(legs[index].symbol, legs[index].kind) for index in chosen.start]
     assert len(set(started)) == len(started)
     assert not busy & set(started)
     for each in legs:
-        if each.kind == EXIT and each.due <= NOW and not each.is_held_back:
+        if each.kind == EXIT and each.wait_s == 0 and not each.is_held_back:
             assert (each.symbol, EXIT) in busy | set(started)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "left_s"),
+    [
+        (-5.0, 0.0),
+        (0.0, 0.0),
+        (0.5, 0.5),
+        (LONGEST_PAUSE_S, LONGEST_PAUSE_S),
+        (60.5, 0.0),
+        (3600, 0),
+    ],
+)
+def test_a_pause_longer_than_any_that_is_given_is_over(ahead_s: float, left_s: float) -> None:
+    assert pause_left_s(NOW + timedelta(seconds=ahead_s), NOW) == left_s
