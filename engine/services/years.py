@@ -18,6 +18,7 @@ from engine.context import EngineContext
 from engine.decisions.calendar import CalendarMonth, DaySum, month_of
 from engine.domain.account import LIVE_FIRST
 from engine.domain.amounts import EXACT, ZERO
+from engine.domain.booking import BookState
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import own_name
 from engine.ledger.history import ClosedTrade, FundingPaid, Kind
@@ -42,7 +43,7 @@ Amounts are exact, in the currency of the account; the decimal sign is a point.
 trades.csv   every closed trade of the strategies that were followed. A trade belongs to the year in
              which it was closed. gross is its result before fees, fees are those of opening and
              closing it, net of rebates, and result = gross - fees. state "settled": price, fee and
-             cause of every fill are known. Others have empty cells and are in no sum.
+             cause of every fill are known. Others lack one of them and are in no sum.
 funding.csv  what the exchange charged (above 0) or paid (below 0) while such a position was open.
 sums.csv     per account: the sums of both files, and net = result - funding_paid.
 
@@ -65,9 +66,12 @@ class _Sum:
             self.funding = EXACT.add(self.funding, row.amount)
             return
         trade = row.trade
-        if row.gross is None or trade.fees is None or trade.result is None:
+        if trade.state is not BookState.SETTLED:
             self.not_reconciled += 1
             return
+        assert row.gross is not None, "a reconciled trade has a result"
+        assert trade.fees is not None, "a reconciled trade has fees"
+        assert trade.result is not None, "a reconciled trade has a result net of fees"
         self.trades += 1
         self.gross = EXACT.add(self.gross, row.gross)
         self.fees = EXACT.add(self.fees, trade.fees)
