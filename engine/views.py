@@ -237,6 +237,7 @@ class SwitchView:
     set_at: datetime
     level: str
     person: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,7 +371,11 @@ def _to_confirm(visit: Visit) -> dict[str, Any]:
         for name, value in visit.form.items(multi=True)
         if name not in ("factor", "passkey", "csrf")
     ]
-    return {"kept": kept, "action": request.full_path.rstrip("?")}
+    return {
+        "kept": kept,
+        "action": request.full_path.rstrip("?"),
+        "consequence": visit.consequence,
+    }
 
 
 def _page_address(route: Route, parts: Mapping[str, str], form: Mapping[str, str]) -> str:

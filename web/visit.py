@@ -61,6 +61,7 @@ class Visit:
     refilled: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
     unconfirmed: LookFirst | None = None
+    consequence: str = ""
     _titles: Mapping[str, str] | None = None
 
     @property

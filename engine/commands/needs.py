@@ -120,7 +120,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield (
             "switches",
             f"new entries are off for {where} until somebody resumes",
-            _resume(seen["switches"]),
+            resume(seen["switches"]),
         )
     refused = {each["strategy"] for each in seen["refused"]}
     new = [
@@ -272,12 +272,14 @@ def _count(count: int, noun: str) -> str:
     return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
 
 
-def _resume(switches: list[Any]) -> str:
+def resume(switches: list[Any]) -> str:
     """Return the command that resumes; if there are several, ``doctor`` has one for each."""
     if len(switches) > 1:
         return "rexalgo doctor"
     (only,) = switches
-    if only.get("person"):
+    if only["role"]:
+        return f"rexalgo user role {only['person']} {only['role']}"
+    if only["person"]:
         return f"rexalgo user resume {only['person']}"
     return "rexalgo resume entries " + (
         "--all" if only["scope"] == "all" else f"--{only['scope']} {only['target']}"

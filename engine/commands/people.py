@@ -55,6 +55,8 @@ from engine.services.mastering import become_master
 from engine.services.passkeys import passkey_host
 
 _LOOKED_AT_ONCE: Final = 2_000
+_STANDS_FOR: Final = {Role.FOLLOWER: "accounts", Role.MASTER: "strategies"}
+"""What takes no entries while its owner's role is taken, as ``_theirs`` names it."""
 
 
 async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _user_row(context: EngineContext, user: Person) -> dict[str, Any]:
 async def _user(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Read one person: roles, factors, sessions, accounts, strategies and how much is open there."""
     who, db, now = _person(context, text(params, "name")), context.ledger.db, context.clock.now()
-    theirs = _theirs(context, who)
+    theirs = _theirs(context.ledger.db, who)
     rows = [
         {
             "id": each.id,
@@ -211,7 +213,9 @@ async def _linked(context: EngineContext, who: Person, by: str, address: str) ->
 
 
 async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Give or take a role; a person's sessions end, because a privilege changed."""
+    """Give or take a role; a person's sessions end, because a privilege changed. What a taken role
+    stood for takes no new entries until it is given back; exits go on.
+    """
     who, role, by = (
         _person(context, text(params, "name")),
         parse_role(params.get("role")),
@@ -221,13 +225,21 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
     def write(db: Database) -> bool:
         if taking:
-            changed = take_role(db, who.id, role)
+            changed = take_role(db, who.id, role, by, now)
         else:
             changed = give_role(db, identifier=who.id, role=role, by=by, at=now)
             if changed and role is Role.MASTER:
                 become_master(db, who)
         if changed:
             revoke_sessions(db, who.id, now)
+            if role in _STANDS_FOR and _theirs(db, who)[_STANDS_FOR[role]]:
+                write_event(
+                    db,
+                    kind="switch",
+                    subject=f"person {who.name}",
+                    data={"on": taking, "level": "entries", "role": role.value, "by": by},
+                    at=now,
+                )
             append_audit(
                 db,
                 key=key,
@@ -247,6 +259,7 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         "name": who.name,
         "changed": changed,
         "roles": sorted(each.value for each in now_has.roles),
+        **_theirs(context.ledger.db, who),
     }
 
 
@@ -287,7 +300,12 @@ async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
     changed, ended = await context.ledger.write(write)
     await context.changed()
-    return {"name": who.name, "changed": changed, "sessions_ended": ended, **_theirs(context, who)}
+    return {
+        "name": who.name,
+        "changed": changed,
+        "sessions_ended": ended,
+        **_theirs(context.ledger.db, who),
+    }
 
 
 async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -320,7 +338,7 @@ async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str
     if not await context.ledger.write(write):
         raise NothingThere(f"{who.name} is not suspended")
     await context.changed()
-    return {"name": who.name, **_theirs(context, who)}
+    return {"name": who.name, **_theirs(context.ledger.db, who)}
 
 
 async def _reset_factors(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -355,9 +373,8 @@ async def _reset_factors(context: EngineContext, params: dict[str, Any]) -> dict
     return {"name": who.name, **await context.ledger.write(write)}
 
 
-def _theirs(context: EngineContext, who: Person) -> dict[str, Any]:
+def _theirs(db: Database, who: Person) -> dict[str, Any]:
     """Return the accounts and strategies of a person."""
-    db = context.ledger.db
     published = master_of(db, who.id)
     return {
         "accounts": [each.name for each in accounts_of(db, who.id)],

@@ -114,7 +114,7 @@ def _state(facts: AccountFacts) -> StateTold:
         return StateTold(
             AccountState.PAUSED,
             f"No new entries; closes are still copied. Switched for {first.label} by "
-            f"{first.set_by}.",
+            f"{first.set_by}" + (f": {first.note}." if first.role else "."),
         )
     if facts.quarantined:
         return StateTold(

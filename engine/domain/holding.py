@@ -99,8 +99,9 @@ until a person decides.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """One switch that is on. ``target`` is the name it applies to, empty for ALL. ``person`` is the
-    suspended person whom it follows from, empty for a switch that was set.
+    """One switch that is on. ``target`` is the name it applies to, empty for ALL. ``person`` is whom it
+    follows from, empty for a switch that was set: they are suspended, or ``role`` was taken from
+    them.
     """
 
     scope: SwitchScope
@@ -110,6 +111,7 @@ class Switch:
     set_at: datetime
     level: SwitchLevel = SwitchLevel.ENTRIES
     person: str = ""
+    role: str = ""
 
     @property
     def stops_exits(self) -> bool:

@@ -28,7 +28,7 @@ class FactorRow:
 
 _PERSON = (
     "SELECT person.id, person.name, person.zone, (SELECT string_agg(role, ',') FROM person_role "
-    "WHERE person_id = person.id) FROM person"
+    "WHERE person_id = person.id AND taken_us IS NULL) FROM person"
 )
 
 
@@ -121,7 +121,7 @@ def count_people(db: Database, wanted: PeopleFilter | None = None) -> int:
 
 _HAS_ROLE = (
     "EXISTS (SELECT 1 FROM person_role WHERE person_role.person_id = person.id AND "
-    "person_role.role = ?)"
+    "person_role.role = ? AND taken_us IS NULL)"
 )
 _IS_SUSPENDED = "EXISTS (SELECT 1 FROM suspension WHERE suspension.person_id = person.id)"
 
@@ -135,24 +135,43 @@ def _conditions(wanted: PeopleFilter) -> tuple[str, ...]:
 
 
 def give_role(db: Database, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
-    """Give a role; return False if the person has it already."""
+    """Give a role, also one that was taken; return False if the person has it already."""
     return (
         run(
             db,
-            "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT (person_id, role) DO NOTHING",
+            "INSERT INTO person_role (person_id, role, since_us, given_by) VALUES (?, ?, ?, ?) ON "
+            "CONFLICT (person_id, role) DO UPDATE SET since_us = excluded.since_us, given_by = "
+            "excluded.given_by, taken_us = NULL, taken_by = '' WHERE person_role.taken_us IS NOT NULL",
             (identifier, role.value, to_us(at), by),
         )
         > 0
     )
 
 
-def take_role(db: Database, identifier: PersonId, role: Role) -> bool:
-    """Take a role away; return False if the person does not have it."""
+def take_role(db: Database, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
+    """Take a role away; return False if the person does not have it. The row stays: a role that was
+    taken comes back only when somebody gives it.
+    """
     return (
         run(
-            db, "DELETE FROM person_role WHERE person_id = ? AND role = ?", (identifier, role.value)
+            db,
+            "UPDATE person_role SET taken_us = ?, taken_by = ? WHERE person_id = ? AND role = ? AND "
+            "taken_us IS NULL",
+            (to_us(at), by, identifier, role.value),
         )
         > 0
+    )
+
+
+def is_role_taken(db: Database, identifier: PersonId, role: Role) -> bool:
+    """Return whether a role was taken away from a person and not given back."""
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM person_role WHERE person_id = ? AND role = ? AND taken_us IS NOT NULL",
+            (identifier, role.value),
+        )
+        is not None
     )
 
 

@@ -133,12 +133,13 @@ def person_key(db: Database, person: PersonId) -> PersonKey:
 
 
 def insert_master(db: Database, identifier: str, name: str, person: PersonId) -> None:
-    """Add a master, and give the person the master's role."""
+    """Add a master, and give the person the master's role, unless it was taken from them."""
     db.execute(
         "INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person)
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT (person_id, role) DO NOTHING",
+        "INSERT INTO person_role (person_id, role, since_us, given_by) VALUES (?, 'master', 0, "
+        "'being declared') ON CONFLICT (person_id, role) DO NOTHING",
         (person,),
     )
 
@@ -399,7 +400,9 @@ def secret_used(db: Database, secret_id: str, at: datetime, from_: str) -> None:
 
 
 def insert_account(db: Database, row: AccountRow, now: datetime) -> None:
-    """Add a follower's exchange account, and give its person the follower's role."""
+    """Add a follower's exchange account, and give its person the follower's role, unless it was
+    taken from them.
+    """
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
         "created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -415,7 +418,8 @@ def insert_account(db: Database, row: AccountRow, now: datetime) -> None:
         ),
     )
     db.execute(
-        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT (person_id, role) DO NOTHING",
+        "INSERT INTO person_role (person_id, role, since_us, given_by) VALUES (?, 'follower', ?, 'an "
+        "account') ON CONFLICT (person_id, role) DO NOTHING",
         (row.person, to_us(now)),
     )
 

@@ -22,7 +22,7 @@ from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import read_outcome, write_event
 from engine.ledger.query import Database, Row, contains, fetch_all, fetch_one, in_list, run
-from engine.ledger.suspending import switches_of_the_suspended
+from engine.ledger.suspending import derived_switches
 from engine.views import (
     AccountRowView,
     AlertView,
@@ -295,6 +295,7 @@ def switch_views(db: Database) -> tuple[SwitchView, ...]:
             set_at=each.set_at,
             level=each.level.value,
             person=each.person,
+            role=each.role,
         )
         for each in switches(db)
     )
@@ -472,7 +473,9 @@ def unproven_attempts(db: Database, signal: str, account_name: str) -> list[int]
 
 
 def switches(db: Database) -> tuple[Switch, ...]:
-    """Read the switches that are on, oldest first; then those that follow from suspensions."""
+    """Read the switches that are on, oldest first; then those that follow from suspensions and taken
+    roles.
+    """
     rows = fetch_all(
         db,
         "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, "
@@ -488,7 +491,7 @@ def switches(db: Database) -> tuple[Switch, ...]:
             level=SwitchLevel(row[5]),
         )
         for row in rows
-    ) + tuple(switches_of_the_suspended(db))
+    ) + tuple(derived_switches(db))
 
 
 def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:

@@ -460,4 +460,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT INTO funding_day SELECT account_id, strategy_id, date(at_us / 1000000, 'unixepoch'), exact_sum(amount) FROM funding
         WHERE strategy_id != '' GROUP BY 1, 2, 3;
     """,
+    """
+    ALTER TABLE person_role ADD COLUMN taken_us INTEGER;
+    ALTER TABLE person_role ADD COLUMN taken_by TEXT NOT NULL DEFAULT '';
+    INSERT OR IGNORE INTO person_role SELECT person.id, audit.data ->> '$.role', 0, '', max(audit.at_us), audit.by FROM audit
+        JOIN person ON person.name = audit.subject WHERE audit.act = 'role_taken' GROUP BY 1, 2;
+    CREATE INDEX person_role_taken ON person_role (role, person_id) WHERE taken_us IS NOT NULL;
+    """,
 )

@@ -1,9 +1,11 @@
-"""People whom an operator suspended. Their sessions end, nobody signs in as them, and the accounts and
-strategies that are theirs take no new entries; exits go on.
+"""People whom an operator suspended, or from whom an operator took a role. Nobody signs in as somebody
+who is suspended. The accounts and strategies that are theirs take no new entries; exits go on. A
+taken role stops what it stood for alone: accounts are of a follower, strategies of a master.
 
-What always holds: being suspended is this one row. The switches that follow from it are derived when
-switches are read (``switches_of_the_suspended``), so that an account that is connected later is
-stopped too, and ending the suspension leaves nothing behind.
+What always holds: being suspended is one row, and so is a role that was taken. The switches that
+follow are derived when switches are read (``derived_switches``), so that an account that is
+connected later is stopped too, and ending the suspension or giving the role back leaves nothing
+behind.
 """
 
 from dataclasses import dataclass
@@ -51,10 +53,15 @@ def end_suspension(db: Database, person: PersonId) -> bool:
     return run(db, "DELETE FROM suspension WHERE person_id = ?", (person,)) > 0
 
 
-def switches_of_the_suspended(db: Database) -> list[Switch]:
-    """Read the switches that follow from suspensions: no new entries for each account and strategy
-    of a suspended person.
+def derived_switches(db: Database) -> list[Switch]:
+    """Read the switches that follow from suspensions and then from roles that were taken: no new
+    entries for each account and strategy concerned.
     """
+    return switches_of_the_suspended(db) + switches_of_taken_roles(db)
+
+
+def switches_of_the_suspended(db: Database) -> list[Switch]:
+    """Read the switches that follow from suspensions."""
     rows = fetch_all(
         db,
         "SELECT 'account', account.name, suspension.at_us, suspension.by, suspension.note, "
@@ -73,6 +80,33 @@ def switches_of_the_suspended(db: Database) -> list[Switch]:
             set_by=row[3],
             set_at=from_us(row[2]),
             person=row[5],
+        )
+        for row in rows
+    ]
+
+
+def switches_of_taken_roles(db: Database) -> list[Switch]:
+    """Read the switches that follow from roles that were taken."""
+    rows = fetch_all(
+        db,
+        "SELECT 'account', account.name, taken_us, taken_by, role, person.name FROM person_role "
+        "CROSS JOIN person CROSS JOIN account WHERE role = 'follower' AND taken_us IS NOT NULL AND "
+        "person.id = person_role.person_id AND account.person_id = person.id AND "
+        "account.disconnected_us IS NULL UNION ALL SELECT 'strategy', strategy.name, taken_us, "
+        "taken_by, role, person.name FROM person_role CROSS JOIN person CROSS JOIN master CROSS JOIN "
+        "strategy WHERE role = 'master' AND taken_us IS NOT NULL AND person.id = "
+        "person_role.person_id AND master.person_id = person.id AND strategy.master_id = master.id "
+        "ORDER BY 1, 2",
+    )
+    return [
+        Switch(
+            scope=SwitchScope(row[0]),
+            target=row[1],
+            note=f"its {'owner' if row[4] == 'follower' else 'master'} is no longer a {row[4]}",
+            set_by=row[3],
+            set_at=from_us(row[2]),
+            person=row[5],
+            role=row[4],
         )
         for row in rows
     ]

@@ -14,11 +14,19 @@ from engine.context import EngineContext
 from engine.domain.account import Environment
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import former_name
+from engine.domain.person import Role
 from engine.keys.sealed_secrets import login_prints, seal_credentials
 from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
+from engine.ledger.audit import append_audit
 from engine.ledger.disconnecting import disconnect_account
-from engine.ledger.identity import account_of_login, forget_login, remember_login
+from engine.ledger.identity import (
+    account_of_login,
+    forget_login,
+    give_role,
+    is_role_taken,
+    remember_login,
+)
 from engine.ledger.looking import Look, looks_at
 from engine.ledger.people import AccountRow, account, person_key, set_credentials, set_title
 from engine.ledger.preflight import note_new_credentials
@@ -54,16 +62,34 @@ class AccountRoom:
 
     @asked
     async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:
-        """Connect another account of the user; raises FormErrors, NeedsConfirmation."""
+        """Connect another account of the user; raises FormErrors, NeedsConfirmation. The first one
+        makes them a follower, unless an operator took that role from them.
+        """
         user.require_fresh(self._context.clock.now())
+        _refuse_former_follower(self._context.ledger.db, user)
         checked = await check_login(self._context, exchange, given)
         vault, now = await self._context.open_vault(), self._context.clock.now()
-        prints = login_prints(vault, exchange, checked.credentials)
+        prints, audit_key = (
+            login_prints(vault, exchange, checked.credentials),
+            await self._context.audit_key(),
+        )
 
         def change(db: Database) -> AccountRow:
+            _refuse_former_follower(db, user)
             if account_of_login(db, prints) is not None:
                 raise FormErrors({"": "This exchange account is connected here already."})
             key = person_key(db, user.id)
+            if give_role(db, user.id, Role.FOLLOWER, "an account", now):
+                append_audit(
+                    db,
+                    key=audit_key,
+                    by=user.person.name,
+                    act="role_given",
+                    subject=user.person.name,
+                    data={"role": Role.FOLLOWER.value},
+                    at=now,
+                    address=user.address,
+                )
             return open_account(
                 db,
                 vault=vault,
@@ -223,3 +249,16 @@ class AccountRoom:
             change=change,
         )
         await self._context.changed()
+
+
+def _refuse_former_follower(db: Database, user: User) -> None:
+    """Raise FormErrors for somebody from whom an operator took the role of a follower."""
+    if is_role_taken(db, user.id, Role.FOLLOWER):
+        raise FormErrors(
+            {
+                "": (
+                    "An operator took the role of a follower from you, so no account is connected. "
+                    "Ask the operator to give it back."
+                )
+            }
+        )

@@ -279,7 +279,7 @@ class FollowingService:
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
         is_old = task is not None and task.account.last_report is not task.account.report
-        own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
+        own = [each for each in mine if each.scope is SwitchScope.ACCOUNT and not each.person]
         return AccountCard(
             row=row,
             told=account_state(facts),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from engine.commands.needs import how_old
+from engine.commands.needs import how_old, resume
 from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.ledger import LedgerError, check_ledger
@@ -366,9 +366,7 @@ def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
             "warn",
             f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: "
             f"{each['note']}",
-            f"rexalgo user resume {each['person']}"
-            if each["person"]
-            else f"rexalgo resume entries {flags}",
+            resume([each]),
         )
 
 

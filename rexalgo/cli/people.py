@@ -97,13 +97,22 @@ def link(where: Path, name: str, qr: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
-    """Give user NAME a role, or remove one. All their sessions end."""
+    """Give user NAME a role, or remove one. All their sessions end.
+
+    Without the role follower their accounts take no new entries, without the role master their
+    strategies do not; exits go on.
+    """
     answer = ask(where, "user_role", name=name, role=role, take=take, by=who())
     if as_json:
         emit_json(answer)
         return
     changed = "now has" if answer["changed"] else "unchanged, has"
     click.echo(f"{answer['name']} {changed}: {', '.join(answer['roles']) or 'no role'}")
+    kept = {"follower": "accounts", "master": "strategies"}.get(role, "")
+    theirs = _theirs({"accounts": [], "strategies": [], kept: answer.get(kept, [])})
+    if take and theirs and role not in answer["roles"]:
+        click.echo(f"  No new entries for {theirs}; exits go on")
+        click.echo(f"  To end it: rexalgo user role {answer['name']} {role}")
 
 
 @user.command("sign-out")

@@ -22,6 +22,11 @@ ROLES: Final[Mapping[str, str]] = {
     "operator": "Runs this installation: stops trading, lets people in, reads the audit.",
 }
 """Each role with what it opens."""
+_STANDS_FOR: Final[Mapping[str, tuple[str, str, str]]] = {
+    "follower": ("accounts", "account", "accounts"),
+    "master": ("strategies", "strategy", "strategies"),
+}
+"""What takes no entries without the role: its name in the answer about a person, one, several."""
 SUSPENDED: Final = "suspended"
 _ALL: Final = "/operate/people"
 _ONE: Final = "/operate/people/<name>"
@@ -68,17 +73,24 @@ async def show_person(visit: Visit, name: str) -> Response:
     made: dict[str, Any] | None = visit.kept().get("made")
     user = await run(visit, "user", name=name)
     return operator_page(
-        visit, "person", live=made is None, user=user, roles_known=ROLES, shown=made
+        visit,
+        "person",
+        live=made is None,
+        user=user,
+        roles_known=ROLES,
+        without={role: _without(user, role) for role in ROLES},
+        shown=made,
     )
 
 
 async def change_role(visit: Visit) -> Response:
     """Give or take a role."""
+    name, role, takes = visit.text("name"), visit.text("role"), visit.text("take") == "yes"
+    if takes and not visit.who.is_fresh(visit.now):
+        stops = _without(await run(visit, "user", name=name), role)
+        visit.consequence = f"{name} is no longer a {role} then: {stops}" if stops else ""
     visit.require_fresh()
-    name = visit.text("name")
-    await run(
-        visit, "user_role", name=name, role=visit.text("role"), take=visit.text("take") == "yes"
-    )
+    await run(visit, "user_role", name=name, role=role, take=takes)
     return visit.go(_page_of(name), "role")
 
 
@@ -145,6 +157,16 @@ async def decide_master(visit: Visit) -> Response:
     grant = visit.text("grant") == "yes"
     await run(visit, "decide_master", name=visit.text("name"), grant=grant)
     return visit.go("/operate/people", "decided")
+
+
+def _without(user: Mapping[str, Any], role: str) -> str:
+    """Return what a person without a role does not get; empty if nothing of theirs needs it."""
+    if role not in _STANDS_FOR:
+        return ""
+    kept, one, several = _STANDS_FOR[role]
+    count = len(user[kept])
+    words = f"no new entries for {count} {one if count == 1 else several}; exits go on."
+    return words if count else ""
 
 
 def _page_of(name: str) -> str:

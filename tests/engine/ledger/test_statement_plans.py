@@ -371,6 +371,7 @@ def test_a_page_of_a_history_follows_an_index_from_its_key_to_its_limit(db: Data
 
 OF_ONE_PERSON: Final = {
     "suspending.switches_of_the_suspended": "",
+    "suspending.switches_of_taken_roles": "",
     "following.accounts_of": "",
     "following.former_accounts_of": "",
     "following.agreements_of": "",
