@@ -312,3 +312,16 @@ class StatusView:
     positions: int
     switches: tuple[SwitchView, ...]
     alerts: tuple[AlertView, ...]
+
+
+class Lack(Enum):
+    """Why the size of an entry is not known now."""
+
+    CONTRACT = "contract"
+    """The exchange does not list the contract."""
+    PRICE = "price"
+    """The contract has no fresh price."""
+    READING = "reading"
+    """The account was not read yet."""
+    SIGNAL = "signal"
+    """Only a signal decides."""

@@ -1,5 +1,5 @@
-"""What terms mean now, and terms to begin with: the size of an entry in each contract, the most
-margin in use, and presets. Pure.
+"""What terms mean now, and terms to begin with: the size of an entry in each contract, the margin of
+one in each, the most margin in use, and presets. Pure.
 
 What always holds: sizes are computed by the functions that plan. A preset never asks for more
 leverage than the strategy does.
@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.decisions.portfolio import percent_of
 from engine.decisions.preflight import SymbolNeed
-from engine.decisions.risk import equity
+from engine.decisions.risk import equity, total
 from engine.decisions.sizing import smallest_quantity
 from engine.decisions.terms import TermsFacts, size_now
 from engine.domain.amounts import (
@@ -28,12 +28,15 @@ from engine.domain.identifiers import Symbol
 from engine.domain.subscription import (
     BelowMinimum,
     CopyPolicy,
+    EquityShare,
     FixedMargin,
     LeverageMode,
     LeveragePolicy,
     Mode,
     RiskLimits,
+    strictest,
 )
+from engine.views import Lack
 
 _WHOLE: Final = Decimal(1)
 _UNREAD_MARGIN: Final = Money(Decimal(50))
@@ -44,8 +47,8 @@ class EntryNow:
     """What an entry into one contract would be at the current price.
 
     ``smallest`` is the value of the smallest order that the exchange takes. ``value`` and ``margin``
-    are None where only a signal decides, ``percent`` is the margin in percent of the account.
-    ``trades`` is False where the size is below the smallest and skipped.
+    are None where the size is not known, and ``lacks`` says why; ``percent`` is the margin in
+    percent of the account. ``trades`` is False where the size is below the smallest and skipped.
     """
 
     symbol: str
@@ -55,17 +58,27 @@ class EntryNow:
     margin: Decimal | None = None
     percent: Decimal | None = None
     trades: bool = True
+    lacks: Lack | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MostInUse:
-    """The most margin that terms put in use: ``positions`` times ``margin``, or a limit below that.
+class OneEach:
+    """The margin of one entry in each contract, in as many as may be open at once; ``margin`` is
+    the largest of them. Each ``add`` is one more entry.
 
     ``percent`` is ``total`` in percent of the account, None if it is not read yet.
     """
 
     positions: int
     margin: Decimal
+    total: Decimal
+    percent: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MostInUse:
+    """The most margin that entries put in use, which a limit alone can say. ``percent`` as above."""
+
     total: Decimal
     percent: Decimal | None
 
@@ -78,12 +91,16 @@ def entries_now(facts: TermsFacts) -> list[EntryNow]:
 def _entry(need: SymbolNeed, facts: TermsFacts) -> EntryNow:
     contract, quote = need.instrument, need.quote
     if contract is None or quote is None:
-        return EntryNow(symbol=need.symbol, price=None if quote is None else quote.last)
+        lacks = Lack.CONTRACT if contract is None else Lack.PRICE
+        last = None if quote is None else quote.last
+        return EntryNow(symbol=need.symbol, price=last, lacks=lacks)
     price = quote.last
     least = smallest_quantity(contract, price)
     smallest, sized = notional(price, least), size_now(contract, price, facts)
     if sized is None:
-        return EntryNow(symbol=need.symbol, price=price, smallest=smallest)
+        is_unread = facts.report is None and isinstance(facts.policy.sizing, EquityShare)
+        lacks = Lack.READING if is_unread else Lack.SIGNAL
+        return EntryNow(symbol=need.symbol, price=price, smallest=smallest, lacks=lacks)
     is_below = sized.quantity < least
     is_lifted = is_below and facts.policy.below_minimum is BelowMinimum.LIFT
     quantity: Quantity = least if is_lifted else sized.quantity
@@ -94,35 +111,40 @@ def _entry(need: SymbolNeed, facts: TermsFacts) -> EntryNow:
         smallest=smallest,
         value=notional(price, quantity),
         margin=margin,
-        percent=None if facts.report is None else percent_of(margin, equity(facts.report)),
+        percent=_percent(margin, facts),
         trades=is_lifted or not is_below,
     )
 
 
-def most_in_use(facts: TermsFacts, entries: Sequence[EntryNow]) -> MostInUse | None:
-    """Return the most margin that these terms put in use at today's prices and the strategy's
-    leverage; None if only signals decide, or nothing trades.
+def one_each(facts: TermsFacts, entries: Sequence[EntryNow]) -> OneEach | None:
+    """Return the margin of one entry in each contract that trades, at today's prices and the
+    strategy's leverage; None if the size of one is not known, or nothing trades.
     """
-    limits = facts.policy.limits
     margins = [each.margin for each in entries if each.trades]
     known = [margin for margin in margins if margin is not None]
     if not known or len(known) < len(margins):
         return None
-    positions = len(known)
-    if limits.open_positions is not None:
-        positions = min(positions, limits.open_positions)
-    largest = sorted(known, reverse=True)[:positions]
-    total = Decimal(0)
-    for margin in largest:
-        total = EXACT.add(total, margin)
-    if limits.account_margin is not None:
-        total = min(total, limits.account_margin)
-    return MostInUse(
-        positions=positions,
+    allowed = strictest(facts.operator, facts.policy.limits).open_positions
+    largest = sorted(known, reverse=True)[:allowed]
+    sum_of_all = total(*largest)
+    return OneEach(
+        positions=len(largest),
         margin=largest[0],
-        total=total,
-        percent=None if facts.report is None else percent_of(total, equity(facts.report)),
+        total=sum_of_all,
+        percent=_percent(sum_of_all, facts),
     )
+
+
+def most_in_use(facts: TermsFacts) -> MostInUse | None:
+    """Return the most margin that entries put in use, None without a limit of margin: each ``add``
+    of the master's is one more entry.
+    """
+    cap = strictest(facts.operator, facts.policy.limits).account_margin
+    return None if cap is None else MostInUse(total=cap, percent=_percent(cap, facts))
+
+
+def _percent(margin: Decimal, facts: TermsFacts) -> Decimal | None:
+    return None if facts.report is None else percent_of(margin, equity(facts.report))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,10 @@ from engine.decisions.meaning import (
     PRESETS,
     EntryNow,
     MostInUse,
+    OneEach,
     entries_now,
     most_in_use,
+    one_each,
     preset_terms,
 )
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
@@ -68,11 +70,12 @@ _ACTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What terms mean now: an entry into each contract, the most margin in use (None if it is not
-    known), and what is absurd.
+    """What terms mean now: an entry into each contract, the margin of one in each (None if it is
+    not known), the most margin in use (None without a limit), and what is absurd.
     """
 
     entries: Sequence[EntryNow]
+    one_each: OneEach | None
     most: MostInUse | None
     warnings: Sequence[TermsWarning]
 
@@ -120,9 +123,9 @@ class AgreeingService:
         """
         facts = await self._facts(row, strategy, policy)
         if facts is None:
-            return Meaning((), None, ())
+            return Meaning((), None, None, ())
         entries = entries_now(facts)
-        return Meaning(entries, most_in_use(facts, entries), warn_of_terms(facts))
+        return Meaning(entries, one_each(facts, entries), most_in_use(facts), warn_of_terms(facts))
 
     async def contracts_now(self, row: AccountRow, strategy: StrategyTerms) -> Sequence[EntryNow]:
         """Return every contract of a strategy with its price and the value of its smallest order."""
@@ -178,7 +181,8 @@ class AgreeingService:
         orders.
 
         Each is planned alone, on a flat account with the money of the last reading, at the signal's
-        price if it named one, else at the current one: past prices are not stored.
+        price if it named one, else at the current one, so slippage is not judged. Its age is the one
+        it had when it was received.
         """
         task = self._following.task(row)
         if task is None or task.account.report is None:
@@ -416,7 +420,7 @@ def _as_open(signal: Signal) -> Signal:
             size=draft.size,
         ),
         order_key=signal.order_key,
-        decided_at=signal.received_at,
+        decided_at=signal.decided_at,
         received_at=signal.received_at,
     )
 

@@ -5,9 +5,11 @@ the stored terms shown.
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from web_place import PASSWORD, Browser, web_place
 
 from engine.commands import Commands
+from engine.domain.identifiers import Symbol
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all, fetch_one
 
@@ -138,6 +140,24 @@ async def test_a_preview_survives_every_limit_of_losses(tmp_path: Path) -> None:
             await bob.get(way)
             await bob.post(way, do="preview", **{**TERMS, **limits})
             assert "BUY 0.003 BTCUSDT at about 65000" in bob.words, limits
+
+
+async def test_a_preview_refuses_a_signal_that_came_too_late_for_the_terms(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        entry = {"action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET"}
+        decided = place.clock.now() - timedelta(seconds=30)
+        await place.signal(strategy, **entry, price="64000", sent_at=decided.isoformat())
+        await place.signal(strategy, **entry, price="63000")
+        bob = await place.person("bob", balance="1000")
+        way = f"/strategies/{strategy}/follow"
+        await bob.get(way)
+        await bob.post(way, do="preview", **{**TERMS, "entry_age_s": "5"})
+        assert "BUY 0.003 BTCUSDT at about 63000" in bob.words
+        assert "at about 64000" not in bob.words
+        assert "Too late to enter: the signal was 3" in bob.words
+        assert "the limit is 5 s" in bob.words
+        assert "Max. slippage is not judged here" in bob.words
 
 
 async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower(
@@ -277,12 +297,15 @@ async def test_following_begins_with_sensible_limits_and_says_what_they_mean(
         assert "BTCUSDT never trades0.000.00" in bob.words, "20 USDT at 3x are below 65 USDT"
         await bob.get(f"{way}?preset=balanced")
         assert [bob.value(each) for each in limits] == ["5", "50", "500", "20"]
-        assert "At most 39.00 USDT of margin, 3.9 % of this account." in bob.words
+        assert "One entry: 39.00 USDT of margin, 3.9 % of this account." in bob.words
+        assert "At most 500.00 USDT of margin, 50.0 % of this account, adds with it" in bob.words
         await bob.get(f"{way}?preset=greedy")
         assert bob.value("size") == "20"
 
 
-async def test_what_is_typed_is_explained_and_never_stored(tmp_path: Path) -> None:
+async def test_what_is_typed_is_explained_and_never_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
         bob = await place.person("bob", balance="1000")
@@ -292,7 +315,30 @@ async def test_what_is_typed_is_explained_and_never_stored(tmp_path: Path) -> No
         asked = {"account": "bob", "csrf": csrf, **TERMS}
         await bob.post(f"{way}/meaning", bare=True, **asked)
         assert "<h1" not in bob.text, "a part of the page"
-        assert "At most 39.00 USDT of margin" in bob.words
+        assert "One entry: 39.00 USDT of margin" in bob.words
+        assert "can go beyond that: only Max. margin limits the sum, and none is set" in bob.words
+        assert "At most" not in bob.words
+        await bob.post(f"{way}/meaning", bare=True, **{**asked, "account_margin": "60"})
+        assert "At most 60.00 USDT of margin, 6.0 % of this account" in bob.words
+        await bob.post(f"{way}/meaning", bare=True, **{**asked, "size": "0.01"})
+        assert "Nothing trades under these terms" in bob.words
+        assert "Only a signal decides" not in bob.words
+        await bob.post(
+            f"{way}/meaning", bare=True, **{**asked, "sizing": "multiplier", "size": "1"}
+        )
+        assert "Only a signal decides how large an entry is. Set" in bob.words
+        feed = place.context.feeds["paper"]
+
+        async def no_price(symbol: Symbol, age_s: float) -> None:
+            """Answer as a feed does that could not read."""
+
+        with monkeypatch.context() as broken:
+            broken.setattr(feed, "quote", no_price)
+            await bob.post(f"{way}/meaning", bare=True, **asked)
+            assert "BTCUSDT: no price now, so the margin needed" in bob.words
+            broken.setattr(feed, "instrument", lambda symbol: None)
+            await bob.post(f"{way}/meaning", bare=True, **asked)
+            assert "BTCUSDT: not listed at this exchange, so the margin needed" in bob.words
         await bob.post(
             f"{way}/meaning", bare=True, **{**asked, "size": "<b>x</b>", "leverage": "0"}
         )

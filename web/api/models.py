@@ -46,7 +46,7 @@ from engine.services.read_models import (
 )
 from engine.services.telling import ChannelView
 from engine.services.user import User
-from engine.views import StillOpenView, WhyView
+from engine.views import Lack, StillOpenView, WhyView
 
 _HUNDREDTH: Final = Decimal("0.01")
 Amount = Annotated[
@@ -532,8 +532,9 @@ def agreement_of(row: AgreementRow) -> Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What an entry into one contract would be at the current price; null where only a signal
-    decides. ``trades`` is false where it is below ``smallest``, the exchange's smallest order.
+    """What an entry into one contract would be at the current price; null where that is not known,
+    and ``lacks`` says why: the contract is not listed, it has no fresh price, the account was not
+    read yet, or only a signal decides. ``trades`` is false where it is below ``smallest``, the exchange's smallest order.
     ``percent`` is the margin in percent of the account.
     """
 
@@ -544,14 +545,25 @@ class Entry:
     margin: Amount | None
     percent: Amount | None
     trades: bool
+    lacks: Lack | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneEach:
+    """The margin of one entry in each contract, in as many as may be open at once; ``margin`` is
+    the largest of them. Each ``add`` is one more entry.
+    """
+
+    positions: int
+    margin: Amount
+    total: Amount
+    percent: Amount | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Most:
-    """The most margin in use: ``positions`` times ``margin``, or a limit below that."""
+    """The most margin that entries put in use on the account, each ``add`` with it."""
 
-    positions: int
-    margin: Amount
     total: Amount
     percent: Amount | None
 
@@ -566,19 +578,21 @@ class Warned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """One agreement, and what it means at the current price: each entry, the most that it can put in
-    use (null: not known), and what is out of proportion.
+    """One agreement, and what it means at the current price: each entry, one in each contract (null:
+    not known), the most that can be in use (null without a limit of margin: each ``add`` takes
+    more), and what is out of proportion.
     """
 
     agreement: Agreement
     entries: tuple[Entry, ...]
+    one_each: OneEach | None
     most: Most | None
     warnings: tuple[Warned, ...]
 
 
 def terms_of(row: AgreementRow, meaning: Meaning) -> Terms:
     """Return one agreement with what it means now."""
-    most = meaning.most
+    most, one = meaning.most, meaning.one_each
     return Terms(
         agreement=agreement_of(row),
         entries=tuple(
@@ -590,17 +604,21 @@ def terms_of(row: AgreementRow, meaning: Meaning) -> Terms:
                 margin=amount_or_none(each.margin),
                 percent=amount_or_none(each.percent),
                 trades=each.trades,
+                lacks=each.lacks,
             )
             for each in meaning.entries
         ),
+        one_each=None
+        if one is None
+        else OneEach(
+            positions=one.positions,
+            margin=amount(one.margin),
+            total=amount(one.total),
+            percent=amount_or_none(one.percent),
+        ),
         most=None
         if most is None
-        else Most(
-            positions=most.positions,
-            margin=amount(most.margin),
-            total=amount(most.total),
-            percent=amount_or_none(most.percent),
-        ),
+        else Most(total=amount(most.total), percent=amount_or_none(most.percent)),
         warnings=tuple(
             Warned(field=each.field, sentence=each.sentence) for each in meaning.warnings
         ),

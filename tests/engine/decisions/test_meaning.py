@@ -1,5 +1,6 @@
 """What terms mean now, and presets that are never absurd."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,14 @@ from decision_builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.meaning import PRESETS, entries_now, most_in_use, preset_terms
+from engine.decisions.meaning import (
+    PRESETS,
+    MostInUse,
+    entries_now,
+    most_in_use,
+    one_each,
+    preset_terms,
+)
 from engine.decisions.preflight import SymbolNeed
 from engine.decisions.terms import TermsFacts, warn_of_terms
 from engine.domain.account import AccountReport, Balance
@@ -24,6 +32,7 @@ from engine.domain.subscription import (
     parse_sizing,
 )
 from engine.ports.market_data import Quote
+from engine.views import Lack
 
 D = Decimal
 PRICES = {"BTCUSDT": D(65_000), "ETHUSDT": D(3_000)}
@@ -90,25 +99,57 @@ def test_what_is_below_the_smallest_never_trades_unless_it_is_lifted() -> None:
         ({}, 2, D(52)),
         ({"open_positions": 1}, 1, D(26)),
         ({"open_positions": 9}, 2, D(52)),
-        ({"account_margin": "40"}, 2, D(40)),
+        ({"account_margin": "40"}, 2, D(52)),
     ],
 )
-def test_the_most_in_use_is_positions_times_margin_or_a_limit(
+def test_one_entry_in_each_contract_is_told_for_as_many_as_may_be_open(
     limits: dict[str, object], positions: int, total: Decimal
 ) -> None:
     facts = facts_of(terms(margin("26"), **limits))
-    most = most_in_use(facts, entries_now(facts))
-    assert most is not None
-    assert most.positions == positions
-    assert abs(most.total - total) < 1, "an order is rounded down to the step"
-    assert most.percent == (most.total / 10).quantize(D("0.01"))
+    one = one_each(facts, entries_now(facts))
+    assert one is not None
+    assert one.positions == positions
+    assert abs(one.total - total) < 1, "an order is rounded down to the step"
+    assert one.percent == (one.total / 10).quantize(D("0.01"))
 
 
-def test_where_only_a_signal_decides_nothing_is_promised() -> None:
-    facts = facts_of(terms({"mode": "multiplier", "factor": "1"}))
+def test_only_a_limit_of_margin_says_what_is_most_in_use_because_adds_take_more() -> None:
+    assert most_in_use(facts_of(terms(margin("26"), open_positions=1))) is None
+    most = most_in_use(facts_of(terms(margin("26"), account_margin="200")))
+    assert most == MostInUse(total=D(200), percent=D("20.00"))
+    place = replace(
+        facts_of(terms(margin("26"), account_margin="200"), None),
+        operator=RiskLimits(account_margin=Money(D(150))),
+    )
+    assert most_in_use(place) == MostInUse(total=D(150), percent=None)
+
+
+@pytest.mark.parametrize(
+    ("size", "worth", "changes", "lacks"),
+    [
+        (margin("26"), "1000", {"quote": None}, Lack.PRICE),
+        (margin("26"), "1000", {"instrument": None}, Lack.CONTRACT),
+        ({"mode": "equity_share", "share": "0.1"}, None, {}, Lack.READING),
+        ({"mode": "multiplier", "factor": "1"}, "1000", {}, Lack.SIGNAL),
+        ({"mode": "stop_distance", "risk": "0.1"}, None, {}, Lack.SIGNAL),
+    ],
+)
+def test_a_size_that_is_not_known_says_what_it_lacks(
+    size: dict[str, str], worth: str | None, changes: dict[str, object], lacks: Lack
+) -> None:
+    facts = facts_of(terms(size), worth)
+    btc, eth = facts.needs
+    facts = replace(facts, needs=[btc, replace(eth, **changes)])
     entries = entries_now(facts)
-    assert [each.value for each in entries] == [None, None]
-    assert most_in_use(facts, entries) is None
+    assert (entries[1].value, entries[1].lacks) == (None, lacks)
+    assert one_each(facts, entries) is None
+
+
+def test_where_nothing_trades_there_is_no_sum() -> None:
+    facts = facts_of(terms(margin("0.01")))
+    entries = entries_now(facts)
+    assert [(each.trades, each.lacks) for each in entries] == [(False, None), (False, None)]
+    assert one_each(facts, entries) is None
 
 
 @given(st.sampled_from(PRESETS), st.integers(900, 10_000_000), st.integers(1, 125))
@@ -127,9 +168,10 @@ def test_a_preset_trades_without_a_warning_and_within_the_account(
     assert policy.leverage.value <= asked
     warnings = [each for each in warn_of_terms(facts) if each.field != "leverage"]
     assert [each for each in warnings if "largest order" not in each.sentence] == []
-    most = most_in_use(facts, entries_now(facts))
+    one, most = one_each(facts, entries_now(facts)), most_in_use(facts)
+    assert one is not None
     assert most is not None
-    assert most.total <= policy.limits.account_margin <= worth / 2  # type: ignore[operator]
+    assert one.total <= most.total == policy.limits.account_margin <= worth / 2  # type: ignore[operator]
 
 
 def test_without_a_reading_a_preset_has_no_limit_in_money() -> None:
