@@ -228,7 +228,9 @@ class UnknownView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchView:
-    """One switch that is on; ``level`` is entries, reduce or flatten."""
+    """One switch that is on; ``level`` is entries, reduce or flatten. ``is_owners``: the owner of the
+    account set it, and nobody else resumes it.
+    """
 
     scope: str
     target: str
@@ -238,6 +240,7 @@ class SwitchView:
     level: str
     person: str = ""
     role: str = ""
+    is_owners: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,17 +110,17 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "refused", _refused(each), "rexalgo alert list"
     if seen["backup"]["overdue"]:
         yield "backup", _overdue(seen["backup"]), "rexalgo backup"
-    if seen["switches"]:
+    if off := [each for each in seen["switches"] if not each.get("is_owners")]:
         where = _some(
             [
                 "everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}"
-                for each in seen["switches"]
+                for each in off
             ]
         )
         yield (
             "switches",
             f"new entries are off for {where} until somebody resumes",
-            resume(seen["switches"]),
+            resume(off),
         )
     refused = {each["strategy"] for each in seen["refused"]}
     new = [

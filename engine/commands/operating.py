@@ -476,6 +476,7 @@ async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 
 async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Turn a switch off; the one that an account's owner turned on is left to them."""
     scope, target = _scope(context, params, known_only=False)
     by, at = text(params, "by", "operator"), context.clock.now()
     record = await recorder(context, params)
@@ -494,7 +495,10 @@ async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
     was = await context.ledger.write(write, first=True)
     await context.changed()
-    remaining = [each.label for each in switches(context.ledger.db)]
+    remaining = [
+        f"{each.label}, by {each.set_by}, who alone resumes it" if each.is_owners else each.label
+        for each in switches(context.ledger.db)
+    ]
     return {
         "entries": "on" if not remaining else "still off elsewhere",
         "scope": scope.value,

@@ -48,7 +48,9 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             _bare(SwitchScope.EXCHANGE, name, now)
             for name in dict.fromkeys(exchange for exchange, _ in accounts)
         ]
-    on = {(each.scope, each.target): each for each in switches(db) if not each.person}
+    on = {
+        (each.scope, each.target, each.is_owners): each for each in switches(db) if not each.person
+    }
     reads = {"waiting": waiting_entries, "resting": resting_entries, "positions": held}
     places = {}
     for name, read in reads.items():
@@ -58,12 +60,14 @@ async def _touched(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     shown = []
     for switch in wanted:
         mine = _those_in(switch, agreed)
-        is_on = on.get((switch.scope, switch.target))
+        is_on = on.get((switch.scope, switch.target, False))
+        is_owners = on.get((switch.scope, switch.target, True))
         shown.append(
             {
                 "scope": switch.scope.value,
                 "target": switch.target,
                 "level": None if is_on is None else is_on.level.value,
+                "owners": None if is_owners is None else is_owners.level.value,
                 "accounts": _accounts_in(switch, mine, accounts),
                 "strategies": len({each.strategy for each in mine}),
                 **{

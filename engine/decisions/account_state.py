@@ -71,6 +71,13 @@ def account_state(facts: AccountFacts) -> StateTold:
     return replace(state, why=f"{state.why} {facts.waiting}.") if facts.waiting else state
 
 
+def _by(switch: Switch) -> str:
+    """Return who set a switch, and who alone resumes what is not the owner's."""
+    who = f"Switched for {switch.label} by {switch.set_by}"
+    who = f"{who}: {switch.note}." if switch.role else f"{who}."
+    return who if switch.is_owners else f"{who} Only the operator resumes it."
+
+
 def _state(facts: AccountFacts) -> StateTold:
     """Return the first state that applies of: what needs the owner, what a person switched, what is
     agreed.
@@ -100,7 +107,7 @@ def _state(facts: AccountFacts) -> StateTold:
     level = max((each.level.rank for each in facts.switches), default=0)
     if level >= SwitchLevel.REDUCE.rank:
         widest = max(facts.switches, key=lambda each: each.level.rank)
-        by = f"Switched for {widest.label} by {widest.set_by}."
+        by = _by(widest)
         if widest.level is not SwitchLevel.FLATTEN:
             return StateTold(AccountState.REDUCE_ONLY, f"Positions can only shrink. {by}")
         if not facts.open_shares:
@@ -113,8 +120,7 @@ def _state(facts: AccountFacts) -> StateTold:
         first = facts.switches[0]
         return StateTold(
             AccountState.PAUSED,
-            f"No new entries; closes are still copied. Switched for {first.label} by "
-            f"{first.set_by}" + (f": {first.note}." if first.role else "."),
+            f"No new entries; closes are still copied. {_by(first)}",
         )
     if facts.quarantined:
         return StateTold(

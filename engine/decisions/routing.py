@@ -65,8 +65,8 @@ def concerning(
     strategy_name: str,
     exchange: str,
 ) -> tuple[Switch, ...]:
-    """Return the switches that apply to an entry, the widest first: that is the one a person is
-    told about.
+    """Return the switches that apply to an entry, the widest first, and an owner's own last: the
+    first is the one a person is told about.
     """
     width = {
         SwitchScope.ALL: 0,
@@ -84,6 +84,6 @@ def concerning(
     return tuple(
         sorted(
             (each for each in switches if concerns(each, **names)),
-            key=lambda each: width[each.scope],
+            key=lambda each: (width[each.scope], each.is_owners),
         )
     )

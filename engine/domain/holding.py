@@ -101,7 +101,7 @@ until a person decides.
 class Switch:
     """One switch that is on. ``target`` is the name it applies to, empty for ALL. ``person`` is whom it
     follows from, empty for a switch that was set: they are suspended, or ``role`` was taken from
-    them.
+    them. ``is_owners``: the owner of the account set it, and nobody else resumes it.
     """
 
     scope: SwitchScope
@@ -112,6 +112,7 @@ class Switch:
     level: SwitchLevel = SwitchLevel.ENTRIES
     person: str = ""
     role: str = ""
+    is_owners: bool = False
 
     @property
     def stops_exits(self) -> bool:

@@ -4,7 +4,6 @@ owner.
 
 from datetime import datetime
 
-from engine.decisions.explaining import BY_THE_OWNER
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, own_name
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -12,7 +11,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Database, fetch_all
-from engine.ledger.reports import clear_switch, switches
+from engine.ledger.reports import clear_switch
 
 
 def disconnect_account(db: Database, account: AccountId, name: str, at: datetime) -> None:
@@ -33,12 +32,14 @@ def disconnect_account(db: Database, account: AccountId, name: str, at: datetime
     db.execute(
         "UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account)
     )
-    own = own_name(name)
-    if any(
-        each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER
-        for each in switches(db)
-    ):
-        clear_switch(db, scope=SwitchScope.ACCOUNT, target=own, by=BY_THE_OWNER, at=at)
+    clear_switch(
+        db,
+        scope=SwitchScope.ACCOUNT,
+        target=own_name(name),
+        by="disconnecting",
+        at=at,
+        is_owners=True,
+    )
     db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
     db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
     db.execute("DELETE FROM book WHERE account_id = ?", (account,))

@@ -296,6 +296,7 @@ def switch_views(db: Database) -> tuple[SwitchView, ...]:
             level=each.level.value,
             person=each.person,
             role=each.role,
+            is_owners=each.is_owners,
         )
         for each in switches(db)
     )
@@ -478,8 +479,8 @@ def switches(db: Database) -> tuple[Switch, ...]:
     """
     rows = fetch_all(
         db,
-        "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, "
-        "target",
+        "SELECT scope, target, note, set_by, set_us, level, is_owners FROM switch ORDER BY set_us, "
+        "scope, target, is_owners",
     )
     return tuple(
         Switch(
@@ -489,36 +490,43 @@ def switches(db: Database) -> tuple[Switch, ...]:
             set_by=row[3],
             set_at=from_us(row[4]),
             level=SwitchLevel(row[5]),
+            is_owners=bool(row[6]),
         )
         for row in rows
     ) + tuple(derived_switches(db))
 
 
 def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:
-    """Turn a switch on; return the level before. A level is only ever raised; its note is renewed.
+    """Turn a switch on; return the level before. A level is only ever raised.
 
-    A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
-    decision about it.
+    The switch of an account's owner is a row of its own: neither hides the other. Whoever asks for
+    no more than is stopped already leaves note and setter of somebody else's stop; whoever raises it
+    keeps what it said behind their own note. Broken conservation stops exits too, so it is always
+    more.
     """
     lock(db, Held.PLACE)
+    where = (switch.scope.value, switch.target, int(switch.is_owners))
     row = fetch_one(
         db,
-        "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?",
-        (switch.scope.value, switch.target),
+        "SELECT level, set_by, note, set_us FROM switch WHERE scope = ? AND target = ? AND "
+        "is_owners = ?",
+        where,
     )
+    note, by, at = switch.note, switch.set_by, to_us(switch.set_at)
     was = None if row is None else SwitchLevel(row[0])
     level = switch.level if was is None or was.rank < switch.level.rank else was
-    by = (
-        STOPPED_BY_CONSERVATION
-        if row is not None and row[1] == STOPPED_BY_CONSERVATION and level is was
-        else switch.set_by
-    )
+    if row is not None and by != row[1]:
+        if level is not was or by == STOPPED_BY_CONSERVATION:
+            note = f"{note or 'no note'}; before, by {row[1]}: {row[2] or 'no note'}"
+        else:
+            # A flatten that is asked for again tries a remainder again, whoever asks.
+            at = at if switch.level is SwitchLevel.FLATTEN else row[3]
+            by, note = row[1], row[2]
     db.execute(
-        "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, "
-        "?) ON CONFLICT (scope, target) DO UPDATE"
-        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = "
-        "excluded.level",
-        (switch.scope.value, switch.target, switch.note, by, to_us(switch.set_at), level.value),
+        "INSERT INTO switch (scope, target, is_owners, note, set_by, set_us, level) VALUES (?, ?, "
+        "?, ?, ?, ?, ?) ON CONFLICT (scope, target, is_owners) DO UPDATE SET note = excluded.note, "
+        "set_by = excluded.set_by, set_us = excluded.set_us, level = excluded.level",
+        (*where, note, by, at, level.value),
     )
     data: dict[str, object] = {
         "on": True,
@@ -530,9 +538,23 @@ def set_switch(db: Database, switch: Switch) -> SwitchLevel | None:
     return was
 
 
-def clear_switch(db: Database, scope: SwitchScope, target: str, by: str, at: datetime) -> bool:
-    """Allow new entries again; return False if they were not switched off."""
-    changed = run(db, "DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
+def clear_switch(
+    db: Database,
+    scope: SwitchScope,
+    target: str,
+    by: str,
+    at: datetime,
+    *,
+    is_owners: bool = False,
+) -> bool:
+    """Allow new entries again; return False if they were not switched off. An owner's switch stays
+    unless it is the one that is meant (``is_owners``), and then the others stay.
+    """
+    changed = run(
+        db,
+        "DELETE FROM switch WHERE scope = ? AND target = ? AND is_owners = ?",
+        (scope.value, target, int(is_owners)),
+    )
     if not changed:
         return False
     label = Switch(scope=scope, target=target, note="", set_by=by, set_at=at).label

@@ -467,4 +467,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         JOIN person ON person.name = audit.subject WHERE audit.act = 'role_taken' GROUP BY 1, 2;
     CREATE INDEX person_role_taken ON person_role (role, person_id) WHERE taken_us IS NOT NULL;
     """,
+    """
+    ALTER TABLE switch RENAME TO switch_before;
+    CREATE TABLE switch (
+        scope TEXT NOT NULL, target TEXT NOT NULL, is_owners INTEGER NOT NULL, note TEXT NOT NULL, set_by TEXT NOT NULL,
+        set_us INTEGER NOT NULL, level TEXT NOT NULL, PRIMARY KEY (scope, target, is_owners)) STRICT;
+    INSERT INTO switch SELECT scope, target, scope = 'account' AND note = 'by the owner', note, set_by, set_us, level
+        FROM switch_before;
+    DROP TABLE switch_before;
+    """,
 )

@@ -2,7 +2,7 @@
 traders' own switches.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -88,13 +88,18 @@ _NOT_FOLLOWED: Final = (
     "No strategy that you follow holds this position: close it at the exchange, or flatten the "
     "account."
 )
+_NOT_YOURS: Final = (
+    "You did not stop this account: {by} did, and only the operator of this installation resumes it. "
+    "Exits go on."
+)
 _BEING_ASKED: Final = "its close is asked for now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
     """One account: its state, its money as last read and at the newest prices (None: not read yet),
-    and what it copies.
+    and what it copies. ``level`` is the highest of its account's switches, ``own_level`` that of the
+    owner's: only that one is the owner's to resume.
 
     ``stale``: what is shown is old, because the account cannot be read now. ``positions`` are the
     ledger's if nothing was read yet. ``open_shares`` counts what the engine opened and has not
@@ -117,6 +122,7 @@ class AccountCard:
     agreements: Sequence[AgreementRow]
     paused_here: bool
     level: str
+    own_level: str
     open_shares: int
 
 
@@ -166,6 +172,12 @@ def _is_only_watched(copy: CopyRow, watched: Container[tuple[str, str]]) -> bool
 def _was_his(row: AccountRow, alert: Alert) -> bool:
     began, ended = row.created_at, row.ended_at
     return (began is None or alert.at >= began) and (ended is None or alert.at <= ended)
+
+
+def _highest(switches_on: Iterable[Switch]) -> str:
+    """Return the highest level of switches, empty for none."""
+    highest = max((each.level for each in switches_on), key=lambda each: each.rank, default=None)
+    return "" if highest is None else highest.value
 
 
 def waiting_words(late: Waiting) -> str:
@@ -300,7 +312,8 @@ class FollowingService:
             check=check,
             agreements=tuple(agreed),
             paused_here=bool(own),
-            level=max(own, key=lambda each: each.level.rank).level.value if own else "",
+            level=_highest(own),
+            own_level=_highest(each for each in own if each.is_owners),
             open_shares=open_shares,
         )
 
@@ -352,6 +365,7 @@ class FollowingService:
             set_by=user.person.called,
             set_at=now,
             level=level,
+            is_owners=True,
         )
         await audited(
             self._context,
@@ -366,18 +380,37 @@ class FollowingService:
 
     @asked
     async def resume(self, user: User, name: str) -> None:
-        """Take entries again; raises NeedsConfirmation, because it raises risk."""
+        """Take entries again; raises NeedsConfirmation, because it raises risk, and FormErrors if
+        it was not the owner who stopped them.
+        """
         row, now = self.account(user, name), self._context.clock.now()
         user.require_fresh(now)
+
+        def change(db: Database) -> None:
+            if clear_switch(
+                db,
+                scope=SwitchScope.ACCOUNT,
+                target=row.name,
+                by=user.person.called,
+                at=now,
+                is_owners=True,
+            ):
+                return
+            stops = [
+                each
+                for each in switches(db)
+                if each.scope is SwitchScope.ACCOUNT and each.target == row.name
+            ]
+            if stops:
+                raise FormErrors({"": _NOT_YOURS.format(by=stops[0].set_by)})
+
         await audited(
             self._context,
             user=user,
             act="switched_off",
             subject=f"account {row.name}",
             data={},
-            change=lambda db: clear_switch(
-                db, scope=SwitchScope.ACCOUNT, target=row.name, by=user.person.called, at=now
-            ),
+            change=change,
         )
         await self._context.changed()
 

@@ -362,6 +362,13 @@ def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
 def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["switches"]:
         flags = "--all" if each["scope"] == "all" else f"--{each['scope']} {each['target']}"
+        if each["is_owners"]:
+            yield Finding(
+                "ok",
+                f"account {each['target']} takes no new entries (level {each['level']}): "
+                f"{each['set_by']}, its owner, stopped them and resumes them",
+            )
+            continue
         yield Finding(
             "warn",
             f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: "

@@ -81,13 +81,14 @@ async def show_flatten(visit: Visit, name: str) -> Response:
     """Show what a flatten closes, or how far it is."""
     following = visit.services.following
     row = following.account(visit.who, name)
-    cards = await following.cards(visit.who)
+    cards = [each for each in await following.cards(visit.who) if each.row.id == row.id]
     return visit.page(
         "traders/flatten.html",
         row=row,
         open=following.still_open(visit.who, name),
         live=visit.newest,
-        is_on=any(card.row.id == row.id and card.level == "flatten" for card in cards),
+        is_on=any(each.level == "flatten" for each in cards),
+        is_own=any(each.own_level == "flatten" for each in cards),
     )
 
 
