@@ -2,8 +2,8 @@
 page and of ``rexalgo status``. Pure.
 
 What always holds: "all is well" is said only if the engine runs, the ledger takes writes, every
-account and exchange can be read, no order waits for a person, nothing is late, and nothing that was
-verified was refused; each need names how many, and has a code by which a page finds where to act on
+account and exchange can be read, no order waits for a person, nothing is late, nothing that was
+verified was refused, and alerts reach their channels; each need names how many, and has a code by which a page finds where to act on
 it.
 """
 
@@ -32,6 +32,9 @@ ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is on its own page, and its subject shows here for as
 long as it lasts.
 """
+
+UNTOLD_AFTER_S: Final = 60
+"""A channel that failed once tells the alert within a minute."""
 
 
 def how_it_is(
@@ -98,6 +101,9 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "failing", f"{name} keeps failing and is restarted: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
+    for each in seen["untold"] if engine["running"] else ():
+        if _age_s(each["since"], now) > UNTOLD_AFTER_S:
+            yield "channels", _untold(each), f"rexalgo alert test {each['channel']}"
     if seen["late"]:
         yield "late", _late(seen["late"]), "rexalgo account list --troubled"
     elif slow := _slow(seen, now):
@@ -154,6 +160,15 @@ def _late(late: list[dict[str, Any]]) -> str:
     if sum(each["count"] for each in late) == 1:
         return f"{kinds} waits to be sent, {since}"
     return f"{kinds} wait to be sent, the oldest {since}"
+
+
+def _untold(each: Mapping[str, Any]) -> str:
+    """Return which channel tells nothing, and since when."""
+    waiting, since = each["waiting"], f"since {each['since'][11:19]} UTC"
+    return (
+        f"{_count(waiting, 'alert')} not told to {each['channel']}, "
+        f"{since if waiting == 1 else f'the oldest {since}'}: nobody may be reached"
+    )
 
 
 def _slow(seen: Mapping[str, Any], now: datetime) -> str:

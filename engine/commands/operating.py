@@ -135,6 +135,11 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     await trio.lowlevel.checkpoint()
     refused = unsettled_refusals(context.ledger.db, context.clock.now())
     seen["refused"] = [{**jsonable(each), "place": place_of(each.field)} for each in refused]
+    seen["untold"] = [
+        {"channel": name, "waiting": each.waiting, "since": jsonable(each.since)}
+        for name in context.config.operator.alerts
+        if (each := channel_state(context.ledger.db, name)).waiting
+    ]
     seen["backup"] = backup_state(context)
     seen["engine"] = {
         "running": live is not None,
@@ -628,7 +633,7 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         alerts = newest_alerts(db, since, limit + 1, before)
         older = alerts[limit - 1].number if len(alerts) > limit else None
         alerts = alerts[:limit]
-    channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
+    channels = {name: jsonable(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
     rows = [
         {

@@ -175,16 +175,27 @@ def delivered(db: Database, channel: str, sequence: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """A channel's progress: the last alert delivered, and how many wait."""
+    """A channel's progress: the last alert delivered, how many wait, and since when the oldest of
+    them does.
+    """
 
     told: int
     waiting: int
+    since: datetime | None = None
 
 
 def channel_state(db: Database, channel: str) -> ChannelState:
     """Read a channel's progress."""
     row = fetch_one(db, "SELECT told FROM channel WHERE name = ?", (channel,))
     waiting = fetch_one(db, "SELECT count(*) FROM alert_untold WHERE channel = ?", (channel,))
+    oldest = fetch_one(
+        db,
+        "SELECT at_us FROM alert_untold JOIN event ON event.sequence = alert_untold.sequence "
+        "WHERE channel = ? ORDER BY alert_untold.sequence LIMIT 1",
+        (channel,),
+    )
     return ChannelState(
-        0 if row is None else int(row[0]), 0 if waiting is None else int(waiting[0])
+        0 if row is None else int(row[0]),
+        0 if waiting is None else int(waiting[0]),
+        None if oldest is None else from_us(oldest[0]),
     )

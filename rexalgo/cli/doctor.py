@@ -311,7 +311,7 @@ def _state(config: Config) -> Iterator[Finding]:
         _accounts,
         _switches,
         _orders,
-        _late,
+        _needs,
         _books,
         _backups,
     )
@@ -391,10 +391,24 @@ def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _late(seen: dict[str, Any]) -> Iterator[Finding]:
+_TOLD_APART: Final = (
+    "engine",
+    "still",
+    "ledger",
+    "unknowns",
+    "quarantine",
+    "troubled",
+    "backup",
+)
+"""Needs that findings of their own tell in more detail."""
+
+
+def _needs(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["needs"]:
-        if each["code"] in ("failing", "late", "missed", "refused"):
-            yield Finding("warn", each["what"], each["do"])
+        if each["is_wrong"] and each["code"] not in _TOLD_APART:
+            is_here = each["do"] == "rexalgo doctor"
+            do = "the server tries again; its log says why" if is_here else each["do"]
+            yield Finding("wrong", each["what"], do)
 
 
 def _books(seen: dict[str, Any]) -> Iterator[Finding]:
@@ -435,6 +449,6 @@ def _backups(seen: dict[str, Any]) -> Iterator[Finding]:
         else f"the newest backup is {how_old(backup['age_hours'])}: {backup['file']}"
     )
     if backup["overdue"]:
-        yield Finding("warn", what, "rexalgo backup; the log says why none was made")
+        yield Finding("wrong", what, "rexalgo backup; the log says why none was made")
     elif backup["newest"] is not None:
         yield Finding("ok", what)

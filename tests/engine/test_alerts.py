@@ -69,7 +69,7 @@ def test_an_alert_is_told_although_a_later_one_was_told_before_it() -> None:
     first, second = undelivered_alerts(db, "log", 20)
     delivered(db, "log", second.number)  # its number is greater: only its commit came first
     assert undelivered_alerts(db, "log", 20) == [first]
-    assert channel_state(db, "log") == ChannelState(told=second.number, waiting=1)
+    assert channel_state(db, "log") == ChannelState(told=second.number, waiting=1, since=NOW)
     know_channel(db, "log")  # after a restart: nothing is told twice
     assert undelivered_alerts(db, "log", 20) == [first]
     know_channel(db, "other")

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from inspect import getsource
@@ -18,6 +19,7 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
+from engine.commands.needs import how_it_is
 from engine.control import ServerSilent
 from engine.domain.errors import RexAlgoError
 from engine.keys.session_keys import new_session_key
@@ -232,6 +234,17 @@ def a_key(**changes: object) -> dict[str, object]:
 
 def no_ledger(place: Path, patch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(place / "data")
+
+
+def needing(seen: dict[str, Any], **engine: object) -> None:
+    """Let a running engine be in need."""
+    seen["engine"].update(running=True, **engine)
+    seen["well"], seen["needs"] = how_it_is(seen, 0, datetime.now(UTC))
+
+
+def an_alert_is_not_told(seen: dict[str, Any]) -> None:
+    seen["untold"] = [{"channel": "ntfy", "waiting": 2, "since": "2026-11-25T02:41:07+00:00"}]
+    needing(seen)
 
 
 STATUS, KEYS = (doctor_module, "status"), (doctor_module, "key_status")
@@ -465,10 +478,22 @@ RED: dict[str, tuple[Spoil, str, str]] = {
     "late orders": (
         told(
             *STATUS,
-            lambda seen: seen["needs"].append({"code": "late", "what": "they wait", "do": "look"}),
+            lambda seen: seen["needs"].append(
+                {"code": "late", "what": "they wait", "do": "look", "is_wrong": True}
+            ),
         ),
         "they wait",
         "look",
+    ),
+    "a channel that tells nothing": (
+        told(*STATUS, an_alert_is_not_told),
+        "2 alerts are not told to ntfy",
+        "rexalgo alert test ntfy",
+    ),
+    "prices that nobody can read": (
+        told(*STATUS, lambda seen: needing(seen, exchanges_in_trouble={"paper": "timed out"})),
+        "prices of paper cannot be read: timed out",
+        "its log",
     ),
     "books that differ": (
         told(*STATUS, lambda seen: seen["books"].update(differ=["f trend BTCUSDT"])),
@@ -536,6 +561,38 @@ def test_each_item_turns_red_and_says_what_to_type(
     red = [each for each in found if each["level"] != "ok" and do in each["do"]]
     assert [each for each in red if what in each["what"][: len(what) + 12]], [
         (each["what"], each["do"]) for each in found if each["level"] != "ok"
+    ]
+
+
+def test_every_need_that_is_wrong_is_told_and_ends_with_1(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that nobody has thought of here."""
+
+    def need(seen: dict[str, Any]) -> None:
+        seen["needs"] = [
+            {"code": "new", "what": "it burns", "do": "rexalgo system", "is_wrong": True},
+            {"code": "wishes", "what": "one asks", "do": "rexalgo user list", "is_wrong": False},
+        ]
+
+    told(*STATUS, need)(place, monkeypatch)
+    found = every_finding(place)
+    assert {"level": "wrong", "what": "it burns", "do": "rexalgo system"} in found
+    assert "one asks" not in [each["what"] for each in found]
+
+
+def test_status_names_the_channels_in_use_that_were_not_told(place: Path) -> None:
+    change(
+        place,
+        "INSERT INTO channel (name, told) VALUES ('webhook_out', 0), ('former', 0)"
+        " ON CONFLICT (name) DO NOTHING;"
+        "INSERT INTO event (at_us, kind, subject, data)"
+        """ VALUES (0, 'alert', 'f', '{"code": "test", "details": {}, "count": 1}');"""
+        "INSERT INTO alert_untold SELECT name, max(sequence) FROM event, channel"
+        " WHERE name IN ('webhook_out', 'former') GROUP BY name",
+    )
+    assert json.loads(cli("--config", place, "status", "--json"))["untold"] == [
+        {"channel": "webhook_out", "waiting": 1, "since": "1970-01-01T00:00:00+00:00"}
     ]
 
 

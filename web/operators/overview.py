@@ -23,6 +23,7 @@ NEEDS: Final = {
     "exchange": "/operate#exchanges",
     "switches": "/operate/switches",
     "alerts": "/operate/alerts",
+    "channels": "/operate/alerts",
     "refused": "/operate/webhooks",
     "late": "/operate#accounts",
     "slow": "/operate#accounts",

@@ -32,6 +32,7 @@ def seen(**changes: Any) -> dict[str, Any]:
         "open_orders": {},
         "switches": [],
         "alerts": [],
+        "untold": [],
         "still": [],
         "refused": [],
         "late": [],
@@ -199,6 +200,16 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ),
         ({"alerts": [alert(timedelta(minutes=5))]}, "alerts", "1 new alert asks"),
         (
+            {"untold": [{"channel": "ntfy", "waiting": 1, "since": SINCE}]},
+            "channels",
+            "1 alert is not told to ntfy, since 02:41:07 UTC: nobody may be reached",
+        ),
+        (
+            {"untold": [{"channel": "ntfy", "waiting": 3, "since": SINCE}]},
+            "channels",
+            "3 alerts are not told to ntfy, the oldest since 02:41:07 UTC",
+        ),
+        (
             {"refused": [REFUSED]},
             "refused",
             "an exit of strategy trend was refused once, at 02:58 UTC (action: expected open",
@@ -234,6 +245,15 @@ def test_the_command_that_resumes_can_be_typed_as_it_stands(
 ) -> None:
     told = seen(switches=[{"scope": scope, "target": target} for scope, target in switches])
     assert [each["do"] for each in how_it_is(told, 0, NOW)[1]] == [do]
+
+
+def test_an_alert_on_its_way_is_not_missed_and_without_an_engine_only_the_engine_is() -> None:
+    """A channel has a minute; and who starts the engine need not look for why nothing is told."""
+    just_now = (NOW - timedelta(seconds=59)).isoformat()
+    untold = [{"channel": "ntfy", "waiting": 3, "since": just_now}]
+    assert how_it_is(seen(untold=untold), 0, NOW)[1] == []
+    told = seen(untold=[{**untold[0], "since": SINCE}], engine={"running": False})
+    assert [each["code"] for each in how_it_is(told, 0, NOW)[1]] == ["engine"]
 
 
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:

@@ -13,6 +13,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger import database
 from engine.ledger.alerts import ChannelState, channel_state
 from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids
+from engine.ledger.codec import from_us
 from engine.ledger.conserving import read_on_record
 from engine.ledger.funding import funding_by_day, funding_of_strategy
 from engine.ledger.holdings import read_holding
@@ -92,7 +93,7 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     ]
     assert [each.id for each in endpoints(db)] == ["first", "after"]
     assert [each.id for each in endpoint_secrets(db, EndpointId("first"))] == ["a", "z"]
-    assert channel_state(db, "log") == ChannelState(told=2, waiting=1)
+    assert channel_state(db, "log") == ChannelState(2, waiting=1, since=from_us(3))
     assert channel_state(db, "telegram") == ChannelState(told=3, waiting=0)
     held = read_holding(db, ACCOUNT, BTC)
     assert held is not None
