@@ -86,6 +86,11 @@ def was_copied(code: OutcomeCode, *, has_filled: bool) -> bool | None:
     return None if code in _NOT_MISSED else False
 
 
+def is_copied(outcome: Outcome) -> bool:
+    """Return whether an entry with this outcome was copied."""
+    return was_copied(outcome.code, has_filled=outcome.has_filled) is True
+
+
 def is_missed(outcome: Outcome) -> bool:
     """Return whether an entry with this outcome was missed."""
     return was_copied(outcome.code, has_filled=outcome.has_filled) is False

@@ -154,6 +154,7 @@ class _Position:
 class _Resting:
     """A limit entry that waits for its price; ``reserve`` is its margin and fee."""
 
+    signal: Signal
     order: OrderIntent
     key: OrderKey
     reserve: Money
@@ -303,8 +304,9 @@ class ShadowBook:
             return
         self._detaching.discard(symbol)
         resting = self._resting.pop(symbol)
-        assert resting.order.limit_price is not None, "only a limit rests"
-        self._fill_entry(resting.order, resting.order.limit_price)
+        order, limit = resting.order, _limit(resting.order)
+        self._fill_entry(order, limit)
+        self._end_resting(resting, _filled(order, order.quantity, limit))
         self._mark_equity()
         self._try_again(symbol)
 
@@ -424,7 +426,7 @@ class ShadowBook:
         margin = initial_margin(limit, order.quantity, order.leverage)
         charged = fee(notional(limit, order.quantity), self._terms.taker_fee_bps)
         self._resting[order.symbol] = _Resting(
-            order, signal.entry_key, Money(margin + charged), self._now
+            signal, order, signal.entry_key, Money(margin + charged), self._now
         )
         numbers = {
             "side": order.side.value,
@@ -555,7 +557,10 @@ class ShadowBook:
         return True
 
     def _take_back(self, symbol: Symbol) -> None:
-        del self._resting[symbol]
+        resting = self._resting.pop(symbol)
+        quantity = plain(resting.order.quantity)
+        numbers = {"symbol": symbol, "quantity": quantity, "filled": "0"}
+        self._end_resting(resting, Outcome(OutcomeCode.CANCELLED, numbers))
         held = self._holdings[symbol]
         self._holdings[symbol] = replace(held, entries_open=held.entries_open - 1)
         self._let_go_or_detach(symbol)
@@ -667,6 +672,14 @@ class ShadowBook:
 
     def _end(self, signal: Signal, outcome: Outcome, *, is_entry: bool = False) -> None:
         self.outcomes.append(ShadowOutcome(signal, outcome, is_entry))
+
+    def _end_resting(self, resting: _Resting, outcome: Outcome) -> None:
+        self.outcomes = [
+            replace(each, outcome=outcome)
+            if each.is_entry and each.signal is resting.signal
+            else each
+            for each in self.outcomes
+        ]
 
 
 def _second(moment: datetime) -> int:

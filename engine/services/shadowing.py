@@ -19,7 +19,7 @@ import trio
 
 from engine.context import EngineContext
 from engine.decisions.hindsight import in_hindsight
-from engine.decisions.missed import is_missed
+from engine.decisions.missed import is_copied, is_missed
 from engine.decisions.portfolio import percent_of
 from engine.decisions.recorded_prices import PriceBlock, RecordedPrices
 from engine.decisions.results import drawdown
@@ -51,7 +51,6 @@ MISSED_MAX: Final = 200
 POINTS_SHOWN: Final = 500
 _KEPT_FOR: Final = timedelta(seconds=60)
 _KEPT_MAX: Final = 500
-_COPIED: Final = (OutcomeCode.FILLED, OutcomeCode.PLACED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class Shadow:
     ``is_whole``: these are 30 days; else prices were recorded later, or there were more signals than
     are looked at. ``result`` and ``max_drawdown`` include what is open; ``percent`` is the sum of the
     positions of which nothing is open any more, each in percent of the margin behind it. ``entries``
-    counts entry signals, ``missed`` why some would not have been copied. ``trades`` are the newest,
+    counts entry signals that would have been copied or missed (``decisions.missed``), ``missed`` why. ``trades`` are the newest,
     newest first.
     """
 
@@ -258,8 +257,8 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
     report, (since, begin) = book.report(), book.curve[0]
     results = [each.trade.result or ZERO for each in book.trades]
     entries = [each for each in book.outcomes if each.is_entry]
-    copied = sum(1 for each in entries if each.outcome.code in _COPIED)
-    missed = Counter(each.outcome.code for each in entries if each.outcome.code not in _COPIED)
+    missed = Counter(each.outcome.code for each in entries if is_missed(each.outcome))
+    copied = sum(1 for each in entries if is_copied(each.outcome))
     every = max(1, len(book.curve) // POINTS_SHOWN)
     worth = equity(report)
     return Shadow(
@@ -275,7 +274,7 @@ def shadow_of(book: ShadowBook, *, until: datetime, is_whole: bool) -> Shadow:
         max_drawdown=drawdown([*(value for _, value in book.curve), worth]),
         closed=len(results),
         won=sum(1 for each in results if each > 0),
-        entries=len(entries),
+        entries=copied + missed.total(),
         copied=copied,
         missed=missed.most_common(),
         positions=report.positions,

@@ -415,8 +415,8 @@ class ShadowFigures:
     ``is_whole``: these are 30 days; else prices were recorded later, or there were too many signals.
     ``result`` is net of fees; it and ``max_drawdown`` include what would be open. ``percent`` is the
     sum of the positions of which nothing would be open any more, each in percent of the margin behind
-    it. ``missed`` counts entries that would not have been copied, by code. ``trades`` are the newest,
-    newest first.
+    it. ``copied`` counts as a ``Week`` does, ``missed`` by code, and ``entries`` is both. ``trades``
+    are the newest, newest first.
     """
 
     since: Time

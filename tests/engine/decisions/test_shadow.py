@@ -123,10 +123,11 @@ def test_no_second_is_left_out_between_two_looks() -> None:
 def test_a_limit_waits_for_its_price_and_is_taken_back_when_it_rested_too_long() -> None:
     limit = {"side": LONG, "order_type": OrderType.LIMIT, "price": D("90")}
     made = book(recorded((0, "100"), (700, "90")))
-    assert after(made, sent(1, Action.OPEN, **limit)) == [OutcomeCode.PLACED]
+    assert after(made, sent(1, Action.OPEN, **limit), until=600) == [OutcomeCode.PLACED]
+    assert after(made) == [OutcomeCode.CANCELLED]
     assert made.wallet == D("1000")
     made = book(recorded((0, "100"), (400, "89"), (410, "95")))
-    after(made, sent(1, Action.OPEN, **limit))
+    assert after(made, sent(1, Action.OPEN, **limit)) == [OutcomeCode.FILLED]
     (held,) = made.report().positions
     assert (held.entry_price, held.unrealised_profit) == (D("90"), D("5") * held.quantity)
 

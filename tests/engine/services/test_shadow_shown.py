@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from engine.decisions.shadow import ShadowBook
-from engine.domain.signal import Action, Signal, SignalSize, SizeMode
+from engine.domain.outcome import OutcomeCode
+from engine.domain.signal import Action, OrderType, Signal, SignalSize, SizeMode
 from engine.services.shadowing import Shadow, shadow_of
 from tests.engine.decisions.decision_builders import LONG, NOW, D
 from tests.engine.decisions.test_shadow import book, recorded, sent
@@ -39,3 +40,19 @@ def test_the_closed_part_of_an_open_position_is_no_return() -> None:
     assert made.percent == 100 * made.result / 50
     again = sent(800, Action.OPEN, side=LONG), sent(801, Action.REDUCE, size=TENTH)
     assert shown(book(prices), *signals, sent(700, Action.CLOSE), *again).percent == made.percent
+
+
+def test_an_entry_is_copied_as_a_live_one_would_be() -> None:
+    """A limit counts while it rests and once it filled, and no more when it was taken back."""
+    limit = sent(1, Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=D(90))
+    never, later = recorded((0, "100")), recorded((0, "100"), (400, "89"))
+    for prices, until, counted in (
+        (never, 500, (1, 1, [])),
+        (later, 500, (1, 1, [])),
+        (never, 1_000, (0, 1, [(OutcomeCode.CANCELLED, 1)])),
+    ):
+        made = shown(book(prices), limit, until=until)
+        assert (made.copied, made.entries, made.missed) == counted
+    again = sent(2, Action.OPEN, side=LONG)
+    made = shown(book(never), sent(1, Action.OPEN, side=LONG), again)
+    assert (made.copied, made.entries, made.missed) == (1, 1, []), "it was open already"
