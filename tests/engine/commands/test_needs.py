@@ -16,6 +16,10 @@ from web.operators.overview import NEEDS
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 
+def switch(scope: str, target: str, *, is_owners: bool = False) -> dict[str, Any]:
+    return {"scope": scope, "target": target, "person": "", "role": "", "is_owners": is_owners}
+
+
 def seen(**changes: Any) -> dict[str, Any]:
     """Return the answer of ``status`` when all is well, with changes."""
     engine = {
@@ -174,7 +178,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
             "mudrex cannot be read: timed out",
         ),
         (
-            {"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]},
+            {"switches": [switch("all", ""), switch("account", "x")]},
             "switches",
             "everything, account x",
         ),
@@ -243,8 +247,12 @@ def test_each_need_is_named_with_its_code_and_all_is_not_well(
 def test_the_command_that_resumes_can_be_typed_as_it_stands(
     switches: list[tuple[str, str]], do: str
 ) -> None:
-    told = seen(switches=[{"scope": scope, "target": target} for scope, target in switches])
+    told = seen(switches=[switch(*each) for each in switches])
     assert [each["do"] for each in how_it_is(told, 0, NOW)[1]] == [do]
+
+
+def test_what_an_owner_stopped_needs_no_operator() -> None:
+    assert not how_it_is(seen(switches=[switch("account", "x", is_owners=True)]), 0, NOW)[1]
 
 
 def test_an_alert_on_its_way_is_not_missed_and_without_an_engine_only_the_engine_is() -> None:
@@ -269,7 +277,7 @@ def test_the_worst_stands_first_and_a_wish_last() -> None:
     told = seen(
         engine={"ledger_healthy": False},
         open_orders={"not_confirmed": 1},
-        switches=[{"scope": "all", "target": ""}],
+        switches=[switch("all", "")],
     )
     assert [each["code"] for each in how_it_is(told, 1, NOW)[1]] == [
         "ledger",
