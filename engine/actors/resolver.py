@@ -10,7 +10,7 @@ to close, so one look reads the orders, then the closed positions, then the acco
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, assert_never
 
@@ -67,6 +67,7 @@ LOOK_BACK_S: Final = 120.0
 NOT_CONFIRMED_PAUSE_S: Final = 60.0
 FREE_AFTER_S: Final = 900.0
 CLOSE_AGAIN_S: Final = 2.0
+NAMED_MAX: Final = 5
 _LOOKED_AT: Final = (
     AttemptState.UNKNOWN,
     AttemptState.PLACED,
@@ -84,6 +85,7 @@ class _Look:
     reads: int = 0
     absences: int = 0
     first_absence: float | None = None
+    ambiguous_since: float | None = None
     freed: bool = False
     failed: int = 0
 
@@ -153,9 +155,7 @@ class Resolver:
         sent = self._sent(attempt, session)
         proof: Found | ClosedOtherwise | Absent | Ambiguous | None = None
         try:
-            history = await session.find_orders(
-                attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S)
-            )
+            history = await session.find_orders(attempt.intent.symbol, self._since(attempt))
         except Exception as error:  # nor do orders that cannot be read
             account.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
@@ -235,10 +235,40 @@ class Resolver:
                 await self._closed_otherwise(attempt, closed)
             case Absent():
                 await self._absent(attempt, look)
-            case Ambiguous() | None:
+            case Ambiguous(order_ids):
+                await self._ambiguous(attempt, look, order_ids)
+            case None:
                 return
             case _:
                 assert_never(proof)
+
+    async def _ambiguous(self, attempt: Attempt, look: _Look, order_ids: Sequence[str]) -> None:
+        """Alert about an order that only a person can tell from others, once that has lasted."""
+        account, now = self._account, trio.current_time()
+        if look.ambiguous_since is None:
+            look.ambiguous_since = now
+        looked_s = now - look.ambiguous_since
+        if looked_s < account.shared.pace.not_confirmed_after_s:
+            return
+        more = f" and {len(order_ids) - NAMED_MAX} more" if len(order_ids) > NAMED_MAX else ""
+        await account.shared.alert(
+            AlertCode.ORDER_AMBIGUOUS,
+            account.name,
+            str(attempt.id),
+            quantity=plain(attempt.intent.quantity),
+            symbol=attempt.intent.symbol,
+            looked_s=str(round(looked_s)),
+            orders=", ".join(order_ids[:NAMED_MAX]) + more,
+        )
+
+    def _since(self, attempt: Attempt) -> datetime:
+        """Return from when orders are read to find an attempt, on the machine's clock as it is now.
+        If that was set back after the claim, the claim's time lies ahead of the order's row.
+        """
+        look = self._looks.get(attempt.id)
+        met_s = 0.0 if look is None else trio.current_time() - look.began
+        met_at = self._account.shared.clock.now() - timedelta(seconds=met_s)
+        return min(attempt.claimed_at, met_at) - timedelta(seconds=LOOK_BACK_S)
 
     def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
@@ -330,9 +360,7 @@ class Resolver:
         account = self._account
         attempt = read_attempt(account.shared.ledger.db, attempt_id)
         session = await account.connected()
-        history = await session.find_orders(
-            attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S)
-        )
+        history = await session.find_orders(attempt.intent.symbol, self._since(attempt))
         report = next(
             (each for each in history.orders if each.exchange_order_id == exchange_order_id), None
         )

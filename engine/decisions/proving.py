@@ -5,7 +5,7 @@ proven by what happened to the position that it was to close, because an exchang
 for a close, write it late, or write rows that look alike. The proofs of an exit, the strongest
 first:
 
-1. the row with our client order id, if exits carry one;
+1. the row with our client order id, if exits carry one, whatever its time;
 2. the one row of the closing side and quantity that names the held position, was not there before,
    and has the time of our call;
 3. the exchange's record of the closed position: it names the order that closed it and its price, or
@@ -115,11 +115,7 @@ def match_order(
     rows = {each.exchange_order_id: each for each in reports}
     own = [each for each in rows.values() if each.client_order_id == sent.intent.client_order_id]
     if own:
-        # No upper bound on the time here: the id proves who sent it, and a slow exchange may date
-        # it late.
-        fits = (
-            len(own) == 1 and describes(own[0], sent.intent) and own[0].created_at >= sent.earliest
-        )
+        fits = len(own) == 1 and describes(own[0], sent.intent) and _is_of_this_try(sent, own[0])
         return Found(own[0]) if fits else _ambiguous(own)
     if reads_client_order_id:
         return Absent()
@@ -137,6 +133,15 @@ def match_order(
     if len(strange) > 1:
         return _ambiguous(strange)
     return Found(strange[0], is_sure=sent.clock_offset_s is not None) if strange else Absent()
+
+
+def _is_of_this_try(sent: Sent, row: OrderReport) -> bool:
+    """Return whether a row with our id is the order of this try. Whatever its time, one that works
+    or executed something is: our clock may have been set since the claim. One that ended without is
+    not if it is older, because a try that the exchange proved not to be executed had the same id.
+    """
+    is_nothing = row.status.is_terminal and row.filled_quantity == ZERO
+    return not is_nothing or row.created_at >= sent.earliest
 
 
 def _is_strange(sent: Sent, row: OrderReport) -> bool:

@@ -21,6 +21,7 @@ class AlertCode(Enum):
     """Every reason to alert somebody."""
 
     ORDER_NOT_CONFIRMED = "order_not_confirmed"
+    ORDER_AMBIGUOUS = "order_ambiguous"
     ORDER_FOUND_LATE = "order_found_late"
     EXIT_FAILING = "exit_failing"
     RESIDUE = "residue"
@@ -74,6 +75,17 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "decide",
         otherwise="If the order exists after all, its position is without an exit until it is found; after "
         "15 minutes new entries are allowed again.",
+        wakes=True,
+    ),
+    AlertCode.ORDER_AMBIGUOUS: AlertWords(
+        sentence="{subject}: an order for {quantity} {symbol} was looked up for {looked_s} s, and it "
+        "cannot be told whether it is one of these at the exchange: {orders}.",
+        done="It was not sent again. No other entry or exit of its strategy is sent for {subject} in "
+        "{symbol} meanwhile.",
+        do="rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
+        "decide",
+        otherwise="It is looked up again and again. If the order exists, its position is without an "
+        "exit until somebody decides.",
         wakes=True,
     ),
     AlertCode.ORDER_FOUND_LATE: AlertWords(

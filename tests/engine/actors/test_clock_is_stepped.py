@@ -209,6 +209,24 @@ async def test_a_missing_stop_is_set_again_after_the_clock_was_set_back(
         assert len([each for each in set_at if each > at]) >= 4
 
 
+@pytest.mark.parametrize("ahead_s", [3, 600, 7200, -600])
+@pytest.mark.parametrize("action", [Action.OPEN, Action.CLOSE])
+async def test_an_order_is_proven_by_its_id_though_the_clock_was_set_right_since_the_claim(
+    tmp_path: Path, autojump_clock: MockClock, action: Action, ahead_s: float
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        _, line = await (joined if action is Action.OPEN else opened)(house)
+        house.shared.pace = replace(house.shared.pace, price_age_s=10_000.0)
+        house.clock.step(ahead_s)
+        line.loses_answers = True
+        sent = await house.send(action, side=PositionSide.LONG)
+        await trio.sleep(0.2)
+        assert house.codes(sent) == ["unknown"]
+        house.clock.step(-ahead_s)
+        assert await house.outcome(sent, unlike=(None, "unknown")) == ["filled"]
+        assert trio.current_time() - line.tried_at[-1] < 5
+
+
 @BACK
 async def test_a_reading_after_the_clock_was_set_back_is_newer_than_one_before(
     tmp_path: Path, autojump_clock: MockClock, step_s: float

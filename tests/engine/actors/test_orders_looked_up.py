@@ -101,6 +101,36 @@ async def test_what_cannot_be_read_or_is_read_in_part_proves_nothing(
         )  # of which there is none: nothing is looked at
 
 
+@pytest.mark.parametrize("action", [Action.OPEN, Action.CLOSE])
+async def test_an_order_that_cannot_be_told_from_another_is_told_and_left_to_a_person(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    monkeypatch.setattr(ExchangeSession, "reports_closed_positions", False)
+
+    def twice(history: OrderHistory) -> OrderHistory:
+        return replace(
+            history, orders=(*history.orders, replace(history.orders[0], exchange_order_id="x2"))
+        )
+
+    async with silent(tmp_path) as (house, line):
+        if action is Action.CLOSE:
+            line.is_on = False
+            opened = await house.send(Action.OPEN, side=PositionSide.LONG)
+            assert await house.outcome(opened) == ["filled"]
+            line.is_on = True
+            shown = await line._real.fetch_account()
+            line.account = lambda report: shown
+        line.readings = [twice] * 100
+        sent = await house.send(action, side=PositionSide.LONG)
+        await trio.sleep(60)
+        assert newest_alerts(house.ledger.db, BEGINNING, 100) == []
+        await trio.sleep(120)
+        assert house.codes(sent) == ["unknown"]
+        (alert,) = newest_alerts(house.ledger.db, BEGINNING, 100)
+        assert (alert.code, alert.wakes) == (AlertCode.ORDER_AMBIGUOUS, True)
+        assert "x2" in alert.details["orders"]
+
+
 async def test_an_order_that_shows_after_it_was_given_up_is_found_late_and_told(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

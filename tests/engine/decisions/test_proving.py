@@ -22,7 +22,7 @@ from engine.decisions.proving import (
     resolution_due,
 )
 from engine.domain.account import ClosedPosition, UnreadableRow
-from engine.domain.order import ClosedBy, OrderSide
+from engine.domain.order import ClosedBy, OrderSide, OrderStatus
 
 
 def find(*reports: Any, reads_client_order_id: bool = False, **known: Any) -> Any:
@@ -46,12 +46,30 @@ def test_our_own_id_finds_the_order_whatever_stands_beside_it() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"symbol": ETH}, {"side": OrderSide.SELL}, {"quantity": D("1")}, {"created_at": later(-3)}],
+    [
+        {"symbol": ETH},
+        {"side": OrderSide.SELL},
+        {"quantity": D("1")},
+        {"created_at": later(-3), "status": OrderStatus.REJECTED, "filled_quantity": D("0")},
+    ],
 )
 def test_our_own_id_on_an_order_that_does_not_fit_is_a_question_for_a_person(
     changes: dict[str, Any],
 ) -> None:
     assert find(row(**changes)) == Ambiguous(("x1",))
+
+
+@pytest.mark.parametrize("ahead_s", [3, 60, 3600, -20, -3600])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"status": OrderStatus.OPEN, "filled_quantity": D("0")}],
+    ids=["filled", "resting"],
+)
+def test_our_own_id_proves_an_order_though_the_clock_was_set_since_the_claim(
+    ahead_s: float, changes: dict[str, Any]
+) -> None:
+    found = row(created_at=later(-ahead_s), **changes)
+    assert find(found, reads_client_order_id=True) == Found(found)
 
 
 def test_two_orders_with_our_id_are_a_question_for_a_person() -> None:
