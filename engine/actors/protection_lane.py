@@ -64,7 +64,7 @@ async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wai
     holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
-    plan = plan_protection(
+    return plan_protection(
         ProtectionContext(
             signal=signal,
             holding=holding if holding is not None and holding.strategy == leg.strategy else None,
@@ -78,9 +78,6 @@ async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wai
             ),
         )
     )
-    if not isinstance(plan, ProtectionPlan) or holding is None:
-        return plan
-    return replace(plan, order=replace(plan.order, position_id=holding.position_id))
 
 
 def _position(lanes: Lanes, symbol: Symbol) -> Position | None:

@@ -95,14 +95,23 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
             {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol},
         )
     return ProtectionPlan(
-        ProtectionOrder(draft.symbol, holding.side, kept_stop or stop, kept_target or target),
+        ProtectionOrder(
+            draft.symbol,
+            holding.side,
+            kept_stop or stop,
+            kept_target or target,
+            holding.position_id,
+        ),
         ProtectionOrder(draft.symbol, holding.side, stop, target),
     )
 
 
 def _standing(context: ProtectionContext, holding: Holding) -> Position | None:
     position = context.position
-    return position if position is not None and position.side is holding.side else None
+    if position is None or position.side is not holding.side:
+        return None
+    is_another = "" not in (holding.position_id, position.id) and holding.position_id != position.id
+    return None if is_another else position
 
 
 def _kept(is_removed: bool, named: Decimal | None, standing: Price | None) -> Price | None:

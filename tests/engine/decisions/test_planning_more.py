@@ -333,6 +333,14 @@ def test_protection_that_is_not_set_says_why(changes: dict[str, Any], code: Outc
     assert "?" not in outcome.sentence
 
 
+def test_levels_of_another_position_are_not_kept_and_the_held_one_is_named() -> None:
+    ours = holding(position_id="p1", stop_loss=D("80"))
+    for there, stop in (("p1", "85"), ("", "85"), ("p2", "80")):
+        shown = replace(position(), id=there, stop_loss=D("85"))
+        order, _ = levels(protecting(holding=ours, position=shown, take_profit=D("140")))
+        assert (order.position_id, order.stop_loss) == ("p1", D(stop))
+
+
 def test_protection_waits_for_an_entry_that_has_not_filled() -> None:
     assert isinstance(plan_protection(protecting(holding=None, is_entering=True)), Wait)
     assert isinstance(
