@@ -70,10 +70,21 @@ def parse_name(value: object, field: str = "name") -> str:
         raise InvalidValue(
             field, "1 to 64 of a-z, 0-9, '_', '.', '-', starting with a letter or digit", value
         )
+    if reads_as_former(value):
+        raise InvalidValue(
+            field, "a name without '.gone', which marks disconnected accounts", value
+        )
     return value
 
 
 _FORMER: Final = ".gone."
+
+
+def reads_as_former(name: str) -> bool:
+    """Return whether a name reads like that of a disconnected account, or would once its own account
+    is disconnected.
+    """
+    return _FORMER in f"{name}."
 
 
 def former_name(name: str, mark: str) -> str:
@@ -87,7 +98,7 @@ def former_names(name: str) -> tuple[str, str]:
 
 
 def own_name(name: str) -> str:
-    """Return the name that an account had while it was connected."""
+    """Return the name that a disconnected account had while it was connected."""
     return name.rpartition(_FORMER)[0] or name
 
 

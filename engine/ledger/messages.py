@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.domain.alert import AlertCode, AlertSubject, subject_of
-from engine.domain.identifiers import PersonId, former_names
+from engine.domain.identifiers import PersonId, former_names, own_name
 from engine.domain.message import DEFAULT, How, MessageKind
 from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.locking import Held, lock
@@ -520,13 +520,16 @@ def person_of_account(db: Database, name: str, at: datetime) -> PersonId | None:
     """Find whose connected account has a name, or else had it at a time and disconnected it since."""
     row = fetch_one(
         db, "SELECT person_id FROM account WHERE name = ? AND disconnected_us IS NULL", (name,)
-    ) or fetch_one(
+    )
+    if row is not None:
+        return PersonId(row[0])
+    since = fetch_all(
         db,
-        "SELECT person_id FROM account WHERE name > ? AND name < ? AND disconnected_us >= ? ORDER BY "
-        "disconnected_us LIMIT 1",
+        "SELECT person_id, name FROM account WHERE name > ? AND name < ? AND disconnected_us >= ? "
+        "ORDER BY disconnected_us",
         (*former_names(name), to_us(at)),
     )
-    return None if row is None else PersonId(row[0])
+    return next((PersonId(row[0]) for row in since if own_name(row[1]) == name), None)
 
 
 def person_of_strategy(db: Database, name: str) -> PersonId | None:

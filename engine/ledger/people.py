@@ -15,7 +15,14 @@ from functools import lru_cache
 from typing import Any
 
 from engine.domain.amounts import Ratio, plain
-from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
+from engine.domain.identifiers import (
+    AccountId,
+    EndpointId,
+    PersonId,
+    StrategyId,
+    Symbol,
+    own_name,
+)
 from engine.domain.subscription import CopyPolicy, Subscription, SubscriptionState
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, run
@@ -102,6 +109,11 @@ class AccountRow:
     created_at: datetime | None = None
     ended_at: datetime | None = None
     title: str = ""
+
+    @property
+    def own_name(self) -> str:
+        """Return the name that it has, or had while it was connected."""
+        return self.name if self.ended_at is None else own_name(self.name)
 
 
 # People and their keys

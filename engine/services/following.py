@@ -23,7 +23,7 @@ from engine.domain.alert import Alert, AlertSubject
 from engine.domain.amounts import EXACT
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, Symbol, own_name
+from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.outcome import OutcomeCode
 from engine.domain.preflight import Preflight
@@ -627,7 +627,7 @@ class FollowingService:
         about = [
             each
             for row in self._ever(user)
-            for each in alerts_about(self._db, [own_name(row.name)], PAGE)
+            for each in alerts_about(self._db, [row.own_name], PAGE)
             if _was_his(row, each)
         ]
         sent = alerts_about(

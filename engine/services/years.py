@@ -20,7 +20,6 @@ from engine.domain.account import LIVE_FIRST
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.booking import BookState
 from engine.domain.errors import NothingThere
-from engine.domain.identifiers import own_name
 from engine.ledger.history import ClosedTrade, FundingPaid, Kind
 from engine.ledger.people import AccountRow
 from engine.ledger.results import results_between
@@ -79,7 +78,7 @@ class _Sum:
 
     def cells(self, row: AccountRow) -> Sequence[Cell]:
         return (
-            own_name(row.name),
+            row.own_name,
             row.exchange,
             row.environment,
             BOOKED_IN,

@@ -12,6 +12,7 @@ import click
 from engine.commands.needs import how_old, resume
 from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
+from engine.domain.identifiers import reads_as_former
 from engine.ledger import LedgerError, check_ledger
 from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.backups import DISK_FREE_MIN
@@ -303,6 +304,7 @@ def _state(config: Config) -> Iterator[Finding]:
         return
     try:
         seen: dict[str, Any] = run_trio(lambda: call(config, "status", {}))
+        named: dict[str, Any] = run_trio(lambda: call(config, "accounts", {"search": ".gone"}))
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see the lines above")
         return
@@ -317,6 +319,17 @@ def _state(config: Config) -> Iterator[Finding]:
     )
     for check in checks:
         yield from check(seen)
+    yield from _names([each["name"] for each in named["accounts"]])
+
+
+def _names(names: list[str]) -> Iterator[Finding]:
+    for name in filter(reads_as_former, names[:20]):
+        yield Finding(
+            "warn",
+            f"account {name} is called like a disconnected account, so files and filters show it by "
+            "another name; such names are refused now",
+            f"ask its owner to disconnect it and to join by another name, or: rexalgo user suspend {name}",
+        )
 
 
 def _frozen(seen: dict[str, Any]) -> Iterator[Finding]:

@@ -302,6 +302,11 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         "allow_untested = false",
     ),
     "nothing to check by": (no_ledger, "ledger: there is none to check", "rexalgo serve"),
+    "a name like a former one": (
+        told(doctor_module, "accounts", lambda seen: seen["accounts"].append({"name": "eve.gone"})),
+        "account eve.gone is called like a disconnected account",
+        "rexalgo user suspend eve.gone",
+    ),
     "a command that fails": (
         failing(production, "users"),
         "second_factors: cannot be read: it failed",

@@ -9,7 +9,10 @@ import pytest
 from test_web_home import SETTINGS, follow
 from web_place import PASSWORD, WebPlace, web_place
 
+from engine.domain.alert import AlertCode
 from engine.domain.person import Role
+from engine.ledger.alerts import raise_alert
+from engine.ledger.messages import person_of_account
 from engine.ledger.query import fetch_all, fetch_one
 
 RENAME = "/accounts/bob/rename"
@@ -114,3 +117,34 @@ async def test_terms_are_copied_to_another_account_after_they_were_shown(tmp_pat
             await bob.post(way, 404, bare=True, csrf=bob.csrf, **fields)
         await eve.get("/home")
         await eve.post(way, 404, bare=True, csrf=eve.csrf, **{"from": "eve", "account": "eve"})
+
+
+async def test_a_name_like_a_former_one_is_refused_and_one_of_before_reads_nobodys_alerts(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        db, stranger = place.context.ledger.db, place.browser()
+        await stranger.get("/join")
+        await stranger.post("/join", 422, name="bob.gone.x", exchange="paper", balance="1000")
+        assert "expected a name without '.gone'" in stranger.words
+
+        bob = await place.person("bob", balance="1000")
+        others = [
+            await place.person(name, balance="1000")
+            for name in ("bob.gone.x", "bob.gone")  # they were there before it was refused
+        ]
+        about = {"symbol": "BTCUSDT", "quantity": "0.0071", "cause": "too small"}
+        at = place.clock.now()
+        await place.context.ledger.write(
+            lambda db: raise_alert(db, AlertCode.RESIDUE, "bob", about, at)
+        )
+        for browser in (*others, bob):
+            await browser.get("/notifications")
+            assert ("0.0071" in browser.words) is (browser is bob)
+        for browser, name in ((others[1], "bob.gone"), (bob, "bob")):
+            await browser.get(f"/accounts/{name}/disconnect")
+            await browser.post(f"/accounts/{name}/disconnect")
+        await others[1].get("/notifications")
+        assert "0.0071" not in others[1].words
+        whose = fetch_one(db, "SELECT id FROM person WHERE name = 'bob'")
+        assert whose == (person_of_account(db, "bob", at),)
