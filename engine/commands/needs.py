@@ -3,8 +3,8 @@ page and of ``rexalgo status``. Pure.
 
 What always holds: "all is well" is said only if the engine runs, the ledger takes writes, every
 account and exchange can be read, no order waits for a person, nothing is late, nothing that was
-verified was refused, and alerts reach their channels; each need names how many, and has a code by which a page finds where to act on
-it.
+verified was refused, and alerts reach their channels; each need names how many, and has a code by
+which a page finds where to act on it.
 """
 
 from collections.abc import Collection, Iterator, Mapping

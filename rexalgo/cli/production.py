@@ -6,23 +6,27 @@ import ctypes
 import stat
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from engine.actors.clock import SystemClock
 from engine.control import call
 from engine.domain.errors import RexAlgoError
 from engine.domain.network import what_internal
 from engine.plugin.host import list_installed
 from engine.recovery.ledger_place import why_unfit
 from engine.settings.config import Config
+from rexalgo.cli.certificate import read_certificate
 from rexalgo.cli.finding import Finding
 from rexalgo.cli.process import run_trio
 
 BACKUP_HOURS_MAX: Final = 36
 TEST_ALERT_DAYS_MAX: Final = 90
+CERTIFICATE_ENDS_SOON: Final = timedelta(days=14)
 _NEARBY: Final = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid")
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronized
 
@@ -57,7 +61,7 @@ def ledger_findings(config: Config) -> Iterator[Finding]:
 def _tls(config: Config) -> Iterator[Finding]:
     web = config.web
     if web.tls_certificate is not None:
-        yield Finding("ok", f"TLS: own certificate {web.tls_certificate}")
+        yield _certificate(config, web.tls_certificate)
     elif web.trusted_proxies:
         yield Finding("ok", f"TLS: by the proxy in {', '.join(map(str, web.trusted_proxies))}")
     else:
@@ -67,6 +71,43 @@ def _tls(config: Config) -> Iterator[Finding]:
             'set web.trusted_proxies = ["127.0.0.1"] for a proxy here (deploy/ has one), or '
             "web.tls_certificate and web.tls_key",
         )
+
+
+def _certificate(config: Config, file: Path) -> Finding:
+    web, what = config.web, f"TLS: the certificate {file}"
+    host = "" if web.trusted_proxies else urlsplit(web.public_url).hostname or ""
+    try:
+        read = read_certificate(file, web.tls_key, host)
+    except OSError as error:
+        return Finding(
+            "wrong",
+            f"{what} cannot be served: {error}",
+            "give web.tls_certificate and web.tls_key that belong together, the key without a "
+            "password",
+        )
+    now, until = SystemClock().now(), f"{read.ends:%Y-%m-%d %H:%M} UTC"
+    if read.ends <= now:
+        return Finding(
+            "wrong", f"{what} expired at {until}", "replace it, then start the server again"
+        )
+    if read.begins > now:
+        return Finding(
+            "wrong",
+            f"{what} is not valid before {read.begins:%Y-%m-%d %H:%M} UTC",
+            "serve another one; it is valid from then on",
+        )
+    if not read.is_for_host:
+        names = ", ".join(read.names[:5]) or "no name"
+        return Finding(
+            "wrong",
+            f"{what} is for {names}, not for the host of web.public_url",
+            f"get one for {host}, or correct web.public_url",
+        )
+    if read.ends - now < CERTIFICATE_ENDS_SOON:
+        return Finding(
+            "warn", f"{what} ends at {until}", "replace it before, then start the server again"
+        )
+    return Finding("ok", f"{what} is valid until {until}")
 
 
 def _public_url(config: Config) -> Iterator[Finding]:

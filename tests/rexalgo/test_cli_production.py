@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from inspect import getsource
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import apsw
 import pytest
+import trustme
 from click.testing import CliRunner
 
 from engine.commands.needs import how_it_is
@@ -247,6 +248,28 @@ def an_alert_is_not_told(seen: dict[str, Any]) -> None:
     needing(seen)
 
 
+def certified(
+    *names: str, days: tuple[float, float] = (-1, 60), proxies: str = "", is_whole: bool = True
+) -> Spoil:
+    """Give the place a certificate of its own, valid between two days from now."""
+
+    def spoil(place: Path, patch: pytest.MonkeyPatch) -> None:
+        begins, ends = (datetime.now(UTC) + timedelta(days=each) for each in days)
+        issued = trustme.CA().issue_cert(*names, not_before=begins, not_after=ends)
+        chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+        (place / "site.pem").write_bytes(chain)
+        key = issued if is_whole else trustme.CA().issue_cert(*names)
+        key.private_key_pem.write_to_path(place / "site.key")
+        (place / "site.key").chmod(0o600)
+        edit(
+            place,
+            'trusted_proxies = ["127.0.0.1"]',
+            f'trusted_proxies = [{proxies}]\ntls_certificate = "site.pem"\ntls_key = "site.key"',
+        )
+
+    return spoil
+
+
 STATUS, KEYS = (doctor_module, "status"), (doctor_module, "key_status")
 RED: dict[str, tuple[Spoil, str, str]] = {
     # the checklist
@@ -254,6 +277,31 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         edited('trusted_proxies = ["127.0.0.1"]', "trusted_proxies = []"),
         "TLS: neither",
         "web.trusted_proxies",
+    ),
+    "a certificate that expired": (
+        certified("copy.example.org", days=(-30, -1)),
+        "TLS: the certificate ",
+        "replace it, then start the server again",
+    ),
+    "a certificate of tomorrow": (
+        certified("copy.example.org", days=(1, 30)),
+        "TLS: the certificate ",
+        "it is valid from then on",
+    ),
+    "a certificate that ends soon": (
+        certified("copy.example.org", days=(-30, 13)),
+        "TLS: the certificate ",
+        "replace it before",
+    ),
+    "a certificate for another name": (
+        certified("other.example.org"),
+        "TLS: the certificate ",
+        "one for copy.example.org",
+    ),
+    "a key of another certificate": (
+        certified("copy.example.org", is_whole=False),
+        "TLS: the certificate ",
+        "give web.tls_certificate and web.tls_key that belong together",
     ),
     "public_url": (
         edited("https://copy.example.org", "http://localhost:8080"),
@@ -610,6 +658,23 @@ def test_every_item_that_can_be_red_is_turned_red_here(
     every = {(each.__name__, line) for each in modules for line in sites(each)}
     assert len(every) > 40
     assert every - set().union(*reached.values()) == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "proxies"),
+    [
+        (("copy.example.org",), ""),
+        (("*.example.org", "example.org"), ""),
+        (("inside.example.org",), '"127.0.0.1"'),  # people see the proxy's certificate
+    ],
+)
+def test_a_certificate_that_people_can_trust_is_green(
+    names: tuple[str, ...], proxies: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certified(*names, days=(-1, 15), proxies=proxies)(place, monkeypatch)
+    told = [each for each in every_finding(place) if each["what"].startswith("TLS")]
+    assert [each["level"] for each in told] == ["ok"]
+    assert "valid until 20" in told[0]["what"]
 
 
 def test_passkeys_that_open_nothing_here_are_named(place: Path) -> None:
