@@ -174,6 +174,12 @@ def _told(error: Exception, target: Path) -> str:
             f"{target} cannot be written: no space is left, or the disk fails; free some space, or "
             "set backup.folder to another disk"
         )
+    if isinstance(cause, OSError) and cause.errno == errno.EROFS:
+        return (
+            f"{target} cannot be written: {target.parent} is read-only for this process; if systemd "
+            f"runs the server, allow it: ReadWritePaths=-{target.parent} in a drop-in of its unit "
+            "(deploy/README.md)"
+        )
     if isinstance(cause, OSError):
         return f"{target} cannot be written: {cause.strerror or cause}"
     return str(error)

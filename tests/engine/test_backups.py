@@ -1,6 +1,7 @@
 """Backups: due by their names, complete or not there, the engine's own removed and no other."""
 
 import errno
+import os
 import resource
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from engine.keys.encrypted_files import decrypt_file, is_encrypted, new_key_pair
 from engine.ledger import Database, Ledger, check_ledger
 from engine.ledger.outcomes import write_event
 from engine.ports.secret import Secret
+from engine.recovery import backups
 from engine.recovery.backups import (
     BackupFailed,
     backups_in,
@@ -152,6 +154,22 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, encrypts: bool) 
     assert "set backup.folder to another disk" in ended.stdout
     assert list((tmp_path / "backups").iterdir()) == []
     assert {each.name for each in (tmp_path / "data").iterdir()} <= LEDGER
+
+
+def test_a_read_only_folder_is_told_with_what_lets_the_unit_write_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that the unit does not name is read-only for the server."""
+    config = a_place(tmp_path)
+
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(backups, "make_folder", refuse)
+    with pytest.raises(
+        BackupFailed, match=r"read-only for .* ReadWritePaths=-/.*/backups in a dro"
+    ):
+        make_backup(config, tmp_path / "backups" / "backup.sqlite3")
 
 
 def test_a_backup_that_would_fill_the_disk_is_refused(
