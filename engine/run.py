@@ -26,6 +26,7 @@ from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.callbacks import Callbacks
 from engine.actors.clock import SystemClock
+from engine.actors.clock_watch import watch_clock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
@@ -281,6 +282,9 @@ class _Engine:
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
+                self._account_tasks.keep_running(
+                    nursery, "clock", partial(watch_clock, self._shared)
+                )
                 self._account_tasks.keep_running(nursery, "timetable", self._shared.timetable.run)
                 self._account_tasks.keep_running(nursery, "flattening", self._flattening.run)
                 self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)

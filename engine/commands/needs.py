@@ -110,6 +110,8 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "slow", slow, "rexalgo system"
     if busy := _busy(seen):
         yield "busy", busy, "rexalgo system"
+    if step := _step(seen["alerts"], now):
+        yield "clock", step, "rexalgo unknown list"
     if seen["missed"]["late"]:
         yield "missed", _missed(seen["missed"]), "rexalgo why last NAME"
     for each in seen["refused"]:
@@ -194,6 +196,18 @@ def _busy(seen: Mapping[str, Any]) -> str:
         f"the engine is overloaded: 1 of 100 turns of its loop took over {turns['p99_ms']:.0f} ms, "
         f"the longest {turns['longest_ms']:.0f} ms, and no webhook is read meanwhile"
     )
+
+
+def _step(alerts: list[dict[str, Any]], now: datetime) -> str:
+    """Return how the machine's clock was last set; empty if that is an hour ago, or never was."""
+    for each in alerts:
+        at = datetime.fromisoformat(each["at"])
+        if each["code"] == AlertCode.CLOCK_STEPPED.value and abs(now - at) < ALERT_IS_NEW_FOR:
+            told: str = each["sentence"]
+            return (
+                f"{told.rstrip('.')}, at {each['at'][11:16]} UTC: see that it follows a time source"
+            )
+    return ""
 
 
 def _age_s(since: str, now: datetime) -> float:

@@ -35,6 +35,7 @@ class AlertCode(Enum):
     FOREIGN_ORDERS = "foreign_orders"
     STANDS_STILL = "stands_still"
     LEDGER_GONE = "ledger_gone"
+    CLOCK_STEPPED = "clock_stepped"
     CONSERVATION_BROKEN = "conservation_broken"
     BOOKS_DIFFER = "books_differ"
     BREAKER_TRIPPED = "breaker_tripped"
@@ -199,6 +200,15 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         otherwise="No exit of a master reaches any account. If something cannot wait, close it at the exchange by "
         "hand.",
         wakes=True,
+    ),
+    AlertCode.CLOCK_STEPPED: AlertWords(
+        sentence="The clock of {subject} {change}.",
+        done="Orders go on: pauses, looks and readings follow a clock that nobody sets.",
+        do="rexalgo unknown list, and timedatectl on the machine: its clock is to follow a time source",
+        otherwise="An order that was under way, at an exchange that returns none of our ids, may not be "
+        "found by its time; then it is told as not confirmed. While the clock is wrong, signals that state "
+        "a time may be refused or late.",
+        wakes=False,
     ),
     AlertCode.CONSERVATION_BROKEN: AlertWords(
         sentence="{subject}: an order in {symbol} was stopped before it was sent, because it contradicts "

@@ -39,7 +39,7 @@ def raise_alert(
         "SELECT told_us, more FROM alert WHERE code = ? AND subject = ? AND sameness = ?",
         (code.value, subject, sameness),
     )
-    if row is not None and at - from_us(row[0]) < EQUAL_WITHIN:
+    if row is not None and abs(at - from_us(row[0])) < EQUAL_WITHIN:  # clocks are set back
         db.execute(
             "UPDATE alert SET more = more + 1 WHERE code = ? AND subject = ? AND sameness = ?",
             (code.value, subject, sameness),

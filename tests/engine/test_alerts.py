@@ -35,6 +35,15 @@ def test_every_alert_has_all_its_words_and_says_them_with_its_numbers(code: Aler
         assert "{" not in text
 
 
+def test_an_alert_is_told_again_after_the_clock_was_set_back_by_more_than_an_hour() -> None:
+    db = open_memory()
+    told = [
+        raise_alert(db, AlertCode.EXIT_FAILING, "ann", {}, NOW + timedelta(minutes=minutes))
+        for minutes in (0, -30, -61, -31)
+    ]
+    assert told == [True, False, True, False]
+
+
 def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     db = open_memory()
     details = {"problem": "timeout"}

@@ -28,6 +28,7 @@ NEEDS: Final = {
     "late": "/operate#accounts",
     "slow": "/operate#accounts",
     "busy": "/operate/system",
+    "clock": "/operate/alerts",
     "missed": "/operate#accounts",
     "backup": "/operate/system",
     "wishes": "/operate/people",

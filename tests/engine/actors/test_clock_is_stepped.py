@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import World, world
+from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
+from engine.actors.clock_watch import watch_clock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
 from engine.domain.amounts import Price
 from engine.domain.signal import Action, OrderType, PositionSide
+from engine.ledger.alerts import newest_alerts
 from engine.ports.exchange import OutcomeUnknown, Rejected
 
 BACK = pytest.mark.parametrize("step_s", [-3, -50, -3600])
@@ -267,3 +269,42 @@ async def test_a_reading_that_began_earlier_changes_nothing_though_the_clock_was
         assert follower.account.report is not None
         assert len(follower.account.report.positions) == 1
         assert len(house.holdings()) == 1
+
+
+@pytest.mark.parametrize(
+    ("step_s", "told"),
+    [
+        (-50, ["The clock of this installation was set back by 50 s."]),
+        (
+            3600,
+            [
+                "The clock of this installation jumped forward by 3600 s; it was set, or the "
+                "machine stood still."
+            ],
+        ),
+        (1.5, []),
+        (-1.5, []),
+    ],
+)
+async def test_a_step_of_the_clock_is_told(
+    tmp_path: Path, autojump_clock: MockClock, step_s: float, told: list[str]
+) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        nursery.start_soon(watch_clock, house.shared)
+        await trio.sleep(600.3)
+        house.clock.step(step_s)
+        await trio.sleep(600)
+        alerts = newest_alerts(house.ledger.db, BEGINNING, 100)
+        assert [each.sentence for each in alerts] == told
+        nursery.cancel_scope.cancel()
+
+
+async def test_two_steps_are_told_as_two(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        nursery.start_soon(watch_clock, house.shared)
+        for step_s in (7200, -7200):
+            await trio.sleep(5)
+            house.clock.step(step_s)
+        await trio.sleep(5)
+        assert len(newest_alerts(house.ledger.db, BEGINNING, 100)) == 2
+        nursery.cancel_scope.cancel()

@@ -72,6 +72,11 @@ def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
     }
 
 
+def set_back(age: timedelta) -> dict[str, Any]:
+    sentence = "The clock of this installation was set back by 50 s."
+    return alert(age, wakes=False) | {"code": "clock_stepped", "sentence": sentence}
+
+
 def test_all_is_well_names_what_was_looked_at() -> None:
     assert how_it_is(seen(), 0, NOW) == (
         "All is well: 3 of 3 accounts are read, no order waits, no order is unknown, new entries "
@@ -203,6 +208,8 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
             "900 entries of the last hour waited too long and were not sent, since 02:41 UTC",
         ),
         ({"alerts": [alert(timedelta(minutes=5))]}, "alerts", "1 new alert asks"),
+        ({"alerts": [set_back(timedelta(minutes=5))]}, "clock", "was set back by 50 s, at 02:55"),
+        ({"alerts": [set_back(timedelta(minutes=-5))]}, "clock", "was set back by 50 s, at 03:05"),
         (
             {"untold": [{"channel": "ntfy", "waiting": 1, "since": SINCE}]},
             "channels",
@@ -267,7 +274,15 @@ def test_an_alert_on_its_way_is_not_missed_and_without_an_engine_only_the_engine
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:
     assert (
         how_it_is(
-            seen(alerts=[alert(timedelta(hours=2)), alert(timedelta(0), wakes=False)]), 0, NOW
+            seen(
+                alerts=[
+                    alert(timedelta(hours=2)),
+                    alert(timedelta(0), wakes=False),
+                    set_back(timedelta(hours=1)),
+                ]
+            ),
+            0,
+            NOW,
         )[1]
         == []
     )
