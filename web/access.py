@@ -1,8 +1,9 @@
 """Who may use a route, and which forms are accepted.
 
-A person without the role gets the same 404 as for an address that does not exist. A person without
-a password, and an operator without a second factor, is sent to set it first. A form is accepted
-only from a page of this site (Sec-Fetch-Site or Origin) and, within a session, with its token.
+A person without the role gets the same 404 as for an address that does not exist; a follower's pages
+stay open to whoever owns an account. A person without a password, and an operator without a second
+factor, is sent to set it first. A form is accepted only from a page of this site (Sec-Fetch-Site or
+Origin) and, within a session, with its token.
 """
 
 from typing import Final
@@ -55,7 +56,7 @@ def redirect_instead(visit: Visit, who: Who, back: str) -> Response | None:
     if missing is not None and not is_before_factors:
         return visit.go(missing, "" if _is_get() or back else "factor-first")
     role = _ROLES.get(who)
-    if role is not None and not user.person.is_a(role):
+    if role is not None and not user.person.reaches(role):
         abort(404)
     return None
 

@@ -21,7 +21,7 @@ Names = tuple[str, ...] | Callable[[Services, Mapping[str, str]], Iterable[str]]
 
 
 class Who(Enum):
-    """Who may use a route."""
+    """Who may use a route. A follower's routes are also open to whoever owns an account."""
 
     ANYONE = "anyone"
     SIGNED_IN = "signed in"

@@ -167,11 +167,11 @@ class Visit:
     def home(self) -> str:
         """Return the first page of a person with these roles."""
         person = self.who.person
-        if person.is_a(Role.FOLLOWER):
+        if person.reaches(Role.FOLLOWER):
             return "/home"
         if person.is_a(Role.MASTER):
             return "/studio"
-        return "/operate" if person.is_a(Role.OPERATOR) else "/home"
+        return "/operate" if person.is_a(Role.OPERATOR) else "/strategies"
 
     def next(self) -> str:
         """Return the page to go on to after signing in.
@@ -200,6 +200,9 @@ class Visit:
             "visit": self,
             "person": None if user is None else user.person,
             "roles": frozenset(role.value for role in roles),
+            "reached": frozenset(
+                role.value for role in Role if user is not None and user.person.reaches(role)
+            ),
             "zone": "UTC" if user is None else user.person.zone,
             "csrf": "" if user is None else masked(self.services.identity.csrf_token(user)),
             "fresh": user is not None and user.is_fresh(self.now),

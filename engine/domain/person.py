@@ -20,12 +20,15 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person. ``zone`` is the time zone in which times are shown to them."""
+    """One person. ``zone`` is the time zone in which times are shown to them. ``owns_accounts``: an
+    account is or was theirs.
+    """
 
     id: PersonId
     name: str
     roles: frozenset[Role]
     zone: str
+    owns_accounts: bool = False
 
     @property
     def called(self) -> str:
@@ -35,6 +38,12 @@ class Person:
     def is_a(self, role: Role) -> bool:
         """Return whether the person holds a role."""
         return role in self.roles
+
+    def reaches(self, role: Role) -> bool:
+        """Return whether what a role opens is open to the person: a follower's pages also to whoever
+        owns an account, so that they can stop and close without the role.
+        """
+        return self.is_a(role) or (role is Role.FOLLOWER and self.owns_accounts)
 
 
 def parse_role(value: object, field: str = "role") -> Role:

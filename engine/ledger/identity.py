@@ -28,13 +28,14 @@ class FactorRow:
 
 _PERSON = (
     "SELECT person.id, person.name, person.zone, (SELECT string_agg(role, ',') FROM person_role "
-    "WHERE person_id = person.id AND taken_us IS NULL) FROM person"
+    "WHERE person_id = person.id AND taken_us IS NULL), EXISTS (SELECT 1 FROM account WHERE "
+    "account.person_id = person.id) FROM person"
 )
 
 
 def _person(row: Row) -> Person:
     roles = frozenset(Role(each) for each in (row[3] or "").split(",") if each)
-    return Person(PersonId(row[0]), row[1], roles, row[2])
+    return Person(PersonId(row[0]), row[1], roles, row[2], bool(row[4]))
 
 
 def person(db: Database, identifier: PersonId) -> Person:

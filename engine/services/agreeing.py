@@ -256,6 +256,7 @@ class AgreeingService:
         """Agree to terms; raises NeedsConfirmation if they let orders out or raise what they may
         risk.
         """
+        user.require_follower()
         now, db = self._context.clock.now(), self._context.ledger.db
         before = subscription_of(db, row.id, strategy.id)
         is_new = before is None or before.state is SubscriptionState.LEFT
@@ -306,13 +307,15 @@ class AgreeingService:
 
     @asked
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
-        """Take entries of the strategy again; raises NeedsConfirmation."""
+        """Take entries of the strategy again; raises FormErrors, NeedsConfirmation."""
+        user.require_follower()
         user.require_fresh(self._context.clock.now())
         await self._set(user, row, strategy, SubscriptionState.ACTIVE)
 
     @asked
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
-        """Agree to what the master changed; raises NeedsConfirmation."""
+        """Agree to what the master changed; raises FormErrors, NeedsConfirmation."""
+        user.require_follower()
         now, agreed = self._context.clock.now(), self._agreed(row, strategy)
         user.require_fresh(now)
         data = {

@@ -381,8 +381,9 @@ class FollowingService:
     @asked
     async def resume(self, user: User, name: str) -> None:
         """Take entries again; raises NeedsConfirmation, because it raises risk, and FormErrors if
-        it was not the owner who stopped them.
+        it was not the owner who stopped them, or the owner is no longer a follower.
         """
+        user.require_follower()
         row, now = self.account(user, name), self._context.clock.now()
         user.require_fresh(now)
 

@@ -8,7 +8,7 @@ from typing import Final
 from engine.decisions.terms import TermsWarning
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
-from engine.domain.person import Person
+from engine.domain.person import Person, Role
 from engine.domain.token import ScopeExceeded, TokenScope
 from engine.ledger.sessions import SessionRow
 from engine.ledger.tokens import TokenRow
@@ -79,6 +79,19 @@ class User:
         """Raise NeedsConfirmation unless a factor was shown within the last five minutes."""
         if not self.is_fresh(now):
             raise NeedsConfirmation("show a factor again before this")
+
+    def require_follower(self) -> None:
+        """Raise FormErrors unless the person is a follower: without the role nothing is begun."""
+        if not self.person.is_a(Role.FOLLOWER):
+            raise FormErrors(
+                {
+                    "": (
+                        "You are no longer a follower here, so nothing is agreed to or resumed. "
+                        "Ask the operator for the role. You can still pause, close, flatten, leave "
+                        "and disconnect."
+                    )
+                }
+            )
 
     def require_scope(self, scope: TokenScope | None) -> None:
         """Raise ScopeExceeded for a token that does not include a scope; None: no token may."""

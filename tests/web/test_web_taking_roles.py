@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from test_web_suspending import following, outcome
+from api_place import program
+from test_web_suspending import TERMS, following, outcome
 from web_place import PASSWORD, Browser, web_place
 
 from engine.domain.person import Role
@@ -20,10 +21,11 @@ async def change(ops: Browser, name: str, role: str, **take: str) -> None:
     """Give or take a role on the page of a person."""
     ops.place.clock.passed += timedelta(minutes=6)  # the factor of before counts no more
     await ops.get(f"/operate/people/{name}")
+    stops = bool(take) and "Without it: no new entries" in ops.words
     fields = {"csrf": ops.csrf, "name": name, "role": role, **take}
     await ops.post("/operate/people/role", bare=True, **fields)
     assert ops.path == "/confirm"
-    assert ("exits go on" in ops.words) is bool(take), ops.words
+    assert ("exits go on" in ops.words) is stops, ops.words
     code = pyotp.TOTP(ops.totp).at(ops.place.clock.now())
     await ops.post("/operate/people/role", factor=code)
     assert "done=role" in ops.query, ops.words
@@ -95,3 +97,55 @@ async def test_connecting_makes_a_follower_once_and_never_again_whom_an_operator
         await ada.post("/accounts/connect", **fields)
         assert ada.path == "/accounts/ada-2"
         assert len(fetch_all(db, given)) == 2, "by ada's first account and by ops"
+
+
+async def test_who_owns_an_account_reads_and_ends_everything_without_the_role(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path) as place:
+        strategy, bob = await following(place)
+        ops = await place.person("ops", Role.OPERATOR)
+        eve = await place.person("eve")
+        assert await outcome(place, strategy, **ENTRY) == "filled"
+        for name, browser in (("bob", bob), ("eve", eve)):
+            await change(ops, name, "follower", take="yes")
+            await browser.get("/sign-in")
+            await browser.post("/sign-in", name=name, password=PASSWORD)
+        for page in ("/home", "/positions", "/accounts/bob/positions/BTCUSDT"):
+            await eve.get(page, 404)  # whose role was taken before an account was theirs
+
+        assert bob.path == "/home"
+        assert "its owner is no longer a follower" in bob.words
+        for page in ("/positions", "/signals", "/performance", "/accounts"):
+            assert f'href="{page}"' in bob.text, page
+            await bob.get(page)
+        for page in ("/calendar", "/accounts/bob/positions/BTCUSDT", "/accounts/bob"):
+            await bob.get(page)
+        way = f"/strategies/{strategy}"
+        await bob.get(f"{way}/follow")
+        await bob.post(f"{way}/follow", 422, do="agree", confirmed="yes", factor=PASSWORD, **TERMS)
+        assert "no longer a follower here" in bob.words, bob.words
+        await bob.get(way)
+        await bob.post(f"{way}/pause", account="bob")
+        await bob.post(f"{way}/resume", 422, account="bob")
+        assert "no longer a follower here" in bob.words
+        await bob.get("/accounts/bob")
+        await bob.post("/accounts/bob/pause")
+        await bob.post("/accounts/bob/resume", 422)
+        assert "no longer a follower here" in bob.words
+
+        asks = await program(place, bob, "reduce")
+        assert (await asks.ask("/me"))["roles"] == []
+        for path in ("/accounts", "/positions"):
+            assert "bob" in str(await asks.ask(path))
+        await asks.ask("/accounts/bob/positions/BTCUSDT/close", method="POST")
+        db = place.context.ledger.db
+        await place.until(lambda: not fetch_all(db, "SELECT 1 FROM holding WHERE share != '0'"))
+        await asks.ask("/accounts/bob/flatten", method="POST")
+        await bob.get("/accounts/bob/flatten")
+        await bob.post("/accounts/bob/flatten")
+        await bob.get("/accounts/bob/disconnect")
+        await bob.post("/accounts/bob/disconnect")
+        assert fetch_all(db, "SELECT count(*) FROM account WHERE disconnected_us IS NULL") == [(0,)]
+        await bob.get("/orders")
+        assert "BTCUSDT" in bob.words, "the history stays"

@@ -82,7 +82,7 @@ class Api:
     async def _answer(self, endpoint: Endpoint, parts: dict[str, str]) -> object:
         user = await self._user(endpoint.scope)
         user.require_scope(endpoint.scope)
-        if endpoint.role is not None and not user.person.is_a(endpoint.role):
+        if endpoint.role is not None and not user.person.reaches(endpoint.role):
             raise NothingThere("a person without this role")
         if not all(map(may_be_kept, parts.values())):
             raise NothingThere("no name has such characters")

@@ -91,7 +91,7 @@ class Parameter:
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One endpoint: method, address below ``ROOT``, the scope that a token needs, the role that its
-    person needs (None: any), and its handler.
+    person needs (None: any; a follower's serve whoever owns an account), and its handler.
     """
 
     method: str
