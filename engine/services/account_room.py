@@ -191,12 +191,15 @@ class AccountRoom:
     @asked
     async def disconnect(self, user: User, name: str, *, keep: bool) -> None:
         """Disconnect an account: erase its login, leave every strategy, stop its task. Raises
-        FormErrors, NothingThere.
+        FormErrors, NothingThere, and NeedsConfirmation for an account with a key or with something
+        open.
 
         ``keep``: the owner keeps what the engine holds there; without it, a holding is a refusal.
         """
         row = self._following.account(user, name)
         open_shares = self._following.still_open(user, name)
+        if open_shares or row.environment != Environment.PAPER.value:
+            user.require_fresh(self._context.clock.now())
         if open_attempts(self._context.ledger.db, row.id):
             raise FormErrors(
                 {

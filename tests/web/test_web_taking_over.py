@@ -94,6 +94,34 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
             assert fetch_all(place.context.ledger.db, rows) == [("",)]
 
 
+async def test_every_position_of_an_account_is_given_up_by_a_factor_only(tmp_path: Path) -> None:
+    way = "/accounts/bob/disconnect"
+    async with web_place(tmp_path, SETTINGS) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        bob = await place.person("bob", balance="1000")
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
+        await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+        place.clock.passed += timedelta(minutes=6)  # an open browser that somebody found
+        await bob.get(way)
+        assert "Your password" in bob.words
+        await bob.post(way, keep="yes")
+        assert "Your password" in bob.words, "it is not done, and a factor is asked for"
+        await bob.get(way)
+        await bob.post(way, 422, keep="yes", factor="wrong")
+        await change(place, "UPDATE account SET environment = 'live'")
+        await change(place, "UPDATE holding SET share = '0'")
+        await bob.get(way)
+        assert "Your password" in bob.words, "a key is erased by a factor only"
+        await bob.post(way)
+        assert fetch_all(place.context.ledger.db, "SELECT name, disconnected_us FROM account") == [
+            ("bob", None)
+        ]
+        await bob.get(way)
+        await bob.post(way, factor=PASSWORD)
+        assert bob.path == "/accounts"
+
+
 async def change(place: WebPlace, statement: str) -> None:
     await place.context.ledger.write(lambda db: db.execute(statement))
 
