@@ -4,14 +4,16 @@ transaction.
 What always holds: before the first step there is a copy beside the file that SQLite checked page by
 page and that has as many rows in every table. A kill leaves the file at the version before or after
 a step, whole, and the next start continues there. Nothing is begun without the disk space for it.
-Progress is logged as a warning, because a command without a log shows warnings, and nobody must
-take a long migration for a start that hangs.
+Progress is logged as a warning, because a command without a log shows warnings, and told to
+``on_progress``: nobody, and no service manager, must take a long migration for a start that hangs.
 """
 
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic
@@ -35,6 +37,10 @@ _LOOKS_EVERY: Final = 5_000_000
 """How many steps of SQLite's machine pass between two looks at the clock: well below a second."""
 _TELLS_EVERY_S: Final = 10.0
 _BESIDE: Final = ("-wal", "-shm", "-journal")
+on_progress: Final[ContextVar[Callable[[str], None]]] = ContextVar(
+    "on_progress", default=lambda how_far: None
+)
+"""What is told how far a migration is, at least every ten seconds."""
 
 
 class _ExactSum:
@@ -64,19 +70,42 @@ def migrate(db: apsw.Connection, path: Path, version: int, steps: Sequence[str])
     began = monotonic()
     size = require_room(path, version, len(steps))
     copy = Path(f"{path}.before-{version + 1}")
-    _LOG.warning(
-        "the ledger %s (%.0f MiB) is migrated from version %d to %d; first a copy, %s",
-        *(path, size / _MIB, version, len(steps), copy),
+    _tell(
+        f"the ledger {path} ({size / _MIB:.0f} MiB) is migrated from version {version} to "
+        f"{len(steps)}; first a copy, {copy}"
     )
     rows = _copy_first(db, copy)
-    _LOG.warning("the copy is verified: %s rows, %.1f s", f"{rows:,}", monotonic() - began)
+    _tell(f"the copy is verified: {rows:,} rows, {monotonic() - began:.1f} s")
     for number in range(version, len(steps)):
         take_step(db, number, steps)
-    _LOG.warning(
-        "the ledger is migrated to version %d, %.1f s in all; %s can be removed once everything "
-        "runs as before",
-        *(len(steps), monotonic() - began, copy),
+    _tell(
+        f"the ledger is migrated to version {len(steps)}, {monotonic() - began:.1f} s in all; "
+        f"{copy} can be removed once everything runs as before"
     )
+
+
+def _tell(how_far: str) -> None:
+    _LOG.warning("%s", how_far)
+    on_progress.get()(how_far)
+
+
+@contextmanager
+def _told(db: apsw.Connection, what: str) -> Iterator[None]:
+    """Tell every ten seconds that a long statement goes on."""
+    began = told = monotonic()
+
+    def look() -> bool:
+        nonlocal told
+        if monotonic() - told >= _TELLS_EVERY_S:
+            told = monotonic()
+            _tell(f"{what}: {told - began:.0f} s so far")
+        return False
+
+    db.set_progress_handler(look, _LOOKS_EVERY)
+    try:
+        yield
+    finally:
+        db.set_progress_handler(None)
 
 
 def require_room(path: Path, version: int, newest: int) -> int:
@@ -97,23 +126,11 @@ def require_room(path: Path, version: int, newest: int) -> int:
 
 def take_step(db: apsw.Connection, number: int, steps: Sequence[str]) -> None:
     """Run one step with its version as one transaction, and say how long it takes."""
-    began = told = monotonic()
-
-    def look() -> bool:
-        nonlocal told
-        if monotonic() - told >= _TELLS_EVERY_S:
-            told = monotonic()
-            _LOG.warning("step %d of %d: %.0f s so far", number + 1, len(steps), told - began)
-        return False
-
-    db.set_progress_handler(look, _LOOKS_EVERY)
-    try:
-        with db:
-            db.execute(steps[number])
-            db.execute(f"PRAGMA user_version = {number + 1}")
-    finally:
-        db.set_progress_handler(None)
-    _LOG.warning("step %d of %d is done, %.1f s", number + 1, len(steps), monotonic() - began)
+    what, began = f"step {number + 1} of {len(steps)}", monotonic()
+    with _told(db, what), db:
+        db.execute(steps[number])
+        db.execute(f"PRAGMA user_version = {number + 1}")
+    _tell(f"{what} is done, {monotonic() - began:.1f} s")
 
 
 def copy_into(db: apsw.Connection, target: Path, application_id: int | None = None) -> None:
@@ -133,13 +150,14 @@ def copy_into(db: apsw.Connection, target: Path, application_id: int | None = No
                 if monotonic() - told >= _TELLS_EVERY_S:
                     told = monotonic()
                     done = 1 - backup.remaining / max(1, backup.page_count)
-                    _LOG.warning("copying the ledger: %.0f %%", done * 100)
+                    _tell(f"copying the ledger: {done * 100:.0f} %")
         finally:
             backup.close(True)  # forced: a failed step has told its error already
         if application_id is not None:
             copy.pragma("journal_mode", "delete")
             copy.pragma("application_id", application_id)
-        answer = copy.pragma("integrity_check")
+        with _told(copy, "checking the copy") if application_id is None else nullcontext():
+            answer = copy.pragma("integrity_check")
     finally:
         copy.close()
     if answer != "ok":

@@ -8,6 +8,7 @@ from typing import Final
 import click
 import trio
 
+from engine.ledger.migrating import on_progress
 from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
 from rexalgo.cli.logs import secrets_of, start_logging
@@ -55,10 +56,12 @@ def serve(where: Path, port: int | None, role: str | None, as_json: bool) -> Non
         refuse_exposure(config)
     keep_memory_private()  # first: the log file is private too
     start_logging(config.log, secrets_of(config))
-    run_trio(lambda: _SERVE[role](config, as_json))
+    manager = ServiceManager.of(os.environ)
+    on_progress.set(manager.goes_on)
+    run_trio(lambda: _SERVE[role](config, as_json, manager))
 
 
-async def _serve(config: Config, as_json: bool) -> None:
+async def _serve(config: Config, as_json: bool, manager: ServiceManager) -> None:
     async with serving(config, "rexalgo serve") as served:
         if as_json:
             emit_json(
@@ -66,20 +69,20 @@ async def _serve(config: Config, as_json: bool) -> None:
             )
         else:
             _greet(config, served.url, served.page_url)
-        await _until_signal(f"serves at {served.url}", served.engine.monitor.is_alive)
+        await _until_signal(manager, f"serves at {served.url}", served.engine.monitor.is_alive)
         click.echo(_STOPPING, err=True)
 
 
-async def _serve_web(config: Config, as_json: bool) -> None:
+async def _serve_web(config: Config, as_json: bool, manager: ServiceManager) -> None:
     async with serving_web(config) as (url, monitor):
         if as_json:
             emit_json({"url": url, "data": str(config.data_dir), "role": "web"})
         else:
             click.echo(f"RexAlgo serves at {url}, and asks the engine of {config.data_dir}")
-        await _until_signal(f"serves at {url}", monitor.is_alive)
+        await _until_signal(manager, f"serves at {url}", monitor.is_alive)
 
 
-async def _serve_engine(config: Config, as_json: bool) -> None:
+async def _serve_engine(config: Config, as_json: bool, manager: ServiceManager) -> None:
     async with serving_engine(config) as engine:
         if as_json:
             emit_json({"data": str(config.data_dir), "role": "engine"})
@@ -87,15 +90,16 @@ async def _serve_engine(config: Config, as_json: bool) -> None:
             click.echo(
                 f"RexAlgo's engine runs in {config.data_dir}; rexalgo serve --role web shows it"
             )
-        await _until_signal("the engine runs", engine.monitor.is_alive)
+        await _until_signal(manager, "the engine runs", engine.monitor.is_alive)
         click.echo(_STOPPING, err=True)
 
 
-async def _until_signal(status: str, is_alive: Callable[[], Awaitable[bool]]) -> None:
+async def _until_signal(
+    manager: ServiceManager, status: str, is_alive: Callable[[], Awaitable[bool]]
+) -> None:
     """Tell the service manager that this process is ready and works, until SIGTERM or Ctrl-C."""
-    manager = ServiceManager.of(os.environ)
     async with trio.open_nursery() as nursery:
-        manager.tell("READY=1", f"STATUS={status}")
+        manager.ready(status)
         nursery.start_soon(manager.beat, is_alive)
         await wait_for_signal()
         manager.tell("STOPPING=1")

@@ -1,4 +1,5 @@
-"""Tell systemd how the server is: started, alive, stopping (sd_notify), over its datagram socket.
+"""Tell systemd how the server is: still starting, started, alive, stopping (sd_notify), over its
+datagram socket.
 
 The watchdog is told only while the loop turns and the ledger's writer answers, also on a full disk,
 which no restart mends. A process that hangs or was paused falls silent, and systemd ends it and starts it again;
@@ -15,6 +16,7 @@ from typing import Final
 import trio
 
 log = logging.getLogger("rexalgo.service")
+_START_MORE_USEC: Final = 120_000_000
 _BEATS: Final = 3
 """Beats within the time that systemd waits for one."""
 
@@ -28,6 +30,7 @@ class ServiceManager:
     address: str
     watchdog_s: float
     _worked: bool = True
+    _is_ready: bool = False
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str]) -> "ServiceManager":
@@ -58,6 +61,16 @@ class ServiceManager:
             self._worked = False
         else:
             self._worked = True
+
+    def goes_on(self, how_far: str) -> None:
+        """Ask for two more minutes to start, and show how far the start is."""
+        if not self._is_ready:
+            self.tell(f"EXTEND_TIMEOUT_USEC={_START_MORE_USEC}", f"STATUS={how_far}")
+
+    def ready(self, status: str) -> None:
+        """Tell that the start is over."""
+        self._is_ready = True
+        self.tell("READY=1", f"STATUS={status}")
 
     async def beat(self, is_alive: Callable[[], Awaitable[bool]]) -> None:
         """Tell the watchdog while ``is_alive`` returns True; runs until cancelled, or returns at once

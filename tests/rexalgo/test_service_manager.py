@@ -6,12 +6,16 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.ledger import database, migrating
+from engine.ledger.schema import MIGRATIONS
 from rexalgo.cli.service_manager import ServiceManager
 from tests.journeys.journey_place import Place, until
 
@@ -81,6 +85,64 @@ async def test_the_watchdog_is_told_only_while_the_server_works(
         await ServiceManager(str(systemd.getsockname()), 0.0).beat(is_alive)
 
 
+@contextmanager
+def listening(systemd: socket.socket) -> Iterator[list[str]]:
+    """Take messages at once, as systemd does: the queue of the socket is short."""
+    messages: list[str] = []
+
+    def listen() -> None:
+        while (message := systemd.recv(4096)) != b"end":
+            messages.append(message.decode())
+
+    thread = Thread(target=listen)
+    thread.start()
+    try:
+        yield messages
+    finally:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(b"end", systemd.getsockname())
+        thread.join()
+
+
+def an_older_ledger(path: Path, patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as older:
+        older.setattr(database, "MIGRATIONS", MIGRATIONS[:-2])
+        db = database.open_database(str(path))
+        db.execute("INSERT INTO run (started_us) VALUES (7)")
+        db.close()
+
+
+def test_a_start_that_migrates_asks_for_time_as_long_as_it_goes_on(
+    tmp_path: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    an_older_ledger(path, monkeypatch)
+    monkeypatch.setattr(migrating, "_TELLS_EVERY_S", 0.0)
+    monkeypatch.setattr(migrating, "_LOOKS_EVERY", 10)
+    manager = ServiceManager(str(systemd.getsockname()), 30.0)
+    with listening(systemd) as messages:
+        telling = migrating.on_progress.set(manager.goes_on)
+        try:
+            database.open_database(str(path)).close()
+        finally:
+            migrating.on_progress.reset(telling)
+        manager.ready("serves")
+        manager.goes_on("a backup is checked")
+    more, last = "EXTEND_TIMEOUT_USEC=120000000\nSTATUS=", messages.pop()
+    assert last == "READY=1\nSTATUS=serves"
+    assert [each for each in messages if not each.startswith(more)] == []
+    newest = len(MIGRATIONS)
+    for part in (
+        "the ledger ",
+        "copying the ledger: ",
+        "checking the copy: ",
+        "the copy is verified",
+        f"step {newest - 1} of {newest}: ",
+        f"step {newest} of {newest} is done",
+    ):
+        assert [each for each in messages if each.startswith(f"{more}{part}")], (part, messages)
+
+
 def test_a_manager_that_is_gone_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -90,14 +152,20 @@ def test_a_manager_that_is_gone_is_logged_once(
     assert caplog.text.count("cannot be told") == 1
 
 
-def test_a_paused_server_falls_silent_is_killed_and_starts_again(
+def test_a_server_asks_for_time_to_migrate_falls_silent_if_it_is_paused_and_starts_again(
     tmp_path: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Place(tmp_path / "place")
     monkeypatch.setenv("NOTIFY_SOCKET", str(systemd.getsockname()))
     monkeypatch.setenv("WATCHDOG_USEC", "1500000")
+    (place.folder / "data").mkdir(mode=0o700, exist_ok=True)
+    an_older_ledger(place.folder / "data" / "ledger.sqlite3", monkeypatch)
     place.serve()
-    assert systemd.recv(4096).decode().startswith("READY=1\nSTATUS=serves at http://127.0.0.1:")
+    first = systemd.recv(4096).decode()
+    assert first.startswith("EXTEND_TIMEOUT_USEC=120000000\nSTATUS=the ledger ")
+    while (last := systemd.recv(4096).decode()).startswith("EXTEND_TIMEOUT_USEC="):
+        pass
+    assert last.startswith("READY=1\nSTATUS=serves at http://127.0.0.1:")
     assert [systemd.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
     assert place.process is not None
     place.process.send_signal(signal.SIGSTOP)
