@@ -2,12 +2,14 @@
 are.
 
 What always holds: every failed sign-in has one and the same answer and costs the same work; tries
-are counted by name and by address, in the ledger, with doubling waits, and before they are checked;
+are counted by name and by address, in the ledger, with doubling waits, and before they are checked,
+and codes of a second factor by person;
 a session is a row, its cookie only names it; changing a factor requires the current one and ends
 the other sessions.
 
-A stranger can use up what is counted by name. So only the password is counted by name: a random
-code or link cannot be guessed, and a signed-in user confirms under a count of their own.
+A stranger can use up what is counted by name. So only the password is counted by name: a recovery
+code or link cannot be guessed, whoever uses up codes of an app has the password or a login, and a
+signed-in user confirms under a count of their own.
 """
 
 import secrets
@@ -290,8 +292,7 @@ class IdentityService:
         fits = await self._passwords.verify(None if factors is None else factors.password, password)
         if person is None or not fits:
             raise self._failed(keys)
-        if not await self._factor_fits(person.id, code, passkey, Purpose.SIGN_IN, form, caller):
-            raise self._failed(keys)
+        keys += await self._second_factor(person.id, code, passkey, form, caller, keys)
         await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "password")
@@ -375,8 +376,7 @@ class IdentityService:
         person = ledger.person(self._context.ledger.db, row.person)
         if ledger.is_login_leaked(self._context.ledger.db, row.id):
             raise self._failed(keys)
-        if not await self._factor_fits(person.id, code, passkey, Purpose.SIGN_IN, form, caller):
-            raise self._failed(keys)
+        keys += await self._second_factor(person.id, code, passkey, form, caller, keys)
         await self._refuse_suspended(person, caller, keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "exchange login")
@@ -452,6 +452,31 @@ class IdentityService:
         if ledger.factor(db, person).totp_sealed is None and not has_passkey(db, person):
             return True
         return await self._code_fits(person, code)
+
+    async def _second_factor(
+        self,
+        person: PersonId,
+        code: str,
+        passkey: str,
+        form: str,
+        caller: Caller,
+        keys: list[str],
+    ) -> list[str]:
+        """Use up a second factor of somebody whose password or login was right; return what its try
+        was counted by. Raises NotSignedIn.
+
+        A code is short, so codes are counted by person, through whichever door they come; a passkey
+        cannot be guessed. A wait is not told here: it would say that what was proven first is right.
+        """
+        db, now, counted, until = self._context.ledger.db, self._now, list[str](), None
+        if code.strip() and not passkey and ledger.factor(db, person).totp_sealed is not None:
+            counted = [f"code:{person}"]
+            until = await self._context.ledger.write(lambda db: doors.take_try(db, counted, now))
+        if until is not None or not await self._factor_fits(
+            person, code, passkey, Purpose.SIGN_IN, form, caller
+        ):
+            raise self._failed(keys)
+        return counted
 
     async def _code_fits(self, person: PersonId, code: str) -> bool:
         """Use up a code of the person's app; return False without an app."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from test_signing_in import HOME, PASSWORD, Door, door
+import trio
+from test_signing_in import HOME, PASSWORD, Door, account_at, door
 
 from engine.commands import Commands
 from engine.domain.errors import InvalidValue, NothingThere
@@ -22,7 +23,7 @@ from engine.ledger import Database
 from engine.ledger.passkeys import delete_passkey, passkeys_of, use_passkey
 from engine.ledger.query import fetch_all
 from engine.ports.secret import Secret
-from engine.services.identity import NotSignedIn, SignedIn
+from engine.services.identity import Caller, NotSignedIn, SignedIn
 from engine.services.passkeys import PASSKEYS_MAX, PasskeyService
 from engine.services.user import FormErrors, NeedsConfirmation, User
 from tests.soft_authenticator import SoftAuthenticator
@@ -113,6 +114,44 @@ async def test_a_code_goes_on_beside_a_passkey_and_neither_stands_for_the_passwo
         answer = await place.signed(of_bob)
         with pytest.raises(NotSignedIn):
             await service.sign_in("ada", Secret(PASSWORD), "", HOME, passkey=answer, form=FORM)
+
+
+async def test_codes_are_counted_by_person_at_every_door(tmp_path: Path) -> None:
+    async with here(tmp_path) as place:
+        user, device = await place.person("ada")
+        service, clock, login = place.door.service, place.door.clock, {"secret": "a leaked key"}
+        codes = await service.renew_recovery_codes(user)
+        app = pyotp.TOTP((secret := service.offer_totp(user).secret).reveal())
+        await service.set_totp(user, secret.reveal(), app.at(clock.at))
+        await account_at(place.door, user.id, "mudrex", login["secret"], is_declared=False)
+        place.door.meanwhile = trio.lowlevel.checkpoint
+        place.later(timedelta(minutes=1))
+
+        async def by_login(code: str, line: int) -> int:
+            caller = Caller(f"198.51.100.{line}")
+            with pytest.raises(NotSignedIn) as caught:
+                await service.sign_in_with_exchange("mudrex", login, code, caller)
+            return caught.value.wait_s
+
+        async def by_password(code: str) -> SignedIn:
+            return await service.sign_in("ada", Secret(PASSWORD), code, Caller("203.0.113.7"))
+
+        assert [await by_login("", line) for line in range(9)] == [0] * 9  # no code was tried
+        await by_password(app.at(clock.at))
+        place.later(timedelta(minutes=1))
+        waits = [await by_login("000000", line) for line in range(30)]
+        assert waits == [0] * 30, "a wait would tell that the login is right"
+        assert place.door.counted()[f"code:{user.id}"] == 4, "the others were not looked at"
+        with pytest.raises(NotSignedIn):
+            await by_password(app.at(clock.at))
+        await service.confirm(user, Secret(""), app.at(clock.at), HOME)
+        await service.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
+        await place.sign_in(await place.signed(device))
+        answer = await place.signed(device)
+        await service.sign_in_with_exchange("mudrex", login, "", HOME, passkey=answer, form=FORM)
+        place.later(timedelta(minutes=1))
+        await by_password(app.at(clock.at))
+        assert f"code:{user.id}" not in place.door.counted()
 
 
 async def test_what_was_signed_holds_once_for_its_form_and_for_minutes(tmp_path: Path) -> None:
