@@ -190,7 +190,7 @@ class _Engine:
         self._feeding: set[str] = set()
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
-        self._account_tasks = AccountTasks(seed=epoch)
+        self._account_tasks = AccountTasks(seed=epoch, ledger=ledger)
         self.mark = mark
         self._shared = Shared(
             ledger=ledger,

@@ -18,7 +18,7 @@ from engine.decisions.reconciliation import Plan
 from engine.decisions.turns import in_turn
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Level, Preflight
-from engine.ledger import Database
+from engine.ledger import Database, Ledger
 from engine.ledger.copies import waiting, waiting_legs
 from engine.live import LiveAccount
 
@@ -30,7 +30,8 @@ PLANS_AT_ONCE: Final = 16
 class AccountTasks:
     """The tasks of all followers. New accounts may join while they run."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger
         self.followers: dict[AccountId, Follower] = {}
         self._scopes: dict[AccountId, trio.CancelScope] = {}
         self._serving: list[Vitals] = []
@@ -50,10 +51,10 @@ class AccountTasks:
         self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]
     ) -> None:
         """Run one task that serves every account; its failure is reported and ends neither the
-        engine nor its own work.
+        engine nor its own work. A full disk is waited for (see ``keep``).
         """
         self._serving.append(Vitals(name))
-        nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
+        nursery.start_soon(supervise, self._serving[-1], run, self._jitter, self._ledger)
 
     def restarts(self) -> dict[str, int]:
         """Return how often each task was restarted; those of accounts count together."""
@@ -180,8 +181,7 @@ class AccountTasks:
     async def _keep(self, follower: Follower) -> None:
         with logged(account=follower.account.id), trio.CancelScope() as scope:
             self._scopes[follower.account.id] = scope
-            ledger = follower.account.shared.ledger
-            await supervise(follower.vitals, follower.run, self._jitter, ledger)
+            await supervise(follower.vitals, follower.run, self._jitter, self._ledger)
 
     async def route(self, db: Database, unsent: Unsent) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing

@@ -186,7 +186,7 @@ class Life:
             dice=exchange.dice,
         )
         shared.strategy_names = {StrategyId(each): each for each in STRATEGIES}
-        account_tasks, circuit = AccountTasks(seed + epoch), Circuit()
+        account_tasks, circuit = AccountTasks(seed + epoch, ledger), Circuit()
         life = cls(shared, account_tasks, {})
         nursery.start_soon(feed.run, frozenset(SYMBOLS))
         openings = read_openings(ledger.db, [AccountId(each) for each in ACCOUNTS])

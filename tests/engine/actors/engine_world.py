@@ -270,7 +270,7 @@ async def world(
         Unsent(16),
         read_subscription,
     )
-    house = World(ledger, shared, AccountTasks(), folder, clock)
+    house = World(ledger, shared, AccountTasks(ledger=ledger), folder, clock)
     ledger.on_commit(house.committed)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.run, frozenset([BTC]))

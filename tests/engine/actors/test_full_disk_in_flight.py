@@ -114,6 +114,28 @@ async def test_a_part_of_the_task_waits_too(
         assert (runs, house.followers[0].vitals.quarantined) == (2, False)
 
 
+async def test_a_task_that_serves_all_goes_on_once_there_is_space_and_is_not_named(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A flatten must not wait out a pause that a full disk has made long."""
+    done = []
+
+    async def flatten() -> None:
+        await house.ledger.write(lambda db: None)
+        done.append(trio.current_time())
+        await trio.sleep_forever()
+
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        with full_disk(house):
+            house.account_tasks.keep_running(nursery, "flattening", flatten)
+            await trio.sleep(300)
+            assert house.account_tasks.failing() == {}
+        began = trio.current_time()
+        await trio.sleep(5)
+        assert [each - began < 5 for each in done] == [True]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_fault_beside_a_refused_write_counts(autojump_clock: MockClock) -> None:
     vitals, ledger = Vitals("account f0"), Ledger.in_memory()
 
