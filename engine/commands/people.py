@@ -222,6 +222,10 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         text(params, "by", "operator"),
     )
     taking, now, key = params.get("take") is True, context.clock.now(), await context.audit_key()
+    if taking and role is Role.OPERATOR and who.name == by and asked_from(params) != SHELL:
+        raise InvalidValue(
+            "name", "somebody else: nobody takes the role operator from themselves", who.name
+        )
 
     def write(db: Database) -> bool:
         if taking:

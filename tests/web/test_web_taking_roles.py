@@ -72,6 +72,23 @@ async def test_a_taken_role_stops_entries_and_no_exit_until_it_is_given_back(
         assert not (await run("status", {}))["switches"]
 
 
+async def test_an_operator_stays_one_until_another_operator_or_the_shell_takes_the_role(
+    tmp_path: Path,
+) -> None:
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR, Role.FOLLOWER)
+        await ops.get("/operate/people/ops")
+        fields = {"csrf": ops.csrf, "name": "ops", "take": "yes"}
+        await ops.post("/operate/people/role", 422, bare=True, role="operator", **fields)
+        assert "somebody else" in ops.words
+        await ops.get("/operate/people/ops")
+        assert "operator" in ops.words
+        run = place.engine.commands.run
+        asked = {"name": "ops", "role": "operator", "take": True}
+        assert (await run("user_role", {**asked, "role": "follower", "by": "ops"}))["changed"]
+        assert (await run("user_role", {**asked, "by": "ops"}))["roles"] == []
+
+
 async def test_connecting_makes_a_follower_once_and_never_again_whom_an_operator_stopped(
     tmp_path: Path,
 ) -> None:
