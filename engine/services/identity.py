@@ -523,9 +523,19 @@ class IdentityService:
             ledger.person(self._context.ledger.db, used.person), caller, "one-time link"
         )
 
-    def wrong_to_join(self, token: str, name: str) -> dict[str, str]:
-        """Return what is wrong with joining under a name, by field; whoever was not invited hears
-        nothing about names.
+    @asked
+    async def wrong_to_join(self, token: str, name: str, caller: Caller) -> dict[str, str]:
+        """Return what is wrong with joining under a name, by field, which is a try as joining is;
+        raises NotSignedIn.
+        """
+        wrong = self._wrong_to_join(token, name)
+        if "" not in wrong:
+            await self._try(caller)
+        return wrong
+
+    def _wrong_to_join(self, token: str, name: str) -> dict[str, str]:
+        """Return what is wrong with joining under a name; whoever was not invited hears nothing
+        about names.
         """
         if self.sign_up == "closed" or (
             self.sign_up == "invite" and self.invitation(token) is None
@@ -549,7 +559,7 @@ class IdentityService:
         """Create a person with a connected exchange account; raises FormErrors with everything that
         is wrong, and then creates nothing.
         """
-        errors = self.wrong_to_join(token, name)
+        errors = self._wrong_to_join(token, name)
         if "" in errors:
             raise FormErrors(errors)
         keys = await self._try(caller)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from web_place import PASSWORD, Browser, WebPlace, web_place
 
 from engine.domain.amounts import Money
@@ -212,3 +213,17 @@ async def test_the_zone_of_the_browser_is_taken_with_the_first_password(tmp_path
             await browser.post("/security/password", password=PASSWORD, again=PASSWORD, zone=zone)
             await browser.get("/security")
             assert browser.value("zone") == kept
+
+
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_names_are_not_listed_through_joining(tmp_path: Path, two_roles: bool) -> None:
+    """A form that is incomplete says whether its name is taken, and is counted as a try."""
+    async with web_place(tmp_path, SETTINGS, two_roles=two_roles) as place:
+        await place.person("bob")
+        stranger, told = place.browser(), []
+        await stranger.get("/join?exchange=paper")
+        for _ in range(24):
+            await stranger.post("/join", 422, name="bob", exchange="paper", balance="none")
+            told.append("expected a name that nobody here has" in stranger.words)
+        assert told == [True] * 20 + [False] * 4
+        assert "There were several tries. Try again in" in stranger.words

@@ -39,7 +39,8 @@ async def join(visit: Visit) -> Response:
     try:
         login = new_login(visit, chosen)
     except FormErrors as error:
-        raise FormErrors({**error.errors, **identity.wrong_to_join(token, name)}) from None
+        wrong = await identity.wrong_to_join(token, name, visit.caller)
+        raise FormErrors({**error.errors, **wrong}) from None
     signed_in = await identity.join(token, name, chosen.name, login, visit.caller)
     strategy = await identity.invited_to(signed_in.person)
     query = f"?next=/strategies/{strategy}" if strategy else ""
