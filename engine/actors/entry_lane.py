@@ -126,7 +126,7 @@ async def _context(
         fee_bps=TAKER_FEE_BPS,
         entry_age_s=shared.pace.entry_age_s,
         price_age_s=shared.pace.price_age_s,
-        now=shared.clock.now(),
+        now=lanes.now_for(leg),
         day=account.equity_marks,
         is_exiting=exiting,
         here=here,

@@ -195,6 +195,7 @@ class Follower:
             # After an entry that is over, the queue is read again only if something waited beside
             # it: in a fan-out that is a statement less for each order.
             if is_over:
+                self._lanes.entry_is_over(leg.copy)
                 self.account.reconsider()
             else:
                 self.account.wake()

@@ -7,7 +7,7 @@ does; ``sending`` sends orders.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import trio
 
@@ -15,6 +15,7 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.decisions.dispatching import LONGEST_PAUSE_S, pause_left_s
 from engine.decisions.explaining import LaneNow
+from engine.decisions.routing import ENTRY
 from engine.domain.identifiers import CopyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome
@@ -37,6 +38,8 @@ class Lanes:
         """On trio's clock, which nobody sets."""
         self._retries: dict[CopyId, tuple[datetime, float]] = {}
         """Which pause of the ledger was met, and when it ends on trio's clock."""
+        self._met: dict[CopyId, tuple[datetime, float]] = {}
+        """When an entry was first met: on the machine's clock, and on trio's."""
         self._waits: dict[CopyId, int] = {}
         self._now: dict[CopyId, LaneNow] = {}
 
@@ -45,11 +48,27 @@ class Lanes:
         machine's clock meanwhile.
         """
         now, (retry_at, due) = trio.current_time(), self._retries.get(leg.copy, (None, 0.0))
+        if leg.kind == ENTRY and leg.copy not in self._met:
+            self._met[leg.copy] = self.account.shared.clock.now(), now
         if retry_at != leg.retry_at:
             due = now + pause_left_s(leg.retry_at, self.account.shared.clock.now())
             if due > now:
                 self._retries[leg.copy] = leg.retry_at, due
         return max(0.0, due - now, self._not_before.get(leg.copy, 0.0) - now)
+
+    def now_for(self, leg: WaitingLeg) -> datetime:
+        """Return the time by which an entry's age is judged: as the machine's clock shows it, or as
+        it would if it had not been set back since the entry was met.
+        """
+        now, met = self.account.shared.clock.now(), self._met.get(leg.copy)
+        if met is None:
+            return now
+        at, moment = met
+        return max(now, at + timedelta(seconds=trio.current_time() - moment))
+
+    def entry_is_over(self, copy: CopyId) -> None:
+        """Forget when an entry was met: it ended, or its order may be at the exchange."""
+        self._met.pop(copy, None)
 
     def waits(self, leg: WaitingLeg) -> int:
         """Return how often this task made the leg wait."""

@@ -57,7 +57,7 @@ def what_stops_entry(
             goal_key=goal,
             switches=switches,
             entry_age_s=age_limit_s(shared.pace.entry_age_s, limits),
-            now=shared.clock.now(),
+            now=lanes.now_for(leg),
             waited_for=lanes.waited_for(leg),
         )
         or stands

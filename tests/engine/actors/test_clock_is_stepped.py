@@ -211,6 +211,22 @@ async def test_a_missing_stop_is_set_again_after_the_clock_was_set_back(
         assert len([each for each in set_at if each > at]) >= 4
 
 
+@pytest.mark.parametrize("step_s", [-8, -50, -3600])
+async def test_an_entry_that_waits_grows_old_though_the_clock_was_set_back(
+    tmp_path: Path, autojump_clock: MockClock, step_s: float
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        _, line = await opened(house)
+        line.refuses = Rejected("closed for maintenance")
+        await house.send(Action.CLOSE)
+        entered = await house.send(Action.OPEN, side=PositionSide.LONG)
+        await trio.sleep(3)
+        house.clock.step(step_s)
+        await trio.sleep(30)
+        line.refuses = None
+        assert await house.outcome(entered) == ["expired.waiting"]
+
+
 @pytest.mark.parametrize("ahead_s", [3, 600, 7200, -600])
 @pytest.mark.parametrize("action", [Action.OPEN, Action.CLOSE])
 async def test_an_order_is_proven_by_its_id_though_the_clock_was_set_right_since_the_claim(
