@@ -10,7 +10,7 @@ within its time raises an alert, share by share.
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import trio
@@ -37,7 +37,8 @@ from engine.views import StillOpenView
 _LOG = logging.getLogger("rexalgo.flattening")
 EVERY_S: Final = 1.0
 AGAIN_S: Final = 60.0
-FLAT_WITHIN: Final = timedelta(seconds=60)
+FLAT_WITHIN_S: Final = 60.0
+TOLD_EVERY_S: Final = EQUAL_WITHIN.total_seconds()
 NAMED_MAX: Final = 10
 
 
@@ -48,8 +49,9 @@ class Flattening:
         self._shared = shared
         self._wake_followers = wake
         self._wakeup = WakeUp()
-        self._open_since: dict[tuple[SwitchScope, str], datetime] = {}
-        self._told: dict[tuple[SwitchScope, str], datetime] = {}
+        self._open_since: dict[tuple[SwitchScope, str], float] = {}
+        self._told: dict[tuple[SwitchScope, str], float] = {}
+        """Both on trio's clock, which nobody sets."""
 
     def wake(self) -> None:
         """Wake the watch: switches changed."""
@@ -102,7 +104,7 @@ class Flattening:
         """Alert about each flatten switch whose scope is not flat within its time: what is left,
         share by share, and why.
         """
-        shared, now = self._shared, self._shared.clock.now()
+        shared, now = self._shared, trio.current_time()
         flattens = {
             (each.scope, each.target): each
             for each in shared.switches
@@ -114,13 +116,13 @@ class Flattening:
         self._told = {key: at for key, at in self._told.items() if key in left}
         for key, rows in left.items():
             told_at = self._told.get(key)
-            if now - self._open_since[key] >= FLAT_WITHIN and (
-                told_at is None or now - told_at >= EQUAL_WITHIN
+            if now - self._open_since[key] >= FLAT_WITHIN_S and (
+                told_at is None or now - told_at >= TOLD_EVERY_S
             ):
                 self._told[key] = now
                 await self._tell(flattens[key], rows, now - self._open_since[key])
 
-    async def _tell(self, switch: Switch, rows: list[StillOpenView], open_for: timedelta) -> None:
+    async def _tell(self, switch: Switch, rows: list[StillOpenView], open_s: float) -> None:
         more = f"; and {len(rows) - NAMED_MAX} more" if len(rows) > NAMED_MAX else ""
         await self._shared.alert(
             AlertCode.FLATTEN_NOT_FLAT,
@@ -130,7 +132,7 @@ class Flattening:
             flags="--all"
             if switch.scope is SwitchScope.ALL
             else f"--{switch.scope.value} {switch.target}",
-            after_s=str(round(open_for.total_seconds())),
+            after_s=str(round(open_s)),
             count_open=str(len(rows)),
             left="; ".join(_words(each) for each in rows[:NAMED_MAX]) + more,
         )
@@ -155,7 +157,8 @@ class Flattening:
             # Not in a loop; but a person who asks again may know that the position changed.
             asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
             return share.share > last.residue or asked > last.ended_at
-        return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
+        # An end that lies ahead is of before the clock was set back.
+        return abs(shared.clock.now() - last.ended_at) >= timedelta(seconds=AGAIN_S)
 
 
 def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:

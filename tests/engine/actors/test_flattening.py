@@ -2,7 +2,6 @@
 shows nothing.
 """
 
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.outcome import Outcome
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
-from engine.ledger.open_shares import still_open
+from engine.ledger.open_shares import LastFlatten, still_open
 from engine.ports.exchange import RejectionKind
 
 LONG = PositionSide.LONG
@@ -105,6 +104,21 @@ async def test_flatten_also_closes_what_an_unproven_entry_brings_later(
         assert await house.position() is None
 
 
+async def test_flatten_asks_again_for_what_is_open_though_the_clock_was_set_back(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+        just_ended = LastFlatten(house.clock.now(), None)
+        monkeypatch.setattr("engine.actors.flattening.last_flatten", lambda *_: just_ended)
+        turn(house, SwitchLevel.FLATTEN)
+        await flattening(house).close_what_is_open()
+        assert [each.why for each in still_open(house.ledger.db)] == ["no exit was asked for"]
+        house.clock.step(-3600)
+        await flattening(house).close_what_is_open()
+        await flat(house)
+
+
 async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
@@ -128,8 +142,9 @@ def told_as_not_flat(house: World) -> list[Alert]:
     ]
 
 
+@pytest.mark.parametrize("step_s", [0, -20])
 async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_an_hour(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, step_s: float
 ) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
@@ -148,7 +163,9 @@ async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_
         turn(house, SwitchLevel.FLATTEN)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flattening(house).run)
-            await trio.sleep(55)
+            await trio.sleep(30)
+            house.clock.step(step_s)
+            await trio.sleep(25)
             assert told_as_not_flat(house) == []
             await trio.sleep(10)
             (told,) = told_as_not_flat(house)
@@ -181,7 +198,7 @@ async def test_only_what_is_within_the_scope_of_the_flatten_is_told_and_many_are
         turn(house, SwitchLevel.FLATTEN, SwitchScope.ACCOUNT, "f1")
         watch = flattening(house)
         await watch.tell_what_is_left()  # nothing is closed here: only told
-        monkeypatch.setattr("engine.actors.flattening.FLAT_WITHIN", timedelta(0))
+        monkeypatch.setattr("engine.actors.flattening.FLAT_WITHIN_S", 0.0)
         await watch.tell_what_is_left()
         turn(house, SwitchLevel.FLATTEN, SwitchScope.STRATEGY, "trend")
         await watch.tell_what_is_left()
