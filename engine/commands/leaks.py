@@ -34,7 +34,7 @@ from engine.ledger.session_keys import (
 from engine.ledger.sessions import revoke_sessions
 from engine.services.endpoints import renew_capabilities
 
-LEAKED_NOTE: Final = "its exchange key leaked: renew the key, then resume"
+LEAKED_NOTE: Final = "its exchange key leaked: its owner renews it, then the operator resumes"
 
 
 async def _jwt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
