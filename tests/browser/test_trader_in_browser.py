@@ -265,7 +265,7 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
         shown.check()
         meaning = shown.page.locator("#meaning")
         shown.fill(size="200", open_positions="1")  # said as it is typed
-        expect(meaning).to_contain_text(re.compile(r"At most (19\d|200)\.\d\d USDT of margin"))
+        expect(meaning).to_contain_text(re.compile(r"One entry: (19\d|200)\.\d\d USDT of margin"))
         shown.fill(size="lots")
         expect(meaning).to_contain_text("Order size: expected")
         shown.check()
