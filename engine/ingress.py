@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from engine.actors.clock import TrioClock
 from engine.context import OWN_PAGE
 from engine.decisions.admission import Scope, admit, read_scope
 from engine.decisions.exit_reading import reads_like_exit
@@ -110,6 +111,7 @@ class Ingress:
         self._clock = clock
         self._recording = recording
         self._nursery = nursery
+        self._steady = TrioClock(clock.now())
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
         self._webhook_limit = webhook_limit
@@ -309,8 +311,10 @@ class Ingress:
         return await record(draft, _taken(target, draft, delivery, proof)), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
-        """Count one delivery; return None if it may be taken, else the seconds to wait."""
-        now = self._clock.now()
+        """Count one delivery; return None if it may be taken, else the seconds to wait. Counted on a
+        clock that nobody sets: one that is set back must refuse no exit.
+        """
+        now = self._steady.now()
         try:
             answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
         # a plugin's fault must keep no exit out; the steps below count entries again, and fail

@@ -86,6 +86,15 @@ async def door(folder: Path) -> AsyncIterator[Door]:
         nursery.cancel_scope.cancel()
 
 
+async def test_no_signal_is_one_too_many_because_the_clock_was_set_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with door(tmp_path) as here:
+        for key, step_s in (("a", -50), ("b", -3600), ("c", 0)):
+            assert await here.send(key, action="close") is ReceptionKind.ACCEPTED
+            here.house.clock.step(step_s)
+
+
 async def test_deliveries_of_one_moment_share_a_transaction(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
