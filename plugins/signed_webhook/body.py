@@ -12,7 +12,7 @@ An action that keeps or lowers risk is not refused for fields that it does not u
 order type and size are not read there (stop and target only by ``set_protection``, the fraction
 only by ``reduce``), invalid numbers do not matter, and an unreadable ``seq`` or ``sent_at`` counts
 as absent. It is still refused for an unclear id, action, contract, side or test mark, and a
-``close`` for anything that states a part.
+``close`` for what states a part in so many words.
 """
 
 import json
@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from plugins.signed_webhook.contradictions import (
-    is_side,
+    names_side,
     read_sides,
     refuse_marks_of_exits,
     refuse_parts,
@@ -107,15 +107,20 @@ class Body:
         """Return a known field's value, or None if it is absent."""
         return self.known.get(field)
 
-    @property
-    def side(self) -> PositionSide | None:
-        """Return the side that the body names, in whichever field. Raise InvalidValue."""
-        return read_sides(self.others, _optional(self, "side", _side))
+    def side(self, action: Action) -> PositionSide | None:
+        """Return the side that the body names, in whichever field. Raise InvalidValue. A
+        ``reverse`` reads ``side`` alone: others may name the side that it leaves.
+        """
+        side = _optional(self, "side", _side)
+        if action is Action.REVERSE:
+            return side
+        return read_sides(self.others, side, is_entry=action.is_entry)
 
-    @property
-    def ignored(self) -> int:
+    def ignored(self, action: Action) -> int:
         """Return how many fields at the top were not read."""
-        return sum(not is_side(name) for name in self.others)
+        if action is Action.REVERSE:
+            return len(self.others)
+        return sum(not names_side(name, value) for name, value in self.others.items())
 
     @property
     def beside_action(self) -> Mapping[str, object]:
@@ -295,7 +300,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=body.side,
+        side=body.side(action),
         order_type=_optional(body, "order_type", _order_type) or OrderType.MARKET,
         price=_optional(body, "price", _number_by(parse_price)),
         leverage=_optional(body, "leverage", _number_by(parse_ratio)),
@@ -308,7 +313,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=no_levels["stop_loss"],
         no_take_profit=no_levels["take_profit"],
-        ignored_fields=body.ignored,
+        ignored_fields=body.ignored(action),
     )
 
 
@@ -319,7 +324,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=body.side,
+        side=body.side(action),
         stop_loss=_level(body, "stop_loss") if moves else None,
         take_profit=_level(body, "take_profit") if moves else None,
         sent_at=_if_told(body, "sent_at", _moment),
@@ -328,7 +333,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=moves and _optional(body, "stop_loss", _level_or_none) == NONE,
         no_take_profit=moves and _optional(body, "take_profit", _level_or_none) == NONE,
-        ignored_fields=body.ignored,
+        ignored_fields=body.ignored(action),
     )
 
 

@@ -1,7 +1,7 @@
 """What a body says beside its action, in fields of other services that bots send along. Pure.
 
 Such fields are ignored, unless one contradicts the action: a mark that an order only reduces beside
-an entry, a part beside a close, another side than ``side``. They are found inside other objects as
+an entry, a part in so many words beside a close, another side than ``side``. They are found inside other objects as
 well (``order.reduceOnly``), but not inside one that is named after a stop or target, nor in a list
 of several objects: those are orders that stand beside an entry.
 """
@@ -32,34 +32,18 @@ _STANDS: Final = frozenset(
 )
 """Names of fields with which other services state the position after the order."""
 _YES: Final = frozenset(("true", "yes", "y", "on"))
-_PARTS: Final[Mapping[str, int]] = {
-    "fraction": 1,
-    "portion": 1,
-    "percent": 100,
-    "percentage": 100,
-    "pct": 100,
-}
-"""Names of fields that state a part, each with the number that is everything."""
-_OF_PARTS: Final = (
-    "",
-    "order",
-    "size",
-    "quantity",
-    "qty",
-    "amount",
-    "position",
-    "close",
-    "exit",
-    "reduce",
+_FRACTIONS: Final = frozenset(
+    ("size.fraction", "fraction", "closefraction", "exitfraction", "reducefraction")
 )
-"""What stands before such a name in one word, or around it as an object. Inside any other object,
-such as ``pnl.percent``, it is no part of a position.
+_PERCENTS: Final = frozenset(
+    before + name for before in ("close", "exit", "reduce") for name in ("percent", "pct")
+)
+"""With the ``_FRACTIONS``, the only names of fields that state a part of a position beyond doubt. A
+bare ``percent`` or ``quantity`` may be a profit, or what every message of a bot carries.
 """
-_WHOLE: Final = {before + name: whole for before in _OF_PARTS for name, whole in _PARTS.items()}
-_AMOUNTS: Final = frozenset(("quantity", "qty", "amount", "contracts", "value"))
-_EVERYTHING: Final = frozenset(("", "follower", "all", "full", "everything", "max", "100%"))
 _SIDES: Final = frozenset(("positionside", "posside", "holdside"))
 _BOTH: Final = frozenset(("", "both", "net"))
+_STATED: Final = {each.value.lower(): each for each in PositionSide}
 _PROTECTS: Final = ("stop", "target", "profit", "protect", "sl", "tp")
 
 
@@ -82,9 +66,12 @@ def refuse_marks_of_exits(fields: Mapping[str, object]) -> None:
 
 
 def refuse_parts(fields: Mapping[str, object]) -> None:
-    """Refuse a close beside anything that states a part, because it may be meant as a reduce."""
+    """Refuse a close beside what states a part in so many words, because it may be meant as a
+    reduce. Anything else is ignored: a close must not be lost to a bystander.
+    """
+    said = {squashed(path): _said(value) for path, value in _members(fields)}
     for path, value in _members(fields):
-        if value is not None and _is_part(squashed(path), _said(value), fields.get("size")):
+        if _is_part(squashed(path), _said(value), said):
             raise InvalidValue(
                 path,
                 "nothing beside close that states a part, because close closes everything: to "
@@ -94,24 +81,28 @@ def refuse_parts(fields: Mapping[str, object]) -> None:
             )
 
 
-def read_sides(fields: Mapping[str, object], side: PositionSide | None) -> PositionSide | None:
+def read_sides(
+    fields: Mapping[str, object], side: PositionSide | None, *, is_entry: bool
+) -> PositionSide | None:
     """Return the side of the position that a signal means: its own ``side``, or the one that a
-    field such as ``positionSide`` names. Refuse two that differ.
+    field such as ``positionSide`` names. Refuse two that differ, and beside an entry one that
+    cannot be read.
     """
     for path, value in _members(fields):
-        said = _said(value)
-        if not is_side(_name(path)) or value is None or said in _BOTH:
+        name, stated = _name(path), _STATED.get(_said(value))
+        if name not in _SIDES or (stated is None and (not is_entry or names_side(name, value))):
             continue
-        stated = next((each for each in PositionSide if each.value.lower() == said), None)
         if stated is None or side not in (None, stated):
             raise InvalidValue(path, "the same side as in side, or only one of the two", value)
         side = stated
     return side
 
 
-def is_side(name: str) -> bool:
-    """Return whether a field of this name states the side of a position."""
-    return squashed(name) in _SIDES
+def names_side(name: str, value: object) -> bool:
+    """Return whether a field states the side of a position in a word that is read."""
+    said = _said(value)
+    is_read = value is None or said in _STATED or said in _BOTH
+    return is_read and squashed(name) in _SIDES
 
 
 def _members(fields: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
@@ -130,19 +121,23 @@ def _protects(name: str) -> bool:
     return form.startswith(_PROTECTS) or form.endswith(_PROTECTS)
 
 
-def _is_part(path: str, said: str, size: object) -> bool:
-    """Return whether a close's field states a part; ``path`` is squashed."""
-    if path == "positionafter":
-        return (_number(said) or 0) != 0
-    if path == "size.mode" and said == "fraction" and isinstance(size, dict):
-        return size.get("fraction") is None  # if it is there, it decides
-    if path in ("size", "size.mode"):
-        return said not in _EVERYTHING
-    name = _name(path)
-    whole = _WHOLE.get(path.replace(".", "") if name in _PARTS else name)
-    if whole is None:
-        return path.startswith("size.") and name in _AMOUNTS and said != ""
-    return said != "" and _number(said.removesuffix("%")) != (100 if "%" in said else whole)
+def _is_part(path: str, told: str, said: Mapping[str, str]) -> bool:
+    """Return whether a close's field states a part; ``path`` and those of ``said`` are squashed."""
+    name = path.removeprefix("order.")
+    if name == "size.mode" and told == "fraction":
+        beside = said.get(path.removesuffix("mode") + "fraction", "")
+        return _number(beside.removesuffix("%")) != _whole(beside, 1)
+    if name in _PERCENTS:
+        return _is_below(told, 100) and _number(told) != 1  # 1 may be a fraction: all of it
+    return (name in _FRACTIONS or (name == "size" and "%" in told)) and _is_below(told, 1)
+
+
+def _is_below(told: str, whole: int) -> bool:
+    return 0 < (_number(told.removesuffix("%")) or 0) < _whole(told, whole)
+
+
+def _whole(told: str, whole: int) -> int:
+    return 100 if told.endswith("%") else whole
 
 
 def _name(path: str) -> str:

@@ -59,7 +59,6 @@ def body_schema() -> dict[str, object]:
                 **_if("action", [Action.REDUCE.value], _takes_fraction()),
                 "else": {"not": _takes_fraction()},
             },
-            _if("action", [Action.CLOSE.value], {"properties": {"size": _size(SizeMode.FOLLOWER)}}),
             {
                 **_if("action", [Action.SET_PROTECTION.value], _names_a_level()),
                 "else": {"properties": {"stop_loss": number, "take_profit": number}},
