@@ -118,7 +118,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "refused", _refused(each), "rexalgo alert list"
     if seen["backup"]["overdue"]:
         yield "backup", _overdue(seen["backup"]), "rexalgo backup"
-    if off := [each for each in seen["switches"] if not each["is_owners"]]:
+    if off := [each for each in seen["switches"] if not each.get("is_owners")]:
         where = _some(
             [
                 "everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}"
@@ -306,7 +306,7 @@ def resume(switches: list[Any]) -> str:
     if len(switches) > 1:
         return "rexalgo doctor"
     (only,) = switches
-    if only["role"]:
+    if only.get("role"):
         return f"rexalgo user role {only['person']} {only['role']}"
     if only["person"]:
         return f"rexalgo user resume {only['person']}"

@@ -472,7 +472,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE switch (
         scope TEXT NOT NULL, target TEXT NOT NULL, is_owners INTEGER NOT NULL, note TEXT NOT NULL, set_by TEXT NOT NULL,
         set_us INTEGER NOT NULL, level TEXT NOT NULL, PRIMARY KEY (scope, target, is_owners)) STRICT;
-    INSERT INTO switch SELECT scope, target, scope = 'account' AND note = 'by the owner', note, set_by, set_us, level
+    INSERT INTO switch SELECT scope, target, scope = 'account' AND note = 'by the owner'
+            AND set_by != 'engine (conservation)', note, set_by, set_us, level
         FROM switch_before;
     DROP TABLE switch_before;
     """,

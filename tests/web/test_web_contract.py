@@ -117,6 +117,7 @@ async def test_deliveries_above_the_rate_wait_and_a_stranger_uses_none_of_it(
             stranger = Delivery(b"{}", (), "192.0.2.9", place.clock.now())
             refused = await place.engine.ingress.receive(endpoint, stranger)
             assert refused.kind is ReceptionKind.NOT_AUTHENTIC
+        place.engine.ingress._steady = place.clock  # type: ignore[assignment]  # a minute at once
         told = [await place.signal(strategy, action="close", symbol="BTCUSDT") for _ in range(5)]
         assert told[0].kind is ReceptionKind.ACCEPTED
         assert told[-1].kind is ReceptionKind.LIMITED

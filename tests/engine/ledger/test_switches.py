@@ -80,12 +80,14 @@ def test_what_an_owner_stopped_before_is_the_owners_after_migrating() -> None:
         db.execute(each)
     db.execute(
         "INSERT INTO switch VALUES ('account', 'bob', 'by the owner', 'bob', 1, 'flatten'), "
-        "('account', 'eve', 'fraud', 'ada', 2, 'entries'), ('strategy', 's', 'by the owner', 'ada', 3, 'reduce')"
+        "('account', 'eve', 'fraud', 'ada', 2, 'entries'), ('strategy', 's', 'by the owner', 'ada', 3, 'reduce'), "
+        "('account', 'zoe', 'by the owner', 'engine (conservation)', 4, 'entries')"
     )
     db.execute(MIGRATIONS[step])
     assert [(each.target, each.level, each.is_owners) for each in switches(db)] == [
         ("bob", FLATTEN, True),
         ("eve", ENTRIES, False),
         ("s", REDUCE, False),
+        ("zoe", ENTRIES, False),
     ]
     db.close()
