@@ -20,7 +20,7 @@ from engine.decisions.planning import age_limit_s, last_line_entry, slipped, tak
 from engine.domain.alert import AlertCode
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import PositionSide, Signal
+from engine.domain.signal import Action, PositionSide, Signal
 from engine.domain.subscription import RiskLimits
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
@@ -61,7 +61,12 @@ def what_stops_entry(
             waited_for=lanes.waited_for(leg),
         )
         or stands
-        or (None if quote is None else slipped(signal.draft, side, limits.slippage_bps, quote))
+        # The levels of an add hold from its claim on: what is claimed of one is not refused here.
+        or (
+            None
+            if quote is None or signal.draft.action is Action.ADD
+            else slipped(signal.draft, side, limits.slippage_bps, quote)
+        )
     )
 
 

@@ -13,6 +13,7 @@ from engine.actors.lanes import Lanes
 from engine.decisions.order_lifecycle import Refused
 from engine.decisions.planning import Wait
 from engine.decisions.planning_protection import (
+    LEVELS_NOT_KNOWN,
     ProtectionContext,
     ProtectionPlan,
     leaves_a_level,
@@ -37,15 +38,16 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     is read first: the owner may have moved it since the last reading.
     """
     plan = await _plan(lanes, leg)
-    if isinstance(plan, ProtectionPlan) and leaves_a_level(
+    if (isinstance(plan, ProtectionPlan) or plan is LEVELS_NOT_KNOWN) and leaves_a_level(
         lanes.account.shared.signal(leg.signal_number)
     ):
-        # If that fails, the newest reading must do: a stop that waits protects nothing.
+        # If that fails, what the strategy last set must do: a stop that waits protects nothing.
         await lanes.reader.try_to_read()
         plan = await _plan(lanes, leg)
     match plan:
-        case Wait():
-            lanes.wait(leg, LOOK_S)
+        case Wait(cause):
+            pause_s = RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)]
+            lanes.wait(leg, pause_s if plan is LEVELS_NOT_KNOWN else LOOK_S, cause)
         case Outcome():
             await lanes.conclude(leg, plan)
         case ProtectionPlan():
@@ -82,19 +84,19 @@ async def _plan(lanes: Lanes, leg: WaitingLeg) -> ProtectionPlan | Outcome | Wai
 
 def _position(lanes: Lanes, symbol: Symbol) -> Position | None:
     """Return the position with the levels that stand at the exchange: as read, or as we have just set
-    them where the reading cannot show that yet.
+    them where the reading cannot show that yet. None if it does not show which stand.
     """
     account = lanes.account
     report, began = account.report, account.read_began
     position = None if report is None else position_of(report, symbol)
     if position is None or began is None:
         return None
+    if symbol in account.unsettled(began.at):  # an order of ours may have moved them since
+        return None
     if (ours := lanes.levels.get(symbol)) is not None:
         set_at, levels = ours
         if began.moment < set_at + account.visible_within_s:
             return replace(position, stop_loss=levels.stop_loss, take_profit=levels.take_profit)
-    if symbol in account.unsettled(began.at):  # an order of ours may have moved them
-        return replace(position, stop_loss=None, take_profit=None)
     return position
 
 

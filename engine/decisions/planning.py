@@ -43,7 +43,7 @@ closed: the entry then waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -231,7 +231,6 @@ class Wait:
 
 
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
-_NEW_DAY: Final = Wait("the account was not read since the trading day began", reads=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -720,16 +719,6 @@ def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
     )
 
 
-def _is_of_another_day(context: EntryContext, lost: Outcome | None) -> bool:
-    """Return whether a day that is over would decide about its loss: the account was not read since."""
-    return (
-        context.limits.daily_loss is not None
-        and (lost is None or lost.code is OutcomeCode.DENIED_DAILY_LOSS)
-        and context.day is not None
-        and marks_of_today(context.day, context.now) is None
-    )
-
-
 def _over_limits(
     context: EntryContext, account: AccountView, order: _Order
 ) -> Outcome | Wait | None:
@@ -743,9 +732,11 @@ def _over_limits(
         pending=account.pending,
         currency=context.currency,
     )
-    lost = lost_too_much(context.limits, account.report, context.day, context.currency)
-    if _is_of_another_day(context, lost):
-        return _NEW_DAY
+    limits = context.limits
+    if context.day is not None and marks_of_today(context.day, context.now) is None:
+        # The next reading begins the day with the equity of then: nothing was lost today so far.
+        limits = replace(limits, daily_loss=None)
+    lost = lost_too_much(limits, account.report, context.day, context.currency)
     refused = (
         over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
     )

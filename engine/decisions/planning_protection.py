@@ -9,6 +9,7 @@ refused, because the exchange would close at once.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.planning import Wait
 from engine.decisions.risk import is_held
@@ -18,14 +19,15 @@ from engine.domain.holding import Holding
 from engine.domain.instrument import Instrument
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import PositionSide, Signal
+from engine.domain.signal import PositionSide, Signal, SignalDraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionContext:
     """Everything that decides one ``set_protection`` of one account.
 
-    ``holding`` is this strategy's, ``position`` the exchange's as last read. ``price`` is the last
+    ``holding`` is this strategy's, ``position`` the exchange's as last read, None if that does not
+    show which levels stand. ``price`` is the last
     one, None if there is no fresh one: the exchange then judges the levels. ``can_protect``: the
     exchange can move levels. ``is_entering``: an earlier entry has not ended. ``is_replaced``: a later
     signal of this kind is recorded.
@@ -39,6 +41,10 @@ class ProtectionContext:
     can_protect: bool
     is_entering: bool
     is_replaced: bool
+
+
+LEVELS_NOT_KNOWN: Final = Wait("the levels that stand at the exchange are not known")
+"""A level that stays would be removed by an order that does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
     )
     if refused is not None:
         return refused
+    if not draft.is_test and context.position is None and _is_unknown(draft, holding):
+        return LEVELS_NOT_KNOWN
     if draft.is_test:
         return Outcome(
             OutcomeCode.SKIPPED_TEST,
@@ -103,6 +111,15 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
             holding.position_id,
         ),
         ProtectionOrder(draft.symbol, holding.side, stop, target),
+    )
+
+
+def _is_unknown(draft: SignalDraft, holding: Holding) -> bool:
+    """Return whether a level that stays is one that the strategy never set: the owner may have."""
+    stop_stays = not draft.no_stop_loss and draft.stop_loss is None
+    target_stays = not draft.no_take_profit and draft.take_profit is None
+    return (stop_stays and holding.stop_loss is None) or (
+        target_stays and holding.take_profit is None
     )
 
 

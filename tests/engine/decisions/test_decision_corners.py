@@ -6,7 +6,19 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from decision_builders import BTC, ETH, LONG, NOW, SHORT, D, entry, holding, signal, view
+from decision_builders import (
+    BTC,
+    ETH,
+    LONG,
+    NOW,
+    SHORT,
+    D,
+    entry,
+    holding,
+    position,
+    signal,
+    view,
+)
 
 from engine.decisions.planning import EntryPlan, plan_entry
 from engine.decisions.planning_protection import (
@@ -30,7 +42,7 @@ def test_levels_are_set_as_they_were_named_where_the_contract_has_not_been_read(
     context = ProtectionContext(
         signal=signal(action=Action.SET_PROTECTION, stop_loss=D("90.0431")),
         holding=holding(),
-        position=None,
+        position=position(),
         instrument=None,
         price=D("100"),
         can_protect=True,

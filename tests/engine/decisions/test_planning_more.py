@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from engine.decisions.planning import EntryPlan, Wait, plan_entry
 from engine.decisions.planning_exits import Carry, ExitPlan, plan_exit
 from engine.decisions.planning_protection import (
+    LEVELS_NOT_KNOWN,
     ProtectionContext,
     ProtectionPlan,
     plan_protection,
@@ -333,6 +334,24 @@ def test_protection_that_is_not_set_says_why(changes: dict[str, Any], code: Outc
     assert "?" not in outcome.sentence
 
 
+@pytest.mark.parametrize(
+    ("wants", "said", "waits"),
+    [
+        ((None, None), {"stop_loss": D("90")}, True),
+        ((None, D("150")), {"stop_loss": D("90")}, False),
+        ((None, D("150")), {"take_profit": D("140")}, True),
+        ((None, None), {"stop_loss": D("90"), "take_profit": D("140")}, False),
+        ((None, None), {"stop_loss": D("90"), "no_take_profit": True}, False),
+    ],
+)
+def test_a_level_that_stays_and_is_not_known_is_not_removed(
+    wants: tuple[Any, Any], said: dict[str, Any], waits: bool
+) -> None:
+    ours = holding(stop_loss=wants[0], take_profit=wants[1])
+    plan = plan_protection(protecting(holding=ours, position=None, **said))
+    assert (plan is LEVELS_NOT_KNOWN) == waits
+
+
 def test_levels_of_another_position_are_not_kept_and_the_held_one_is_named() -> None:
     ours = holding(position_id="p1", stop_loss=D("80"))
     for there, stop in (("p1", "85"), ("", "85"), ("p2", "80")):
@@ -388,22 +407,18 @@ def test_losses_are_capped_from_the_day_s_start_and_from_the_highest_equity(
 
 
 @pytest.mark.parametrize(
-    ("limits", "waits"),
+    ("limits", "code"),
     [
-        (RiskLimits(daily_loss=D("100")), True),
-        (RiskLimits(daily_loss=D("100.01")), True),
-        (RiskLimits(drawdown_percent=21), False),
-        (RiskLimits(), False),
+        (RiskLimits(daily_loss=D("100")), None),
+        (RiskLimits(daily_loss=D("100"), drawdown_percent=20), C.DENIED_DRAWDOWN),
     ],
 )
-def test_the_loss_of_a_day_that_is_over_decides_nothing(limits: RiskLimits, waits: bool) -> None:
+def test_the_loss_of_a_day_that_is_over_decides_nothing(
+    limits: RiskLimits, code: OutcomeCode | None
+) -> None:
     yesterday = EquityMarks(D("1100"), NOW - timedelta(hours=24), "Europe/Berlin", D("1250"))
     answer = plan_entry(entry(limits=limits, day=yesterday))
-    if waits:
-        assert isinstance(answer, Wait)
-        assert answer.reads
-    else:
-        assert isinstance(answer, EntryPlan)
+    assert (answer.code if isinstance(answer, Outcome) else None) is code
 
 
 @pytest.mark.parametrize(
