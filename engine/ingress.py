@@ -51,6 +51,9 @@ _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
 DRY_RUNS: Final = RateLimit(1, 10.0, 6)
 """Dry runs of one endpoint: each costs the writer as much as a signal."""
+_UNCLEAR: Final = Reception(
+    kind=ReceptionKind.INVALID, field="dry_run", expected="dry_run=1 in the address, or none"
+)
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -138,18 +141,24 @@ class Ingress:
         self._closing = True
 
     async def receive(
-        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
 
         A ``dry_run`` passes the same checks and rates and says what would become of the signal;
-        nothing of it is recorded, and its id stays free.
+        nothing of it is recorded, and its id stays free. None: the sender may mean one and does
+        not say it clearly. Such a delivery must not trade: it is refused and noted as any other.
         """
         return await self._take(endpoint, delivery, None, dry_run=dry_run)
 
     async def _take(
-        self, endpoint: str, told: Delivery, capability: Secret | None, *, dry_run: bool = False
+        self,
+        endpoint: str,
+        told: Delivery,
+        capability: Secret | None,
+        *,
+        dry_run: bool | None = False,
     ) -> Reception:
         began, known = trio.current_time(), self._endpoints.get(endpoint)
         settings = {} if known is None else known.settings
@@ -170,7 +179,7 @@ class Ingress:
         return reception
 
     async def receive_by_token(
-        self, token: str, delivery: Delivery, *, dry_run: bool = False
+        self, token: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         """Take a delivery whose address is its capability, as ``receive`` does; the token is passed
         to the source and not kept.
@@ -186,7 +195,7 @@ class Ingress:
         said_at: datetime | None,
         took_s: float,
         *,
-        dry_run: bool,
+        dry_run: bool | None,
     ) -> None:
         """Record a delivery for the endpoint's owner without delaying the sender; of unverified
         deliveries at most one per second.
@@ -256,7 +265,7 @@ class Ingress:
             self._nursery.start_soon(self._note_deliveries, 0.0)
 
     async def _receive(
-        self, endpoint: str, delivery: Delivery, *, dry_run: bool
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool | None
     ) -> tuple[Reception, datetime | None]:
         """Answer a delivery; the time returned is the sender's, None if nothing proved it or none
         was sent.
@@ -283,6 +292,8 @@ class Ingress:
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
             return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+        if dry_run is None:
+            return _UNCLEAR, proof.signed_at
         said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)

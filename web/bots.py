@@ -33,11 +33,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
 UNAVAILABLE: Final = Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
-_NEARLY: Final = re.compile(r"(is)?[^a-z]*(dry|test|simulat|rehears|preview).*", re.IGNORECASE)
-"""Names of a query that may mean a dry run: taken for a signal, it would trade."""
-_SLIP: Final = Reception(
-    kind=ReceptionKind.INVALID, field="dry_run", expected="dry_run=1 in the address, or none"
-)
+_NO: Final = frozenset(("0", "false", "no", "off"))
 _NOT_AUTHENTIC: Final = Reception(kind=ReceptionKind.NOT_AUTHENTIC)
 
 _STATUS: Final[Mapping[ReceptionKind, int]] = {
@@ -114,10 +110,7 @@ class Bots:
         delivery = await self._delivery()
         if not form.fullmatch(address):
             return reception_answer(_NOT_AUTHENTIC)
-        dry_run = _is_dry_run(list(http.args.items(multi=True)))
-        if dry_run is None:
-            return reception_answer(_SLIP)
-        take = partial(take, dry_run=dry_run)
+        take = partial(take, dry_run=_is_dry_run(list(http.args.items(multi=True))))
         return reception_answer(await _receive(take, address, delivery))
 
     async def receipt(self, receipt_id: str) -> Response:
@@ -184,18 +177,22 @@ def json_answer(status: int, fields: Mapping[str, object]) -> Response:
 
 def _is_dry_run(query: Sequence[tuple[str, str]]) -> bool | None:
     """Return whether a query asks for a dry run; None if it may and does not say it clearly."""
-    told = [value for name, value in query if name == "dry_run"]
-    if told == ["1"]:
-        return True
-    return None if told or any(map(_may_mean_dry_run, query)) else False
+    said = {
+        _yes_or_no(value, is_sure=squashed(name) == "dryrun")
+        for name, value in query
+        if _may_mean_dry_run(name)
+    }
+    return said.pop() if len(said) == 1 else None if said else False
 
 
-def _may_mean_dry_run(field: tuple[str, str]) -> bool:
-    return (
-        _NEARLY.fullmatch(field[0]) is not None
-        or meant_instead(field[0], ("dry_run",)) is not None
-        or any("dryrun" in squashed(text) for text in field)
-    )
+def _may_mean_dry_run(name: str) -> bool:
+    form = squashed(name)
+    return form == "dry" or "dryrun" in form or meant_instead(name, ("dry_run",)) is not None
+
+
+def _yes_or_no(value: str, *, is_sure: bool) -> bool | None:
+    said = value.strip().lower()
+    return False if said in _NO else True if is_sure and said == "1" else None
 
 
 async def _receive(

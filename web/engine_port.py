@@ -17,16 +17,17 @@ class Ingress(Protocol):
     """Where deliveries of bots are taken."""
 
     async def receive(
-        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         """Verify, parse and record one delivery; return after it is durable.
 
-        It may be cancelled: the record survives. A ``dry_run`` records nothing.
+        It may be cancelled: the record survives. A ``dry_run`` records nothing. None: the
+        sender may mean one and does not say it clearly, so that it is refused.
         """
         ...
 
     async def receive_by_token(
-        self, token: str, delivery: Delivery, *, dry_run: bool = False
+        self, token: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         """Take one delivery whose address carries a secret token; otherwise as ``receive``."""
         ...

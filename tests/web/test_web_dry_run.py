@@ -120,29 +120,86 @@ async def test_a_dry_run_counts_and_leaves_nothing(tmp_path: Path, two_roles: bo
         assert "Dry run" in ada.words
 
 
+NEARLY = (
+    "?dry_run=true",
+    "?dry_run=maybe",
+    "?dry_run",
+    "?dry_run=0&dry_run=1",
+    "?dry_rnu=1",
+    "?dryrunn=1",
+    "?drt_run=no_idea",
+    "?is_dry_run=1",
+    "?dry=1",
+    "?source=a&?dry_run=1",
+)
+
+
 async def test_what_is_nearly_a_dry_run_does_not_trade(tmp_path: Path) -> None:
     async with web_place(tmp_path, SETTINGS) as place:
         await place.strategy(await place.person("ada", Role.MASTER))
         bot = await bot_of(place)
-        for query in (
-            "?dryrun=1",
-            "?dry-run=1",
-            "?Dry_Run=1",
-            "?dry_run=0",
-            "?dry_run=true",
-            "?dry_run=1&dry_run=1",
-            "?dry_run",
-            "?test=1",
-            "?isTest=1",
-            "?drt_run=1",
-            "?run=dry-run",
-            "?source=a&?dry_run=1",
-        ):
+        for query in NEARLY:
             status, told = await bot.post(query, idempotency_key="e-1", side="LONG")
             assert (status, told["field"]) == (422, "dry_run"), query
+        for query in ("?dryrun=1", "?dry-run=1", "?DRY_RUN=1", "?source=a&Dry_Run=1"):
+            status, told = await bot.post(query, idempotency_key="e-1", side="LONG")
+            assert (status, told["dry_run"]) == (200, True), query
         assert (await bot.post("?source=a", idempotency_key="e-1", side="LONG"))[0] == 202
         bot.secret = type(bot.secret)("whsec_" + "A" * 43 + "=")
-        assert (await bot.post("?dry_run=1", idempotency_key="e-2", side="LONG"))[0] == 401
+        for query in ("?dry_run=1", *NEARLY):
+            assert (await bot.post(query, idempotency_key="e-2", side="LONG"))[0] == 401, query
+
+
+async def test_what_asks_for_no_dry_run_is_delivered(tmp_path: Path) -> None:
+    async with web_place(tmp_path, SETTINGS) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
+        bot = await bot_of(place)
+        for n, query in enumerate(
+            (
+                "?dry_run=0",
+                "?dry_run=false",
+                "?DryRun=NO",
+                "?dry-run=off",
+                "?is_dry_run=0",
+                "?test=false",
+                "?test=1",
+                "?preview=0",
+                "?testnet=0",
+                "?paper=1",
+                "?strategy=dryrun_v2",
+                "?run=dry-run",
+            )
+        ):
+            status, told = await bot.post(query, idempotency_key=f"c-{n}", action="close")
+            assert (status, told.get("dry_run")) == (202, None), (query, told)
+
+
+@pytest.mark.parametrize("two_roles", [False, True])
+async def test_an_exit_that_is_nearly_a_dry_run_is_noted_and_told(
+    tmp_path: Path, two_roles: bool
+) -> None:
+    async with web_place(tmp_path, SETTINGS, two_roles=two_roles) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(ada)
+        bot = await bot_of(place)
+        db = place.context.ledger.db
+        noted = "SELECT kind, field, reads_exit FROM delivery WHERE kind != 'not_authentic'"
+        told = "SELECT code FROM alert WHERE code IN ('exit_refused', 'signal_refused')"
+
+        proven = bot.secret
+        bot.secret = type(proven)("whsec_" + "A" * 43 + "=")
+        assert (await bot.post("?dry_rnu=1", idempotency_key="c-1", action="close"))[0] == 401
+        await place.until(lambda: fetch_all(db, "SELECT 1 FROM delivery"))
+        assert (fetch_all(db, noted), fetch_all(db, told)) == ([], [])
+
+        bot.secret = proven
+        assert (await bot.post("?dry_rnu=1", idempotency_key="c-1", action="close"))[0] == 422
+        await place.until(lambda: fetch_all(db, noted))
+        assert fetch_all(db, noted) == [("invalid", "dry_run", 1)]
+        assert fetch_all(db, told) == [("exit_refused",)]
+        await ada.get(f"/studio/strategies/{strategy}")
+        assert "an exit was refused" in ada.words
+        assert (await bot.post(idempotency_key="c-1", action="close"))[0] == 202
 
 
 async def test_a_dry_run_counts_against_the_rate(tmp_path: Path) -> None:

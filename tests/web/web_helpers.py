@@ -78,7 +78,7 @@ class MemoryEngine:
         return self
 
     async def receive(
-        self, endpoint: str, delivery: Delivery, *, dry_run: bool = False
+        self, endpoint: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         self.deliveries.append(delivery)
         if endpoint == "raises":
@@ -98,7 +98,7 @@ class MemoryEngine:
         return await self._record(delivery.body)
 
     async def receive_by_token(
-        self, token: str, delivery: Delivery, *, dry_run: bool = False
+        self, token: str, delivery: Delivery, *, dry_run: bool | None = False
     ) -> Reception:
         return await self.receive(token, delivery, dry_run=dry_run)
 
