@@ -24,8 +24,8 @@ _FIELD: Final = re.compile(
 )
 _EXIT: Final = re.compile(
     r"(?<![a-z])(?:(?:long|short|partial|full)[ _-]?)?"
-    r"(?:exit|clos(?:e|ing)|flat|sell|sold|cover|reduc|liquidat|unwind|square.?off|stopped"
-    r"|stop.?(?:loss|hit|out)|take.?profit|end.?(?:long|short)|(?:sl|tp)[0-9]*(?![a-z0-9]))"
+    r"(?:exit|clos(?:e|ing)|flat|sell|sold|cover|reduc|liquidat|unwind|square.?off|stop|trail|target"
+    r"|take.?profit|end.?(?:long|short)|(?:sl|tp)[0-9]*(?![a-z0-9]))"
 )
 _BUY: Final = re.compile(r"(?<![a-z])(?:buy|bought|bull)")
 

@@ -3,12 +3,15 @@
 | the field                                                      | says                                          |
 |----------------------------------------------------------------|-----------------------------------------------|
 | ``close``, ``exit``, ``reduce`` ... with yes or a part of it   | an exit                                       |
-| any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label   |
 | an id or a comment that TradingView gives to its own exits     | an exit                                       |
-| an id or a comment with a word of an exit beside other words   | an exit, of the side that it names; in doubt  |
-|                                                                | where it also speaks of an entry or a price,  |
-|                                                                | or ``close``, ``stop``, ``tp`` ... stand      |
-|                                                                | beside words that are not known, or in a type |
+| any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label   |
+| an id or a comment with a word of an exit, a side, numbers and | an exit, of the side that it names            |
+| words that say little (``Short TP1 hit``)                      |                                               |
+| the same with any other word (``RSI exits oversold``), or with | in doubt: it may be an entry                  |
+| two sides or a price, or a ``type`` that is a kind of stop     |                                               |
+
+The last four are words, which an entry may carry too: beside a stop, a target or a leverage each is
+in doubt (``has_levels``). The close of a candle (``bar_close``, ``on close``) is no word of an exit.
 """
 
 import re
@@ -18,50 +21,71 @@ from itertools import pairwise
 from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.unread import is_protection
 from plugins.tradingview.words import (
     EXIT_SWITCHES,
     LABELS,
+    LEVERAGES,
     LONG,
-    OF_NO_EXIT,
     ORDER_WORDS,
     REDUCE_ONLY,
     SAYS_EXIT,
     SAYS_LITTLE,
     SEEMS_EXIT,
     SHORT,
+    STOPS,
+    TARGETS,
     TRUE,
     WORDS,
     Verb,
 )
 from rexalgo import PositionSide, squashed
 
-_OWN_NAMES: Final = ("closeentry(s)order", "closepositionorder", "margincall")
-"""The names that TradingView gives to the orders of ``strategy.close``, ``strategy.close_all`` and
-of a liquidation.
+_OWN_NAME: Final = re.compile(r"closeentry\(s\)order.*|closepositionorder|margincall")
+"""The names that TradingView gives to the orders of ``strategy.close`` (the entry's id follows),
+``strategy.close_all`` and of a liquidation.
 """
+_CANDLE: Final = r"(?:bar|candle|candlestick|kline)s?"
+_CANDLE_CLOSES: Final = re.compile(
+    rf"{_CANDLE}[\W_]*clos(?:e[sd]?|ing)(?![a-z])"
+    rf"|(?<![a-z])clos(?:ed?|ing)[\W_]*(?:of[\W_]*)?(?:the[\W_]*)?{_CANDLE}(?![a-z])"
+    r"|(?<![a-z])(?:on|at)[\W_]*close[\W_]*$",
+    re.IGNORECASE,
+)
 _PHRASES: Final = (
+    (_CANDLE_CLOSES, " "),
     (re.compile(r"take[\W_]*profit", re.IGNORECASE), " tp "),
     (re.compile(r"stop[\W_]*loss", re.IGNORECASE), " sl "),
 )
-_TOKEN: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9][0-9.,]*")
+_TOKEN: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9][0-9.,]*|[^\W0-9_A-Za-z]+|[<>=]+")
 _LABEL_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ExitMark:
     """A field that names the order an exit, and the side that it names; not ``is_clear`` where it
-    may mean something else.
+    may mean something else. ``is_worded``: it says so in words, which an entry may carry too.
     """
 
     field: Field
     side: PositionSide | None = None
     is_clear: bool = True
+    is_worded: bool = False
 
 
 def exit_marks(fields: Fields) -> Sequence[ExitMark]:
     """Return the fields that name the order an exit: the clear ones, or else those in doubt."""
     marks = [mark for each in fields.own for mark in [_mark(each)] if mark is not None]
     return [each for each in marks if each.is_clear] or marks
+
+
+def has_levels(fields: Fields) -> bool:
+    """Return whether the order has a stop, a target or a leverage, as entries do."""
+    return any(
+        is_protection(fields, each)
+        or (each.name in (*STOPS, *TARGETS, *LEVERAGES) and each.has_number)
+        for each in fields.own
+    )
 
 
 def _mark(field: Field) -> ExitMark | None:
@@ -74,10 +98,10 @@ def _mark(field: Field) -> ExitMark | None:
     is_label = field.name in LABELS
     word = WORDS.get(said)
     if word is not None and word.verb is Verb.CLOSE and (is_label or said != "close"):
-        return ExitMark(field, word.side)
+        return ExitMark(field, word.side, is_worded=True)
     if not is_label or (field.name == "type" and (field.text or "").upper() in ORDER_WORDS):
         return None
-    return ExitMark(field) if said.startswith(_OWN_NAMES) else _labelled(field)
+    return ExitMark(field) if _OWN_NAME.fullmatch(said) else _labelled(field)
 
 
 def _is_switched_on(field: Field, said: str) -> bool:
@@ -100,12 +124,21 @@ def _labelled(field: Field) -> ExitMark | None:
         return None
     sides = {each.side for each in orders if each.verb in (Verb.BE, Verb.CLOSE) and each.side}
     sides |= {side for side, token in ((LONG, "longs"), (SHORT, "shorts")) if token in tokens}
-    is_clear = len(sides) < 2 and not OF_NO_EXIT.intersection(tokens) and not _tells_price(tokens)
-    if is_clear and not says and not sides:
-        is_clear = field.name != "type" and all(
-            each in SEEMS_EXIT | SAYS_LITTLE or each[0].isdigit() for each in tokens
-        )
-    return ExitMark(field, sides.pop() if len(sides) == 1 else None, is_clear)
+    is_clear = (
+        len(sides) < 2
+        and len(field.text or "") <= _LABEL_MAX
+        and not _tells_price(tokens)
+        and all(_leaves_clear(each) for each in tokens)
+        and bool(says or sides or field.name != "type")
+    )
+    return ExitMark(field, sides.pop() if len(sides) == 1 else None, is_clear, is_worded=True)
+
+
+def _leaves_clear(token: str) -> bool:
+    """Return whether a token is a word of an exit, a number, or says little."""
+    word = WORDS.get(token)
+    closes = word is not None and word.verb is Verb.CLOSE
+    return closes or token in SAYS_EXIT | SEEMS_EXIT | SAYS_LITTLE or token[0].isdigit()
 
 
 def _tells_price(tokens: Sequence[str]) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from plugins.tradingview.words import (
+    BARE_FRACTIONS,
+    BARE_PERCENTS,
     FALSE,
     FRACTIONS,
     LOOKS_LIKE_POSITION,
@@ -70,9 +72,8 @@ class Field:
     @property
     def looks_like_position(self) -> bool:
         """Return whether its name is unknown and may be meant as a position of the strategy."""
-        if self.name in (*TELLS_POSITION, *PERCENTS, *FRACTIONS) or NO_POSITION.fullmatch(
-            self.name
-        ):
+        parts = (*FRACTIONS, *PERCENTS, *BARE_FRACTIONS, *BARE_PERCENTS)
+        if self.name in (*TELLS_POSITION, *parts) or NO_POSITION.fullmatch(self.name):
             return False
         return (
             self.name in ("pos", "mp", "flat", "isflat")

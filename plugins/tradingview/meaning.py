@@ -25,7 +25,7 @@ A position, a size of one, or a mark of reduce-only that cannot be read refuses 
 enter, reduce or guess. A close by its word or by ending flat does not need them, and is taken. A
 buy or sell that does not tell where the strategy ends, beside a field that names it an exit
 (``"comment": "Exit Short"``, see ``exit_marks``), closes the side that it reduces, as with
-reduce-only; in doubt it is refused.
+reduce-only. In doubt it is refused, and neither closes nor enters.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context
 from typing import Final
 
-from plugins.tradingview.exit_marks import ExitMark, exit_marks
+from plugins.tradingview.exit_marks import ExitMark, exit_marks, has_levels
 from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.stated_part import read_part
 from plugins.tradingview.stated_position import (
@@ -209,7 +209,7 @@ def _part(after: Stand, before: Stand | None) -> Ratio | None:
 
 
 def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    stated = read_part(fields)
+    stated = read_part(fields, is_asked=True)
     if stated is not None:
         return _parted(Meaning(action=Action.CLOSE, side=word.side), stated)
     part = None if after is None else _part(after, before)
@@ -256,7 +256,8 @@ def _named_exit(fields: Fields, marks: Sequence[ExitMark], word: Word) -> Meanin
     )
     for each in marks:
         fits = each.side is side or (each.side is None and names_side)
-        if not each.is_clear or word.verb not in (Verb.ORDER, Verb.BE) or not fits:
+        is_exit = each.is_clear and fits and word.verb in (Verb.ORDER, Verb.BE)
+        if not is_exit or (each.is_worded and has_levels(fields)):
             field = each.field
             raise InvalidValue(
                 field.shown if field.shown != "body" else "action", _ORDER_EXPECTED, field.text

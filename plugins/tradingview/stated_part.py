@@ -1,8 +1,14 @@
-"""The part of a position that an exit states: a fraction, a percentage, or a quantity in percent.
-Pure.
+"""The part of a position that an exit states. Pure.
 
-A plain quantity is the master's own and no part. A text that is no number says nothing, so that a
-close is not lost to it.
+| stated                                                         | is a part                         |
+|----------------------------------------------------------------|-----------------------------------|
+| ``close_percent``, ``fraction`` ..., ``exit`` in %             | of the position                   |
+| a quantity whose unit is percent of the position               | of the position                   |
+| ``percent``, ``portion``, a quantity in % or of a unit percent | of the position beside a reduce;  |
+|                                                                | else of something, and no part    |
+| a plain quantity                                               | no part: it is the master's own   |
+
+A text that is no number above 0 says nothing, so that a close is not lost to it.
 """
 
 from decimal import Decimal
@@ -10,9 +16,12 @@ from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.words import (
+    BARE_BY_PERCENT,
+    BARE_FRACTIONS,
+    BARE_PERCENTS,
+    CLOSED_BY_PERCENT,
     FRACTIONS,
     PERCENTS,
-    SIZED_BY_PERCENT,
     SIZED_BY_UNIT,
     UNITS,
 )
@@ -31,45 +40,42 @@ _OF_MONEY: Final = (
 )
 
 
-def read_part(fields: Fields, *, is_sure: bool = True) -> Ratio | None:
+def read_part(fields: Fields, *, is_sure: bool = True, is_asked: bool = False) -> Ratio | None:
     """Return the part of the position to close: above 0, and 1 for all of it; None if none is
     stated. Raise InvalidValue for one that has two meanings.
 
-    Not ``is_sure`` that the order is an exit: only a part that is stated of the position counts.
+    Not ``is_sure`` that the order is an exit: only what names the position counts. ``is_asked``:
+    the order is to reduce, so every part is one of the position.
     """
-    unit = next((_unit(each) for each in fields.named(UNITS)), "")
-    of_position = "position" in unit
-    names = (*FRACTIONS, *PERCENTS) if is_sure else ("percentofposition", "positionpercent")
+    names: tuple[str, ...] = (*FRACTIONS, *PERCENTS) if is_sure else ("percentofposition",)
+    by_percent: tuple[str, ...] = CLOSED_BY_PERCENT if is_sure else ()
+    if is_asked:
+        names += (*BARE_FRACTIONS, *BARE_PERCENTS)
+        by_percent += BARE_BY_PERCENT
+    has_unit = any(_is_unit(each, is_asked=is_asked) for each in fields.named(UNITS))
     stated = [
-        *((each, each.name in FRACTIONS) for each in fields.named(names)),
-        *(
-            (each, False)
-            for each in fields.named(SIZED_BY_UNIT)
-            if unit and (is_sure or of_position)
-        ),
-        *(
-            (each, False)
-            for each in fields.named((*SIZED_BY_UNIT, *SIZED_BY_PERCENT) if is_sure else ())
-            if not unit and (each.text or "").endswith("%")
-        ),
+        *fields.named(names),
+        *(each for each in fields.named(by_percent) if (each.text or "").endswith("%")),
+        *(fields.named(SIZED_BY_UNIT) if has_unit else ()),
     ]
     parts = [
         (each, part)
-        for each, is_fraction in stated
-        for part in [_part(each, is_fraction)]
+        for each in stated
+        for part in [_part(each, is_fraction=each.name in (*FRACTIONS, *BARE_FRACTIONS))]
         if part is not None
     ]
     return fields.agreed((each for each, _ in parts), dict(parts).__getitem__)
 
 
-def _unit(field: Field) -> str:
-    """Return the unit of a quantity if it may be percent of a position, or else nothing."""
+def _is_unit(field: Field, *, is_asked: bool) -> bool:
+    """Return whether a unit is percent of the position."""
     said = squashed(field.text or "")
     is_percent = any(each in said for each in ("percent", "pct", "%"))
-    return said if is_percent and not any(each in said for each in _OF_MONEY) else ""
+    of_money = any(each in said for each in _OF_MONEY)
+    return is_percent and not of_money and (is_asked or "position" in said)
 
 
-def _part(field: Field, is_fraction: bool) -> Ratio | None:
+def _part(field: Field, *, is_fraction: bool) -> Ratio | None:
     text = field.text or ""
     try:
         number = read_number(text.removesuffix("%"), field.shown)

@@ -50,7 +50,7 @@ def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
         if each.is_unfilled and (each.name in LEVERAGES or PROTECTION.fullmatch(each.name)):
             raise InvalidValue(each.shown, "a filled-in value, or none: it is a placeholder")
     for each in _unknown(fields):
-        if _is_protection(fields, each):
+        if is_protection(fields, each):
             raise InvalidValue(
                 each.shown,
                 "stop_loss and take_profit as one price each: percents, amounts, several targets "
@@ -68,7 +68,7 @@ def _unknown(fields: Fields) -> list[Field]:
     return [each for each in fields.own if each.name not in KNOWN and each.is_told]
 
 
-def _is_protection(fields: Fields, field: Field) -> bool:
+def is_protection(fields: Fields, field: Field) -> bool:
     """Return whether a field asks for a stop or a target."""
     if field.text is not None:
         return PROTECTION.fullmatch(field.name) is not None and (

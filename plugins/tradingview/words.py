@@ -159,21 +159,25 @@ SIZES_BEFORE: Final = (
 CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
 _QUANTITIES_OF_ORDERS: Final = ("qty", "quantity", "amount", "size", "volume")
-FRACTIONS: Final = ("fraction", "sizefraction", "portion", "closefraction", "exitfraction")
+_PERCENT: Final = ("percent", "percentage", "pct")
+FRACTIONS: Final = ("fraction", "sizefraction", "closefraction", "exitfraction")
 PERCENTS: Final = (
     "percentofposition",
     "percenttoclose",
-    *(
-        f"{of}{unit}"
-        for of in ("", "close", "exit", "reduce", *_QUANTITIES_OF_ORDERS, "position")
-        for unit in ("percent", "percentage", "pct")
-    ),
+    *(f"{of}{unit}" for of in ("close", "exit", "reduce") for unit in _PERCENT),
 )
 """Names of the part of the position that an exit closes."""
+BARE_FRACTIONS: Final = ("portion",)
+BARE_PERCENTS: Final = tuple(
+    f"{of}{unit}" for of in ("", *_QUANTITIES_OF_ORDERS, "position") for unit in _PERCENT
+)
+"""Names of a part of something: of the position only where a reduce asks for one."""
 UNITS: Final = ("currencytype", "quantitytype", "qtytype", "amounttype", "sizetype", "unit")
 SIZED_BY_UNIT: Final = (*_QUANTITIES_OF_ORDERS, "orderqty", "ordersize")
-SIZED_BY_PERCENT: Final = ("contracts", "close", "exit", "reduce", "closeqty", "closequantity")
-"""Quantities that are a part if they end with %."""
+CLOSED_BY_PERCENT: Final = ("exit", "reduce", "closeqty", "closequantity")
+"""Names that are a part of the position if they end with %."""
+BARE_BY_PERCENT: Final = (*SIZED_BY_UNIT, "contracts", "close")
+"""Names that are a part if they end with %: of the position only where a reduce asks for one."""
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
 POSITION_INDEX: Final = ("positionidx", "positionindex")
 LABELS: Final = (
@@ -202,18 +206,14 @@ EXIT_SWITCHES: Final = _names(
 SAYS_EXIT: Final = _names(
     "exit exits exited closing cover covered flatten flattened liquidated liquidation unwind"
 )
-"""Words of a label that say that the order is an exit."""
+"""Words of a label that say an exit."""
 SEEMS_EXIT: Final = _names("close closes closed stop stops stopped tp sl target trail trailing")
-"""Words of a label that say so beside a side, or beside words that say little."""
+"""Words of a label that say so too, but not in a type, which may be a kind of stop."""
 SAYS_LITTLE: Final = _names(
-    "a all an at full half hit in loss market of order out part partial pos position profit reached "
-    "the trade triggered"
+    "a all an at full half hit in long longs loss of on order out part partial pos position profit "
+    "reached short shorts the trade triggered"
 )
-OF_NO_EXIT: Final = _names(
-    "entry entries enter open re reentry reverse reversal flip above below over under cross crosses "
-    "crossed crossing crossover crossunder"
-)
-"""Words of a label that speak of an entry, or compare prices."""
+"""Words that leave an exit clear beside which they stand. Any other leaves it in doubt."""
 ORDER_WORDS: Final = (
     "MARKET",
     "LIMIT",
@@ -288,9 +288,11 @@ KNOWN: Final = frozenset(
         *QUANTITIES,
         *FRACTIONS,
         *PERCENTS,
+        *BARE_FRACTIONS,
+        *BARE_PERCENTS,
         *UNITS,
-        *SIZED_BY_UNIT,
-        *SIZED_BY_PERCENT,
+        *CLOSED_BY_PERCENT,
+        *BARE_BY_PERCENT,
         *LABELS,
         *EXIT_SWITCHES,
         *PRICES,

@@ -404,9 +404,15 @@ service has no such alert.
 
 ## Refused alerts""".splitlines()
 TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and every message that says that the strategy ends flat, is accepted whatever
-else in it is unreadable. An exit that states a part of the position (`"percent": 50`, `"fraction": "0.5"`, `qty=50%`, a `quantity` whose
-unit is percent of the position) reduces by it; 100 % closes, and a part with two meanings is refused (`"percent": 0.5`). A plain quantity
-is the master's own and closes everything. An address that may only close accepts the closing half of a reverse.
+else in it is unreadable. An exit that states a part of the position (`"close_percent": 50`, `"fraction": "0.5"`, a `quantity` whose unit is
+percent of the position) reduces by it; 100 % closes, and a part with two meanings is refused (`"close_percent": 0.5`). A percentage that does
+not say of what (`"percent": 5`, `"pct": "2.35"`, `"quantity": "10%"`) may be of the equity or a profit: beside an exit it says nothing, and
+everything closes. A plain quantity is the master's own and closes everything too. An address that may only close accepts the closing half of a
+reverse.
+
+An id or a comment names an order an exit (`Short TP1`, `Close position order`) if it has a word of an exit, and otherwise only sides, numbers and
+words that say little. Any other word leaves it in doubt (`RSI exits oversold`, `Chandelier Exit Buy`), and so does a stop, a target or a leverage
+beside it: such an alert is refused, unless it states the position. The close of a candle (`bar_close`, `on close`) is no word of an exit.
 
 A stop or target that the exchange executes needs an alert of the exit too: see [After a stop](webhooks.md#after-a-stop).""".splitlines()
 FAULTS = (
@@ -436,8 +442,10 @@ FAULTS = (
     '{"action":"buy","symbol":"BTC/USD:BTC"}',
     '{"action":"add","symbol":"BTCUSDT"}',
     '{"action":"buy","symbol":"BTCUSDT","order_id":"Buy Stop"}',
+    '{"action":"buy","symbol":"BTCUSDT","comment":"RSI exits oversold"}',
+    '{"action":"buy","symbol":"BTCUSDT","comment":"TP1","stop_loss":"60000"}',
     '{"action":"long","symbol":"BTCUSDT","reduce_only":true}',
-    '{"action":"close","symbol":"BTCUSDT","percent":0.5}',
+    '{"action":"close","symbol":"BTCUSDT","close_percent":0.5}',
     "close half BTCUSDT",
     "close BTCUSDT now, please",
     "close",
