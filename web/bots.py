@@ -33,6 +33,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
 UNAVAILABLE: Final = Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
+_TRIES: Final = ("dry", "test", "simulat", "rehears", "preview")
+"""What names of a query begin with that may mean a dry run: taken for a signal, it would trade."""
 _NO: Final = frozenset(("0", "false", "no", "off"))
 _NOT_AUTHENTIC: Final = Reception(kind=ReceptionKind.NOT_AUTHENTIC)
 
@@ -186,8 +188,10 @@ def _is_dry_run(query: Sequence[tuple[str, str]]) -> bool | None:
 
 
 def _may_mean_dry_run(name: str) -> bool:
-    form = squashed(name)
-    return form == "dry" or "dryrun" in form or meant_instead(name, ("dry_run",)) is not None
+    form = squashed(name).removeprefix("is")
+    return (
+        "dryrun" in form or form.startswith(_TRIES) or meant_instead(name, ("dry_run",)) is not None
+    )
 
 
 def _yes_or_no(value: str, *, is_sure: bool) -> bool | None:

@@ -130,6 +130,10 @@ NEARLY = (
     "?drt_run=no_idea",
     "?is_dry_run=1",
     "?dry=1",
+    "?test=1",
+    "?testnet=yes",
+    "?preview",
+    "?simulate=1",
     "?source=a&?dry_run=1",
 )
 
@@ -162,7 +166,6 @@ async def test_what_asks_for_no_dry_run_is_delivered(tmp_path: Path) -> None:
                 "?dry-run=off",
                 "?is_dry_run=0",
                 "?test=false",
-                "?test=1",
                 "?preview=0",
                 "?testnet=0",
                 "?paper=1",
