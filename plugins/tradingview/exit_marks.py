@@ -10,8 +10,9 @@
 | the same with any other word (``RSI exits oversold``), or with | in doubt: it may be an entry                  |
 | two sides or a price, or a ``type`` that is a kind of stop     |                                               |
 
-The last four are words, which an entry may carry too: beside a stop, a target or a leverage each is
-in doubt (``has_levels``). The close of a candle (``bar_close``, ``on close``) is no word of an exit.
+Words alone may stand beside an entry too: beside a stop, a target or a leverage each is in doubt
+(``has_levels``), unless the whole field is an order to close one side (``Exit Short``) and the action
+buys or sells. The close of a candle (``bar_close``, ``on close``) is no word of an exit.
 """
 
 import re
@@ -64,13 +65,15 @@ _LABEL_MAX: Final = 200
 @dataclass(frozen=True, slots=True)
 class ExitMark:
     """A field that names the order an exit, and the side that it names; not ``is_clear`` where it
-    may mean something else. ``is_worded``: it says so in words, which an entry may carry too.
+    may mean something else. ``is_worded``: it says so in words, which an entry may carry too;
+    ``is_whole``: the whole field is an order to close one side.
     """
 
     field: Field
     side: PositionSide | None = None
     is_clear: bool = True
     is_worded: bool = False
+    is_whole: bool = False
 
 
 def exit_marks(fields: Fields) -> Sequence[ExitMark]:
@@ -98,7 +101,7 @@ def _mark(field: Field) -> ExitMark | None:
     is_label = field.name in LABELS
     word = WORDS.get(said)
     if word is not None and word.verb is Verb.CLOSE and (is_label or said != "close"):
-        return ExitMark(field, word.side, is_worded=True)
+        return ExitMark(field, word.side, is_worded=True, is_whole=word.side is not None)
     if not is_label or (field.name == "type" and (field.text or "").upper() in ORDER_WORDS):
         return None
     return ExitMark(field) if _OWN_NAME.fullmatch(said) else _labelled(field)

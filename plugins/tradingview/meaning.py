@@ -257,7 +257,8 @@ def _named_exit(fields: Fields, marks: Sequence[ExitMark], word: Word) -> Meanin
     for each in marks:
         fits = each.side is side or (each.side is None and names_side)
         is_exit = each.is_clear and fits and word.verb in (Verb.ORDER, Verb.BE)
-        if not is_exit or (each.is_worded and has_levels(fields)):
+        is_sure = not each.is_worded or (each.is_whole and word.verb is Verb.ORDER)
+        if not is_exit or (not is_sure and has_levels(fields)):
             field = each.field
             raise InvalidValue(
                 field.shown if field.shown != "body" else "action", _ORDER_EXPECTED, field.text
