@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from engine.actors.account import Account
-from engine.decisions.risk import position_of
+from engine.decisions.risk import is_held_position, position_of
 from engine.domain.account import Position
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import money_words, notional, plain
@@ -56,7 +56,7 @@ class ProtectionGuard:
             return
         for holding in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, holding.symbol)
-            if holding.share == 0 or position is None or not _is_ours(holding, position):
+            if holding.share == 0 or position is None or not is_held_position(holding, position):
                 self._gaps.pop(holding.symbol, None)
                 continue
             missing = missing_levels(holding, position)
@@ -117,12 +117,6 @@ class ProtectionGuard:
         await account.shared.ledger.write(
             lambda db: write_event(db, kind="protected", subject=account.name, data=data, at=now)
         )
-
-
-def _is_ours(holding: Holding, position: Position) -> bool:
-    """Return whether a position is the held one: of its side, and by its id if both have one."""
-    is_named = "" not in (holding.position_id, position.id)
-    return position.side is holding.side and not (is_named and holding.position_id != position.id)
 
 
 def missing_levels(holding: Holding, position: Position) -> str:

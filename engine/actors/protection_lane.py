@@ -41,7 +41,7 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     if (isinstance(plan, ProtectionPlan) or plan is LEVELS_NOT_KNOWN) and leaves_a_level(
         lanes.account.shared.signal(leg.signal_number)
     ):
-        # If that fails, what the strategy last set must do: a stop that waits protects nothing.
+        # If that fails, what the strategy last set must do; a level that it never set is waited for.
         await lanes.reader.try_to_read()
         plan = await _plan(lanes, leg)
     match plan:

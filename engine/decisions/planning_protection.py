@@ -8,11 +8,10 @@ refused, because the exchange would close at once.
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from engine.decisions.planning import Wait
-from engine.decisions.risk import is_held
+from engine.decisions.risk import is_held, is_held_position
 from engine.domain.account import Position
 from engine.domain.amounts import Price, ceil_to_step, floor_to_step, plain
 from engine.domain.holding import Holding
@@ -59,9 +58,15 @@ class ProtectionPlan:
 
 def leaves_a_level(signal: Signal) -> bool:
     """Return whether a signal leaves one of the levels as it is, so that it must be known."""
-    draft = signal.draft
-    names_stop = draft.no_stop_loss or draft.stop_loss is not None
-    return not (names_stop and (draft.no_take_profit or draft.take_profit is not None))
+    return any(_staying(signal.draft))
+
+
+def _staying(draft: SignalDraft) -> tuple[bool, bool]:
+    """Return whether the stop and the target stay as they are."""
+    return (
+        not draft.no_stop_loss and draft.stop_loss is None,
+        not draft.no_take_profit and draft.take_profit is None,
+    )
 
 
 def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wait:
@@ -86,10 +91,9 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
         return Outcome(OutcomeCode.SKIPPED_CANNOT_PROTECT, {"symbol": draft.symbol})
     draft, position = context.signal.draft, _standing(context, holding)
     stop, target = _levels(context, holding)
-    kept_stop = kept_target = None
-    if position is not None:
-        kept_stop = _kept(draft.no_stop_loss, draft.stop_loss, position.stop_loss)
-        kept_target = _kept(draft.no_take_profit, draft.take_profit, position.take_profit)
+    stop_stays, target_stays = _staying(draft)
+    kept_stop = position.stop_loss if position is not None and stop_stays else None
+    kept_target = position.take_profit if position is not None and target_stays else None
     refused = _wrong_side(
         context, holding, None if kept_stop else stop, None if kept_target else target
     )
@@ -116,8 +120,7 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
 
 def _is_unknown(draft: SignalDraft, holding: Holding) -> bool:
     """Return whether a level that stays is one that the strategy never set: the owner may have."""
-    stop_stays = not draft.no_stop_loss and draft.stop_loss is None
-    target_stays = not draft.no_take_profit and draft.take_profit is None
+    stop_stays, target_stays = _staying(draft)
     return (stop_stays and holding.stop_loss is None) or (
         target_stays and holding.take_profit is None
     )
@@ -125,15 +128,7 @@ def _is_unknown(draft: SignalDraft, holding: Holding) -> bool:
 
 def _standing(context: ProtectionContext, holding: Holding) -> Position | None:
     position = context.position
-    if position is None or position.side is not holding.side:
-        return None
-    is_another = "" not in (holding.position_id, position.id) and holding.position_id != position.id
-    return None if is_another else position
-
-
-def _kept(is_removed: bool, named: Decimal | None, standing: Price | None) -> Price | None:
-    """Return the level that stands at the exchange and stays, None if there is none."""
-    return None if is_removed or named is not None else standing
+    return position if position is not None and is_held_position(holding, position) else None
 
 
 def _levels(context: ProtectionContext, holding: Holding) -> tuple[Price | None, Price | None]:

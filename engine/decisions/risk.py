@@ -81,6 +81,14 @@ def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
     )
 
 
+def is_held_position(holding: Holding, position: Position) -> bool:
+    """Return whether a position is the one that a holding is in: of its side, and no other one by
+    their ids, where both are known.
+    """
+    is_named = "" not in (holding.position_id, position.id)
+    return position.side is holding.side and not (is_named and holding.position_id != position.id)
+
+
 def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
     """Return whether a position may be open in ``symbol`` that the report could not read; it is
     then not taken as closed.
