@@ -1,5 +1,5 @@
-"""Tell people what concerns them, each on their own channels: note what happened as messages, collect
-the day's digest, send what is due, and link chats by the codes written there.
+"""Notify people of what concerns them, each on their own channels: note what happened as messages,
+collect the day's digest, send what is due, and link chats by the codes written there.
 
 What always holds: a message is claimed in the ledger before it is sent, and its claim ends once the
 service took it. After a crash between the two nobody knows whether it arrived; it is sent again,
@@ -131,7 +131,7 @@ class Telling:
         return self._shared.ledger.db
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Notify people until cancelled."""
         await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX, tells_past=False))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._link_chats)

@@ -224,7 +224,7 @@ class EngineLink:
         return self._frames is None
 
     async def record(self, taken: Taken) -> Recorded:
-        """Have a signal recorded; raises DedupeConflict, LedgerError, or EngineAway."""
+        """Ask the engine to record a signal; raises DedupeConflict, LedgerError, or EngineAway."""
         answer = await self._exchange({"record": write_value(taken)}, RECORDED_WITHIN_S)
         recorded: Recorded = read_value(answer)
         return recorded
@@ -238,11 +238,13 @@ class EngineLink:
         return rehearsal
 
     async def note(self, rows: Sequence[NewDelivery]) -> None:
-        """Have deliveries noted; raises LedgerError or EngineAway."""
+        """Ask the engine to note deliveries; raises LedgerError or EngineAway."""
         await self._ask("note", write_value(tuple(rows)))
 
     async def note_old_key(self, key: str, at: datetime, peer: str) -> None:
-        """Have it noted who still signs with an expiring secret; raises LedgerError or EngineAway."""
+        """Ask the engine to note who still signs with an expiring secret; raises LedgerError or
+        EngineAway.
+        """
         await self._ask("note_old_key", write_value((key, at, peer)))
 
     # The engine's condition

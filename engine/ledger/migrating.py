@@ -91,7 +91,7 @@ def _tell(how_far: str) -> None:
 
 @contextmanager
 def _told(db: apsw.Connection, what: str) -> Iterator[None]:
-    """Tell every ten seconds that a long statement goes on."""
+    """Report every ten seconds that a long statement goes on."""
     began = told = monotonic()
 
     def look() -> bool:

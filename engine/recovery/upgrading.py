@@ -1,4 +1,4 @@
-"""Say what this version will do to the ledger that is here, by doing it to a copy.
+"""Report what this version will do to the ledger that is here, by doing it to a copy.
 
 Nothing of the installation is changed. The copy is made in the data folder, migrated, checked and
 removed, so that a check takes about the time that the upgrade takes.

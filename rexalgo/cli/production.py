@@ -25,7 +25,6 @@ from rexalgo.cli.finding import Finding
 from rexalgo.cli.process import run_trio
 
 BACKUP_HOURS_MAX: Final = 36
-TEST_ALERT_DAYS_MAX: Final = 90
 CERTIFICATE_ENDS_SOON: Final = timedelta(days=14)
 _NEARBY: Final = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid")
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronized

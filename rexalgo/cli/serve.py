@@ -97,7 +97,7 @@ async def _serve_engine(config: Config, as_json: bool, manager: ServiceManager) 
 async def _until_signal(
     manager: ServiceManager, status: str, is_alive: Callable[[], Awaitable[bool]]
 ) -> None:
-    """Tell the service manager that this process is ready and works, until SIGTERM or Ctrl-C."""
+    """Notify the service manager that this process is ready and works, until SIGTERM or Ctrl-C."""
     async with trio.open_nursery() as nursery:
         manager.ready(status)
         nursery.start_soon(manager.beat, is_alive)

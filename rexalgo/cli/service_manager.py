@@ -1,4 +1,4 @@
-"""Tell systemd how the server is: still starting, started, alive, stopping (sd_notify), over its
+"""Notify systemd how the server is: still starting, started, alive, stopping (sd_notify), over its
 datagram socket.
 
 The watchdog is told only while the loop turns and the ledger's writer answers, also on a full disk,
@@ -68,12 +68,12 @@ class ServiceManager:
             self.tell(f"EXTEND_TIMEOUT_USEC={_START_MORE_USEC}", f"STATUS={how_far}")
 
     def ready(self, status: str) -> None:
-        """Tell that the start is over."""
+        """Report that the start is over."""
         self._is_ready = True
         self.tell("READY=1", f"STATUS={status}")
 
     async def beat(self, is_alive: Callable[[], Awaitable[bool]]) -> None:
-        """Tell the watchdog while ``is_alive`` returns True; runs until cancelled, or returns at once
+        """Feed the watchdog while ``is_alive`` returns True; runs until cancelled, or returns at once
         if nobody waits.
         """
         was_alive = True

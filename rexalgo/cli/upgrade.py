@@ -18,7 +18,7 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 @click.pass_obj
 @click.pass_context
 def upgrade(ctx: click.Context, where: Path, check: bool, as_json: bool) -> None:
-    """Say what this version will migrate, and whether there is a way back. Changes nothing.
+    """Show what this version will migrate, and whether there is a way back. Changes nothing.
 
     Run it with the new version before you restart the server; the old one may still run. The
     migration is tried on a copy. Names addresses in the settings that it will not call. The upgrade
