@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from screens import NAMES, chromium_path, launch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "journeys"))
+
+# its own 5 s are short on a busy machine
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

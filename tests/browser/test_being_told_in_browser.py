@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, chat: FakeChatServer) -> Ite
 
 
 def send(place: Place, body: dict[str, object]) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         assert place.bots["trend"].post(client, body).status_code == 202
 
 
@@ -97,7 +97,7 @@ def test_a_trader_is_told_once_and_over_a_kill_once_more_which_says_so(
 
     send(place, opening("t-3"))
     chat.wait_for(2, "open BTCUSDT filled")
-    until(lambda: place.rows("SELECT 1 FROM message_due WHERE how = 'now'") == [], 30)
+    until(lambda: place.rows("SELECT 1 FROM message_due WHERE how = 'now'") == [])
     place.end(signal.SIGKILL)  # with nothing on its way
     place.serve()
     send(place, closing("t-4"))
@@ -177,7 +177,7 @@ def test_a_trader_goes_the_whole_way_by_keyboard_alone(
             "SELECT count(*) FROM trade JOIN account ON account.id = trade.account_id WHERE "
             "account.name = ? AND state = 'settled'"
         )
-        until(lambda: place.rows(settled, name) == [(2,)], 30)
+        until(lambda: place.rows(settled, name) == [(2,)])
         kept = trader.files()
         shown.open(f"/accounts/{name}/disconnect")
         shown.by_keyboard("Disconnect", "button")
@@ -212,7 +212,7 @@ class Trader:
 
     def sees(self, path: str, words: str) -> None:
         """Open a page until it says so."""
-        until(lambda: (self.shown.open(path), words in self.shown.text())[1], 30)
+        until(lambda: (self.shown.open(path), words in self.shown.text())[1])
 
     def is_sent(self, body: dict[str, object]) -> None:
         """Let the master send a signal, and wait until every copy is settled."""
@@ -293,7 +293,7 @@ class Trader:
             row = shown.page.locator("#weeks tr", has_text="Limit: Max. order value")
             return bool(row.count()) and bool(re.search(r"\d\.\d\d", row.inner_text()))
 
-        until(is_told, 60)
+        until(is_told)
         self.looks()
         shown.by_keyboard("Change Max. order value", "a")
 

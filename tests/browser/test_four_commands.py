@@ -97,5 +97,5 @@ def trade(chromium: Browser, place: Place, invitation: str) -> None:
             REXALGO[:1], input=live, capture_output=True, text=True, timeout=60, check=False
         )
         assert "'ok': True" in result.stdout, (result, sender)
-        expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
+        expect(page.locator("#last tbody tr").first).to_contain_text("Filled")
         expect(page.locator("main")).to_contain_text("SIMULATED")

@@ -39,7 +39,7 @@ def place(simulator: Simulator, tmp_path: Path) -> Iterator[Place]:
 
 
 def signal(place: Place, body: dict[str, object]) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         assert place.bots["trend"].post(client, body).status_code == 202
 
 
@@ -69,15 +69,13 @@ def test_the_owner_is_told_comes_back_and_replaces_the_key(
         join_and_follow(place, shown)
         shown.open("/home")
         signal(place, opening("before"))
-        expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
+        expect(page.locator("#last tbody tr").first).to_contain_text("Filled")
         httpx.post(
             f"{simulator.control}/rotate",
             json={"account": "sim-of-kai", "key": NEW_KEY},
             trust_env=False,
         ).raise_for_status()
-        expect(page.locator("main")).to_contain_text(
-            "Needs you", timeout=60_000
-        )  # it came by itself
+        expect(page.locator("main")).to_contain_text("Needs you")  # it came by itself
         expect(page.locator("main")).to_contain_text("not readable now")
         # what is open stays in sight
         expect(page.locator("#positions tbody tr")).to_have_count(1)
@@ -111,15 +109,15 @@ def test_the_owner_is_told_comes_back_and_replaces_the_key(
         shown.fill(secret=NEW_KEY)
         shown.press("Use the new key")
         shown.open("/home")
-        expect(page.locator("main")).not_to_contain_text("Needs you", timeout=30_000)
+        expect(page.locator("main")).not_to_contain_text("Needs you")
         httpx.post(
             f"{simulator.control}/funding",
             json={"symbol": "BTCUSDT", "rate": "0.001"},
             trust_env=False,
         ).raise_for_status()
         signal(place, closing("after"))
-        until(lambda: simulator.positions() == 0, 60)
-        expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
+        until(lambda: simulator.positions() == 0)
+        expect(page.locator("#last tbody tr").first).to_contain_text("Filled")
         leaves_and_keeps_the_history(place, shown)
 
 
@@ -130,7 +128,7 @@ def leaves_and_keeps_the_history(place: Place, shown: Window) -> None:
         "SELECT 1 FROM trade JOIN account ON account.id = account_id WHERE account.environment = 'simulated'"
         " AND trade.state = 'settled'",
     ):
-        until(lambda sql=noted: place.rows(sql) != [], 60)
+        until(lambda sql=noted: place.rows(sql) != [])
     kinds = ("signals", "orders", "trades", "funding")
 
     def files() -> list[str]:

@@ -63,19 +63,13 @@ def test_a_delivery_and_its_copies_arrive_by_themselves(chromium: Browser, place
         shown.follow("Master studio")
         shown.follow("trend")
         assert shown.path == f"/studio/strategies/{strategy}"
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=20) as client:
             place.bots["trend"].post(client, opening("seen"))
-        expect(shown.page.locator("#signals tbody tr").first).to_contain_text(
-            "Filled 3", timeout=15_000
-        )
-        expect(shown.page.locator("#deliveries tbody tr").first).to_contain_text(
-            "Accepted", timeout=15_000
-        )
+        expect(shown.page.locator("#signals tbody tr").first).to_contain_text("Filled 3")
+        expect(shown.page.locator("#deliveries tbody tr").first).to_contain_text("Accepted")
         shown.fill()
         shown.press("Send test")
-        expect(shown.page.locator("#signals tbody tr").first).to_contain_text(
-            "test", timeout=15_000
-        )
+        expect(shown.page.locator("#signals tbody tr").first).to_contain_text("test")
 
 
 def test_a_master_makes_and_tests_a_strategy_by_keyboard_without_javascript(

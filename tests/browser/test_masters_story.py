@@ -85,9 +85,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
         strategy, sender = publish(place, shown)
         answer = run(sender)
         assert "'ok': True" in answer.stdout, answer
-        expect(page.locator("#deliveries tbody tr").first).to_contain_text(
-            "Accepted", timeout=15_000
-        )  # by itself
+        expect(page.locator("#deliveries tbody tr").first).to_contain_text("Accepted")  # by itself
         receipt = (
             page.locator("#signals").get_by_role("link", name="receipt").first.get_attribute("href")
         )
@@ -122,7 +120,6 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
         shown.follow("I have saved it")
         until(
             lambda: (shown.open(f"/studio/strategies/{strategy}"), "last used" in shown.text())[1],
-            15,
         )  # noted off the sender's way
         assert re.search(
             r"Old secret, valid until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
@@ -131,9 +128,7 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
         refused = run(sender)
         assert refused.stderr.startswith("refused with 401: {")
         assert '"message"' in refused.stderr, "the server's own words"
-        expect(page.locator("#deliveries tbody tr").first).to_contain_text(
-            "Not authentic", timeout=15_000
-        )
+        expect(page.locator("#deliveries tbody tr").first).to_contain_text("Not authentic")
         broken_signature(shown, renewed)
 
 

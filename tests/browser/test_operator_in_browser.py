@@ -72,7 +72,7 @@ def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(
         page = shown.page
         come_in(place, shown, "ops-switch")
         shown.open("/operate/switches")
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=20) as client:
             answer = place.bots["trend"].post(client, opening("fan-out"))
         shown.fill(note="a drill")
         shown.press("Stop it now")

@@ -47,7 +47,7 @@ def test_an_operator_from_a_new_place_to_a_suspended_person(
 
         expect(page.locator("#guide")).to_contain_text("To the first copied signal")
         checked(shown, script)
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=20) as client:
             answer = place.bots["trend"].post(client, opening("first"))
         assert place.settled(str(answer.json()["signal_id"])) == ["filled", "filled"]
         shown.open("/operate")

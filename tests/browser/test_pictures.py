@@ -40,7 +40,7 @@ def keep(shown: Window, name: str, tmp_path: Path) -> None:
 def test_the_fan_out_as_it_happens(chromium: Browser, demo: str, tmp_path: Path) -> None:
     with window(chromium, demo) as shown:
         shown.open("/live")
-        expect(shown.page.locator("tbody tr").nth(11)).to_be_visible(timeout=60_000)
+        expect(shown.page.locator("tbody tr").nth(11)).to_be_visible()
         keep(shown, "fan-out", tmp_path)
 
 
@@ -48,7 +48,7 @@ def test_a_traders_page(chromium: Browser, demo: str, tmp_path: Path) -> None:
     with window(chromium, demo) as shown:
         shown.open("/")
         shown.press("Be the trader")
-        expect(shown.page.locator("#last tbody tr").nth(2)).to_be_visible(timeout=60_000)
+        expect(shown.page.locator("#last tbody tr").nth(2)).to_be_visible()
         keep(shown, "trader", tmp_path)
 
 

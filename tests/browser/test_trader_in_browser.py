@@ -39,7 +39,7 @@ def join(place: Place, shown: Window, name: str) -> None:
 
 
 def send(place: Place, body: dict[str, object]) -> str:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         answer = place.bots["trend"].post(client, body)
     assert answer.status_code == 202
     return str(answer.json()["signal_id"])
@@ -64,9 +64,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         page.wait_for_url(re.compile("done=watching"))
         shown.open("/home")
         send(place, opening("b-1"))
-        expect(page.locator("#last tbody tr")).to_have_count(
-            1, timeout=15_000
-        )  # it arrived by itself
+        expect(page.locator("#last tbody tr")).to_have_count(1)  # it arrived by itself
         expect(page.locator("#last")).to_contain_text("Watch only")
         # live, with limits, after a page that repeats the numbers
         shown.open(follow)
@@ -81,7 +79,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.open("/home")
         send(place, closing("b-2"))
         send(place, opening("b-3"))
-        expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=15_000)
+        expect(page.locator("#last tbody tr").first).to_contain_text("Filled")
         shown.check()
         # why was the first one skipped
         page.locator("#last tbody tr").last.locator(".chip-link").click()
@@ -105,9 +103,9 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         expect(page.locator("h1")).to_contain_text("Close BTCUSDT")
         shown.check()
         shown.press("Close this position")
-        expect(page.locator("#rows")).to_contain_text("Nothing is open", timeout=15_000)
+        expect(page.locator("#rows")).to_contain_text("Nothing is open")
         send(place, opening("b-4"))
-        expect(page.locator("#rows")).to_contain_text("BTCUSDT", timeout=15_000)
+        expect(page.locator("#rows")).to_contain_text("BTCUSDT")
         # pause asks nothing, and says what happens to what is open
         shown.open("/home")
         shown.press("Pause")
@@ -118,7 +116,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.check()
         shown.press("Close everything the engine opened")
         expect(page.locator("#flat")).to_contain_text(
-            "Flat: nothing that the engine opened is left", timeout=30_000
+            "Flat: nothing that the engine opened is left"
         )
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("Nothing is open")
@@ -138,7 +136,7 @@ def price_is_readable(place: Place, shown: Window) -> None:
     page.evaluate("document.querySelector('#chart').dataset.kept = 'yes'")
     stop = {"idempotency_key": "b-p", "action": "set_protection", "stop_loss": "1234"}
     send(place, {**stop, "symbol": "BTCUSDT"})
-    expect(page.locator("#position")).to_contain_text("1,234", timeout=15_000)
+    expect(page.locator("#position")).to_contain_text("1,234")
     expect(page.locator("#chart[data-kept]")).to_have_count(1)
 
 
@@ -164,7 +162,7 @@ def what_a_reader_did_stays(place: Place, shown: Window) -> None:
         )
         number = 2000 + len(change)
         send(place, {**stop, "idempotency_key": f"b-{number}", "stop_loss": str(number)})
-        expect(page.locator("body[data-renewed]")).to_have_count(1, timeout=15_000)
+        expect(page.locator("body[data-renewed]")).to_have_count(1)
         expect(page.locator("#mine[data-kept]")).to_have_count(1 if stays else 0)
         expect(page.locator("#mine details[open]")).to_have_count(1)
     page.evaluate(
@@ -172,7 +170,7 @@ def what_a_reader_did_stays(place: Place, shown: Window) -> None:
         "{ window.fetch = real; return Promise.reject(new TypeError('away')); }; }"
     )
     send(place, {**stop, "idempotency_key": "b-3000", "stop_loss": "3000"})
-    expect(page.locator("body[data-renewed]")).to_have_count(1, timeout=15_000)  # it asks again
+    expect(page.locator("body[data-renewed]")).to_have_count(1)  # it asks again
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:
@@ -182,7 +180,7 @@ def charts_are_readable(shown: Window, identifier: str) -> None:
     page = shown.page
     shown.open("/performance")
     expect(page.locator("svg.chart")).to_have_count(
-        4, timeout=15_000
+        4
     )  # the books follow within seconds, and the page with them
     chart = page.locator("#curve svg.chart")
     value = page.locator("#curve .chart-value")

@@ -132,10 +132,10 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
         )
         assert refused.stderr.startswith("refused with 422: {"), refused
         assert "one of LONG, SHORT" in refused.stderr, "the server's own words"
-        expect(setup).to_contain_text("The newest delivery was refused", timeout=15_000)
+        expect(setup).to_contain_text("The newest delivery was refused")
         expect(master.page.locator("#deliveries")).to_contain_text("A message to paste instead")
         send(sender, action="close", symbol="BTCUSDT")
-        expect(setup).to_contain_text("5 of 7 done", timeout=15_000)
+        expect(setup).to_contain_text("5 of 7 done")
         master.page.locator("#state-published").check()
         master.press("Set state")
         expect(setup).to_contain_text("6 of 7 done")
@@ -153,7 +153,6 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
                 stranger.open(f"/strategies/{strategy}"),
                 "would have been copied" in stranger.text(),
             )[1],
-            30,
         )
         mine = stranger.page.locator("#mine")
         expect(mine).to_contain_text("P&L if copied")
@@ -176,20 +175,20 @@ def test_a_master_gets_a_signal_settled_and_a_stranger_watches_before_trading(
         master.follow("swing")
         expect(master.page.locator("main")).to_contain_text("Your bot is called")
         send(sender, action="open", symbol="BTCUSDT", side="LONG", leverage="5")
-        expect(master.page.locator("#signals")).to_contain_text("Filled", timeout=15_000)
-        expect(setup).not_to_contain_text("of 7 done", timeout=15_000)
+        expect(master.page.locator("#signals")).to_contain_text("Filled")
+        expect(setup).not_to_contain_text("of 7 done")
         expect(master.page.locator("#audience")).to_contain_text("100 %")
         master.page.locator("#signals tbody tr").first.get_by_role("link").first.click()
         expect(master.page.locator("#outcomes")).to_contain_text("The order was filled")
         master.check()
-        until(lambda: bool(calls), 30)
+        until(lambda: bool(calls))
         secret = Secret(next(iter(re.findall(r'SECRET = "(\S+)"', sender))))
         verify_signatures(calls[0], [secret], calls[0].received_at, 60)
         told = json.loads(calls[0].body)
         assert (told["type"], told["data"]["outcomes"]) == ("signal.settled", {"filled": 1})
         assert "sam" not in str(told), "a master does not see who the followers are"
         master.open(f"/studio/strategies/{strategy}/callback")
-        expect(master.page.locator("#calls")).to_contain_text("Accepted", timeout=15_000)
+        expect(master.page.locator("#calls")).to_contain_text("Accepted")
         master.check()
 
 
@@ -294,7 +293,7 @@ def shadow_by_program(place: Place, shown: Window, strategy: str) -> dict[str, A
     shown.fill(name="looks")
     shown.press("Make the token")
     token = shown.page.locator("[data-copy]").first.inner_text()
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         answer = client.get(
             f"{place.url}/api/v1/accounts/sam/strategies/{strategy}/shadow",
             headers={"Authorization": f"Bearer {token}"},

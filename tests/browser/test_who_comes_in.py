@@ -195,7 +195,7 @@ def test_a_passkey_is_the_only_second_factor_of_an_operator_until_it_is_copied_a
 
 def outcome(place: Place, body: dict[str, object]) -> list[str]:
     """Send a signal; return how its copies ended."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         answer = place.bots["trend"].post(client, body)
     assert answer.status_code == 202, answer.text
     return place.settled(str(answer.json()["signal_id"]))

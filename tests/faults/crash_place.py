@@ -107,7 +107,7 @@ def simulator(folder: Path) -> Iterator[Exchange]:
             yield Exchange(told["base_url"], told["control"])
         finally:
             process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(60)
 
 
 def _head(process: Process) -> str:
@@ -182,10 +182,10 @@ class CrashPlace:
                 self._use(json.loads(head)["url"])
                 self._send_all(process, life, random)
         finally:
-            died = process.poll() is not None or (not head and process.wait(10) is not None)
+            died = process.poll() is not None or (not head and process.wait(60) is not None)
             if not died:
                 process.kill()
-            code = process.wait(10)
+            code = process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
         if died and code != -signal.SIGKILL:

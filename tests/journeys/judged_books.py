@@ -22,15 +22,15 @@ TRADES = """SELECT account.name, fill.position_id, trade.result, trade.state, tr
 OPEN = "SELECT id FROM fill WHERE (state != 'settled' AND state != 'old') OR NOT folded"
 
 
-def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s: float = 60) -> int:
+def books_agree(place: Place, control: str, key_of: Mapping[str, str]) -> int:
     """Wait until ``rexalgo books check --all`` agrees, check each trade against the exchange's
     record, and return the number of trades.
 
     The result of a trade is the change of the wallet by its position: fills, fees, rebates and
     funding.
     """
-    wait_until_settled(place, within_s)
-    wallets: dict[str, Any] = httpx.get(f"{control}/wallets", trust_env=False).json()
+    wait_until_settled(place)
+    wallets: dict[str, Any] = httpx.get(f"{control}/wallets", trust_env=False, timeout=20).json()
     trades: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     rows = place.rows(TRADES)
     for name, position_id, result, state, cause, price in rows:
@@ -58,20 +58,18 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
     return len(rows)
 
 
-def wait_until_settled(place: Place, within_s: float) -> None:
+def wait_until_settled(place: Place) -> None:
     """Wait until every fill has a price, a fee and a cause, and ``rexalgo books check --all``
     agrees.
     """
-    until(
-        lambda: place.rows(OPEN) == [], within_s
-    )  # asked of the ledger: the exchange is asked by those who trade
+    # asked of the ledger: the exchange is asked by those who trade
+    until(lambda: place.rows(OPEN) == [])
     until(
         lambda: bool(
             json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))[
                 "agrees"
             ]
-        ),
-        within_s,
+        )
     )
 
 

@@ -24,15 +24,15 @@ class Simulator:
 
     def orders(self) -> list[dict[str, Any]]:
         """Return every order it ever accepted."""
-        return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
+        return list(httpx.get(f"{self.control}/orders", trust_env=False, timeout=20).json())
 
     def counts(self) -> dict[str, int]:
         """Return how many requests it answered, by method, path and status, and how many faults."""
-        return dict(httpx.get(f"{self.control}/counts", trust_env=False).json())
+        return dict(httpx.get(f"{self.control}/counts", trust_env=False, timeout=20).json())
 
     def held(self) -> dict[tuple[str, str], Decimal]:
         """Return the quantity of every open position, by account and contract."""
-        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
+        seen = httpx.get(f"{self.control}/accounts", trust_env=False, timeout=20).json()
         return {
             (name, row["symbol"]): Decimal(str(row["quantity"]))
             for name, each in seen.items()
@@ -41,7 +41,7 @@ class Simulator:
 
     def positions(self) -> int:
         """Return the number of open positions of all accounts."""
-        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
+        seen = httpx.get(f"{self.control}/accounts", trust_env=False, timeout=20).json()
         return sum(len(each["positions"]) for each in seen.values())
 
     def skew(self, seconds: int) -> None:
@@ -64,7 +64,9 @@ class Simulator:
         """Cause an event at the exchange: a price, an owner's act, funding, a liquidation, a
         transfer.
         """
-        httpx.post(f"{self.control}/{what}", json=body, trust_env=False).raise_for_status()
+        httpx.post(
+            f"{self.control}/{what}", json=body, trust_env=False, timeout=20
+        ).raise_for_status()
 
     def switch(self, **switches: object) -> None:
         """Change its switches from now on."""
@@ -72,7 +74,9 @@ class Simulator:
 
     def wallet(self, key: str) -> dict[str, Any]:
         """Return its own record of one wallet, which no client sees."""
-        seen: dict[str, Any] = httpx.get(f"{self.control}/wallets", trust_env=False).json()
+        seen: dict[str, Any] = httpx.get(
+            f"{self.control}/wallets", trust_env=False, timeout=20
+        ).json()
         return dict(seen[key])
 
     def rules(self, *rules: dict[str, object]) -> None:
@@ -98,7 +102,7 @@ def simulated(state: Path, *options: str) -> Iterator[Simulator]:
             yield Simulator(told["base_url"], told["control"])
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @contextmanager

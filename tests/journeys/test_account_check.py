@@ -30,7 +30,9 @@ def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rot
             assert (good["level"], good["environment"]) == ("ok", "simulated")
             assert [each["about"] for each in good["items"]] == ["key", "funds", "BTCUSDT in trend"]
             funds = {"account": "sim-0001", "balance": "1", "spot": "120.5", "inr": "900"}
-            httpx.post(f"{control}/funds", json=funds, trust_env=False).raise_for_status()
+            httpx.post(
+                f"{control}/funds", json=funds, trust_env=False, timeout=20
+            ).raise_for_status()
             poor = run_cli("account", "check", "f0001", cwd=place.folder, code=1)
             assert "120.5 USDT in the spot wallet and 900 INR in the rupee futures wallet" in poor
             assert "[SIMULATED]" in poor

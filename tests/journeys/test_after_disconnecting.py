@@ -32,11 +32,11 @@ def shell(place: Place, *args: object) -> str:
 
 def test_history_stays_readable_and_exportable_for_its_owner_alone(place: Place) -> None:
     owner = coming_in.come_in(place, "user", "link", "follower:f0001")
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         for body in (opening("o1"), closing("c1"), opening("o2")):
             answer = place.bots["trend"].post(client, body)
             assert set(place.settled(answer.json()["signal_id"])) == {"filled"}
-    until(lambda: place.rows("SELECT count(*) FROM trade")[0][0] == 2, 20)
+    until(lambda: place.rows("SELECT count(*) FROM trade")[0][0] == 2)
     signal = place.rows("SELECT id FROM signal ORDER BY number DESC LIMIT 1")[0][0]
 
     owner.get("/accounts/f0001/disconnect")

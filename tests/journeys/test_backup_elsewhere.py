@@ -172,7 +172,7 @@ class Moving:
         before = self.exchange.counts().get("fault slow", 0)
         self.exchange.fault(ORDER, "slow", FOLLOWERS, seconds=seconds)
         self.deliver(body)
-        until(lambda: self.exchange.counts().get("fault slow", 0) == before + FOLLOWERS, 20)
+        until(lambda: self.exchange.counts().get("fault slow", 0) == before + FOLLOWERS)
 
     def command(self, method: str) -> dict[str, Any]:
         """Run a command against the running server, as the command line does."""
@@ -187,7 +187,7 @@ class Moving:
 
     def plans_read(self) -> dict[str, list[tuple[str, str]]]:
         """Let a person read the plans, once nothing is looked up any more; return them."""
-        until(lambda: "looked up" not in str(self.plans()) and self.plans() == self.plans(), 40)
+        until(lambda: "looked up" not in str(self.plans()) and self.plans() == self.plans())
         told = run_cli("reconcile", "--plan", cwd=self.place.folder, code=1)
         plans = self.plans()
         for words in (words for steps in plans.values() for _, words in steps):
@@ -234,9 +234,7 @@ def test_a_place_that_was_lost_goes_on_elsewhere_from_a_backup_of_a_busy_moment(
         moving = Moving(exchange, place, client)
         assert set(moving.ends(opening("held", symbol=HELD))) == {"filled"}
         assert set(moving.ends(opening("left", symbol=LEFT))) == {"filled"}
-        until(
-            lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(6,)], 40
-        )
+        until(lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(6,)])
 
         # A backup while signals flow and orders are in flight
         moving.send_slowly(opening("flying", symbol=FLYING), seconds=7)
@@ -268,8 +266,8 @@ def test_a_place_that_was_lost_goes_on_elsewhere_from_a_backup_of_a_busy_moment(
             shutil.copy(place.folder / name, there / name)
         shutil.rmtree(place.folder)
         shutil.copy(backup, there / "backups")
-        until(lambda: len(entries(exchange)) == FOLLOWERS * (4 + flowed), 20)
-        until(lambda: len(exchange.held()) == FOLLOWERS * 3, 20)
+        until(lambda: len(entries(exchange)) == FOLLOWERS * (4 + flowed))
+        until(lambda: len(exchange.held()) == FOLLOWERS * 3)
         own = {"account": "sim-0001", "symbol": LEFT}
         exchange.does("owner", **own, act="open", side="LONG", quantity="500")
         before = exchange.orders()
@@ -278,7 +276,7 @@ def test_a_place_that_was_lost_goes_on_elsewhere_from_a_backup_of_a_busy_moment(
         run_cli("restore", there / "backups" / backup.name, cwd=there)
         moving.place = moved = Place(there, bots=place.bots)
         moved.serve(ready=False)
-        until(lambda: len(moving.command("status")["still"]) == 1 + FOLLOWERS, 40)
+        until(lambda: len(moving.command("status")["still"]) == 1 + FOLLOWERS)
         entry = moving.deliver(opening("meanwhile", symbol=BUSY))
         exit_ = moving.deliver(closing("held-close", symbol=HELD))
         assert (entry["mirrored"], "confirmed" in entry["reason"]) == (False, True)

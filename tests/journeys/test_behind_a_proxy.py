@@ -145,7 +145,7 @@ def fronted(
             assert process.poll() is None, (folder / "proxy.log").read_text()
             return proxy.root.exists() and answers(site, proxy.root)
 
-        until(is_there, 60)
+        until(is_there)
         shutil.copy(proxy.root, folder / ROOT)
         made.url = site
         made.bots["trend"].url = (
@@ -212,7 +212,7 @@ def test_a_bot_is_known_by_its_own_address_whatever_it_says_about_itself(place: 
     )
     assert answer.status_code == 202, answer.text
     assert place.settled(answer.json()["signal_id"]) == ["filled"]
-    until(lambda: place.rows("SELECT peer FROM delivery") == [("127.0.0.3",)], 10)
+    until(lambda: place.rows("SELECT peer FROM delivery") == [("127.0.0.3",)])
 
 
 def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None:
@@ -376,4 +376,4 @@ def test_one_address_holds_a_hundred_requests_open_and_nobody_else_waits(place: 
             assert stream.recv(12) == b"HTTP/1.1 100"  # it waits for the body now
         assert ask_at_once(place, "127.0.2.1", "GET /sign-in")[0].startswith(b"429")
         assert ask_at_once(place, "127.0.2.2", "GET /sign-in")[0].startswith(b"200")
-    until(lambda: ask_at_once(place, "127.0.2.1", "GET /api/ready")[0].startswith(b"200"), 10)
+    until(lambda: ask_at_once(place, "127.0.2.1", "GET /api/ready")[0].startswith(b"200"))

@@ -75,7 +75,7 @@ def test_every_way_in_which_a_position_ends_agrees_with_the_wallet(
         assert set(place.settled(opened)) == {"filled"}
         (whole,) = shares(place, IN_PART)
         until(
-            lambda: all(shown(place, name)["books"]["fills_not_settled"] == 0 for name in ALL), 60
+            lambda: all(shown(place, name)["books"]["fills_not_settled"] == 0 for name in ALL)
         )  # fees and rebates are told
         simulator.does("funding", symbol="BTCUSDT", rate="0.001")
         simulator.does("price", symbol="BTCUSDT", price="60500")
@@ -99,14 +99,13 @@ def test_every_way_in_which_a_position_ends_agrees_with_the_wallet(
                 )
                 != []
             ),
-            60,
         )
         simulator.does("price", symbol="BTCUSDT", price="56900")
-        until(lambda: all(shares(place, name) == [] for name in ALL), 60)
+        until(lambda: all(shares(place, name) == [] for name in ALL))
         simulator.does("price", symbol="BTCUSDT", price="57000")
         closed = place.bots["trend"].post(client, closing("books-close")).json()["signal_id"]
         assert set(place.settled(closed)) == {"skipped.nothing_to_close"}
-    wait_until_settled(place, 300)
+    wait_until_settled(place)
     for name in ALL:
         books = shown(place, name)["books"]
         change = Decimal(simulator.wallet(key(name))["total"]) - began[name]

@@ -136,11 +136,11 @@ def test_what_happened_while_nobody_looked_is_booked_as_the_journal_has_it(place
         (BY_HAND, "sells", whole),
         (MORE, "adds", "0.002"),
     )
-    until(lambda: shares(place)[IN_PART] != whole and BY_HAND not in shares(place), 60)
+    until(lambda: shares(place)[IN_PART] != whole and BY_HAND not in shares(place))
     away(place, "63000", (LIQUIDATED, "unprotects", ""))
-    until(lambda: set(shares(place)) == {LIQUIDATED}, 60)
+    until(lambda: set(shares(place)) == {LIQUIDATED})
     away(place, "52000")
-    until(lambda: shares(place) == {}, 60)
+    until(lambda: shares(place) == {})
     away(place, "65000")
     assert send(place, closing("master-is-flat")) == {"skipped.nothing_to_close"}
     assert send(place, opening("two")) == {"filled"}
@@ -151,7 +151,6 @@ def test_what_happened_while_nobody_looked_is_booked_as_the_journal_has_it(place
                 "agrees"
             ]
         ),
-        60,
     )
     for name in ALL:
         change = wallet(place, name) - START

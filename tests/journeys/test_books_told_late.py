@@ -76,14 +76,14 @@ def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(
         {"path": "/orders", "method": "GET", "fault": "missing_rows", "times": 0},
     )
     entry = place.send(opening("late", order_type="LIMIT", price="59000"))
-    until(lambda: set(place.codes(entry)) == {"not_confirmed"}, 120)
+    until(lambda: set(place.codes(entry)) == {"not_confirmed"})
     simulator.does("price", symbol="BTCUSDT", price="58900")
     simulator.rules()
-    until(lambda: set(place.codes(entry)) == {"filled"}, 120)
+    until(lambda: set(place.codes(entry)) == {"filled"})
     left = place.send(closing("late-close"))
     assert place.settled(left) == ["filled"] * len(ALL)
     assert simulator.positions() == 0
-    wait_until_settled(place, 120)
+    wait_until_settled(place)
     prices = place.rows(
         "SELECT entry_price, exit_price, cause, state FROM trade WHERE strategy_id != ''"
     )
@@ -123,7 +123,7 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(
     assert "not known yet" in user.get("/performance")
     shown = json.loads(run_cli("account", "show", ALL[0], "--json", cwd=place.folder))["books"]
     assert (shown["trades_not_reconciled"], shown["fills_not_settled"] > 0) == (1, True)
-    wait_until_settled(place, 240)
+    wait_until_settled(place)
     for name in ALL:
         ((result,),) = place.rows(
             "SELECT result FROM trade JOIN account ON account.id = account_id WHERE account.name "

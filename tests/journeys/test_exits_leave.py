@@ -53,12 +53,12 @@ def client(simulator: Simulator, place: Place) -> Iterator[httpx.Client]:
         assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}
         yield made
         simulator.rules()
-        until(lambda: simulator.positions() == 0, 60)
+        until(lambda: simulator.positions() == 0)
 
 
 def wait_until_all_are_well(place: Place) -> None:
     """Wait for the accounts' first good reading after a fault: entries expire within five seconds."""
-    until(lambda: not any(each["task"]["problem"] for each in listed(place)), 60)
+    until(lambda: not any(each["task"]["problem"] for each in listed(place)))
 
 
 def listed(place: Place) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def test_exits_leave_while_the_limiter_is_broken_and_entries_do_not(
     try:
         entered = send(place, client, opening("limiter-eth", symbol="ETHUSDT"))
         send(place, client, closing("limiter-close"))
-        until(lambda: simulator.positions() == 0, 60)
+        until(lambda: simulator.positions() == 0)
         assert set(place.settled(entered, 60)) <= {"expired", "denied.account_not_ready"}
         assert entries(simulator, "ETHUSDT") == 0
     finally:
@@ -111,11 +111,10 @@ def test_exits_leave_while_the_circuit_is_open_and_entries_wait(
             "circuit_open" in alerts(place)
             and all(each["task"]["problem"] for each in listed(place))
         ),
-        60,
     )
     entered = send(place, client, opening("circuit-eth", symbol="ETHUSDT"))
     send(place, client, closing("circuit-close"))
-    until(lambda: simulator.positions() == 0, 60)
+    until(lambda: simulator.positions() == 0)
     assert set(place.settled(entered, 60)) <= {"expired", "denied.account_not_ready"}
     assert entries(simulator, "ETHUSDT") == 0
 
@@ -127,10 +126,10 @@ def test_exits_leave_an_account_whose_entries_are_in_quarantine(
     trouble.touch()
     try:
         entered = send(place, client, opening("quarantine-eth", symbol="ETHUSDT"))
-        until(lambda: "account_quarantined" in alerts(place), 90)
+        until(lambda: "account_quarantined" in alerts(place))
         send(place, client, closing("quarantine-close"))
         send(place, client, closing("quarantine-eth-close", symbol="ETHUSDT"))
-        until(lambda: simulator.positions() == 0, 60)
+        until(lambda: simulator.positions() == 0)
         assert {each["account"] for each in simulator.orders() if each["symbol"] == "ETHUSDT"} == {
             f"paper-{n:04}" for n in range(1, FOLLOWERS + 1) if n != 2
         }
@@ -154,7 +153,7 @@ def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be
         httpx.post(
             prices, json={"symbol": "BTCUSDT", "price": "600"}, trust_env=False
         ).raise_for_status()
-        until(lambda: _worth_at_most(simulator) < 5, 30)
+        until(lambda: _worth_at_most(simulator) < 5)
         told = run_cli("halt", "flatten", "--all", "--yes", "--wait", "60", cwd=place.folder)
         assert "FLAT: the engine has nothing open for everything" in told
         assert (simulator.positions(), "residue" in alerts(place)) == (0, False)
@@ -166,7 +165,7 @@ def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be
 
 
 def _worth_at_most(simulator: Simulator) -> float:
-    seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
+    seen = httpx.get(f"{simulator.control}/accounts", trust_env=False, timeout=20).json()
     return max(
         float(held["quantity"]) * 600 for each in seen.values() for held in each["positions"]
     )

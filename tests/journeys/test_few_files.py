@@ -24,10 +24,10 @@ def test_more_connections_than_files_are_refused_without_a_traceback(tmp_path: P
                 held.enter_context(
                     socket.create_connection(("127.0.0.1", port), source_address=(peer, 0))
                 )
-            with httpx.Client(trust_env=False) as client:
-                until(lambda: refused(client, place.url), 20)
-        with httpx.Client(trust_env=False) as client:
-            until(lambda: not refused(client, place.url), 20)
+            with httpx.Client(trust_env=False, timeout=20) as client:
+                until(lambda: refused(client, place.url))
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            until(lambda: not refused(client, place.url))
         findings = json.loads(run_cli("doctor", "--json", cwd=place.folder, code=None))["findings"]
     [files] = [each for each in findings if "256 files" in each["what"]]
     assert files["level"] == "warn"

@@ -73,5 +73,5 @@ def settled_for(place: Place, signal_id: str, names: list[str]) -> set[str]:
         "account ON account.id = copy.account_id"
         f" WHERE signal.id = ? AND account.name IN ({marks})"
     )
-    until(lambda: all(code for (code,) in place.rows(sql, signal_id, *names)), 30)
+    until(lambda: all(code for (code,) in place.rows(sql, signal_id, *names)))
     return {str(code) for (code,) in place.rows(sql, signal_id, *names)}

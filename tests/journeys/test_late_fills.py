@@ -64,7 +64,6 @@ def test_flips_on_paper_whose_answers_take_a_while_lose_no_entry(tmp_path: Path)
             lambda: json.loads(
                 run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None)
             )["agrees"],
-            60,
         )
         assert place.rows("SELECT count(*) FROM trade WHERE state = 'settled'") == [
             (9 * FOLLOWERS,)

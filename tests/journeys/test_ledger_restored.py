@@ -62,7 +62,7 @@ def refused(place: Place, *args: str) -> tuple[int, str]:
 def serve_frozen(place: Place) -> None:
     """Start a server from which nothing may leave, and wait until every account was read."""
     place.serve(ready=False)
-    until(lambda: command(place, "status")["engine"]["accounts_read"] == 2, 40)
+    until(lambda: command(place, "status")["engine"]["accounts_read"] == 2)
 
 
 def deliver(
@@ -160,9 +160,7 @@ def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours
         )
         place.serve()
         filled(place, client, opening("one"))
-        until(
-            lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(2,)], 40
-        )
+        until(lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(2,)])
         back_up(data(place) / "ledger.sqlite3", place.folder / "old.sqlite3")
         end(place)
         exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="close")
@@ -179,13 +177,12 @@ def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours
             lambda: (
                 planned(place) == {"f0001": {"share", "own", "sends"}, "f0002": {"stays", "sends"}}
             ),
-            60,
         )
         assert exchange.orders() == before
         command(place, "restore_confirm")
         assert sorted(place.settled(exit_["signal_id"])) == ["filled", "skipped.nothing_to_close"]
         assert len(exchange.orders()) == len(before) + 1
-        left = httpx.get(f"{exchange.control}/accounts", trust_env=False).json()
+        left = httpx.get(f"{exchange.control}/accounts", trust_env=False, timeout=20).json()
         assert {name: len(each["positions"]) for name, each in left.items()} == {
             "sim-0001": 1,
             "sim-0002": 0,
@@ -212,7 +209,7 @@ def test_a_whole_folder_put_back_is_betrayed_by_the_history_of_its_accounts(
         shutil.copy(tmp_path / f"kept-{each.name}", each)
     before = place.orders()
     place.serve()
-    until(lambda: len(command(place, "status")["still"]) == 2, 20)
+    until(lambda: len(command(place, "status")["still"]) == 2)
     assert {each["account"] for each in command(place, "status")["still"]} == {"f0001", "f0002"}
     deliver(place, client, closing("three"))
     command(place, "reconcile_all")
@@ -221,7 +218,7 @@ def test_a_whole_folder_put_back_is_betrayed_by_the_history_of_its_accounts(
     filled(place, client, opening("four"))
     end(place)
     place.serve()
-    until(lambda: command(place, "status")["engine"]["accounts_read"] == 2, 20)
+    until(lambda: command(place, "status")["engine"]["accounts_read"] == 2)
     filled(place, client, closing("five"))
     assert command(place, "status")["still"] == []
     end(place)

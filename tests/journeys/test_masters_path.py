@@ -77,7 +77,7 @@ def test_the_senders_that_the_page_shows_work_as_they_are(
     )
     assert told.returncode == 0, told.stderr
     assert "sig_" in told.stdout
-    until(lambda: "Accepted" in master.get(f"/studio/strategies/{identifier}"), 10)
+    until(lambda: "Accepted" in master.get(f"/studio/strategies/{identifier}"))
     seen = master.get(f"/studio/strategies/{identifier}")
     receipt = re.search(r'href="(/api/receipts/rcp_[0-9a-f]+)"', seen)
     assert receipt is not None
@@ -106,14 +106,14 @@ def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(
             == 0
         )
     until(
-        lambda: "last used" in master.get(f"/studio/strategies/{identifier}"), 10
+        lambda: "last used" in master.get(f"/studio/strategies/{identifier}")
     )  # noted off the sender's way
     master.post(f"/studio/strategies/{identifier}/revoke")
     refused = subprocess.run(
         [sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60
     )
     assert "401" in refused.stderr
-    until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
+    until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"))
 
 
 def test_the_debugger_says_what_is_wrong(master: User, place: Place) -> None:
@@ -248,7 +248,7 @@ def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(
         confirmed="yes",
         **terms,
     )
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         entered = bot.post(client, opening("n1", symbol="ETHUSDT")).json()
         assert place.settled(entered["signal_id"]) == ["filled"]
         master.get(f"/studio/strategies/{identifier}")
@@ -273,7 +273,7 @@ def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(
     assert "410 Gone" in master.get(found[1])
     master.post(found[1])
     assert "It has no address for" in master.get(f"/studio/strategies/{identifier}")
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         assert bot.post(client, closing("g1")).status_code == 410
         again = master.post(f"/studio/strategies/{identifier}/endpoint")
         other = Bot(
@@ -296,7 +296,7 @@ def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
 ) -> None:
     identifier, page = make(master, "pausing")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         assert (
             bot.post(client, opening("p1", seq=50)).json()["reason"]
             == "nobody follows the strategy"
@@ -312,7 +312,7 @@ def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
     )
     reason = "Not mirrored: the strategy is a draft, paused or retired"
     # deliveries are noted together, a moment after their answers
-    until(lambda: reason in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
+    until(lambda: reason in master.get(f"/studio/strategies/{identifier}/deliveries"))
     assert "Not mirrored: nobody follows the strategy" in master.get(
         f"/studio/strategies/{identifier}/signals"
     )

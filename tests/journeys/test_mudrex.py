@@ -70,7 +70,6 @@ def test_funding_that_was_paid_while_the_engine_held_is_told_once_the_position_i
                 ]
                 != "0"
             ),
-            30,
         )
     assert "funding paid while the engine held" in run_cli(
         "account", "show", "f0003", cwd=place.folder
@@ -92,7 +91,7 @@ def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(
         closed = (
             place.bots["trend"].post(client, closing(f"lost-{fault}-close")).json()["signal_id"]
         )
-        assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+        assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
         assert simulator.positions() == 0
 
 
@@ -108,14 +107,14 @@ def test_a_lost_answer_of_an_exchange_whose_clock_is_wrong_is_found_all_the_same
             opened = (
                 place.bots["trend"].post(client, opening(f"skewed{skew_s}")).json()["signal_id"]
             )
-            assert Counter(place.settled(opened, 90)) == {"filled": FOLLOWERS}
+            assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
             simulator.fault("/close", "accept_then_503", FOLLOWERS)
             closed = (
                 place.bots["trend"]
                 .post(client, closing(f"skewed-close{skew_s}"))
                 .json()["signal_id"]
             )
-            assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+            assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
     finally:
         simulator.skew(0)
     assert len(simulator.orders()) == before + 2 * FOLLOWERS
@@ -132,7 +131,7 @@ def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(
         assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
         assert len(simulator.orders()) == before + FOLLOWERS
         closed = place.bots["trend"].post(client, closing("limited-close")).json()["signal_id"]
-        assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+        assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
         assert simulator.positions() == 0
 
 
@@ -143,7 +142,7 @@ def test_an_order_without_a_trace_is_told_and_a_person_may_decide(
     with httpx.Client(trust_env=False, timeout=20) as client:
         simulator.fault("/v2/futures/order", "refuse_503", FOLLOWERS)
         opened = place.bots["trend"].post(client, opening("no-trace")).json()["signal_id"]
-        assert Counter(place.settled(opened, 90)) == {"not_confirmed": FOLLOWERS}
+        assert Counter(place.settled(opened)) == {"not_confirmed": FOLLOWERS}
         assert len(simulator.orders()) == before
         assert (
             len(json.loads(run_cli("unknown", "list", "--json", cwd=place.folder))["unknown"])
@@ -183,7 +182,7 @@ def test_an_order_without_a_trace_is_told_and_a_person_may_decide(
         decided_on_the_page(place, opened)
         again = place.bots["trend"].post(client, opening("after-decision")).json()["signal_id"]
         assert (
-            Counter(place.settled(again, 90))["filled"] == 2
+            Counter(place.settled(again))["filled"] == 2
         )  # the two that were decided; for the others the symbol stays held
         assert len(simulator.orders()) == before + 2
 

@@ -59,7 +59,7 @@ def test_a_switch_that_does_not_say_what_it_stops_is_not_set_and_what_was_typed_
 def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
     operator: User, place: Place
 ) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         opened = place.bots["trend"].post(client, opening("to-be-flattened")).json()
     assert place.settled(opened["signal_id"]) == ["filled", "filled"]
     operator.get("/operate/switches")

@@ -79,7 +79,7 @@ def takes_signals(place: Place, body: dict[str, object]) -> None:
     """Prove that the bot's old secret still opens, and that an order is sent with a follower's
     sealed login.
     """
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=20) as client:
         answer = place.bots["trend"].post(client, body)
     assert answer.status_code == 202, answer.text
     assert set(place.settled(answer.json()["signal_id"])) == {"filled"}
@@ -271,7 +271,7 @@ def test_many_secrets_both_keys_under_load_and_killed_in_the_midst(tmp_path: Pat
         took = datetime.now(UTC) - began
         place.serve()
         looked = load.pages
-        until(lambda: load.pages > looked + len(cookies), 120)
+        until(lambda: load.pages > looked + len(cookies))
     finally:
         load.end()
         if place.process is not None:

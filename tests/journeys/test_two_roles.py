@@ -52,7 +52,7 @@ class Role:
         """Send a signal and wait for the end."""
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
@@ -87,7 +87,7 @@ class Two:
 
     def wait_ready(self) -> None:
         """Wait until orders can flow."""
-        until(lambda: self.get("/api/ready").status_code == 200, 90)
+        until(lambda: self.get("/api/ready").status_code == 200)
 
     def post(self, key: str, **changes: object) -> httpx.Response:
         """Deliver an entry."""
@@ -185,12 +185,12 @@ def test_an_engine_that_is_killed_loses_nothing_and_doubles_nothing(two: Two) ->
     again = two.post("before-the-kill")
     assert (again.status_code, again.json()["receipt"]) == (200, before["receipt"])
     # an order that the kill found between its claim and its first byte is looked up for a minute
-    assert len(two.place.settled(before["signal_id"], 120)) == FOLLOWERS
+    assert len(two.place.settled(before["signal_id"])) == FOLLOWERS
     sent = [each["account"] for each in two.place.orders()[sent_before:]]
     assert len(sent) == len(set(sent)), "one order each, whenever the kill came"
     two.decide_as_a_person(before["signal_id"])
     noted = "SELECT count(*) FROM delivery WHERE kind = 'unavailable'"
-    until(lambda: two.place.rows(noted) == [(1,)], 20)  # its endpoint's owner sees it, too
+    until(lambda: two.place.rows(noted) == [(1,)])  # its endpoint's owner sees it, too
     late = two.post("while-away")
     assert late.status_code == 202
     two.place.settled(late.json()["signal_id"])

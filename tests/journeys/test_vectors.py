@@ -137,7 +137,7 @@ async def test_vectors_are_taken_and_their_neighbours_are_not(secret: str, tmp_p
             {**dialect_a, "webhook-id": ID},
             {},
         ]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
             # The vectors' body is no signal: 422 says that the signature was believed and the body
             # read.
             for headers in (

@@ -197,6 +197,6 @@ def test_entry_point_and_health_check_run_with_a_read_only_root(tmp_path: Path) 
     assert time.monotonic() - began >= 4
     server.send_signal(signal.SIGCONT)
     server.send_signal(signal.Signals[instruction("STOPSIGNAL")])
-    assert server.wait(20) == 0, (tmp_path / "log").read_text()
+    assert server.wait(60) == 0, (tmp_path / "log").read_text()
     server.stdout.close()
     assert (tmp_path / "data" / "ledger.sqlite3").stat().st_mode & 0o777 == 0o600

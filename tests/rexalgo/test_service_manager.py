@@ -81,7 +81,7 @@ async def test_the_watchdog_is_told_only_while_the_server_works(
         await manager.beat(is_alive)
     assert told(systemd) == ["WATCHDOG=1"] * 3
     assert caplog.text.count("does not answer") == 1
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         await ServiceManager(str(systemd.getsockname()), 0.0).beat(is_alive)
 
 
@@ -170,7 +170,7 @@ def test_a_server_asks_for_time_to_migrate_falls_silent_if_it_is_paused_and_star
     assert place.process is not None
     place.process.send_signal(signal.SIGSTOP)
     state = Path(f"/proc/{place.process.pid}/stat")
-    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", 10)
+    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
     told(systemd)
     systemd.settimeout(1.5)
     with pytest.raises(TimeoutError):

@@ -27,7 +27,7 @@ class Stream:
 
     async def block(self) -> str | None:
         """Return the next block that is no heartbeat, or None at the end."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 while "\n\n" in self._text:
                     text_of_event, _, self._text = self._text.partition("\n\n")
@@ -152,13 +152,13 @@ async def test_a_quiet_stream_is_kept_alive_by_heartbeats() -> None:
         stream = await site.connect()
         await stream.send_all(request_bytes("GET", "/events"))
         came = b""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while came.count(b": still here") < 4:
                 came += await stream.receive_some(65536)
 
 
 async def test_streams_end_at_once_when_the_server_closes() -> None:
-    async with served(limits=ConnectionLimits(drain_s=10)) as site:
+    async with served(limits=ConnectionLimits(drain_s=120)) as site:
         stream = await follow(site, "/events?after=0")
         site.engine.publish(outcome_row(1))
         await stream.block()
@@ -167,7 +167,7 @@ async def test_streams_end_at_once_when_the_server_closes() -> None:
         assert await stream.block() is None
         await stream.close()
         await site.ended.wait()
-        assert trio.current_time() - began < 5  # below drain_s: nothing was cut, it ended
+        assert trio.current_time() - began < 60  # below drain_s: nothing was cut, it ended
 
 
 async def test_streams_end_when_the_engine_closes() -> None:

@@ -217,7 +217,7 @@ async def traded(place: WebPlace) -> tuple[Any, Any, str]:
         take_profit="66000",
     )
     await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not is_protected(place):  # a reading need not write anything: ask again
             await bob.get("/positions")
     return bob, eve, strategy

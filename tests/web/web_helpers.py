@@ -281,7 +281,7 @@ async def read_answer(
     """Read one whole answer."""
     parser = parser or new_parser(method)
     status, headers, body = 0, [], b""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             event = parser.next_event()
             if event is h11.NEED_DATA:
@@ -302,7 +302,7 @@ async def read_answer(
 async def wait_closed(stream: trio.SocketStream) -> bytes:
     """Read until the server closes; return what came."""
     came = b""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         try:
             while data := await stream.receive_some(65536):
                 came += data

@@ -237,7 +237,7 @@ class WebPlace:
             news = trio.Event()
 
         self.context.ledger.on_commit(committed)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not holds():
                 await news.wait()
 
@@ -259,7 +259,7 @@ async def web_place(
             yield WebPlace(app, engine, engine.services, clock)
             return
         async with run_web(config, clock=clock) as role:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await role.reached.wait()
             app = create_app(role, WebSettings(**web), now=clock.now)
             yield WebPlace(app, engine, engine.services, clock)

@@ -124,7 +124,7 @@ async def test_a_writer_that_ended_is_told_and_ends_the_engine(tmp_path: Path) -
 
     with pytest.raises(LedgerError):
         await ledger.write(ends)
-    with trio.fail_after(20), pytest.raises(LedgerGone, match="the writer of the ledger ended"):
+    with trio.fail_after(60), pytest.raises(LedgerGone, match="the writer of the ledger ended"):
         await watch_place(cast(Shared, used), keeper, [cast(Notifier, works)])
     assert used.stopped
     assert [each.code.value for each in works.told] == ["ledger_gone"]

@@ -71,7 +71,7 @@ async def engine_of(config: Config) -> AsyncIterator[Engine]:
 
 async def until(holds: Callable[[], Any]) -> None:
     """Wait until the other end made something hold."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not holds():  # noqa: ASYNC110 - the other end of a socket has no event here
             await trio.sleep(0.01)
 
@@ -238,7 +238,7 @@ async def test_a_peer_that_sends_no_frames_is_cut_off_and_stops_nobody(
         assert "seal" in (await peer.receive())["result"]
         with suppress(trio.BrokenResourceError):
             await peer.stream.send_all(sent)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             try:
                 while await peer.receive() is not None:
                     pass
@@ -355,7 +355,7 @@ async def test_a_web_process_that_keeps_using_old_keys_is_cut_off(
         await peer.receive()
         assert running.services is not None
         await running.services.context.changed()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while await peer.receive() is not None:
                 pass
         assert "did not take the endpoints' keys" in caplog.text
@@ -367,7 +367,7 @@ async def test_a_newer_web_process_takes_the_place_of_an_older_one(tmp_path: Pat
         await older.receive()
         async with attached(tmp_path) as newer:
             assert "seal" in (await newer.receive())["result"]
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while await older.receive() is not None:
                     pass
 

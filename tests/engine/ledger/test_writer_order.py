@@ -49,7 +49,7 @@ async def held(ledger: Ledger) -> AsyncIterator[threading.Event]:
 
     def wait(db: Database) -> None:
         began.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ledger.write, wait)
@@ -119,7 +119,7 @@ async def test_a_group_of_outcomes_is_cut_short_for_a_signal(ledger: Ledger) -> 
     def stay(db: Database) -> None:
         written.append("outcome 0")
         within.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     async with held(ledger) as begin, trio.open_nursery() as nursery:
         nursery.start_soon(write, ledger, stay, False)
@@ -137,7 +137,7 @@ async def test_a_signal_is_told_before_the_outcomes_behind_it_are_written(ledger
     told, go = list[str](), threading.Event()
 
     def stay(db: Database) -> None:
-        assert go.wait(20)
+        assert go.wait(60)
 
     async def tell(name: str, work: Callable[[Database], None], first: bool) -> None:
         await ledger.write(work, first=first)
