@@ -14,6 +14,7 @@ from engine.domain.identifiers import AccountId
 from engine.keys.sealed_secrets import seal_credentials
 from engine.keys.vault import Vault
 from engine.ledger import Database
+from engine.ledger.disconnecting import keep_stops
 from engine.ledger.identity import remember_login
 from engine.ledger.people import AccountRow, PersonKey, account_named, insert_account
 from engine.ports.exchange import (
@@ -144,7 +145,7 @@ def open_account(
     now: datetime,
 ) -> AccountRow:
     """Write a new account of a person, with its login sealed and its fingerprint; the name gets a
-    number if it is taken.
+    number if it is taken. What it replaces may have been stopped by an operator: so is it.
     """
     identifier = AccountId(f"acc_{secrets.token_hex(16)}")
     free, number = name, 1
@@ -165,4 +166,5 @@ def open_account(
     )
     insert_account(db, row, now)
     remember_login(db, print_, identifier)
+    keep_stops(db, row, now)
     return row

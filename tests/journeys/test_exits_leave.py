@@ -50,7 +50,7 @@ def client(simulator: Simulator, place: Place) -> Iterator[httpx.Client]:
     wait_until_all_are_well(place)
     with httpx.Client(trust_env=False, timeout=30) as made:
         opened = send(place, made, opening(f"open-{len(simulator.orders())}"))
-        assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
         yield made
         simulator.rules()
         until(lambda: simulator.positions() == 0)
@@ -91,7 +91,7 @@ def test_exits_leave_while_the_limiter_is_broken_and_entries_do_not(
         entered = send(place, client, opening("limiter-eth", symbol="ETHUSDT"))
         send(place, client, closing("limiter-close"))
         until(lambda: simulator.positions() == 0)
-        assert set(place.settled(entered, 60)) <= {"expired", "denied.account_not_ready"}
+        assert set(place.settled(entered)) <= {"expired", "denied.account_not_ready"}
         assert entries(simulator, "ETHUSDT") == 0
     finally:
         trouble.unlink()
@@ -115,7 +115,7 @@ def test_exits_leave_while_the_circuit_is_open_and_entries_wait(
     entered = send(place, client, opening("circuit-eth", symbol="ETHUSDT"))
     send(place, client, closing("circuit-close"))
     until(lambda: simulator.positions() == 0)
-    assert set(place.settled(entered, 60)) <= {"expired", "denied.account_not_ready"}
+    assert set(place.settled(entered)) <= {"expired", "denied.account_not_ready"}
     assert entries(simulator, "ETHUSDT") == 0
 
 
@@ -138,7 +138,7 @@ def test_exits_leave_an_account_whose_entries_are_in_quarantine(
     finally:
         trouble.unlink()
     run_cli("account", "release", "f0002", cwd=place.folder)
-    assert len(place.settled(entered, 60)) == FOLLOWERS
+    assert len(place.settled(entered)) == FOLLOWERS
 
 
 def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be(
@@ -148,7 +148,7 @@ def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be
     wait_until_all_are_well(place)
     with httpx.Client(trust_env=False, timeout=30) as made:
         opened = send(place, made, opening("small-open", side="SHORT"))
-        assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
     try:
         httpx.post(
             prices, json={"symbol": "BTCUSDT", "price": "600"}, trust_env=False

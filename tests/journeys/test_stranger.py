@@ -164,7 +164,7 @@ def test_a_package_from_outside_is_listed_enabled_and_copies_from_each_of_its_so
         refused = client.post(url, content=b"sideways c")
         assert (refused.status_code, refused.json()["expected"]) == (400, "up ID")
         emitted = "SELECT signal.id FROM signal WHERE origin LIKE 'stream:stranger_candles:%'"
-        journey_place.until(lambda: len(place.rows(emitted)) == 1, 20)
+        journey_place.until(lambda: len(place.rows(emitted)) == 1)
         signal = str(place.rows(emitted)[0][0])
         assert place.settled(signal) == ["filled"]
         why = json.loads(

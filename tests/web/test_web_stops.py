@@ -60,4 +60,37 @@ async def test_an_owner_neither_lifts_nor_hides_the_operators_stop(tmp_path: Pat
         await ops.post("/operate/switches/on", **stop)
         await bob.get("/accounts/bob/disconnect")
         await bob.post("/accounts/bob/disconnect")
-        assert stops(place) == [OPERATORS], "it waits for the next account of that name"
+        assert stops(place) == [OPERATORS], "it waits for the account that replaces it"
+
+
+async def test_an_account_that_replaces_a_stopped_one_is_stopped_whatever_its_name(
+    tmp_path: Path,
+) -> None:
+    async def connect() -> None:
+        await bob.get("/accounts/connect?exchange=paper")
+        await bob.post("/accounts/connect", exchange="paper", balance="1000", factor=PASSWORD)
+
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR)
+        bob = await place.person("bob", balance="1000")
+        eve = await place.person("eve", balance="1000")
+        await connect()
+        stop = {"scope": "account", "target": "bob-2", "level": "entries", "note": OPERATORS[2]}
+        await ops.get("/operate/switches")
+        await ops.post("/operate/switches/on", **stop)
+        for name in ("bob", "bob-2"):
+            await bob.get(f"/accounts/{name}/disconnect")
+            await bob.post(f"/accounts/{name}/disconnect")
+
+        await connect()
+        assert bob.path == "/accounts/bob", "bob-2 is free too, and not the first"
+        assert "Switched for account bob by ops. Only the operator resumes it." in bob.words
+        carried = ("entries", "ops", "stopped as bob-2, now disconnected: fraud case 17")
+        assert stops(place) == [OPERATORS, carried]
+        await connect()
+        assert stops(place) == [OPERATORS, carried], "the second one has the name that is stopped"
+        await connect()
+        assert stops(place) == [OPERATORS, carried], "bob-2 is replaced: bob-3 is another account"
+        await eve.get("/accounts/connect?exchange=paper")
+        await eve.post("/accounts/connect", exchange="paper", balance="1000", factor=PASSWORD)
+        assert stops(place) == [OPERATORS, carried], "and no stop of hers"
