@@ -17,6 +17,8 @@ import trio
 
 log = logging.getLogger("rexalgo.service")
 _START_MORE_USEC: Final = 120_000_000
+_QUEUE_S: Final = 1.0
+"""How long a message waits for room in the manager's queue."""
 _BEATS: Final = 3
 """Beats within the time that systemd waits for one."""
 
@@ -53,7 +55,8 @@ class ServiceManager:
         address = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.setblocking(False)
+                # its queue is short; a READY=1 that is lost ends the start
+                out.settimeout(_QUEUE_S)
                 out.sendto("\n".join(states).encode(), address)
         except OSError as error:
             if self._worked:

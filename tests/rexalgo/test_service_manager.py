@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -141,6 +141,22 @@ def test_a_start_that_migrates_asks_for_time_as_long_as_it_goes_on(
         f"step {newest} of {newest} is done",
     ):
         assert [each for each in messages if each.startswith(f"{more}{part}")], (part, messages)
+
+
+def test_a_start_is_over_though_the_managers_queue_was_full(systemd: socket.socket) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                other.sendto(b"STATUS=of another process", systemd.getsockname())
+    manager = ServiceManager(str(systemd.getsockname()), 0.0)
+    thread = Thread(target=manager.ready, args=("serves",))
+    thread.start()
+    thread.join(0.1)  # gone by then, if it did not wait for room
+    while systemd.recv(4096) == b"STATUS=of another process":
+        pass
+    thread.join()
+    assert manager._worked
 
 
 def test_a_manager_that_is_gone_is_logged_once(
