@@ -733,7 +733,8 @@ def _over_limits(
         currency=context.currency,
     )
     limits = context.limits
-    if context.day is not None and marks_of_today(context.day, context.now) is None:
+    is_over = context.day is not None and marks_of_today(context.day, context.now) is None
+    if is_over and hides_equity(account.report) is None:
         # The next reading begins the day with the equity of then: nothing was lost today so far.
         limits = replace(limits, daily_loss=None)
     lost = lost_too_much(limits, account.report, context.day, context.currency)

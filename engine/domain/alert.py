@@ -142,7 +142,8 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.ROWS_UNREADABLE: AlertWords(
         sentence="{subject}: {count_rows} of the exchange's rows cannot be read: {rows}.",
         done="Everything else is still read, and closing orders are still sent. Entries into a contract "
-        "of such a row are denied.",
+        "of such a row are denied; while it is an open position, so are all entries that need the "
+        "account's equity: with a daily loss or drawdown limit, or a size by equity.",
         do="rexalgo account check {subject} names all of them; compare with the exchange, and tell "
         "the plugin's authors",
         otherwise="What such a row says is not known here: a stop or a close by hand in it is noticed late.",

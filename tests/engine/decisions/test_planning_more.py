@@ -387,6 +387,8 @@ def test_sizes_from_equity_and_from_the_distance_to_the_stop() -> None:
 
 
 MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("1250"))
+DAYS_AGO = replace(MARKS, since=NOW - timedelta(days=9))
+"""No day begins while the equity is not known."""
 
 
 @pytest.mark.parametrize(
@@ -426,6 +428,7 @@ def test_the_loss_of_a_day_that_is_over_decides_nothing(
     [
         ({"limits": RiskLimits(daily_loss=D("1000")), "day": MARKS}, True),
         ({"limits": RiskLimits(drawdown_percent=90), "day": MARKS}, True),
+        ({"limits": RiskLimits(daily_loss=D("1000")), "day": DAYS_AGO}, True),
         ({"subscription": subscription(sizing=EquityShare(D("0.02")))}, True),
         ({}, False),
     ],
