@@ -199,7 +199,7 @@ class _Engine:
             limits=config.limits,
             epoch=epoch,
             feeds=self._feeds,
-            unsent=Unsent(config.engine.claims_unsent_max),
+            unsent={name: Unsent(config.engine.claims_unsent_max) for name in plugins.exchanges},
             read_subscription=partial(subscription, ledger.db),
             reach=config.outgoing.reach,
         )
@@ -278,7 +278,8 @@ class _Engine:
                 commands, services = Commands(context), open_services(context)
                 await note_session_keys(context)
                 await reload()
-                nursery.start_soon(self._account_tasks.route, self._ledger.db, self._shared.unsent)
+                unsent = self._shared.unsent.values()
+                nursery.start_soon(self._account_tasks.route, self._ledger.db, unsent)
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
@@ -602,7 +603,6 @@ def _pace(config: Config) -> Pace:
         entry_age_s=engine.entry_age_s,
         price_age_s=engine.price_age_s,
         send_deadline_s=engine.send_deadline_s,
-        claims_unsent_max=engine.claims_unsent_max,
         reconcile_active_s=engine.reconcile_active_s,
         reconcile_idle_s=engine.reconcile_idle_s,
         not_confirmed_after_s=engine.not_confirmed_after_s,

@@ -4,6 +4,7 @@ work that no wake-up announced.
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import trio
@@ -183,13 +184,16 @@ class AccountTasks:
             self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter, self._ledger)
 
-    async def route(self, db: Database, unsent: Unsent) -> None:
+    async def route(self, db: Database, unsent: Collection[Unsent]) -> None:
         """Hand every account the legs that wait for it: in turn, and in slices, so that nothing
         else waits behind a fan-out. An exit that is recorded meanwhile does not wait for its end.
+        ``unsent``: of every exchange; answers wait meanwhile.
         """
         while True:
             is_woken = False
-            with unsent.fanning_out():
+            with ExitStack() as handing_on:
+                for each in unsent:
+                    handing_on.enter_context(each.fanning_out())
                 async for part in _slices(in_turn(waiting(db))):
                     if self._wakeup.take():
                         is_woken = True

@@ -37,14 +37,15 @@ async def send(
     ``last_line``; ``residue_kinds``: see ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
-    await shared.unsent.acquire()
+    unsent = shared.unsent[account.exchange]
+    await unsent.acquire()
     released = False
 
     def written() -> None:
         nonlocal released
         if not released:
             released = True
-            shared.unsent.release()
+            unsent.release()
 
     try:
         # With a new key the leg is planned again: nothing begins on the connection of the old one.
@@ -62,7 +63,7 @@ async def send(
             answer = await session.place(wanted.intent, line.ask, written)
             written()
             if not line.is_broken:  # the account is to stop at once
-                await shared.unsent.wait_for_sends()
+                await unsent.wait_for_sends()
             result = attempt_result(
                 made,
                 intent=wanted.intent,

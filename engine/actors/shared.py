@@ -1,5 +1,5 @@
 """What every account's task shares: the ledger, the market, the switches, and the cap on unsent
-claims.
+claims at each exchange.
 
 Built once by ``run``; it holds no trading rule. Caches here hold only what the ledger has, and are
 dropped when it changes.
@@ -43,12 +43,11 @@ READING_WITHIN_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """The engine's own durations, in seconds, and its cap on unsent claims."""
+    """The engine's own durations, in seconds."""
 
     entry_age_s: int
     price_age_s: int
     send_deadline_s: float
-    claims_unsent_max: int
     reconcile_active_s: float
     reconcile_idle_s: float
     not_confirmed_after_s: float
@@ -67,7 +66,7 @@ class Shared:
     limits: RiskLimits
     epoch: int
     feeds: Mapping[str, MarketFeed]
-    unsent: Unsent
+    unsent: Mapping[str, Unsent]
     read_subscription: Callable[[str], Subscription]
     reach: Reach = PUBLIC
     switches: tuple[Switch, ...] = ()

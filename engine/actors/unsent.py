@@ -1,5 +1,6 @@
 """Claims that are not sent yet, and the answers that wait behind them: a fan-out's last order does
-not wait for the bookkeeping of its first.
+not wait for the bookkeeping of its first. Each exchange has its own: one that hangs keeps its slots,
+and holds no order and no answer of another.
 
 Until an answer is recorded, its order is what every order is whose answer has not arrived: a claim
 in flight, which a crash leaves to the resolver. So the answers that may wait have a bound, and none
@@ -18,7 +19,7 @@ ANSWERS_AT_ONCE: Final = 6
 
 
 class Unsent:
-    """The slots for unsent claims of one process, at most ``slots``, and a place for answers to
+    """The slots for unsent claims at one exchange, at most ``slots``, and a place for its answers to
     wait.
     """
 

@@ -153,7 +153,6 @@ class Life:
             entry_age_s=10,
             price_age_s=5,
             send_deadline_s=8.0,
-            claims_unsent_max=16,
             reconcile_active_s=30.0,
             reconcile_idle_s=300.0,
             not_confirmed_after_s=60.0,
@@ -181,7 +180,7 @@ class Life:
             RiskLimits(),
             epoch,
             {"fault": feed},
-            Unsent(16),
+            {"fault": Unsent(16)},
             read_subscription,
             dice=exchange.dice,
         )
@@ -215,7 +214,7 @@ class Life:
             )
             life.followers[each] = _Follower(account)
             account_tasks.join(nursery, life.followers[each])
-        nursery.start_soon(account_tasks.route, ledger.db, shared.unsent)
+        nursery.start_soon(account_tasks.route, ledger.db, shared.unsent.values())
         nursery.start_soon(shared.timetable.run)
         nursery.start_soon(_keep_books, Bookkeeping(shared, account_tasks))
         nursery.start_soon(_flatten, Flattening(shared, account_tasks.wake))

@@ -271,6 +271,17 @@ MUTANTS: Final = (
         noticed_by=ANSWERS,
     ),
     Mutant(
+        "unsent claims: all exchanges have the same slots",
+        (
+            (
+                "engine/run.py",
+                "{name: Unsent(config.engine.claims_unsent_max) for name in plugins.exchanges}",
+                "dict.fromkeys(plugins.exchanges, Unsent(config.engine.claims_unsent_max))",
+            ),
+        ),
+        noticed_by="tests/engine/actors/test_fan_out_disturbed.py",
+    ),
+    Mutant(
         "answers that wait: there may be any number",
         (
             (

@@ -255,7 +255,6 @@ async def world(
         entry_age_s=10,
         price_age_s=5,
         send_deadline_s=8.0,
-        claims_unsent_max=16,
         reconcile_active_s=30.0,
         reconcile_idle_s=300.0,
         not_confirmed_after_s=60.0,
@@ -267,7 +266,7 @@ async def world(
         RiskLimits(),
         epoch,
         {"paper": feed},
-        Unsent(16),
+        {"paper": Unsent(16)},
         read_subscription,
     )
     house = World(ledger, shared, AccountTasks(ledger=ledger), folder, clock)
@@ -296,7 +295,7 @@ async def world(
             )
             house.followers.append(Follower(state))
             house.account_tasks.join(nursery, house.followers[-1])
-        nursery.start_soon(house.account_tasks.route, ledger.db, shared.unsent)
+        nursery.start_soon(house.account_tasks.route, ledger.db, shared.unsent.values())
         nursery.start_soon(shared.timetable.run)
         yield house
         nursery.cancel_scope.cancel()

@@ -65,12 +65,14 @@ from rexalgo import (
     initial_margin,
 )
 
+EXCHANGES: Final = ("scripted", "beside")
+"""Followers have their accounts at the first one; a test may give somebody one at the other."""
 BTC: Final = Symbol("BTCUSDT")
 PRICE: Final = Price(Decimal(50))
 LATENCY_S: Final = 0.02
 SETTINGS: Final = """
 [plugins]
-enabled = ["scripted", "signed_webhook", "gcra", "log"]
+enabled = ["scripted", "beside", "signed_webhook", "gcra", "log"]
 [engine]
 breaker_entries_per_minute = 100000
 not_confirmed_after_s = 5
@@ -99,6 +101,7 @@ class Exchange:
     None for a reading, and what it raises or returns is the call's result.
     """
 
+    name: str = "scripted"
     sent: list[Sent] = field(default_factory=list)
     orders: defaultdict[str, list[OrderReport]] = field(default_factory=lambda: defaultdict(list))
     acts: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
@@ -106,7 +109,6 @@ class Exchange:
     open_connections: int = 0
     _sent_enough: list[tuple[int, trio.Event]] = field(default_factory=list)
 
-    name = "scripted"
     title = "Exchange of a test"
     traits = ExchangeTraits(
         reads_client_order_id=True,
@@ -383,7 +385,7 @@ def provisioned(path: Path, followers: int) -> Folder:
     config = load_config(path, {"ENCRYPTION_KEY": root_key})
 
     async def declare() -> Folder:
-        modules = {"scripted": plugin_of(Exchange())}
+        modules = {name: plugin_of(Exchange(name)) for name in EXCHANGES}
         async with run_engine(config, clock=TrioClock(BEGINNING), extra_modules=modules) as engine:
             told = await engine.commands.run("provision", {"table": people(followers), "file": "x"})
             (made,) = told["strategies"]
@@ -422,12 +424,13 @@ class Place:
         self._made = made
         self._config = load_config(folder, {"ENCRYPTION_KEY": made.root_key})
         self._clock = TrioClock(BEGINNING + timedelta(hours=1))
-        self.exchange = Exchange()
+        self.exchange, self.beside = (Exchange(each) for each in EXCHANGES)
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[Served]:
         """Run the engine while the block runs, from the moment it is ready."""
-        made, modules = self._made, {"scripted": plugin_of(self.exchange)}
+        made = self._made
+        modules = {each.name: plugin_of(each) for each in (self.exchange, self.beside)}
         with in_line() as ledgers:
             async with run_engine(self._config, clock=self._clock, extra_modules=modules) as engine:
                 (ledger,) = ledgers

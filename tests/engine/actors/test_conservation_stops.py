@@ -142,7 +142,7 @@ async def test_an_addition_to_a_share_that_nothing_explains_is_killed(
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         await hold_more_than_was_filled(house, "0.004")
-        with house.shared.unsent.fanning_out():
+        with house.shared.unsent["paper"].fanning_out():
             began = trio.current_time()
             assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["killed"]
             assert trio.current_time() - began < ANSWER_WAITS_S, "the stop waits for no fan-out"

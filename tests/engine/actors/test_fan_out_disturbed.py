@@ -17,6 +17,7 @@ import trio
 from fan_out_place import LATENCY_S, Connection, Folder, Place, Served, people, provisioned
 from trio.testing import MockClock
 
+from engine.actors.unsent import ANSWER_WAITS_S
 from engine.domain.account import UnreadableRow
 from engine.domain.order import OrderIntent
 from engine.ledger.query import fetch_all
@@ -145,6 +146,30 @@ async def test_an_adapter_that_hangs_raises_or_floods_disturbs_nobody(
             "SELECT max(length(data)) FROM event UNION ALL SELECT max(length(numbers)) FROM copy"
         )
         assert max(row[0] for row in fetch_all(served.ledger.db, longest)) < LONGEST
+
+
+async def test_an_exchange_that_hangs_holds_no_order_of_another(
+    few: Folder, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    place = Place(few, tmp_path)
+    place.exchange.acts |= {(f"f{n:04}", "place_order"): hang for n in range(1, FEW + 1)}
+    table = people(FEW)
+    table["follower"] += [
+        {"name": "elsewhere", "exchange": "beside", "secret": "elsewhere.first"}
+        | {each: table["follower"][0][each] for each in ("strategy", "sizing")}
+    ]
+    async with place.served() as served:
+        await served.send("one", "open", side="LONG")
+        await place.exchange.until_sent(UNSENT_MAX)
+        await served.command("provision", table=table, file="people.toml")
+        for key, action, said in (("two", "open", {"side": "LONG"}), ("three", "close", {})):
+            began = trio.current_time()
+            signal = await served.send(key, action, **said)
+            await served.until(
+                lambda signal=signal: served.codes(signal)["elsewhere"] == "filled"  # type: ignore[misc]
+            )
+            assert trio.current_time() - began < ANSWER_WAITS_S
+        assert len(place.exchange.sent) == UNSENT_MAX, "the other exchange hung no more"
 
 
 async def test_a_halt_in_the_middle_is_the_last_moment_of_an_entry(

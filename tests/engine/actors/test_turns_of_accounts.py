@@ -58,7 +58,7 @@ async def test_an_exit_that_is_recorded_in_the_middle_of_a_fan_out_is_handed_on_
         last = in_turn(waiting(house.ledger.db))[-1]
         await house.ledger.write(lambda db: follow_another_strategy(db, last))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(tasks.route, house.ledger.db, house.shared.unsent)
+            nursery.start_soon(tasks.route, house.ledger.db, house.shared.unsent.values())
             while len(offered.legs) < SLICE:
                 await trio.lowlevel.checkpoint()
             await house.send(Action.CLOSE, strategy="s2")
