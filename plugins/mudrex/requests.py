@@ -73,10 +73,15 @@ def closes_all(row: parsing.Row, order: OrderIntent) -> bool:
     """Return whether an exit closes all that its position's row shows.
 
     The owner may have added since the engine last read the account: no more than the order's
-    quantity is ours. If less is left, a part of ours is gone already.
+    quantity is ours. If less is left, a part of ours is gone already. The partial call takes only
+    less than the position, so an exit of all that is there is no part, whatever the engine had read.
     """
     held = rows.quantity_held(row)
-    return order.whole_position and held is not None and held <= order.quantity
+    return (
+        held is not None
+        and held <= order.quantity
+        and (order.whole_position or held == order.quantity)
+    )
 
 
 def closing(row: parsing.Row, order: OrderIntent) -> tuple[str, Body]:

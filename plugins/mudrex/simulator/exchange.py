@@ -320,6 +320,8 @@ class Exchange:
             account, position = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
+        if quantity is not None and quantity >= position.quantity:
+            raise Refusal(400, "order quantity out of permissible range")
         order = self.closing_order(
             account, position=position, quantity=quantity, now=now, fate=fate
         )

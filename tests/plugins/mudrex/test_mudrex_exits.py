@@ -82,7 +82,8 @@ async def test_rounds_of_parts_of_the_same_size_are_each_proven_by_their_own_ord
     async with mudrex_world(tmp_path) as world:
         await opened(world, "0.03")
         parts = [await world.connection.place_order(leave("0.01", whole=False)) for _ in range(2)]
-        last = await world.connection.place_order(leave("0.01"))
+        # The engine has no reading of the position: it is the whole of it all the same.
+        last = await world.connection.place_order(leave("0.01", whole=False))
         assert len({each.exchange_order_id for each in (*parts, last)}) == 3
         assert (await world.connection.fetch_account()).positions == ()
 
