@@ -25,6 +25,7 @@ from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ports.clock import Clock
+from engine.ports.contained import contained
 from engine.ports.exchange import (
     AccountLogin,
     ClosedPositionsConnection,
@@ -124,7 +125,7 @@ class ExchangeSession:
         """Close the connection and its HTTP clients."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
             if self._connection is not None:
-                await _contained(self._connection.aclose())
+                await contained(self._connection.aclose())
             await self._http.aclose()
 
     @property
@@ -335,7 +336,7 @@ class ExchangeSession:
             with trio.move_on_after(self._send_deadline_s, shield=True) as scope:
                 self._sends.add(scope)
                 try:
-                    result = await _contained(self._open.place_order(intent))
+                    result = await contained(self._open.place_order(intent), OutcomeUnknown)
                 except (
                     Exception
                 ) as error:  # the boundary to a plugin: classify decides what each error proves
@@ -375,7 +376,7 @@ class ExchangeSession:
         """
         try:
             with trio.fail_after(deadline_s):
-                result = await _contained(call)
+                result = await contained(call, OutcomeUnknown)
         except Exception as error:
             if counts:
                 self._note(error)
@@ -396,21 +397,3 @@ class ExchangeSession:
             self._circuit.worked(self._login.account)
         else:
             self._circuit.failed(self._login.account, type(error).__name__, self._clock.now())
-
-
-async def _contained(call: Awaitable[T]) -> T:
-    """Wait for a call of the adapter; raise OutcomeUnknown for what is no Exception, such as
-    SystemExit or another library's cancellation: it must end no other account.
-
-    trio's cancellation and a person's interrupt are the engine's own and pass.
-    """
-    try:
-        return await call
-    except (Exception, trio.Cancelled, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:
-        if isinstance(error, BaseExceptionGroup):
-            own, _ = error.split((trio.Cancelled, KeyboardInterrupt))
-            if own is not None:
-                raise own from error
-        raise OutcomeUnknown(f"the adapter raised {type(error).__name__}") from error

@@ -21,6 +21,7 @@ from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
+from engine.ports.contained import contained
 from engine.ports.http import HttpClients
 from engine.ports.market_data import Candle
 from engine.ports.signal_source import StreamSource
@@ -94,7 +95,7 @@ async def run_stream(
                 problem=vitals.last_error,
             )
         source.check_params(context.params)
-        await source.run(context)
+        await contained(source.run(context))
         _LOG.info(
             "the signal source %s of strategy %s ended: it will send nothing more",
             source.name,

@@ -18,6 +18,7 @@ from engine.domain.instrument import Instrument
 from engine.market.past_candles import PastCandles, window_of
 from engine.market.tape import Tape
 from engine.ports.clock import Clock
+from engine.ports.contained import contained
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.market_data import Candle, MarketData, Quote
 
@@ -137,7 +138,7 @@ class MarketFeed:
         market, self._market = self._market, None
         if market is not None:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                await market.aclose()
+                await contained(market.aclose())
 
     async def _read_safely(self) -> None:
         try:
@@ -158,16 +159,20 @@ class MarketFeed:
 
     async def _read(self) -> None:
         if self._market is None:
-            self._market = await self._adapter.market_data(self._context)
+            self._market = await contained(self._adapter.market_data(self._context))
         if trio.current_time() - self._instruments_at >= INSTRUMENTS_S:
-            self._instruments = {each.symbol: each for each in await self._market.instruments()}
+            contracts = await contained(self._market.instruments())
+            self._instruments = {each.symbol: each for each in contracts}
             self._instruments_at = trio.current_time()
         listed = frozenset(
             self._wanted & set(self._instruments)
         )  # a contract that is not listed must not cost the others their price
         if listed:
-            for quote in await self._market.quotes(listed):
-                self._quotes[quote.symbol] = quote
+            read = await contained(self._market.quotes(listed))
+            odd = {each.symbol: problem for each in read if (problem := _unusable(each))}
+            self._quotes |= {each.symbol: each for each in read if each.symbol not in odd}
+            if odd:  # told once the others have their price
+                raise RexAlgoError("; ".join(f"quote of {name}: {odd[name]}" for name in odd))
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
         """Return the newest closed candles, oldest first, at most ``count``; raises what the
@@ -220,8 +225,20 @@ class MarketFeed:
             if self._market is None:
                 return []
             with trio.fail_after(DEADLINE_S):
-                read = await self._market.candles(symbol, interval_s, limit)
+                read = await contained(self._market.candles(symbol, interval_s, limit))
             # yielded too early, a candle would count as yielded and never come again with its close
             closes_by = self._clock.now() - timedelta(seconds=interval_s)
             closed = [each for each in read if each.opened_at <= closes_by]
             return sorted(closed, key=lambda each: each.opened_at)
+
+
+def _unusable(quote: Quote) -> str:
+    """Return what is wrong with a quote that a plugin made, empty if nothing: the planner and the
+    tape rely on it.
+    """
+    for name, price in (("last", quote.last), ("mark", quote.mark)):
+        if not (isinstance(price, Decimal) and price.is_finite() and price > 0):
+            return f"{name}: expected a Decimal above zero, found {price!r:.40}"
+    if not (isinstance(quote.at, datetime) and quote.at.tzinfo is not None):
+        return f"at: expected a datetime with a time zone, found {quote.at!r:.40}"
+    return ""

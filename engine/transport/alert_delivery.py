@@ -6,6 +6,7 @@ import trio
 
 from engine.domain.alert import Alert
 from engine.domain.network import Reach
+from engine.ports.contained import contained
 from engine.ports.notifier import Notifier
 from engine.transport import HttpClientFactory
 
@@ -19,7 +20,7 @@ async def deliver(notifier: Notifier, alert: Alert, reach: Reach) -> None:
     http = HttpClientFactory(reach=reach)
     try:
         with trio.fail_after(DEADLINE_S):
-            await notifier.deliver(alert, http)
+            await contained(notifier.deliver(alert, http))
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await http.aclose()

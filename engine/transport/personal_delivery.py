@@ -7,6 +7,7 @@ import trio
 
 from engine.domain.message import Message
 from engine.domain.network import PUBLIC, Reach
+from engine.ports.contained import contained
 from engine.ports.http import HttpClients
 from engine.ports.personal_channel import PersonalChannel
 from engine.transport import HttpClientFactory
@@ -34,7 +35,7 @@ async def with_client(call: Callable[[HttpClients], Awaitable[T]], reach: Reach)
     http = HttpClientFactory(reach=reach)
     try:
         with trio.fail_after(DEADLINE_S):
-            return await call(http)
+            return await contained(call(http))
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await http.aclose()

@@ -2,6 +2,8 @@
 another.
 """
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -15,18 +17,24 @@ from engine.ports.http import HttpClients
 
 
 class Channel:
-    """A channel that fails as often as the test sets."""
+    """A channel that fails as often as the test sets, also with what is no Exception."""
 
-    def __init__(self, name: str, failures: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        failures: int = 0,
+        error: Callable[[], BaseException] = lambda: RuntimeError("nobody there"),
+    ) -> None:
         self.name = name
         self.failures = failures
+        self.error = error
         self.got: list[Alert] = []
 
     async def deliver(self, alert: Alert, http: HttpClients) -> None:
         await trio.lowlevel.checkpoint()
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("nobody there")
+            raise self.error()
         self.got.append(alert)
 
 
@@ -34,7 +42,8 @@ async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
-        good, bad = Channel("good"), Channel("bad", failures=7)
+        good = Channel("good")
+        bad = Channel("bad", 7, asyncio.CancelledError)
         for each in (good, bad):
             nursery.start_soon(tell, house.shared, each)
         await house.shared.alert(

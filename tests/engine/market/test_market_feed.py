@@ -1,7 +1,9 @@
 """The feed of an exchange: a contract that it does not list costs the others nothing."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from engine.market.feed import MarketFeed
 from engine.ports.market_data import Candle, Quote
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-BTC, GONE = Symbol("BTCUSDT"), Symbol("NOTLISTEDUSDT")
+BTC, ETH, GONE = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("NOTLISTEDUSDT")
 
 
 class Market:
@@ -127,3 +129,67 @@ async def test_a_history_that_cannot_be_read_is_no_empty_one(
     feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, TrioClock(NOW))  # type: ignore[arg-type]
     with pytest.raises(RexAlgoError, match="expected market data of x, found ConnectionError: 503"):
         await feed.history(BTC, 60, 4)
+
+
+class Two(Market):
+    """A market with a second contract, whose quote is ``odd``; what is no Exception is raised."""
+
+    def __init__(self, odd: object) -> None:
+        self.odd = odd
+
+    async def instruments(self) -> Sequence[Instrument]:
+        (one,) = await super().instruments()
+        return [one, replace(one, symbol=ETH)]
+
+    async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
+        if isinstance(self.odd, BaseException):
+            raise self.odd
+        return [self.odd, *await super().quotes(frozenset({BTC}))]  # type: ignore[list-item]
+
+
+async def a_second_of(market: Market) -> MarketFeed:
+    async def market_data(context: object) -> Market:
+        return market
+
+    feed = MarketFeed(
+        SimpleNamespace(name="x", market_data=market_data), None, SimpleNamespace(now=lambda: NOW)
+    )  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, frozenset({BTC, ETH}))
+        await trio.sleep(2.5)
+        nursery.cancel_scope.cancel()
+    return feed
+
+
+USUAL = Quote(ETH, Price(Decimal(3_000)), Price(Decimal(3_000)), NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"last": Decimal("NaN")}, "last: expected a Decimal above zero, found Decimal('NaN')"),
+        ({"last": 3_000.5}, "last: expected a Decimal above zero, found 3000.5"),
+        ({"last": Decimal(0)}, "last: expected a Decimal above zero, found Decimal('0')"),
+        ({"mark": None}, "mark: expected a Decimal above zero, found None"),
+        ({"at": None}, "at: expected a datetime with a time zone, found None"),
+        ({"at": 1_795_000_000_000}, "at: expected a datetime with a time zone, found 1795"),
+        ({"at": NOW.replace(tzinfo=None)}, "at: expected a datetime with a time zone"),
+    ],
+)
+async def test_an_odd_quote_is_told_and_costs_the_other_contracts_nothing(
+    autojump_clock: trio.testing.MockClock, changes: dict[str, object], found: str
+) -> None:
+    feed = await a_second_of(Two(replace(USUAL, **changes)))  # type: ignore[arg-type]
+    assert f"quote of ETHUSDT: {found}" in feed.problem
+    newest = feed.newest(BTC)
+    assert newest is not None
+    assert newest.last == 65_000
+    assert feed.newest(ETH) is None
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError(), SystemExit(1)])
+async def test_what_a_market_raises_ends_nothing_but_its_reading(
+    autojump_clock: trio.testing.MockClock, raised: BaseException
+) -> None:
+    feed = await a_second_of(Two(raised))
+    assert feed.problem == f"RexAlgoError: the plugin raised {type(raised).__name__}"
