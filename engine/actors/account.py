@@ -17,6 +17,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.history_look import HistoryLook
 from engine.actors.shared import Shared
 from engine.actors.wakeup import WakeUp
+from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
@@ -30,6 +31,7 @@ from engine.ledger.attempts import (
     all_met_foreign,
     last_exits,
     met_foreign,
+    open_attempts,
     open_entries,
     resting_entries,
     unsettled_symbols,
@@ -41,6 +43,7 @@ from engine.ledger.outcomes import write_pulse
 from engine.ports.exchange import Rejected, RejectionKind
 
 _LOG: Final = logging.getLogger("rexalgo.account")
+_UNDER_WAY: Final = (AttemptState.CLAIMED, AttemptState.UNKNOWN)
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class Account:
         "check",
         "environment",
         "exchange",
+        "filled_at",
         "foreign",
         "has_new_key",
         "history",
@@ -163,6 +167,8 @@ class Account:
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, float] = {}
         """When a cancellation was last asked for, on trio's clock."""
+        self.filled_at: dict[Symbol, float] = {}
+        """When this process last learned of a fill of ours in a contract, on trio's clock."""
         self.has_new_key = False
         self.is_reading_awaited = False
         self._queue: list[WaitingLeg] | None = None if opening is None else []
@@ -513,6 +519,20 @@ class Account:
         """
         return unsettled_symbols(
             self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
+        )
+
+    def may_miss_fill(self, symbol: Symbol) -> bool:
+        """Return whether the newest reading may not show yet what an order of ours did to the
+        position in a symbol: it may be at the exchange since, or filled too shortly before.
+
+        An order that rests does nothing to it.
+        """
+        filled_at = self.filled_at.get(symbol, -inf)
+        if self.read_began is None or self.read_began.moment < filled_at + self.visible_within_s:
+            return True
+        return any(
+            each.intent.symbol == symbol and each.state in _UNDER_WAY
+            for each in open_attempts(self.shared.ledger.db, self.id)
         )
 
     def not_compared(self) -> frozenset[Symbol]:

@@ -34,6 +34,9 @@ class Lanes:
         """Symbol and kind of every leg that is under way."""
         self.levels: dict[Symbol, tuple[float, ProtectionOrder]] = {}
         """When a signal last moved the levels of a position, on trio's clock, and to what."""
+        self.unknown_since: dict[Symbol, float] = {}
+        """Since when moves of the levels of a position wait because those that stand are not known,
+        on trio's clock."""
         self._not_before: dict[CopyId, float] = {}
         """On trio's clock, which nobody sets."""
         self._retries: dict[CopyId, tuple[datetime, float]] = {}

@@ -419,6 +419,8 @@ class Resolver:
                     sameness=str(attempt.id),
                 )
 
+        if report.filled_quantity > attempt.filled:
+            account.filled_at[attempt.intent.symbol] = trio.current_time()
         await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
             account.release(attempt.copy, proven=report.filled_quantity > 0)

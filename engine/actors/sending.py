@@ -72,6 +72,8 @@ async def send(
                 at=shared.clock.now(),
                 residue_kinds=residue_kinds,
             )
+            if result.filled:
+                account.filled_at[leg.symbol] = trio.current_time()
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
     finally:
         written()

@@ -29,7 +29,8 @@ class ProtectionContext:
     show which levels stand. ``price`` is the last
     one, None if there is no fresh one: the exchange then judges the levels. ``can_protect``: the
     exchange can move levels. ``is_entering``: an earlier entry has not ended. ``is_replaced``: a later
-    signal of this kind is recorded.
+    signal of this kind is recorded. ``guesses``: waiting for the levels that stand has an end; the
+    ``position`` as last read, or what the strategy wants, must do.
     """
 
     signal: Signal
@@ -40,6 +41,7 @@ class ProtectionContext:
     can_protect: bool
     is_entering: bool
     is_replaced: bool
+    guesses: bool = False
 
 
 LEVELS_NOT_KNOWN: Final = Wait("the levels that stand at the exchange are not known")
@@ -99,7 +101,12 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
     )
     if refused is not None:
         return refused
-    if not draft.is_test and context.position is None and _is_unknown(draft, holding):
+    if (
+        not draft.is_test
+        and not context.guesses
+        and context.position is None
+        and _is_unknown(draft, holding)
+    ):
         return LEVELS_NOT_KNOWN
     if draft.is_test:
         return Outcome(

@@ -27,6 +27,7 @@ class AlertCode(Enum):
     RESIDUE = "residue"
     CLOSED_OUTSIDE = "closed_outside"
     POSITION_UNPROTECTED = "position_unprotected"
+    LEVELS_NOT_READ = "levels_not_read"
     ACCOUNT_UNREADABLE = "account_unreadable"
     ROWS_UNREADABLE = "rows_unreadable"
     CREDENTIALS_REFUSED = "credentials_refused"
@@ -130,6 +131,16 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         do="Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
         otherwise="The position can lose more than the strategy meant to risk.",
         wakes=True,
+    ),
+    AlertCode.LEVELS_NOT_READ: AlertWords(
+        sentence="{subject}: a signal moved a stop or target that nobody could read for {waited_s} s. "
+        "Now {levels}.",
+        done="The level that the signal does not name was set as it was last read, or as the strategy "
+        "wants it.",
+        do="Compare stop and target at the exchange; rexalgo account check {subject} says what cannot be "
+        "read",
+        otherwise="A stop or target that the owner set by hand in {symbol} may be gone.",
+        wakes=False,
     ),
     AlertCode.ACCOUNT_UNREADABLE: AlertWords(
         sentence="{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} "

@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import BTC, World, world
+from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
+from engine.actors.exchange_session import ExchangeSession
+from engine.domain.account import AccountReport, UnreadableRow
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide, ProtectionOrder
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.domain.subscription import Mode
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.query import fetch_all
+from engine.ports.exchange import OutcomeUnknown
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
@@ -263,6 +268,67 @@ async def test_moving_one_level_leaves_the_other_as_the_owner_set_it(
         position = await house.position()
         assert position is not None
         assert (position.stop_loss, position.take_profit) == (price("61000"), price("72000"))
+
+
+async def test_a_stop_moves_beside_an_order_that_rests(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, stop_loss=price("60000"))
+        add = await house.send(
+            Action.ADD, side=LONG, order_type=OrderType.LIMIT, price=price("55000")
+        )
+        assert await house.outcome(add) == ["placed"]
+        moved = await house.send(Action.SET_PROTECTION, stop_loss=price("64000"))
+        assert await house.outcome(moved) == ["applied"]
+        position = await house.position()
+        assert position is not None
+        assert position.stop_loss == price("64000")
+        assert newest_alerts(house.ledger.db, BEGINNING, 5) == []
+
+
+@pytest.mark.parametrize("unread", ["the row", "the account"])
+async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_told(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, unread: str
+) -> None:
+    real = ExchangeSession.fetch_account
+
+    async def fetch_account(session: ExchangeSession) -> AccountReport:
+        report = await real(session)
+        if unread == "the account":
+            raise OutcomeUnknown("502")
+        row = UnreadableRow("position", "p", BTC, "a new word")
+        return replace(report, positions=(), unreadable=(row,))
+
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, stop_loss=price("60000"))
+        await trio.sleep(60)
+        began = trio.current_time()
+        with monkeypatch.context() as patched:
+            patched.setattr(ExchangeSession, "fetch_account", fetch_account)
+            moves = []
+            for stop in ("62000", "63000", "64000"):
+                moves.append(await house.send(Action.SET_PROTECTION, stop_loss=price(stop)))
+                await trio.sleep(9)
+            assert [await house.outcome(each) for each in moves] == [
+                ["skipped.superseded"],
+                ["skipped.superseded"],
+                ["applied"],
+            ]
+            waited_s = trio.current_time() - began
+        unprotected_s = house.shared.pace.unprotected_s
+        assert unprotected_s <= waited_s < unprotected_s + 5, "a newer move begins no new wait"
+        position = await house.position()
+        assert position is not None
+        assert position.stop_loss == price("64000")
+        told = [
+            each
+            for each in newest_alerts(house.ledger.db, BEGINNING, 5)
+            if each.code is AlertCode.LEVELS_NOT_READ
+        ]
+        assert len(told) == 1
+        assert "BTCUSDT LONG has stop 64000 and no target" in told[0].sentence
+        assert "?" not in told[0].sentence
 
 
 async def test_an_older_move_of_the_stop_does_not_undo_a_newer_one(

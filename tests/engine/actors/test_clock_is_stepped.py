@@ -211,6 +211,23 @@ async def test_a_missing_stop_is_set_again_after_the_clock_was_set_back(
         assert len([each for each in set_at if each > at]) >= 4
 
 
+@pytest.mark.parametrize("step_s", [0, -3600, 3600])
+async def test_a_stop_moves_once_a_reading_shows_what_the_entry_before_it_set(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await joined(house)
+        monkeypatch.setattr(ExchangeSession, "visible_within_s", 5.0)
+        stop = Price(Decimal("60000"))
+        entered = await house.send(Action.OPEN, side=PositionSide.LONG, stop_loss=stop)
+        assert await house.outcome(entered) == ["filled"]
+        at = trio.current_time()
+        house.clock.step(step_s)
+        moved = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal("64000")))
+        assert await house.outcome(moved) == ["applied"]
+        assert 5 <= trio.current_time() - at < 10
+
+
 @pytest.mark.parametrize("step_s", [-8, -50, -3600])
 async def test_an_entry_that_waits_grows_old_though_the_clock_was_set_back(
     tmp_path: Path, autojump_clock: MockClock, step_s: float
