@@ -79,6 +79,11 @@ class ExitMark:
 def exit_marks(fields: Fields) -> Sequence[ExitMark]:
     """Return the fields that name the order an exit: the clear ones, or else those in doubt."""
     marks = [mark for each in fields.own for mark in [_mark(each)] if mark is not None]
+    return clear_or_all(marks)
+
+
+def clear_or_all(marks: Sequence[ExitMark]) -> Sequence[ExitMark]:
+    """Return the clear ones, or all of them where none is clear."""
     return [each for each in marks if each.is_clear] or marks
 
 

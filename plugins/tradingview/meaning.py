@@ -25,17 +25,18 @@ A position, a size of one, or a mark of reduce-only that cannot be read refuses 
 enter, reduce or guess. A close by its word or by ending flat does not need them, and is taken. A
 buy or sell that does not tell where the strategy ends, beside a field that names it an exit
 (``"comment": "Exit Short"``, see ``exit_marks``), closes the side that it reduces, as with
-reduce-only. In doubt it is refused, and neither closes nor enters.
+reduce-only; beside a part of the position that it states (``close_percent``), it reduces that side.
+In doubt it is refused, and neither closes nor enters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context
 from typing import Final
 
-from plugins.tradingview.exit_marks import ExitMark, exit_marks, has_levels
+from plugins.tradingview.exit_marks import ExitMark, clear_or_all, exit_marks, has_levels
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.stated_part import read_part
+from plugins.tradingview.stated_part import read_part, stated_parts
 from plugins.tradingview.stated_position import (
     FLAT,
     Stand,
@@ -118,6 +119,8 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _parted(meaning, read_part(fields, is_sure=is_sure))
     if word.verb not in (Verb.ORDER, Verb.BE):
         marks = [each for each in marks if each.is_clear]
+    elif after is None and (before is None or before.side not in (None, meaning.side)):
+        marks = clear_or_all((*marks, *_marks_of_parts(fields)))
     if marks:
         return _parted(_named_exit(fields, marks, word), read_part(fields))
     _refuse_strange_quantities(fields)
@@ -264,6 +267,12 @@ def _named_exit(fields: Fields, marks: Sequence[ExitMark], word: Word) -> Meanin
                 field.shown if field.shown != "body" else "action", _ORDER_EXPECTED, field.text
             )
     return Meaning(action=Action.CLOSE, side=side, came_from=side)
+
+
+def _marks_of_parts(fields: Fields) -> Iterator[ExitMark]:
+    """Yield what states a part of the position. ``close`` in % may be the change of a price."""
+    for each in stated_parts(fields):
+        yield ExitMark(each, is_clear=each.name != "close", is_worded=True)
 
 
 # What enters

@@ -8,9 +8,11 @@
 |                                                                | else of something, and no part    |
 | a plain quantity                                               | no part: it is the master's own   |
 
-A text that is no number above 0 says nothing, so that a close is not lost to it.
+A text that is no number above 0 says nothing, so that a close is not lost to it. A buy or sell that
+would enter never does beside one of the first two rows: see ``stated_parts``.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -21,6 +23,7 @@ from plugins.tradingview.words import (
     BARE_PERCENTS,
     CLOSED_BY_PERCENT,
     FRACTIONS,
+    FRACTIONS_OF_EXITS,
     PERCENTS,
     SIZED_BY_UNIT,
     UNITS,
@@ -55,7 +58,7 @@ def read_part(fields: Fields, *, is_sure: bool = True, is_asked: bool = False) -
     has_unit = any(_is_unit(each, is_asked=is_asked) for each in fields.named(UNITS))
     stated = [
         *fields.named(names),
-        *(each for each in fields.named(by_percent) if (each.text or "").endswith("%")),
+        *(each for each in fields.named(by_percent) if _is_in_percent(each)),
         *(fields.named(SIZED_BY_UNIT) if has_unit else ()),
     ]
     parts = [
@@ -65,6 +68,28 @@ def read_part(fields: Fields, *, is_sure: bool = True, is_asked: bool = False) -
         if part is not None
     ]
     return fields.agreed((each for each, _ in parts), dict(parts).__getitem__)
+
+
+def stated_parts(fields: Fields) -> Iterator[Field]:
+    """Yield the fields that state a part of the position under a name of an exit, or with a unit
+    that names the position. A name that an entry has too (``fraction``) is none.
+    """
+    has_unit = any(_is_unit(each, is_asked=False) for each in fields.named(UNITS))
+    names = (*FRACTIONS_OF_EXITS, *PERCENTS, *(SIZED_BY_UNIT if has_unit else ()))
+    by_percent = fields.named((*CLOSED_BY_PERCENT, "close"))
+    stated = (*fields.named(names), *(each for each in by_percent if _is_in_percent(each)))
+    return (each for each in stated if _is_above_zero(each))
+
+
+def _is_in_percent(field: Field) -> bool:
+    return (field.text or "").endswith("%")
+
+
+def _is_above_zero(field: Field) -> bool:
+    try:
+        return read_number((field.text or "").removesuffix("%"), field.shown) > 0
+    except InvalidValue:
+        return False
 
 
 def _is_unit(field: Field, *, is_asked: bool) -> bool:

@@ -160,7 +160,8 @@ CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
 _QUANTITIES_OF_ORDERS: Final = ("qty", "quantity", "amount", "size", "volume")
 _PERCENT: Final = ("percent", "percentage", "pct")
-FRACTIONS: Final = ("fraction", "sizefraction", "closefraction", "exitfraction")
+FRACTIONS_OF_EXITS: Final = ("closefraction", "exitfraction")
+FRACTIONS: Final = ("fraction", "sizefraction", *FRACTIONS_OF_EXITS)
 PERCENTS: Final = (
     "percentofposition",
     "percenttoclose",

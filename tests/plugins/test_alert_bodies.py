@@ -303,6 +303,56 @@ def test_a_stated_part_is_all_that_an_exit_closes(body: str, meant: str) -> None
     assert becomes(body) == meant
 
 
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ('"percent_of_position":50', "by 0.5"),
+        ('"close_percent":50', "by 0.5"),
+        ('"reduce_percent":"40%"', "by 0.4"),
+        ('"exit_fraction":"0.25"', "by 0.25"),
+        ('"closeQty":"30%"', "by 0.3"),
+        ('"order":{"amount":"50","currency_type":"position_percent"}', "by 0.5"),
+        ('"quantityType":"percent_of_position","quantity":50', "by 0.5"),
+        ('"close_percent":100', ""),
+        ('"close":"50%"', "422 close"),
+        ('"close_percent":0.5', "422 close_percent"),
+        ('"close_percent":50,"stop_loss":60000', "422 close_percent"),
+        ('"percent_of_position":50,"comment":"Golden cross"', "by 0.5"),
+    ],
+)
+def test_a_part_of_the_position_beside_a_bare_order_never_enters(fields: str, part: str) -> None:
+    for action, side, address_turns in (
+        ("sell", "long", (True,)),
+        ("buy", "short", (False, True)),
+    ):
+        done = "reduce" if part else "close"
+        meant = part if part.startswith("422") else f"{done} {side} {part}".strip()
+        for reverses in address_turns:
+            assert becomes(beside(fields, action), reverses=reverses) == meant
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "meant"),
+    [
+        ("sell", '"close_percent":50,"prev_market_position":"long"', "reduce long by 0.5"),
+        ("sell", '"percent":50', "reverse short"),
+        ("sell", '"quantity":"10%"', "reverse short"),
+        ("sell", '"fraction":"0.5"', "reverse short"),
+        ("sell", '"close_percent":0', "reverse short"),
+        ("sell", '"close":"65000"', "reverse short"),
+        ("sell", '"position_pct":"10"', "reverse short"),
+        ("sell", '"close_percent":50,"market_position":"short"', "reverse short"),
+        ("buy", '"percent_of_position":50,"prev_market_position":"long"', "add long"),
+        ("open_long", '"close_percent":50', "open long"),
+        ("long", '"close_percent":50', "422 close_percent"),
+    ],
+)
+def test_only_a_part_of_the_position_makes_a_bare_order_an_exit(
+    action: str, fields: str, meant: str
+) -> None:
+    assert becomes(beside(fields, action), reverses=True) == meant
+
+
 # Bystanders of an exit
 
 
