@@ -57,6 +57,7 @@ from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
 from engine.keys.vault import VaultError
 from engine.ledger import Database, Ledger
+from engine.ledger.attempts import stopped_entries
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import begin_run
@@ -460,6 +461,9 @@ class _Engine:
         self._shared.strategy_names = {each.id: each.name for each in plans}
         self._use_switches()
         self._shared.forget_subscriptions()
+        for account_id, attempt_id in stopped_entries(db):
+            if account_id in self._account_tasks.followers:
+                self._account_tasks.followers[account_id].account.look_now(attempt_id)
         ingress.use_endpoints(read_endpoints(db, self._plugins, self._keys))
         if self._web is not None:
             await self._web.endpoints_changed()

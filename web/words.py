@@ -62,7 +62,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "token-revoked": "Revoked: the token no longer works.",
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
-    "paused": "Paused. No new entries. Closes are still copied. Positions stay.",
+    "paused": (
+        "Paused. No new entries. Entries that rest at the exchange are cancelled. Closes are still "
+        "copied. Positions stay."
+    ),
     "resumed": "Resumed. If anything else stops entries, the account says so.",
     "flat": "The engine held no position. No new entries until you resume.",
     "flattening": (

@@ -50,6 +50,7 @@ from engine.ledger.attempts import (
     bound_order_ids,
     open_attempts,
     read_attempt,
+    stopped_entries,
 )
 from engine.ledger.holdings import read_holding
 from engine.ledger.resolving import (
@@ -460,8 +461,8 @@ class Resolver:
         self._account.wake()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
-        """Return whether a resting entry has rested long enough, or is open where exposure may only
-        shrink.
+        """Return whether a resting entry has rested long enough, is open where exposure may only
+        shrink, or where no new entries are taken any more.
         """
         shared = self._account.shared
         if not attempt.is_entry:
@@ -470,6 +471,7 @@ class Resolver:
         return (
             rested >= timedelta(seconds=shared.pace.resting_entry_s)
             or self._account.level_for(attempt.strategy) > 1
+            or (attempt.account, attempt.id) in stopped_entries(shared.ledger.db, attempt.account)
         )
 
     async def _absent(self, attempt: Attempt, look: _Look) -> None:

@@ -78,7 +78,7 @@ class SwitchLevel(Enum):
     """How much a switch stops; each level also stops what the level before it stops."""
 
     ENTRIES = "entries"
-    """No new entries."""
+    """No new entries. Those that rest stay, except under the switch of an account's owner."""
     REDUCE = "reduce"
     """Also, resting entries are cancelled: exposure can only shrink."""
     FLATTEN = "flatten"

@@ -13,7 +13,8 @@ from engine.domain.amounts import Money, Quantity
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.order import OrderIntent
 from engine.domain.signal import OrderKey
-from engine.ledger.codec import from_us, read_intent, to_us
+from engine.domain.subscription import Mode
+from engine.ledger.codec import from_us, read_intent, read_policy, to_us
 from engine.ledger.outcomes import write_event
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list
 
@@ -149,6 +150,31 @@ def resting_entries(db: Database, account: AccountId) -> list[RestingEntry]:
     return [
         RestingEntry(CopyId(copy), order, Quantity(Decimal(filled)), from_us(at_us))
         for copy, order, filled, at_us in rows
+    ]
+
+
+def stopped_entries(db: Database, account: AccountId | None = None) -> list[tuple[AccountId, int]]:
+    """Read the entries, of one account or of all, that the exchange took and that may still fill
+    though who decides it takes no new ones: the account's owner paused it, its follower paused or left
+    the strategy or only watches it, or its master stopped it.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT attempt.account_id, attempt.id, subscription.policy, subscription.state IN "
+        "('paused', 'left') OR strategy.state IN ('draft', 'paused', 'retired') OR EXISTS (SELECT 1 "
+        "FROM switch WHERE switch.scope = 'account' AND switch.target = account.name AND "
+        "switch.is_owners = 1) FROM attempt INDEXED BY attempt_open JOIN account ON account.id = "
+        "attempt.account_id JOIN subscription ON subscription.account_id = attempt.account_id AND "
+        "subscription.strategy_id = attempt.strategy_id JOIN strategy ON strategy.id = "
+        "attempt.strategy_id WHERE attempt.state IN ('claimed', 'unknown', 'placed', "
+        "'partially_filled', 'not_confirmed') AND attempt.state IN ('placed', 'partially_filled') "
+        "AND attempt.kind = 'entry'" + ("" if account is None else " AND attempt.account_id = ?"),
+        () if account is None else (account,),
+    )
+    return [
+        (AccountId(row[0]), row[1])
+        for row in rows
+        if row[3] or read_policy(row[2]).mode is Mode.WATCH
     ]
 
 

@@ -302,7 +302,9 @@ class AgreeingService:
     async def pause(
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, once: Once | None = None
     ) -> None:
-        """Take no new entries of one strategy on one account. For ``once`` see ``audited``."""
+        """Take no new entries of one strategy on one account, and cancel those that rest. For ``once``
+        see ``audited``.
+        """
         await self._set(user, row, strategy, SubscriptionState.PAUSED, once=once)
 
     @asked
@@ -338,7 +340,7 @@ class AgreeingService:
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:
         """Leave a strategy: what it opened is closed now, or by the master's own closes, which are
-        still copied until it is flat.
+        still copied until it is flat. Entries that rest are cancelled.
 
         Leaving and its closes are one transaction: nobody has left with closing whose closes are
         not recorded.

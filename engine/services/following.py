@@ -343,8 +343,8 @@ class FollowingService:
     @asked
     @for_tokens(TokenScope.PAUSE)
     async def pause(self, user: User, name: str, *, once: Once | None = None) -> None:
-        """Take no new entries on an account; asks for no confirmation, because it lowers risk. For
-        ``once`` see ``audited``.
+        """Take no new entries on an account, and cancel those that rest; asks for no confirmation,
+        because it lowers risk. For ``once`` see ``audited``.
         """
         await self._switch(user, name, SwitchLevel.ENTRIES, once)
 

@@ -16,13 +16,17 @@ REPEATED: Final = Deed(ok=True, repeated=True)
 
 
 async def pause_account(ask: Ask, account: str) -> Deed:
-    """Stop new entries on an account; closes are still copied, and open positions stay."""
+    """Stop new entries on an account, and cancel those that rest at the exchange; closes are still
+    copied, and open positions stay.
+    """
     await ask.services.following.pause(ask.user, account, once=ask.once)
     return DONE
 
 
 async def pause_strategy(ask: Ask, account: str, strategy: str) -> Deed:
-    """Stop new entries of one strategy on one account; its closes are still copied."""
+    """Stop new entries of one strategy on one account, and cancel those that rest at the exchange;
+    its closes are still copied.
+    """
     row = ask.services.following.account(ask.user, account)
     terms = ask.services.agreeing.strategy(ask.user, strategy)
     await ask.services.agreeing.pause(ask.user, row, terms, once=ask.once)
@@ -46,8 +50,8 @@ async def flatten_account(ask: Ask, account: str) -> Deed:
 
 
 async def pause_own_strategy(ask: Ask, strategy: str) -> Deed:
-    """Pause a strategy of yours as its master: its entries are not copied, its exits are, and
-    its followers are informed.
+    """Pause a strategy of yours as its master: its entries are not copied and those that rest are
+    cancelled, its exits are copied, and its followers are informed.
     """
     await ask.services.studio.pause(ask.user, strategy, once=ask.once)
     return DONE

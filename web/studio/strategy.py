@@ -19,11 +19,15 @@ STATES: Final = {
     "published": ("Published", "In the directory; anybody here may follow."),
     "by_link": ("By link", "Anybody with its address may follow; not in the directory."),
     "private": ("Private", "Nobody new may follow; present followers are still copied."),
-    "paused": ("Paused", "Entries are not copied, exits are. Followers are informed."),
+    "paused": (
+        "Paused",
+        "Entries are not copied, and those that rest are cancelled; exits are copied. Followers "
+        "are informed.",
+    ),
     "retired": (
         "Retired",
-        "It has ended: entries are not copied, exits are, until nothing is left. "
-        "Followers are informed.",
+        "It has ended: entries are not copied, and those that rest are cancelled; exits are "
+        "copied until nothing is left. Followers are informed.",
     ),
 }
 _PAGE: Final = "/studio/strategies/<identifier>"

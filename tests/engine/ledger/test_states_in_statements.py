@@ -53,6 +53,10 @@ SETS: Final = {
     },
     "unsettled fills": {BookState.OPEN.value, BookState.UNEXPLAINED.value},
     "strategies without entries": {each.value for each in StrategyState if not each.takes_entries},
+    "agreements that their follower stopped": {
+        SubscriptionState.PAUSED.value,
+        SubscriptionState.LEFT.value,
+    },
     "strategies shown to others": {StrategyState.PUBLISHED.value, StrategyState.BY_LINK.value},
 }
 """Every list of states that a statement may name."""

@@ -1,0 +1,78 @@
+"""An entry that rests at the exchange is shown as one, and cancelled once it is stopped."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from test_web_home import SETTINGS, follow
+from web_place import WebPlace, web_place
+
+from engine.actors import resolver
+from engine.domain.person import Role
+from engine.ledger.query import fetch_all
+
+SELDOM_S = 3_600.0
+
+
+def codes(place: WebPlace) -> list[str]:
+    rows = fetch_all(place.context.ledger.db, "SELECT code FROM copy ORDER BY signal_number")
+    return [row[0] for row in rows]
+
+
+async def test_what_a_follower_stops_is_cancelled_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = trio.Event()
+
+    def seldom(reads: int) -> float:
+        """Let nothing but a wake-up make the resolver look a third time."""
+        if reads == 1:
+            return 0.1
+        looked.set()
+        return SELDOM_S
+
+    monkeypatch.setattr(resolver, "resolution_due", seldom)
+    async with web_place(tmp_path, SETTINGS) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(ada, symbols="BTCUSDT")
+        bob = await place.person("bob", balance="1000")
+        await follow(bob, strategy, "bob", "BTCUSDT")
+
+        async def rest() -> None:
+            nonlocal looked
+            looked = trio.Event()
+            await place.signal(
+                strategy,
+                action="open",
+                symbol="BTCUSDT",
+                side="LONG",
+                order_type="limit",
+                price="64000",
+            )
+            with trio.fail_after(60):
+                await looked.wait()
+            assert codes(place)[-1] == "placed"
+
+        async def cancelled(times: int) -> None:
+            await place.until(lambda: codes(place) == ["cancelled"] * times)
+
+        await rest()
+        await bob.get("/home")
+        await bob.post("/accounts/bob/pause")
+        assert "Entries that rest at the exchange are cancelled" in bob.words
+        await cancelled(1)
+        await bob.get("/home")
+        await bob.post("/accounts/bob/resume")
+
+        await rest()
+        way = f"/strategies/{strategy}"
+        await bob.get(way)
+        await bob.post(f"{way}/pause", account="bob")
+        await cancelled(2)
+        await bob.get(way)
+        await bob.post(f"{way}/resume", account="bob")
+
+        await rest()
+        await bob.get(f"{way}/leave?account=bob")
+        await bob.post(f"{way}/leave", account="bob", close="no")
+        await cancelled(3)
