@@ -304,8 +304,7 @@ class MudrexConnection:
 
     async def aclose(self) -> None:
         """Close the client."""
-        if self._http in self._shared.readers:
-            self._shared.readers.remove(self._http)
+        self._shared.leave(self._http)
         await self._http.aclose()
 
 

@@ -1,13 +1,18 @@
 """Contracts, last prices and candles, read once for all accounts. Contracts and prices need a key;
 candles are public.
 
-Few contracts are read one by one, many by the pages of the list. A reading takes at most
-``QUOTE_READS_MAX`` requests.
+Few contracts are read one by one, many by the pages of the list. A reading of prices makes at most
+``QUOTE_READS_MAX`` reads within ``QUOTES_WITHIN_S``, and returns what it got: a contract that
+cannot be read costs the others nothing.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
 from typing import Any, Final
+
+import trio
 
 from plugins.mudrex import parsing, rows
 from plugins.mudrex.limits import KLINE_ROWS_MAX, LEAST_CONTRACT_ROWS, PAGE_ROWS, QUOTE_READS_MAX
@@ -18,12 +23,16 @@ from rexalgo import (
     Clock,
     ExchangeError,
     HttpClient,
+    HttpError,
     Instrument,
     Price,
     Quote,
     Symbol,
 )
 
+_LOG = logging.getLogger("rexalgo.mudrex")
+QUOTES_WITHIN_S: Final = 3.0
+"""Less than the engine's own deadline, so that what was read until then is kept."""
 AGGREGATIONS: Final = {
     60: "1m",
     180: "3t",
@@ -48,7 +57,9 @@ class MudrexMarket:
         self._public = public
         self._clock = clock
         self._page_of: dict[Symbol, int] = {}
-        self._read_at: dict[Symbol, datetime] = {}
+        self._asked_at: dict[Symbol, float] = {}
+        """When a contract was last asked for, with or without success, on trio's clock."""
+        self._told: dict[Symbol, str] = {}
 
     async def instruments(self) -> Sequence[Instrument]:
         """Read every contract, page by page. An unreadable one is left out, because the others can
@@ -74,41 +85,57 @@ class MudrexMarket:
 
     async def _page(self, offset: int) -> list[Any]:
         return parsing.rows_of(
-            await get(
-                self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(offset)
-            )
+            await self._shared.read("/v1/futures", limit=str(PAGE_ROWS), offset=str(offset))
         )
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        """Read the last price of contracts, the one unread for longest first. It replaces the mark
-        price, which the exchange does not give.
+        """Read the last price of contracts, the one not asked for longest first. It replaces the
+        mark price, which the exchange does not give. Raise only if no price can be read.
         """
-        waiting = sorted(
-            symbols, key=lambda each: (each in self._read_at, self._read_at.get(each), each)
-        )
+        waiting = sorted(symbols, key=lambda each: (self._asked_at.get(each, -inf), each))
         quotes: dict[Symbol, Quote] = {}
-        by_page = len({self._page_of.get(each) for each in symbols}) < len(symbols)
+        problem: Exception | None = None
         reads = 0
-        for symbol in waiting:
-            if symbol in quotes:
-                continue
-            if reads == QUOTE_READS_MAX:
-                break
-            reads += 1
-            page = self._page_of.get(symbol)
-            listed = await self._page(page) if by_page and page is not None else []
-            read = {
-                each.symbol: each
-                for row in listed
-                if (each := self._quote(row)) is not None and each.symbol in symbols
-            }
-            if symbol not in read:  # read alone, or no longer on its former page
-                row = await get(self._shared.reader(), f"/v1/futures/{symbol}", is_symbol="1")
-                read |= {each.symbol: each for each in [self._quote(row)] if each is not None}
-            quotes |= read
-            self._read_at |= dict.fromkeys([symbol, *read], self._clock.now())
+        with trio.move_on_after(QUOTES_WITHIN_S) as within:
+            for symbol in waiting:
+                if symbol in quotes:
+                    continue
+                if reads == QUOTE_READS_MAX:
+                    break
+                reads += 1
+                self._asked_at[symbol] = trio.current_time()
+                try:
+                    await self._read_with(symbol, symbols, quotes)
+                except (ExchangeError, HttpError, ValueError) as error:
+                    problem = error
+                    self._tell(symbol, f"{type(error).__name__}: {error}")
+        for symbol in quotes:
+            self._asked_at[symbol] = trio.current_time()
+            self._told.pop(symbol, None)
         self._shared.prices |= {each.symbol: each.last for each in quotes.values()}
+        if not quotes and problem is not None:
+            raise problem
+        if not quotes and within.cancelled_caught:
+            raise ExchangeError(f"the exchange gave no price within {QUOTES_WITHIN_S:g} s")
         return list(quotes.values())
+
+    async def _read_with(
+        self, symbol: Symbol, symbols: frozenset[Symbol], quotes: dict[Symbol, Quote]
+    ) -> None:
+        """Add one contract's price, with those of others if they come by the same page."""
+        page = self._page_of.get(symbol)
+        if page is not None and len({self._page_of.get(each) for each in symbols}) < len(symbols):
+            read = [self._quote(row) for row in await self._page(page)]
+            quotes |= {each.symbol: each for each in read if each and each.symbol in symbols}
+        if symbol not in quotes:  # read alone, or no longer on its former page
+            row = await self._shared.read(f"/v1/futures/{symbol}", is_symbol="1")
+            quotes |= {each.symbol: each for each in [self._quote(row)] if each}
+
+    def _tell(self, symbol: Symbol, problem: str) -> None:
+        """Log why a contract has no price, once for each reason."""
+        if self._told.get(symbol) != problem:
+            _LOG.warning("no price of %s: %s", symbol, problem)
+        self._told[symbol] = problem
 
     def _quote(self, row: Any) -> Quote | None:
         try:

@@ -1,20 +1,28 @@
-"""Contracts, prices and candles: few requests for many contracts, keys in turn, and candles that
-agree with prices.
+"""Contracts, prices and candles: few requests for many contracts, keys in turn, one fault that costs
+the others nothing, and candles that agree with prices.
 """
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from mudrex_world import BTC, mudrex_world
+import trio
+from mudrex_world import BTC, WallClock, mudrex_world
 
+from engine.market.feed import DEADLINE_S
 from plugins.mudrex import market as market_module
 from plugins.mudrex import parsing
+from plugins.mudrex.market import MudrexMarket
+from plugins.mudrex.shared import Shared
 from plugins.mudrex.simulator.contracts import CONTRACTS
 from plugins.mudrex.simulator.faults import Drill
 from plugins.mudrex.simulator.prices import Prices
-from rexalgo import ExchangeError, Symbol
+from rexalgo import ExchangeError, HttpAnswer, HttpClient, Symbol
 
 ALL = frozenset(map(Symbol, CONTRACTS))
 
@@ -59,6 +67,69 @@ async def test_keys_take_turns_and_without_one_nothing_is_read(tmp_path: Path) -
         with pytest.raises(ExchangeError, match="no account is connected"):
             await market.quotes(frozenset({BTC}))
         assert await market.candles(BTC, 60, 3)  # public
+
+
+async def test_a_key_that_cannot_read_costs_no_price_and_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_module, "LEAST_CONTRACT_ROWS", 1)
+    one_a_page = Drill(switches={"prices_move": False, "page_rows_max": 1})
+    two = frozenset({BTC, Symbol("ETHUSDT")})
+    async with mudrex_world(tmp_path, drill=one_a_page) as world:
+        market = await world.adapter.market_data(world.context)
+        await market.instruments()
+        await world.control("rotate", account="someone", key="its new key")
+        with pytest.raises(ExchangeError, match="refused the key"):
+            await market.quotes(two)
+        await world.connect("its new key")
+        world.simulator.counts.clear()
+        for _ in range(4):  # the old connection stays open
+            assert {each.symbol for each in await market.quotes(two)} == two
+        assert not [each for each in world.simulator.counts if "401" in each], "it rests"
+        await world.connect("another key", "a3")
+        await world.fault("/futures", "rate_limit")
+        assert {each.symbol for each in await market.instruments()} == ALL
+
+
+@pytest.mark.parametrize("by_page", [True, False])
+async def test_a_contract_that_is_gone_costs_the_others_no_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_page: bool
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        market = await world.adapter.market_data(world.context)
+        wanted = ALL if by_page else frozenset(sorted(ALL)[:2])
+        if by_page:
+            await market.instruments()
+        gone = sorted(wanted)[0]
+        monkeypatch.delitem(CONTRACTS, gone)
+        assert {each.symbol for each in await market.quotes(wanted)} == wanted - {gone}
+        monkeypatch.setattr(market_module, "QUOTE_READS_MAX", 1)
+        read = set()
+        for _ in range(2):
+            with suppress(ExchangeError):  # nothing else was asked for
+                read |= {each.symbol for each in await market.quotes(wanted)}
+        assert read == wanted - {gone}, "it is asked for in its turn, not always first"
+
+
+class Slow(HttpClient):
+    """A client whose answers take their time."""
+
+    async def request(self, method: str, path: str, **_: Any) -> HttpAnswer:
+        await trio.sleep(1.1)
+        row = {"symbol": path.rpartition("/")[2], "price": "2"}
+        body = json.dumps({"success": True, "data": row}).encode()
+        return cast(HttpAnswer, SimpleNamespace(status_code=200, content=body))
+
+
+async def test_what_was_read_in_time_is_kept_and_the_rest_comes_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    market = MudrexMarket(Shared(readers=[Slow()]), Slow(), WallClock())
+    first = {each.symbol for each in await market.quotes(ALL)}
+    assert trio.current_time() <= DEADLINE_S
+    second = {each.symbol for each in await market.quotes(ALL)}
+    assert len(first) == 2
+    assert first | second == ALL
 
 
 async def test_a_contract_without_a_readable_price_is_left_out(tmp_path: Path) -> None:
