@@ -4,7 +4,7 @@ Equity is recorded at the first reading, once an hour, and at the first reading 
 executed: as read, never guessed.
 
 It follows the ledger at its own pace and decides nothing; if it fails, it is tried again, and only
-figures wait for it.
+figures wait for it. It waits for orders in flight before each closure that folds.
 """
 
 import logging
@@ -65,7 +65,10 @@ class Bookkeeping:
             await trio.sleep(EVERY_S)
 
     async def _fold(self, episodes: Sequence[int]) -> None:
-        """Fold episodes together; if the ledger refuses that, each alone."""
+        """Fold episodes together, as many as one closure takes; if the ledger refuses that, each
+        alone.
+        """
+        await self._shared.calm()
         try:
             self._moved |= await self._shared.ledger.write(lambda db: fold_episodes(db, episodes))
         except WriteRefused as error:

@@ -35,12 +35,22 @@ def unfolded_episodes(db: Database, limit: int, without: Collection[int] = ()) -
     return [row[0] for row in rows if row[0] not in without][:limit]
 
 
+READ_AT_ONCE: Final = 500
+
+
 def fold_episodes(db: Database, episodes: Sequence[int]) -> dict[AccountId, datetime]:
-    """Fold these episodes; return their accounts, each with the time of its newest fill."""
+    """Fold these episodes until 500 fills were read; the others stay unfolded, because nothing else
+    is written meanwhile. Return the accounts of those folded, each with the time of its newest fill.
+    """
     moved: dict[AccountId, datetime] = {}
+    read = 0
     for episode in episodes:
-        account, at = _fold(db, episode)
-        moved[account] = max(at, moved.get(account, at))
+        account, fills = _fold(db, episode)
+        newest = max(each.at for each in fills)
+        moved[account] = max(newest, moved.get(account, newest))
+        read += len(fills)
+        if read >= READ_AT_ONCE:
+            break
     return moved
 
 
@@ -62,7 +72,7 @@ def fold_account(db: Database, account: AccountId) -> None:
         _fold(db, episode)
 
 
-def _fold(db: Database, episode: int) -> tuple[AccountId, datetime]:
+def _fold(db: Database, episode: int) -> tuple[AccountId, Sequence[Fill]]:
     lock(db, Held.ACCOUNT_OF_FILL, episode)  # an episode has the number of its first fill
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
@@ -90,7 +100,7 @@ def _fold(db: Database, episode: int) -> tuple[AccountId, datetime]:
         days.take(row, 1)
     days.write()
     db.execute("UPDATE fill SET folded = 1 WHERE episode = ?", (episode,))
-    return AccountId(account), max(each.at for each in fills)
+    return AccountId(account), fills
 
 
 def _fill(row: Row) -> Fill:

@@ -2,6 +2,7 @@
 never averaged into the next trade.
 """
 
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from engine_world import BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.bookkeeping import Bookkeeping
+from engine.actors.shared import CALM_AFTER_S
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
@@ -65,6 +67,21 @@ async def by_hand(house: World, side: OrderSide, quantity: str) -> OrderReport:
         reduce_only=side is OrderSide.SELL,
     )
     return await session._open.place_order(order)
+
+
+async def test_a_trade_is_written_once_no_order_is_in_flight(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        await closed(house)
+        for waits, written in ((True, 0), (False, 1)):
+            with (
+                house.shared.sending() if waits else nullcontext(),
+                trio.move_on_after(CALM_AFTER_S / 2),
+            ):
+                await Bookkeeping(house.shared, house.account_tasks).run()
+            assert len(account_trades(house.ledger.db, AccountId("a0"), 9)) == written
 
 
 async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(

@@ -19,7 +19,7 @@ from engine.domain.booking import Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.signal import NO_ORDER_KEY, PositionSide
-from engine.ledger import Database, Ledger
+from engine.ledger import Database, Ledger, folding
 from engine.ledger.books import (
     Change,
     bind_outside,
@@ -163,6 +163,22 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
         for each in account_days(db, A0)
     ] == [(1, 0, D("-20.25"), D("0.25"), 0)]
     assert not unfolded_episodes(db, 1)
+
+
+def test_one_closure_folds_a_bounded_number_of_fills(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that folded 200 long positions in one closure kept orders waiting for seconds."""
+    monkeypatch.setattr(folding, "READ_AT_ONCE", 3)
+    for _ in range(3):
+        fill(db, "1", "100", entry=True)
+        fill(db, "1", "110")
+    left = [1, 3, 5]
+    for rest in ([5], []):
+        assert list(fold_episodes(db, left)) == [A0]
+        left = unfolded_episodes(db, 9)
+        assert left == rest
+    assert len(account_trades(db, A0, 9)) == 3
 
 
 def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(
