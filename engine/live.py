@@ -156,7 +156,7 @@ class LiveAccount(Protocol):
     async def bind(
         self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
     ) -> None:
-        """Prove an attempt by the order that a person names; raises LookupError if the exchange has
+        """Prove an attempt by the order that a person names; raises NothingThere if the exchange has
         no such order.
         """
 

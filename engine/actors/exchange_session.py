@@ -116,7 +116,7 @@ class ExchangeSession:
         return self._adapter.traits.visible_within_s
 
     async def open(self) -> None:
-        """Connect the account; raises what the adapter raises, or TimeoutError at the deadline."""
+        """Connect the account; raises what the adapter raises, or trio's TooSlowError at the deadline."""
         self._connection = await self._within(
             READ_DEADLINE_S, self._adapter.connect(self._login, self._context)
         )

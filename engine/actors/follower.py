@@ -310,6 +310,6 @@ class Follower:
         """Prove an attempt by the exchange order that a person names, with what ``also`` writes in
         the same transaction.
 
-        Raises LookupError if the exchange has no such order of it.
+        Raises NothingThere if the exchange has no such order of it.
         """
         await self.resolver.bind(attempt_id, exchange_order_id, also)

@@ -40,6 +40,7 @@ from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Price, Quantity, money_words, plain
+from engine.domain.errors import NothingThere
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
@@ -355,7 +356,7 @@ class Resolver:
     async def bind(
         self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
     ) -> None:
-        """Prove an attempt by the order that a person names; raises LookupError unless the exchange
+        """Prove an attempt by the order that a person names; raises NothingThere unless the exchange
         has it and it fits.
         """
         account = self._account
@@ -366,19 +367,19 @@ class Resolver:
             (each for each in history.orders if each.exchange_order_id == exchange_order_id), None
         )
         if report is None:
-            raise LookupError(
+            raise NothingThere(
                 f"the exchange shows no order {exchange_order_id} in {attempt.intent.symbol} "
                 "since the order was sent"
             )
         if not describes(report, attempt.intent):
             actual = f"{report.side.value} {plain(report.quantity)} {report.symbol}"
-            raise LookupError(
+            raise NothingThere(
                 f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} "
                 f"{attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {actual}"
             )
         if bound_order_ids(account.shared.ledger.db, attempt.account, [exchange_order_id]):
-            raise LookupError(f"order {exchange_order_id} is known already as another one")
+            raise NothingThere(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report, also)
 
     async def _proven(

@@ -358,10 +358,7 @@ async def _bind(
             f"{len(attempts)} orders of this copy are not proven, so one id cannot be all of "
             "them; wait, or decide --none"
         )
-    try:
-        await task.bind(attempts[0], order, also)
-    except LookupError as error:
-        raise NothingThere(str(error)) from None
+    await task.bind(attempts[0], order, also)
 
 
 async def _decide_none(

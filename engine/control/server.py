@@ -63,9 +63,7 @@ async def _answer(
 ) -> dict[str, Any] | None:
     """Answer one command; return what a web process that attaches tells of itself instead."""
     try:
-        with trio.fail_after(REQUEST_WITHIN_S):
-            asked = json.loads(await read_line(stream))
-        method, params = str(asked["method"]), dict(asked["params"])
+        method, params = await _asked(stream)
         if method == ATTACH and not is_alone:
             return params
         if method == ATTACH:
@@ -73,29 +71,28 @@ async def _answer(
                 "expected an engine of its own (rexalgo serve --role engine), found one process "
                 "that serves the web too; stop it, or do without --role web"
             )
-        answer: dict[str, Any] = {"result": await run(method, params)}
+        line = json.dumps({"result": await run(method, params)})
     except RexAlgoError as error:
-        answer = {"error": write_error(error)}
-    except (ValueError, KeyError, TypeError, trio.TooSlowError, trio.BrokenResourceError):
-        answer = {
-            "error": {
-                "kind": "RexAlgoError",
-                "message": 'expected one line {"method": ..., "params": {...}}',
-            }
-        }
+        line = json.dumps({"error": write_error(error)}, default=str)
     except (
         Exception
     ) as error:  # the boundary to people: one line for them, with the details in the log
         _LOG.exception("a command failed")
-        answer = {
-            "error": {
-                "kind": "RexAlgoError",
-                "message": f"the command failed inside ({type(error).__name__}); see the log",
-            }
-        }
+        failed = f"the command failed inside ({type(error).__name__}); see the log"
+        line = json.dumps({"error": {"kind": "RexAlgoError", "message": failed}})
     try:
         with trio.fail_after(REQUEST_WITHIN_S):
-            await stream.send_all(json.dumps(answer).encode() + b"\n")
+            await stream.send_all(line.encode() + b"\n")
     except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
         _LOG.info("the client of the control socket left before the answer")
     return None
+
+
+async def _asked(stream: trio.SocketStream) -> tuple[str, dict[str, Any]]:
+    """Read the method and parameters of a command; raises RexAlgoError for anything else."""
+    try:
+        with trio.fail_after(REQUEST_WITHIN_S):
+            asked = json.loads(await read_line(stream))
+        return str(asked["method"]), dict(asked["params"])
+    except (ValueError, KeyError, TypeError, trio.TooSlowError, trio.BrokenResourceError) as error:
+        raise RexAlgoError('expected one line {"method": ..., "params": {...}}') from error

@@ -2,11 +2,14 @@
 the rows that store it.
 """
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+import trio
 
 from engine.context import EngineContext
 from engine.domain.account import AccountReport, Environment
@@ -20,14 +23,15 @@ from engine.ledger.people import AccountRow, PersonKey, account_named, insert_ac
 from engine.ports.exchange import (
     CredentialField,
     ExchangeError,
-    NotExecuted,
     Rejected,
     RejectionKind,
 )
+from engine.ports.http import HttpError, ReadTimeout
 from engine.ports.secret import Secret, is_one_line
 from engine.provisioning.exchange_setup import exchange_setup
 from engine.services.user import FormErrors
 
+_LOG = logging.getLogger("rexalgo.accounts")
 CHARACTERS_MAX: Final = 512
 
 
@@ -121,8 +125,11 @@ async def check_login(context: EngineContext, exchange: str, given: Mapping[str,
             else ""
         )
         raise FormErrors({where: f"{choice.title} does not accept this: {error.text}"}) from None
-    except (NotExecuted, TimeoutError, ExchangeError) as error:
-        words = error.text if isinstance(error, ExchangeError) else "no answer in time"
+    except Exception as error:  # the boundary to a plugin: whatever it raised, nothing was stored
+        words = _why_not_asked(error)
+        _LOG.warning(
+            "a login of %s could not be checked: %s: %s", exchange, type(error).__name__, error
+        )
         raise FormErrors(
             {
                 "": (
@@ -132,6 +139,16 @@ async def check_login(context: EngineContext, exchange: str, given: Mapping[str,
             }
         ) from None
     return Checked(credentials, choice.environment, report)
+
+
+def _why_not_asked(error: Exception) -> str:
+    if isinstance(error, ExchangeError):
+        return error.text
+    if isinstance(error, ReadTimeout | TimeoutError | trio.TooSlowError):
+        return "no answer in time"
+    if isinstance(error, HttpError):
+        return "no connection to it"
+    return "its answer could not be read"
 
 
 def open_account(

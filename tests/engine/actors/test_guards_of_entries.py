@@ -16,6 +16,7 @@ from engine.actors.breakers import Breakers
 from engine.decisions.circuit import Circuit
 from engine.decisions.reconciliation import ShareShrunk
 from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.signal import Action, PositionSide
@@ -201,7 +202,7 @@ async def test_a_person_may_name_the_order_that_is_ours(
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"]
         attempt = all_unknown(house.ledger.db)[0]
-        with pytest.raises(LookupError, match="no order X"):
+        with pytest.raises(NothingThere, match="no order X"):
             await house.followers[0].bind(attempt.id, "X")
         await house.followers[0].bind(attempt.id, str(house.orders()[0]["exchange_order_id"]))
         assert house.codes(opened) == ["filled"]

@@ -18,6 +18,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.last_line import LastLine
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity
+from engine.domain.errors import NothingThere
 from engine.domain.order import OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderType, PositionSide
@@ -296,7 +297,7 @@ async def test_a_person_names_only_an_order_that_is_there_fits_and_is_nobody_els
             (sold, "expected BUY"),
             (bought, "is known already as another one"),
         ):
-            with pytest.raises(LookupError, match=why):
+            with pytest.raises(NothingThere, match=why):
                 await follower.bind(lost, named)
         assert house.codes(again) == ["not_confirmed"]
 

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,31 @@ async def test_a_line_that_is_no_command_gets_an_answer(line: bytes, tmp_path: P
         nursery.cancel_scope.cancel()
 
 
-async def test_a_fault_inside_a_command_is_answered_without_its_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [ValueError("whsec_do_not_show"), KeyError("whsec"), trio.TooSlowError("whsec")]
+)
+async def test_a_fault_inside_a_command_is_logged_and_answered_as_ours_without_its_text(
+    error: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with trio.open_nursery() as nursery:
-        await answering(tmp_path, nursery, ValueError("whsec_do_not_show"))
+        await answering(tmp_path, nursery, error)
         with pytest.raises(RexAlgoError) as caught:
             await ask_server(tmp_path, "any", {})
+        assert f"failed inside ({type(error).__name__}); see the log" in str(caught.value)
         assert "whsec" not in str(caught.value)
+        assert "a command failed" in caplog.text
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_that_no_line_can_carry_ends_only_its_command(tmp_path: Path) -> None:
+    async def run(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        return {"held": Decimal(1)} if method == "odd" else {"well": True}
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_control, tmp_path, run)
+        with pytest.raises(RexAlgoError, match="failed inside"):
+            await ask_server(tmp_path, "odd", {})
+        assert await ask_server(tmp_path, "next", {}) == {"well": True}
         nursery.cancel_scope.cancel()
 
 

@@ -28,7 +28,8 @@ from engine.ledger.identity import ask_to_be_master, give_role, remember_login
 from engine.ledger.people import AccountRow, insert_account, insert_person, person_key, set_declared
 from engine.ledger.query import fetch_all
 from engine.plugin.host import load_plugins
-from engine.ports.exchange import Rejected, RejectionKind
+from engine.ports.exchange import OutcomeUnknown, Rejected, RejectionKind
+from engine.ports.http import ConnectError, ReadTimeout
 from engine.ports.secret import Secret
 from engine.services.identity import (
     Caller,
@@ -388,3 +389,29 @@ async def test_an_exchange_login_that_leaked_opens_no_session_until_there_is_ano
 
         await here.context.ledger.write(replace_it)
         await here.service.sign_in_with_exchange("mudrex", login, "", HOME)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectError("cannot connect to http://127.0.0.1:9: [Errno 111]"), "no connection to it"),
+        (ReadTimeout("no whole answer"), "no answer in time"),
+        (trio.TooSlowError(), "no answer in time"),
+        (OutcomeUnknown("HTTP 503"), "HTTP 503"),
+        (KeyError("data"), "its answer could not be read"),
+    ],
+)
+async def test_an_exchange_that_cannot_be_asked_is_told_in_words(
+    tmp_path: Path, error: Exception, words: str
+) -> None:
+    async with door(tmp_path) as here:
+
+        async def fails() -> None:
+            raise error
+
+        here.meanwhile = fails
+        with pytest.raises(FormErrors) as caught:
+            await here.service.sign_in_with_exchange("mudrex", {"secret": "a key"}, "", HOME)
+        assert caught.value.errors[""] == (
+            f"Mudrex could not be asked just now ({words}). Nothing was stored; try again."
+        )
