@@ -1,7 +1,8 @@
 """One feed per exchange: instruments, prices and candles, read once for all accounts.
 
 A failing read keeps the last values; nothing here makes up a price. A caller that needs a fresh
-price gets None if there is none.
+price gets None if there is none. A price is fresh if its time is, and if it was received lately on
+trio's clock: the machine's clock may be set back, and the exchange's may be ahead.
 """
 
 import logging
@@ -39,6 +40,7 @@ class MarketFeed:
         self._reading = trio.Lock()
         self._wanted: set[Symbol] = set()
         self._quotes: dict[Symbol, Quote] = {}
+        self._received: dict[Symbol, float] = {}
         self._instruments: Mapping[Symbol, Instrument] = {}
         self._instruments_at = -INSTRUMENTS_S
         self._past = PastCandles()
@@ -106,7 +108,9 @@ class MarketFeed:
         quote = self._quotes.get(symbol)
         return (
             quote
-            if quote is not None and self._clock.now() - quote.at <= timedelta(seconds=age_s)
+            if quote is not None
+            and self._clock.now() - quote.at <= timedelta(seconds=age_s)
+            and trio.current_time() - self._received[symbol] <= age_s
             else None
         )
 
@@ -118,7 +122,7 @@ class MarketFeed:
         """Read and note no other contracts any more; one that is asked for again is read again."""
         self._wanted &= symbols
         for other in set(self._quotes) - symbols:
-            del self._quotes[other]
+            del self._quotes[other], self._received[other]
         self.tape.keep(symbols)
 
     async def run(self, symbols: frozenset[Symbol]) -> None:
@@ -170,9 +174,17 @@ class MarketFeed:
         if listed:
             read = await contained(self._market.quotes(listed))
             odd = {each.symbol: problem for each in read if (problem := _unusable(each))}
-            self._quotes |= {each.symbol: each for each in read if each.symbol not in odd}
+            for quote in read:
+                if quote.symbol not in odd:
+                    self._keep_read(quote)
             if odd:  # told once the others have their price
                 raise RexAlgoError("; ".join(f"quote of {name}: {odd[name]}" for name in odd))
+
+    def _keep_read(self, quote: Quote) -> None:
+        known = self._quotes.get(quote.symbol)
+        if known is None or known.at != quote.at:  # one that is repeated grows no younger
+            self._received[quote.symbol] = trio.current_time()
+        self._quotes[quote.symbol] = quote
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
         """Return the newest closed candles, oldest first, at most ``count``; raises what the

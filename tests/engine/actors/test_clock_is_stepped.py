@@ -2,6 +2,7 @@
 a person. What is due stays due, and readings stay in their order.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -10,16 +11,18 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import BEGINNING, World, world
+from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.clock_watch import watch_clock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
 from engine.domain.amounts import Price
+from engine.domain.identifiers import Symbol
 from engine.domain.signal import Action, OrderType, PositionSide
 from engine.ledger.alerts import newest_alerts
 from engine.ports.exchange import OutcomeUnknown, Rejected
+from engine.ports.market_data import Quote
 
 BACK = pytest.mark.parametrize("step_s", [-3, -50, -3600])
 
@@ -242,6 +245,36 @@ async def test_an_entry_that_waits_grows_old_though_the_clock_was_set_back(
         await trio.sleep(30)
         line.refuses = None
         assert await house.outcome(entered) == ["expired.waiting"]
+
+
+@BACK
+@pytest.mark.parametrize("repeats", [False, True])
+async def test_an_old_price_is_no_fresh_one_though_the_clock_was_set_back(
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    repeats: bool,
+    step_s: float,
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await joined(house)
+        house.clock.step(step_s)
+        # The exchange's clock is ahead now, and its price is fresh.
+        entered = await house.send(Action.OPEN, side=PositionSide.LONG)
+        assert await house.outcome(entered) == ["filled"]
+        market = house.shared.feeds["paper"]._market
+        assert market is not None
+        old = await market.quotes(frozenset([BTC]))
+
+        async def quotes(symbols: frozenset[Symbol]) -> Sequence[Quote]:
+            if repeats:
+                return old
+            raise OSError("market data is down")
+
+        monkeypatch.setattr(market, "quotes", quotes)
+        await trio.sleep(house.shared.pace.price_age_s + 2)
+        added = await house.send(Action.ADD, side=PositionSide.LONG)
+        assert await house.outcome(added) == ["denied.price_stale"]
 
 
 @pytest.mark.parametrize("ahead_s", [3, 600, 7200, -600])
