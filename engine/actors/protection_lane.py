@@ -18,7 +18,6 @@ from engine.decisions.planning_protection import (
     LEVELS_NOT_KNOWN,
     ProtectionContext,
     ProtectionPlan,
-    leaves_a_level,
     plan_protection,
     protection_words,
 )
@@ -30,7 +29,7 @@ from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.copies import WaitingLeg, is_entering, is_protected_later
+from engine.ledger.copies import WaitingLeg, is_entering, protected_later
 from engine.ledger.holdings import read_holding, want_protection
 from engine.ports.exchange import Rejected
 
@@ -44,9 +43,7 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     """
     pace = lanes.account.shared.pace
     plan, waited_s = await _plan(lanes, leg), 0.0
-    if (isinstance(plan, ProtectionPlan) or plan is LEVELS_NOT_KNOWN) and leaves_a_level(
-        lanes.account.shared.signal(leg.signal_number)
-    ):
+    if plan is LEVELS_NOT_KNOWN or (isinstance(plan, ProtectionPlan) and plan.leaves_a_level):
         # If that fails, what the strategy last set must do; a level that it never set is waited for,
         # and a newer signal begins no new wait.
         await lanes.reader.try_to_read()
@@ -79,6 +76,9 @@ async def _plan(
     entering = is_entering(
         db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, before=signal.order_key
     )
+    later = protected_later(
+        db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, key=leg.order_key
+    )
     holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
@@ -91,9 +91,7 @@ async def _plan(
             price=None if quote is None else quote.last,
             can_protect=account.can_protect,
             is_entering=entering,
-            is_replaced=is_protected_later(
-                db, account=leg.account, strategy=leg.strategy, symbol=leg.symbol, key=leg.order_key
-            ),
+            later=tuple(shared.signal(each).draft for each in later),
             guesses=guesses,
         )
     )

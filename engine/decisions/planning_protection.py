@@ -7,7 +7,7 @@ are rounded to the price step towards the price, and one that is not beyond the 
 refused, because the exchange would close at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.decisions.planning import Wait
@@ -28,8 +28,8 @@ class ProtectionContext:
     ``holding`` is this strategy's, ``position`` the exchange's as last read, None if that does not
     show which levels stand. ``price`` is the last
     one, None if there is no fresh one: the exchange then judges the levels. ``can_protect``: the
-    exchange can move levels. ``is_entering``: an earlier entry has not ended. ``is_replaced``: a later
-    signal of this kind is recorded. ``guesses``: waiting for the levels that stand has an end; the
+    exchange can move levels. ``is_entering``: an earlier entry has not ended. ``later``: what
+    later signals of this kind say. ``guesses``: waiting for the levels that stand has an end; the
     ``position`` as last read, or what the strategy wants, must do.
     """
 
@@ -40,7 +40,7 @@ class ProtectionContext:
     price: Price | None
     can_protect: bool
     is_entering: bool
-    is_replaced: bool
+    later: tuple[SignalDraft, ...]
     guesses: bool = False
 
 
@@ -51,16 +51,38 @@ LEVELS_NOT_KNOWN: Final = Wait("the levels that stand at the exchange are not kn
 @dataclass(frozen=True, slots=True)
 class ProtectionPlan:
     """The levels that the position is to have, and those of them that the strategy ``wants``: only
-    the latter are set again where they are missing.
+    the latter are set again where they are missing. ``leaves_a_level``: one of them stays as it is, so
+    that it must be known.
     """
 
     order: ProtectionOrder
     wants: ProtectionOrder
+    leaves_a_level: bool
 
 
-def leaves_a_level(signal: Signal) -> bool:
-    """Return whether a signal leaves one of the levels as it is, so that it must be known."""
-    return any(_staying(signal.draft))
+def _without_replaced(context: ProtectionContext) -> SignalDraft | None:
+    """Return what the signal says without the levels that a later one names; None if nothing is left.
+    A test replaces nothing, nor does a signal for the other side.
+    """
+    draft, holding = context.signal.draft, context.holding
+    side = draft.side or (None if holding is None else holding.side)
+    stop_stays, target_stays = _staying(draft)
+    for later in context.later:
+        if not later.is_test and (None in (side, later.side) or later.side is side):
+            stop_is_left, target_is_left = _staying(later)
+            stop_stays, target_stays = (
+                stop_stays or not stop_is_left,
+                target_stays or not target_is_left,
+            )
+    if stop_stays and target_stays:
+        return None
+    return replace(
+        draft,
+        stop_loss=None if stop_stays else draft.stop_loss,
+        no_stop_loss=draft.no_stop_loss and not stop_stays,
+        take_profit=None if target_stays else draft.take_profit,
+        no_take_profit=draft.no_take_profit and not target_stays,
+    )
 
 
 def _staying(draft: SignalDraft) -> tuple[bool, bool]:
@@ -75,9 +97,9 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
     """Decide the stop and target of the position, wait for an entry, or return why nothing is done.
     Total.
     """
-    draft, holding = context.signal.draft, context.holding
-    if context.is_replaced:
-        return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
+    draft, holding = _without_replaced(context), context.holding
+    if draft is None:
+        return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": context.signal.draft.symbol})
     if holding is None or not is_held(holding) or draft.side not in (None, holding.side):
         if context.is_entering and not draft.is_test:
             return Wait("an entry of this strategy has not ended yet")
@@ -91,8 +113,8 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
         return Wait("nothing of the entry is proven to be filled yet")
     if not context.can_protect:
         return Outcome(OutcomeCode.SKIPPED_CANNOT_PROTECT, {"symbol": draft.symbol})
-    draft, position = context.signal.draft, _standing(context, holding)
-    stop, target = _levels(context, holding)
+    position = _standing(context, holding)
+    stop, target = _levels(context, draft, holding)
     stop_stays, target_stays = _staying(draft)
     kept_stop = position.stop_loss if position is not None and stop_stays else None
     kept_target = position.take_profit if position is not None and target_stays else None
@@ -122,6 +144,7 @@ def plan_protection(context: ProtectionContext) -> ProtectionPlan | Outcome | Wa
             holding.position_id,
         ),
         ProtectionOrder(draft.symbol, holding.side, stop, target),
+        leaves_a_level=stop_stays or target_stays,
     )
 
 
@@ -138,9 +161,11 @@ def _standing(context: ProtectionContext, holding: Holding) -> Position | None:
     return position if position is not None and is_held_position(holding, position) else None
 
 
-def _levels(context: ProtectionContext, holding: Holding) -> tuple[Price | None, Price | None]:
+def _levels(
+    context: ProtectionContext, draft: SignalDraft, holding: Holding
+) -> tuple[Price | None, Price | None]:
     """Return the stop and target that the strategy wants now."""
-    draft, is_long = context.signal.draft, holding.side is PositionSide.LONG
+    is_long = holding.side is PositionSide.LONG
     stop = (
         None
         if draft.no_stop_loss

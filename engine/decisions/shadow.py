@@ -47,7 +47,7 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderSide, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, PositionSide, Signal
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, PositionSide, Signal, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, strictest
 from engine.ports.market_data import Quote
 
@@ -499,7 +499,7 @@ class ShadowBook:
             why = {"why": f"no entry of this strategy rests in {symbol}"}
             self._end(signal, Outcome(OutcomeCode.NOTHING_TO_DO, why))
 
-    def _protect(self, signal: Signal) -> None:
+    def _protect(self, signal: Signal, later: tuple[SignalDraft, ...] = ()) -> None:
         symbol = signal.draft.symbol
         known = self._fresh(symbol)
         plan = plan_protection(
@@ -511,7 +511,7 @@ class ShadowBook:
                 price=None if known is None else known[1],
                 can_protect=self._terms.sets_protection,
                 is_entering=symbol in self._resting,
-                is_replaced=False,
+                later=later,
             )
         )
         if isinstance(plan, ProtectionPlan):
@@ -541,9 +541,11 @@ class ShadowBook:
         """Do what waited for an entry in the symbol that has ended now."""
         waiting = [each for each in self._waiting if each.draft.symbol == symbol]
         self._waiting = [each for each in self._waiting if each.draft.symbol != symbol]
+        moves = [each for each in waiting if each.draft.action is Action.SET_PROTECTION]
         for each in waiting:
             if each.draft.action is Action.SET_PROTECTION:
-                self._protect(each)
+                later = tuple(one.draft for one in moves if one.order_key > each.order_key)
+                self._protect(each, later)
             else:
                 self._exit(each)
 

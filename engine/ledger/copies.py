@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.turns import Waiting
 from engine.domain.amounts import Quantity
@@ -14,6 +15,9 @@ from engine.domain.identifiers import AccountId, CopyId, SignalId, StrategyId, S
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import from_us
 from engine.ledger.query import Database, Row, fetch_all, fetch_one, in_list, insert
+
+LATER_MAX: Final = 100
+"""How many later moves of a level are read beside one that came out of order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +171,17 @@ def is_entering(
     return row is not None
 
 
-def is_protected_later(
+def protected_later(
     db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
-) -> bool:
-    """Return whether a later ``set_protection`` of a strategy is recorded: an older one must not
-    undo it.
+) -> list[int]:
+    """Read the numbers of the signals that move the levels of a strategy's position later than
+    ``key``, of them the newest: an older one must not undo what they set.
     """
-    row = fetch_one(
+    rows = fetch_all(
         db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = "
-        "'protection' AND order_key > ?",
-        (account, strategy, symbol, key),
+        "SELECT copy.signal_number FROM leg INDEXED BY leg_protection JOIN copy ON copy.id = "
+        "leg.copy_id WHERE leg.account_id = ? AND leg.strategy_id = ? AND leg.symbol = ? AND "
+        "leg.kind = 'protection' AND leg.order_key > ? ORDER BY leg.order_key DESC LIMIT ?",
+        (account, strategy, symbol, key, LATER_MAX),
     )
-    return row is not None
+    return [row[0] for row in rows]

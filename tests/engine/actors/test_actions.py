@@ -13,6 +13,7 @@ from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.exchange_session import ExchangeSession
+from engine.decisions.order_lifecycle import NoProof
 from engine.domain.account import AccountReport, UnreadableRow
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity, Ratio
@@ -287,7 +288,7 @@ async def test_a_stop_moves_beside_an_order_that_rests(
         assert newest_alerts(house.ledger.db, BEGINNING, 5) == []
 
 
-@pytest.mark.parametrize("unread", ["the row", "the account"])
+@pytest.mark.parametrize("unread", ["the row", "the account", "what an order did"])
 async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_told(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, unread: str
 ) -> None:
@@ -297,12 +298,21 @@ async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_t
         report = await real(session)
         if unread == "the account":
             raise OutcomeUnknown("502")
+        if unread == "what an order did":
+            return report
         row = UnreadableRow("position", "p", BTC, "a new word")
         return replace(report, positions=(), unreadable=(row,))
+
+    async def place(session: ExchangeSession, intent: OrderIntent, ask: Any, written: Any) -> Any:
+        return NoProof("502")
 
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=price("60000"))
         await trio.sleep(60)
+        if unread == "what an order did":
+            with monkeypatch.context() as patched:
+                patched.setattr(ExchangeSession, "place", place)
+                assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["unknown"]
         began = trio.current_time()
         with monkeypatch.context() as patched:
             patched.setattr(ExchangeSession, "fetch_account", fetch_account)
@@ -329,6 +339,38 @@ async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_t
         assert len(told) == 1
         assert "BTCUSDT LONG has stop 64000 and no target" in told[0].sentence
         assert "?" not in told[0].sentence
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "the account is read", "the exchange fails"])
+async def test_a_stop_and_a_target_that_come_as_two_signals_are_both_set(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    read, protect = ExchangeSession.fetch_account, ExchangeSession.set_protection
+    asked: list[ProtectionOrder] = []
+
+    async def fetch_account(session: ExchangeSession) -> AccountReport:
+        await trio.sleep(0.3 if meanwhile == "the account is read" else 0)
+        return await read(session)
+
+    async def set_protection(session: ExchangeSession, wanted: ProtectionOrder) -> None:
+        asked.append(wanted)
+        if meanwhile == "the exchange fails" and len(asked) == 1:
+            raise OutcomeUnknown("502")
+        await protect(session, wanted)
+
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, stop_loss=price("60000"), take_profit=price("70000"))
+        await trio.sleep(60)
+        monkeypatch.setattr(ExchangeSession, "fetch_account", fetch_account)
+        monkeypatch.setattr(ExchangeSession, "set_protection", set_protection)
+        also = {} if meanwhile == "the account is read" else {"take_profit": price("69000")}
+        stop = await house.send(Action.SET_PROTECTION, stop_loss=price("64000"), **also)
+        await trio.sleep(0 if meanwhile == "nothing" else 0.2)
+        target = await house.send(Action.SET_PROTECTION, take_profit=price("68000"))
+        assert await house.outcome(stop) == await house.outcome(target) == ["applied"]
+        position = await house.position()
+        assert position is not None
+        assert (position.stop_loss, position.take_profit) == (price("64000"), price("68000"))
 
 
 async def test_an_older_move_of_the_stop_does_not_undo_a_newer_one(

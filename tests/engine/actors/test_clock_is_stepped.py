@@ -214,16 +214,22 @@ async def test_a_missing_stop_is_set_again_after_the_clock_was_set_back(
         assert len([each for each in set_at if each > at]) >= 4
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("step_s", [0, -3600, 3600])
 async def test_a_stop_moves_once_a_reading_shows_what_the_entry_before_it_set(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, step_s: float
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    step_s: float,
+    is_lost: bool,
 ) -> None:
     async with world(tmp_path, followers=1) as house:
-        await joined(house)
+        _, line = await joined(house)
+        line.loses_answers = is_lost  # then it is looked up
         monkeypatch.setattr(ExchangeSession, "visible_within_s", 5.0)
         stop = Price(Decimal("60000"))
         entered = await house.send(Action.OPEN, side=PositionSide.LONG, stop_loss=stop)
-        assert await house.outcome(entered) == ["filled"]
+        assert await house.outcome(entered, unlike=(None, "unknown")) == ["filled"]
         at = trio.current_time()
         house.clock.step(step_s)
         moved = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal("64000")))

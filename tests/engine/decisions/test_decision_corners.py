@@ -47,10 +47,10 @@ def test_levels_are_set_as_they_were_named_where_the_contract_has_not_been_read(
         price=D("100"),
         can_protect=True,
         is_entering=False,
-        is_replaced=False,
+        later=(),
     )
     wanted = ProtectionOrder(BTC, LONG, D("90.0431"), None)
-    assert plan_protection(context) == ProtectionPlan(wanted, wanted)
+    assert plan_protection(context) == ProtectionPlan(wanted, wanted, leaves_a_level=True)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ from engine.domain.amounts import plain
 from engine.domain.errors import InvalidValue
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
+from engine.domain.signal import Action, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.domain.subscription import (
     EquityShare,
     FixedMargin,
@@ -249,9 +249,13 @@ def protecting(**changes: Any) -> ProtectionContext:
         "price": D("100"),
         "can_protect": True,
         "is_entering": False,
-        "is_replaced": False,
+        "later": (),
     }
     return ProtectionContext(**(base | changes))
+
+
+def later(**said: Any) -> SignalDraft:
+    return signal(action=Action.SET_PROTECTION, **said).draft
 
 
 def levels(context: ProtectionContext) -> tuple[ProtectionOrder, ProtectionOrder]:
@@ -320,7 +324,17 @@ def test_a_level_that_is_not_named_stays_as_the_owner_left_it(
     [
         ({"holding": None}, C.NOTHING_TO_DO),
         ({"side": SHORT, "stop_loss": D("90")}, C.NOTHING_TO_DO),
-        ({"is_replaced": True}, C.SKIPPED_SUPERSEDED),
+        ({"later": (later(stop_loss=D("95")),)}, C.SKIPPED_SUPERSEDED),
+        ({"later": (later(no_stop_loss=True),)}, C.SKIPPED_SUPERSEDED),
+        ({"later": (later(stop_loss=D("95"), side=LONG),)}, C.SKIPPED_SUPERSEDED),
+        (
+            {
+                "stop_loss": D("90"),
+                "take_profit": D("140"),
+                "later": (later(stop_loss=D("95")), later(no_take_profit=True)),
+            },
+            C.SKIPPED_SUPERSEDED,
+        ),
         ({"holding": holding(entry_key=key(101))}, C.SKIPPED_SUPERSEDED),
         ({"can_protect": False}, C.SKIPPED_CANNOT_PROTECT),
         ({"stop_loss": D("100")}, C.DENIED_PROTECTION),
@@ -332,6 +346,30 @@ def test_protection_that_is_not_set_says_why(changes: dict[str, Any], code: Outc
     assert isinstance(outcome, Outcome)
     assert outcome.code is code
     assert "?" not in outcome.sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "afterwards", "order"),
+    [
+        ({"stop_loss": D("90")}, later(take_profit=D("130")), ("90", "150")),
+        ({"stop_loss": D("90")}, later(stop_loss=D("95"), is_test=True), ("90", "150")),
+        ({"stop_loss": D("90")}, later(stop_loss=D("105"), side=SHORT), ("90", "150")),
+        ({"stop_loss": D("90"), "take_profit": D("140")}, later(stop_loss=D("95")), ("80", "140")),
+        ({"no_stop_loss": True, "take_profit": D("140")}, later(stop_loss=D("95")), ("80", "140")),
+        (
+            {"stop_loss": D("90"), "take_profit": D("140")},
+            later(no_take_profit=True),
+            ("90", "150"),
+        ),
+    ],
+)
+def test_a_later_signal_replaces_an_earlier_one_in_what_it_names(
+    said: dict[str, Any], afterwards: SignalDraft, order: tuple[str, str]
+) -> None:
+    made, wants = levels(protecting(**said, later=(afterwards,)))
+    assert made == wants == ProtectionOrder(BTC, LONG, D(order[0]), D(order[1]))
+    unknown = protecting(**said, later=(afterwards,), holding=holding())
+    assert plan_protection(unknown) is LEVELS_NOT_KNOWN
 
 
 @pytest.mark.parametrize(
