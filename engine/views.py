@@ -264,6 +264,25 @@ class StillOpenView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestingView:
+    """One entry that rests at the exchange since ``since``, and opens a position if its price comes;
+    ``is_ending``: it is being cancelled.
+    """
+
+    account: str
+    environment: str
+    strategy_id: str
+    strategy: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    filled: Decimal
+    limit_price: Decimal
+    since: datetime
+    is_ending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
     """One alert."""
 

@@ -38,8 +38,8 @@ class AccountFacts:
     counts orders with our mark that the ledger lacks. ``unproven`` counts orders without trace that
     a person must look at. ``check`` is its last check. ``live_agreements`` counts the strategies
     whose entries it copies now, ``stopped`` those whose entries it does not. ``open_shares`` counts
-    what the engine opened and has not closed. ``waiting`` names the late orders, and since when
-    they are late.
+    what the engine opened and has not closed, ``ending`` the resting entries that are being
+    cancelled. ``waiting`` names the late orders, and since when they are late.
     """
 
     connected: bool
@@ -53,6 +53,7 @@ class AccountFacts:
     watching: int
     stopped: int = 0
     open_shares: int = 0
+    ending: int = 0
     waiting: str = ""
 
 
@@ -66,9 +67,13 @@ class StateTold:
 
 
 def account_state(facts: AccountFacts) -> StateTold:
-    """Return the state of an account, with what is late about it."""
+    """Return the state of an account, with what is being cancelled and what is late about it."""
     state = _state(facts)
-    return replace(state, why=f"{state.why} {facts.waiting}.") if facts.waiting else state
+    why = state.why
+    if facts.ending:
+        entries = "resting entry is" if facts.ending == 1 else "resting entries are"
+        why = f"{why} {facts.ending} {entries} being cancelled."
+    return replace(state, why=f"{why} {facts.waiting}." if facts.waiting else why)
 
 
 def _by(switch: Switch) -> str:

@@ -13,9 +13,10 @@ from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.ledger.codec import from_us
+from engine.ledger.attempts import stopped_entries
+from engine.ledger.codec import from_us, read_intent
 from engine.ledger.query import Database, fetch_all, fetch_one
-from engine.views import StillOpenView
+from engine.views import RestingView, StillOpenView
 
 _ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
@@ -242,6 +243,40 @@ def _newest_entry(db: Database, account: str, symbol: str) -> int:
         (account, symbol),
     )
     return 0 if row is None else int(row[0])
+
+
+def resting_of(db: Database, account: AccountId) -> list[RestingView]:
+    """Read the entries of an account that rest at the exchange, oldest first."""
+    rows = fetch_all(
+        db,
+        "SELECT account.name, account.environment, strategy.id, strategy.name, attempt.symbol, "
+        "attempt.intent, attempt.client_order_id, attempt.filled, attempt.claimed_us, attempt.id "
+        "FROM attempt INDEXED BY attempt_open JOIN account ON account.id = attempt.account_id JOIN "
+        "strategy ON strategy.id = attempt.strategy_id WHERE attempt.account_id = ? AND "
+        "attempt.state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND "
+        "attempt.state IN ('placed', 'partially_filled') AND attempt.kind = 'entry' ORDER BY "
+        "attempt.id",
+        (account,),
+    )
+    stopped = {attempt_id for _, attempt_id in stopped_entries(db, account)} if rows else set()
+    intents = [read_intent(row[5], row[6], row[4]) for row in rows]
+    return [
+        RestingView(
+            account=row[0],
+            environment=row[1],
+            strategy_id=row[2],
+            strategy=row[3],
+            symbol=row[4],
+            side=intent.position_side.value,
+            quantity=intent.quantity,
+            filled=Decimal(row[7]),
+            limit_price=intent.limit_price,
+            since=from_us(row[8]),
+            is_ending=row[9] in stopped,
+        )
+        for row, intent in zip(rows, intents, strict=True)
+        if intent.limit_price is not None
+    ]
 
 
 def symbols_held(db: Database) -> frozenset[Symbol]:

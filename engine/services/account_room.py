@@ -204,8 +204,8 @@ class AccountRoom:
             raise FormErrors(
                 {
                     "": (
-                        "An order of this account is in flight or being looked up: pause, and try "
-                        "again when it is settled."
+                        "An order of this account is in flight, rests at the exchange or is being "
+                        "looked up: pause, which cancels what rests, and try again when it is settled."
                     )
                 }
             )

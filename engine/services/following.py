@@ -49,7 +49,12 @@ from engine.ledger.forced_close import forced_close
 from engine.ledger.handing_over import hand_over
 from engine.ledger.holdings import read_holding, read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
-from engine.ledger.open_shares import has_unconfirmed_exit, held_shares, still_open
+from engine.ledger.open_shares import (
+    has_unconfirmed_exit,
+    held_shares,
+    resting_of,
+    still_open,
+)
 from engine.ledger.people import AccountRow, titles_of
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
@@ -59,7 +64,7 @@ from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
 from engine.services.explaining import explain_copy
 from engine.services.user import FormErrors, User
-from engine.views import StillOpenView, WhyView
+from engine.views import RestingView, StillOpenView, WhyView
 
 PAGE: Final = 50
 READING_LASTS: Final = timedelta(seconds=5)
@@ -180,6 +185,22 @@ def _highest(switches_on: Iterable[Switch]) -> str:
     return "" if highest is None else highest.value
 
 
+def _takes_back(on: Iterable[Switch], row: AccountRow, resting: RestingView) -> bool:
+    """Return whether a switch cancels an entry that rests on an account."""
+    levels = (
+        each.level
+        for each in concerning(
+            on,
+            account_id=row.id,
+            account_name=row.name,
+            strategy_id=resting.strategy_id,
+            strategy_name=resting.strategy,
+            exchange=row.exchange,
+        )
+    )
+    return any(each.rank >= SwitchLevel.REDUCE.rank for each in levels)
+
+
 def waiting_words(late: Waiting) -> str:
     """Return what is late on an account, and since when."""
     since = f"since {late.since:%H:%M:%S} UTC"
@@ -282,6 +303,7 @@ class FollowingService:
                 1 for each in agreed if each.policy.mode is Mode.LIVE and not each.takes_entries
             ),
             open_shares=open_shares,
+            ending=sum(1 for each in self._resting(row, on) if each.is_ending),
             waiting="" if late is None else waiting_words(late),
         )
         marks = marks_of_today(
@@ -651,6 +673,17 @@ class FollowingService:
         besides.
         """
         return [each for row in self.accounts(user) for each in self._positions(row)]
+
+    def resting(self, user: User) -> Sequence[RestingView]:
+        """Read the entries that rest at the exchange, on every account of the user."""
+        on = switches(self._db)
+        return [each for row in self.accounts(user) for each in self._resting(row, on)]
+
+    def _resting(self, row: AccountRow, on: Sequence[Switch]) -> list[RestingView]:
+        return [
+            replace(each, is_ending=each.is_ending or _takes_back(on, row, each))
+            for each in resting_of(self._db, row.id)
+        ]
 
     def _positions(self, row: AccountRow) -> list[PositionRow]:
         task = self.task(row)

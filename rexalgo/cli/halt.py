@@ -163,7 +163,8 @@ def halt_flatten(
             else f"NOT FLAT, {len(left)} left:"
         )
         for each in left:
-            what = f"{each['side']} {each['share']} {each['symbol']}"
+            share = "" if each["share"] == "0" else f"{each['share']} "
+            what = f"{each['side']} {share}{each['symbol']}"
             click.echo(
                 f"  {each['account']} [{each['environment'].upper()}] {what} of "
                 f"{each['strategy']}: {each['why']}"

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 import trio
+from api_place import program
 from test_web_home import SETTINGS, follow
-from web_place import WebPlace, web_place
+from web_place import PASSWORD, WebPlace, web_place
 
 from engine.actors import resolver
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all
 
 SELDOM_S = 3_600.0
+LIMIT = "LONG0.007bobPAPERtrend64,000"
 
 
 def codes(place: WebPlace) -> list[str]:
@@ -57,11 +59,25 @@ async def test_what_a_follower_stops_is_cancelled_at_once(
             await place.until(lambda: codes(place) == ["cancelled"] * times)
 
         await rest()
+        for page in ("/positions", "/home"):
+            await bob.get(page)
+            assert "No position is open" in bob.words
+            shown = bob.words.partition("Entries that rest at the exchange")[2]
+            assert "".join(shown.partition("BTCUSDT")[2].split()).startswith(LIMIT), page
+            assert "being cancelled" not in shown
+        (entry,) = (await (await program(place, bob)).ask("/positions"))["resting"]
+        assert (entry["symbol"], entry["limit_price"], entry["filled"]) == ("BTCUSDT", "64000", "0")
+        for page in (f"/strategies/{strategy}/leave?account=bob", "/accounts/bob/disconnect"):
+            await bob.get(page)
+            assert "BTCUSDT LONG, an entry that has not filled" in bob.words, page
+        await bob.post("/accounts/bob/disconnect", 422, keep="yes", factor=PASSWORD)
+        assert "pause, which cancels what rests" in bob.words
         await bob.get("/home")
         await bob.post("/accounts/bob/pause")
         assert "Entries that rest at the exchange are cancelled" in bob.words
         await cancelled(1)
         await bob.get("/home")
+        assert "Nothing is open" in bob.words
         await bob.post("/accounts/bob/resume")
 
         await rest()

@@ -46,7 +46,7 @@ from engine.services.read_models import (
 )
 from engine.services.telling import ChannelView
 from engine.services.user import User
-from engine.views import Lack, StillOpenView, WhyView
+from engine.views import Lack, RestingView, StillOpenView, WhyView
 
 _HUNDREDTH: Final = Decimal("0.01")
 Amount = Annotated[
@@ -346,10 +346,47 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestingEntry:
+    """An entry that rests at the exchange since ``since``, and opens a position if its price comes.
+    ``is_ending``: it is being cancelled.
+    """
+
+    account: str
+    environment: Environment
+    strategy: str
+    strategy_name: str
+    symbol: str
+    side: str
+    quantity: Amount
+    filled: Amount
+    limit_price: Amount
+    since: Time
+    is_ending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """What is open on your accounts."""
+    """What is open on your accounts, and the entries that rest at the exchange."""
 
     positions: tuple[Position, ...]
+    resting: tuple[RestingEntry, ...]
+
+
+def resting_entry_of(view: RestingView) -> RestingEntry:
+    """Return one entry that rests."""
+    return RestingEntry(
+        account=view.account,
+        environment=Environment(view.environment),
+        strategy=view.strategy_id,
+        strategy_name=view.strategy,
+        symbol=view.symbol,
+        side=view.side,
+        quantity=amount(view.quantity),
+        filled=amount(view.filled),
+        limit_price=amount(view.limit_price),
+        since=view.since,
+        is_ending=view.is_ending,
+    )
 
 
 def position_of(row: PositionRow) -> Position:

@@ -102,9 +102,15 @@ async def still_open(ask: Ask, account: str) -> models.OpenShares:
 
 
 async def positions(ask: Ask) -> models.Positions:
-    """What is open on your accounts: shares of strategies, and what you hold besides."""
-    rows = await ask.services.following.positions(ask.user)
-    return models.Positions(positions=tuple(map(models.position_of, rows)))
+    """What is open on your accounts: shares of strategies, what you hold besides, and the entries
+    that rest at the exchange.
+    """
+    following = ask.services.following
+    rows = await following.positions(ask.user)
+    return models.Positions(
+        positions=tuple(map(models.position_of, rows)),
+        resting=tuple(map(models.resting_entry_of, following.resting(ask.user))),
+    )
 
 
 async def agreements(ask: Ask) -> models.Agreements:

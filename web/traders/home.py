@@ -56,6 +56,7 @@ async def show_home(visit: Visit) -> Response:
         ),
         positions=positions[:_POSITIONS],
         more_positions=max(0, len(positions) - _POSITIONS),
+        resting=following.resting(visit.who),
         copied=copied,
         watched=watched[:_LAST_WATCHED],
         openable=visit.services.performance.openable(

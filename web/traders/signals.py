@@ -69,6 +69,7 @@ async def show_positions(visit: Visit) -> Response:
     return visit.page(
         "traders/positions.html",
         rows=await following.positions(visit.who),
+        resting=following.resting(visit.who),
         cards=await following.cards(visit.who),
         live=visit.newest,
     )

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from engine.domain.amounts import Price
 from engine.domain.holding import Switch, SwitchScope
-from engine.domain.identifiers import StrategyId
+from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.signal import Action, OrderType, PositionSide
 from engine.domain.strategy import StrategyState
 from engine.domain.subscription import Mode, SubscriptionState
@@ -23,10 +23,12 @@ from engine.ledger import Database
 from engine.ledger.attempts import stopped_entries
 from engine.ledger.codec import read_policy, write_policy
 from engine.ledger.following import set_agreement_state
+from engine.ledger.open_shares import resting_of
 from engine.ledger.query import fetch_one
 from engine.ledger.reports import set_switch
 from engine.ledger.studio import set_strategy_state
 
+A0: Final = AccountId("a0")
 LONGEST_PAUSE_S: Final = 30.0
 """How long an order is not looked at if nothing woke its resolver."""
 
@@ -94,7 +96,10 @@ async def test_an_entry_rests_no_longer_than_it_is_wanted(
         )
         assert await house.outcome(resting) == ["placed", "placed"]
         assert stopped_entries(house.ledger.db) == []
+        assert [each.is_ending for each in resting_of(house.ledger.db, A0)] == [False]
         await house.ledger.write(stop)
+        (seen,) = resting_of(house.ledger.db, A0)
+        assert seen.is_ending is (first == "cancelled")
         stopped = [account for account, _ in stopped_entries(house.ledger.db)]
         found = zip(("a0", "a1"), (first, second), strict=True)
         assert stopped == [account for account, code in found if code == "cancelled"]

@@ -93,6 +93,19 @@ def test_what_is_late_is_told_whatever_else_is_told(facts: AccountFacts) -> None
 
 
 @pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        (0, "Switched for account a1 by ada. Only the operator resumes it."),
+        (1, "1 resting entry is being cancelled."),
+        (2, "2 resting entries are being cancelled."),
+    ],
+)
+def test_how_many_resting_entries_are_being_cancelled_is_told(ending: int, told: str) -> None:
+    paused = replace(WELL, switches=(on(SwitchLevel.ENTRIES),), ending=ending)
+    assert account_state(paused).why.endswith(told)
+
+
+@pytest.mark.parametrize(
     ("state", "code"),
     [
         (SubscriptionState.PAUSED, OutcomeCode.SKIPPED_PAUSED),
