@@ -17,7 +17,7 @@ from typing import Any, Final
 import trio
 
 from plugins.mudrex import parsing, requests, rows
-from plugins.mudrex.errors import judge_write
+from plugins.mudrex.errors import denies, is_own, judge_write, refused_by
 from plugins.mudrex.exit_proof import ExitProof
 from plugins.mudrex.readings import ORDERS, POSITIONS, Readings
 from plugins.mudrex.requests import CURRENCY
@@ -47,6 +47,7 @@ from rexalgo import (
     Rejected,
     RejectionKind,
     Symbol,
+    plain,
 )
 
 _LOG = logging.getLogger("rexalgo.mudrex")
@@ -82,7 +83,12 @@ class MudrexConnection:
         return await self._readings.read(path, **query)
 
     async def _write(self, method: str, path: str, body: requests.Body, **query: str) -> HttpAnswer:
-        return await self._http.request(method, path, params=query, json=body)
+        """Send one write once. Raise the refusal that stands in the envelope of a 2xx."""
+        answer = await self._http.request(method, path, params=query, json=body)
+        refused = refused_by(answer.content) if answer.status_code < 300 else None
+        if refused is not None:
+            raise refused
+        return answer
 
     # Entries
 
@@ -111,6 +117,12 @@ class MudrexConnection:
             )
             if answer.status_code != 200:
                 raise _nothing_done(answer)
+            shown = self._standing(answer.content)
+            if denies(answer.content) or shown not in (None, order.leverage):
+                raise NotExecuted(
+                    f"leverage {plain(order.leverage)} was asked for, but the exchange answered "
+                    + ("without success" if shown is None else f"with {plain(shown)}")
+                )
         self._leverage[order.symbol] = (order.leverage, now)
 
     def _standing(self, content: bytes) -> Decimal | None:
@@ -214,12 +226,13 @@ class MudrexConnection:
         raise Rejected(f"{named} is not open", RejectionKind.POSITION_NOT_OPEN)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        """Cancel a resting order. An answer of 400 or 404 means that it is done already."""
+        """Cancel a resting order. The exchange's own 400 or 404 means that it is done already."""
         await self._remove(f"/v1/futures/orders/{exchange_order_id}", {"trade_currency": CURRENCY})
 
     async def _remove(self, path: str, body: requests.Body) -> None:
         answer = await self._write("DELETE", path, body)
-        if answer.status_code not in (200, 400, 404):
+        is_done = answer.status_code in (400, 404) and is_own(answer.content)
+        if answer.status_code != 200 and not is_done:
             raise judge_write(answer.status_code, answer.content)
 
     # Protection

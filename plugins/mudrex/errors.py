@@ -3,13 +3,15 @@ to a write.
 
 Texts are compared in lower case and by substring, because the exchange's casing and wording vary.
 An unlisted text is a refusal of kind OTHER. It is counted, so that somebody looks at it (``rexalgo
-account check``).
+account check``). A refusal in a form that is not the exchange's own is none: the edge before it
+passed nothing on.
 """
 
 import json
 import re
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rexalgo import (
     ExchangeError,
@@ -35,6 +37,7 @@ TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     ("invalid authentication", RejectionKind.CREDENTIALS),
     ("api rate limit exceeded", TOO_FAST),
     ("too many requests", TOO_FAST),
+    ("rate limited", TOO_FAST),
     ("position not in sync with exchange", BUSY),
     ("invalid trade currency", _OTHER),
     ("asset not found", _OTHER),
@@ -74,6 +77,7 @@ AGAIN_S: Final = 1.0
 TOO_MANY: Final = 429
 NOT_TAKEN: Final = frozenset({423, TOO_MANY})
 REFUSED: Final = frozenset({400, 403, 404, 405})
+"""Statuses of a refusal, if the exchange itself answered: the edge before it uses them too."""
 
 
 def text_of(content: bytes) -> str:
@@ -95,8 +99,46 @@ def text_of(content: bytes) -> str:
     return str(message or "no text")[:200]
 
 
+def _object_in(content: bytes) -> Mapping[str, Any]:
+    """Return the object of a body; an empty one if there is none."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def is_own(content: bytes) -> bool:
+    """Return whether the exchange itself answered: in one of the recorded forms of its errors, or
+    with a known text. HTML or any other JSON comes from the edge before it, which passed nothing on.
+    """
+    document = _object_in(content)
+    has_form = "success" in document or "errors" in document or {"code", "text"} <= document.keys()
+    return has_form or _known(text_of(content)) is not None
+
+
+def denies(content: bytes) -> bool:
+    """Return whether an envelope says ``success`` false, whatever the status."""
+    return _object_in(content).get("success") is False
+
+
+def refused_by(content: bytes) -> Rejected | NotExecuted | None:
+    """Return the refusal in the envelope of a 2xx: ``success`` false with a known text. Any other
+    text may stand beside something that was done.
+    """
+    return _known(text_of(content)) if denies(content) else None
+
+
 def refusal(text: str) -> Rejected | NotExecuted:
     """Return the meaning of a text: a refusal of one kind, or a no for now."""
+    known = _known(text)
+    if known is not None:
+        return known
+    unmapped[text[:80]] += 1
+    return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
+
+
+def _known(text: str) -> Rejected | NotExecuted | None:
     folded = text.lower()
     for part, stands_for in TEXTS:
         if part in folded:
@@ -104,8 +146,7 @@ def refusal(text: str) -> Rejected | NotExecuted:
                 return Rejected(text, stands_for)
             made = TooManyRequests if stands_for == TOO_FAST else NotExecuted
             return made(text, AGAIN_S)
-    unmapped[text[:80]] += 1
-    return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
+    return None
 
 
 def judge_write(status: int, content: bytes) -> ExchangeError:
@@ -118,7 +159,11 @@ def judge_write(status: int, content: bytes) -> ExchangeError:
     if status in NOT_TAKEN:
         return _busy(status, text)
     if status in REFUSED:
-        return refusal(text)
+        return (
+            refusal(text)
+            if is_own(content)
+            else NotExecuted(f"stopped before the exchange ({status}): {text}")
+        )
     return OutcomeUnknown(f"the exchange answered {status}: {text}")
 
 

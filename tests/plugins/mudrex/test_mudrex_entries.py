@@ -133,12 +133,21 @@ async def test_leverage_is_set_once_a_minute_and_looked_at_again_after_a_positio
         assert counts["GET /fapi/v1/futures/BTCUSDT/leverage 200"] == 1
 
 
-async def test_a_leverage_that_the_exchange_refuses_ends_before_the_claim(tmp_path: Path) -> None:
+async def test_a_leverage_that_the_exchange_refuses_ends_before_the_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with mudrex_world(tmp_path) as world:
         with pytest.raises(Rejected, match="leverage out of permissible range"):
             await world.connection.prepare_entry(entry(leverage=Decimal(500)))
-        await world.fault("/leverage", "accept_then_503", 2)
-        with pytest.raises(NotExecuted):
+        for fault in ("accept_then_503", "refuse_200", "blocked"):
+            await world.fault("/leverage", fault, method="POST")
+            with pytest.raises(NotExecuted):
+                await world.connection.prepare_entry(entry(leverage=Decimal(7)))
+            world.simulator.exchange.accounts["someone"].leverage.clear()
+        # What the answer shows counts, not that it is one.
+        world.simulator.exchange.accounts["someone"].leverage[BTC] = Decimal(20)
+        monkeypatch.setattr(world.simulator.exchange, "set_leverage", lambda *_: None)
+        with pytest.raises(NotExecuted, match="leverage 5 was asked for"):
             await world.connection.prepare_entry(entry())
 
 
@@ -224,6 +233,8 @@ async def test_a_lost_answer_is_unknown_and_the_same_id_is_refused_a_second_time
         ("rate_limit_wait", NotExecuted),
         ("busy", NotExecuted),
         ("refuse_400", Rejected),
+        ("refuse_200", NotExecuted),
+        ("blocked", NotExecuted),
         ("unauthorized", Rejected),
         ("refuse_503", OutcomeUnknown),
         ("refuse_500", OutcomeUnknown),

@@ -37,6 +37,7 @@ KNOWN = [
     ("Invalid Authentication", RejectionKind.CREDENTIALS),
     ("API rate limit exceeded", TOO_FAST),
     ("Too many requests. Try again in 3 seconds.", TOO_FAST),
+    ("Rate limited", TOO_FAST),
     ("requested resource was not found", OTHER),
 ]
 

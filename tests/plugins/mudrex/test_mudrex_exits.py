@@ -81,6 +81,10 @@ async def test_rounds_of_parts_of_the_same_size_are_each_proven_by_their_own_ord
 ) -> None:
     async with mudrex_world(tmp_path) as world:
         await opened(world, "0.03")
+        for fault in ("refuse_200", "blocked"):
+            await world.fault("/close", fault)
+            with pytest.raises(NotExecuted):
+                await world.connection.place_order(leave("0.01", whole=False))
         parts = [await world.connection.place_order(leave("0.01", whole=False)) for _ in range(2)]
         # The engine has no reading of the position: it is the whole of it all the same.
         last = await world.connection.place_order(leave("0.01", whole=False))

@@ -9,7 +9,7 @@ import pytest
 
 from plugins.mudrex import parsing
 from plugins.mudrex.adapter import MudrexAdapter
-from plugins.mudrex.errors import judge_write, unmapped
+from plugins.mudrex.errors import judge_write, refused_by, unmapped
 from plugins.mudrex.settings import MudrexSettings
 from plugins.mudrex.simulator.contracts import CONTRACTS
 from rexalgo import (
@@ -49,7 +49,7 @@ ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
             Rejected,
             RejectionKind.OTHER,
         ),
-        (405, b"", Rejected, RejectionKind.OTHER),
+        (405, b"", NotExecuted, None),
         (
             401,
             b'{"success":false,"errors":[{"text":"Invalid Authentication","code":3100}]}',
@@ -69,6 +69,17 @@ ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
         (500, b"<html>oops</html>", OutcomeUnknown, None),
         (503, b"", OutcomeUnknown, None),
         (200, b'{"success":false}', OutcomeUnknown, None),
+        (403, b"<html>Request blocked</html>", NotExecuted, None),
+        (404, b'{"message":"Not Found"}', NotExecuted, None),
+        (400, b"", NotExecuted, None),
+        (400, b'{"message":"insufficient balance"}', Rejected, RejectionKind.BALANCE),
+        (405, b"method not allowed", NotExecuted, None),
+        (
+            404,
+            b'{"code":404,"text":"requested resource was not found"}',
+            Rejected,
+            RejectionKind.OTHER,
+        ),
         (302, b"", OutcomeUnknown, None),
     ],
 )
@@ -78,6 +89,25 @@ def test_what_a_failed_write_proves(
     error = judge_write(status, content)
     assert type(error) is kind
     assert getattr(error, "kind", None) is of
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (ERROR % b"leverage out of permissible range", Rejected),
+        (ERROR % b"Rate limited", TooManyRequests),
+        (DOUBLY_ENCODED, TooManyRequests),
+        (ERROR % b"something went wrong", None),  # it may have been done all the same
+        (b'{"success":false,"errors":[]}', None),
+        (b'{"success":true,"errors":[{"text":"Rate limited"}],"data":1}', None),
+        (b"", None),
+    ],
+)
+def test_success_false_with_a_known_text_refuses_whatever_the_status(
+    content: bytes, kind: type[Exception] | None
+) -> None:
+    told = refused_by(content)
+    assert (None if told is None else type(told)) is kind
 
 
 def test_a_wait_in_the_text_is_honoured_and_an_unlisted_text_is_counted() -> None:

@@ -147,9 +147,14 @@ async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_
         await world.fault("/riskorder", "drop_protection")
         with pytest.raises(OutcomeUnknown, match="does not show them yet"):
             await world.connection.set_protection(protection("61000"))
-        await world.fault("/riskorder", "rate_limit_nested")
-        with pytest.raises(NotExecuted):
-            await world.connection.set_protection(protection("61000"))
+        for fault in ("rate_limit_nested", "refuse_200", "blocked"):
+            await world.fault("/riskorder", fault)
+            with pytest.raises(NotExecuted):
+                await world.connection.set_protection(protection("61000"))
+        for fault in ("refuse_200", "blocked", "not_found"):
+            await world.fault("/orders/", fault, method="DELETE")
+            with pytest.raises(NotExecuted):
+                await world.connection.set_protection(protection())
         with pytest.raises(Rejected):
             await world.connection.set_protection(
                 ProtectionOrder(BTC, PositionSide.SHORT, Price(Decimal(70000)))
