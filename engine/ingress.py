@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -26,7 +27,7 @@ from engine.domain.signal import SignalDraft
 from engine.domain.text import for_people
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
-from engine.ledger import Database, Ledger, LedgerError
+from engine.ledger import Database, DiskRefused, Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import endpoints, strategies
@@ -70,7 +71,11 @@ JUDGED_HERE: Final = frozenset(
 because that may be old.
 """
 UNNOTED_MAX: Final = 1_000
-"""How many deliveries wait to be noted while the engine is away; the oldest go first."""
+"""How many deliveries wait to be noted while the engine is away or the disk takes nothing; the
+oldest go first.
+"""
+AGAIN_AFTER_S: Final = 5.0
+"""How long deliveries wait that the disk did not take."""
 NOTED_AFTER_S: Final = 0.1
 """How long a delivery waits for others, so that their notes share a transaction."""
 
@@ -251,13 +256,21 @@ class Ingress:
         try:
             await self._recording.note(rows)
         except EngineAway:
-            self._unnoted = [*rows, *self._unnoted][-UNNOTED_MAX:]  # until ``note_what_waits``
+            self._keep_deliveries(rows)  # until ``note_what_waits``
+        except DiskRefused as error:
+            _LOG.warning("%d deliveries wait to be noted: %s", len(rows), error)
+            self._keep_deliveries(rows)
+            if trio.current_effective_deadline() != -inf:
+                self._nursery.start_soon(self._note_deliveries, AGAIN_AFTER_S)
         except LedgerError as error:
-            _LOG.warning(
-                "%d deliveries could not be noted for their endpoints' owners: %s",
-                len(rows),
-                error,
-            )
+            if len(rows) > 1:  # one of them may be what is refused: it costs itself alone
+                for each in rows:
+                    await self._write_deliveries([each])
+                return
+            _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
+
+    def _keep_deliveries(self, rows: Sequence[NewDelivery]) -> None:
+        self._unnoted = [*rows, *self._unnoted][-UNNOTED_MAX:]
 
     def note_what_waits(self) -> None:
         """Record now what could not be noted while the engine was away."""

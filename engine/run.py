@@ -288,6 +288,9 @@ class _Engine:
                     nursery, "clock", partial(watch_clock, self._shared)
                 )
                 self._account_tasks.keep_running(nursery, "timetable", self._shared.timetable.run)
+                self._account_tasks.keep_running(
+                    nursery, "kept alerts", self._shared.record_kept_alerts
+                )
                 self._account_tasks.keep_running(nursery, "flattening", self._flattening.run)
                 self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)
                 self._account_tasks.keep_running(

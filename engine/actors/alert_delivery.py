@@ -9,7 +9,7 @@ import trio
 
 from engine.actors.shared import Shared
 from engine.domain.alert import AlertCode
-from engine.ledger import LedgerError
+from engine.ledger import DiskRefused, LedgerError
 from engine.ledger.alerts import channel_state, delivered, know_channel, undelivered_alerts
 from engine.ports.notifier import Notifier
 from engine.transport.alert_delivery import deliver
@@ -28,17 +28,22 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
     it. A channel that has failed for five minutes is told on the other ones, once an hour.
     """
     failures, is_known, worked_at = 0, False, trio.current_time()
+    taken = 0  # its delivery may wait to be written: the disk may be full
     while True:
         try:
             if not is_known:
                 await shared.ledger.write(lambda db: know_channel(db, notifier.name))
                 is_known = True
             for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
-                await deliver(notifier, alert, shared.reach)
+                if alert.number > taken:
+                    await deliver(notifier, alert, shared.reach)
+                    taken = alert.number
                 await shared.ledger.write(
                     lambda db, number=alert.number: delivered(db, notifier.name, number)  # type: ignore[misc]
                 )
             failures, worked_at = 0, trio.current_time()
+        except DiskRefused:  # no fault of the channel
+            await shared.ledger.writable()
         except Exception as error:  # a notifier's own fault: orders do not depend on it
             failures += 1
             _LOG.error(

@@ -5,8 +5,9 @@ Built once by ``run``; it holds no trading rule. Caches here hold only what the 
 dropped when it changes.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +22,7 @@ from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.network import PUBLIC, Reach
 from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
-from engine.ledger import Ledger
+from engine.ledger import Database, DiskRefused, Ledger
 from engine.ledger.alerts import raise_alert
 from engine.ledger.freeze import why_frozen
 from engine.ledger.signals import read_signal
@@ -39,6 +40,9 @@ READING_EVERY_S: Final = 0.004
 whoever answers a webhook meanwhile must not wait for a thousand of them.
 """
 READING_WITHIN_S: Final = 20.0
+
+KEPT_ALERTS_MAX: Final = 1_000
+"""How many alerts are kept while the disk takes none; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,10 @@ class Shared:
     _reading_at: float = 0.0
     _signals: dict[int, Signal] = field(default_factory=dict)
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    _kept_alerts: deque[Callable[[Database], None]] = field(
+        default_factory=lambda: deque(maxlen=KEPT_ALERTS_MAX)
+    )
+    _kept: trio.Event = field(default_factory=trio.Event)
 
     @property
     def stopping(self) -> bool:
@@ -180,11 +188,28 @@ class Shared:
         self, code: AlertCode, subject: str, sameness: str = "", **details: str
     ) -> None:
         """Record an alert; the notifiers deliver it from the ledger. ``sameness``: see
-        ``raise_alert``.
+        ``raise_alert``. One that the disk does not take is kept, and recorded once it does: whoever
+        raises an alert has told it.
         """
         at = self.clock.now()
-        await self.ledger.write(
-            lambda db: raise_alert(
-                db, code=code, subject=subject, details=details, at=at, sameness=sameness
-            )
-        )
+
+        def write(db: Database) -> None:
+            raise_alert(db, code=code, subject=subject, details=details, at=at, sameness=sameness)
+
+        try:
+            await self.ledger.write(write)
+        except DiskRefused:
+            self._kept_alerts.append(write)
+            self._kept.set()
+
+    async def record_kept_alerts(self) -> None:
+        """Record the alerts that the disk did not take, until cancelled; one task does."""
+        while True:
+            if not self._kept_alerts:
+                self._kept = trio.Event()
+                await self._kept.wait()
+            await self.ledger.writable()
+            first = self._kept_alerts[0]
+            await self.ledger.write(first)
+            with suppress(ValueError):  # the oldest may have gone meanwhile
+                self._kept_alerts.remove(first)

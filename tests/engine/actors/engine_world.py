@@ -297,6 +297,7 @@ async def world(
             house.account_tasks.join(nursery, house.followers[-1])
         nursery.start_soon(house.account_tasks.route, ledger.db, shared.unsent.values())
         nursery.start_soon(shared.timetable.run)
+        house.account_tasks.keep_running(nursery, "kept alerts", shared.record_kept_alerts)
         yield house
         nursery.cancel_scope.cancel()
     await ledger.aclose()

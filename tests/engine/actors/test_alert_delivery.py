@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import trio
 from engine_world import world
 from trio.testing import MockClock
 
 from engine.actors.alert_delivery import tell
 from engine.domain.alert import Alert, AlertCode
-from engine.ledger.alerts import channel_state
+from engine.ledger import Database, DiskRefused
+from engine.ledger.alerts import channel_state, delivered
 from engine.ports.http import HttpClients
 
 
@@ -83,4 +85,31 @@ async def test_a_channel_that_is_dead_is_told_on_the_others_once_an_hour(
         bad.failures = 0
         await trio.sleep(120)
         assert next(each.code for each in bad.got) is AlertCode.RESIDUE
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_alert_that_was_taken_is_not_delivered_again_while_the_disk_is_full(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full = True
+
+    def noting(db: Database, channel: str, number: int) -> None:
+        if is_full:
+            raise DiskRefused("the ledger could not be written: database or disk is full")
+        delivered(db, channel, number)
+
+    monkeypatch.setattr("engine.actors.alert_delivery.delivered", noting)
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        good, other = Channel("good"), Channel("other")
+        for each in (good, other):
+            nursery.start_soon(tell, house.shared, each)
+        await house.shared.alert(
+            AlertCode.RESIDUE, "ann", "BTCUSDT", quantity="1", symbol="BTCUSDT", cause="too small"
+        )
+        await trio.sleep(3_600)
+        assert [each.code for each in good.got] == [AlertCode.RESIDUE], "and no channel is dead"
+        is_full = False
+        await trio.sleep(120)
+        assert len(good.got) == len(other.got) == 1
+        assert channel_state(house.ledger.db, "good").waiting == 0
         nursery.cancel_scope.cancel()

@@ -12,8 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.decisions.admission import Scope
 from engine.domain.identifiers import StrategyId
-from engine.ingress import NOTED_AFTER_S, Endpoint, Ingress
+from engine.ingress import AGAIN_AFTER_S, NOTED_AFTER_S, Endpoint, Ingress
 from engine.keys.sealed_secrets import EndpointKey
+from engine.ledger import DiskRefused, WriteRefused
 from engine.ledger.deliveries import NewDelivery
 from engine.ledger.query import Database, fetch_all
 from engine.ledger.refused import note_and_alert
@@ -124,6 +125,30 @@ async def test_an_exit_that_was_refused_is_told_at_once(
         with trio.fail_after(NOTED_AFTER_S / 2):
             await wait_all_tasks_blocked()
         assert here.noted() == ["accepted", "invalid"]
+        rows = fetch_all(here.house.ledger.db, "SELECT code FROM alert")
+        assert ("exit_refused",) in rows
+
+
+async def test_an_exit_that_was_refused_on_a_full_disk_is_told_once_there_is_room(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full = True
+
+    def noting(db: Database, rows: Sequence[NewDelivery]) -> None:
+        if is_full:
+            raise DiskRefused("the ledger could not be written: database or disk is full")
+        if len(rows) > 1 and any(each.kind == "accepted" for each in rows):
+            raise WriteRefused("one of them breaks a rule")
+        note_and_alert(db, rows)
+
+    monkeypatch.setattr("engine.recording.note_and_alert", noting)
+    async with door(tmp_path) as here:
+        assert await here.send("k-1", **AN_EXIT_NOBODY_CAN_READ) is ReceptionKind.INVALID
+        await trio.sleep(3)
+        is_full = False
+        await here.send("k-2", action="close")
+        await trio.sleep(2 * AGAIN_AFTER_S)
+        assert here.noted() == ["invalid", "accepted"]
         rows = fetch_all(here.house.ledger.db, "SELECT code FROM alert")
         assert ("exit_refused",) in rows
 

@@ -16,8 +16,10 @@ from trio.testing import MockClock
 
 from engine.actors.resolver import Resolver
 from engine.actors.supervisor import Vitals, keep
+from engine.domain.alert import AlertCode
 from engine.domain.signal import Action, PositionSide
-from engine.ledger import DiskRefused, Ledger
+from engine.ledger import Database, DiskRefused, Ledger
+from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
 from engine.monitor import Running
 
@@ -146,3 +148,24 @@ async def test_a_fault_beside_a_refused_write_counts(autojump_clock: MockClock) 
         await keep(vitals, run, Random(1), ledger)
     assert vitals.quarantined
     await ledger.aclose()
+
+
+async def test_an_alert_that_the_disk_did_not_take_is_recorded_once_it_does(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full = True
+
+    def raising(db: Database, **alert: Any) -> None:
+        if is_full:
+            raise DiskRefused("the ledger could not be written: database or disk is full")
+        raise_alert(db, **alert)
+
+    monkeypatch.setattr("engine.actors.shared.raise_alert", raising)
+    async with world(tmp_path, followers=1) as house:
+        for change in ("30 s", "60 s"):
+            await house.shared.alert(AlertCode.CLOCK_STEPPED, change, change=change)
+        await trio.sleep(3)
+        is_full = False
+        await trio.sleep(120)
+        rows = fetch_all(house.ledger.db, "SELECT subject FROM alert WHERE code = 'clock_stepped'")
+        assert rows == [("30 s",), ("60 s",)]
