@@ -153,12 +153,18 @@ class Flattening:
         last = last_flatten(shared.ledger.db, share)
         if last is None or last.ended_at is None:
             return last is None
+        # A time that lies ahead is of before the clock was set back.
+        now = shared.clock.now()
+        is_long_ago = abs(now - last.ended_at) >= timedelta(seconds=AGAIN_S)
         if last.residue is not None:
             # Not in a loop; but a person who asks again may know that the position changed.
             asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
-            return share.share > last.residue or asked > last.ended_at
-        # An end that lies ahead is of before the clock was set back.
-        return abs(shared.clock.now() - last.ended_at) >= timedelta(seconds=AGAIN_S)
+            return (
+                share.share > last.residue
+                or last.ended_at > now
+                or (asked > last.ended_at and (asked <= now or is_long_ago))
+            )
+        return is_long_ago
 
 
 def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:

@@ -2,6 +2,8 @@
 shows nothing.
 """
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,13 @@ from engine.actors.flattening import Flattening
 from engine.decisions.order_lifecycle import Answer, Refused
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Price, Ratio
-from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
 from engine.domain.order import OrderIntent
 from engine.domain.outcome import Outcome
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
-from engine.ledger.open_shares import LastFlatten, still_open
+from engine.ledger.open_shares import LastFlatten, held_shares, still_open
+from engine.ledger.query import fetch_all
 from engine.ports.exchange import RejectionKind
 
 LONG = PositionSide.LONG
@@ -117,6 +120,41 @@ async def test_flatten_asks_again_for_what_is_open_though_the_clock_was_set_back
         house.clock.step(-3600)
         await flattening(house).close_what_is_open()
         await flat(house)
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "ended_s", "is_asked"),
+    [
+        (-20, -10, False),
+        (-10, -20, True),
+        (-10, 3600, True),  # it ended before the clock was set back, and a person asks again since
+        (3600, -10, False),  # a person asked before the clock was set back
+        (3600, -60, True),
+    ],
+)
+async def test_flatten_tries_a_remainder_again_when_a_person_asks_again_and_in_no_loop(
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_s: float,
+    ended_s: float,
+    is_asked: bool,
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+        now = house.clock.now()
+        (share,) = held_shares(house.ledger.db)
+        ended = LastFlatten(now + timedelta(seconds=ended_s), share.share)
+        monkeypatch.setattr("engine.actors.flattening.last_flatten", lambda *_: ended)
+        turn(house, SwitchLevel.FLATTEN)
+        (switch,) = house.shared.switches
+        asked_at = now + timedelta(seconds=asked_s)
+        house.shared.switches = (replace(switch, set_at=asked_at),)
+        await flattening(house).close_what_is_open()
+        asked = fetch_all(
+            house.ledger.db, "SELECT 1 FROM signal WHERE origin = ?", (FLATTEN_ORIGIN,)
+        )
+        assert bool(asked) is is_asked
 
 
 async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left(
