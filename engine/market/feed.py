@@ -1,12 +1,13 @@
 """One feed per exchange: instruments, prices and candles, read once for all accounts.
 
-A failing read keeps the last values; nothing here makes up a price. A caller that needs a fresh
-price gets None if there is none. A price is fresh if its time is, and if it was received lately on
-trio's clock: the machine's clock may be set back, and the exchange's may be ahead.
+The list of contracts, which may be long, is read beside the prices and delays none. A failing read
+keeps the last values; nothing here makes up a price. A caller that needs a fresh price gets None if
+there is none. A price is fresh if its time is, and if it was received lately on trio's clock: the
+machine's clock may be set back, and the exchange's may be ahead.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -26,7 +27,9 @@ from engine.ports.market_data import Candle, MarketData, Quote
 _LOG = logging.getLogger("rexalgo.feed")
 POLL_S: Final = 1.0
 INSTRUMENTS_S: Final = 3_600.0
+LOOK_AT_LIST_S: Final = 10.0
 DEADLINE_S: Final = 4.0
+LIST_DEADLINE_S: Final = 60.0
 
 
 class MarketFeed:
@@ -37,15 +40,21 @@ class MarketFeed:
         self._context = context
         self._clock = clock
         self._market: MarketData | None = None
-        self._reading = trio.Lock()
+        self._opening, self._listing, self._reading = trio.Lock(), trio.Lock(), trio.Lock()
         self._wanted: set[Symbol] = set()
         self._quotes: dict[Symbol, Quote] = {}
         self._received: dict[Symbol, float] = {}
         self._instruments: Mapping[Symbol, Instrument] = {}
         self._instruments_at = -INSTRUMENTS_S
+        self._runs = False
         self._past = PastCandles()
-        self.problem = ""
+        self._problems: dict[str, str] = {}
         self.tape = Tape()
+
+    @property
+    def problem(self) -> str:
+        """Return why contracts or prices cannot be read, empty if they can."""
+        return self._problems.get("contracts") or self._problems.get("prices", "")
 
     @property
     def title(self) -> str:
@@ -80,9 +89,7 @@ class MarketFeed:
         """Return whether the exchange trades a contract; reads its contracts if that has not been
         done yet.
         """
-        if not self._instruments:
-            async with self._reading:
-                await self._read_safely()
+        await self._wait_for_list()
         return symbol in self._instruments
 
     async def quote(self, symbol: Symbol, age_s: float) -> Quote | None:
@@ -92,11 +99,12 @@ class MarketFeed:
         self._wanted.add(symbol)
         quote = self._young(symbol, age_s)
         if quote is None:
+            await self._wait_for_list()
             async with self._reading:  # one read for all who wait
                 quote = self._young(symbol, age_s)
                 if quote is None:
                     self._wanted.add(symbol)  # again: ``keep`` may have dropped it meanwhile
-                    await self._read_safely()
+                    await self._read_prices()
                     quote = self._young(symbol, age_s)
         return quote
 
@@ -128,13 +136,15 @@ class MarketFeed:
     async def run(self, symbols: frozenset[Symbol]) -> None:
         """Poll until cancelled; ``symbols`` are wanted from the start."""
         self._wanted |= symbols
+        self._runs = True
         try:
-            while True:
-                async with self._reading:
-                    await self._read_safely()
-                self.tape.note(self._quotes.values())
-                await trio.sleep(POLL_S)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_listed)
+                while True:
+                    await self._poll()
+                    await trio.sleep(POLL_S)
         finally:
+            self._runs = False
             await self.aclose()
 
     async def aclose(self) -> None:
@@ -144,35 +154,85 @@ class MarketFeed:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                 await contained(market.aclose())
 
-    async def _read_safely(self) -> None:
+    async def _open(self) -> MarketData:
+        async with self._opening:
+            if self._market is None:
+                self._market = await contained(self._adapter.market_data(self._context))
+            return self._market
+
+    async def _safely(
+        self, what: str, deadline_s: float, read: Callable[[], Awaitable[None]]
+    ) -> None:
         try:
-            with trio.fail_after(DEADLINE_S):
-                await self._read()
-            self.problem = ""
+            with trio.fail_after(deadline_s):
+                await read()
+            self._problems.pop(what, None)
         except (
             Exception
         ) as error:  # a plugin's fault: old values stay, and entries with old prices are denied
-            if not self.problem:
+            if what not in self._problems:
                 _LOG.warning(
-                    "market data of %s cannot be read: %s: %s",
+                    "%s of %s cannot be read: %s: %s",
+                    what,
                     self._adapter.name,
                     type(error).__name__,
                     error,
                 )
-            self.problem = f"{type(error).__name__}: {error}"[:200]
+            self._problems[what] = f"{type(error).__name__}: {error}"[:200]
+
+    # Contracts
+
+    async def _keep_listed(self) -> None:
+        while True:
+            was_known = self.knows_contracts
+            async with self._listing:
+                await self._read_due_list(LIST_DEADLINE_S)
+            if self.knows_contracts and not was_known:
+                await self._poll()
+            await trio.sleep(LOOK_AT_LIST_S if self.knows_contracts else POLL_S)
+
+    async def _wait_for_list(self) -> None:
+        """Wait for the first list of contracts, no longer than for a price. A feed that does not
+        run reads later ones here too.
+        """
+        if self._instruments and (self._runs or not self._is_list_due):
+            return
+        with trio.move_on_after(DEADLINE_S) as within:
+            async with self._listing:  # one read for all who wait
+                await self._read_due_list(DEADLINE_S)
+        if within.cancelled_caught:
+            self._problems.setdefault("contracts", f"no list of them within {DEADLINE_S:g} s")
+
+    @property
+    def _is_list_due(self) -> bool:
+        return trio.current_time() - self._instruments_at >= INSTRUMENTS_S
+
+    async def _read_due_list(self, deadline_s: float) -> None:
+        if self._is_list_due:
+            await self._safely("contracts", deadline_s, self._read_list)
+
+    async def _read_list(self) -> None:
+        contracts = await contained((await self._open()).instruments())
+        self._instruments = {each.symbol: each for each in contracts}
+        self._instruments_at = trio.current_time()
+
+    # Prices
+
+    async def _poll(self) -> None:
+        async with self._reading:
+            await self._read_prices()
+        self.tape.note(self._quotes.values())
+
+    async def _read_prices(self) -> None:
+        await self._safely("prices", DEADLINE_S, self._read)
 
     async def _read(self) -> None:
-        if self._market is None:
-            self._market = await contained(self._adapter.market_data(self._context))
-        if trio.current_time() - self._instruments_at >= INSTRUMENTS_S:
-            contracts = await contained(self._market.instruments())
-            self._instruments = {each.symbol: each for each in contracts}
-            self._instruments_at = trio.current_time()
+        market = await self._open()
         listed = frozenset(
             self._wanted & set(self._instruments)
         )  # a contract that is not listed must not cost the others their price
         if listed:
-            read = await contained(self._market.quotes(listed))
+            read = await contained(market.quotes(listed))
             odd = {each.symbol: problem for each in read if (problem := _unusable(each))}
             for quote in read:
                 if quote.symbol not in odd:
@@ -185,6 +245,8 @@ class MarketFeed:
         if known is None or known.at != quote.at:  # one that is repeated grows no younger
             self._received[quote.symbol] = trio.current_time()
         self._quotes[quote.symbol] = quote
+
+    # Candles
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
         """Return the newest closed candles, oldest first, at most ``count``; raises what the
@@ -233,7 +295,7 @@ class MarketFeed:
     async def _closed(self, symbol: Symbol, interval_s: int, limit: int) -> list[Candle]:
         async with self._reading:
             if self._market is None:
-                await self._read_safely()
+                await self._read_prices()
             if self._market is None:
                 return []
             with trio.fail_after(DEADLINE_S):

@@ -41,8 +41,9 @@ class Candle:
 
 
 class MarketData(Protocol):
-    """The public data of one exchange. The engine calls it from one task per exchange, each call
-    under its own deadline.
+    """The public data of one exchange. The engine makes one call after another, each under its own
+    deadline; ``instruments`` alone may be called while another method runs, because a long list
+    must delay no price.
 
     Raise any exception if the data is not available: the feed keeps the last values, and an entry
     whose price is too old is denied. Never return made-up or zero prices.

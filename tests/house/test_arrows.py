@@ -127,6 +127,7 @@ NURSERIES = {
     "engine/control/to_engine.py",
     "engine/control/to_web.py",
     "engine/market/comparing.py",
+    "engine/market/feed.py",
     "engine/actors/follower.py",
     "engine/actors/account_tasks.py",
     "engine/actors/place_watch.py",

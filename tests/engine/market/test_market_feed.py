@@ -1,4 +1,6 @@
-"""The feed of an exchange: a contract that it does not list costs the others nothing."""
+"""The feed of an exchange: a contract that it does not list costs the others nothing, and a list
+that takes long delays no price.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
-from engine.market.feed import MarketFeed
+from engine.market.feed import DEADLINE_S, INSTRUMENTS_S, LIST_DEADLINE_S, MarketFeed
 from engine.ports.market_data import Candle, Quote
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -193,3 +195,54 @@ async def test_what_a_market_raises_ends_nothing_but_its_reading(
 ) -> None:
     feed = await a_second_of(Two(raised))
     assert feed.problem == f"RexAlgoError: the plugin raised {type(raised).__name__}"
+
+
+class Long(Market):
+    """A market whose list of contracts takes long."""
+
+    def __init__(self, clock: TrioClock, takes_s: float) -> None:
+        self.clock, self.takes_s = clock, takes_s
+        self.lists = 0
+
+    async def instruments(self) -> Sequence[Instrument]:
+        self.lists += 1
+        await trio.sleep(self.takes_s)
+        return await super().instruments()
+
+    async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
+        (quote,) = await super().quotes(symbols)
+        return [replace(quote, at=self.clock.now())]
+
+
+async def test_a_list_that_takes_long_is_read_and_delays_no_price(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    clock = TrioClock(NOW)
+    market = Long(clock, LIST_DEADLINE_S - 1)
+
+    async def market_data(context: object) -> Market:
+        return market
+
+    feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, clock)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, frozenset({BTC}))
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        assert await feed.quote(BTC, 5) is None
+        assert not await feed.trades(BTC)
+        assert trio.current_time() - began == 2 * DEADLINE_S, "nobody waits longer for the list"
+        assert "no list of them" in feed.problem
+        await trio.sleep(LIST_DEADLINE_S)
+        assert feed.newest(BTC) is not None
+        assert (market.lists, feed.problem) == (1, "")
+        await trio.sleep(INSTRUMENTS_S - 20)  # soon it is read again
+        assert market.lists == 1
+        began = trio.current_time()
+        while trio.current_time() < began + 2 * LIST_DEADLINE_S:
+            await trio.sleep(1)
+            newest = feed.newest(BTC)
+            assert newest is not None
+            assert clock.now() - newest.at <= timedelta(seconds=2)
+            assert await feed.quote(BTC, 0) is not None
+        assert (market.lists, feed.problem) == (2, "")
+        nursery.cancel_scope.cancel()
