@@ -349,6 +349,9 @@ class ExchangeSession:
             return permit.stopped_by
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
+        elif isinstance(result, NotExecuted | Rejected) and permit.is_unanswered:
+            # an adapter's own deadline, or a broken answer, that it takes for a refusal
+            result = OutcomeUnknown("the order was sent, and no whole answer to it was read")
         answer = classify(intent, result, permit.taken if self._http.used else None)
         is_told = isinstance(answer, NoProof) or isinstance(result, TooManyRequests)
         self._note(result if is_told and isinstance(result, BaseException) else None)

@@ -84,7 +84,10 @@ class Connection:
                     answer = reader.hang_up()
                 else:
                     raise ConnectionResetError("the peer closed without an answer")
-            return _unpacked(answer, body_bytes_max)
+            unpacked = _unpacked(answer, body_bytes_max)
+            if permit is not None:
+                permit.is_unanswered = False
+            return unpacked
         except (MalformedAnswer, Undecodable) as error:
             raise RemoteProtocolError(f"{self.origin} sent {error}") from error
         except (OSError, trio.ClosedResourceError) as error:
@@ -107,6 +110,7 @@ class Connection:
             raise kind(f"the connection to {self.origin} broke while writing: {error}") from error
         finally:
             if permit is not None:
+                permit.is_unanswered = self._wire.wrote
                 permit.mark_written()
 
 

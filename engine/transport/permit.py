@@ -37,10 +37,18 @@ class SendPermit(Generic[Stop]):
     Both are synchronous. ``taken`` is True from the moment the last line let it go: while it is
     False, nothing left. A permit that was stopped, or whose last line raised, is used up and stays
     not taken; ``stopped_by`` is the answer. ``done_writing`` is True once the request was handed to
-    the kernel or failed.
+    the kernel or failed, ``is_unanswered`` while a byte of it has left and no whole answer was read.
     """
 
-    __slots__ = ("_last_line", "_used", "_written", "done_writing", "stopped_by", "taken")
+    __slots__ = (
+        "_last_line",
+        "_used",
+        "_written",
+        "done_writing",
+        "is_unanswered",
+        "stopped_by",
+        "taken",
+    )
 
     def __init__(self, last_line: Callable[[], Stop | None], written: Callable[[], None]) -> None:
         self._last_line = last_line
@@ -49,6 +57,7 @@ class SendPermit(Generic[Stop]):
         self.stopped_by: Stop | None = None
         self.taken = False
         self.done_writing = False
+        self.is_unanswered = False
 
     def ask(self) -> Stop | None:
         """Ask the last line now; None lets the order go. The answer holds for this task until it

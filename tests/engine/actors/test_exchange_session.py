@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
+from engine.decisions import order_lifecycle
 from engine.decisions.circuit import FAILURES_MIN, Circuit
 from engine.decisions.learned_rate import LearnedRate
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
@@ -35,6 +36,7 @@ from engine.ports.exchange import (
     FundsElsewhere,
     NotExecuted,
     OrderHistory,
+    Rejected,
     TooManyRequests,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
@@ -81,6 +83,7 @@ class Line:
         self.placed = 0
         self.hangs = False
         self.pauses = False
+        self.gives_up: Exception | None = None
         self.refuses: BaseException | None = None
         self.is_down = False
         self.reads_client_order_id = False
@@ -94,6 +97,10 @@ class Line:
             raise self.refuses
         if self.pauses:
             await trio.lowlevel.checkpoint()
+        if self.gives_up is not None and self._http is not None:
+            with trio.move_on_after(0.5):  # a deadline of its own
+                await self._http.post("/order", json={})
+            raise self.gives_up
         if self._http is not None:
             (await self._http.post("/order", json={})).raise_for_status()
         return filled()
@@ -201,7 +208,7 @@ def session_of(
 
 
 @asynccontextmanager
-async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
+async def server(date: str = "", *, answers: bool = True) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Answer each connection's request with an empty object and that date; ``received`` are the
     bytes of each.
     """
@@ -212,6 +219,8 @@ async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
         async with stream:
             async for chunk in stream:
                 received.append(bytes(chunk))
+                if not answers:
+                    continue
                 await stream.send_all(
                     f"HTTP/1.1 200 OK\r\n{told}Content-Length: 2\r\n\r\n{{}}".encode()
                 )
@@ -350,6 +359,28 @@ async def test_without_a_connection_an_order_is_proven_not_sent_and_a_wallet_is_
         "the account is not connected yet"
     )
     await session.aclose()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    "gives_up", [NotExecuted("no answer in time"), Rejected("no answer in time")]
+)
+async def test_a_refusal_that_rests_on_no_whole_answer_proves_nothing(
+    gives_up: Exception, answers: bool
+) -> None:
+    async with server(answers=answers) as (url, received):
+        exchange = Exchange(TRAITS, url)
+        session = session_of(exchange)
+        await session.open()
+        assert exchange.line is not None
+        exchange.line.gives_up = gives_up
+        answer = await session.place(order(), lambda: None, lambda: None)
+        assert b"POST /order" in b"".join(received)
+        if answers:
+            assert isinstance(answer, NothingSent | order_lifecycle.Refused)
+        else:
+            assert answer == NoProof("the order was sent, and no whole answer to it was read")
+        await session.aclose()
 
 
 async def test_a_connection_that_cannot_be_had_is_proof_that_nothing_left() -> None:
