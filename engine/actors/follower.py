@@ -170,6 +170,8 @@ class Follower:
             for index in chosen.start:
                 self._start(nursery, legs[index])
             account.legs_wait = len(chosen.start) < len(waiting)
+            if not waiting and not self._lanes.busy:
+                self._lanes.nothing_waits()
             await account.legs.wait(chosen.again_s)
 
     def _queued(self, leg: WaitingLeg) -> QueuedLeg:

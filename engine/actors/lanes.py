@@ -15,17 +15,21 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.decisions.dispatching import LONGEST_PAUSE_S, pause_left_s
 from engine.decisions.explaining import LaneNow
+from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.routing import ENTRY
 from engine.domain.identifiers import CopyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ledger import Database
+from engine.ledger.attempts import open_attempts
 from engine.ledger.copies import WaitingLeg
 from engine.ledger.outcomes import conclude
 
 
 class Lanes:
-    """The state of an account's legs. It is gone with the process; the ledger has what must last."""
+    """The state of an account's legs, for as long as they are not over. It is gone with the process;
+    the ledger has what must last.
+    """
 
     def __init__(self, account: Account, reader: AccountReader) -> None:
         self.account = account
@@ -70,8 +74,25 @@ class Lanes:
         return max(now, at + timedelta(seconds=trio.current_time() - moment))
 
     def entry_is_over(self, copy: CopyId) -> None:
-        """Forget when an entry was met: it ended, or its order may be at the exchange."""
+        """Forget an entry: it ended, or its order may be at the exchange."""
         self._met.pop(copy, None)
+        self._forget(copy)
+
+    def nothing_waits(self) -> None:
+        """Forget every leg, because none waits or is under way, unless an order may lead back to
+        one: what failed before counts then.
+        """
+        remembered = (self._not_before, self._retries, self._met, self._waits, self._now)
+        if any(remembered) and all(
+            each.state is AttemptState.NOT_CONFIRMED
+            for each in open_attempts(self.account.shared.ledger.db, self.account.id)
+        ):
+            for each in remembered:
+                each.clear()
+
+    def _forget(self, copy: CopyId) -> None:
+        for each in (self._not_before, self._retries, self._waits, self._now):
+            each.pop(copy, None)
 
     def waits(self, leg: WaitingLeg) -> int:
         """Return how often this task made the leg wait."""
@@ -101,19 +122,18 @@ class Lanes:
         )
 
     def claimed(self, copy: CopyId) -> None:
-        """Record that a copy waits for nothing any more: it is claimed."""
-        self._now[copy] = LaneNow(self.now(copy).failed)
-        self._retries.pop(copy, None)
+        """Record that a copy waits for nothing any more: it is claimed. Its failures count on."""
+        failed = self.now(copy).failed
+        self._forget(copy)
+        if failed:
+            self._now[copy] = LaneNow(failed)
 
     async def conclude(
         self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None
     ) -> None:
         """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.account.shared.clock.now()
-        self._not_before.pop(leg.copy, None)
-        self._retries.pop(leg.copy, None)
-        self._waits.pop(leg.copy, None)
-        self._now.pop(leg.copy, None)
+        self._forget(leg.copy)
 
         def write(db: Database) -> None:
             also(db)

@@ -12,7 +12,9 @@ from engine.actors.follower import Follower
 from engine.actors.log_context import logged, working_for
 from engine.actors.resolver import Resolver
 from engine.actors.wakeup import Timetable, WakeUp
+from engine.domain.order import OrderIntent, OrderReport
 from engine.domain.signal import Action, PositionSide
+from engine.ports.exchange import OutcomeUnknown
 from engine.transport import SendPermit, send_permit
 
 
@@ -34,6 +36,46 @@ async def test_an_idle_account_has_no_task_for_them(
     async with world(tmp_path, followers=1) as house:
         await trio.sleep(100)
         assert parts_of(house.followers[0]) == []
+
+
+async def test_an_account_at_rest_remembers_nothing_of_its_legs(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        lanes = house.followers[0]._lanes
+        session = await house.followers[0].account.connected()
+        place, warm, tries = session._open.place_order, session.warm, []
+
+        async def loses_its_answer(order: OrderIntent) -> OrderReport:
+            await place(order)
+            raise OutcomeUnknown("502")
+
+        async def cold_at_first() -> None:
+            tries.append(trio.current_time())
+            if len(tries) % 3:
+                raise ConnectionRefusedError("no route")
+            await warm()
+
+        def remembered() -> list[object]:
+            return [each for each in vars(lanes).values() if isinstance(each, dict) and each]
+
+        for _ in range(2):  # the first round as it goes well, the second with everything against it
+            entered = await house.send(Action.OPEN, side=PositionSide.LONG)
+            assert await house.outcome(entered, unlike=(None, "unknown")) == ["filled"]
+            closed = await house.send(Action.CLOSE)
+            overtaken = await house.send(Action.OPEN, side=PositionSide.LONG)
+            again = await house.send(Action.CLOSE)
+            for signal, code in (
+                (closed, "filled"),
+                (overtaken, "skipped.superseded"),
+                (again, "skipped.nothing_to_close"),
+            ):
+                assert await house.outcome(signal, unlike=(None, "unknown")) == [code]
+            await trio.sleep(60)
+            assert remembered() == []
+            monkeypatch.setattr(session, "warm", cold_at_first)
+            monkeypatch.setattr(session._open, "place_order", loses_its_answer)
+        assert len(tries) == 6
 
 
 async def test_a_wake_up_while_the_part_ends_starts_it_again(
