@@ -10,9 +10,18 @@ from typing import Any, Final
 from engine.control.client import ServerSilent, ask_server
 from engine.control.folder_lock import FolderLock, FolderLocked
 from engine.control.wire import SOCKET_NAME
+from engine.domain.errors import RexAlgoError
 from engine.settings.config import Config
 
-__all__ = ["SOCKET_NAME", "FolderLock", "FolderLocked", "ServerSilent", "ask_server", "call"]
+__all__ = [
+    "SOCKET_NAME",
+    "FolderLock",
+    "FolderLocked",
+    "NoServer",
+    "ServerSilent",
+    "ask_server",
+    "call",
+]
 WITHOUT_LOCK: Final = frozenset(
     {
         "status",
@@ -28,9 +37,15 @@ WITHOUT_LOCK: Final = frozenset(
 )
 
 
-async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Run a command: by the server of this folder if one runs, else here. Raises what the command
-    raised, or FolderLocked.
+class NoServer(RexAlgoError):
+    """Raised for what only a server of the folder may run, when there is none."""
+
+
+async def call(
+    config: Config, method: str, params: dict[str, Any], *, by_server: bool = False
+) -> dict[str, Any]:
+    """Run a command: by the server of this folder if one runs, else here, or, if only a server may
+    run it (``by_server``), not at all. Raises what the command raised, FolderLocked, or NoServer.
 
     If a server holds the folder and is silent for 5 s, a command that needs only the ledger runs
     here all the same.
@@ -42,6 +57,8 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
             raise
         is_held = True
     except OSError:  # no socket, or nobody behind it
+        if by_server:
+            raise NoServer(f"no server runs in {config.data_dir}") from None
         is_held = False
     # Loaded only now: the engine's own code takes longer to load than a server to answer.
     from engine.control.direct import run_directly, run_with_lock

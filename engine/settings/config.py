@@ -9,8 +9,8 @@ plugins: their sections are passed on (``engine.plugin.host`` checks them).
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -307,6 +307,20 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     ConfigErrors with everything that is wrong.
     """
     errors: list[ConfigError] = []
+    config = _load(where, environ, errors)
+    if errors:
+        raise ConfigErrors(errors)
+    return config
+
+
+def load_sound_part(where: Path, environ: Mapping[str, str]) -> Config:
+    """Read the same with the default in place of whatever is wrong: for what must reach a running
+    server whatever became of its files.
+    """
+    return _load(where, environ, [])
+
+
+def _load(where: Path, environ: Mapping[str, str], errors: list[ConfigError]) -> Config:
     folder = (where if where.is_dir() else where.parent).absolute()
     own_file = folder / FILE_NAME if where.is_dir() else where.absolute()
     own = _read_toml(own_file, errors) if own_file.exists() or not where.is_dir() else {}
@@ -319,9 +333,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     limits = reader.limits()
     settings = reader.plugin_settings()
     secrets, places = _secrets(folder, environ, reader.origins, errors)
-    _check_together(sections, str(own_file), errors)
-    if errors:
-        raise ConfigErrors(errors)
+    _check_together(sections, reader.defaulted, str(own_file), errors)
     return Config(
         **sections,  # type: ignore[arg-type]  # each section was built by its own class in _SECTIONS, under its own name
         limits=limits,
@@ -389,11 +401,13 @@ def _secrets(
     return secrets, {name: place_of(name, sources, folder) for name in SECRETS}
 
 
-def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:
-    """Check settings that depend on each other; a section with an error of its own is None and was
-    reported already.
+def _check_together(
+    sections: Mapping[str, object], defaulted: Set[str], file: str, errors: list[ConfigError]
+) -> None:
+    """Check settings that depend on each other; a section of which a value was wrong was reported
+    already.
     """
-    web, engine = sections["web"], sections["engine"]
+    web, engine = (None if each in defaulted else sections[each] for each in ("web", "engine"))
     if isinstance(web, WebConfig) and (web.tls_certificate is None) != (web.tls_key is None):
         missing = "tls_key" if web.tls_key is None else "tls_certificate"
         errors.append(
@@ -417,7 +431,9 @@ def _check_together(sections: Mapping[str, object], file: str, errors: list[Conf
 
 @dataclass(slots=True)
 class _Reader:
-    """A reader of section after section that collects origins and errors."""
+    """A reader of section after section that collects origins and errors, and which sections have
+    a default in place of a wrong value.
+    """
 
     file: str
     own: Mapping[str, object]
@@ -425,6 +441,7 @@ class _Reader:
     folder: Path
     errors: list[ConfigError]
     origins: dict[str, str]
+    defaulted: set[str] = field(default_factory=set)
 
     def refuse_unknown(
         self, table: Mapping[str, object], known: tuple[str, ...], prefix: str
@@ -448,30 +465,32 @@ class _Reader:
         self.errors.append(ConfigError(self.file, key, f"a section [{key}]", repr(value)[:80]))
         return {}
 
-    def section(self, name: str) -> object | None:
-        """Build one section, or report what is wrong with it and return None."""
+    def section(self, name: str) -> object:
+        """Build one section; report what is wrong with it and take the default instead."""
         kind, field_rules = _SECTIONS[name]
         own, defaults = self.table(name, self.own), self.table(name, self.defaults)
         self.refuse_unknown(own, tuple(field_rules), f"{name}.")
         values: dict[str, object] = {}
-        for field in fields(kind):
-            source, file = (own, self.file) if field.name in own else (defaults, DEFAULTS)
-            key = f"{name}.{field.name}"
+        for setting in (each.name for each in fields(kind)):
+            source, file = (own, self.file) if setting in own else (defaults, DEFAULTS)
+            key, rule = f"{name}.{setting}", field_rules[setting]
             self.origins[key] = file
             try:
-                values[field.name] = field_rules[field.name](source.get(field.name), self.folder)
+                values[setting] = rule(source.get(setting), self.folder)
             except InvalidValue as error:
                 self.errors.append(
                     ConfigError(file, f"{key}{error.field}", error.expected, error.found)
                 )
-        return kind(**values) if len(values) == len(field_rules) else None
+                self.defaulted.add(name)
+                values[setting] = rule(defaults.get(setting), self.folder)
+        return kind(**values)
 
     def limits(self) -> RiskLimits:
         """Read the operator's caps one by one, so that each wrong one is reported."""
         own = self.table("limits", self.own)
-        self.refuse_unknown(own, tuple(field.name for field in fields(RiskLimits)), "limits.")
+        self.refuse_unknown(own, tuple(each.name for each in fields(RiskLimits)), "limits.")
         good: dict[str, object] = {}
-        for name in (field.name for field in fields(RiskLimits)):
+        for name in (each.name for each in fields(RiskLimits)):
             self.origins[f"limits.{name}"] = self.file if name in own else DEFAULTS
             if name in own:
                 try:
@@ -507,11 +526,11 @@ def describe(config: Config) -> dict[str, object]:
     listed: dict[str, object] = {}
     for name in (*_SECTIONS, "limits"):
         section = getattr(config, name)
-        for field in fields(section):
-            listed[f"{name}.{field.name}"] = _plain(getattr(section, field.name))
-    for field in fields(config.secrets):
-        listed[f"secrets.{field.name}"] = (
-            "missing" if getattr(config.secrets, field.name) is None else "set"
+        for each in fields(section):
+            listed[f"{name}.{each.name}"] = _plain(getattr(section, each.name))
+    for each in fields(config.secrets):
+        listed[f"secrets.{each.name}"] = (
+            "missing" if getattr(config.secrets, each.name) is None else "set"
         )
     return listed
 

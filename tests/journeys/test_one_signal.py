@@ -183,7 +183,11 @@ def test_halt_holds_at_once_and_exits_go_on(place: Place, client: httpx.Client) 
     bot, folder = place.bots["trend"], place.folder
     opened = bot.post(client, opening("before-halt")).json()["signal_id"]
     assert place.settled(opened) == ["filled"] * 20
+    settings = (folder / "rexalgo.toml").read_text()
+    (folder / "rexalgo.toml").write_text(f'{settings}\n[log]\nfile = "gone/x.log"\n')
     run_cli("halt", "entries", "--strategy", "trend", "--note", "rollout", cwd=folder)
+    run_cli("alert", "list", cwd=folder)
+    (folder / "rexalgo.toml").write_text(settings)
     closed = bot.post(client, closing("halted-close"))
     assert place.settled(closed.json()["signal_id"]) == ["filled"] * 20
     halted = bot.post(client, opening("halted"))

@@ -1,4 +1,6 @@
-"""``rexalgo halt flatten`` beside a server that holds the folder and says nothing."""
+"""``rexalgo halt flatten`` beside a server that holds the folder and says nothing, and beside a
+wrong configuration.
+"""
 
 import socket
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import engine.control.client
 from engine.control import SOCKET_NAME, FolderLock
 from engine.ledger import Ledger
 from engine.ledger.reports import switches
-from engine.settings.config import Config, load_config
+from engine.settings.config import Config, load_config, load_sound_part
 from rexalgo.cli import main
 from rexalgo.cli.common import Exit
 
@@ -68,15 +70,29 @@ async def set_switches(config: Config) -> list[tuple[str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("flags", "types"), [(("--yes",), ""), ((), "y\n")])
-def test_a_silent_server_keeps_nobody_from_flattening(
-    place: Config, flags: tuple[str, ...], types: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "types", "settings"),
+    [
+        (("--yes",), "", ""),
+        ((), "y\n", ""),
+        (("--yes",), "", '[log]\nfile = "gone/x.log"\n[web]\nprot = 1\n'),
+        (("--yes",), "", "[web\n"),
+    ],
+)
+def test_neither_a_silent_server_nor_a_wrong_configuration_keeps_anybody_from_flattening(
+    place: Config,
+    flags: tuple[str, ...],
+    types: str,
+    settings: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    place.folder.joinpath("rexalgo.toml").write_text(settings)
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(halt_module, "sys", terminal)
     told = flatten(place, *flags, types=types)
     assert told.exit_code == Exit.NO, told.output
     assert trio.run(set_switches, place) == [("everything", "flatten", "silent")]
+    assert told.stderr.count("the configuration is wrong") == bool(settings)
     if types:
         assert "Close 1 positions of 1 accounts (everything) at market price?" in told.output
     assert "no server answers here; closing begins when one does" in told.output
@@ -90,3 +106,13 @@ def test_a_no_changes_nothing(place: Config, monkeypatch: pytest.MonkeyPatch) ->
     told = flatten(place, types="n\n")
     assert "nothing was changed" in told.output
     assert trio.run(set_switches, place) == []
+
+
+def test_without_a_server_a_wrong_configuration_is_told_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rexalgo.toml").write_text("[web]\nprot = 1\n")
+    told = flatten(load_sound_part(tmp_path, {}), "--yes")
+    assert told.exit_code == Exit.USAGE
+    assert "web.prot" in told.output
+    assert not (tmp_path / "data").exists()
