@@ -39,7 +39,6 @@ from engine.ledger.identity import (
     set_totp,
     take_role,
 )
-from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
 from engine.ledger.passkeys import delete_passkeys, passkeys_of
 from engine.ledger.people import insert_person, master_of, strategies, strategy_named
@@ -50,6 +49,7 @@ from engine.ledger.suspending import (
     suspend,
     suspension,
 )
+from engine.ledger.touching import held, resting_entries
 from engine.services.identity import make_invitation, make_link
 from engine.services.mastering import become_master
 from engine.services.passkeys import passkey_host
@@ -119,7 +119,8 @@ async def _user(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         **_user_row(context, who),
         "session_rows": rows,
         **theirs,
-        "open": sum(len(still_open(db, each)) for each in mine),
+        "open": sum(place.count for each in mine for place in held(db, each)),
+        "resting": sum(place.count for each in mine for place in resting_entries(db, each)),
     }
 
 

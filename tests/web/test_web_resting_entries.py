@@ -9,8 +9,10 @@ from test_web_home import SETTINGS, follow
 from web_place import PASSWORD, WebPlace, web_place
 
 from engine.actors import resolver
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all
+from engine.ledger.reports import clear_switch, set_switch
 
 SELDOM_S = 3_600.0
 LIMIT = "LONG0.007bobPAPERtrend64,000"
@@ -19,6 +21,10 @@ LIMIT = "LONG0.007bobPAPERtrend64,000"
 def codes(place: WebPlace) -> list[str]:
     rows = fetch_all(place.context.ledger.db, "SELECT code FROM copy ORDER BY signal_number")
     return [row[0] for row in rows]
+
+
+async def not_yet(*_: object) -> None:
+    """Let the exchange take its time with a cancellation."""
 
 
 async def test_what_a_follower_stops_is_cancelled_at_once(
@@ -89,6 +95,33 @@ async def test_what_a_follower_stops_is_cancelled_at_once(
         await bob.post(f"{way}/resume", account="bob")
 
         await rest()
-        await bob.get(f"{way}/leave?account=bob")
-        await bob.post(f"{way}/leave", account="bob", close="no")
+        ops = await place.person("ops", Role.OPERATOR)
+        await ops.get("/operate/people/bob")
+        assert "1 resting entry stays at the exchange" in ops.words
+        assert "1 open position" not in ops.words
+        reduce_only = Switch(
+            scope=SwitchScope.ALL,
+            target="",
+            note="",
+            set_by="ops",
+            set_at=place.context.clock.now(),
+            level=SwitchLevel.REDUCE,
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(resolver, "take_back", not_yet)
+            await place.context.ledger.write(lambda db: set_switch(db, reduce_only))
+            await bob.get("/home")
+            assert "Positions can only shrink" in bob.words
+            assert "1 resting entry is being cancelled" in bob.words
+            await place.context.ledger.write(
+                lambda db: clear_switch(db, SwitchScope.ALL, "", "ops", reduce_only.set_at)
+            )
+            await bob.get("/home")
+            assert "being cancelled" not in bob.words
+            await bob.get(f"{way}/leave?account=bob")
+            await bob.post(f"{way}/leave", account="bob", close="no")
+            assert "1 resting entry is being cancelled" in bob.words
+            shown = bob.words.partition("Entries that rest at the exchange")[2]
+            assert "being cancelled" in shown.partition("Accounts")[0]
+        await place.context.changed()
         await cancelled(3)
