@@ -299,6 +299,7 @@ class BooksWatch:
         self, session: ExchangeSession, fills: list[UnsettledFill], now: datetime
     ) -> None:
         """Read fees and funding if a fee is missing, and once an hour."""
+        self._fees_are_complete = True
         if not session.reports_fees:
             return
         lacking = [each.since for each in fills if each.fee is None or each.cause is None]

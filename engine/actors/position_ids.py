@@ -161,7 +161,7 @@ class PositionIds:
             symbol: (_Fate.CLOSED if rows[id_].side is sides.get(symbol) else _Fate.OWNERS)
             if id_ in rows
             else _Fate.OPEN
-            if history.proves_open(id_)
+            if history.proves_open(id_, symbol)
             else _Fate.NOT_PROVEN
             for symbol, id_ in moved.items()
         }

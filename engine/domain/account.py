@@ -144,10 +144,16 @@ class ClosedPositions:
     unreadable: tuple[UnreadableRow, ...] = ()
     lacks: frozenset[str] = frozenset()
 
-    def proves_open(self, position_id: str) -> bool:
-        """Return whether a position that was asked for by its id is surely not in the history."""
+    def proves_open(self, position_id: str, symbol: Symbol) -> bool:
+        """Return whether a position that was asked for by its id is surely not in the history. A row
+        without an id may be about any position in its symbol.
+        """
         return position_id in self.lacks or (
-            self.complete and all(each.position_id not in ("", position_id) for each in self.rows)
+            self.complete
+            and all(
+                each.position_id != position_id and (each.position_id or each.symbol != symbol)
+                for each in self.rows
+            )
         )
 
 

@@ -16,10 +16,11 @@ from engine_world import BTC, World, world
 from test_books_hold import closed, opened, trades
 from trio.testing import MockClock
 
-from engine.actors.books_watch import BooksWatch
+from engine.actors.books_watch import GIVE_UP_AFTER, BooksWatch
 from engine.domain.amounts import Money
+from engine.ledger.codec import to_us
 from engine.ledger.query import fetch_all
-from engine.ports.exchange import FeeHistory, FeeKind, FeeReport
+from engine.ports.exchange import FeeHistory, FeeKind, FeeReport, OrderHistory
 
 
 class Charging:
@@ -33,6 +34,9 @@ class Charging:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
+
+    async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
+        return OrderHistory((), complete=True)
 
     async def fees(self, since: datetime) -> FeeHistory:
         self.asked.append(since)
@@ -123,3 +127,18 @@ async def test_an_incomplete_history_of_fees_is_no_reason_to_give_a_fill_up(
         line.rows = [replace(each, at=house.shared.clock.now()) for each in line.rows]
         await trio.sleep(1_300)
         assert [each.state.value for each in await trades(house)] == [state]
+
+
+async def test_a_fee_history_that_was_not_complete_keeps_back_no_fill_that_lacks_its_price_alone(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with charged(tmp_path) as (house, line, _):
+        books, line.reach = BooksWatch(house.followers[0].account), 2
+        await books.look()
+        seen_us = to_us(house.shared.clock.now() - GIVE_UP_AFTER)
+        house.ledger.db.execute(
+            "UPDATE fill SET price = NULL, state = 'open', seen_us = ?", (seen_us,)
+        )
+        await books.look()
+        assert len(line.asked) == 1, "no fee is missing"
+        assert fetch_all(house.ledger.db, "SELECT state, price FROM fill") == [("settled", "65000")]

@@ -21,7 +21,7 @@ from engine.decisions.proving import (
     may_stop_looking,
     resolution_due,
 )
-from engine.domain.account import ClosedPosition, UnreadableRow
+from engine.domain.account import ClosedPosition, ClosedPositions, UnreadableRow
 from engine.domain.order import ClosedBy, OrderSide, OrderStatus
 
 
@@ -244,6 +244,22 @@ def closed(**changes: Any) -> Any:
         "p1", BTC, LONG, D("2"), D("100"), D("103"), later(1), later(-100), ClosedBy.ORDER, "c1"
     )
     return replace(base, **changes)
+
+
+@pytest.mark.parametrize(
+    ("row_of", "is_open"),
+    [
+        ({"position_id": "p1"}, False),
+        ({"position_id": "p2"}, True),
+        ({"position_id": ""}, False),
+        ({"position_id": "", "symbol": ETH}, True),
+    ],
+)
+def test_a_row_without_an_id_may_be_about_any_position_of_its_contract(
+    row_of: dict[str, Any], is_open: bool
+) -> None:
+    history = ClosedPositions((closed(**row_of),), complete=True)
+    assert history.proves_open("p1", BTC) is is_open
 
 
 def test_the_closed_position_tells_order_and_price_of_an_exit() -> None:

@@ -242,9 +242,9 @@ async def test_a_position_is_lacking_only_if_every_row_says_which_one_it_is_abou
     for rows in ([*closed(30), unread], [*closed(30), nameless], [*closed(30), "what?"]):
         found = await Lists(closed=rows).readings.closed_since(AT, [POSITION])
         assert found.lacks == set()
-        assert not found.proves_open(POSITION)
+        assert not found.proves_open(POSITION, BTC)
     there = await Lists(closed=closed(3)).readings.closed_since(AT, [POSITION])
-    assert there.proves_open(POSITION)
+    assert there.proves_open(POSITION, BTC)
     older = closed_row(position_id=None, created_at=stamp(-600), updated_at=stamp(-500))
     assert (await Lists(closed=[*closed(3), older]).readings.closed_since(AT, [POSITION])).lacks
     assert not (await Lists(20, closed=closed(400)).readings.closed_since(AT, [OTHER])).lacks
