@@ -55,6 +55,7 @@ DRY_RUNS: Final = RateLimit(1, 10.0, 6)
 _UNCLEAR: Final = Reception(
     kind=ReceptionKind.INVALID, field="dry_run", expected="dry_run=1 in the address, or none"
 )
+FIRST_BODY: Final = "the body of the first time: the same is recorded under its id, and counts"
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
@@ -218,6 +219,9 @@ class Ingress:
         reads_exit = self._reads_exit(target, delivery) if is_lost else None
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
             reads_exit = None  # entries are held back by their rate
+        is_conflict = reception.kind is ReceptionKind.CONFLICT
+        if is_conflict and reception.is_known and reads_exit:
+            reads_exit = False  # the exit of this id is recorded
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             endpoint=EndpointId(endpoint),
@@ -225,7 +229,7 @@ class Ingress:
             kind=reception.kind.value,
             field=None if reception.field is None else for_people(reception.field),
             expected=None if reception.expected is None else for_people(reception.expected),
-            signal_id=reception.signal_id,
+            signal_id=None if is_conflict else reception.signal_id,
             dialect=dialect_of(delivery),
             offset_ms=None if offset is None else round(offset * 1000),
             peer=delivery.peer,
@@ -365,8 +369,8 @@ class Ingress:
     async def _rehearse_delivery(self, draft: SignalDraft, taken: Taken) -> Reception:
         try:
             rehearsal = await self._recording.rehearse(taken)
-        except DedupeConflict:
-            return Reception(kind=ReceptionKind.CONFLICT)
+        except DedupeConflict as error:
+            return _conflict(error)
         except (LedgerError, EngineAway) as error:
             _LOG.error("a dry run could not be made: %s", error)
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
@@ -383,8 +387,8 @@ class Ingress:
     async def _record_delivery(self, draft: SignalDraft, taken: Taken) -> Reception:
         try:
             recorded = await self._recording.record(taken)
-        except DedupeConflict:
-            return Reception(kind=ReceptionKind.CONFLICT)
+        except DedupeConflict as error:
+            return _conflict(error)
         except (LedgerError, EngineAway) as error:
             _LOG.error("a signal could not be recorded: %s", error)
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
@@ -397,6 +401,17 @@ class Ingress:
             reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
+
+
+def _conflict(error: DedupeConflict) -> Reception:
+    first = error.recorded
+    return Reception(
+        kind=ReceptionKind.CONFLICT,
+        signal_id=None if first is None else first.id,
+        receipt_id=None if first is None else first.receipt,
+        expected=FIRST_BODY if error.is_done else None,
+        is_known=error.is_done,
+    )
 
 
 def _taken(

@@ -36,7 +36,8 @@ class Reception:
     ``reason`` if no order of the signal will reach any exchange: its copies exist and end so.
 
     Of a dry run ``would`` counts the ``copies`` by what would become of them, and ``is_known`` says
-    that this signal was recorded before.
+    that this signal was recorded before. Of a CONFLICT the ids are those of the signal recorded under
+    its id, and ``is_known`` says that it asked for the same.
     """
 
     kind: ReceptionKind

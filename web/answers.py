@@ -40,13 +40,17 @@ class DryRun(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
-    """Nothing was recorded. ``field`` and ``expected`` name what is wrong with a body."""
+    """Nothing of the delivery was recorded. ``field`` and ``expected`` name what is wrong with a body.
+    With 409, ``signal_id`` and ``receipt`` are those of the signal that its id stands for.
+    """
 
     ok: Literal[False]
     error: str
     message: str
     field: str | None = None
     expected: str | None = None
+    signal_id: str | None = None
+    receipt: str | None = None
 
 
 STATUSES: Final[Mapping[str, tuple[type[Any], ...]]] = {

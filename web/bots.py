@@ -53,7 +53,8 @@ _STATUS: Final[Mapping[ReceptionKind, int]] = {
 _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
     ReceptionKind.CONFLICT: (
         "conflict",
-        "This id was already used with another body. Send a new signal under a new id.",
+        "A signal of this id is recorded already, from another body. If you repeat that signal, "
+        "it is done: signal_id and receipt are its own. Only a new signal needs a new id.",
     ),
     ReceptionKind.NOT_AUTHENTIC: (
         "not_authentic",
@@ -160,6 +161,10 @@ def reception_answer(reception: Reception) -> Response:
             field=_safe_field(reception.field),
             expected=reception.expected or "JSON as the webhook guide shows it",
         )
+    if reception.kind is ReceptionKind.CONFLICT and reception.signal_id is not None:
+        refused = msgspec.structs.replace(
+            refused, signal_id=reception.signal_id, receipt=_receipt_address(reception)
+        )
     answer = _answer(status, refused)
     if reception.kind in (ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE):
         answer.headers["Retry-After"] = str(max(1, reception.retry_after_s or _RETRY_AFTER_S))
@@ -223,11 +228,15 @@ def _taken(reception: Reception) -> Taken:
         ok=True,
         signal_id=reception.signal_id or "",
         duplicate=reception.kind is ReceptionKind.DUPLICATE,
-        receipt=f"/api/receipts/{reception.receipt_id}",
+        receipt=_receipt_address(reception),
         ignored_fields=reception.ignored_fields,
         mirrored=reception.mirrored,
         reason=None if reception.mirrored else reception.reason,
     )
+
+
+def _receipt_address(reception: Reception) -> str:
+    return f"/api/receipts/{reception.receipt_id}"
 
 
 def _rehearsed(reception: Reception) -> DryRun:

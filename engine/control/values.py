@@ -144,7 +144,6 @@ def _fields(name: str) -> tuple[str, ...]:
 _BY_TEXT: Final = {
     each.__name__: each
     for each in (
-        DedupeConflict,
         DoneBefore,
         EngineAway,
         KeyUsed,
@@ -168,6 +167,10 @@ def write_raised(error: RexAlgoError) -> dict[str, Any]:
         case LookFirst():
             warnings = write_value(error.warnings)
             return {"kind": "LookFirst", "warnings": warnings, "confirmed": error.confirmed}
+        case DedupeConflict():
+            recorded = write_value(error.recorded)
+            told = {"message": str(error), "recorded": recorded, "is_done": error.is_done}
+            return {"kind": "DedupeConflict", **told}
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_TEXT:
             return {"kind": kind.__name__, "message": str(error)}
@@ -183,6 +186,9 @@ def read_raised(written: Mapping[str, Any]) -> RexAlgoError:
             return FormErrors(written["errors"])
         case "LookFirst":
             return LookFirst(read_value(written["warnings"]), written["confirmed"])
+        case "DedupeConflict":
+            recorded = read_value(written["recorded"])
+            return DedupeConflict(written["message"], recorded, is_done=written["is_done"] is True)
         case kind if kind in _BY_TEXT:
             return _BY_TEXT[kind](written["message"])
     return read_error(dict(written))

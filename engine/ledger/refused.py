@@ -53,7 +53,11 @@ def _alert(db: Database, new: NewDelivery) -> None:
         return
     code = AlertCode.EXIT_REFUSED if new.reads_exit else AlertCode.SIGNAL_REFUSED
     place = place_of(new.field)
-    why = _ANSWERS.get(new.kind, f"{place}: expected {new.expected or 'another body'}"[:300])
+    expected = f"expected {new.expected or 'another body'}"
+    why = _ANSWERS.get(new.kind, f"{place}: {expected}")
+    if new.kind in _ANSWERS and new.expected is not None:
+        why += f", {expected}"
+    why = why[:300]
     sameness = f"{new.endpoint} {new.kind} {place}"
     if (
         _told_within_the_hour(db, code=code, subject=row[1], at=new.at, but=sameness)

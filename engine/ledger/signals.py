@@ -126,7 +126,18 @@ class Recorded:
 
 
 class DedupeConflict(RexAlgoError):
-    """Raised when this idempotency id was recorded before with another content."""
+    """Raised when this idempotency id was recorded before with another content.
+
+    ``recorded`` is the signal of that id. ``is_done``: it asked for the same, and nothing was
+    entered since that the other content would close.
+    """
+
+    def __init__(
+        self, message: str, recorded: Recorded | None = None, *, is_done: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.recorded = recorded
+        self.is_done = is_done
 
 
 def record_signal(db: Database, new: NewSignal) -> Recorded:
@@ -136,17 +147,21 @@ def record_signal(db: Database, new: NewSignal) -> Recorded:
     lock(db, Held.STRATEGY, new.strategy)
     existing = _find(db, new)
     if existing is not None and _is_certain(db, new, existing):
-        if existing[2] != new.body_hash and not _says_the_same(new, existing[6]):
-            raise DedupeConflict(
-                "this idempotency id was used before with another content; send a new id"
-            )
-        return Recorded(
+        recorded = Recorded(
             id=SignalId(existing[0]),
             receipt=ReceiptId(existing[1]),
             is_new=False,
             copies=existing[3],
             not_mirrored=existing[4],
         )
+        if existing[2] != new.body_hash and not _says_the_same(new, existing[6]):
+            raise DedupeConflict(
+                "this idempotency id was used before with another content: what was recorded then "
+                "counts, and a new id is a second signal",
+                recorded,
+                is_done=_is_done(db, new, existing),
+            )
+        return recorded
     if existing is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
     draft = _as_it_stands(db, new.strategy, new.draft)
@@ -280,9 +295,28 @@ def _is_certain(db: Database, new: NewSignal, existing: Row) -> bool:
     """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
-    if new.draft.repeats_s is None:
-        return True
-    return not any(
+    return new.draft.repeats_s is None or not _closes_more(db, new, existing)
+
+
+def _is_done(db: Database, new: NewSignal, existing: Row) -> bool:
+    """Return whether the recorded signal asked for what another content under its id asks for: the
+    same close, or the same in all but the time.
+    """
+    said, first = new.draft, read_draft(existing[6])
+    is_same_close = said.action is first.action is Action.CLOSE and (
+        said.symbol,
+        said.side,
+        said.is_test,
+    ) == (first.symbol, first.side, first.is_test)
+    is_same = is_same_close or write_draft(replace(said, sent_at=None)) == write_draft(
+        replace(first, sent_at=None)
+    )
+    return is_same and not _closes_more(db, new, existing)
+
+
+def _closes_more(db: Database, new: NewSignal, existing: Row) -> bool:
+    """Return whether something was entered behind the recorded signal that the new one closes."""
+    return any(
         each.action.is_entry and would_close(new.draft, each)
         for each in _behind(db, new.strategy, new.draft.symbol, existing[5])
     )

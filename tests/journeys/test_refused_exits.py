@@ -126,6 +126,17 @@ def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, ma
     assert "an exit was refused" not in master.get("/studio")
     assert [each["code"] for each in status(place)["needs"]] == ["alerts"]  # type: ignore[attr-defined]  # what it told is an hour old at most
 
+    # A retry that builds its body again is told that its close is recorded, and wakes nobody.
+    told = len(woken(place, "exit_refused"))
+    rebuilt = {**json.loads(body), "sent_at": datetime.now(UTC).isoformat()}
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        again = bot.post(client, rebuilt)
+    assert (again.status_code, again.json()["signal_id"]) == (409, answer.json()["signal_id"])
+    assert again.json()["receipt"] == answer.json()["receipt"]
+    until(lambda: bool(woken(place, "signal_refused")))
+    assert "the same is recorded under its id" in woken(place, "signal_refused")[0]
+    assert len(woken(place, "exit_refused")) == told
+
 
 def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, master: User) -> None:
     page = strategy_page(master)

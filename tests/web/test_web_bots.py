@@ -38,6 +38,8 @@ async def test_the_same_id_again_is_200_and_with_another_body_409() -> None:
         )
         other = await site.ask("POST", WEBHOOK, signal_body("k1", action="close"), x_key="right")
         assert (other.status, other.json["error"]) == (409, "conflict")
+        assert (other.json["signal_id"], other.json["receipt"]) == ("sg_k1", "/api/receipts/rc_k1")
+        assert "Only a new signal needs a new id" in other.json["message"]
 
 
 async def test_an_entry_that_is_not_mirrored_says_so_and_why() -> None:

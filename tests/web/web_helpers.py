@@ -116,7 +116,9 @@ class MemoryEngine:
         if self.hold is not None:
             await self.hold.wait()
         if recorded != body:
-            return Reception(kind=ReceptionKind.CONFLICT)
+            return Reception(
+                kind=ReceptionKind.CONFLICT, signal_id=f"sg_{key}", receipt_id=f"rc_{key}"
+            )
         kind = ReceptionKind.ACCEPTED if recorded is body else ReceptionKind.DUPLICATE
         reason = "skipped.entries_off" if self.entries_off else None
         return Reception(

@@ -16,12 +16,12 @@ from engine.control.link import AskedBy
 from engine.control.values import Unreadable, read_raised, read_value, write_raised, write_value
 from engine.decisions.terms import TermsWarning
 from engine.domain.errors import EngineAway, InvalidValue, NothingThere, OwnFault, RexAlgoError
-from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.identifiers import ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.person import Role
 from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.keys.handover import Handover, seal
 from engine.ledger import LedgerError
-from engine.ledger.signals import DedupeConflict
+from engine.ledger.signals import DedupeConflict, Recorded
 from engine.ports.secret import Secret
 from engine.recording import Taken
 from engine.services.identity import NotSignedIn
@@ -166,6 +166,14 @@ def test_an_error_keeps_its_kind_and_words(error: RexAlgoError, kind: type[RexAl
     arrived = read_raised(json.loads(json.dumps(write_raised(error))))
     assert type(arrived) is kind
     assert str(arrived) == str(error)
+
+
+def test_a_conflict_keeps_the_signal_of_its_id() -> None:
+    first = Recorded(id=SignalId("sig_1"), receipt=ReceiptId("rcp_1"), is_new=False, copies=2)
+    error = DedupeConflict("used before", first, is_done=True)
+    arrived = read_raised(json.loads(json.dumps(write_raised(error))))
+    assert isinstance(arrived, DedupeConflict)
+    assert (arrived.recorded, arrived.is_done) == (first, True)
 
 
 def test_warnings_to_confirm_keep_what_is_confirmed() -> None:

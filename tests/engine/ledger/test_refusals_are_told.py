@@ -12,6 +12,7 @@ from engine.domain.alert import AlertCode
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.ingress import FIRST_BODY
 from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.deliveries import NewDelivery, deliveries
@@ -199,6 +200,14 @@ def test_an_alert_that_was_not_taken_is_not_sent_again(
 def test_an_id_that_was_used_before_is_told_as_such(db: apsw.Connection) -> None:
     refuse(db, kind="conflict", field=None, expected=None)
     assert told(db)[0][1].endswith("its id was used before, with another body.")
+
+
+def test_a_repetition_of_what_is_recorded_is_told_as_that_and_wakes_nobody(
+    db: apsw.Connection,
+) -> None:
+    refuse(db, kind="conflict", field=None, expected=FIRST_BODY, reads_exit=False)
+    assert told(db)[0][0] is AlertCode.SIGNAL_REFUSED
+    assert told(db)[0][1].endswith(f"with another body, expected {FIRST_BODY}.")
 
 
 def test_it_is_unsettled_until_a_later_exit_is_taken_or_nothing_is_held(

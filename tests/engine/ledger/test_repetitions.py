@@ -292,6 +292,70 @@ def test_a_delivery_is_told_by_its_bytes(db: apsw.Connection) -> None:
         streamed(db, content=b"b")
 
 
+def delivered(db: apsw.Connection, content: bytes, **said: Any) -> Recorded:
+    draft = SignalDraft("k1", said.pop("action", Action.CLOSE), Symbol("BTCUSDT"), **said)
+    return record_signal(
+        db,
+        new_signal(
+            StrategyId("s"),
+            origin="endpoint:e",
+            draft=draft,
+            content=content,
+            sent_at=draft.sent_at,
+            received=BEGINNING,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "entered", "is_done"),
+    [
+        ({}, {"sent_at": LATER}, None, True),
+        ({"side": LONG}, {"side": LONG, "sent_at": LATER, "seq": 9}, None, True),
+        ({"side": LONG}, {"side": SHORT, "sent_at": LATER}, None, False),
+        ({"side": LONG}, {"sent_at": LATER}, None, False),
+        ({"is_test": True}, {"sent_at": LATER}, None, False),
+        ({}, {"sent_at": LATER}, LONG, False),
+        ({"side": LONG}, {"side": LONG, "sent_at": LATER}, SHORT, True),
+        ({"action": Action.OPEN, "side": LONG}, {"sent_at": LATER}, None, False),
+        (
+            {"action": Action.ADD, "side": LONG},
+            {"action": Action.ADD, "side": LONG, "sent_at": LATER},
+            None,
+            True,
+        ),
+        (
+            {"action": Action.ADD, "side": LONG},
+            {"action": Action.ADD, "side": LONG, "sent_at": LATER, "seq": 2},
+            None,
+            False,
+        ),
+        (
+            {"action": Action.REDUCE, "side": LONG, "size": HALF},
+            {"action": Action.REDUCE, "side": LONG, "size": HALF, "sent_at": LATER},
+            None,
+            True,
+        ),
+    ],
+)
+def test_a_conflict_names_the_recorded_signal_and_whether_it_asked_for_the_same(
+    db: apsw.Connection,
+    first: dict[str, Any],
+    again: dict[str, Any],
+    entered: PositionSide | None,
+    is_done: bool,
+) -> None:
+    recorded = delivered(db, b"a", **first)
+    if entered is not None:
+        came(db, 1, "in", action=Action.OPEN, side=entered)
+    with pytest.raises(DedupeConflict) as caught:
+        delivered(db, b"b", **again)
+    assert (caught.value.recorded, caught.value.is_done) == (
+        replace(recorded, is_new=False),
+        is_done,
+    )
+
+
 def follow(db: apsw.Connection) -> None:
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
