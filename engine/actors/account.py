@@ -43,6 +43,8 @@ from engine.ledger.outcomes import write_pulse
 from engine.ports.exchange import Rejected, RejectionKind
 
 _LOG: Final = logging.getLogger("rexalgo.account")
+RETIRED_FOR_S: Final = 120.0
+"""How long the connection of a replaced key stays open: longer than the deadline of any call."""
 _UNDER_WAY: Final = (AttemptState.CLAIMED, AttemptState.UNKNOWN)
 
 
@@ -179,7 +181,8 @@ class Account:
             WakeUp() for _ in range(5)
         )
         self._new_session = new_session
-        self._retired: list[ExchangeSession] = []
+        self._retired: list[tuple[ExchangeSession, float]] = []
+        """The sessions of replaced keys, with the time of the replacement on trio's clock."""
         self._keys_replaced = 0
         self._to_look_up: list[int] = []
         self._looks_up_all = False
@@ -338,11 +341,11 @@ class Account:
 
     def renew_session(self) -> None:
         """Use the account's new key from now on. What is being sent with the old key gets its
-        answer on the old connection.
+        answer on the old connection; see ``close_retired``.
         """
         self._keys_replaced += 1
         if self.session is not None:
-            self._retired.append(self.session)
+            self._retired.append((self.session, trio.current_time()))
             self.session = None
             self.has_new_key = True
         self.read_soon()
@@ -366,9 +369,21 @@ class Account:
                 await session.aclose()
         return self.session
 
+    async def close_retired(self) -> None:
+        """Close the connections of replaced keys on which no call can be under way any more: an
+        adapter may read prices with every open one.
+        """
+        while self._retired and self._retired[0][1] <= trio.current_time() - RETIRED_FOR_S:
+            session, _ = self._retired.pop(0)
+            try:
+                await session.aclose()
+            except Exception as error:  # an adapter's fault concerns nothing that is in use
+                self.note("the connection of its former key cannot be closed", error)
+
     async def aclose(self) -> None:
         """Close every connection."""
-        for session in (*self._retired, *([] if self.session is None else [self.session])):
+        retired = [session for session, _ in self._retired]
+        for session in (*retired, *([] if self.session is None else [self.session])):
             await session.aclose()
         self._retired.clear()
         self.session = None

@@ -57,6 +57,7 @@ class AccountReader:
             await self._wait_turn()
         self._account.is_reading_awaited = False
         await self.try_to_read()
+        await self._account.close_retired()
         return self._reading_pause_s()
 
     async def _wait_turn(self) -> None:

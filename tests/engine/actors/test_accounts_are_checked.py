@@ -9,6 +9,7 @@ import pytest
 import trio
 from engine_world import BEGINNING, World, world
 
+from engine.actors.account import RETIRED_FOR_S
 from engine.actors.exchange_session import ExchangeSession
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
@@ -43,7 +44,7 @@ def pulses(house: World, kind: str, field: str) -> list[str]:
 
 
 async def test_an_account_is_checked_when_it_connects_and_every_day(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
@@ -59,8 +60,18 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(
         second = follower.preflight.newest
         assert second is not None
         assert timedelta(hours=23) < second.at - first.at < timedelta(hours=25)
+        former, closed = await follower.account.connected(), []
+
+        async def close() -> None:
+            closed.append(await ExchangeSession.aclose(former))
+
+        monkeypatch.setattr(former, "aclose", close)
         follower.account.renew_session()  # connected anew
-        await trio.sleep(10)
+        for waited_s, ended in ((RETIRED_FOR_S - 2, []), (3, [None])):
+            await trio.sleep(waited_s)
+            follower.account.read_soon()
+            await trio.sleep(1)
+            assert closed == ended, "an order may be under way there, and later not"
         assert follower.preflight.newest.at > second.at
         with pytest.raises(LookupError):
             await house.account_tasks.check("nobody")
