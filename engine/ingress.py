@@ -35,7 +35,14 @@ from engine.ledger.refused import holds_short
 from engine.ledger.signals import DedupeConflict, turns
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
-from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
+from engine.ports.rate_limiter import (
+    Priority,
+    RateLimit,
+    RateLimiter,
+    Refused,
+    UnusableAnswer,
+    ask,
+)
 from engine.ports.secret import Secret
 from engine.ports.signal_source import (
     Authenticated,
@@ -344,16 +351,11 @@ class Ingress:
         """
         now = self._steady.now()
         try:
-            answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
+            answer = ask(self._limiter, pool, limit, 1, Priority.EXIT, now)
         # a plugin's fault must keep no exit out; the steps below count entries again, and fail
         # closed
-        except Exception as error:
-            _LOG.error(
-                "the rate limiter %s failed: %s: %s",
-                self._limiter.name,
-                type(error).__name__,
-                error,
-            )
+        except UnusableAnswer as error:
+            _LOG.error("the rate limiter %s failed: %s", self._limiter.name, error)
             answer = self._fallback.reserve(pool, limit, 1, Priority.EXIT, now)
         if not isinstance(answer, Refused):
             return None

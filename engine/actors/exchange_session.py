@@ -45,7 +45,7 @@ from engine.ports.exchange import (
     Rejected,
     TooManyRequests,
 )
-from engine.ports.rate_limiter import Granted, Priority, RateLimiter
+from engine.ports.rate_limiter import Granted, Priority, RateLimiter, UnusableAnswer, ask
 from engine.transport import HttpClientFactory, PeerClock, SendPermit, send_permit
 
 T = TypeVar("T")
@@ -292,12 +292,12 @@ class ExchangeSession:
             now = self._clock.now()
             limit = self._rate.limit(stated, requests, now)
             try:
-                answer = self._limiter.reserve(pool, limit, requests, priority, now)
+                answer = ask(self._limiter, pool, limit, requests, priority, now)
             # a plugin's fault must not stop exits, and must not let entries through uncounted
-            except Exception as error:
+            except UnusableAnswer as error:
                 if priority is not Priority.EXIT:
                     raise NotExecuted(
-                        f"the rate limiter {self._limiter.name} failed: {type(error).__name__}", 1.0
+                        f"the rate limiter {self._limiter.name} failed: {error}", 1.0
                     ) from error
                 answer = self._fallback.reserve(pool, limit, requests, priority, now)
             if isinstance(answer, Granted):

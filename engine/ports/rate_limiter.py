@@ -1,9 +1,12 @@
 """Rate limiting. The plugin only counts; the engine does the waiting."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
+
+LATEST_S: Final = 60.0
+"""How far ahead an answer may lie, if the limit's own period is no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,16 @@ class Refused:
     retry_at: datetime
 
 
+class UnusableAnswer(Exception):
+    """Raised when a limiter's answer, or what it raised, is none that can be waited for."""
+
+
 class RateLimiter(Protocol):
     """A counter of units per pool. Synchronous, in memory, never sleeping, never raising for a
     well-formed call.
 
-    If a limiter raises, entries are refused and exits go through the engine's own half-rate
-    limiter.
+    If a limiter raises, or answers what ``ask`` does not take, entries are refused and exits go
+    through the engine's own half-rate limiter.
     """
 
     @property
@@ -69,3 +76,25 @@ class RateLimiter(Protocol):
         otherwise refuse.
         """
         ...
+
+
+def ask(
+    limiter: RateLimiter, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+) -> Granted | Refused:
+    """Ask a limiter; raises UnusableAnswer for whatever it raises and for an answer that nobody can
+    wait for: another type, a time without a zone, one more than a minute, or the limit's period, ahead, or
+    asking again at a time that has passed.
+    """
+    try:
+        answer = limiter.reserve(pool, limit, cost, priority, now)
+        at = answer.at if isinstance(answer, Granted) else answer.retry_at
+        ahead = at - now
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit and other libraries' cancellations too
+        raise UnusableAnswer(type(error).__name__) from error
+    if ahead > timedelta(seconds=max(LATEST_S, limit.period_s)):
+        raise UnusableAnswer(f"it answered a time {ahead} ahead")
+    if isinstance(answer, Refused) and ahead <= timedelta(0):
+        raise UnusableAnswer("it refused, and named a time that has passed")
+    return answer

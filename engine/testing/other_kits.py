@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 from engine.domain.errors import InvalidValue
 from engine.domain.signal import SignalDraft
-from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
+from engine.ports.rate_limiter import (
+    Granted,
+    Priority,
+    RateLimit,
+    RateLimiter,
+    Refused,
+    UnusableAnswer,
+    ask,
+)
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery, NotAuthentic, WebhookSource
 from engine.testing.report import CaseFailed, CaseResult, CaseSkipped, KitReport, Verdict, expect
@@ -238,12 +246,31 @@ def _any_body(under_test: SourceUnderTest) -> None:
 # ---- rate limiters ----
 
 
+def _answer(
+    limiter: RateLimiter, pool: str, cost: int, priority: Priority, now: datetime
+) -> Granted | Refused:
+    """Ask, and hold the answer to what the engine can wait for."""
+    try:
+        answer = ask(limiter, pool, LIMIT, cost, priority, now)
+    except UnusableAnswer as error:
+        raise CaseFailed(
+            f"expected Granted or Refused with a time in UTC at most one period ahead, found: {error}"
+        ) from error
+    at = answer.at if isinstance(answer, Granted) else answer.retry_at
+    period = timedelta(seconds=LIMIT.period_s)
+    expect(
+        at - now <= period or cost > LIMIT.count,
+        f"expected a time at most one period ahead, found {at - now}",
+    )
+    return answer
+
+
 def _burst(
     limiter: RateLimiter, pool: str, priority: Priority, now: datetime, most: int = 100
 ) -> int:
     """Count how much is granted at once."""
     for number in range(most):
-        answer = limiter.reserve(pool, LIMIT, 1, priority, now)
+        answer = _answer(limiter, pool, 1, priority, now)
         if isinstance(answer, Refused) or answer.at > now:
             return number
     return most
@@ -262,7 +289,7 @@ def _over_time(limiter: RateLimiter) -> None:
     granted: list[datetime] = []
     now = NOW
     while now < NOW + timedelta(seconds=20):
-        answer = limiter.reserve("a", LIMIT, 1, Priority.EXIT, now)
+        answer = _answer(limiter, "a", 1, Priority.EXIT, now)
         if isinstance(answer, Granted):
             expect(answer.at >= now, f"expected a time that is not before now, found {answer.at}")
             granted.append(answer.at)
@@ -305,6 +332,6 @@ def _pools(limiter: RateLimiter) -> None:
 def _comes_back(limiter: RateLimiter) -> None:
     first = _burst(limiter, "a", Priority.EXIT, NOW)
     for _ in range(50):
-        limiter.reserve("a", LIMIT, 5, Priority.EXIT, NOW)
+        _answer(limiter, "a", 5, Priority.EXIT, NOW)
     later = _burst(limiter, "a", Priority.EXIT, NOW + timedelta(seconds=60))
     expect(later == first, f"expected {first} again after a minute, found {later}")
