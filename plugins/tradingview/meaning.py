@@ -36,6 +36,7 @@ from typing import Final
 
 from plugins.tradingview.exit_marks import ExitMark, clear_or_all, exit_marks, has_levels
 from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.notices import refuse_notices
 from plugins.tradingview.stated_part import read_part, stated_parts
 from plugins.tradingview.stated_position import (
     FLAT,
@@ -123,6 +124,7 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         marks = clear_or_all((*marks, *_marks_of_parts(fields)))
     if marks:
         return _parted(_named_exit(fields, marks, word), read_part(fields))
+    refuse_notices(fields, is_bare=after is None and word.verb in (Verb.ORDER, Verb.BE))
     _refuse_strange_quantities(fields)
     return replace(
         meaning, came_from=None if before is None else before.side, was_flat=before == FLAT

@@ -196,9 +196,27 @@ LABELS: Final = (
     "event",
     "reason",
     "offset",
+    "effect",
+    "openclose",
     "execinst",
 )
 """Names under which a script says what its order is for."""
+STATUSES: Final = (
+    "status",
+    "orderstatus",
+    "ordstatus",
+    "tradestatus",
+    "exectype",
+    "executiontype",
+    "orderstate",
+)
+"""Names of what became of an order."""
+NOTICE_SWITCHES: Final = _names("cancel canceled cancelled rejected expired failed")
+"""Names whose yes says that an order came to nothing."""
+NOTICE_KINDS: Final = _names(
+    "status warning startup exception protectiontrigger protectiontriggerglobal strategymsg"
+)
+"""Kinds of messages that tell of a bot and order nothing."""
 EXIT_SWITCHES: Final = _names(
     "close exit reduce closing exiting closepos exitposition closetrade exittrade closeall exitall "
     "closelong closeshort exitlong exitshort exitonly exitsignal closesignal"
@@ -295,6 +313,8 @@ KNOWN: Final = frozenset(
         *CLOSED_BY_PERCENT,
         *BARE_BY_PERCENT,
         *LABELS,
+        *STATUSES,
+        *NOTICE_SWITCHES,
         *EXIT_SWITCHES,
         *PRICES,
         *LEVERAGES,

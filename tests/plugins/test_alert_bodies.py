@@ -184,6 +184,66 @@ def test_a_mark_of_something_else_closes_nothing(action: str, fields: str) -> No
     assert becomes(beside(fields, action)) == "open long"
 
 
+# A notice of an order that came to nothing
+
+NOTICES = (
+    ('"status":"rejected"', "422 status"),
+    ('"order_status":"CANCELLED"', "422 order_status"),
+    ('"status":"partially_filled_canceled"', "422 status"),
+    ('"order":{"status":"expired"}', "422 order.status"),
+)
+NOTICE_LABELS = (
+    ('"cancel":true', "422 cancel"),
+    ('"isCancelled":1', "422 isCancelled"),
+    ('"type":"entry_cancel"', "422 type"),
+    ('"type":"cancel"', "422 type"),
+    ('"event":"order_cancelled"', "422 event"),
+    ('"comment":"cancel"', "422 comment"),
+    ('"id":"Order was rejected by the exchange"', "422 id"),
+    ('"reason":"Long cancelled"', "422 reason"),
+    ('"type":"status"', "422 type"),
+    ('"type":"warning"', "422 type"),
+    ('"event":"protection_trigger"', "422 event"),
+)
+
+
+@pytest.mark.parametrize(("fields", "meant"), [*NOTICES, *NOTICE_LABELS])
+def test_a_notice_of_an_order_that_came_to_nothing_never_enters(fields: str, meant: str) -> None:
+    for action in ("buy", "long", "short"):
+        for reverses in (False, True):
+            assert becomes(beside(fields, action), reverses=reverses) == meant
+    assert becomes(beside(fields, "sell"), reverses=True) == meant
+    is_label = (fields, meant) in NOTICE_LABELS
+    assert becomes(beside(fields, "open_long")) == ("open long" if is_label else meant)
+    positions = '"position":"long","before":"flat"'
+    assert becomes(beside(f"{fields},{positions}")) == ("open long" if is_label else meant)
+    assert becomes(beside(fields, "close")) == "close"
+    assert becomes(beside(f'{fields},"position":"flat"', "sell")) == "close"
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        ('{"type":"entry_cancel","pair":"BTC/USDT:USDT","direction":"Short"}', "422 type"),
+        ('{"type":"exit_cancel","pair":"BTC/USDT:USDT","direction":"Short"}', "422 type"),
+        ('{"type":"entry_fill","pair":"BTC/USDT:USDT","direction":"Short"}', "open short"),
+        (beside('"effect":"close"'), "close short"),
+        (beside('"openClose":"close"'), "close short"),
+        (beside('"openClose":"open","effect":"open"'), "open long"),
+        (beside('"status":"filled","cancel":false'), "open long"),
+        (beside('"status":"new"'), "open long"),
+        (beside('"cancel_previous":true'), "open long"),
+        (beside('"comment":"Failed breakdown"'), "open long"),
+        (beside('"comment":"Short failed"'), "open long"),
+        (beside('"comment":"Cancel on the other side"'), "open long"),
+    ],
+)
+def test_a_status_of_a_live_order_and_a_name_of_an_entry_are_no_notice(
+    body: str, meant: str
+) -> None:
+    assert becomes(body) == meant
+
+
 # The order's own price, its type and its levels
 
 
