@@ -17,7 +17,7 @@ from engine.decisions.dispatching import LONGEST_PAUSE_S, pause_left_s
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.routing import ENTRY
-from engine.domain.identifiers import CopyId, Symbol
+from engine.domain.identifiers import CopyId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ledger import Database
@@ -38,9 +38,10 @@ class Lanes:
         """Symbol and kind of every leg that is under way."""
         self.levels: dict[Symbol, tuple[float, ProtectionOrder]] = {}
         """When a signal last moved the levels of a position, on trio's clock, and to what."""
-        self.unknown_since: dict[Symbol, float] = {}
-        """Since when moves of the levels of a position wait because those that stand are not known,
-        on trio's clock."""
+        self.unknown_since: dict[tuple[StrategyId, Symbol], float] = {}
+        """Since when moves of a strategy's levels wait because those that stand are not known, on
+        trio's clock.
+        """
         self._not_before: dict[CopyId, float] = {}
         """On trio's clock, which nobody sets."""
         self._retries: dict[CopyId, tuple[datetime, float]] = {}

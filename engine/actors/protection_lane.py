@@ -50,7 +50,7 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
         plan = await _plan(lanes, leg)
     if plan is LEVELS_NOT_KNOWN:
         now = trio.current_time()
-        waited_s = now - lanes.unknown_since.setdefault(leg.symbol, now)
+        waited_s = now - lanes.unknown_since.setdefault((leg.strategy, leg.symbol), now)
         if waited_s >= pace.unprotected_s:
             plan = await _plan(lanes, leg, guesses=True)
     match plan:
@@ -142,8 +142,10 @@ async def _end(
     outcome: Outcome,
     also: Callable[[Database], None] = lambda db: None,
 ) -> None:
-    if outcome.code is not OutcomeCode.SKIPPED_SUPERSEDED:
-        lanes.unknown_since.pop(leg.symbol, None)
+    # What is replaced leaves its wait to the newer signal; what never waited ends nobody's.
+    has_waited = lanes.waits(leg) > 0 and outcome.code is not OutcomeCode.SKIPPED_SUPERSEDED
+    if has_waited or outcome.code is OutcomeCode.APPLIED:
+        lanes.unknown_since.pop((leg.strategy, leg.symbol), None)
     await lanes.conclude(leg, outcome, also)
 
 

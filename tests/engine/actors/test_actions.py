@@ -319,7 +319,10 @@ async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_t
             moves = []
             for stop in ("62000", "63000", "64000"):
                 moves.append(await house.send(Action.SET_PROTECTION, stop_loss=price(stop)))
-                await trio.sleep(9)
+                await trio.sleep(4)
+                wrong = await house.send(Action.SET_PROTECTION, take_profit=price("1"))
+                assert await house.outcome(wrong) == ["denied.protection"]
+                await trio.sleep(5)
             assert [await house.outcome(each) for each in moves] == [
                 ["skipped.superseded"],
                 ["skipped.superseded"],
@@ -327,7 +330,7 @@ async def test_a_stop_moves_though_nobody_can_read_what_stands_and_somebody_is_t
             ]
             waited_s = trio.current_time() - began
         unprotected_s = house.shared.pace.unprotected_s
-        assert unprotected_s <= waited_s < unprotected_s + 5, "a newer move begins no new wait"
+        assert unprotected_s <= waited_s < unprotected_s + 5, "a newer signal begins no new wait"
         position = await house.position()
         assert position is not None
         assert position.stop_loss == price("64000")
