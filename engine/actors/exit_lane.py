@@ -106,14 +106,13 @@ def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bo
     return is_part and not is_named and not _is_fresh(account)
 
 
-def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
-    """Return which refusals prove that the exchange does not close this; none while a reading or an
-    entry may still change what it is.
+def _residue_kinds(context: ExitContext) -> frozenset[RejectionKind]:
+    """Return which refusals prove that the exchange does not close this: as too small, and none while
+    a reading or an entry may still change what it is.
     """
     if context.position is None or context.holding is None or context.holding.entries_open > 0:
         return frozenset()
-    too_small = frozenset({RejectionKind.BELOW_MINIMUM})
-    return too_small | {RejectionKind.OTHER} if _may_be_refused(context, plan) else too_small
+    return frozenset({RejectionKind.BELOW_MINIMUM})
 
 
 def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
@@ -287,7 +286,7 @@ async def _send(
             wanted=wanted,
             what_stops=nothing_stops,
             retry_s=retry_s,
-            residue_kinds=_residue_kinds(context, plan),
+            residue_kinds=_residue_kinds(context),
         )
     if done is None or not done.state.is_terminal or done.residue is not None:
         return

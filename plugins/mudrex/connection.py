@@ -17,7 +17,7 @@ from typing import Any, Final
 import trio
 
 from plugins.mudrex import parsing, requests, rows
-from plugins.mudrex.errors import denies, is_own, judge_write, refused_by
+from plugins.mudrex.errors import denies, is_of_size, is_own, judge_write, refused_by
 from plugins.mudrex.exit_proof import ExitProof
 from plugins.mudrex.readings import ORDERS, POSITIONS, Readings
 from plugins.mudrex.requests import CURRENCY
@@ -55,6 +55,7 @@ LEVERAGE_HOLDS_S: Final = 60.0
 CLOSE_SEEN_WITHIN_S: Final = 6.0
 LOOKS_S: Final = (0.4, 0.6, 0.8, 1.2, 3.0)
 """Pauses before each look for the order of a closing call. Their sum is CLOSE_SEEN_WITHIN_S."""
+CONTRACT_READ_WITHIN_S: Final = 1.0
 CLOCKS_APART: Final = timedelta(seconds=60)
 PROVEN_KEPT: Final = 100
 
@@ -141,7 +142,14 @@ class MudrexConnection:
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
         """Send one order once: an entry by the order call, an exit by the closing call."""
-        return await (self._close(order) if order.reduce_only else self._enter(order))
+        if not order.reduce_only:
+            return await self._enter(order)
+        try:
+            return await self._close(order)
+        except Rejected as refused:
+            if is_of_size(refused.text) and await self._is_below_minimum(order):
+                raise Rejected(refused.text, RejectionKind.BELOW_MINIMUM) from None
+            raise
 
     async def _enter(self, order: OrderIntent) -> OrderReport:
         sent = self._clock.now()
@@ -205,6 +213,18 @@ class MudrexConnection:
             "the exchange accepted the closing call, but nothing named the position that it closed "
             "in time"
         )
+
+    async def _is_below_minimum(self, order: OrderIntent) -> bool:
+        """Return whether the contract says that a quantity is too small. Unread, nothing is."""
+        with trio.move_on_after(CONTRACT_READ_WITHIN_S):
+            try:
+                contract = parsing.instrument(
+                    await self.read(f"/v1/futures/{order.symbol}", is_symbol="1")
+                )
+            except (ExchangeError, HttpError, InvalidValue, KeyError, ValueError):
+                return False
+            return order.quantity < max(contract.quantity_min, contract.quantity_step)
+        return False
 
     async def _held(self, order: OrderIntent | ProtectionOrder) -> tuple[parsing.Row, datetime]:
         """Return the row of the order's position, and the exchange's time of that reading."""

@@ -70,6 +70,11 @@ TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     # transfers, which this plugin never makes
     ("from and to wallet types must be different", _OTHER),
 )
+_OF_SIZE: Final = (
+    "order quantity out of permissible range",
+    "quantity not a multiple of the quantity step",
+)
+"""Texts that refuse a size that is too small, or too large, or off the step."""
 unmapped: Counter[str] = Counter()
 """Unlisted texts that the exchange sent, with their count since the start."""
 _WAIT: Final = re.compile(r"try again in (\d{1,4}) seconds?", re.IGNORECASE)
@@ -136,6 +141,11 @@ def refusal(text: str) -> Rejected | NotExecuted:
         return known
     unmapped[text[:80]] += 1
     return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
+
+
+def is_of_size(text: str) -> bool:
+    """Return whether a refusal may mean that the quantity is too small."""
+    return any(part in text.lower() for part in _OF_SIZE)
 
 
 def _known(text: str) -> Rejected | NotExecuted | None:

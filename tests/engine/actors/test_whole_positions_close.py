@@ -33,6 +33,7 @@ class Strict:
         self._real = real
         self.refused = 0
         self.is_unreadable = False
+        self.part_is_refused_as = RejectionKind.BELOW_MINIMUM
         self.refuses_whole: RejectionKind | None = None
         """Why a whole exit is refused, as its adapter closes a part of a position that has grown."""
 
@@ -42,9 +43,7 @@ class Strict:
     async def place_order(self, order: OrderIntent) -> OrderReport:
         if order.reduce_only and not order.whole_position:
             self.refused += 1
-            raise Rejected(
-                "order value less than minimum required value", RejectionKind.BELOW_MINIMUM
-            )
+            raise Rejected("order value less than minimum required value", self.part_is_refused_as)
         if order.whole_position and self.refuses_whole is not None:
             self.refused += 1
             raise Rejected("that part is too small", self.refuses_whole)
@@ -160,25 +159,34 @@ async def test_a_part_that_the_exchange_refuses_is_a_residue_people_hear_of_in_t
         assert (house.holdings(), strict.refused) == ([], 1)
 
 
-@pytest.mark.parametrize(
-    ("kind", "refusals"), [(RejectionKind.BELOW_MINIMUM, 1), (RejectionKind.OTHER, 2)]
-)
-async def test_a_small_share_in_a_position_that_grew_unread_is_a_residue_and_not_asked_for_ever(
-    tmp_path: Path,
-    autojump_clock: MockClock,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: RejectionKind,
-    refusals: int,
+async def test_a_refusal_for_any_other_reason_is_no_residue_however_small_the_share_is(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         strict = await opened(house, monkeypatch)
-        strict.refuses_whole = kind
+        strict.part_is_refused_as = RejectionKind.OTHER
+        await owner(house, strict, OrderSide.BUY)
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        assert residues(house) == []
+        assert strict.refused > 3
+        await owner(house, strict, OrderSide.SELL, reduces=True)
+        assert await house.outcome(closed, unlike=(None, "rejected")) == ["filled"]
+        assert house.holdings() == []
+
+
+async def test_a_small_share_in_a_position_that_grew_unread_is_a_residue_and_not_asked_for_ever(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        strict.refuses_whole = RejectionKind.BELOW_MINIMUM
         await owner(house, strict, OrderSide.BUY, is_read=False)
         assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == [
             "residue"
         ]
         await trio.sleep(300)
-        assert (strict.refused, len(residues(house))) == (refusals, 1)
+        assert (strict.refused, len(residues(house))) == (1, 1)
 
 
 async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_is(

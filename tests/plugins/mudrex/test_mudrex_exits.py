@@ -312,6 +312,26 @@ async def test_a_whole_exit_whose_position_has_no_readable_quantity_closes_no_mo
         assert Decimal(held["quantity"]) == Decimal("0.05")
 
 
+@pytest.mark.parametrize(
+    ("quantity", "is_contract_read", "kind"),
+    [
+        ("0.0004", True, RejectionKind.BELOW_MINIMUM),
+        ("0.0004", False, RejectionKind.OTHER),
+        ("0.0015", True, RejectionKind.OTHER),
+    ],
+)
+async def test_a_size_that_is_refused_is_too_small_only_where_the_contract_says_so(
+    tmp_path: Path, quantity: str, is_contract_read: bool, kind: RejectionKind
+) -> None:
+    async with mudrex_world(tmp_path) as world:
+        await opened(world)
+        if not is_contract_read:
+            await world.fault("/futures/BTCUSDT", "refuse_503", 0)
+        with pytest.raises(Rejected) as caught:
+            await world.connection.place_order(leave(quantity, whole=False))
+        assert caught.value.kind is kind
+
+
 HELD = {"symbol": "BTCUSDT", "order_type": "LONG", "id": "row", "position_id": "P1"}
 
 
