@@ -252,7 +252,12 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
         and position.side is holding.side
         and holding.position_id in ("", position.id)
     )
-    whole = same and position is not None and position.quantity == quantity == holding.share
+    whole = (
+        same
+        and position is not None
+        and position.quantity == quantity == holding.share
+        and not _is_to_be_split(context, quantity)
+    )
     if not whole and context.instrument is not None:
         quantity = _orderable(quantity, context.instrument)
     # An exit changes no leverage; the field repeats the current one, or the neutral 1 if it is
@@ -272,6 +277,14 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
         whole_position=whole,
         position_id=holding.position_id or (position.id if same and position is not None else ""),
     )
+
+
+def _is_to_be_split(context: ExitContext, quantity: Quantity) -> bool:
+    """Return whether a whole position is closed in parts: it is above the largest order, and a try
+    to close it as one has failed.
+    """
+    contract = context.instrument
+    return context.attempt > 1 and contract is not None and quantity > contract.quantity_max
 
 
 def _orderable(quantity: Quantity, instrument: Instrument) -> Quantity:

@@ -182,6 +182,29 @@ def test_all_that_is_ours_in_a_larger_position_is_asked_for_too(
     assert (plan.intent.quantity, plan.intent.whole_position) == (D(sent), False)
 
 
+@pytest.mark.parametrize(
+    ("attempt", "share", "sent", "is_whole"),
+    [(1, "1.2005", "1.2005", True), (2, "1.2005", "0.5", False), (4, "0.2005", "0.2005", True)],
+)
+def test_a_whole_position_above_the_largest_order_is_closed_in_parts_once_it_was_not_taken_as_one(
+    attempt: int, share: str, sent: str, is_whole: bool
+) -> None:
+    plan = plan_exit(
+        leaving(
+            attempt=attempt,
+            holding=holding(share=D(share)),
+            position=position(quantity=D(share)),
+            instrument=instrument(quantity_max=D("0.5")),
+        )
+    )
+    assert isinstance(plan, ExitPlan)
+    assert (plan.intent.quantity, plan.intent.whole_position, plan.leave) == (
+        D(sent),
+        is_whole,
+        0,
+    )
+
+
 @pytest.mark.parametrize("contract", [None, instrument(notional_min=D("1000"))])
 def test_a_reduce_that_comes_to_everything_closes_everything(contract: Any) -> None:
     reduce = signal(action=Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=D("0.5")))
