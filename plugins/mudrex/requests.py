@@ -151,7 +151,8 @@ def is_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
     """
     if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return False
-    fits = (row.get("symbol"), row.get("order_type")) == (order.symbol, order.position_side.value)
+    shown = (row.get("symbol"), rows.word(row, "order_type"))
+    fits = shown == (order.symbol, order.position_side.value)
     return fits and order.position_id in ("", rows.id_of_position(row))
 
 
@@ -164,10 +165,12 @@ def may_be_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
     shown = rows.id_of_position(row)
     if order.position_id and shown not in (None, order.position_id):
         return False
-    if rows.symbol_of(row) is None:
+    symbol = rows.symbol_of(row)
+    if symbol is None:
         return True
-    is_readable = str(row.get("order_type")) in rows.SIDES and isinstance(row.get("id"), str)
-    return row["symbol"] == order.symbol and not (is_readable and shown is not None)
+    is_readable = rows.word(row, "order_type") in rows.SIDES and isinstance(row.get("id"), str)
+    is_named = shown is not None and row["symbol"] == symbol
+    return symbol == order.symbol and not (is_readable and is_named)
 
 
 def leverage(value: Decimal) -> Body:

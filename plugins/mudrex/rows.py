@@ -6,6 +6,7 @@ closed, never a missing client order id. Only a close filled at its own price is
 liquidation.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,10 +31,12 @@ from rexalgo import (
     Symbol,
     UnreadableRow,
     parse_symbol,
+    read_contract,
 )
 
 T = TypeVar("T")
 PROBLEM_CHARACTERS_MAX: Final = 160
+SYMBOL_CHARACTERS_MAX: Final = 32
 ROUNDED: Final = timedelta(seconds=1)
 """Times of rows are rounded to the nearest second."""
 OPENED_WITHIN: Final = timedelta(milliseconds=50)
@@ -137,11 +140,19 @@ def _unread(what: str, row: Any, error: Exception) -> Unread:
 
 
 def symbol_of(row: Row) -> Symbol | None:
-    """Return a row's contract, or None if it is unreadable."""
-    try:
-        return parse_symbol(row.get("symbol"))
-    except ValueError:
+    """Return a row's contract, or None if it is unreadable.
+
+    A name with other letters than A to Z is a contract too, which no order of ours is in.
+    """
+    for read in (parse_symbol, read_contract):
+        try:
+            return read(row.get("symbol"))
+        except ValueError:
+            continue
+    name = unicodedata.normalize("NFKC", str(row.get("symbol")))
+    if name.isascii() or not name.isprintable() or len(name) > SYMBOL_CHARACTERS_MAX:
         return None
+    return Symbol(name) if name.endswith("USDT") else None
 
 
 def time_of(row: Any, *names: str) -> datetime | None:
@@ -159,12 +170,17 @@ def _id(row: Row, name: str = "id") -> str:
     return value
 
 
+def word(row: Row, name: str) -> str:
+    """Return a row's word in upper case: the exchange's casing varies. Empty if it is none."""
+    value = row.get(name)
+    return value.upper() if isinstance(value, str) else ""
+
+
 def _one_of(row: Row, name: str, words: Mapping[str, T]) -> T:
-    value = row[name]
-    word = value.upper() if isinstance(value, str) else ""
-    if word not in words:
+    value, found = row[name], word(row, name)
+    if found not in words:
         raise ValueError(f"{name}: expected one of {', '.join(words)}, found {value!r}")
-    return words[word]
+    return words[found]
 
 
 def _positive(row: Row, name: str) -> Any:
@@ -208,7 +224,7 @@ def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
     """Return the side of the order that opened each position, if the rows show that order."""
     opened = {}
     for row in rows:
-        side = SIDES.get(str(row.get("order_type"))) if isinstance(row, dict) else None
+        side = SIDES.get(word(row, "order_type")) if isinstance(row, dict) else None
         if side is not None:
             position, made = minted_at(position_of(row)), minted_at(str(row.get("id")))
             if (
@@ -373,7 +389,7 @@ def fee(row: Row) -> FeeReport:
     currency = str(row.get("trade_currency") or "USDT")
     tax = number(row, "gst_amount", ZERO) if kind is FeeKind.TRADE else ZERO
     amount = -stated if kind is FeeKind.REBATE else stated if currency == "USDT" else stated + tax
-    is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
+    is_trade, by = kind is not FeeKind.FUNDING, word(row, "order_type")
     return FeeReport(
         id=_id(row),
         symbol=parse_symbol(row["symbol"]),

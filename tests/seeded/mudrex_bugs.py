@@ -22,9 +22,7 @@ ENTRY: Final = (
     "symbol=order.symbol)"
 )
 SENT: Final = "        sent = self._clock.now()\n        if self._uses_v2:"
-FITS: Final = (
-    'fits = (row.get("symbol"), row.get("order_type")) == (order.symbol, order.position_side.value)'
-)
+FITS: Final = "fits = shown == (order.symbol, order.position_side.value)"
 ERRORS: Final = (
     (
         "    Position,\n",

@@ -46,8 +46,9 @@ def only(read: rows.Read[OrderReport]) -> OrderReport:
 # Orders
 
 
-def test_an_entry_and_its_close_name_their_position_and_say_which_is_which() -> None:
-    closing, opening = rows.orders([closing_row(), order_row()]).values
+@pytest.mark.parametrize("side", ["LONG", "long"])
+def test_an_entry_and_its_close_name_their_position_and_say_which_is_which(side: str) -> None:
+    closing, opening = rows.orders([closing_row(), order_row(order_type=side)]).values
     assert (opening.position_id, opening.reduce_only, opening.side, opening.reason) == (
         POSITION,
         False,
@@ -190,6 +191,11 @@ def test_an_unreadable_row_hides_only_its_own_contract_and_time() -> None:
         (order_row(status="PARKED"), True),
         (order_row(status="PARKED", symbol="ETHUSDT"), False),
         (order_row(status="PARKED", symbol=None), True),
+        (order_row(status="PARKED", symbol="???"), True),
+        (order_row(status="PARKED", symbol="btc/usdt"), True),
+        (order_row(status="PARKED", symbol="eth/usdt"), False),
+        (order_row(status="PARKED", symbol="币安人生USDT"), False),
+        (order_row(status="PARKED", symbol="ＢＴＣUSDT"), True),
         (order_row(created_at="soon"), True),
     ):
         assert rows.orders([strange]).hides(AT, BTC) is hides
