@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from plugins.mudrex import parsing
-from plugins.mudrex.errors import judge_read
+from plugins.mudrex.errors import is_own, judge_read
 from plugins.mudrex.limits import HISTORY_ROWS
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi
@@ -67,7 +67,7 @@ async def _ask(http: HttpClient) -> EntryApi:
     answer = await http.get(
         "/v2/futures/order", params={"symbol": "BTCUSDT", "trade_currency": CURRENCY}
     )
-    if answer.status_code == 404:
+    if answer.status_code == 404 and is_own(answer.content):
         return EntryApi.V1
     if answer.status_code in THERE:
         return EntryApi.V2

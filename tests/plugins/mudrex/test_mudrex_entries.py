@@ -105,9 +105,10 @@ async def test_auto_takes_a_client_order_id_in_the_history_for_proof(tmp_path: P
 
 async def test_auto_decides_nothing_from_an_answer_that_proves_nothing(tmp_path: Path) -> None:
     async with mudrex_world(tmp_path, {"entry_api": "auto"}) as world:
-        await world.fault("/v2/futures/order", "refuse_503")
-        with pytest.raises(ExchangeError):
-            await world.connect(account="third")
+        for fault in ("refuse_503", "not_found"):  # the edge's 404 says nothing about the path
+            await world.fault("/v2/futures/order", fault)
+            with pytest.raises(ExchangeError):
+                await world.connect(account="third")
         assert "third" not in json.loads((tmp_path / "entry-api.json").read_text())
         assert (await world.connect(account="third")).reads_client_order_id
 
