@@ -10,21 +10,16 @@ import secrets
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 import apsw
 
 from engine.ledger.errors import DiskRefused, LedgerError
-from engine.ledger.migrating import copy_into, count_rows, let_add_up, migrate
+from engine.ledger.migrating import COPY, copy_into, count_rows, let_add_up, migrate
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.files import make_folder, sync_folder, whole_file
 
-COPY: Final = 0x52584350
-"""The application id in the header of every copy that ``back_up`` made: a restore starts from such
-a copy.
-"""
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
@@ -255,7 +250,7 @@ def copy_moment(path: Path, copy: Path) -> int:
     try:
         source.execute("BEGIN")  # one moment: copied and counted are the same rows
         expected = count_rows(source)
-        copy_into(source, copy, COPY)
+        copy_into(source, copy)
     finally:
         source.close()
     opened = open_reader(str(copy))
@@ -289,7 +284,7 @@ def copy_ledger(file: Path, target: Path) -> None:
                     f"expected a ledger of version 1 to {len(MIGRATIONS)}, found version "
                     f"{version}: no ledger, or a newer one"
                 )
-            copy_into(source, target, COPY)
+            copy_into(source, target)
         finally:
             source.close()
     except apsw.Error as error:

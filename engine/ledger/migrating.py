@@ -26,6 +26,8 @@ from engine.ledger.errors import LedgerError
 from engine.ledger.query import Database
 from engine.settings.files import sync_folder
 
+COPY: Final = 0x52584350
+"""The application id in the header of every copy: a restore starts from such a copy."""
 _LOG: Final = logging.getLogger("rexalgo.ledger")
 _MIB: Final = 2**20
 _ROOM: Final = 2
@@ -37,6 +39,10 @@ _LOOKS_EVERY: Final = 5_000_000
 """How many steps of SQLite's machine pass between two looks at the clock: well below a second."""
 _TELLS_EVERY_S: Final = 10.0
 _BESIDE: Final = ("-wal", "-shm", "-journal")
+WAY_BACK: Final = "stop, install the older version, and type rexalgo restore {copy} with it"
+"""Moving the copy over the ledger is no way back: after a kill the log of the newer version lies
+beside the ledger, and SQLite would play it over the copy.
+"""
 on_progress: Final[ContextVar[Callable[[str], None]]] = ContextVar(
     "on_progress", default=lambda how_far: None
 )
@@ -80,7 +86,8 @@ def migrate(db: apsw.Connection, path: Path, version: int, steps: Sequence[str])
         take_step(db, number, steps)
     _tell(
         f"the ledger is migrated to version {len(steps)}, {monotonic() - began:.1f} s in all; "
-        f"{copy} can be removed once everything runs as before"
+        f"{copy} can be removed once everything runs as before; the way back: "
+        + WAY_BACK.format(copy=copy)
     )
 
 
@@ -133,12 +140,12 @@ def take_step(db: apsw.Connection, number: int, steps: Sequence[str]) -> None:
     _tell(f"{what} is done, {monotonic() - began:.1f} s")
 
 
-def copy_into(db: apsw.Connection, target: Path, application_id: int | None = None) -> None:
+def copy_into(db: apsw.Connection, target: Path, *, alone: bool = False) -> None:
     """Copy a database into an empty file and have SQLite check every page of the copy; raises
     LedgerError.
 
-    With an application id the copy is one file whatever happens to it, and has that id; the
-    database may then be written to meanwhile. Without, whoever copies is alone with it.
+    The copy is one file whatever happens to it, and is marked as a copy. The database may be
+    written to meanwhile; whoever is ``alone`` with it is told how far the copy is.
     """
     copy, told = apsw.Connection(str(target)), monotonic()
     try:
@@ -146,17 +153,16 @@ def copy_into(db: apsw.Connection, target: Path, application_id: int | None = No
         try:
             while not backup.done:
                 # at once, or every write in between would begin it anew
-                backup.step(_PAGES_AT_ONCE if application_id is None else -1)
+                backup.step(_PAGES_AT_ONCE if alone else -1)
                 if monotonic() - told >= _TELLS_EVERY_S:
                     told = monotonic()
                     done = 1 - backup.remaining / max(1, backup.page_count)
                     _tell(f"copying the ledger: {done * 100:.0f} %")
         finally:
             backup.close(True)  # forced: a failed step has told its error already
-        if application_id is not None:
-            copy.pragma("journal_mode", "delete")
-            copy.pragma("application_id", application_id)
-        with _told(copy, "checking the copy") if application_id is None else nullcontext():
+        copy.pragma("journal_mode", "delete")
+        copy.pragma("application_id", COPY)
+        with _told(copy, "checking the copy") if alone else nullcontext():
             answer = copy.pragma("integrity_check")
     finally:
         copy.close()
@@ -183,7 +189,7 @@ def _copy_first(db: apsw.Connection, target: Path) -> int:
 
 
 def _verified(db: apsw.Connection, unfinished: Path) -> int:
-    copy_into(db, unfinished)
+    copy_into(db, unfinished, alone=True)
     here = count_rows(db)
     copy = apsw.Connection(str(unfinished), flags=apsw.SQLITE_OPEN_READONLY)
     there = count_rows(copy)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from engine.ledger.migrating import WAY_BACK
 from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.upgrading import UpgradeCheck, check_upgrade, refused_addresses
 from engine.settings.config import Config, ConfigErrors, load_config
@@ -75,9 +76,9 @@ def _show(seen: UpgradeCheck | None, problems: list[str]) -> None:
             click.echo(f"on a copy that took {seen.took_s:.1f} s, and the copy is sound")
         if seen.copy is not None:
             click.echo(
-                f"way back: the start first writes {seen.copy}. To go back, stop, put that file in "
-                "place of the ledger, and start the older version, at once or not at all: what is "
-                "traded meanwhile is not in it"
+                f"way back: the start first writes {seen.copy}. To go back, "
+                f"{WAY_BACK.format(copy=seen.copy)}, at once or not at all: what is traded meanwhile "
+                "is not in it. Never move it over the ledger"
             )
     for problem in problems:
         click.echo(f"PREVENTS IT  {problem}")

@@ -226,8 +226,8 @@ def test_a_copy_that_lacks_rows_is_no_backup(
 
     copy_into = database.copy_into
 
-    def loses_a_row(db: apsw.Connection, target: Path, application_id: int | None = None) -> None:
-        copy_into(db, target, application_id)
+    def loses_a_row(db: apsw.Connection, target: Path) -> None:
+        copy_into(db, target)
         other = apsw.Connection(str(target))
         other.execute("DELETE FROM event")
         other.close()

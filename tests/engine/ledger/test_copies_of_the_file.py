@@ -45,9 +45,15 @@ def test_an_older_file_is_migrated_after_a_verified_copy(
     new = open_database(path)
     assert new.execute("SELECT count(*) FROM run").fetchone() == (1,)
     assert int(new.pragma("user_version")) == len(MIGRATIONS)
+    log = Path(f"{path}-wal").read_bytes()  # as a kill leaves it
     new.close()
     assert [each.name for each in tmp_path.glob("*.before-*")] == ["ledger.before-2"]
     assert check_ledger(Path(f"{path}.before-2")) == "ok"
+    moved = tmp_path / "moved"  # over the ledger, by hand
+    moved.write_bytes(Path(f"{path}.before-2").read_bytes())
+    Path(f"{moved}-wal").write_bytes(log)
+    with pytest.raises(LedgerError, match="put it into place with rexalgo restore"):
+        version_of(moved)
     open_database(str(tmp_path / "new")).close()
     assert list(tmp_path.glob("new.before-*")) == []
 
