@@ -26,7 +26,7 @@ from engine.commands.parameters import (
     text,
     whole,
 )
-from engine.commands.restoring import note_shown, told_plan
+from engine.commands.restoring import note_shown, told_freezes, told_plan
 from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
@@ -41,7 +41,7 @@ from engine.ledger.attempts import read_attempt
 from engine.ledger.books import differences
 from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
-from engine.ledger.freeze import read_freezes
+from engine.ledger.freeze import EVERYBODY, read_freezes
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries, waiting_orders
@@ -104,10 +104,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     if params.get("last_signal", True):
         seen["last_signal"] = jsonable(newest_receipt(context.ledger.db))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
-    seen["still"] = [
-        {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-        for each in read_freezes(context.ledger.db)
-    ]
+    seen["still"] = told_freezes(read_freezes(context.ledger.db))
     seen["ingress"] = jsonable(
         ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours))
     )
@@ -449,7 +446,31 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         "scope": scope.value,
         "target": target,
         "engine": context.live is not None,
+        "still": _still(context.ledger.db, switch),
     }
+
+
+def _still(db: Database, switch: Switch) -> list[dict[str, Any]]:
+    """Return what is frozen within a switch's scope: no exit and no cancellation of it is sent.
+
+    A frozen account may follow any strategy.
+    """
+    freezes = read_freezes(db)
+    exchanges = {each.id: each.exchange for each in accounts(db)} if freezes else {}
+    return told_freezes(
+        each
+        for each in freezes
+        if each.account == EVERYBODY
+        or switch.scope is SwitchScope.STRATEGY
+        or concerns(
+            switch,
+            account_id=each.account,
+            account_name=each.name,
+            strategy_id="",
+            strategy_name="",
+            exchange=exchanges.get(each.account, ""),
+        )
+    )
 
 
 async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -474,7 +495,11 @@ async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[st
         {name: value for name, value in asdict(each).items() if not name.endswith("_id")}
         for each in rows
     ]
-    return {"open": jsonable(shown), "engine": context.live is not None}
+    return {
+        "open": jsonable(shown),
+        "engine": context.live is not None,
+        "still": _still(context.ledger.db, switch),
+    }
 
 
 async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

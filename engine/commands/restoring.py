@@ -5,7 +5,7 @@ confirmed only as it was shown: what each account decides is compared with a fre
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.commands.auditing import recorder
@@ -52,16 +52,21 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
     for each, plan in plans.items():
         note_shown(each, plan)
     return {
-        "still": [
-            {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-            for each in freezes
-        ],
+        "still": told_freezes(freezes),
         "accounts": [
             told_plan(each, () if isinstance(plan, str) else plan)
             | {"problem": plan if isinstance(plan, str) else ""}
             for each, plan in plans.items()
         ],
     }
+
+
+def told_freezes(freezes: Iterable[Freeze]) -> list[dict[str, Any]]:
+    """Return what is frozen; an empty account is everybody."""
+    return [
+        {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
+        for each in freezes
+    ]
 
 
 def told_plan(task: LiveAccount, plan: Plan) -> dict[str, Any]:

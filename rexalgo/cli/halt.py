@@ -41,6 +41,7 @@ def _words(scope: dict[str, str]) -> str:
 
 
 LOOK_S = 0.5
+FROZEN_SHOWN = 20
 
 
 @click.group()
@@ -64,11 +65,26 @@ def _print(answer: dict[str, Any], level: str, chosen: dict[str, str]) -> None:
         if answer["was"]
         else ""
     )
-    click.echo(f"new entries are OFF for {_words(chosen)}{before}. Exits still go through.")
+    still = answer.get("still", [])  # a server of an older version says nothing of it
+    click.echo(
+        f"new entries are OFF for {_words(chosen)}{before}."
+        + ("" if still else " Exits still go through.")
+    )
+    for each in still[:FROZEN_SHOWN]:
+        click.echo(
+            f"  FROZEN: no order of {each['account'] or 'this installation'} is sent, no exit and no "
+            f"cancellation, since {each['since']}: {each['cause']}"
+        )
+    if still:
+        click.echo(
+            "  close by hand at the exchange what cannot wait; then rexalgo reconcile --plan and "
+            "rexalgo restore confirm"
+        )
     if answer["level"] in ("reduce", "flatten"):
         click.echo(
             "  resting entries are cancelled"
             + ("" if answer["engine"] else " as soon as a server answers here")
+            + (", except where it is frozen" if still else "")
         )
     if answer["level"] != level:
         click.echo(f"  the stronger level {answer['level']} was set already and stays")
@@ -174,9 +190,13 @@ def halt_flatten(
 
 
 def _wait_until_flat(where: Path, chosen: dict[str, str], wait_s: int) -> list[dict[str, Any]]:
+    """Wait until nothing is open; not while everything is frozen, because then nothing closes."""
     until = time.monotonic() + wait_s
     while True:
-        left: list[dict[str, Any]] = ask(where, "still_open", **chosen)["open"]
+        answer = ask(where, "still_open", **chosen)
+        left: list[dict[str, Any]] = answer["open"]
+        if any(not each["account"] for each in answer.get("still", ())):
+            return left
         if not left or time.monotonic() >= until:
             return left
         time.sleep(LOOK_S)

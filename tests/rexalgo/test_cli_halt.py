@@ -2,6 +2,7 @@
 wrong configuration.
 """
 
+import json
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -98,6 +99,24 @@ def test_neither_a_silent_server_nor_a_wrong_configuration_keeps_anybody_from_fl
     assert "no server answers here; closing begins when one does" in told.output
     assert "NOT FLAT, 1 left:" in told.output
     assert "f1 [PAPER] LONG 0.5 BTCUSDT of trend: no exit was asked for" in told.output
+
+
+def test_a_frozen_place_is_told_so_and_not_that_exits_go(place: Config) -> None:
+    with apsw.Connection(str(place.ledger.path)) as db:
+        db.execute("INSERT INTO still VALUES ('a', 'it came back', 1)")
+    told = flatten(place, "--yes").output
+    assert "FROZEN: no order of f1 is sent, no exit and no cancellation" in told
+    assert "close by hand at the exchange" in told
+    assert "Exits still go" not in told
+    with apsw.Connection(str(place.ledger.path)) as db:
+        db.execute("UPDATE still SET account_id = ''")
+    db.close()
+    told = flatten(place, "--yes", "--json").stdout
+    assert [(each["account"], each["cause"]) for each in json.loads(told)["still"]] == [
+        ("", "it came back")
+    ]
+    other = ["--config", str(place.folder), "halt", "entries", "--exchange", "paper"]
+    assert "FROZEN" in CliRunner().invoke(main, other).output
 
 
 def test_a_no_changes_nothing(place: Config, monkeypatch: pytest.MonkeyPatch) -> None:
