@@ -1,5 +1,6 @@
-"""The exchange's published limits, as data. An account uses half of them, because another program
-may share the key.
+"""The exchange's published limits, as data. The engine's limiter counts half of them, because another
+program may share the key. The other half also serves what it does not count: a call takes one
+permit, whatever requests it makes, and contracts and prices take none (README.md has the figures).
 
 Published per key: 10 requests a second and 500 a minute, for orders and for all other calls alike;
 wallet calls 2 a second and 50 a minute. Public prices: 300 a minute per address.
@@ -13,8 +14,9 @@ PUBLISHED_PER_S: Final = 10
 PUBLISHED_PER_MINUTE: Final = 500
 DEFAULT_PER_S: Final = PUBLISHED_PER_S // 2
 EXIT_REQUESTS: Final = 3
-"""Position, closing call, history after."""
+"""Position, closing call, history after. A late history takes more."""
 ACCOUNT_REQUESTS: Final = 3
+"""Funds, positions, orders. Long lists take more."""
 PER_S_MIN: Final = EXIT_REQUESTS
 """The cost of one exit. A smaller burst would never let it through."""
 PERIOD_S: Final = 6.0
@@ -32,7 +34,9 @@ PAGES_MAX: Final = 5
 KLINE_ASSETS_MAX: Final = 25
 KLINE_ROWS_MAX: Final = 1_440
 QUOTE_READS_MAX: Final = 4
-"""The most requests of one reading of prices. The next reading continues, oldest first."""
+"""The most reads of one reading of prices, each by one key or by two. The next reading continues,
+oldest first.
+"""
 
 
 def limit_of(per_s: int) -> RateLimit:

@@ -29,8 +29,8 @@ DEFAULTS: Final[Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class MudrexSettings:
-    """The settings of the section. Limits are requests per second and key: half of the published
-    ones.
+    """The settings of the section. Limits are permits per second and key: half of the published
+    requests.
     """
 
     base_url: str
