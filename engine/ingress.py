@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from math import inf
 from typing import Final
@@ -31,7 +32,7 @@ from engine.ledger import Database, DiskRefused, Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import endpoints, strategies
-from engine.ledger.refused import holds_short
+from engine.ledger.refused import OF_THE_SOURCE, holds_short
 from engine.ledger.signals import DedupeConflict, turns
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
@@ -320,7 +321,7 @@ class Ingress:
             return _UNCLEAR, proof.signed_at
         said_at = proof.signed_at
         try:
-            draft = source.parse(delivery, proof)
+            draft = _parsed(source, delivery, proof)
             said_at = said_at or draft.sent_at
             will_turn = partial(turns, self._ledger.db, target.strategy, draft)
             draft = admit(
@@ -330,6 +331,13 @@ class Ingress:
                 now=now,
                 turns=will_turn,
             )
+        except SourceFailed as error:
+            return Reception(
+                kind=ReceptionKind.UNAVAILABLE,
+                field=OF_THE_SOURCE,
+                expected=str(error),
+                retry_after_s=RETRY_AFTER_S,
+            ), said_at
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind=kind, field=error.field, expected=error.expected), said_at
@@ -431,10 +439,35 @@ def _taken(
 
 def _is_lost(endpoint: Endpoint, delivery: Delivery, reception: Reception) -> bool:
     """Return whether a delivery was verified and refused for good; alerts that cannot sign are not
-    sent again after a 429 or 503 either.
+    sent again after a 429 or 503 either, and sending again helps nobody where the source fails.
     """
-    is_once = reception.kind in NOT_NOW and endpoint.token_hash is not None
+    is_once = reception.kind in NOT_NOW and (
+        endpoint.token_hash is not None or reception.field == OF_THE_SOURCE
+    )
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
+
+
+class SourceFailed(Exception):
+    """Raised when a signal source raises what it must not, or returns no draft."""
+
+
+def _parsed(source: WebhookSource, delivery: Delivery, proof: Authenticated) -> SignalDraft:
+    """Have a source parse a delivery; raises InvalidValue for a wrong body, and SourceFailed for a
+    fault of the source's own.
+    """
+    try:
+        draft = source.parse(delivery, proof)
+        numbers = (draft.price, draft.leverage, draft.stop_loss, draft.take_profit)
+        if not all(each is None or isinstance(each, Decimal) for each in numbers):
+            raise TypeError("a price or leverage that is no Decimal")
+    except InvalidValue:
+        raise
+    except Exception as error:
+        _LOG.exception("the signal source %s failed on a delivery", source.name)
+        raise SourceFailed(
+            f"its signal source {source.name} failed on it ({type(error).__name__}); see the log"
+        ) from error
+    return draft
 
 
 def dialect_of(delivery: Delivery) -> str:

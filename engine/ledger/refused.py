@@ -25,6 +25,8 @@ KEPT_IN_SIGHT: Final = timedelta(hours=24)
 _READ_MAX: Final = 1_000
 _OTHER: Final = "other faults"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,31}(?:[.\[][A-Za-z0-9_\]]{1,32}){0,3}")
+OF_THE_SOURCE: Final = "source"
+"""The field of a delivery whose signal source failed on it."""
 _ANSWERS: Final = {
     "conflict": "its id was used before, with another body",
     "limited": "too many came, and this one is not sent again",
@@ -57,6 +59,8 @@ def _alert(db: Database, new: NewDelivery) -> None:
     why = _ANSWERS.get(new.kind, f"{place}: {expected}")
     if new.kind in _ANSWERS and new.expected is not None:
         why += f", {expected}"
+    if new.field == OF_THE_SOURCE and new.expected is not None:
+        why = new.expected
     why = why[:300]
     sameness = f"{new.endpoint} {new.kind} {place}"
     if (

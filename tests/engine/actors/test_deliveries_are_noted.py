@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.decisions.admission import Scope
 from engine.domain.identifiers import StrategyId
+from engine.domain.signal import Action, SignalDraft
 from engine.ingress import AGAIN_AFTER_S, NOTED_AFTER_S, Endpoint, Ingress
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import DiskRefused, WriteRefused
@@ -127,6 +128,39 @@ async def test_an_exit_that_was_refused_is_told_at_once(
         assert here.noted() == ["accepted", "invalid"]
         rows = fetch_all(here.house.ledger.db, "SELECT code FROM alert")
         assert ("exit_refused",) in rows
+
+
+def raises(source: object, delivery: Delivery, proof: object) -> object:
+    raise KeyError("whsec")
+
+
+def returns_nothing(source: object, delivery: Delivery, proof: object) -> object:
+    return None
+
+
+def names_a_float(source: object, delivery: Delivery, proof: object) -> object:
+    return SignalDraft("k-1", Action.CLOSE, BTC, price=65_000.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("parse", [raises, returns_nothing, names_a_float])
+async def test_a_source_that_fails_on_a_delivery_is_told_and_the_sender_may_try_again(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, parse: object
+) -> None:
+    async with door(tmp_path) as here:
+        with monkeypatch.context() as broken:
+            broken.setattr(SignedWebhook, "parse", parse)
+            assert await here.send("k-1", action="close") is ReceptionKind.UNAVAILABLE
+        await wait_all_tasks_blocked()
+        ((code, why),) = fetch_all(
+            here.house.ledger.db,
+            "SELECT alert.code, json_extract(data, '$.details.why') FROM alert JOIN event ON kind = 'alert'",
+        )
+        assert code == "exit_refused"
+        assert why.startswith("its signal source signed_webhook failed on it (")
+        assert "whsec" not in why
+        assert await here.send("k-1", action="close") is ReceptionKind.ACCEPTED
+        await trio.sleep(2 * NOTED_AFTER_S)
+        assert here.noted() == ["unavailable", "accepted"]
 
 
 async def test_an_exit_that_was_refused_on_a_full_disk_is_told_once_there_is_room(
