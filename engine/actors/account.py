@@ -350,17 +350,26 @@ class Account:
             self.has_new_key = True
         self.read_soon()
 
+    def replaced(self, session: ExchangeSession) -> bool:
+        """Return whether the key of a session was replaced since it was opened: what the exchange
+        refuses it says nothing about the account.
+        """
+        return self.session is not session
+
     async def connected(self) -> ExchangeSession:
         """Return the open session, connecting if needed; raises what connecting raised.
 
-        Several may connect at once, and none waits for another: the first one open is kept.
+        Several may connect at once, and none waits for another: the first one open is kept. What a
+        key that was replaced meanwhile raised is not raised: the new one is tried.
         """
         while self.session is None:
             session, key = self._new_session(), self._keys_replaced
             try:
                 await session.open()
-            except BaseException:
+            except BaseException as error:
                 await session.aclose()
+                if isinstance(error, Exception) and key != self._keys_replaced:
+                    continue
                 raise
             # a key that was replaced meanwhile may be refused from now on
             if self.session is None and key == self._keys_replaced:

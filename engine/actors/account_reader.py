@@ -88,11 +88,18 @@ class AccountReader:
         )
 
     async def try_to_read(self) -> bool:
-        """Read the account now; on failure, record it on the account and return False."""
+        """Read the account now; on failure, record it on the account and return False. A failure
+        that a newer reading overtook, or with a key that was replaced meanwhile, is not recorded.
+        """
+        account, session, began = self._account, None, self._account.begin_reading()
         try:
-            await self.read_account()
+            session = await account.connected()
+            began = account.begin_reading()
+            await self._read(session, began)
         except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
-            self._account.could_not_be_read(error)
+            if account.is_overtaken(began) or (session is not None and account.replaced(session)):
+                return False
+            account.could_not_be_read(error)
             await self._tell_unreadable(error)
             return False
         if self._failing_since is not None:
@@ -118,7 +125,10 @@ class AccountReader:
         Readings may overlap; one that began before the newest one changes nothing.
         """
         session = await self._account.connected()
-        began, done = self._account.begin_reading(), trio.Event()
+        await self._read(session, self._account.begin_reading())
+
+    async def _read(self, session: ExchangeSession, began: Began) -> None:
+        done = trio.Event()
         self._under_way = (began, done)
         try:
             report = await session.fetch_account()

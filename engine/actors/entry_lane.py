@@ -189,7 +189,7 @@ async def _send(
     lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan
 ) -> bool:
     """Send one planned entry; return whether something of it may be at the exchange."""
-    account, shared = lanes.account, lanes.account.shared
+    account, shared, session = lanes.account, lanes.account.shared, None
     try:
         session = await account.connected()
         session.check_circuit(
@@ -199,7 +199,10 @@ async def _send(
         await session.permit(Priority.ENTRY)
         await session.warm()
     except Rejected as error:
-        await lanes.conclude(leg, refused_outcome(Refused(error.kind, error.text)))
+        if session is not None and account.replaced(session):
+            lanes.fail(leg, error, ENTRY_RETRY_S)
+        else:
+            await lanes.conclude(leg, refused_outcome(Refused(error.kind, error.text)))
         return False
     # nothing of the order was sent yet, whatever the plugin raised: try again while it is young
     except Exception as error:

@@ -119,13 +119,15 @@ def _position(lanes: Lanes, symbol: Symbol, *, guesses: bool) -> Position | None
 async def _apply(
     lanes: Lanes, leg: WaitingLeg, wanted: ProtectionOrder, guessed_after_s: float
 ) -> None:
+    session = None
     try:
         session = await lanes.account.connected()
         await session.set_protection(wanted)
-    except Rejected as error:
-        await _end(lanes, leg, refused_outcome(Refused(error.kind, error.text)))
-        return
     except Exception as error:  # whatever it was: setting the same levels again does no harm
+        is_judged = session is None or not lanes.account.replaced(session)
+        if isinstance(error, Rejected) and is_judged:
+            await _end(lanes, leg, refused_outcome(Refused(error.kind, error.text)))
+            return
         lanes.account.note(f"the protection of {leg.symbol} could not be set", error)
         lanes.wait(leg, RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)])
         return

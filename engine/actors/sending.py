@@ -49,7 +49,7 @@ async def send(
 
     try:
         # With a new key the leg is planned again: nothing begins on the connection of the old one.
-        if shared.stopping or account.session is not session:
+        if shared.stopping or account.replaced(session):
             return None
         # From here to the record nothing may cancel us: a claim must be answered for.
         with trio.CancelScope(shield=True):
