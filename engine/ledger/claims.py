@@ -14,6 +14,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderKey
 from engine.ledger.codec import dump, to_us, write_intent, write_number
+from engine.ledger.conserving import count_since_opened
 from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
 from engine.ledger.locking import Held, lock
@@ -144,6 +145,7 @@ def _hold(db: Database, wanted: Claim, attempt_id: int) -> None:
             attempt_id,
         ),
     )
+    count_since_opened(db, wanted.account, intent.symbol)
 
 
 def _fix_what_stays(db: Database, wanted: Claim, leave: Quantity) -> None:

@@ -26,6 +26,7 @@ from engine.domain.signal import NO_ORDER_KEY
 from engine.ledger.attempts import Attempt, filled_attempts, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import to_us, write_number
+from engine.ledger.conserving import count_ended, count_since_opened
 from engine.ledger.holdings import read_holding, remove_empty_holding
 from engine.ledger.locking import Held, lock
 from engine.ledger.outcomes import (
@@ -72,6 +73,8 @@ def complete(
             attempt_id,
         ),
     )
+    if state.is_terminal:
+        count_ended(db, attempt_id)
     _move_share(db, attempt=attempt, grown=grown, report=report, at=at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
@@ -531,6 +534,7 @@ def _hold_late(db: Database, attempt: Attempt) -> Holding:
             attempt.leg,
         ),
     )
+    count_since_opened(db, attempt.account, intent.symbol)
     holding = read_holding(db, attempt.account, intent.symbol)
     assert holding is not None, "it was inserted above"
     return holding

@@ -477,4 +477,19 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         FROM switch_before;
     DROP TABLE switch_before;
     """,
+    """
+    ALTER TABLE holding ADD COLUMN opened TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE holding ADD COLUMN closed TEXT NOT NULL DEFAULT '0';
+    UPDATE holding SET opened = (SELECT exact_sum(filled) FROM attempt WHERE account_id = holding.account_id
+            AND symbol = holding.symbol AND kind = 'entry' AND filled != '0'
+            AND state NOT IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')
+            AND (id >= holding.opened_by OR (freed = 1
+                AND ended_us >= (SELECT claimed_us FROM attempt AS opening WHERE opening.id = holding.opened_by)))),
+        closed = (SELECT exact_sum(CASE WHEN CAST(filled AS REAL) > CAST(json_extract(intent, '$.quantity') AS REAL)
+                THEN json_extract(intent, '$.quantity') ELSE filled END)
+            FROM attempt WHERE account_id = holding.account_id AND symbol = holding.symbol AND id > holding.opened_by
+            AND kind = 'exit' AND strategy_id = holding.strategy_id AND filled != '0'
+            AND state NOT IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed'))
+        WHERE opened_by IS NOT NULL;
+    """,
 )

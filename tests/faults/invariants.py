@@ -15,6 +15,7 @@ from engine.ledger.books import differences
 from engine.ledger.query import fetch_all
 from engine.ledger.wallet import fills_since, is_busy, open_costs, sums
 from tests.faults.evidence import Evidence
+from tests.faults.sums_of_orders import wrong_sums
 
 EVER: Final = datetime(2020, 1, 1, tzinfo=UTC)
 NEVER_SENT: Final = ("skipped", "denied", "expired", "killed")
@@ -266,6 +267,7 @@ def _books_have_the_shares(seen: Evidence) -> list[str]:
         f"books: {each.account} {each.symbol} has {each.booked} in the books, {each.share} held"
         for each in differences(seen.db)
     ]
+    found += [f"books: sums of orders: {each}" for each in wrong_sums(seen.db)]
     return found + [f"books: told on the way: {data}" for (data,) in told]
 
 

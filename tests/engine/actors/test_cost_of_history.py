@@ -143,26 +143,64 @@ async def _looks(house: World, breakers: Breakers) -> None:
     await trio.sleep(20)
 
 
+def grown(young: dict[str, int], old: dict[str, int]) -> str:
+    """Return the statements that took more steps in the old story than in the young one."""
+    return "\n".join(
+        f"{young.get(sql, 0)} steps, behind {PAST} outcomes {steps}; it is run for an order or "
+        f"every few seconds: {sql}"
+        for sql, steps in old.items()
+        if steps > young.get(sql, 0) * 1.1 + SLACK and not sql.startswith(KEPT_SHORT)
+    )
+
+
 async def test_no_statement_takes_more_steps_behind_a_long_past(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     for name in ("young", "old"):
         (tmp_path / name).mkdir()
     young, old = await told(tmp_path / "young", 0), await told(tmp_path / "old", PAST)
-    grown = {
-        sql: (young.get(sql, 0), steps)
-        for sql, steps in old.items()
-        if steps > young.get(sql, 0) * 1.1 + SLACK and not sql.startswith(KEPT_SHORT)
-    }
-    shown = "\n".join(
-        f"{before} steps, behind {PAST} outcomes {after}: {sql}"
-        for sql, (before, after) in grown.items()
-    )
-    assert not grown, (
-        "these statements are run for an order or every few seconds, and take longer the more "
-        f"was done before:\n{shown}"
-    )
+    assert not grown(young, old)
     assert len(old) > 60
+
+
+NEVER_FLAT: Final = """
+    WITH RECURSIVE turn (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn WHERE n < ?)
+    INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state,
+        client_order_id, intent, witness, notional, margin, claimed_us, ended_us,
+        exchange_order_id, filled, price, fee)
+    SELECT copy_id, leg, number + n, CASE n % 2 WHEN 1 THEN 'entry' ELSE 'exit' END, account_id,
+        strategy_id, symbol, epoch, state, client_order_id || n, intent, witness, notional, margin,
+        claimed_us - 1000000000000, ended_us - 1000000000000, exchange_order_id || n, filled,
+        price, fee
+    FROM turn, (SELECT * FROM attempt ORDER BY id DESC LIMIT 1)
+"""
+"""Orders of one position, in turn one that adds and one that reduces."""
+
+
+async def told_of_a_position(folder: Path, orders: int) -> dict[str, int]:
+    """Add to a position that so many orders changed, and reduce it; return each statement's most
+    steps.
+    """
+    half = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
+    async with world(folder, followers=1) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+        await trio.sleep(3)
+        house.ledger.db.execute(NEVER_FLAT, (orders,))
+        with counted(house.ledger.db) as most:
+            for action, said in ((Action.ADD, {"side": LONG}), (Action.REDUCE, {"size": half})):
+                assert await house.outcome(await house.send(action, **said)) == ["filled"]
+                await trio.sleep(3)
+    return most
+
+
+async def test_no_statement_takes_more_steps_in_a_position_that_is_never_flat(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    for name in ("young", "old"):
+        (tmp_path / name).mkdir()
+    young = await told_of_a_position(tmp_path / "young", 2)
+    old = await told_of_a_position(tmp_path / "old", PAST)
+    assert not grown(young, old)
 
 
 async def test_a_past_is_one_that_the_engine_could_have_written(

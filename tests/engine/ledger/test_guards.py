@@ -2,12 +2,12 @@
 Weakening one fails here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
 import pytest
@@ -69,6 +69,7 @@ from engine.ledger.signals import (
     signal_count,
     signals_since,
 )
+from tests.faults.sums_of_orders import wrong_sums
 
 BTC = Symbol("BTCUSDT")
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -77,8 +78,10 @@ numbers = count(1)
 
 
 @pytest.fixture
-def db() -> Database:
-    return world()
+def db() -> Iterator[Database]:
+    made = world()
+    yield made
+    assert wrong_sums(made) == []
 
 
 def world() -> Database:
@@ -410,6 +413,17 @@ def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again
     key = fetch_all(db, "SELECT order_key FROM signal WHERE id = ?", (closing.id,))[0][0]
     assert key > held.entry_key
     assert read_on_record(db, lost).opened == Decimal("0.003")
+
+
+def test_an_entry_where_its_owner_closed_counts_only_its_own_orders(db: Database) -> None:
+    """What was filled before would explain a share that nobody ordered."""
+    first, _ = claimed(db, "open")
+    complete(db, first, report_of(first, db), Outcome(OutcomeCode.FILLED), NOW)
+    db.execute("UPDATE holding SET share = '0', detached = 1")
+    second, _ = claimed(db, "newer")
+    report = part(second, db, OrderStatus.PARTIALLY_FILLED, "0.001")
+    complete(db, second, report, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
+    assert read_on_record(db, second).opened == Decimal("0.001")
 
 
 def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
@@ -795,7 +809,8 @@ def test_an_entry_under_way_does_not_open_a_finished_close_again(db: Database) -
 def test_a_close_is_filled_though_an_entry_may_still_bring_something(db: Database) -> None:
     first, second, asked = exit_tried_twice(db)
     db.execute(  # an addition that was given up before the close
-        "UPDATE attempt SET state = 'not_confirmed', filled = '0' WHERE kind = 'entry'"
+        "UPDATE attempt SET state = 'not_confirmed', filled = '0' WHERE kind = 'entry'; "
+        "UPDATE holding SET opened = '0'"
     )
     by_a_fill(db, first)
     assert entries_open(db) == 1
@@ -903,6 +918,7 @@ def test_however_its_attempts_end_a_leg_says_what_is_true_of_them(
         awaited = told_of(db, asked)[0] == read_attempt(db, attempt).state.value
         if not tried(db, move, attempt, asked, len(tries) + 1):
             continue
+        assert wrong_sums(db) == []
         state, code, _ = told_of(db, asked)
         now = [(AttemptState(each[1]), each[2]) for each in fetch_all(db, TRIES, (asked.copy,))]
         working = [each.value for each, _ in now if each.is_open]
@@ -1010,7 +1026,11 @@ def test_only_an_entry_without_trace_frees_its_symbol_and_protection_is_noted_on
 
 def test_what_is_compared_at_the_last_line_is_what_the_ledger_has(db: Database) -> None:
     attempt, asked = claimed(db, "open")
+    statements: list[str] = []
+    cast(apsw.Connection, db).exec_trace = lambda _, sql, __: statements.append(sql) or True
     seen = read_on_record(db, attempt)
+    cast(apsw.Connection, db).exec_trace = None
+    assert len(statements) == 1  # an order that ended between two would be counted twice
     assert (seen.claimed, seen.state, seen.orders_out) == (asked.intent, AttemptState.CLAIMED, 1)
     assert (seen.share, seen.closing, seen.opened, seen.closed) == (0, 0, None, None)
     complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)

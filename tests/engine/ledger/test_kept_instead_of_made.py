@@ -49,7 +49,10 @@ OLD = f"""
         notional, margin, claimed_us, ended_us, exchange_order_id, filled)
         VALUES (1, 'c1', 1, 1, 'entry', 'a', 's', 'BTCUSDT', 1, 'rejected', 'rx0', '{INTENT}', '[]', '1', '1', 1, 2, NULL, '0'),
         (2, 'c1', 1, 2, 'entry', 'a', 's', 'BTCUSDT', 1, 'filled', 'rx1', '{INTENT}', '[]', '1', '1', 3, 4, 'x2', '0.003'),
-        (3, 'c2', 1, 1, 'exit', 'a', 's', 'BTCUSDT', 1, 'claimed', 'rx2', '{INTENT}', '[]', '1', '1', 5, NULL, NULL, '0');
+        (3, 'c2', 1, 1, 'exit', 'a', 's', 'BTCUSDT', 1, 'claimed', 'rx2', '{INTENT}', '[]', '1', '1', 5, NULL, NULL, '0'),
+        (4, 'c2', 1, 2, 'exit', 'a', 's', 'BTCUSDT', 1, 'cancelled', 'rx3', '{INTENT}', '[]', '1', '1', 6, 7, 'x4', '0.001'),
+        (5, 'c2', 1, 3, 'exit', 'a', 's', 'BTCUSDT', 1, 'filled', 'rx4', '{INTENT}', '[]', '1', '1', 8, 9, 'x5', '0.009'),
+        (6, 'c2', 1, 4, 'entry', 'a', 's', 'BTCUSDT', 1, 'filled', 'rx5', '{INTENT}', '[]', '1', '1', 10, 11, 'x6', '0.1');
     INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key)
         VALUES ('a', 'BTCUSDT', 's', 'LONG', '0.003', 0, 'key-1'), ('a', 'ETHUSDT', 's', 'LONG', '1', 0, 'nobody knows');
     INSERT INTO event (at_us, kind, subject, data) VALUES (1, 'decision', 'alice', '{{"by":"op","foreign":["x7","x8"]}}'),
@@ -99,7 +102,8 @@ def test_an_older_ledger_is_given_what_is_kept_now(
     assert held is not None
     assert (held.strategy, held.side) == (StrategyId("s"), PositionSide.LONG)
     seen = read_on_record(db, 3)  # what explains the share is found from its opening, as before
-    assert (seen.share, seen.opened, seen.closed) == (held.share, held.share, 0)
+    assert (seen.share, seen.opened) == (held.share, Decimal("0.103"))
+    assert seen.closed == Decimal("0.004")  # the second exit also took what its owner had added
     db.close()
 
 
