@@ -28,6 +28,15 @@ _NAMES_OF_THEIR_OWN: Final = frozenset(
     ("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols", "ordertime")
 )
 """Names that are similar to a known one and mean something else."""
+_TESTS: Final = re.compile(
+    r"test(?:net|run|order|signal)|paper(?:trad(?:e|ing))?|sandbox|demo|simulation|dryrun|backtest"
+)
+_LEVELS: Final = re.compile(
+    r"(?:sl|tp|stop|stoploss|takeprofit|target|profittarget|trail|trailing|trailingstop|trailstop"
+    r"|trailingstoploss|callback|activation)s?(?:price|percent|percentage|perc|pct|pips?|points?"
+    r"|ticks?|level|value|amount|offset|distance|trigger|limit|rate|ratio|atr|usd|usdt|[0-9]+)*"
+)
+_LIMIT_PRICES: Final = frozenset(("limit", "limitprice", "pricelimit"))
 _EXPECTED: Final = "a number with a point before its decimals, such as 65000.5"
 
 
@@ -59,6 +68,26 @@ def squashed(name: str) -> str:
     one name.
     """
     return _SEPARATORS.sub("", name).lower()
+
+
+def names_test(name: str) -> bool:
+    """Return whether a yes under this name, or this word as a mode, means that nothing is to be
+    traded: ``testnet``, ``is_paper``, ``demo``.
+    """
+    return _TESTS.fullmatch(squashed(name).removeprefix("is")) is not None
+
+
+def names_level(name: str) -> bool:
+    """Return whether a field of this name is a stop or a target in any form: ``tp1``,
+    ``stop_loss_percent``, ``trailingStop``.
+    """
+    said = squashed(name)
+    return len(said) <= _CHARS_MAX and _LEVELS.fullmatch(said) is not None
+
+
+def names_limit_price(name: str) -> bool:
+    """Return whether a field of this name is the price of a limit order: ``limit_price``."""
+    return squashed(name) in _LIMIT_PRICES
 
 
 def meant_instead(name: str, names: Iterable[str]) -> str | None:

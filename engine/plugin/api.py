@@ -73,7 +73,15 @@ from engine.domain.signal import (
     SignalSize,
     SizeMode,
 )
-from engine.domain.wording import json_fault, meant_instead, read_number, squashed
+from engine.domain.wording import (
+    json_fault,
+    meant_instead,
+    names_level,
+    names_limit_price,
+    names_test,
+    read_number,
+    squashed,
+)
 from engine.plugin.hookspecs import hookimpl
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
@@ -260,6 +268,9 @@ __all__ = [
     "is_loopback",
     "json_fault",
     "meant_instead",
+    "names_level",
+    "names_limit_price",
+    "names_test",
     "notional",
     "parse_decimal",
     "parse_fraction",

@@ -29,7 +29,10 @@ from plugins.signed_webhook.contradictions import (
     names_side,
     read_sides,
     refuse_marks_of_exits,
+    refuse_other_side,
     refuse_parts,
+    refuse_tests,
+    refuse_unread,
 )
 from rexalgo import (
     Action,
@@ -106,6 +109,10 @@ class Body:
     def get(self, field: str) -> object:
         """Return a known field's value, or None if it is absent."""
         return self.known.get(field)
+
+    def has(self, field: str) -> bool:
+        """Return whether a known field has a value, under any of its names."""
+        return any(self.get(each) is not None for each in _ALIASES.get(field, (field,)))
 
     def side(self, action: Action) -> PositionSide | None:
         """Return the side that the body names, in whichever field. Raise InvalidValue. A
@@ -292,6 +299,15 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
     if not action.is_entry:
         return _read_exit(body, key, action)
     refuse_marks_of_exits(body.beside_action)
+    side = body.side(action)
+    refuse_other_side(body.beside_action, side, turns=action is Action.REVERSE)
+    refuse_tests(body.others)
+    refuse_unread(
+        body.others,
+        has_type=body.has("order_type"),
+        has_stop=body.has("stop_loss"),
+        has_target=body.has("take_profit"),
+    )
     no_levels = {
         field: _optional(body, field, _level_or_none) == NONE
         for field in ("stop_loss", "take_profit")
@@ -300,7 +316,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         dedupe_key=key,
         action=action,
         symbol=read_contract(body.get("symbol")),
-        side=body.side(action),
+        side=side,
         order_type=_optional(body, "order_type", _order_type) or OrderType.MARKET,
         price=_optional(body, "price", _number_by(parse_price)),
         leverage=_optional(body, "leverage", _number_by(parse_ratio)),

@@ -1,7 +1,9 @@
 """What a body says beside its action, in fields of other services that bots send along. Pure.
 
 Such fields are ignored, unless one contradicts the action: a mark that an order only reduces beside
-an entry, a part in so many words beside a close, another side than ``side``. They are found inside other objects as
+an entry, a part in so many words beside a close, another side than ``side``. An entry is refused
+also beside what would be lost: a yes of a test, a stop, a target or a limit's price under a name
+that is not read. They are found inside other objects as
 well (``order.reduceOnly``), but not inside one that is named after a stop or target, nor in a list
 of several objects: those are orders that stand beside an entry.
 """
@@ -10,7 +12,14 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from rexalgo import InvalidValue, PositionSide, squashed
+from rexalgo import (
+    InvalidValue,
+    PositionSide,
+    names_level,
+    names_limit_price,
+    names_test,
+    squashed,
+)
 
 _FLAGS: Final = frozenset(("reduceonly", "closeonly", "closeposition", "closeontrigger"))
 _REDUCES: Final = _FLAGS | {"reduce", "reduceposition", "closeall", "flatten", "exit", "close"}
@@ -36,11 +45,18 @@ _FRACTIONS: Final = frozenset(
     ("size.fraction", "fraction", "closefraction", "exitfraction", "reducefraction")
 )
 _PERCENTS: Final = frozenset(
-    before + name for before in ("close", "exit", "reduce") for name in ("percent", "pct")
-)
+    before + name
+    for before in ("close", "exit", "reduce")
+    for name in ("percent", "percentage", "pct")
+) | {"percenttoclose"}
 """With the ``_FRACTIONS``, the only names of fields that state a part of a position beyond doubt. A
 bare ``percent`` or ``quantity`` may be a profit, or what every message of a bot carries.
 """
+_AFTER: Final = frozenset(("positionafter", "newposition"))
+"""Of the ``_STANDS``, those that cannot mean the position before the order."""
+_ORDER_TYPES: Final = ("stop", "stopmarket", "takeprofit", "takeprofitmarket", "trailingstopmarket")
+_TRIGGERS: Final = frozenset(("triggerprice",))
+_OF_TARGETS: Final = ("tp", "take", "target", "profit")
 _SIDES: Final = frozenset(("positionside", "posside", "holdside"))
 _BOTH: Final = frozenset(("", "both", "net"))
 _STATED: Final = {each.value.lower(): each for each in PositionSide}
@@ -63,6 +79,70 @@ def refuse_marks_of_exits(fields: Mapping[str, object]) -> None:
                 "closed",
                 value,
             )
+
+
+def refuse_other_side(
+    fields: Mapping[str, object], side: PositionSide | None, *, turns: bool
+) -> None:
+    """Refuse an entry beside a position after it on the other side: by its word, or by the sign of
+    its size. Where it ``turns``, only a name that cannot mean the position before counts.
+    """
+    for name, value in fields.items():
+        form, said = squashed(name), _said(value)
+        stated = _STATED.get(said) if form in _STANDS else None
+        number = _number(said) if form in _STANDS else None
+        if number is not None and (number < 0 or form == "positionafter"):
+            stated = PositionSide.SHORT if number < 0 else PositionSide.LONG
+        is_read = side is not None and (not turns or form in _AFTER)
+        if is_read and stated not in (None, side):
+            raise InvalidValue(
+                name, "the side of the entry, below 0 for a short, or none of it", value
+            )
+
+
+def refuse_tests(fields: Mapping[str, object]) -> None:
+    """Refuse an entry that another field says is not to be traded."""
+    for path, value in _members(fields):
+        name, said = _name(path), _said(value)
+        is_yes = said in _YES or _number(said) == 1
+        if (names_test(name) and is_yes) or (name == "mode" and names_test(said)):
+            raise InvalidValue(
+                path, '"test": true, if nothing is to be traded, or none of it', value
+            )
+
+
+def refuse_unread(
+    fields: Mapping[str, object], *, has_type: bool, has_stop: bool, has_target: bool
+) -> None:
+    """Refuse an entry beside a type, a limit's price, a stop or a target under a name that is not
+    read, unless the field that is read stands beside it.
+    """
+    for path, value in _members(fields):
+        name, said = path.removeprefix("order."), squashed(_said(value))
+        is_other = name == "type" and ("limit" in said or said in _ORDER_TYPES)
+        is_price = names_limit_price(name) or squashed(name) in _TRIGGERS
+        if not has_type and (is_other or (path == name and is_price and _asks(value))):
+            raise InvalidValue(path, "order_type MARKET, or LIMIT with its price in price", value)
+    for name, value in fields.items():
+        is_there = has_target if squashed(name).startswith(_OF_TARGETS) else has_stop
+        if names_level(name) and not is_there and _asks(value):
+            raise InvalidValue(
+                name,
+                "stop_loss and take_profit as one price each: percents, amounts, several targets "
+                "and trailing stops are not read",
+            )
+
+
+def _asks(value: object) -> bool:
+    """Return whether a value is a yes or a number other than 0, or contains one and is not off."""
+    if isinstance(value, list):
+        return any(_asks(each) for each in value)
+    if isinstance(value, dict):
+        form = {squashed(name): each for name, each in value.items()}
+        is_off = any(form.get(each) is False for each in ("enabled", "active"))
+        return not is_off and any(_asks(each) for each in form.values())
+    said = _said(value)
+    return said in _YES or _number(said.removesuffix("%")) not in (None, 0)
 
 
 def refuse_parts(fields: Mapping[str, object]) -> None:

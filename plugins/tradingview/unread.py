@@ -14,12 +14,9 @@ from plugins.tradingview.words import (
     KNOWN,
     LEVERAGES,
     PART,
-    PRICE_OF_LIMIT,
-    PROTECTION,
-    TESTS,
     TRUE,
 )
-from rexalgo import InvalidValue, meant_instead
+from rexalgo import InvalidValue, meant_instead, names_level, names_limit_price, names_test
 
 _LEVELS: Final = ("stop_loss", "take_profit")
 _OF_ENTRIES: Final = (*_LEVELS, "leverage", "order_type")
@@ -38,7 +35,7 @@ def refuse_tests(fields: Fields) -> None:
     for each in _unknown(fields):
         said = (each.text or "").lower()
         is_meant = (meant_instead(each.name, ("test",)) and said not in FALSE) or (
-            each.name.removeprefix("is") in TESTS and said in TRUE
+            names_test(each.name) and said in TRUE
         )
         if is_meant:
             raise _misspelt(each, "test")
@@ -47,7 +44,7 @@ def refuse_tests(fields: Fields) -> None:
 def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
     """Raise InvalidValue for a field of an entry, or for a level that is moved, that is not read."""
     for each in fields.own:
-        if each.is_unfilled and (each.name in LEVERAGES or PROTECTION.fullmatch(each.name)):
+        if each.is_unfilled and (each.name in LEVERAGES or names_level(each.name)):
             raise InvalidValue(each.shown, "a filled-in value, or none: it is a placeholder")
     for each in _unknown(fields):
         if is_protection(fields, each):
@@ -57,7 +54,7 @@ def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
                 "and trailing stops are not read",
                 each.text,
             )
-        if is_entry and each.name in PRICE_OF_LIMIT and each.has_number:
+        if is_entry and names_limit_price(each.name) and each.has_number:
             raise InvalidValue(each.shown, "order_type limit, with its price in price", each.text)
         meant = meant_instead(each.name, _OF_ENTRIES if is_entry else _LEVELS)
         if meant is not None and (meant not in _LEVELS or each.text is None or each.has_number):
@@ -71,9 +68,7 @@ def _unknown(fields: Fields) -> list[Field]:
 def is_protection(fields: Fields, field: Field) -> bool:
     """Return whether a field asks for a stop or a target."""
     if field.text is not None:
-        return PROTECTION.fullmatch(field.name) is not None and (
-            field.has_number or field.text.lower() in TRUE
-        )
+        return names_level(field.name) and (field.has_number or field.text.lower() in TRUE)
     inner = list(fields.inside(field))
     asks = not inner or any(each.has_number or (each.text or "") in TRUE for each in inner)
     return asks and PART.fullmatch(field.name) is not None and not fields.is_switched_off(field)

@@ -256,18 +256,6 @@ PART: Final = re.compile(
     r"|(?:exit|close|child|attached|linked).*orders?"
 )
 """Names of objects that describe a stop, a target or another order than the alert's own."""
-PROTECTION: Final = re.compile(
-    r"(?:sl|tp|stop|stoploss|takeprofit|target|profittarget|trail|trailing|trailingstop|trailstop"
-    r"|trailingstoploss|callback|activation)s?(?:price|percent|percentage|perc|pct|pips?|points?"
-    r"|ticks?|level|value|amount|offset|distance|trigger|limit|rate|ratio|atr|usd|usdt|[0-9]+)*"
-)
-"""Names of a stop or a target in any form."""
-PRICE_OF_LIMIT: Final = ("limit", "limitprice", "pricelimit")
-TESTS: Final = _names(
-    "testnet testrun testorder testsignal paper papertrade papertrading sandbox demo simulation "
-    "dryrun backtest"
-)
-"""Names whose yes means that nothing is to be traded."""
 CLOCKS: Final = ("timenow", "sentat")
 INTERVALS: Final = ("interval", "timeframe", "tf", "resolution")
 TIMES: Final = (

@@ -238,6 +238,70 @@ def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -
 @pytest.mark.parametrize(
     ("told", "field"),
     [
+        ({"paper": True, "testnet": True}, "paper"),
+        ({"demo": "yes"}, "demo"),
+        ({"is_sandbox": 1}, "is_sandbox"),
+        ({"account": {"paper_trading": "on"}}, "account.paper_trading"),
+        ({"mode": "paper"}, "mode"),
+        ({"type": "LIMIT", "price": "1000"}, "type"),
+        ({"order": {"type": "limit", "price": 1}}, "order.type"),
+        ({"type": "STOP_MARKET"}, "type"),
+        ({"limit_price": "1000"}, "limit_price"),
+        ({"triggerPrice": "1000"}, "triggerPrice"),
+        ({"stopPrice": "60000"}, "stopPrice"),
+        ({"stop_loss_percent": 2}, "stop_loss_percent"),
+        ({"stop": "60000"}, "stop"),
+        ({"trailing_stop": True}, "trailing_stop"),
+        ({"trailingStop": {"percent": "1%"}}, "trailingStop"),
+        ({"tp1": "70000"}, "tp1"),
+        ({"targets": [70000, 71000]}, "targets"),
+        ({"take_profit": "70000", "stop": "60000"}, "stop"),
+        ({"market_position": "short"}, "market_position"),
+        ({"position_after": "-0.5"}, "position_after"),
+        ({"position_size": -0.5}, "position_size"),
+        ({"side": "SHORT", "position_after": 0.5}, "position_after"),
+        ({"side": "SHORT", "sentiment": "long"}, "sentiment"),
+        ({"action": "reverse", "side": "SHORT", "position_after": 0.5}, "position_after"),
+        ({"action": "reverse", "side": "SHORT", "new_position": "long"}, "new_position"),
+    ],
+)
+def test_an_entry_is_refused_beside_what_would_be_lost_and_an_exit_is_not(
+    told: dict[str, object], field: str
+) -> None:
+    refused(json.dumps(OPEN | told).encode(), field)
+    for action in ("close", "cancel"):
+        assert read_json(OPEN | told | {"action": action}).action.value == action
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"paper": False, "demo": "account 7", "mode": "live", "sandbox": 0},
+        {"type": "signal"},
+        {"type": "market"},
+        {"order_type": "LIMIT", "price": "1000", "type": "LIMIT", "limit_price": "1000"},
+        {"orderType": "MARKET", "type": "limit"},
+        {"limit_price": None, "trigger_price": 0},
+        {"stop_loss": "60000", "stop_loss_percent": 2, "stopPrice": "60000"},
+        {"take_profit": "70000", "tp1": "70000"},
+        {"trailing_stop": False, "stop": "", "tp1": 0, "targets": [], "tp2": None},
+        {"trailing": {"enabled": False, "percent": 1}},
+        {"callback": "https://bot.example/8080", "target": "the moon"},
+        {"order": {"stop_loss": "60000"}},
+        {"market_position": "LONG", "position_after": "0.5"},
+        {"side": "SHORT", "market_position": "short", "position_after": "-0.5"},
+        {"side": "SHORT", "position_size": "0.5", "sentiment": "bullish"},
+        {"action": "reverse", "side": "SHORT", "market_position": "long", "position": 0.5},
+        {"before": {"position": "short"}, "prev_market_position": "short"},
+    ],
+)
+def test_an_entry_is_taken_beside_what_loses_nothing(told: dict[str, object]) -> None:
+    assert read_json(OPEN | told).action.is_entry
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
         ({"size": {"fraction": "0.5"}}, "size.fraction"),
         ({"size": {"mode": "follower", "fraction": "0.5"}}, "size.fraction"),
         ({"size": {"Mode": "FRACTION", "fraction": 0.5}}, "size.Mode"),
@@ -257,6 +321,10 @@ def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -
         ({"exit_percent": 99.9}, "exit_percent"),
         ({"exit_pct": 0.5}, "exit_pct"),
         ({"reduce_percent": "25"}, "reduce_percent"),
+        ({"closePercentage": 50}, "closePercentage"),
+        ({"close_percentage": "50%"}, "close_percentage"),
+        ({"exit_percentage": 50}, "exit_percentage"),
+        ({"percent_to_close": "50"}, "percent_to_close"),
         ({"order": {"fraction": "0.5"}}, "order.fraction"),
         ({"order": [{"close_percent": 50}]}, "order.close_percent"),
         ({"order": {"size": {"mode": "fraction", "fraction": "0.5"}}}, "order.size.mode"),
@@ -304,6 +372,7 @@ def test_a_close_that_states_a_part_is_refused_and_names_reduce(
         {"qty_pct": 99.9},
         {"close_pct": "1.0"},
         {"close_pct": 100},
+        {"percent_to_close": 100},
         {"close_percent": "100 %"},
         {"close_percent": 0},
         {"exit_percent": -5},
@@ -623,6 +692,7 @@ def test_size_sequence_and_test_mark_are_read() -> None:
     draft = read_json(
         FULL
         | {
+            "side": "SHORT",
             "size": {"mode": "quantity", "quantity": "0.50", "x": 1},
             "test": True,
             "position_after": -0.0200,
