@@ -100,6 +100,9 @@ class KnownAccount(Protocol):
     def exits_wait(self, strategy: StrategyId) -> bool:
         """Return whether closing orders wait for a person."""
 
+    def may_precede_fill(self, symbol: Symbol) -> bool:
+        """Return whether the newest report may not show yet the newest fill of ours in a symbol."""
+
     def not_compared(self) -> frozenset[Symbol]:
         """Return the contracts that a reading made now cannot judge."""
 

@@ -551,13 +551,18 @@ class Account:
 
         An order that rests does nothing to it.
         """
-        filled_at = self.filled_at.get(symbol, -inf)
-        if self.read_began is None or self.read_began.moment < filled_at + self.visible_within_s:
-            return True
-        return any(
+        return self.may_precede_fill(symbol) or any(
             each.intent.symbol == symbol and each.state in _UNDER_WAY
             for each in open_attempts(self.shared.ledger.db, self.id)
         )
+
+    def may_precede_fill(self, symbol: Symbol) -> bool:
+        """Return whether the newest reading, also one kept for people, may not show yet the newest
+        fill of ours in a symbol.
+        """
+        filled_at = self.filled_at.get(symbol, -inf)
+        began = self.read_began
+        return began is None or began.moment < filled_at + self.visible_within_s
 
     def not_compared(self) -> frozenset[Symbol]:
         """Return the contracts that a reading made now cannot judge: something of ours is under way

@@ -12,12 +12,13 @@ from decimal import Decimal
 from typing import Final
 
 from engine.domain.account import LIVE_FIRST, AccountReport, Position
-from engine.domain.amounts import EXACT, ZERO, Money
+from engine.domain.amounts import EXACT, ZERO, Money, Quantity, floor_to_step
 from engine.domain.identifiers import Symbol
 from engine.domain.signal import PositionSide
 from engine.ports.market_data import Quote
 
 _CENTS_OF_A_PERCENT: Final = Decimal("0.01")
+_FINEST: Final = Decimal("0.000000000001")
 Series = Sequence[tuple[datetime, Decimal]]
 
 
@@ -40,6 +41,24 @@ def _marked(
     gain = EXACT.multiply(EXACT.subtract(end, begin), position.quantity)
     profit = Money(EXACT.add(position.unrealised_profit, gain))
     return replace(position, mark_price=quote.mark, unrealised_profit=profit)
+
+
+def resized(position: Position, quantity: Decimal) -> Position:
+    """Return a position after a fill that its reading does not show: ``quantity`` of it, with margin
+    in proportion, and the P&L of what is left; what was added has none yet.
+    """
+
+    def cut(amount: Decimal) -> Money:
+        exact = EXACT.divide(EXACT.multiply(amount, quantity), position.quantity)
+        return Money(floor_to_step(exact, _FINEST))
+
+    profit = position.unrealised_profit
+    return replace(
+        position,
+        quantity=Quantity(quantity),
+        margin=cut(position.margin),
+        unrealised_profit=cut(profit) if quantity < position.quantity else profit,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,9 @@ def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symb
     holding = read_holding(db, task.account.id, symbol)
     there = (
         None
-        if task.account.report is None or holding is not None
+        if task.account.report is None
+        or holding is not None
+        or task.account.may_precede_fill(symbol)
         else position_of(task.account.report, symbol)
     )
     return LiveNow(

@@ -14,13 +14,21 @@ import trio
 from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
+from engine.decisions.explaining_fills import OwnBook
 from engine.decisions.missed import EntryOutcome, MissedWeek, missed_by_week
-from engine.decisions.portfolio import AccountMoney, Totals, marked, percent_of, totals_of
+from engine.decisions.portfolio import (
+    AccountMoney,
+    Totals,
+    marked,
+    percent_of,
+    resized,
+    totals_of,
+)
 from engine.decisions.risk import equity, marks_of_today, total
 from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import Alert, AlertSubject
-from engine.domain.amounts import EXACT
+from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol
@@ -59,6 +67,7 @@ from engine.ledger.people import AccountRow, titles_of
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
+from engine.ledger.unsettled import own_books
 from engine.live import LiveAccount
 from engine.services.asking import asked, for_tokens
 from engine.services.auditing import audited
@@ -199,6 +208,18 @@ def _takes_back(on: Iterable[Switch], row: AccountRow, resting: RestingView) -> 
         )
     )
     return any(each.rank >= SwitchLevel.REDUCE.rank for each in levels)
+
+
+def _after_fill(there: Position, ours: Holding | None, own: OwnBook | None) -> Position | None:
+    """Return a position of a reading that is older than our newest fill, as the ledger has it since:
+    our share, and what the owner held; None if it is closed or reversed.
+    """
+    if ours is not None and ours.side is not there.side:
+        return None
+    share = ZERO if ours is None else ours.share
+    kept = ZERO if own is None or own.side is not there.side else own.quantity
+    left = EXACT.add(share, kept)
+    return resized(there, left) if left else None
 
 
 def waiting_words(late: Waiting) -> str:
@@ -697,12 +718,17 @@ class FollowingService:
         there: dict[Symbol, Position] = (
             {} if report is None else {each.symbol: each for each in report.positions}
         )
+        owners = {each.symbol: each for each in own_books(self._db, AccountId(row.id))}
         opened = opened_at(self._db, row.id)
         feed = self._context.feeds.get(row.exchange)
         shown = []
         for symbol in sorted({*holdings, *there}):
             ours, theirs = holdings.get(symbol), there.get(symbol)
             share = Decimal(0) if ours is None else ours.share
+            if task is not None and theirs is not None and task.account.may_precede_fill(symbol):
+                theirs = _after_fill(theirs, ours, owners.get(symbol))
+                if theirs is None and ours is None:
+                    continue  # closed since
             whole = share if theirs is None else theirs.quantity
             named = names.get(row.id + symbol)
             side = theirs.side if theirs is not None else None if ours is None else ours.side

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ from test_web_home import SETTINGS, follow, held
 from web_place import WebPlace, web_place
 
 from engine.domain.alert import AlertCode
+from engine.domain.identifiers import ClientOrderId, Symbol
+from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.person import Role
+from engine.domain.signal import OrderType, PositionSide
 from engine.ledger.alerts import raise_alert
+from engine.ledger.query import fetch_all
+from engine.ports.exchange import NotExecuted
 from engine.services.following import AccountCard, FollowingService
 from engine.services.user import User
 
@@ -103,6 +109,84 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
         )
         (alert,) = (await asks.ask("/alerts"))["alerts"]
         assert (alert["subject"], alert["environment"]) == ("bob", "paper")
+
+
+class _Unread:
+    """The exchange of one account, whose readings can be made to fail."""
+
+    def __init__(self, real: Any) -> None:
+        self._real, self.fails = real, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def fetch_account(self) -> Any:
+        if self.fails:
+            raise NotExecuted("the exchange did not answer")
+        return await self._real.fetch_account()
+
+
+async def test_what_we_closed_since_the_last_reading_is_not_shown_as_the_owners(
+    tmp_path: Path,
+) -> None:
+    """Who sold it at the exchange would go short."""
+    async with web_place(tmp_path, SETTINGS) as place:
+        ada = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(ada, symbols="BTCUSDT")
+        bob = await place.person("bob", balance="1000")
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        task, asks = place.context.live.named("bob"), await program(place, bob)
+        session = account_of(place).session
+        session._connection = exchange = _Unread(session._connection)
+
+        async def shown() -> list[tuple[str, ...]]:
+            rows = (await asks.ask("/positions"))["positions"]
+            return [
+                tuple(row[name] for name in ("side", "share", "own", "quantity")) for row in rows
+            ]
+
+        async def send(**body: object) -> None:
+            await place.signal(strategy, symbol="BTCUSDT", **body)
+            await place.until(lambda: not fetch_all(db, "SELECT 1 FROM copy WHERE code IS NULL"))
+
+        db = place.context.ledger.db
+        await send(action="open", side="LONG")
+        await task.read_now()
+        assert await shown() == [("LONG", "0.007", "0", "0.007")]
+        exchange.fails = True
+        await send(action="close")
+        assert await shown() == []
+        for page in ("/home", "/positions"):
+            await bob.get(page)
+            assert f'href="{POSITION}"' not in bob.text, page
+        await bob.get(POSITION)
+        assert "Nothing is open" in bob.words
+
+        exchange.fails = False
+        await task.read_now()
+        await send(action="open", side="LONG")
+        await exchange.place_order(
+            OrderIntent(
+                ClientOrderId("own"),
+                Symbol("BTCUSDT"),
+                OrderSide.BUY,
+                PositionSide.LONG,
+                Decimal("0.002"),
+                OrderType.MARKET,
+                Decimal(5),
+            )
+        )
+        await task.read_now()
+        assert await shown() == [("LONG", "0.007", "0.002", "0.009")]
+        exchange.fails = True
+        await send(action="reduce", size={"mode": "fraction", "fraction": "0.5"})
+        assert await shown() == [("LONG", "0.004", "0.002", "0.006")]
+        await bob.get(f"{POSITION}/close")
+        assert "0.002 of your own" in bob.words
+        await send(action="close")
+        assert await shown() == [("LONG", "0", "0.002", "0.002")]
+        (position,) = (await asks.ask("/positions"))["positions"]
+        assert position["margin"] == "26"
 
 
 def _described(page: str) -> str:
