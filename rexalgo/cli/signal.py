@@ -6,12 +6,12 @@ import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 import httpx
 
-from rexalgo import Secret, sign_a, sign_b
+from rexalgo import Secret, sign_a, sign_b, squashed
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option, read_word
 
 ENVIRONMENT = "REXALGO_WEBHOOK_SECRET"
@@ -42,6 +42,7 @@ def signal() -> None:
     default="rexalgo",
     help="rexalgo: the header X-RexAlgo-Signature. standard: Standard Webhooks.",
 )
+@click.option("--key", help="The idempotency key for a body without one, to repeat a signal.")
 @json_option
 @click.argument("file", type=click.File("rb"))
 def send(
@@ -49,16 +50,20 @@ def send(
     secret: str | None,
     secret_file: Path | None,
     signature: str,
+    key: str | None,
     as_json: bool,
     file: IO[bytes],
 ) -> None:
     """Sign FILE with the current time and post it once.
 
-    FILE is a JSON body, or - for standard input. Sends the bytes unchanged. If the body has no
-    idempotency_key, adds one, because the server requires it; to repeat a signal safely, send the
-    same key again. Ends with 0 when the signal is recorded (202, or 200 for a repeat), else with 1.
+    FILE is a JSON body, or - for standard input. Sends its bytes unchanged. If the body has no
+    idempotency_key, puts one in front of its fields, because the server requires it; to repeat
+    such a signal safely, send the same FILE with --key. Ends with 0 when the signal is recorded
+    (202, or 200 for a repeat or a dry run), else with 1.
     """
-    body, key = _with_key(file.read())
+    text = file.read()
+    body, key = _with_key(text, key)
+    again = "the same file" if body == text else f"the same file with --key {key}"
     now, chosen = datetime.now(UTC), Secret(_secret(secret, secret_file))
     headers = (
         sign_a(chosen, body, now) if signature == "rexalgo" else sign_b(chosen, body, key, now)
@@ -73,8 +78,8 @@ def send(
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CliError(
-            f"no answer from {url}: {type(error).__name__}: {error}. You may safely send the same "
-            f"idempotency_key again ({key})"
+            f"no answer from {url}: {type(error).__name__}: {error}. You may safely send {again} "
+            "again: it is one signal"
         ) from None
     try:
         answer = response.json()
@@ -87,7 +92,10 @@ def send(
     sys.exit(Exit.OK if response.status_code in (200, 202) else Exit.NO)
 
 
-def _print(status: int, key: str, answer: dict[str, object]) -> None:
+def _print(status: int, key: str, answer: dict[str, Any]) -> None:
+    if answer.get("dry_run") is True:
+        _print_dry_run(status, answer)
+        return
     if status in (200, 202):
         repeated = "  (a repeat: recorded before)" if answer.get("duplicate") else ""
         not_mirrored = (
@@ -101,23 +109,47 @@ def _print(status: int, key: str, answer: dict[str, object]) -> None:
         click.echo(f"  next: rexalgo why {answer.get('signal_id')} FOLLOWER")
         return
     hint = "  Check the secret, the address, and this machine's clock." if status == 401 else ""
-    click.echo(
-        f"{status} not taken: {answer.get('message') or answer.get('error')}{hint}", err=True
-    )
+    said = answer.get("message") or answer.get("error")
+    wrong = f"  {answer['field']}: expected {answer.get('expected')}" if answer.get("field") else ""
+    recorded = f"  signal {answer['signal_id']}" if answer.get("signal_id") else ""
+    click.echo(f"{status} not taken: {said}{wrong}{recorded}{hint}", err=True)
 
 
-def _with_key(body: bytes) -> tuple[bytes, str]:
+def _print_dry_run(status: int, answer: dict[str, Any]) -> None:
+    would = ", ".join(f"{count} {code}" for code, count in (answer.get("would") or {}).items())
+    repeated = "  (a repeat: this signal is recorded)" if answer.get("duplicate") else ""
+    reason = f"  NOT MIRRORED: {answer.get('reason')}" if answer.get("mirrored") is False else ""
+    click.echo(f"{status} dry run: nothing was recorded or sent{repeated}{reason}")
+    click.echo(f"  copies   {answer.get('copies')}\n  would    {would or 'nothing'}")
+
+
+def _with_key(body: bytes, key: str | None) -> tuple[bytes, str]:
+    """Return the body to send and its key. A body that names a key in any form is left to the
+    server.
+    """
     try:
-        table = json.loads(body)
+        pairs = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Members)
     except ValueError as error:
         raise CliError(f"FILE: expected one JSON object, found: {error}", Exit.USAGE) from None
-    if not isinstance(table, dict):
+    if not isinstance(pairs, _Members):
         raise CliError("FILE: expected one JSON object", Exit.USAGE)
-    key = table.get("idempotency_key")
-    if isinstance(key, str) and key:
-        return body, key
-    key = f"cli-{secrets.token_hex(12)}"
-    return json.dumps({**table, "idempotency_key": key}).encode(), key
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise CliError(f"FILE: expected every key once, found {twice[0]!r} twice", Exit.USAGE)
+    keys = [value for name, value in pairs if squashed(name) == "idempotencykey"]
+    if keys and key is not None:
+        raise CliError("expected one idempotency key: FILE has one, so leave --key out", Exit.USAGE)
+    if keys:
+        return body, keys[0] if isinstance(keys[0], str) else json.dumps(keys[0])
+    key = key or f"cli-{secrets.token_hex(12)}"
+    before, brace, rest = body.partition(b"{")
+    comma = ", " if pairs else ""
+    return before + brace + f'"idempotency_key": {json.dumps(key)}{comma}'.encode() + rest, key
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in order."""
 
 
 def _secret(given: str | None, file: Path | None) -> str:
