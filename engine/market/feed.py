@@ -1,8 +1,8 @@
 """One feed per exchange: instruments, prices and candles, read once for all accounts.
 
-The list of contracts, which may be long, is read beside the prices and delays none. A failing read
-keeps the last values; nothing here makes up a price. A caller that needs a fresh price gets None if
-there is none. A price is fresh if its time is, and if it was received lately on trio's clock: the
+The list of contracts, which may be long, and candles are read beside the prices and delay none. A
+failing read keeps the last values; nothing here makes up a price. A caller that needs a fresh price
+gets None if there is none. A price is fresh if its time is, and if it was received lately on trio's clock: the
 machine's clock may be set back, and the exchange's may be ahead.
 """
 
@@ -40,7 +40,9 @@ class MarketFeed:
         self._context = context
         self._clock = clock
         self._market: MarketData | None = None
-        self._opening, self._listing, self._reading = trio.Lock(), trio.Lock(), trio.Lock()
+        self._opening, self._listing, self._reading, self._reading_candles = (
+            trio.Lock() for _ in range(4)
+        )
         self._wanted: set[Symbol] = set()
         self._quotes: dict[Symbol, Quote] = {}
         self._received: dict[Symbol, float] = {}
@@ -293,9 +295,10 @@ class MarketFeed:
             await trio.sleep(interval_s - now % interval_s + 0.05)
 
     async def _closed(self, symbol: Symbol, interval_s: int, limit: int) -> list[Candle]:
-        async with self._reading:
+        async with self._reading_candles:
             if self._market is None:
-                await self._read_prices()
+                async with self._reading:
+                    await self._read_prices()
             if self._market is None:
                 return []
             with trio.fail_after(DEADLINE_S):

@@ -41,9 +41,9 @@ class Candle:
 
 
 class MarketData(Protocol):
-    """The public data of one exchange. The engine makes one call after another, each under its own
-    deadline; ``instruments`` alone may be called while another method runs, because a long list
-    must delay no price.
+    """The public data of one exchange. The engine calls each method again once its former call has
+    ended, each call under its own deadline. Different methods may run at once: neither a long list
+    nor candles must delay a price.
 
     Raise any exception if the data is not available: the feed keeps the last values, and an entry
     whose price is too old is denied. Never return made-up or zero prices.
@@ -77,7 +77,6 @@ class PastCandlesMarketData(MarketData, Protocol):
         """Return the closed candles that opened from ``since`` to before ``until`` (UTC), oldest
         first, at most ``PAST_CANDLES_MAX``; leave out times of which there are none.
 
-        Both times are multiples of ``interval_s``, one of the named lengths. Unlike the other
-        methods it may be called while another one runs: a chart must not delay a price.
+        Both times are multiples of ``interval_s``, one of the named lengths.
         """
         ...

@@ -1,5 +1,5 @@
-"""The feed of an exchange: a contract that it does not list costs the others nothing, and a list
-that takes long delays no price.
+"""The feed of an exchange: a contract that it does not list costs the others nothing, and neither a
+list nor candles that take long delay a price.
 """
 
 import asyncio
@@ -198,7 +198,7 @@ async def test_what_a_market_raises_ends_nothing_but_its_reading(
 
 
 class Long(Market):
-    """A market whose list of contracts takes long."""
+    """A market whose list of contracts and whose candles take long."""
 
     def __init__(self, clock: TrioClock, takes_s: float) -> None:
         self.clock, self.takes_s = clock, takes_s
@@ -212,6 +212,10 @@ class Long(Market):
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
         (quote,) = await super().quotes(symbols)
         return [replace(quote, at=self.clock.now())]
+
+    async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
+        await trio.sleep(DEADLINE_S - 1)
+        return []
 
 
 async def test_a_list_that_takes_long_is_read_and_delays_no_price(
@@ -245,4 +249,27 @@ async def test_a_list_that_takes_long_is_read_and_delays_no_price(
             assert clock.now() - newest.at <= timedelta(seconds=2)
             assert await feed.quote(BTC, 0) is not None
         assert (market.lists, feed.problem) == (2, "")
+        nursery.cancel_scope.cancel()
+
+
+async def test_candles_that_take_long_delay_no_price(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    clock = TrioClock(NOW)
+
+    async def market_data(context: object) -> Market:
+        return Long(clock, 0)
+
+    feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, clock)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, frozenset({BTC}))
+        await trio.sleep(2)
+        for _ in range(3):  # as many strategies, when a minute ends
+            nursery.start_soon(feed.history, BTC, 60, 4)
+        began = trio.current_time()
+        while trio.current_time() < began + 3 * DEADLINE_S:
+            await trio.sleep(0.7)
+            asked = trio.current_time()
+            assert await feed.quote(BTC, 0.5) is not None
+            assert trio.current_time() == asked
         nursery.cancel_scope.cancel()
