@@ -21,10 +21,16 @@ from engine.settings.files import make_folder
 
 
 async def run_with_lock(
-    config: Config, method: str, params: dict[str, Any], *, may_go_without: bool
+    config: Config,
+    method: str,
+    params: dict[str, Any],
+    *,
+    may_go_without: bool,
+    may_migrate: bool,
 ) -> dict[str, Any]:
     """Run a command under the folder's lock, or, if it ``may_go_without``, beside a process that
-    holds it. Raises what the command raised, or FolderLocked.
+    holds it. Raises what the command raised, or FolderLocked; NotMigrated for a ledger of an
+    earlier version unless it ``may_migrate``.
     """
     if not config.ledger.path.exists() and may_go_without:
         if unfit := why_unfit(config):
@@ -37,7 +43,7 @@ async def run_with_lock(
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
             finish_restore(config)
-            return await run_directly(config, method, params, holds=True)
+            return await run_directly(config, method, params, holds=True, may_migrate=may_migrate)
     except FolderLocked:
         if not may_go_without:
             raise
@@ -45,15 +51,20 @@ async def run_with_lock(
 
 
 async def run_directly(
-    config: Config, method: str, params: dict[str, Any], *, holds: bool = False
+    config: Config,
+    method: str,
+    params: dict[str, Any],
+    *,
+    holds: bool = False,
+    may_migrate: bool = False,
 ) -> dict[str, Any]:
     """Run a command on the opened ledger; if it ``holds`` the folder's lock, it also records where
-    the ledger ends.
+    the ledger ends. Only a holder ``may_migrate``.
 
     A ledger that may be old is frozen from then on: what is written to it may reach the numbers
     that showed it to be old.
     """
-    ledger, clock = open_place(config, inline=True, may_migrate=holds), SystemClock()
+    ledger, clock = open_place(config, inline=True, may_migrate=may_migrate), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import apsw
 
-from engine.ledger.errors import DiskRefused, LedgerError
+from engine.ledger.errors import DiskRefused, LedgerError, NotMigrated
 from engine.ledger.migrating import COPY, copy_into, count_rows, let_add_up, migrate
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
@@ -198,11 +198,11 @@ def _migrate(db: apsw.Connection, path: str, *, may_migrate: bool) -> None:
     let_add_up(db)
     if 0 < version < len(MIGRATIONS) and path != MEMORY:
         if not may_migrate:
-            raise LedgerError(
-                f"the ledger {path} is of version {version}, this program needs {len(MIGRATIONS)}, "
-                "and another process works on it: if that one says in its log that it migrates the "
-                "ledger, wait until it is done; if it is a server of the earlier program, start it "
-                "again with this one"
+            raise NotMigrated(
+                f"the ledger {path} is of version {version}; this program needs {len(MIGRATIONS)}, and "
+                "migrates it when its server starts: rexalgo upgrade --check says what that does. If "
+                "another process works on it: one that says in its log that it migrates the ledger "
+                "is waited for, a server of the earlier program is started again with this one"
             )
         migrate(db, Path(path), version, MIGRATIONS)
         return

@@ -9,6 +9,10 @@ class LedgerError(OwnFault):
     """
 
 
+class NotMigrated(LedgerError):
+    """Raised when a ledger of an earlier version was only to be read: it was not changed."""
+
+
 class WriteRefused(LedgerError):
     """Raised when one write breaks a rule of the database, such as a unique key: none of it was
     recorded. The ledger itself is healthy.

@@ -14,6 +14,7 @@ from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import reads_as_former
 from engine.ledger import LedgerError, check_ledger
+from engine.ledger.errors import NotMigrated
 from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.backups import DISK_FREE_MIN
 from engine.recovery.ledger_place import why_old_on_disk, why_unfit
@@ -249,6 +250,8 @@ def _root_keys(config: Config) -> Iterator[Finding]:
         return
     try:
         answer: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
+    except NotMigrated:
+        return  # told with the state
     except RexAlgoError as error:
         yield Finding(
             "wrong",
@@ -305,6 +308,9 @@ def _state(config: Config) -> Iterator[Finding]:
     try:
         seen: dict[str, Any] = run_trio(lambda: call(config, "status", {}))
         named: dict[str, Any] = run_trio(lambda: call(config, "accounts", {"search": ".gone"}))
+    except NotMigrated as error:
+        yield Finding("warn", str(error), "rexalgo upgrade --check, then rexalgo serve")
+        return
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see the lines above")
         return

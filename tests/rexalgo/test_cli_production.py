@@ -25,6 +25,7 @@ from engine.control import ServerSilent
 from engine.domain.errors import RexAlgoError
 from engine.keys.session_keys import new_session_key
 from engine.keys.vault import new_root_key
+from engine.ledger.schema import MIGRATIONS
 from engine.settings.config import Config
 from rexalgo.cli import main, production
 from rexalgo.cli.finding import Finding
@@ -486,6 +487,11 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         told(*KEYS, lambda seen: seen.update({"left": 3})),
         "the rotation to root key ",
         "rexalgo key rewrap",
+    ),
+    "a ledger of an earlier version": (
+        lambda place, patch: change(place, f"PRAGMA user_version = {len(MIGRATIONS) - 1}"),
+        "the ledger ",
+        "rexalgo upgrade --check",
     ),
     "no status": (failing(*STATUS), "the state cannot be read: it failed", "lines above"),
     "frozen": (

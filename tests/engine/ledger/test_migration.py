@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bench.migration import differences, schema
 from bench.past_0_1 import AUDIT_KEY, OPEN_FOLLOWERS, VERSION, write_ledger_of_0_1
@@ -25,6 +26,7 @@ from engine.ledger.query import fetch_all
 from engine.ledger.reports import receipt, why
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.config import load_config
+from rexalgo.cli import main
 
 OUTCOMES = 2_000
 UNTIL = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -162,3 +164,21 @@ async def test_a_command_beside_a_running_server_of_the_earlier_program_leaves_i
     with pytest.raises(LedgerError, match="another process works on it"):
         await run_directly(config, "status", {})
     assert version_of(path) == VERSION
+
+
+def test_what_only_reads_does_not_migrate_and_a_halt_does(path: Path) -> None:
+    folder = path.parent.parent
+    (folder / "rexalgo.toml").write_text("", encoding="utf-8")
+
+    def run(*command: str) -> str:
+        return CliRunner().invoke(main, ["--config", str(folder), *command]).output
+
+    for command in (("status",), ("alert", "list"), ("doctor",)):
+        assert f"is of version {VERSION};" in run(*command)
+        assert version_of(path) == VERSION
+    told = run("doctor", "--production")
+    assert "do: rexalgo upgrade --check, then rexalgo serve" in told
+    assert "root keys cannot be read" not in told
+    assert not copy_of(path).exists()
+    assert "new entries are OFF" in run("halt", "entries", "--all")
+    assert version_of(path) == len(MIGRATIONS)
