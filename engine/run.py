@@ -53,6 +53,7 @@ from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.ingress import Ingress, chosen_limiter, open_ingress, read_endpoints
+from engine.keys.key_file import NO_ROOT_KEYS
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
 from engine.keys.vault import VaultError
@@ -135,10 +136,7 @@ async def run_engine(
     if beside_web:
         config.secrets.require_jwt_secret()
     if key is None:
-        raise RexAlgoError(
-            "ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as "
-            "ENCRYPTION_KEY_FILE"
-        )
+        raise RexAlgoError(NO_ROOT_KEYS)
     make_folder(config.data_dir)
     clock = clock or SystemClock()
     with FolderLock(config.data_dir, what, clock.now()):

@@ -14,6 +14,11 @@ from engine.settings.files import remove_leftovers, replace_file
 from engine.settings.secrets import SecretPlace, parse_env, read_env_file, with_env_value
 
 _CALLED: Final = {"ENCRYPTION_KEY": "root keys", "JWT_SECRET": "session keys"}
+NO_ROOT_KEYS: Final = (
+    "ENCRYPTION_KEY is not set: where a ledger is, put back the copy of .env that you keep elsewhere; "
+    "for a new installation run `rexalgo init`, or give it in the environment or as "
+    "ENCRYPTION_KEY_FILE"
+)
 
 
 class KeyFileError(RexAlgoError):
@@ -25,10 +30,7 @@ def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
     without a file.
     """
     if given is None or place is None:
-        raise RexAlgoError(
-            "ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as "
-            "ENCRYPTION_KEY_FILE"
-        )
+        raise RexAlgoError(NO_ROOT_KEYS)
     if place.file is None:
         return given
     try:

@@ -37,8 +37,8 @@ _SEALED_BYTES_MIN: Final = _HEADER_BYTES + Aead.NONCE_SIZE + _PAD_BYTES + Aead.M
 _KID: Final = re.compile(r"[0-9a-f]{8}")
 _CANARY: Final = b"rexalgo canary"
 _ADVICE: Final = (
-    "`rexalgo init` makes a good one; a restored database needs the ENCRYPTION_KEY it was written "
-    "with"
+    "where a ledger is, put back the copy of .env that you keep elsewhere, because no other key "
+    "opens it; `rexalgo init` makes a good one for a new installation"
 )
 
 PURPOSES: Final = frozenset({"field", "session", "csrf", "audit", "fingerprint"})

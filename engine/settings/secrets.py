@@ -27,7 +27,7 @@ _JWT_EXPECTED: Final = (
 )
 _KEY_EXPECTED: Final = (
     "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 random bytes (rexalgo init makes "
-    "one)"
+    "one for a new installation; where a ledger is, put back the copy of .env that you keep elsewhere)"
 )
 _KEY: Final = re.compile(r"[0-9a-f]{8}:[A-Za-z0-9+/]{43}=")
 

@@ -22,7 +22,7 @@ from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
 from rexalgo.cli.finding import Finding
 from rexalgo.cli.process import files_max, run_trio
-from rexalgo.cli.production import ledger_findings, settings_findings
+from rexalgo.cli.production import do_without, ledger_findings, settings_findings
 
 ROOT_KEY_DAYS_MAX: Final = 365
 
@@ -98,7 +98,8 @@ def _secrets(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "wrong",
                 f"{name} is not set",
-                "rexalgo init writes a .env; or set it in the environment, or set NAME_FILE",
+                do_without(config, name)
+                or "rexalgo init writes a .env; or set it in the environment, or set NAME_FILE",
             )
         else:
             yield Finding("ok", f"{name} is set, from {config.origins[f'secrets.{name.lower()}']}")
@@ -259,7 +260,8 @@ def _root_keys(config: Config) -> Iterator[Finding]:
             "restore the keys from the copy that you keep elsewhere",
         )
         return
-    if answer["in_use"] not in (None, answer["active"]):
+    lost = any(each["state"] == "old" and not each["lies_there"] for each in answer["keys"])
+    if answer["in_use"] not in (None, answer["active"]) and not lost:
         yield Finding(
             "warn",
             f"the server still uses root key {answer['in_use']}; the active one is now "
@@ -283,7 +285,7 @@ def _root_keys(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "wrong",
                 f"root key {key['kid']} is missing from {answer['place']}, and is still needed",
-                "put it back behind the others",
+                "put back the copy of .env that you keep elsewhere, or add the key behind the others",
             )
     sessions = answer["sessions"]
     for key in sessions["keys"]:
@@ -293,6 +295,8 @@ def _root_keys(config: Config) -> Iterator[Finding]:
                 f"no session needs session key {key['kid']}",
                 f"rexalgo key remove {key['kid']}",
             )
+    if lost:
+        return  # no rewrap opens what only the missing key opens
     if answer["left"] or (answer["rewrap"] is not None and answer["rewrap"]["ended"] is None):
         yield Finding(
             "warn",

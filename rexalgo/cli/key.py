@@ -40,13 +40,21 @@ def status(where: Path, as_json: bool) -> None:
             f"  {row['kid']}  {row['state']}{missing}{since}: "
             f"{words_of(row['under']) or 'nothing needs it'}"
         )
-    if answer["in_use"] not in (None, answer["active"]):
+    lost = [each["kid"] for each in answer["keys"] if _is_lost(each)]
+    if lost:
+        click.echo(
+            f"{', '.join(lost)} is missing and still needed: put back the copy of .env that you keep "
+            "elsewhere, or add the key behind the others"
+        )
+    elif answer["in_use"] not in (None, answer["active"]):
         click.echo(
             f"the server still uses {answer['in_use']}; rexalgo key rewrap makes it read the keys "
             "again"
         )
     _print_sessions(answer["sessions"])
-    if answer["left"]:
+    if answer["left"] and lost:
+        click.echo(f"{answer['left']} secrets are under another key than {answer['active']}")
+    elif answer["left"]:
         click.echo(
             f"{answer['left']} secrets are still under a key older than {answer['active']}: "
             "rexalgo key rewrap"
@@ -58,6 +66,10 @@ def status(where: Path, as_json: bool) -> None:
             f"every secret is under {answer['active']}; the last rewrap moved "
             f"{answer['rewrap']['moved']} and ended at {answer['rewrap']['ended'][:19]}Z"
         )
+
+
+def _is_lost(row: dict[str, Any]) -> bool:
+    return row["state"] == "old" and not row["lies_there"]
 
 
 def _print_sessions(sessions: dict[str, Any]) -> None:

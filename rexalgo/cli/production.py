@@ -132,12 +132,21 @@ def is_public(host: str) -> bool:
         return "." in name and not name.endswith(_NEARBY)
 
 
+def do_without(config: Config, name: str) -> str:
+    """Return what to do without a secret that only a copy brings back; empty if a new one does."""
+    if name != "ENCRYPTION_KEY" or not config.ledger.path.exists():
+        return ""
+    return "put back the copy of .env that you keep elsewhere: no other key opens the ledger"
+
+
 def _secrets(config: Config) -> Iterator[Finding]:
     places = (("ENCRYPTION_KEY", config.key_place), ("JWT_SECRET", config.session_key_place))
     for name, place in places:
         if place is None:
             yield Finding(
-                "wrong", f"secrets: {name} is not set", "rexalgo init --dir NEW, and copy its .env"
+                "wrong",
+                f"secrets: {name} is not set",
+                do_without(config, name) or "rexalgo init --dir NEW, and copy its .env",
             )
         elif place.file is None:
             yield Finding(

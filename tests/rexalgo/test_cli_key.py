@@ -107,10 +107,21 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
         "="
     )[2]
     (place / ".env").write_text(text.replace(keys, keys.split(",")[1]))
-    assert "is missing from" in run(place, "doctor", code=1)
+    told = run(place, "doctor", code=1), run(place, "key", "status")
+    assert "is missing from" in told[0]
+    assert [each.count("put back the copy of .env that you keep elsewhere") for each in told] == [
+        1,
+        1,
+    ]
     (place / ".env").write_text("JWT_SECRET=" + new_root_key()[9:])
     os.chmod(place / ".env", 0o600)
-    assert "ENCRYPTION_KEY is not set" in run(place, "doctor", code=1)
+    told_unset = run(place, "doctor", code=1)
+    assert "ENCRYPTION_KEY is not set\n      do: put back the copy of .env" in told_unset
+    (place / ".env").write_text(text.replace(keys, new_root_key()))
+    for command, code in (("doctor", 1), ("key status", 0)):
+        said = run(place, *command.split(), code=code)
+        assert "put back the copy of .env that you keep elsewhere" in said
+        assert "rexalgo key rewrap" not in said
 
 
 def test_the_doctor_does_not_say_to_start_what_cannot_start(place: Path) -> None:

@@ -407,7 +407,7 @@ RED: dict[str, tuple[Spoil, str, str]] = {
     ),
     # what is checked without --production too
     "settings": (appended("[web]\n"), "configuration: ", "rexalgo config check"),
-    "no secret": (without("ENCRYPTION_KEY"), "ENCRYPTION_KEY is not set", "rexalgo init"),
+    "no secret": (without("ENCRYPTION_KEY"), "ENCRYPTION_KEY is not set", "put back the copy"),
     "an open door": (
         edited('trusted_proxies = ["127.0.0.1"]', 'host = "0.0.0.0"'),
         "web.host",
@@ -481,7 +481,7 @@ RED: dict[str, tuple[Spoil, str, str]] = {
     "a missing root key": (
         told(*KEYS, lambda seen: seen["keys"].append(a_key())),
         "root key 0badcafe is missing",
-        "put it back",
+        "put back the copy of .env",
     ),
     "an unfinished rotation": (
         told(*KEYS, lambda seen: seen.update({"left": 3})),
