@@ -61,7 +61,10 @@ RETRY_AFTER_S: Final = 2
 DRY_RUNS: Final = RateLimit(1, 10.0, 6)
 """Dry runs of one endpoint: each costs the writer as much as a signal."""
 _UNCLEAR: Final = Reception(
-    kind=ReceptionKind.INVALID, field="dry_run", expected="dry_run=1 in the address, or none"
+    kind=ReceptionKind.INVALID,
+    field="dry_run",
+    expected="dry_run=1 in the query of the address, and no other name or value there that may mean "
+    "a dry run (test, preview, simulate)",
 )
 FIRST_BODY: Final = "the body of the first time: the same is recorded under its id, and counts"
 PROVEN_AND_REFUSED: Final = frozenset(

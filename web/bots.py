@@ -53,8 +53,8 @@ _STATUS: Final[Mapping[ReceptionKind, int]] = {
 _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
     ReceptionKind.CONFLICT: (
         "conflict",
-        "A signal of this id is recorded already, from another body. If you repeat that signal, "
-        "it is done: signal_id and receipt are its own. Only a new signal needs a new id.",
+        "A signal of this id is recorded, from another body: signal_id and receipt are its own. If "
+        "this repeats it, send nothing more. Only a new signal needs a new id.",
     ),
     ReceptionKind.NOT_AUTHENTIC: (
         "not_authentic",

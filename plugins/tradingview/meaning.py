@@ -426,12 +426,12 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
 def _hedged(word: Word, field: Field) -> Word:
     """Return the order with the position side of a hedged account, for a plain buy or sell."""
     said = squashed(field.text or "")
-    if said in ("both", "flat"):
+    if said in ("both", "net", "flat"):
         return word
     if said not in ("long", "short"):
         if word.verb is Verb.CLOSE:
             return word
-        raise InvalidValue(field.shown, "LONG, SHORT or BOTH", field.text)
+        raise InvalidValue(field.shown, "LONG, SHORT, BOTH or NET", field.text)
     side = LONG if said == "long" else SHORT
     if word.verb is Verb.ORDER:
         return Word(Verb.ENTER if word.side is side else Verb.CLOSE, side)

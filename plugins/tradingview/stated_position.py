@@ -142,7 +142,9 @@ def _signed(field: Field) -> Decimal:
     text = (field.text or "").strip()
     try:
         size = (
-            Decimal(text) if "," not in text and "_" not in text else read_number(text, field.shown)
+            Decimal(text)
+            if text.isascii() and "," not in text and "_" not in text
+            else read_number(text, field.shown)
         )
     except InvalidOperation:
         size = Decimal("NaN")

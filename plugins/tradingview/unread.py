@@ -44,8 +44,11 @@ def refuse_tests(fields: Fields) -> None:
 def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
     """Raise InvalidValue for a field of an entry, or for a level that is moved, that is not read."""
     for each in fields.own:
-        if each.is_unfilled and (each.name in LEVERAGES or names_level(each.name)):
-            raise InvalidValue(each.shown, "a filled-in value, or none: it is a placeholder")
+        is_empty = each.is_unfilled or (each.text or "").lower() == "nan"
+        if is_empty and (each.name in LEVERAGES or names_level(each.name)):
+            raise InvalidValue(
+                each.shown, "a filled-in value, or none: it is a placeholder, or no number"
+            )
     for each in _unknown(fields):
         if is_protection(fields, each):
             raise InvalidValue(

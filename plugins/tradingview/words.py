@@ -120,6 +120,7 @@ SYMBOLS: Final = (
     "tvinstrument",
     "tradingpair",
     "contract",
+    "instid",
 )
 QUOTED_IN: Final = ("USDT", "USDC", "USD")
 AFTER: Final = (

@@ -462,6 +462,12 @@ def test_only_a_part_of_the_position_makes_a_bare_order_an_exit(
         ('{"side":"buy","symbol":"BTCUSDT","positionSide":"flat"}', "close"),
         ('{"side":"buy","symbol":"BTCUSDT","positionSide":"long"}', "open long"),
         (beside('"positionSide":"flat","market_position":"long"'), "reverse long"),
+        (beside('"posSide":"net"'), "open long"),
+        ('{"action":"close","instId":"BTC-USDT-SWAP","posSide":"net"}', "close"),
+        ('{"side":"buy","instId":"BTC-USDT-SWAP"}', "open long"),
+        (beside('"instId":"ETH-USDT-SWAP"', "close"), "422 instId"),
+        (beside('"position_size":"\u0660"'), "422 position_size"),
+        (beside('"position_size":"\u0660"', "close"), "close"),
     ],
 )
 def test_a_clear_exit_is_not_lost_to_what_stands_beside_it(body: str, meant: str) -> None:
@@ -522,6 +528,10 @@ def test_a_near_miss_of_test_is_never_traded(fields: str, field: str) -> None:
         (beside('"takeProfits":[{"price":"70000"}]'), "422 takeProfits"),
         (beside('"exit_order":{"price":"70000"}'), "422 exit_order"),
         (beside('"sl":"{{plot_0}}"'), "422 sl"),
+        (beside('"sl":NaN'), "422 sl"),
+        (beside('"takeProfit":"nan"'), "422 takeProfit"),
+        (beside('"sl":NaN', "close"), "MARKET - - -"),
+        (beside('"sl":null,"rsi":NaN'), "MARKET - - -"),
         (beside('"tp1":"{{plot_0}}"'), "422 tp1"),
         (beside('"leverage":"{{plot_1}}"'), "422 leverage"),
         (beside('"levrage":"5"'), "422 levrage"),
