@@ -32,6 +32,7 @@ _ENDED: Final = re.compile(
     rf"(?:{_LITTLE}|buy|sell|long|short)*+"
     rf"|(?:{_LITTLE})*+(?:expired?|failed|failure)(?:{_LITTLE})*+"
 )
+_SIGNS: Final = re.compile(r"[\W0-9]+")
 _LABEL_MAX: Final = 200
 
 
@@ -52,4 +53,4 @@ def _tells_the_end(field: Field, said: str) -> bool:
     if field.name not in LABELS or len(said) > _LABEL_MAX:
         return False
     is_kind = field.name in ("type", "event") and said in NOTICE_KINDS
-    return is_kind or _ENDED.fullmatch(said) is not None
+    return is_kind or _ENDED.fullmatch(_SIGNS.sub("", said)) is not None

@@ -201,6 +201,9 @@ NOTICE_LABELS = (
     ('"comment":"cancel"', "422 comment"),
     ('"id":"Order was rejected by the exchange"', "422 id"),
     ('"reason":"Long cancelled"', "422 reason"),
+    ('"order_comment":"Order canceled."', "422 order_comment"),
+    ('"event":"order.cancelled"', "422 event"),
+    ('"comment":"Order #4711: expired!"', "422 comment"),
     ('"type":"status"', "422 type"),
     ('"type":"warning"', "422 type"),
     ('"event":"protection_trigger"', "422 event"),
@@ -236,6 +239,8 @@ def test_a_notice_of_an_order_that_came_to_nothing_never_enters(fields: str, mea
         (beside('"comment":"Failed breakdown"'), "open long"),
         (beside('"comment":"Short failed"'), "open long"),
         (beside('"comment":"Cancel on the other side"'), "open long"),
+        (beside('"comment":"4711"'), "open long"),
+        (beside('"comment":"Отмена: cancelled"'), "open long"),
     ],
 )
 def test_a_status_of_a_live_order_and_a_name_of_an_entry_are_no_notice(
