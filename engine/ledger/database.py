@@ -15,7 +15,14 @@ from urllib.parse import quote
 import apsw
 
 from engine.ledger.errors import DiskRefused, LedgerError, NotMigrated
-from engine.ledger.migrating import COPY, copy_into, count_rows, let_add_up, migrate
+from engine.ledger.migrating import (
+    COPY,
+    check_copy,
+    copy_into,
+    count_rows,
+    let_add_up,
+    migrate,
+)
 from engine.ledger.query import Database
 from engine.ledger.schema import MIGRATIONS
 from engine.settings.files import make_folder, sync_folder, whole_file
@@ -252,7 +259,8 @@ def copy_moment(path: Path, copy: Path) -> int:
         expected = count_rows(source)
         copy_into(source, copy)
     finally:
-        source.close()
+        source.close()  # while it reads, the ledger's log cannot be emptied
+    check_copy(copy)
     opened = open_reader(str(copy))
     try:
         found = count_rows(opened)
@@ -287,6 +295,7 @@ def copy_ledger(file: Path, target: Path) -> None:
             copy_into(source, target)
         finally:
             source.close()
+        check_copy(target)
     except apsw.Error as error:
         raise LedgerError(f"it cannot be read: {error}") from error
 

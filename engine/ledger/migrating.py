@@ -141,8 +141,7 @@ def take_step(db: apsw.Connection, number: int, steps: Sequence[str]) -> None:
 
 
 def copy_into(db: apsw.Connection, target: Path, *, alone: bool = False) -> None:
-    """Copy a database into an empty file and have SQLite check every page of the copy; raises
-    LedgerError.
+    """Copy a database into an empty file; ``check_copy`` is next.
 
     The copy is one file whatever happens to it, and is marked as a copy. The database may be
     written to meanwhile; whoever is ``alone`` with it is told how far the copy is.
@@ -162,6 +161,16 @@ def copy_into(db: apsw.Connection, target: Path, *, alone: bool = False) -> None
             backup.close(True)  # forced: a failed step has told its error already
         copy.pragma("journal_mode", "delete")
         copy.pragma("application_id", COPY)
+    finally:
+        copy.close()
+
+
+def check_copy(target: Path, *, alone: bool = False) -> None:
+    """Have SQLite check every page of a copy; raises LedgerError. It takes most of a
+    backup's time: whoever holds a moment of the ledger for the copy lets go of it before.
+    """
+    copy = apsw.Connection(str(target))
+    try:
         with _told(copy, "checking the copy") if alone else nullcontext():
             answer = copy.pragma("integrity_check")
     finally:
@@ -190,6 +199,7 @@ def _copy_first(db: apsw.Connection, target: Path) -> int:
 
 def _verified(db: apsw.Connection, unfinished: Path) -> int:
     copy_into(db, unfinished, alone=True)
+    check_copy(unfinished, alone=True)
     here = count_rows(db)
     copy = apsw.Connection(str(unfinished), flags=apsw.SQLITE_OPEN_READONLY)
     there = count_rows(copy)

@@ -236,3 +236,23 @@ def test_a_copy_that_lacks_rows_is_no_backup(
     with pytest.raises(BackupFailed, match="other numbers of rows in event"):
         make_backup(config, tmp_path / "backups" / "copy")
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_the_log_of_the_ledger_can_be_emptied_while_a_copy_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = a_place(tmp_path)
+    import engine.ledger.database as database
+
+    check_copy, busy = database.check_copy, list[int]()
+
+    def checking(target: Path) -> None:
+        other = apsw.Connection(str(config.ledger.path))
+        other.execute("INSERT INTO run (started_us) VALUES (9)")
+        busy.append(other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0])
+        other.close()
+        check_copy(target)
+
+    monkeypatch.setattr(database, "check_copy", checking)
+    make_backup(config, tmp_path / "backups" / "copy")
+    assert busy == [0], "a reader holds the moment that was copied"
