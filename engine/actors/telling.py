@@ -10,13 +10,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Final, TypeVar
 
 import trio
 
 from engine.actors.shared import Shared
+from engine.decisions.calendar import DaySum
 from engine.decisions.messages import (
     CODE_LASTS,
     DEAD_AFTER,
@@ -32,7 +32,6 @@ from engine.decisions.messages import (
     outcome_words,
 )
 from engine.domain.alert import Alert, AlertSubject
-from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.message import How, Message, MessageKind
@@ -265,6 +264,7 @@ class Telling:
                 action=event.action,
                 symbol=event.symbol,
                 outcome=outcome,
+                is_of_copy=event.is_of_copy,
             ),
             words=outcome_words(event.strategy, outcome) + self._page,
         )
@@ -324,16 +324,14 @@ class Telling:
             )
             await trio.sleep(_FORGET_PAUSE_S if gone == _FORGOTTEN else _FORGET_EVERY_S)
 
-    def _results(
-        self, whose: PersonId, since: datetime, until: datetime
-    ) -> dict[str, tuple[int, Decimal]]:
-        summed: dict[str, tuple[int, Decimal]] = {}
+    def _results(self, whose: PersonId, since: datetime, until: datetime) -> dict[str, DaySum]:
+        summed: dict[str, DaySum] = {}
         for row in (*accounts_of(self._db, whose), *former_accounts_of(self._db, whose)):
             found = results_between(self._db, row.id, since, until)
-            count, total = summed.get(row.environment, (0, ZERO))
+            day = summed.get(row.environment, DaySum())
             for each in found:
-                total = EXACT.add(total, each)
-            summed[row.environment] = (count + len(found), total)
+                day = day.plus(each)
+            summed[row.environment] = day
         return summed
 
     # Sending

@@ -1,7 +1,7 @@
 """Lay out the results of a month as a calendar: weeks from Monday to Sunday. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -10,15 +10,25 @@ from engine.domain.amounts import EXACT, ZERO
 
 @dataclass(frozen=True, slots=True)
 class DaySum:
-    """What a day came to: reconciled trades closed, how many won, and their result net of fees."""
+    """What a day came to: reconciled trades closed, how many won, and their result net of fees.
+    ``unreconciled`` trades were closed too, and are in none of these.
+    """
 
     trades: int = 0
     won: int = 0
     result: Decimal = ZERO
+    unreconciled: int = 0
 
-    def plus(self, result: Decimal) -> "DaySum":
-        """Return the day with one more trade."""
-        return DaySum(self.trades + 1, self.won + (result > 0), EXACT.add(self.result, result))
+    def plus(self, result: Decimal | None) -> "DaySum":
+        """Return the day with one more trade; None: it is not reconciled."""
+        if result is None:
+            return replace(self, unreconciled=self.unreconciled + 1)
+        return replace(
+            self,
+            trades=self.trades + 1,
+            won=self.won + (result > 0),
+            result=EXACT.add(self.result, result),
+        )
 
     def and_(self, other: "DaySum") -> "DaySum":
         """Return the sum of both."""
@@ -26,6 +36,7 @@ class DaySum:
             self.trades + other.trades,
             self.won + other.won,
             EXACT.add(self.result, other.result),
+            self.unreconciled + other.unreconciled,
         )
 
 

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from engine.decisions.calendar import DaySum
 from engine.decisions.missed import is_missed
 from engine.domain.alert import Alert
 from engine.domain.amounts import money_words
@@ -51,13 +51,15 @@ def outcome_kind(
 
 
 def outcome_title(
-    *, environment: str, account: str, action: str, symbol: str, outcome: Outcome
+    *, environment: str, account: str, action: str, symbol: str, outcome: Outcome, is_of_copy: bool
 ) -> str:
-    """Return the headline of an outcome."""
+    """Return the headline of an outcome; for ``is_of_copy`` see ``outcome_kind``."""
     label = f"{environment.upper()} " if environment != "live" else ""
     done = "partly filled" if outcome.has_filled else "not copied"
     if outcome.code is OutcomeCode.FILLED:
         done = "filled"
+    if action == "reverse" and not is_of_copy:
+        action = "close to reverse"
     return f"{label}{account}: {action} {symbol} {done}"
 
 
@@ -74,19 +76,24 @@ def alert_words(alert: Alert) -> str:
 def digest_words(
     titles: Sequence[str],
     count: int,
-    results: Mapping[str, tuple[int, Decimal]],
+    results: Mapping[str, DaySum],
     span: tuple[datetime, datetime],
 ) -> str:
     """Return the text of a digest: per environment the trades that were closed in its span and their
     result, then the first titles of what was collected, ``count`` in all.
     """
     since, until = (f"{each.day} {each:%b %H:%M}" for each in span)
-    lines = [
-        f"{environment.upper()}: {count} {'trade' if count == 1 else 'trades'} closed from {since} "
-        f"to {until}, {'+' if result > 0 else ''}{money_words(result)} USDT net of fees"
-        for environment, (count, result) in results.items()
-        if count
-    ]
+    lines = []
+    for environment, each in results.items():
+        closed = each.trades + each.unreconciled
+        told = [f"{closed} {'trade' if closed == 1 else 'trades'} closed from {since} to {until}"]
+        if each.trades:
+            sign = "+" if each.result > 0 else ""
+            told.append(f"{sign}{money_words(each.result)} USDT net of fees")
+        if each.unreconciled:
+            told.append(f"{each.unreconciled} not settled yet")
+        if closed:
+            lines.append(f"{environment.upper()}: {', '.join(told)}")
     lines += titles
     if count > len(titles):
         lines.append(f"and {count - len(titles)} more")

@@ -237,17 +237,17 @@ def account_trades(db: Database, account: AccountId, limit: int) -> list[TradeRo
 
 def results_between(
     db: Database, account: AccountId, since: datetime, until: datetime
-) -> list[Decimal]:
-    """Read the results of the reconciled trades of strategies that an account closed since one time
-    and before another.
+) -> list[Decimal | None]:
+    """Read the results of the trades of strategies that an account closed since one time and before
+    another; None for one that is not reconciled.
     """
     rows = fetch_all(
         db,
-        "SELECT result FROM trade WHERE account_id = ? AND closed_us >= ? AND closed_us < ? AND "
-        "state = 'settled' AND strategy_id != ''",
+        "SELECT CASE WHEN state = 'settled' THEN result END FROM trade WHERE account_id = ? AND "
+        "closed_us >= ? AND closed_us < ? AND strategy_id != ''",
         (account, to_us(since), to_us(until)),
     )
-    return [Decimal(row[0]) for row in rows]
+    return [None if row[0] is None else Decimal(row[0]) for row in rows]
 
 
 def trade_results(db: Database, account: AccountId, limit: int) -> list[TradePoint]:

@@ -47,7 +47,7 @@ def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
         day = each.closed_at.astimezone(UTC).date().isoformat()
         drawn[day] = drawn.get(day, _NOTHING) + each.result
     changes: list[tuple[datetime, Decimal]] = []
-    for each_day in days:
+    for each_day in (each for each in days if each.trades):
         begins = datetime.fromisoformat(each_day.day).replace(tzinfo=UTC)
         if first is None or begins <= first:
             ends = begins + _DAY if first is None else min(begins + _DAY, first)

@@ -171,3 +171,11 @@ async def test_a_history_is_found_page_by_page_and_stays_its_owners(
         assert await rows(bob, "/orders.csv") == orders
         assert await rows(bob, "/trades.csv?sort=oldest") == trades
         assert "bob (disconnected)" in await bob.get("/orders")
+
+        await place.context.ledger.write(
+            lambda db: db.execute("UPDATE trade SET state = 'unexplained', result = NULL")
+        )
+        await bob.get("/calendar")
+        assert "0 trades, 2 more not settled yet" in bob.words
+        assert "No trade was closed" not in bob.words
+        assert f'{unescape(link[1])}"' in unescape(bob.text), "its day leads to it"

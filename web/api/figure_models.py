@@ -214,11 +214,14 @@ def books_of(account: str, environment: str, books: BooksSummary) -> Books:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A day: its reconciled trades closed, how many won, and their P&L net of fees."""
+    """A day: its reconciled trades closed, how many won, and their P&L net of fees; ``unreconciled``
+    closed trades are in none of these figures.
+    """
 
     day: date
     trades: int
     won: int
+    unreconciled: int
     result: Amount
 
 
@@ -231,6 +234,7 @@ class Calendar:
     first: date
     trades: int
     won: int
+    unreconciled: int
     result: Amount
     days: tuple[Day, ...]
 
@@ -243,12 +247,14 @@ def calendar_of(environment: str, account: str, month: CalendarMonth) -> Calenda
         first=month.first,
         trades=month.sum.trades,
         won=month.sum.won,
+        unreconciled=month.sum.unreconciled,
         result=amount(month.sum.result),
         days=tuple(
             Day(
                 day=each.day,
                 trades=each.sum.trades,
                 won=each.sum.won,
+                unreconciled=each.sum.unreconciled,
                 result=amount(each.sum.result),
             )
             for week in month.weeks

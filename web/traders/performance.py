@@ -49,7 +49,7 @@ async def show_performance(visit: Visit) -> Response:
                 (period_name(each.label), short_period(each.label), each.result)
                 for each in reversed(bars)
             ],
-            f"P&L by {size}",
+            f"P&L by {size} (UTC)",
             "USDT",
         ),
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.decisions.calendar import DaySum
 from engine.decisions.messages import (
     LINES_MAX,
     digest_day,
@@ -68,10 +69,26 @@ def test_every_outcome_has_words() -> None:
         assert outcome_words("trend", Outcome(code)).startswith("trend: ")
 
 
-def title(outcome: Outcome, environment: str = "live") -> str:
+def title(
+    outcome: Outcome, environment: str = "live", action: str = "open", *, is_of_copy: bool = True
+) -> str:
     return outcome_title(
-        environment=environment, account="bob", action="open", symbol="BTCUSDT", outcome=outcome
+        environment=environment,
+        account="bob",
+        action=action,
+        symbol="BTCUSDT",
+        outcome=outcome,
+        is_of_copy=is_of_copy,
     )
+
+
+def test_the_closing_half_of_a_reverse_is_not_told_as_the_reverse() -> None:
+    """Its entry may not be copied: then the account is flat."""
+    filled = Outcome(OutcomeCode.FILLED, {"filled": "1"})
+    assert title(filled, action="reverse") == "bob: reverse BTCUSDT filled"
+    half = title(filled, action="reverse", is_of_copy=False)
+    assert half == "bob: close to reverse BTCUSDT filled"
+    assert title(filled, action="close", is_of_copy=False) == "bob: close BTCUSDT filled"
 
 
 def test_an_account_without_real_money_is_labelled_first() -> None:
@@ -85,14 +102,20 @@ def test_a_digest_says_what_was_closed_and_how_much_more_there_is() -> None:
     words = digest_words(
         [f"line {number}" for number in range(LINES_MAX)],
         LINES_MAX + 3,
-        {"live": (2, Decimal("12.50")), "paper": (1, Decimal("-3")), "simulated": (0, Decimal(0))},
+        {
+            "live": DaySum(2, 1, Decimal("12.50")),
+            "paper": DaySum(1, 0, Decimal("-3"), unreconciled=1),
+            "testnet": DaySum(unreconciled=1),
+            "simulated": DaySum(),
+        },
         digest_span("Asia/Kolkata", "2026-11-27", "2026-11-30"),  # two days late
     ).splitlines()
     span = "from 27 Nov 08:00 to 30 Nov 08:00"
     assert words[0] == f"LIVE: 2 trades closed {span}, +12.50 USDT net of fees"
-    assert words[1] == f"PAPER: 1 trade closed {span}, -3.00 USDT net of fees"
+    assert words[1] == f"PAPER: 2 trades closed {span}, -3.00 USDT net of fees, 1 not settled yet"
+    assert words[2] == f"TESTNET: 1 trade closed {span}, 1 not settled yet"
     assert words[-1] == "and 3 more"
-    assert len(words) == LINES_MAX + 3
+    assert len(words) == LINES_MAX + 4
 
 
 zones = st.sampled_from(sorted(available_timezones()))

@@ -67,6 +67,8 @@ def day(name: str, trades: int, result: str) -> DayRow:
             ],
         ),
         ([day("2026-11-24", 9, "4")], [], [(MIDNIGHT, 0), (DAY_2, 4)]),
+        # a day whose trades are not reconciled ends later than now
+        ([day("2026-11-24", 0, "0")], [], []),
     ],
 )
 def test_a_curve_begins_at_zero_and_ends_at_the_sum(
