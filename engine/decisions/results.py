@@ -134,15 +134,20 @@ def _closed(position: Open, fill: Fill) -> tuple[Open | None, Trade]:
     return left, trade
 
 
-def fold_all(fills: Iterable[Fill]) -> tuple[Open | None, list[Trade]]:
-    """Fold fills in their order."""
-    position: Open | None = None
+def fold_all(
+    fills: Iterable[Fill], position: Open | None = None
+) -> tuple[list[Open | None], list[Trade]]:
+    """Fold fills in their order into what is open before them; return the open position after each,
+    and the trades.
+    """
+    after = []
     trades = []
     for fill in fills:
         position, trade = fold(position, fill)
+        after.append(position)
         if trade is not None:
             trades.append(trade)
-    return position, trades
+    return after, trades
 
 
 def worst(one: BookState, other: BookState) -> BookState:

@@ -1,23 +1,24 @@
-"""Fold episodes whose fills changed into trades, and keep the daily sums by difference. The cost is
-the fills of one episode.
+"""Fold episodes whose fills changed into trades, and keep the daily sums by difference. Each fill
+keeps what is open after it, so the cost is the fills from the first one that changed.
 
 A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades
 count in them: those whose price, fee and cause are known. The others are counted beside them.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.decisions.results import Trade, fold_all
+from engine.decisions.results import Open, Trade, fold_all
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.booking import BookState, Cause, Fill
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
-from engine.ledger.codec import from_us, to_us
+from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.locking import Held, lock
 from engine.ledger.query import Database, Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
@@ -45,10 +46,9 @@ def fold_episodes(db: Database, episodes: Sequence[int]) -> dict[AccountId, date
     moved: dict[AccountId, datetime] = {}
     read = 0
     for episode in episodes:
-        account, fills = _fold(db, episode)
-        newest = max(each.at for each in fills)
-        moved[account] = max(newest, moved.get(account, newest))
-        read += len(fills)
+        for account, at in _fold(db, episode):
+            moved[account] = max(at, moved.get(account, at))
+            read += 1
         if read >= READ_AT_ONCE:
             break
     return moved
@@ -57,7 +57,7 @@ def fold_episodes(db: Database, episodes: Sequence[int]) -> dict[AccountId, date
 _FILLS: Final = (
     "SELECT account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, rebate, at_us, "
     "id, cause, state FROM fill"
-    " WHERE episode = ? ORDER BY id"
+    " WHERE episode = ? AND id >= ? ORDER BY id"
 )
 
 
@@ -72,21 +72,25 @@ def fold_account(db: Database, account: AccountId) -> None:
         _fold(db, episode)
 
 
-def _fold(db: Database, episode: int) -> tuple[AccountId, Sequence[Fill]]:
+def _fold(db: Database, episode: int) -> Sequence[tuple[AccountId, datetime]]:
+    """Fold one episode from the first fill that changed; return account and time of what was read."""
     lock(db, Held.ACCOUNT_OF_FILL, episode)  # an episode has the number of its first fill
-    rows = fetch_all(db, _FILLS, (episode,))
+    row = fetch_one(db, "SELECT min(id) FROM fill WHERE episode = ? AND folded = 0", (episode,))
+    if row is None or row[0] is None:  # folded meanwhile
+        return []
+    first, position = _before(db, episode, row[0])
+    rows = fetch_all(db, _FILLS, (episode, first))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]
-    left_open, trades = fold_all(fills)
+    after, trades = fold_all(fills, position)
+    left_open = after[-1]
     cost = None if left_open is None else text(left_open.cost)
     db.execute(
         "UPDATE book SET cost = ? WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND "
         "episode = ?",
         (cost, account, strategy, symbol, episode),
     )
-    folded = {
-        row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))
-    }
+    folded = {row[0]: row for row in fetch_all(db, _KNOWN, (episode, first))}
     days = _Days(db, account, strategy)
     for trade in trades:
         before = folded.pop(trade.fill, None)
@@ -96,11 +100,43 @@ def _fold(db: Database, episode: int) -> tuple[AccountId, Sequence[Fill]]:
     for gone in folded.values():  # folded otherwise before
         days.take(gone, -1)
         db.execute("DELETE FROM trade WHERE fill_id = ?", (gone[0],))
-    for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,)):
+    for row in fetch_all(db, _KNOWN, (episode, first)):
         days.take(row, 1)
     days.write()
-    db.execute("UPDATE fill SET folded = 1 WHERE episode = ?", (episode,))
-    return AccountId(account), fills
+    for fill, left in zip(fills, after, strict=True):
+        db.execute(
+            "UPDATE fill SET folded = 1, open_after = ? WHERE id = ?", (_write_open(left), fill.id)
+        )
+    return [(AccountId(account), each.at) for each in fills]
+
+
+def _before(db: Database, episode: int, first: int) -> tuple[int, Open | None]:
+    """Return where to begin and what is open before: at the first fill that changed, or at the
+    begin if nobody wrote what was open before it.
+    """
+    row = fetch_one(
+        db,
+        "SELECT side, open_after FROM fill WHERE episode = ? AND id < ? ORDER BY id DESC LIMIT 1",
+        (episode, first),
+    )
+    if row is None or row[1] is None:
+        return 0, None
+    quantity, cost, fees, opened_us, state = json.loads(row[1])
+    return first, Open(
+        side=PositionSide(row[0]),
+        quantity=Decimal(quantity),
+        cost=None if cost is None else Decimal(cost),
+        fees=None if fees is None else Decimal(fees),
+        opened_at=from_us(opened_us),
+        state=BookState(state),
+    )
+
+
+def _write_open(left: Open | None) -> str | None:
+    if left is None:
+        return None
+    amounts = (plain(left.quantity), text(left.cost), text(left.fees))
+    return dump((*amounts, to_us(left.opened_at), left.state.value))
 
 
 def _fill(row: Row) -> Fill:
@@ -120,7 +156,10 @@ def _fill(row: Row) -> Fill:
     )
 
 
-_KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees, gross FROM trade"
+_KNOWN: Final = (
+    "SELECT fill_id, closed_us, state, result, fees, gross FROM trade WHERE fill_id IN (SELECT id "
+    "FROM fill WHERE episode = ? AND id >= ?) ORDER BY id"
+)
 
 
 def _write_trade(

@@ -492,4 +492,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
             AND state NOT IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed'))
         WHERE opened_by IS NOT NULL;
     """,
+    """
+    ALTER TABLE fill ADD COLUMN open_after TEXT;
+    """,
 )

@@ -164,7 +164,18 @@ async def test_no_statement_takes_more_steps_behind_a_long_past(
 
 
 NEVER_FLAT: Final = """
-    WITH RECURSIVE turn (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn WHERE n < ?)
+    CREATE TEMP TABLE turn AS WITH RECURSIVE turn (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn
+        WHERE n < {orders}) SELECT n FROM turn;
+    CREATE TEMP TABLE one AS SELECT * FROM fill ORDER BY id DESC LIMIT 1;
+    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause,
+        at_us, since_us, seen_us, attempt_id, position_id, episode, state, folded, open_after)
+    SELECT account_id, strategy_id, symbol, side, n % 2, quantity, price, fee, cause,
+        at_us - 1000000000000, since_us - 1000000000000, seen_us - 1000000000000, attempt_id + n,
+        position_id, episode, state, folded, open_after FROM turn, one ORDER BY n;
+    INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price,
+        exit_price, fees, gross, result, opened_us, closed_us, fill_id, episode, cause, state)
+    SELECT account_id, strategy_id, 'paper', symbol, side, quantity, price, price, '0', '0', '0',
+        at_us, at_us, id, episode, cause, state FROM fill WHERE is_entry = 0;
     INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state,
         client_order_id, intent, witness, notional, margin, claimed_us, ended_us,
         exchange_order_id, filled, price, fee)
@@ -172,7 +183,7 @@ NEVER_FLAT: Final = """
         strategy_id, symbol, epoch, state, client_order_id || n, intent, witness, notional, margin,
         claimed_us - 1000000000000, ended_us - 1000000000000, exchange_order_id || n, filled,
         price, fee
-    FROM turn, (SELECT * FROM attempt ORDER BY id DESC LIMIT 1)
+    FROM turn, (SELECT * FROM attempt ORDER BY id DESC LIMIT 1) ORDER BY n;
 """
 """Orders of one position, in turn one that adds and one that reduces."""
 
@@ -182,14 +193,18 @@ async def told_of_a_position(folder: Path, orders: int) -> dict[str, int]:
     steps.
     """
     half = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
-    async with world(folder, followers=1) as house:
+    async with world(folder, followers=1) as house, trio.open_nursery() as nursery:
+        nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
-        await trio.sleep(3)
-        house.ledger.db.execute(NEVER_FLAT, (orders,))
+        await trio.sleep(5)
+        assert not unfolded_episodes(house.ledger.db, 1)
+        house.ledger.db.execute(NEVER_FLAT.format(orders=orders))
         with counted(house.ledger.db) as most:
             for action, said in ((Action.ADD, {"side": LONG}), (Action.REDUCE, {"size": half})):
                 assert await house.outcome(await house.send(action, **said)) == ["filled"]
-                await trio.sleep(3)
+                await trio.sleep(5)
+                assert not unfolded_episodes(house.ledger.db, 1)
+        nursery.cancel_scope.cancel()
     return most
 
 

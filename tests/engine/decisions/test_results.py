@@ -110,7 +110,8 @@ def test_money_is_conserved(
         sign = 1 if each.is_entry == (side is SHORT) else -1
         cash += sign * quantity * each.price - each.fee
         held += quantity if each.is_entry else -quantity
-    left, trades = fold_all(kept)
+    after, trades = fold_all(kept)
+    left = after[-1] if after else None
     open_cost = (
         D(0)
         if left is None
@@ -153,8 +154,8 @@ def test_what_nobody_told_is_never_taken_as_zero_and_spoils_no_later_trade() -> 
     untold = Fill(
         side=LONG, is_entry=False, quantity=D(1), price=None, fee=None, at=NOW, state=BookState.OPEN
     )
-    left, trades = fold_all([buy("2", "100", "0.4"), untold, sell("1", "110", "0.2")])
-    assert left is None
+    after, trades = fold_all([buy("2", "100", "0.4"), untold, sell("1", "110", "0.2")])
+    assert after[-1] is None
     assert [(each.result, each.state) for each in trades] == [
         (None, BookState.OPEN),
         (D("9.6"), BookState.SETTLED),
@@ -177,8 +178,8 @@ def test_a_trade_with_an_entry_that_nobody_priced_has_no_result_but_its_quantity
         at=NOW,
         state=BookState.UNEXPLAINED,
     )
-    left, trades = fold_all([buy("1", "100"), untold, sell("2", "110")])
-    assert left is None
+    after, trades = fold_all([buy("1", "100"), untold, sell("2", "110")])
+    assert after[-1] is None
     assert [(each.quantity, each.entry_price, each.result, each.state) for each in trades] == [
         (D(2), None, None, BookState.UNEXPLAINED)
     ]

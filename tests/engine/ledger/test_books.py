@@ -3,19 +3,23 @@ proof.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import apsw
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine.decisions.explaining_fills import Told
+from engine.decisions.results import Open, Trade
 from engine.decisions.wallet import Line
 from engine.domain.amounts import Quantity
-from engine.domain.booking import Cause
+from engine.domain.booking import Cause, Fill
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.signal import NO_ORDER_KEY, PositionSide
@@ -44,15 +48,17 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 D = Decimal
 
 
+HELD: Final = (
+    "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) "
+    "VALUES ('a0', 'BTCUSDT', 's', 'LONG', '0', 1, '')"
+)
+
+
 @pytest.fixture
 def db() -> Iterator[Database]:
     ledger = Ledger.in_memory()
     people(ledger.db)
-    ledger.db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
-        "entry_key) VALUES ('a0', 'BTCUSDT', 's', 'LONG',"
-        " '0', 1, '')"
-    )
+    ledger.db.execute(HELD)
     yield ledger.db
     ledger.db.close()
 
@@ -179,6 +185,95 @@ def test_one_closure_folds_a_bounded_number_of_fills(
         left = unfolded_episodes(db, 9)
         assert left == rest
     assert len(account_trades(db, A0, 9)) == 3
+
+
+BOOKED: Final = (
+    "SELECT * FROM trade ORDER BY fill_id",
+    "SELECT * FROM book",
+    "SELECT * FROM account_day ORDER BY day",
+    "SELECT * FROM strategy_day ORDER BY day",
+    "SELECT id, folded FROM fill ORDER BY id",
+)
+AMOUNTS: Final = st.sampled_from(["0.001", "0.3", "1", "2.5", "7"])
+
+
+OPENS: Final = ("entry", "7", "100", 0)
+REDUCES: Final = ("close", "0.3", "103.37", 0)
+FOLDS: Final = ("fold", "1", "100", 0)
+
+
+@example([OPENS, REDUCES, FOLDS, ("told", "1", "90.1", 0), REDUCES])
+@example([OPENS, REDUCES, FOLDS, ("older", "1", "100", 0), REDUCES])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["entry", "close", "close", "untold", "told", "fold", "fold", "older"]),
+            AMOUNTS,
+            st.sampled_from(["90.1", "100", "103.37"]),
+            st.integers(0, 9),
+        ),
+        min_size=3,
+        max_size=25,
+    )
+)
+def test_folding_what_changed_is_folding_everything(
+    moves: list[tuple[str, str, str, int]],
+) -> None:
+    """Whenever it is folded between fills, whichever fill is told of late, and whatever a version
+    folded that did not keep what is open after each fill.
+    """
+    made = Ledger.in_memory().db
+    people(made)
+    made.execute(HELD)
+    begin_wallet(made, A0, baseline=D(0), cash=D(0), worth=D(0), at=NOON)
+    for number, (move, quantity, price, which) in enumerate(moves):
+        ((fills,),) = fetch_all(made, "SELECT count(*) FROM fill")
+        if move == "fold":
+            fold_episodes(made, unfolded_episodes(made, 9))
+        elif move == "older":
+            made.execute("UPDATE fill SET open_after = NULL")
+        elif move == "told" and fills:
+            late = 1 + which % fills
+            tell_fill(made, late, price=D(price), rebate=D("-0.01"), cause=Cause.STOP_LOSS)
+        elif move == "entry":
+            fill(made, quantity, price, fee="0.1", entry=True, minutes=number * 700)
+        elif held(made).share > 0:
+            untold = move == "untold"
+            fill(made, quantity, None if untold else price, minutes=number * 700)
+    fold_episodes(made, unfolded_episodes(made, 9))
+    kept = [fetch_all(made, each) for each in BOOKED], sums(made, A0)
+    made.execute("UPDATE fill SET folded = 0, open_after = NULL")
+    fold_episodes(made, unfolded_episodes(made, 99))
+    assert ([fetch_all(made, each) for each in BOOKED], sums(made, A0)) == kept
+
+
+def test_one_new_fill_of_a_long_position_reads_no_other(db: Database) -> None:
+    for number in range(40):
+        fill(db, "2" if number % 2 == 0 else "1", "100", entry=number % 2 == 0)
+    fold_episodes(db, [1])
+    close = fill(db, "1", "110")
+    read: list[int] = []
+    with counted_rows(read):
+        assert fold_episodes(db, [1]) == {A0: NOON}
+    assert read == [1]
+    tell_fill(db, close - 1, fee=D("0.5"))  # a late fee reads what came after it again
+    with counted_rows(read):
+        fold_episodes(db, [1])
+    assert read == [1, 2]
+
+
+@contextmanager
+def counted_rows(read: list[int]) -> Iterator[None]:
+    """Note how many fills each fold takes."""
+    whole = folding.fold_all
+
+    def noted(fills: list[Fill], position: Open | None) -> tuple[list[Open | None], list[Trade]]:
+        read.append(len(fills))
+        return whole(fills, position)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folding, "fold_all", noted)
+        yield
 
 
 def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(

@@ -76,9 +76,8 @@ ONE_THING: Final = {
     "attempt": (("copy_id",), ("client_order_id",), ("account_id", "exchange_order_id")),
     "event": (("copy_id",),),
     "signal": (("origin", "numbering", "seq"),),
-    "fill": (("attempt_id",), ("episode",), ("account_id", "exchange_order_id")),
+    "fill": (("attempt_id",), ("account_id", "exchange_order_id")),
     "wallet_row": (("fill_id",),),
-    "trade": (("episode",),),
     "run": (("mark",),),
 }
 """Columns that name one thing without being a unique key: the copies of one signal, what belongs to
@@ -108,6 +107,7 @@ PAGES: Final = {
         "attempt",
     ): "the newest order of one account, when it is looked at for the first time",
     ("breakers.switched_at", "event"): "the newest turn of one switch",
+    ("charting._fills", "fill"): "the first fills of one position, for its chart",
     ("callbacks.set_callback", "signal"): "the newest signal of one strategy, when a master asks",
     ("deliveries.deliveries", "delivery"): "a master's page",
     ("deliveries.ingress", "delivery"): "the newest thousand",
@@ -116,6 +116,7 @@ PAGES: Final = {
         "delivery",
     ): "an endpoint keeps a thousand rows, a hundred of strangers: what lies behind is deleted",
     ("deliveries.refusals", "delivery"): "an operator's page; an endpoint keeps a thousand rows",
+    ("folding._before", "fill"): "the fill before one in its position",
     ("following.copies_of", "copy"): "the newest copies, for home",
     ("following.entry_outcomes", "copy"): "a follower's page of what was missed",
     ("following.last_entries", "signal"): "a preview of the newest entries",
@@ -124,7 +125,15 @@ PAGES: Final = {
         "message",
     ): "the oldest messages, each deleted here once it is old",
     ("history._newest_order", "attempt"): "the newest order of one account",
+    (
+        "holdings.attach_where_own_level_closed",
+        "fill",
+    ): "the newest fill of the position that an order opened",
     ("holdings.entered_until", "attempt"): "the newest entry of one contract that filled",
+    (
+        "resolving._leave_position",
+        "fill",
+    ): "the newest entry of one position, once the exchange's own position was closed",
     ("results.equity_before", "equity_point"): "the newest point before a range, for home",
     ("ordering._alerts", "signal"): "an alert looks at the newest eight of its contract",
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
@@ -195,6 +204,10 @@ WHOLE: Final = {
         "tokens.forget_old_tokens",
         "api_token",
     ): "one person's tokens: what ended a month ago is deleted here",
+    (
+        "track_records.copied_trades",
+        "trade",
+    ): "a page of results: all parts of each position on it",
     ("tokens.note_deed", "api_deed"): "one person's deeds of a week: what is older is deleted here",
     ("tokens.revoke_tokens", "api_token"): "one person's tokens, at most twenty of them valid",
     ("tokens.tokens_of", "api_token"): "one person's tokens, at most twenty of them valid",
