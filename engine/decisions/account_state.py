@@ -145,8 +145,8 @@ def _state(facts: AccountFacts) -> StateTold:
         )
         return StateTold(
             AccountState.PAUSED,
-            f"{many} no new entries now: paused, or its terms wait for you. Closes are still "
-            "copied.",
+            f"{many} no new entries now: paused, retired, or its terms wait for "
+            "you. Closes are still copied.",
         )
     if facts.watching:
         return StateTold(

@@ -27,6 +27,10 @@ def stored(place: WebPlace) -> list[tuple[str, str, str]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def change(place: WebPlace, statement: str) -> None:
+    await place.context.ledger.write(lambda db: db.execute(statement))
+
+
 @pytest.mark.parametrize("two_roles", [False, True])
 async def test_a_title_is_shown_to_its_owner_and_nothing_else_changes(
     tmp_path: Path, two_roles: bool
@@ -59,6 +63,22 @@ async def test_a_title_is_shown_to_its_owner_and_nothing_else_changes(
         assert json.loads(audit[1]) == {"before": "", "now": "Rainy day <b>"}
         await eve.get("/home")
         await eve.post(RENAME, 404, bare=True, csrf=eve.csrf, title="mine")
+
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        await change(place, "UPDATE subscription SET agreed_us = -1")
+        await bob.get("/home")
+        assert "Rainy day <b>: the master of trend changed its contracts" in bob.words
+        await bob.get(f"/strategies/{strategy}")
+        assert "Agree to the new terms" in bob.words
+        await change(place, "UPDATE strategy SET state = 'retired'")
+        await bob.get(f"/strategies/{strategy}")
+        assert "Agree to the new terms" not in bob.words
+        assert "need your consent" not in bob.words
+        await bob.get("/home")
+        assert "changed its contracts" not in bob.words, "nothing would come of it"
+        assert "takes no new entries now: paused, retired, or its terms wait for you" in bob.words
+
         await bob.get(RENAME)
         assert bob.value("title") == "Rainy day <b>"
         await bob.post(RENAME, title=" ")

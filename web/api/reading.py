@@ -57,12 +57,14 @@ async def me(ask: Ask) -> models.Me:
 
 async def needs(ask: Ask) -> models.Needs:
     """What only you can do, and the page for it."""
-    cards = await ask.services.following.cards(ask.user)
+    following = ask.services.following
+    cards = await following.cards(ask.user)
+    titles = following.titles(ask.user)
     return models.Needs(
         needs=tuple(
             models.Need(what=what, do=do, page=page)
             for card in cards
-            for what, do, page in needs_of(card)
+            for what, do, page in needs_of(card, titles)
         )
     )
 

@@ -43,7 +43,7 @@ async def show_home(visit: Visit) -> Response:
         "traders/home.html",
         cards=cards,
         totals=totals,
-        needs=[need for card in cards for need in needs_of(card)],
+        needs=[need for card in cards for need in needs_of(card, visit.titles)],
         environment=environment,
         span=span,
         spans=list(_RANGES),
