@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final
 
 from engine.domain.errors import InUse
+from engine.settings.files import give_all_to_owner
 
 LOCK_NAME: Final = "lock"
 
@@ -22,6 +23,8 @@ class FolderLocked(InUse):
 class FolderLock:
     """The lock that reserves a folder for one process, as a context manager; raises FolderLocked,
     naming the holder.
+
+    What root creates in the folder belongs to the folder's owner, so that the server can open it.
     """
 
     def __init__(self, folder: Path, what: str, now: datetime, *, name: str = LOCK_NAME) -> None:
@@ -31,6 +34,7 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give_all_to_owner(self._file.parent)  # also what a killed command of root left
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -51,6 +55,7 @@ class FolderLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        give_all_to_owner(self._file.parent)
         os.ftruncate(self._handle, 0)
         os.close(self._handle)
 

@@ -43,8 +43,38 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
     """Create a folder and its missing parents durably; an existing one stays as it is."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True, mode=mode)
-    for each in missing:
+    for each in reversed(missing):
+        give_to_owner(each)
         sync_folder(each.parent)
+
+
+def give_to_owner(path: Path) -> None:
+    """Give what root created to the owner of its folder, who has to open it later; nothing else
+    changes, and nobody but root can.
+
+    A file with several names may be one of root's own elsewhere, and stays.
+    """
+    if os.geteuid() != 0:
+        return
+    like = path.parent.stat()
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        is_file = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        if found.st_uid == 0 != like.st_uid and (is_file or stat.S_ISDIR(found.st_mode)):
+            os.fchown(handle, like.st_uid, like.st_gid)
+    finally:
+        os.close(handle)
+
+
+def give_all_to_owner(folder: Path) -> None:
+    """Give every file in a folder that root created to the folder's owner."""
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError):  # the folder is gone
+        for each in folder.iterdir():
+            with suppress(OSError):  # gone meanwhile, a link, a socket
+                give_to_owner(each)
 
 
 def sync_folder(folder: Path) -> None:
@@ -109,6 +139,7 @@ def whole_file(file: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        give_to_owner(temporary)
         handle = os.open(temporary, os.O_RDONLY)
         try:
             os.fsync(handle)

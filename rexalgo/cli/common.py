@@ -59,8 +59,27 @@ def as_click_error(error: Exception) -> CliError | None:
             return CliError(str(error), Exit.REFUSED)
         case RexAlgoError():
             return CliError(str(error), Exit.NO)
+        case PermissionError(filename=str() | Path() as file):
+            return CliError(_whose(Path(file), error), Exit.NO)
+        case OSError(filename=str() | Path() as file):
+            return CliError(f"{file}: {error.strerror}", Exit.NO)
         case _:
             return None
+
+
+def _whose(file: Path, error: PermissionError) -> str:
+    """Return what this user may not open, and who may."""
+    try:
+        owner = file.owner()
+    except (OSError, KeyError):
+        try:
+            owner = file.parent.owner()
+        except (OSError, KeyError):
+            owner = ""
+    whose = f"; it belongs to {owner}: run the command as that user (sudo -u {owner} ...)" * bool(
+        owner
+    )
+    return f"{file}: {error.strerror}{whose}, or give it to the server's user"
 
 
 json_option = click.option(

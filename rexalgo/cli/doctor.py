@@ -1,5 +1,6 @@
 """``rexalgo doctor``: check every part of an installation, and say what to do."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,14 +12,16 @@ import click
 
 from engine.commands.needs import how_old, resume
 from engine.control import ServerSilent, ask_server, call
+from engine.control.folder_lock import LOCK_NAME
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import reads_as_former
 from engine.ledger import LedgerError, check_ledger
 from engine.ledger.errors import NotMigrated
 from engine.plugin.host import PluginError, load_plugins
 from engine.recovery.backups import DISK_FREE_MIN
-from engine.recovery.ledger_place import why_old_on_disk, why_unfit
+from engine.recovery.ledger_place import SUFFIXES, mark_file, why_old_on_disk, why_unfit
 from engine.settings.config import Config, ConfigErrors, check_exposure
+from rexalgo.cli.asking import who
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
 from rexalgo.cli.finding import Finding
 from rexalgo.cli.process import files_max, run_trio
@@ -76,6 +79,9 @@ def _findings(where: Path, production: bool) -> Iterator[Finding]:
     yield Finding("ok", f"configuration of {config.folder}")
     if production:
         yield from settings_findings(config)
+    yield from _access(config)
+    if any(not _may_open(each) for each in _used(config)):
+        return  # nothing of it can be read
     damage = _damage(config)
     for check in (_secrets, _exposure, _plugins, _disk):
         yield from check(config)
@@ -87,6 +93,48 @@ def _findings(where: Path, production: bool) -> Iterator[Finding]:
     yield from _state(config)
     if production:
         yield from ledger_findings(config)
+
+
+def _used(config: Config) -> list[Path]:
+    """Return what a server opens in the data folder, as far as it is there."""
+    path = config.ledger.path
+    files = [Path(f"{path}{suffix}") for suffix in SUFFIXES]
+    names = (config.data_dir, *files, config.data_dir / LOCK_NAME, mark_file(config))
+    return [each for each in names if os.path.lexists(each)]
+
+
+def _may_open(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0))
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid
+
+
+def _access(config: Config) -> Iterator[Finding]:
+    """Name what the owner of the data folder, as whom the server runs, cannot open."""
+    read_only = (config.ledger.path, mark_file(config))  # their modes are set anew, or never matter
+    for each in _used(config):
+        mode = each.stat().st_mode & 0o777
+        needed = 0o700 if each == config.data_dir else 0o400 if each in read_only else 0o600
+        if _owner(each) == 0 != _owner(config.data_dir):
+            yield Finding(
+                "wrong",
+                f"{each} belongs to root, so the server's user cannot open it",
+                f"sudo chown --reference={config.data_dir} {each}",
+            )
+        elif mode & needed != needed:
+            yield Finding(
+                "wrong",
+                f"{each} has mode {mode:04o}, so its owner cannot use it",
+                f"chmod u+rw{'x' if each == config.data_dir else ''} {each}",
+            )
+        elif not _may_open(each):
+            yield Finding(
+                "wrong",
+                f"{each} cannot be opened as {who()}",
+                "run the command as the server's user (sudo -u USER ...)",
+            )
 
 
 def _secrets(config: Config) -> Iterator[Finding]:

@@ -440,6 +440,17 @@ RED: dict[str, tuple[Spoil, str, str]] = {
         "rexalgo restore FILE",
     ),
     "no ledger yet": (no_ledger, "no ledger yet at ", "rexalgo provision creates it"),
+    "a file of root": (
+        patched(doctor_module, "_owner", lambda path: 7 if path.name == "data" else 0),
+        "",
+        "sudo chown --reference=",
+    ),
+    "a mode that locks the owner out": (with_mode("data/lock", 0o400), "", "chmod u+rw "),
+    "files of somebody else": (
+        patched(doctor_module, "_may_open", lambda path: False),
+        "",
+        "run the command as the server's user",
+    ),
     "the mode of the ledger": (
         with_mode("data/ledger.sqlite3", 0o640),
         "the ledger has mode 0640",

@@ -32,12 +32,21 @@ class NoAccount(NothingThere):
         (ServerSilent("the server does not answer"), Exit.NO),
         (LedgerError("the ledger is damaged"), Exit.NO),
         (OwnFault("this installation failed"), Exit.NO),
+        (PermissionError(13, "Permission denied", "/gone/data/lock"), Exit.NO),
+        (FileNotFoundError(2, "No such file or directory", "/gone/data"), Exit.NO),
     ],
 )
 def test_an_expected_error_has_the_exit_code_of_its_class(error: Exception, code: Exit) -> None:
     told = as_click_error(error)
     assert told is not None
     assert told.exit_code == code
+
+
+def test_a_file_that_may_not_be_opened_is_told_with_its_owner(tmp_path: Path) -> None:
+    told = as_click_error(PermissionError(13, "Permission denied", str(tmp_path / "lock")))
+    assert told is not None
+    assert told.message.startswith(f"{tmp_path / 'lock'}: Permission denied; it belongs to ")
+    assert f"run the command as that user (sudo -u {tmp_path.owner()} ...)" in told.message
 
 
 def test_any_other_error_keeps_its_traceback() -> None:

@@ -21,6 +21,7 @@ from engine.ledger import Ledger
 from engine.ledger.reports import switches
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.settings.config import Config, load_config
+from engine.settings.files import make_folder, whole_file
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -50,6 +51,28 @@ async def answering(folder: Path, nursery: trio.Nursery, error: Exception | None
         return {"method": method, **params}
 
     await nursery.start(serve_control, folder, run)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root creates files for others")
+def test_what_root_creates_under_the_lock_belongs_to_the_owner_of_the_folder(
+    tmp_path: Path,
+) -> None:
+    """A server that runs as the owner could not open it."""
+    os.chown(tmp_path, 12_345, 12_345)
+    data, own = tmp_path / "data", tmp_path / "own"
+    own.write_text("of root, with a second name in a folder of somebody else")
+    make_folder(data)
+    (data / "left").touch()  # by a command that was killed
+    os.link(own, data / "linked")
+    with FolderLock(data, "rexalgo restore", NOW):
+        assert (data / "left").stat().st_uid == 12_345
+        (data / "ledger.sqlite3-wal").touch()
+        with whole_file(data / "backup") as file:
+            file.write_text("x")
+    owners = {each.name: each.stat().st_uid for each in (data, *data.iterdir())}
+    assert owners.pop("linked") == 0
+    assert set(owners) == {"data", "left", "lock", "ledger.sqlite3-wal", "backup"}
+    assert set(owners.values()) == {12_345}
 
 
 async def test_a_command_goes_to_the_server_and_comes_back_also_from_a_deep_folder(
