@@ -136,7 +136,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         for each in seen["alerts"]
         if each["wakes"]
         and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR
-        and not is_refused_exit(each["code"], each["subject"], refused)
+        and not is_told_apart(each["code"], each["subject"], refused)
     ]
     if new:
         yield (
@@ -223,11 +223,13 @@ def _missed(missed: Mapping[str, Any]) -> str:
     )
 
 
-def is_refused_exit(code: str, subject: str, refused: Collection[str]) -> bool:
-    """Return whether an alert tells what a need of its own tells already: the refused exit of a
-    strategy. ``refused``: names of the strategies that need it.
+def is_told_apart(code: str, subject: str, refused: Collection[str]) -> bool:
+    """Return whether an alert tells what a need of its own tells as long as it lasts: what is
+    frozen, and the refused exit of a strategy. ``refused``: names of the strategies that need it.
     """
-    return code == AlertCode.EXIT_REFUSED.value and subject in refused
+    return code == AlertCode.STANDS_STILL.value or (
+        code == AlertCode.EXIT_REFUSED.value and subject in refused
+    )
 
 
 def _refused(each: Mapping[str, Any]) -> str:

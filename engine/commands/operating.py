@@ -16,7 +16,7 @@ import trio
 
 from engine.commands.auditing import recorder
 from engine.commands.backing_up import backup_state
-from engine.commands.needs import how_it_is, is_refused_exit
+from engine.commands.needs import how_it_is, is_told_apart
 from engine.commands.parameters import (
     Run,
     asked_from,
@@ -105,6 +105,11 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
         seen["last_signal"] = jsonable(newest_receipt(context.ledger.db))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = told_freezes(read_freezes(context.ledger.db))
+    seen["alerts"] = [
+        each
+        for each in seen["alerts"]
+        if seen["still"] or each["code"] != AlertCode.STANDS_STILL.value
+    ]
     seen["ingress"] = jsonable(
         ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours))
     )
@@ -678,7 +683,7 @@ def _waking(context: EngineContext, since: datetime, limit: int, before: int | N
         found += [
             each
             for each in part
-            if each.wakes and not is_refused_exit(each.code.value, each.subject, refused)
+            if each.wakes and not is_told_apart(each.code.value, each.subject, refused)
         ]
         if len(found) >= limit or len(part) < _ALERTS_READ:
             break

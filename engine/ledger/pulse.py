@@ -7,7 +7,10 @@ would be stale until the next event. Nothing but a page's refresh, and what peop
 orders, may rely on it; alerts are told by rows.
 """
 
+from datetime import datetime
+
 from engine.domain.identifiers import PersonId
+from engine.ledger.codec import from_us
 from engine.ledger.query import Database, fetch_one
 
 
@@ -15,6 +18,12 @@ def newest_sequence(db: Database) -> int:
     """Read the sequence number of the newest event; 0 if there is none."""
     row = fetch_one(db, "SELECT max(sequence) FROM event")
     return 0 if row is None or row[0] is None else int(row[0])
+
+
+def newest_moment(db: Database) -> datetime | None:
+    """Read when the newest event was written, or None."""
+    row = fetch_one(db, "SELECT at_us FROM event ORDER BY sequence DESC LIMIT 1")
+    return None if row is None else from_us(row[0])
 
 
 def concerns_person(db: Database, person: PersonId, after: int) -> int | None:

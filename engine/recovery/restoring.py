@@ -8,10 +8,11 @@ of the folder's lock finishes the moving. Before that, nothing has happened.
 
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from engine.ledger.audit import verify_audit
 from engine.ledger.database import settle, take_into_use
 from engine.ledger.freeze import EVERYBODY, freeze
 from engine.ledger.people import accounts, endpoints
+from engine.ledger.pulse import newest_moment
 from engine.ports.secret import Secret
 from engine.recovery.ledger_place import RESTORE_NAME, SUFFIXES
 from engine.settings.config import Config
@@ -32,6 +34,7 @@ from engine.settings.files import make_folder, remove_leftovers, replace_file, s
 
 _COPY_NAME: Final = ".restoring"
 _SHOWN: Final = 20
+_TIME: Final = re.compile(r"\d{8}T\d{6}Z")
 
 
 class RestoreRefused(RexAlgoError):
@@ -66,9 +69,7 @@ async def restore(
     _refuse_other_files(file, path)
     try:
         _copy(file, copy, private_key)
-        problems = await _prepare(
-            config, copy, f"{file.name} of {_taken(file, now):%Y-%m-%d %H:%M} UTC", now
-        )
+        problems = await _prepare(config, copy, file, now)
         if problems:
             raise RestoreRefused(file, problems)
         former = _former(path, now)
@@ -131,8 +132,16 @@ def _refuse_other_files(file: Path, path: Path) -> None:
     make_folder(path.parent)
 
 
-def _taken(file: Path, now: datetime) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, now.tzinfo)
+def _words_of(file: Path, db: Database) -> str:
+    """Return the name of a backup and its time: of its name, or else of its newest event.
+
+    When the file was written says nothing: it may have been copied since.
+    """
+    taken = newest_moment(db)
+    with suppress(ValueError):  # a name that only looks like one of ours
+        if (named := _TIME.search(file.name)) is not None:
+            taken = datetime.strptime(named[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return file.name + ("" if taken is None else f" of {taken:%Y-%m-%d %H:%M} UTC")
 
 
 def _former(path: Path, now: datetime) -> Path | None:
@@ -167,11 +176,12 @@ def finish_restore(config: Config) -> None:
     sync_folder(order.parent)
 
 
-async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list[str]:
-    """Verify the copy and freeze it; return everything that is wrong with it."""
+async def _prepare(config: Config, copy: Path, file: Path, now: datetime) -> list[str]:
+    """Verify the copy of a backup and freeze it; return everything that is wrong with it."""
     ledger = Ledger.alone(copy)
     try:
         db = ledger.db
+        what = _words_of(file, db)
         try:
             vault = await open_vault(
                 ledger, read_keys(config.key_place, config.secrets.encryption_key), now

@@ -197,4 +197,5 @@ def tunnel_hint(url: str) -> str | None:
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return None
     port = url.rstrip("/").rpartition(":")[2]
-    return f"ssh -L {port}:127.0.0.1:{port} {os.environ.get('USER', 'you')}@{socket.gethostname()}"
+    host = "[::1]" if "//[::1]:" in url else "127.0.0.1"
+    return f"ssh -L {port}:{host}:{port} {os.environ.get('USER', 'you')}@{socket.gethostname()}"

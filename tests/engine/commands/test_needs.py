@@ -112,6 +112,11 @@ def test_entries_are_getting_late_at_half_of_their_age(
     assert needs == [], "an exit does not expire"
 
 
+def test_what_was_frozen_asks_for_nobody_once_it_is_confirmed() -> None:
+    one = alert(timedelta(minutes=1)) | {"code": "stands_still", "subject": "this installation"}
+    assert how_it_is(seen(alerts=[one]), 0, NOW)[1] == []
+
+
 def test_a_refused_exit_is_told_once() -> None:
     one = alert(timedelta(minutes=1))
     _, needs = how_it_is(seen(refused=[REFUSED], alerts=[one | {"subject": "trend"}]), 0, NOW)

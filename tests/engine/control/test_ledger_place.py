@@ -281,7 +281,7 @@ def test_a_restored_backup_stands_still_and_the_former_ledger_is_kept(place: Con
     former = put(place, place.folder / "old")
     assert former is not None
     assert former.is_file()
-    assert "restored from old" in found(place)
+    assert "restored from old of 2026-11-29 03:00 UTC" in found(place)  # its newest event
     assert runs(place) == 1
     assert why_unfit(place) == ""
     left = {
@@ -314,6 +314,17 @@ def test_a_restore_into_a_new_folder_and_over_a_ledger_that_is_damaged_works(pla
     place.data_dir.mkdir()
     assert put(place, place.folder / "old") is None
     assert "restored from old" in found(place)
+
+
+def test_the_time_in_its_name_is_when_a_backup_was_taken(place: Config) -> None:
+    for name, told in (
+        ("scheduled-20260102T030405Z.sqlite3", "of 2026-01-02 03:04 UTC"),
+        ("scheduled-20261302T030405Z.sqlite3", f"of {NOW:%Y-%m-%d %H:%M} UTC"),
+    ):
+        file = place.folder / name
+        file.write_bytes((place.folder / "old").read_bytes())  # copied today
+        put(place, file)
+        assert f"restored from {name} {told}" in found(place)
 
 
 def test_the_former_ledger_can_be_put_back_the_same_way(place: Config) -> None:
