@@ -5,6 +5,7 @@ WAL reset could corrupt), file mode 0600 in a folder 0700. The file is never cop
 the library's backup call copies it.
 """
 
+import errno
 import os
 import secrets
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def open_reader(path: str) -> apsw.Connection:
 
 def version_of(path: Path) -> int:
     """Read a ledger's version without changing the file; 0 if nothing was ever created in it.
-    Raises LedgerError if it is no ledger.
+    Raises LedgerError if it is no ledger, PermissionError if this user may not read it.
 
     A copy with the log of another ledger beside it is no ledger: SQLite would mix the two. A copy
     that was opened has a log of its own, and its header says that it is written with one.
@@ -145,6 +146,8 @@ def version_of(path: Path) -> int:
         finally:
             db.close()
     except apsw.Error as error:
+        if not os.access(path.parent, os.R_OK | os.W_OK | os.X_OK):  # the ledger may be sound
+            raise PermissionError(errno.EACCES, "Permission denied", str(path.parent)) from error
         raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
     page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     is_short = pages * (65_536 if page == 1 else page) > path.stat().st_size

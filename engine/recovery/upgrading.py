@@ -5,12 +5,14 @@ removed, so that a check takes about the time that the upgrade takes.
 """
 
 import json
+import logging
 import re
 import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -160,7 +162,10 @@ def _space(path: Path) -> tuple[str, ...]:
 
 def _try(path: Path) -> float:
     """Migrate a copy; return the seconds it took. Raises LedgerError."""
-    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=path.parent) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix=_FOLDER, dir=path.parent) as folder,
+        _unmentioned(folder),
+    ):
         copy = Path(folder) / path.name
         back_up(path, copy)
         began = time.monotonic()
@@ -170,6 +175,21 @@ def _try(path: Path) -> float:
         if state != "ok":
             raise LedgerError(f"the migrated copy is damaged ({state})")
         return took_s
+
+
+@contextmanager
+def _unmentioned(folder: str) -> Iterator[None]:
+    """Keep what a migration says of files in a folder out of the log: they are removed at the end."""
+
+    def is_lasting(record: logging.LogRecord) -> bool:
+        return folder not in record.getMessage()
+
+    log = logging.getLogger("rexalgo.ledger")
+    log.addFilter(is_lasting)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_lasting)
 
 
 def _tables(migration: str) -> tuple[str, ...]:

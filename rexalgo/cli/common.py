@@ -4,6 +4,7 @@ import json
 import os
 from enum import IntEnum
 from pathlib import Path
+from pwd import getpwuid
 
 import click
 
@@ -68,18 +69,35 @@ def as_click_error(error: Exception) -> CliError | None:
 
 
 def _whose(file: Path, error: PermissionError) -> str:
-    """Return what this user may not open, and who may."""
+    """Return what this user may not open, and what to do about it."""
+    keeper = _owner(file.parent)
+    owner = _owner(file) or keeper
+    what = f"{file}: {error.strerror}"
+    if owner and owner == _user():
+        return f"{what}; it is yours, and its mode forbids it: chmod u+rwX {file}"
+    if owner != keeper:
+        return (
+            f"{what}; it belongs to {owner} and its folder to {keeper}: sudo chown "
+            f"--reference={file.parent} {file}"
+        )
+    return f"{what}; it belongs to {owner}: run the command as that user (sudo -u {owner} ...)"
+
+
+def _user() -> str:
     try:
-        owner = file.owner()
-    except (OSError, KeyError):
-        try:
-            owner = file.parent.owner()
-        except (OSError, KeyError):
-            owner = ""
-    whose = f"; it belongs to {owner}: run the command as that user (sudo -u {owner} ...)" * bool(
-        owner
-    )
-    return f"{file}: {error.strerror}{whose}, or give it to the server's user"
+        return getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
+
+
+def _owner(path: Path) -> str:
+    """Return whose a file is, by name or number; empty if nobody can see it."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
+    except OSError:
+        return ""
 
 
 json_option = click.option(

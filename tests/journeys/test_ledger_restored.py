@@ -135,6 +135,7 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     assert place.orders() == before
     confirmed = ask(place, "restore", "confirm")
     assert (confirmed["confirmed"], confirmed["still"], confirmed["entries_ended"]) == (2, {}, 2)
+    assert "restore confirm" not in run_cli("status", cwd=tmp_path)
     assert set(place.settled(entry["signal_id"])) == {"killed"}
     assert set(place.settled(exit_["signal_id"])) == {"skipped.nothing_to_close"}
     assert (

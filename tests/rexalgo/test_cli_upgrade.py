@@ -54,9 +54,13 @@ def test_every_step_is_told_and_the_ledger_is_left_alone(
     assert check(tmp_path, 0)["steps"] == []
 
 
-def test_the_first_step_names_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_step_names_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     path = ledger_of(tmp_path, 2, monkeypatch)
     told = CliRunner().invoke(main, ["--config", str(tmp_path), "upgrade", "--check"]).output
+    assert "step 3 of" in caplog.text
+    assert "upgrade-" not in caplog.text, "a file that is gone when it is read of"
     assert f"type rexalgo restore {path}.before-3 with it" in told
     third = check(tmp_path, 0)["steps"][0]
     assert {"leg", "holding", "switch", "alert", "equity_mark"} <= set(third["tables"])

@@ -42,11 +42,23 @@ def test_an_expected_error_has_the_exit_code_of_its_class(error: Exception, code
     assert told.exit_code == code
 
 
-def test_a_file_that_may_not_be_opened_is_told_with_its_owner(tmp_path: Path) -> None:
-    told = as_click_error(PermissionError(13, "Permission denied", str(tmp_path / "lock")))
-    assert told is not None
-    assert told.message.startswith(f"{tmp_path / 'lock'}: Permission denied; it belongs to ")
-    assert f"run the command as that user (sudo -u {tmp_path.owner()} ...)" in told.message
+def test_a_file_that_may_not_be_opened_is_told_with_what_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+
+    def told() -> str:
+        error = as_click_error(PermissionError(13, "Permission denied", str(lock)))
+        assert error is not None
+        return error.message.removeprefix(f"{lock}: Permission denied; ")
+
+    assert told() == f"it is yours, and its mode forbids it: chmod u+rwX {lock}"
+    monkeypatch.setattr(Path, "owner", lambda path: "rexalgo")
+    assert told() == "it belongs to rexalgo: run the command as that user (sudo -u rexalgo ...)"
+    monkeypatch.setattr(Path, "owner", lambda path: "ada" if path == lock else "rexalgo")
+    assert told() == (
+        f"it belongs to ada and its folder to rexalgo: sudo chown --reference={tmp_path} {lock}"
+    )
 
 
 def test_any_other_error_keeps_its_traceback() -> None:
