@@ -1,6 +1,7 @@
 """``rexalgo plugin new NAME --kind KIND``: write a plugin package to start from."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -36,7 +37,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "E03 and all that trade",
         " --against http://127.0.0.1:9000",
     ),
-    "source": Kind("a webhook source of signals", "plugin-source.md", "S04, S06 and S08"),
+    "source": Kind("a webhook source of signals", "plugin-source.md", "S04 and S06"),
     "stream": Kind("a stream source of signals", "plugin-source.md", "S22 and S24"),
     "limiter": Kind("a rate limiter", "plugin-limiter.md", "all but L04 and L05"),
 }
@@ -110,7 +111,7 @@ def new(name: str, kind: str, into: Path, as_json: bool) -> None:
         return
     where = " (use the address of your simulator)" if chosen.options else ""
     click.echo(f"wrote {folder}: {len(written)} files. Next:")
-    click.echo(f"  pip install -e {folder}\n  {test}{where}")
+    click.echo(f"  {sys.executable} -m pip install -e {folder}\n  {test}{where}")
     click.echo(
         f"At first it fails {chosen.fails}; the first failing case says what to do. Guide: "
         f"docs/{chosen.guide}"

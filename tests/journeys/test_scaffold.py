@@ -82,7 +82,17 @@ def test_a_package_completed_by_the_guide_passes_and_is_recorded(
                 python, "plugin", "test", "tiny", "--against", url, "--json", cwd=tmp_path, code=1
             )
         )
+        own_test = subprocess.run(
+            [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", package / "tests"],
+            cwd=package,
+            env={**os.environ, "SIMULATOR": url},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
     assert "fail" in fresh.values()
+    assert "exchange tiny fails" in own_test.stdout, own_test.stdout[-3000:]
+    assert "is not written yet" in own_test.stdout
     (package / "rexalgo_tiny" / "__init__.py").write_text(
         COMPLETED.read_text(encoding="utf-8"), encoding="utf-8"
     )

@@ -181,14 +181,17 @@ def module_of(folder: Path, package: str) -> ModuleType:
 
 
 def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
+    told = {}
     for kind in ("exchange", "source", "limiter"):
-        rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path)
+        told[kind] = rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path)
+        assert f"{sys.executable} -m pip install -e rexalgo-my-{kind}\n" in told[kind]
         rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path, code=3)
     source = module_of(tmp_path / "rexalgo-my-source", "rexalgo_my_source")
     report = check_signal_source(
         SourceUnderTest(source.MySource(), source.sign_for_kit, source.body_for_kit)
     )
     assert [each.number for each in report.failures] == ["S04", "S06"]
+    assert "At first it fails S04 and S06;" in told["source"]
     limiter = module_of(tmp_path / "rexalgo-my-limiter", "rexalgo_my_limiter")
     assert [each.number for each in check_rate_limiter(limiter.MyLimiter).failures] == [
         "L01",
