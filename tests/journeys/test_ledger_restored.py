@@ -109,7 +109,11 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     assert client.get(f"{place.url}/api/ready").status_code == 503
     health = client.get(f"{place.url}/api/health")
     assert (health.status_code, "is frozen" in health.text) == (200, True)
-    page = coming_in.operator(place)[0].get("/operate")
+    ops, _ = coming_in.operator(place)
+    ops.get("/operate/switches")
+    asked = ops.post("/operate/switches/on", level="flatten", scope="all", target="", note="")
+    assert "nothing is closed or cancelled from this installation" in asked
+    page = ops.get("/operate")
     assert "Nothing is sent from this installation now, closing orders included" in page
     assert "This installation is frozen, no order of any kind is sent" in page
     close_all()

@@ -62,7 +62,9 @@ async def show_flatten(visit: Visit) -> Response:
     if not kept:
         return visit.go("/operate/switches", "unflattened")
     open_shares = await run(visit, "still_open", **_where(kept["scope"], kept["target"]))
-    return operator_page(visit, "flatten", open=open_shares["open"], **kept)
+    return operator_page(
+        visit, "flatten", open=open_shares["open"], still=open_shares["still"], **kept
+    )
 
 
 async def resume(visit: Visit) -> Response:
