@@ -9,21 +9,32 @@ first reading.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.unreadable import UnreadableRows
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_warning, next_key_warning
+from engine.decisions.portfolio import marked
+from engine.decisions.preflight import (
+    Facts,
+    PassingFacts,
+    SymbolNeed,
+    check_items,
+    key_warning,
+    next_key_warning,
+    passing_items,
+)
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.account import AccountReport, Environment
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
-from engine.domain.preflight import Preflight
+from engine.domain.preflight import CheckItem, Preflight
+from engine.domain.subscription import Mode, strictest
 from engine.ledger.alerts import raise_alert_once
 from engine.ledger.holdings import read_holdings
-from engine.ledger.preflight import agreements, credentials_since
+from engine.ledger.preflight import Agreement, agreements, credentials_since, is_key_refused
 from engine.market.comparing import needs_now
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
 
@@ -61,6 +72,10 @@ class PreflightWatch:
     @property
     def _key_lasts_days(self) -> int | None:
         return self._account.shared.feeds[self._account.exchange].credentials_last_days
+
+    @property
+    def _has_key(self) -> bool:
+        return self._account.environment != Environment.PAPER.value
 
     def _key_since(self) -> datetime:
         return credentials_since(self._account.shared.ledger.db, self._account.id)
@@ -127,7 +142,8 @@ class PreflightWatch:
         lasts = self._key_lasts_days
         has_positions = report is not None and report.positions
         holdings = read_holdings(shared.ledger.db, account.id) if has_positions else []
-        items = check_items(
+        agreed = agreements(shared.ledger.db, account.id)
+        lasting = check_items(
             Facts(
                 report=report,
                 problem=problem,
@@ -136,7 +152,7 @@ class PreflightWatch:
                 key_lasts_days=lasts,
                 elsewhere=await self._elsewhere(session),
                 ours={each.symbol: each.share for each in holdings},
-                needs=await self._needs(is_read=report is not None),
+                needs=await self._needs(agreed, is_read=report is not None),
                 unmapped={} if session is None else session.unmapped_errors(),
                 fee_bps=Ratio(TAKER_FEE_BPS),
                 unreadable=tuple(
@@ -145,10 +161,11 @@ class PreflightWatch:
                     )
                 ),
                 foreign=len(account.foreign),
-                has_key=account.environment != Environment.PAPER.value,
+                has_key=self._has_key,
             ),
             shared.clock.now(),
         )
+        items = (*lasting, *self._passing(report, agreed))
         before, newest = (
             self.newest,
             Preflight(
@@ -167,6 +184,25 @@ class PreflightWatch:
             # day for that
             account.check.wake()
         return newest
+
+    def _passing(
+        self, report: AccountReport | None, agreed: Sequence[Agreement]
+    ) -> tuple[CheckItem, ...]:
+        account, shared = self._account, self._account.shared
+        db, feed = shared.ledger.db, shared.feeds[account.exchange]
+        limits = {
+            each.strategy: strictest(shared.limits, each.policy.limits)
+            for each in agreed
+            if each.policy.mode is Mode.LIVE
+        }
+        is_limited = any(each.limits_losses for each in limits.values())
+        facts = PassingFacts(
+            report=None if report is None else marked(report, feed.newest),
+            marks=account.equity_marks if is_limited else None,
+            limits=limits,
+            key_refused=self._has_key and is_key_refused(db, account.id),
+        )
+        return passing_items(facts, shared.clock.now())
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         account = self._account
@@ -196,11 +232,11 @@ class PreflightWatch:
             )
             return ()
 
-    async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
+    async def _needs(self, agreed: Sequence[Agreement], *, is_read: bool) -> list[SymbolNeed]:
         shared = self._account.shared
         feed = shared.feeds[self._account.exchange]
         needs: list[SymbolNeed] = []
-        for agreement in agreements(shared.ledger.db, self._account.id):
+        for agreement in agreed:
             for symbol in sorted(agreement.policy.symbols) if is_read else ():
                 await feed.trades(
                     symbol

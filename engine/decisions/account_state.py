@@ -39,7 +39,8 @@ class AccountFacts:
     a person must look at. ``check`` is its last check. ``live_agreements`` counts the strategies
     whose entries it copies now, ``stopped`` those whose entries it does not. ``open_shares`` counts
     what the engine opened and has not closed, ``ending`` the resting entries that are being
-    cancelled. ``waiting`` names the late orders, and since when they are late.
+    cancelled. ``waiting`` names the late orders, and since when they are late. ``failing`` says
+    which exits go on failing.
     """
 
     connected: bool
@@ -55,6 +56,7 @@ class AccountFacts:
     open_shares: int = 0
     ending: int = 0
     waiting: str = ""
+    failing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,12 @@ def _state(facts: AccountFacts) -> StateTold:
             f"{orders} our mark at the exchange and are not in the records here, so no new "
             "entries are copied; closes still are.",
             "The operator was told, and must look at it.",
+        )
+    if facts.failing:
+        return StateTold(
+            AccountState.NEEDS_YOU,
+            f"{facts.failing}. It is tried again at least once a minute.",
+            "If it cannot wait, close the position at the exchange.",
         )
     stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
     level = max((each.level.rank for each in facts.switches), default=0)

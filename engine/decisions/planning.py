@@ -43,7 +43,7 @@ closed: the entry then waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -58,7 +58,6 @@ from engine.decisions.risk import (
     is_held,
     lacking_balance,
     lost_too_much,
-    marks_of_today,
     position_of,
 )
 from engine.decisions.sizing import (
@@ -732,12 +731,7 @@ def _over_limits(
         pending=account.pending,
         currency=context.currency,
     )
-    limits = context.limits
-    is_over = context.day is not None and marks_of_today(context.day, context.now) is None
-    if is_over and hides_equity(account.report) is None:
-        # The next reading begins the day with the equity of then: nothing was lost today so far.
-        limits = replace(limits, daily_loss=None)
-    lost = lost_too_much(limits, account.report, context.day, context.currency)
+    lost = lost_too_much(context.limits, account.report, context.day, context.currency, context.now)
     refused = (
         over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
     )

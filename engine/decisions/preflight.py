@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Final
 
-from engine.decisions.risk import equity, fee
+from engine.decisions.risk import equity, fee, lost_too_much
 from engine.decisions.sizing import (
     Missing,
     SizingBasis,
@@ -21,7 +21,7 @@ from engine.decisions.sizing import (
     raw_quantity,
     smallest_quantity,
 )
-from engine.domain.account import AccountReport, Position, UnreadableRow
+from engine.domain.account import AccountReport, EquityMarks, Position, UnreadableRow
 from engine.domain.amounts import (
     EXACT,
     ZERO,
@@ -36,12 +36,17 @@ from engine.domain.amounts import (
 )
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
+from engine.domain.outcome import OutcomeCode
 from engine.domain.preflight import CheckItem, Level
-from engine.domain.subscription import BelowMinimum, CopyPolicy, Mode
+from engine.domain.subscription import BelowMinimum, CopyPolicy, Mode, RiskLimits
 from engine.ports.exchange import FundsElsewhere
 from engine.ports.market_data import Quote
 
 KEY_WARNINGS_DAYS: Final = (14, 7, 1)
+_GOES_ON: Final = {
+    OutcomeCode.DENIED_DAILY_LOSS: "entries are taken again on the next trading day",
+    OutcomeCode.DENIED_DRAWDOWN: "ask an operator to let it continue",
+}
 _OK, _WARNING, _STOPS = Level.OK, Level.WARNING, Level.STOPS_ENTRIES
 
 
@@ -84,6 +89,55 @@ class Facts:
     unreadable: Sequence[UnreadableRow] = ()
     foreign: int = 0
     has_key: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassingFacts:
+    """What a check looks at that readings and orders change, and that is known without the exchange.
+
+    ``report`` is at the newest prices, None if there is none; ``limits`` are those that entries of a
+    live agreement must keep, by strategy. ``key_refused``: the exchange refused the last order
+    because of the key.
+    """
+
+    report: AccountReport | None
+    marks: EquityMarks | None
+    limits: Mapping[str, RiskLimits]
+    key_refused: bool
+
+
+def passing_items(facts: PassingFacts, now: datetime) -> tuple[CheckItem, ...]:
+    """Check what changes from one reading or order to the next: the key's right to trade, and the
+    limits of loss.
+    """
+    items = []
+    if facts.key_refused:
+        items.append(
+            CheckItem(
+                _STOPS,
+                "trading",
+                "the exchange refused the last order because of the key",
+                "let the key trade at the exchange, or replace it by one that may",
+                is_passing=True,
+            )
+        )
+    report, marks = facts.report, facts.marks
+    if report is None or marks is None:  # both come with the first reading
+        return tuple(items)
+    for strategy, limits in sorted(facts.limits.items()):
+        lost = lost_too_much(limits, report, marks, report.balance.currency, now)
+        if lost is not None:
+            words = lost.sentence.removesuffix(".")
+            items.append(
+                CheckItem(
+                    _STOPS,
+                    f"limits in {strategy}",
+                    words[0].lower() + words[1:],
+                    _GOES_ON.get(lost.code, ""),
+                    is_passing=True,
+                )
+            )
+    return tuple(items)
 
 
 def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:

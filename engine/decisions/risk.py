@@ -359,16 +359,20 @@ def marks_of_today(marks: EquityMarks | None, now: datetime) -> EquityMarks | No
 
 
 def lost_too_much(
-    limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str
+    limits: RiskLimits,
+    report: AccountReport,
+    marks: EquityMarks | None,
+    currency: str,
+    moment: datetime,
 ) -> Outcome | None:
     """Refuse an entry once the day's loss or the drawdown has reached its cap; exactly at the cap
-    counts as over.
+    counts as over. A day that is over decides nothing: the next reading begins the new one.
 
     Equity counts, so a deposit or withdrawal by the owner counts as profit or loss until the day's
     mark is renewed. Without marks, or with a position that cannot be read, an account with such a cap
     is not ready.
     """
-    if limits.daily_loss is None and limits.drawdown_percent is None:
+    if not limits.limits_losses:
         return None
     if (row := hides_equity(report)) is not None:
         return equity_not_known(row)
@@ -379,7 +383,8 @@ def lost_too_much(
         )
     now = equity(report)
     loss = EXACT.subtract(marks.day_start, now)
-    if limits.daily_loss is not None and loss >= limits.daily_loss:
+    is_today = marks_of_today(marks, moment) is not None
+    if limits.daily_loss is not None and is_today and loss >= limits.daily_loss:
         numbers = {
             "loss": plain(loss),
             "cap": plain(limits.daily_loss),

@@ -26,13 +26,14 @@ _RANKS = {each.value: place for place, each in enumerate(Level)}
 @dataclass(frozen=True, slots=True)
 class CheckItem:
     """One checked item. ``about`` is its topic (key, funds, a contract ...); ``do`` is empty if
-    nothing is to be done.
+    nothing is to be done. ``is_passing``: known without the exchange, so pages work it out anew.
     """
 
     level: Level
     about: str
     sentence: str
     do: str = ""
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,11 @@ class RiskLimits:
             if value is not None and not 1 <= value <= most:
                 raise InvalidValue(f"limits.{name}", f"a whole number from 1 to {most}", value)
 
+    @property
+    def limits_losses(self) -> bool:
+        """Return whether the daily loss or the drawdown has a cap."""
+        return self.daily_loss is not None or self.drawdown_percent is not None
+
 
 class BelowMinimum(Enum):
     """What to do when the computed size is below what the exchange accepts."""

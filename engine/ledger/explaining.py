@@ -3,13 +3,15 @@ which exit runs, what is not proven.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
 from engine.decisions.order_lifecycle import AttemptState
+from engine.domain.alert import EXIT_TRIES_TOLD
 from engine.domain.amounts import ZERO, Quantity
-from engine.domain.identifiers import CopyId, Symbol
+from engine.domain.identifiers import AccountId, CopyId, Symbol
 from engine.domain.leg import LegState
 from engine.domain.signal import Action
 from engine.ledger.query import Database, fetch_all, fetch_one
@@ -36,6 +38,34 @@ def failed_tries(db: Database, copy: CopyId, leg: int) -> tuple[int, str, bool]:
         if rows
         else (0, "", False)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FailingExit:
+    """An exit that goes on failing: its contract, how often it failed, and the last cause."""
+
+    symbol: Symbol
+    tries: int
+    problem: str
+
+
+def failing_exits(db: Database, account: AccountId, in_lane: InLane) -> list[FailingExit]:
+    """Read the exits of an account that have failed so often that people are told."""
+    rows = fetch_all(
+        db,
+        "SELECT copy_id, number, symbol FROM leg INDEXED BY leg_live WHERE account_id = ? AND state "
+        "IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') AND kind = 'exit' ORDER BY "
+        "symbol",
+        (account,),
+    )
+    failing = []
+    for identifier, number, symbol in rows:
+        copy = CopyId(identifier)
+        tries, cause, _ = failed_tries(db, copy, number)
+        lane = in_lane(copy)
+        if tries + lane.failed >= EXIT_TRIES_TOLD:
+            failing.append(FailingExit(Symbol(symbol), tries + lane.failed, lane.problem or cause))
+    return failing
 
 
 def read_copy_now(

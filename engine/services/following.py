@@ -24,9 +24,10 @@ from engine.decisions.portfolio import (
     resized,
     totals_of,
 )
+from engine.decisions.preflight import PassingFacts, passing_items
 from engine.decisions.risk import equity, marks_of_today, total
 from engine.decisions.routing import concerning
-from engine.domain.account import AccountReport, Position
+from engine.domain.account import AccountReport, EquityMarks, Position
 from engine.domain.alert import Alert, AlertSubject
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.errors import NothingThere
@@ -35,13 +36,14 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.outcome import OutcomeCode
 from engine.domain.preflight import Preflight
-from engine.domain.subscription import Mode
+from engine.domain.subscription import Mode, strictest
 from engine.domain.token import Once, TokenScope
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
 from engine.ledger.charting import opened_at
 from engine.ledger.copies import is_moving
 from engine.ledger.equity import read_equity_marks
+from engine.ledger.explaining import failing_exits
 from engine.ledger.following import (
     AgreementRow,
     CopyRow,
@@ -64,6 +66,7 @@ from engine.ledger.open_shares import (
     still_open,
 )
 from engine.ledger.people import AccountRow, titles_of
+from engine.ledger.preflight import is_key_refused
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.signals import record_signal
 from engine.ledger.studio import strategies_of
@@ -230,6 +233,14 @@ def waiting_words(late: Waiting) -> str:
     return f"{late.count} orders wait to be sent, the oldest ({late.kind}) {since}"
 
 
+def _failing_words(db: Database, row: AccountRow, task: LiveAccount) -> str:
+    """Return which exits of an account go on failing, empty if none does."""
+    return "; ".join(
+        f"Closing {each.symbol} failed {each.tries} times, the last time: {each.problem}"
+        for each in failing_exits(db, AccountId(row.id), task.in_lane)
+    )
+
+
 class FollowingService:
     """The service for followers."""
 
@@ -309,7 +320,12 @@ class FollowingService:
             for each in read_holdings(self._db, AccountId(row.id))
             if each.share > 0 or each.entries_open
         )
-        late = late_of_account(self._db, row.id, self._context.clock.now())
+        now = self._context.clock.now()
+        marks = read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone)
+        if task is not None and check is not None:
+            current = None if task.account.report is None else report
+            check = self._checked_now(check, row, agreed, current, marks)
+        late = late_of_account(self._db, row.id, now)
         facts = AccountFacts(
             connected=task is not None,
             problem="" if task is None else task.account.problem,
@@ -326,11 +342,9 @@ class FollowingService:
             open_shares=open_shares,
             ending=sum(1 for each in self._resting(row, on) if each.is_ending),
             waiting="" if late is None else waiting_words(late),
+            failing="" if task is None else _failing_words(self._db, row, task),
         )
-        marks = marks_of_today(
-            read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone),
-            self._context.clock.now(),
-        )
+        marks = marks_of_today(marks, now)
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
         is_old = task is not None and task.account.last_report is not task.account.report
@@ -359,6 +373,29 @@ class FollowingService:
             own_level=_highest(each for each in own if each.is_owners),
             open_shares=open_shares,
         )
+
+    def _checked_now(
+        self,
+        check: Preflight,
+        row: AccountRow,
+        agreed: Iterable[AgreementRow],
+        report: AccountReport | None,
+        marks: EquityMarks | None,
+    ) -> Preflight:
+        """Return a check with what changes from one reading or order to the next as it is now."""
+        limits = self._context.config.limits
+        facts = PassingFacts(
+            report=report,
+            marks=marks,
+            limits={
+                each.strategy_name: strictest(limits, each.policy.limits)
+                for each in agreed
+                if each.takes_entries
+            },
+            key_refused=is_key_refused(self._db, AccountId(row.id)),
+        )
+        lasting = tuple(each for each in check.items if not each.is_passing)
+        return replace(check, items=(*lasting, *passing_items(facts, self._context.clock.now())))
 
     def totals(self, cards: Sequence[AccountCard]) -> tuple[Totals, ...]:
         """Return the sums over accounts by environment, live first."""

@@ -12,7 +12,10 @@ from engine.domain.person import Role
 from engine.ledger import Database
 from engine.ledger.codec import to_us
 from engine.ledger.equity import mark_equity
+from engine.ledger.preflight import note_new_credentials
 from engine.ledger.query import fetch_all
+from engine.ports.exchange import Rejected, RejectionKind
+from plugins.paper.adapter import PaperConnection
 
 TERMS = {
     "mode": "live",
@@ -26,6 +29,8 @@ enabled = ["paper", "signed_webhook", "gcra", "log"]
 [plugin.paper]
 price_fixed = { BTCUSDT = "65000", ETHUSDT = "3000" }
 flush = "inline"
+[limits]
+drawdown_percent = 90
 [web]
 sign_up = "open"
 """
@@ -97,6 +102,58 @@ async def test_one_position_is_closed_once_and_everything_else_stays(tmp_path: P
         await eve.get("/home")
         await eve.post(CLOSE, 404, bare=True, csrf=eve.csrf)
         assert ("bob", "BTCUSDT") in held(place), "somebody else's account is not found"
+
+
+async def test_a_key_that_may_not_trade_a_limit_and_a_failing_exit_need_their_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.actors.exit_lane.EXIT_RETRY_S", (0.0,))
+    async with web_place(tmp_path, SETTINGS) as place:
+        ledger = place.context.ledger
+        strategy = await place.strategy(await place.person("ada", Role.MASTER), "trend")
+        bob = await place.person("bob", balance="1000")
+        await follow(bob, strategy, "bob", "BTCUSDT")
+        await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
+        await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
+        await bob.get("/home")
+        assert "One thing needs you" not in bob.words
+
+        async def refused(*_: object) -> None:
+            raise Rejected("this key may not trade", RejectionKind.CREDENTIALS)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PaperConnection, "place_order", refused)
+            await place.signal(strategy, action="add", symbol="BTCUSDT", side="LONG")
+            await place.until(
+                lambda: bool(
+                    fetch_all(ledger.db, "SELECT 1 FROM copy WHERE code = 'rejected.credentials'")
+                )
+            )
+            await bob.get("/home")
+            assert "One thing needs you" in bob.words
+            assert "trading: the exchange refused the last order because of the key." in bob.words
+            await bob.get("/accounts/bob")
+            await bob.post("/accounts/bob/check")
+            assert "the exchange refused the last order because of the key" in bob.words
+            later = place.context.clock.now()
+            await ledger.write(lambda db: note_new_credentials(db, "bob", later))
+            await bob.get("/home")
+            assert "One thing needs you" not in bob.words, "the new key was not refused"
+            await place.signal(strategy, action="close", symbol="BTCUSDT")
+            await place.until(lambda: exits(place) > 3)
+            await bob.get("/home")
+            assert "Closing BTCUSDT failed" in bob.words
+            assert "times, the last time: this key may not trade." in bob.words
+        await place.until(lambda: held(place) == [])
+        await bob.get("/home")
+        assert "One thing needs you" not in bob.words
+
+        ((account,),) = fetch_all(ledger.db, "SELECT id FROM account")
+        worth, now = Money(Decimal(100_000)), place.context.clock.now()
+        await ledger.write(lambda db: mark_equity(db, account, worth, now, new_day=True))
+        await bob.get("/home")
+        assert "One thing needs you" in bob.words
+        assert "limits in trend: the account is 99" in bob.words
 
 
 async def test_what_is_watched_hides_nothing_that_is_traded_and_what_was_left_leads_on(

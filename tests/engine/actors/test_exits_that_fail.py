@@ -23,6 +23,7 @@ from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchScope
 from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
+from engine.ledger.explaining import failing_exits
 from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 from engine.services.explaining import explain_copy
 from engine.views import WhyView
@@ -114,6 +115,11 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         assert (kept.code, kept.move) == (None, move)
         assert words in kept.sentence
         assert "once a minute" in kept.sentence
+        (exit_,) = failing_exits(
+            house.ledger.db, house.followers[0].account.id, house.followers[0].in_lane
+        )
+        assert exit_.tries > 3
+        assert words in exit_.problem
         await trio.sleep(3600)
         assert told(house)[0].count > 20  # told again after an hour, with how often since
         assert len(told(house)) == 2
@@ -122,6 +128,12 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         assert await house.outcome(closed) == ["filled"]
         ended = why(house, closed)
         assert (ended.move, ended.now) == ("nobody", "")
+        assert (
+            failing_exits(
+                house.ledger.db, house.followers[0].account.id, house.followers[0].in_lane
+            )
+            == []
+        )
 
 
 async def test_an_exit_that_cannot_be_looked_up_is_told_too(

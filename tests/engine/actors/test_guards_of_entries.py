@@ -19,6 +19,7 @@ from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import NothingThere
 from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide
+from engine.domain.preflight import Level
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import RiskLimits
 from engine.ledger.alerts import newest_alerts
@@ -224,6 +225,10 @@ async def test_a_loss_since_the_last_reading_counts(
         await trio.sleep(1)
         moved(house, "55000", monkeypatch)
         assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["denied.daily_loss"]
+        found = await house.followers[0].preflight.check(fresh=False)
+        limits = {each.about: each for each in found.items}["limits in trend"]
+        assert found.level is limits.level is Level.STOPS_ENTRIES
+        assert limits.sentence.startswith("equity is down 30")
 
 
 async def test_a_price_that_moved_while_an_entry_was_prepared_stops_it(

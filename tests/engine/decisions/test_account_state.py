@@ -59,6 +59,10 @@ def on(level: SwitchLevel) -> Switch:
         (replace(WELL, stopped=1), AccountState.COPYING),
         (replace(WELL, quarantined=True), AccountState.PAUSED),
         (replace(WELL, check=(POOR,)), AccountState.NEEDS_YOU),
+        (
+            replace(WELL, failing="Closing X failed", switches=(on(SwitchLevel.FLATTEN),)),
+            AccountState.NEEDS_YOU,
+        ),
         (replace(WELL, check=(POOR,), live_agreements=0), AccountState.NOTHING_YET),
     ],
 )

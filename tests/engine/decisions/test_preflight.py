@@ -1,5 +1,6 @@
 """The sentences of an account check: each fact by a table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,19 +9,28 @@ import pytest
 
 from engine.decisions.preflight import (
     Facts,
+    PassingFacts,
     SymbolNeed,
     check_items,
     key_days_left,
     key_warning,
     next_key_warning,
+    passing_items,
 )
-from engine.domain.account import AccountReport, Balance, Position
+from engine.domain.account import AccountReport, Balance, EquityMarks, Position
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.preflight import CheckItem, Level, Preflight
 from engine.domain.signal import PositionSide
-from engine.domain.subscription import BelowMinimum, CopyPolicy, Mode, parse_leverage, parse_sizing
+from engine.domain.subscription import (
+    BelowMinimum,
+    CopyPolicy,
+    Mode,
+    RiskLimits,
+    parse_leverage,
+    parse_sizing,
+)
 from engine.ports.exchange import FundsElsewhere
 from engine.ports.market_data import Quote
 
@@ -37,6 +47,9 @@ CONTRACT = Instrument(
     Ratio(D("1")),
     Ratio(D("100")),
 )
+
+
+MARKS = EquityMarks(Money(D(2000)), NOW - timedelta(hours=3), "UTC", Money(D(2000)))
 
 
 def quote(price: str = "65000") -> Quote:
@@ -95,6 +108,39 @@ def items(**changes: Any) -> dict[str, CheckItem]:
         "fee_bps": Ratio(D(10)),
     }
     return {each.about: each for each in check_items(Facts(**(facts | changes)), NOW)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, {"limits in b": "entries are taken again on the next trading day"}),
+        (
+            {"key_refused": True, "limits": {}},
+            {"trading": "let the key trade at the exchange, or "},
+        ),
+        ({"limits": {"a": RiskLimits(drawdown_percent=50)}}, {"limits in a": "ask an operator"}),
+        ({"marks": None}, {}),
+        ({"report": None}, {}),
+        ({"marks": replace(MARKS, since=NOW - timedelta(days=1))}, {}),
+    ],
+)
+def test_what_passes_is_judged_by_the_limits_of_each_agreement(
+    changes: dict[str, Any], told: dict[str, str]
+) -> None:
+    limits = {
+        "a": RiskLimits(daily_loss=Money(D("1000.01"))),
+        "b": RiskLimits(daily_loss=Money(D(1000))),
+    }
+    facts: dict[str, Any] = {
+        "report": report(),
+        "marks": MARKS,
+        "limits": limits,
+        "key_refused": False,
+    }
+    found = passing_items(PassingFacts(**(facts | changes)), NOW)
+    assert [each.about for each in found] == list(told)
+    assert all(each.do.startswith(told[each.about]) for each in found)
+    assert all(each.is_passing and each.level is Level.STOPS_ENTRIES for each in found)
 
 
 def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
