@@ -139,6 +139,7 @@ PAGES: Final = {
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",
     ("preflight.is_key_refused", "copy"): "the newest fifty copies of one account",
+    ("pulse.newest_moment", "event"): "the newest event",
     ("preflight.credentials_since", "event"): "the newest change of one account's credentials",
     (
         "refused._exit_taken_since",
