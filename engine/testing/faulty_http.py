@@ -124,6 +124,12 @@ class FaultyHttp(HttpClients):
         client._transport = _FaultyTransport(client._transport, self.plan)
         return client
 
+    def beside(self) -> "FaultyHttp":
+        """Return another factory over the same one, without faults, that counts its own requests."""
+        other = FaultyHttp(self._real)
+        other.plan.spacing_s = self.plan.spacing_s
+        return other
+
     async def addresses(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses that the real factory permits."""
         return await self._real.addresses(host, port)

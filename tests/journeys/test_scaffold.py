@@ -15,7 +15,11 @@ import venv
 from pathlib import Path
 
 import pytest
+from completed_exchange import Adapter, Connection
 from tiny_exchange import tiny_exchange
+
+from rexalgo import AccountLogin, ExchangeContext, Secret
+from rexalgo.testing import ExchangeUnderTest, Verdict, check_exchange_adapter
 
 COMPLETED = Path(__file__).with_name("completed_exchange.py")
 
@@ -104,6 +108,53 @@ def test_a_package_completed_by_the_guide_passes_and_is_recorded(
     assert sum(each == "pass" for each in seen.values()) >= 30, seen
     assert "passed" in rexalgo(python, "plugin", "show", "tiny", cwd=tmp_path)
     assert os.listdir(tmp_path / "data" / "kit") == ["tiny.json"]
+
+
+class NewestKey(Adapter):
+    """An adapter that sends every account's requests with the newest account's client."""
+
+    shared = "_http"
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self.opened: list[Connection] = []
+
+    async def connect(self, login: AccountLogin, context: ExchangeContext) -> Connection:
+        connection = await super().connect(login, context)
+        self.opened.append(connection)
+        for each in self.opened:
+            setattr(each, self.shared, getattr(connection, self.shared))
+        return connection
+
+
+class NewestAccount(NewestKey):
+    """An adapter that reads the newest account in place of every other."""
+
+    shared = "fetch_account"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "failing"),
+    [
+        (Adapter, ""),
+        (NewestKey, "expected no order or cancel of the first account"),
+        (NewestAccount, "found it read through the client of the second"),
+    ],
+)
+async def test_an_adapter_that_trades_with_the_newest_accounts_key_fails(
+    adapter: type[Adapter], failing: str, tmp_path: Path
+) -> None:
+    with tiny_exchange() as url:
+        under_test = ExchangeUnderTest(
+            adapter=adapter(url),
+            credentials={"secret": Secret("kit-account")},
+            settings={},
+            data_dir=str(tmp_path),
+        )
+        report = await check_exchange_adapter(under_test, "E65")
+    (result,) = report.results
+    assert result.verdict is (Verdict.FAIL if failing else Verdict.PASS), result
+    assert failing in result.detail
 
 
 def test_the_completed_example_needs_nothing_but_rexalgo() -> None:

@@ -71,6 +71,14 @@ BUGS: Final = (
         'login.credentials["secret"].reveal()}))',
     ),
     Bug(
+        "the newest account's client serves every account",
+        FILE,
+        "        return Connection(http, context.clock)",
+        "        opened = self.__dict__.setdefault('_opened', [])\n        "
+        "opened.append(Connection(http, context.clock))\n        "
+        "for each in opened:\n            each._http = http\n        return opened[-1]",
+    ),
+    Bug(
         "setting protection swallows what failed",
         FILE,
         "        if answer.status_code != 204:\n            raise judge(answer.status_code, "

@@ -1,7 +1,7 @@
 """The kit for exchange adapters: numbered promises, each with what to do if it is not kept.
 
 ``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0),
-``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on),
+``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4, E65), ``readings`` (E50 on),
 ``reporting`` (E57 on) and ``owners`` (E62 on).
 """
 

@@ -1,10 +1,14 @@
 """E30 to E49: a connection that breaks. A timeout is not a no, nothing is sent twice, and nothing
-that failed is reported as done.
+that failed is reported as done. E65: a connection of each account.
 """
 
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
+from engine.domain.identifiers import AccountId
 from engine.testing.exchange.kit import ExchangeKit
 from engine.testing.exchange.registry import case
 from engine.testing.faulty_http import LOST
@@ -160,3 +164,46 @@ async def _cancel_fails(kit: ExchangeKit) -> None:
             f"expected cancel_order to raise after {fault}, found that it says nothing and the "
             "order rests on",
         )
+
+
+@case(
+    "E65",
+    "an account trades and reads through its own client, also after another one has connected",
+    do=(
+        "keep the client of context.http and the credentials in the connection that connect "
+        "returns, never in the adapter, a class or the module: there the next account replaces "
+        "them, and orders go out with its key"
+    ),
+)
+async def _own_client(kit: ExchangeKit) -> None:
+    connection = await kit.connection()
+    kit.needs_http()
+    http = kit.http.beside()
+    other = await kit.adapter.connect(
+        replace(kit.login(), account=AccountId("kit-other")), replace(kit.context, http=http)
+    )
+    try:
+        http.plan.writes = 0
+        await kit.taken(await kit.resting())
+        order = await kit.intent()
+        await kit.entered(order)
+        await kit.flatten()
+        expect(
+            http.plan.writes == 0,
+            "expected no order or cancel of the first account through the client of the second, "
+            f"found {http.plan.writes} requests",
+        )
+        for read in (
+            connection.fetch_account,
+            partial(connection.find_orders, order.symbol, kit.begun - timedelta(seconds=60)),
+        ):
+            own, http.plan.requests = kit.http.plan.requests, 0
+            await read()
+            # Contracts and prices may be read with any key: one request of its own is enough.
+            expect(
+                kit.http.plan.requests > own or http.plan.requests == 0,
+                "expected that the first account is read through its own client, found it read "
+                "through the client of the second",
+            )
+    finally:
+        await other.aclose()
