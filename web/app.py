@@ -165,7 +165,8 @@ async def _wait_for_engine(why_waiting: Callable[[], str]) -> None:
 
 
 async def _answer_away(error: EngineAway) -> Response:
-    return _error(503, ("engine_away", str(error)))
+    reads = request.method in _BODILESS
+    return _error(503, ("engine_away", error.to_reader if reads else str(error)))
 
 
 async def _answer_failure(error: Exception) -> Response:

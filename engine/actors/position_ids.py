@@ -1,15 +1,17 @@
 """Track which of the exchange's positions contains each share of an account, if positions have ids.
 
 A position with another id than the one that held our share is the owner's, once the exchange
-reports that ours was closed. Until then nothing is judged in that symbol. A closed position of the
-other side was never ours: our entry closed it, and the one that is open now is ours. If an exchange
+reports that ours was closed. Until then nothing is judged in that symbol. Two closed positions do
+not end our share. One of the other side never held it: our entry closed it, and the one that is open
+now is ours. One that closed while our entry was still being filled lacks what came after: that part
+is in the one that is open now (``engine.decisions.reconciliation.carried_over``). If an exchange
 was asked and lists no such close for a quarter of an hour, it has given our position a new id: the
 new id is adopted, because otherwise no exit would ever leave. A record that cannot be read, that is
 not complete or that has a row nobody can read proves nothing, however long that lasts.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
@@ -20,11 +22,14 @@ from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
+from engine.decisions.reconciliation import carried_over
 from engine.decisions.risk import position_of
-from engine.domain.account import AccountReport
+from engine.domain.account import AccountReport, ClosedPosition
+from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
+from engine.ledger.books import exited_from
 from engine.ledger.holdings import (
     entered_until,
     held_since,
@@ -52,14 +57,14 @@ class _Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The result for one reading: the positions of ours that were ``closed``, and the symbols where
-    that is ``undecided``.
+    """The result for one reading: the positions of ours that were ``closed``, each with how much of
+    our share is in the one that is open now, and the symbols where that is ``undecided``.
 
     ``unnamed``: symbols where the position open now was opened too late to contain a share of ours
     that has no position id: the position with that share is closed.
     """
 
-    closed: frozenset[str] = frozenset()
+    closed: Mapping[str, Quantity] = field(default_factory=dict)
     undecided: frozenset[Symbol] = frozenset()
     unnamed: frozenset[Symbol] = frozenset()
 
@@ -86,7 +91,7 @@ class PositionIds:
             self._since.clear()
             await self._unreadable.note(_RECORD, ())
             return Replaced(unnamed=unnamed)
-        found = await self._looked_up(session, moved)
+        found, rows = await self._looked_up(session, moved)
         now = trio.current_time()
         self._since = {
             symbol: self._since.get(symbol, now)
@@ -96,11 +101,15 @@ class PositionIds:
         followed = {
             symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER_S
         }
-        closed = [moved[symbol] for symbol, fate in found.items() if fate is _Fate.CLOSED]
+        closed = {
+            moved[symbol]: self._carried_over(session, report, symbol, rows.get(moved[symbol]))
+            for symbol, fate in found.items()
+            if fate is _Fate.CLOSED
+        }
         undecided = {
             symbol for symbol, fate in found.items() if fate in (_Fate.OPEN, _Fate.NOT_PROVEN)
         }
-        return Replaced(frozenset(closed), frozenset(undecided - followed), unnamed)
+        return Replaced(closed, frozenset(undecided - followed), unnamed)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Decide the same if the ledger may be old: a position with another id is never taken as
@@ -108,7 +117,7 @@ class PositionIds:
         """
         holdings = self._holdings()
         return Replaced(
-            frozenset(_moved(holdings, report).values()),
+            dict.fromkeys(_moved(holdings, report).values(), Quantity(ZERO)),
             unnamed=self._opened_later(holdings, session, report),
         )
 
@@ -118,10 +127,6 @@ class PositionIds:
         """Return where a share without a position id cannot be in the position open there: it was
         opened after our last entry.
         """
-        slack_s = session.visible_within_s + (
-            UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
-        )
-        offset = timedelta(seconds=session.clock_offset_s or 0.0)
         later = set[Symbol]()
         for holding in holdings:
             position = position_of(report, holding.symbol)
@@ -132,32 +137,59 @@ class PositionIds:
                 or position.opened_at is None
             ):
                 continue
-            entered = entered_until(
-                self._account.shared.ledger.db, self._account.id, holding.symbol
-            )
-            if entered is not None and position.opened_at - offset > entered + timedelta(
-                seconds=slack_s
-            ):
+            if self._is_after_our_entries(session, holding.symbol, position.opened_at):
                 later.add(holding.symbol)
         return frozenset(later)
 
+    def _is_after_our_entries(self, session: ExchangeSession, symbol: Symbol, at: datetime) -> bool:
+        """Return whether ``at``, on the exchange's clock, is after the end of our last entry that
+        filled.
+        """
+        entered = entered_until(self._account.shared.ledger.db, self._account.id, symbol)
+        slack_s = session.visible_within_s + (
+            UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
+        )
+        offset = timedelta(seconds=session.clock_offset_s or 0.0)
+        return entered is not None and at - offset > entered + timedelta(seconds=slack_s)
+
+    def _carried_over(
+        self,
+        session: ExchangeSession,
+        report: AccountReport,
+        symbol: Symbol,
+        closed: ClosedPosition | None,
+    ) -> Quantity:
+        """Return how much of a share is in the position that is open now, although the one that we
+        took for its place is closed.
+        """
+        db = self._account.shared.ledger.db
+        holding, position = read_holding(db, self._account.id, symbol), position_of(report, symbol)
+        if holding is None or position is None or closed is None:
+            return Quantity(ZERO)
+        began = position.opened_at or closed.closed_at
+        if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):
+            return Quantity(ZERO)
+        return carried_over(holding, closed, exited=exited_from(db, holding))
+
     async def _looked_up(
         self, session: ExchangeSession, moved: Mapping[Symbol, str]
-    ) -> Mapping[Symbol, "_Fate"]:
-        """Return by symbol what the exchange's record proves about the position that held our share."""
+    ) -> tuple[Mapping[Symbol, "_Fate"], Mapping[str, ClosedPosition]]:
+        """Return by symbol what the exchange's record proves about the position that held our share,
+        and by id the closed positions of the record.
+        """
         if not session.reports_closed_positions:
             # an id lasts from flat to flat: another one is another position
-            return dict.fromkeys(moved, _Fate.CLOSED)
+            return dict.fromkeys(moved, _Fate.CLOSED), {}
         try:
             since = min([self._account.shared.clock.now() - LOOK_BACK, *self._opened()])
             history = await session.closed_positions(since, frozenset(moved.values()))
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._account.note("closed positions cannot be read", error)
-            return dict.fromkeys(moved, _Fate.NOT_PROVEN)
+            return dict.fromkeys(moved, _Fate.NOT_PROVEN), {}
         await self._unreadable.note(_RECORD, history.unreadable)
         sides = {each.symbol: each.side for each in self._holdings()}
         rows = {each.position_id: each for each in history.rows}
-        return {
+        fates = {
             symbol: (_Fate.CLOSED if rows[id_].side is sides.get(symbol) else _Fate.OWNERS)
             if id_ in rows
             else _Fate.OPEN
@@ -165,6 +197,7 @@ class PositionIds:
             else _Fate.NOT_PROVEN
             for symbol, id_ in moved.items()
         }
+        return fates, rows
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however

@@ -49,6 +49,9 @@ _NO_ANSWER: Final = (
     "The engine of this installation did not answer. Whether it was done is not known: look before you "
     "repeat it."
 )
+_NOTHING_SHOWN: Final = (
+    "The engine of this installation did not answer. Nothing was changed. Try again in a moment."
+)
 _BUSY: Final = (
     "The engine of this installation has too much to do just now. Nothing was changed: try again."
 )
@@ -185,7 +188,7 @@ class EngineLink:
         finally:
             del self._under_way[number]
         if not answers:
-            raise EngineAway(_NO_ANSWER)
+            raise EngineAway(_NO_ANSWER, to_reader=_NOTHING_SHOWN)
         if "error" in answers[0]:
             raise read_raised(answers[0]["error"])
         return answers[0].get("result")

@@ -8,13 +8,14 @@ than what is under way there.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from engine.decisions.risk import may_have_position, position_of
-from engine.domain.account import AccountReport
+from engine.domain.account import AccountReport, ClosedPosition, Position
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.booking import Cause
 from engine.domain.holding import Holding
@@ -38,6 +39,7 @@ _NETTED: Final = (
     "the position is the owner's, on the other side: the exchange netted our entry with it"
 )
 _NONE: Final = Quantity(ZERO)
+_NO_IDS: Final[Mapping[str, Quantity]] = MappingProxyType({})
 NEAR: Final = Decimal("0.002")
 """How far from its level, as a part of it, a stop or target may be filled on the better side: the
 exchange looks at another price than the one that it fills at.
@@ -117,7 +119,7 @@ def reconcile(
     exiting: Collection[Symbol],
     bound_ids: Collection[str],
     client_id_known: Callable[[ClientOrderId], bool],
-    closed_ids: Collection[str] = (),
+    closed_ids: Mapping[str, Quantity] = _NO_IDS,
     replaced: Collection[Symbol] = (),
     met_ids: Collection[str] = (),
     lost: Sequence[OrderReport] = (),
@@ -129,7 +131,8 @@ def reconcile(
     still runs; a position that vanished there was not closed by the owner. ``bound_ids``: exchange
     order ids that the ledger knows; ``client_id_known`` does the same for client order ids.
     ``closed_ids``: positions that held a share of ours and are known to be closed, although another
-    one of the same side is open there. ``replaced``: symbols where the same is known of a share
+    one of the same side is open there; each with how much of the share is in that one, as
+    ``carried_over`` returns it. ``replaced``: symbols where the same is known of a share
     whose position has no id here. ``met_ids``: orders with our prefix that an earlier reading
     found, and nobody has accepted. ``lost``: orders of ours in the account's history that the
     ledger lacks. Such an order is reported once: as lost, which says what it did, even if it rests
@@ -184,27 +187,51 @@ def reconcile(
     )
 
 
-def _is_replaced(
-    holding: Holding, closed_ids: Collection[str], replaced: Collection[Symbol]
-) -> bool:
-    return holding.position_id in closed_ids if holding.position_id else holding.symbol in replaced
+def carried_over(holding: Holding, closed: ClosedPosition, *, exited: Decimal) -> Quantity:
+    """Return how much of a share is in the position that was opened after ``closed``, the one that
+    we took for its place.
+
+    An entry that is filled in parts may be in two positions, if an exit closed the first between two
+    parts. ``exited``: what exits of ours closed of ``closed``. All else that it held was closed by
+    something else, and counts as ours: the share can be in the next position only beyond that. A
+    record of less than our exits closed proves nothing. Only for an entry that had not ended when
+    ``closed`` did.
+    """
+    by_others = EXACT.subtract(closed.quantity, exited)
+    if by_others < 0:
+        return _NONE
+    return Quantity(max(ZERO, EXACT.subtract(holding.share, by_others)))
+
+
+def _may_hold(
+    holding: Holding,
+    position: Position | None,
+    closed_ids: Mapping[str, Quantity],
+    replaced: Collection[Symbol],
+) -> tuple[Quantity, bool]:
+    """Return how much of a share the position that is open now may hold, and whether it replaced
+    the one that held the share before.
+    """
+    is_replaced = (
+        holding.position_id in closed_ids if holding.position_id else holding.symbol in replaced
+    )
+    if position is None or position.side is not holding.side:
+        return _NONE, is_replaced
+    if not is_replaced:
+        return position.quantity, False
+    return min(position.quantity, closed_ids.get(holding.position_id, _NONE)), True
 
 
 def _shrunk(
     holding: Holding,
     report: AccountReport,
     is_exiting: bool,
-    closed_ids: Collection[str],
+    closed_ids: Mapping[str, Quantity],
     replaced: Collection[Symbol],
     lost: Sequence[OrderReport],
 ) -> ShareShrunk | None:
     position = position_of(report, holding.symbol)
-    is_replaced = _is_replaced(holding, closed_ids, replaced)
-    there = (
-        Quantity(ZERO)
-        if position is None or position.side is not holding.side or is_replaced
-        else position.quantity
-    )
+    there, is_replaced = _may_hold(holding, position, closed_ids, replaced)
     if there >= holding.share:
         return None
     steps = _through(lost, holding.symbol, holding.side, holding.share)
@@ -290,18 +317,14 @@ def _own_positions(
     settled: dict[Symbol, Holding],
     report: AccountReport,
     busy: set[Symbol],
-    closed_ids: Collection[str],
+    closed_ids: Mapping[str, Quantity],
     replaced: Collection[Symbol],
     lost: Sequence[OrderReport],
 ) -> Iterable[OwnPosition]:
     for position in sorted(report.positions, key=lambda each: each.symbol):
         holding = settled.get(position.symbol)
-        is_there = (
-            holding is not None
-            and holding.side is position.side
-            and not _is_replaced(holding, closed_ids, replaced)
-        )
-        ours = holding.share if holding is not None and is_there else Decimal(0)
+        there = _NONE if holding is None else _may_hold(holding, position, closed_ids, replaced)[0]
+        ours = _NONE if holding is None else min(holding.share, there)
         beyond = Quantity(EXACT.subtract(position.quantity, ours))
         if beyond > 0 and position.symbol not in busy:
             began = (

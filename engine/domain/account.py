@@ -108,7 +108,8 @@ class AccountReport:
 class ClosedPosition:
     """One row of the exchange's history of closed positions; times are the exchange's clock in UTC.
 
-    ``position_id`` is the id the position had while it was open. ``order_id`` is the order that
+    ``position_id`` is the id the position had while it was open. ``quantity`` is all that entered
+    it, also what was closed before the rest. ``order_id`` is the order that
     closed it, empty if the row names none. ``exit_price`` is the average closing price, None if it
     is not reported. ``result`` is the exchange's own figure, before fees and funding, with the
     exchange's rounding.

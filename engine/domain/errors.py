@@ -47,8 +47,13 @@ class InUse(RexAlgoError):
 class EngineAway(RexAlgoError):
     """Raised in a web process whose engine does not run or does not answer; its text is for pages.
 
-    Nothing is lost: what was not recorded was not acknowledged.
+    Nothing is lost: what was not recorded was not acknowledged. ``to_reader``: the text for a request
+    that changes nothing, if it is another one.
     """
+
+    def __init__(self, text: str, to_reader: str = "") -> None:
+        super().__init__(text)
+        self.to_reader = to_reader or text
 
 
 class InvalidMove(RexAlgoError):

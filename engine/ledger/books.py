@@ -181,6 +181,20 @@ def write_fill(
     return after
 
 
+def exited_from(db: Database, holding: Holding) -> Decimal:
+    """Return how much our orders closed of the position that a holding names, since the contract was
+    entered.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT fill.quantity FROM book JOIN fill ON fill.episode = book.episode WHERE "
+        "book.account_id = ? AND book.strategy_id = ? AND book.symbol = ? AND fill.is_entry = 0 "
+        "AND fill.attempt_id IS NOT NULL AND fill.position_id = ?",
+        (holding.account, holding.strategy, holding.symbol, holding.position_id),
+    )
+    return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)
+
+
 def text(number: Decimal | None) -> str | None:
     """Write a number that may be unknown."""
     return None if number is None else plain(number)

@@ -282,6 +282,16 @@ MUTANTS: Final = (
         noticed_by="tests/engine/actors/test_fan_out_disturbed.py",
     ),
     Mutant(
+        "two positions of one entry: what filled in the second is the owner's",
+        (
+            (
+                "engine/decisions/reconciliation.py",
+                "    by_others = EXACT.subtract(closed.quantity, exited)\n",
+                "    return _NONE\n",
+            ),
+        ),
+    ),
+    Mutant(
         "answers that wait: there may be any number",
         (
             (

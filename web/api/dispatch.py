@@ -139,7 +139,8 @@ def error_of(error: RexAlgoError) -> Response:
         case FormErrors():
             answer = error_answer(409, "refused", str(error))
         case EngineAway():
-            answer = error_answer(503, "engine_away", str(error))
+            reads = request.method == "GET"
+            answer = error_answer(503, "engine_away", error.to_reader if reads else str(error))
             answer.headers["Retry-After"] = "5"
         case OwnFault():
             log.error("a request of the API failed, and was answered with 503", exc_info=error)

@@ -51,6 +51,8 @@ class Closing:
         self.lagging: AccountReport | None = None
         self.untaken = trio.Event()
         self.names_closes = False
+        self.splits_entries = False
+        self.split: Any = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -59,6 +61,8 @@ class Closing:
         if not order.reduce_only and self.keeps_entries:
             self.kept.append(order)
             raise OutcomeUnknown("the order is on its way, and nobody says so")
+        if not order.reduce_only and self.splits_entries:
+            return await self._first_part(order)
         if not order.reduce_only:
             return await self._real.place_order(order)
         if self.halves:
@@ -84,10 +88,34 @@ class Closing:
         report = await self._real.place_order(replace(order, quantity=Quantity(order.quantity / 2)))
         return replace(report, quantity=order.quantity, status=OrderStatus.CANCELLED)
 
+    async def _first_part(self, order: OrderIntent) -> Any:
+        """Fill a part of an entry; the rest works on until ``fill_the_rest``."""
+        part = replace(order, quantity=Quantity(Decimal("0.001")))
+        report = await self._real.place_order(part)
+        self.split = replace(report, quantity=order.quantity, status=OrderStatus.OPEN)
+        return self.split
+
+    async def fill_the_rest(self) -> None:
+        """Fill the rest of the entry that was split."""
+        rest = self.split.quantity - self.split.filled_quantity
+        await self.by_hand(OrderSide.BUY, str(rest))
+        self.split = replace(
+            self.split, status=OrderStatus.FILLED, filled_quantity=self.split.quantity
+        )
+
     async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
         self.orders_read += 1
         self._look()
         history: OrderHistory = await self._real.find_orders(symbol, since)
+        if self.split is not None:
+            history = replace(
+                history,
+                orders=tuple(
+                    self.split if each.exchange_order_id == self.split.exchange_order_id else each
+                    for each in history.orders
+                    if each.client_order_id is None or not each.client_order_id.startswith("hand")
+                ),
+            )
         bare = tuple(
             replace(each, client_order_id=None) if each.closed_by else each
             for each in history.orders
@@ -492,3 +520,58 @@ async def test_an_add_that_arrived_after_the_close_is_closed_too_though_it_stand
         assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["filled"]
         await trio.sleep(200)
         assert (await house.position(), house.holdings()) == (None, [])
+
+
+@pytest.mark.parametrize("is_known_first", [True, False])
+async def test_what_an_entry_fills_after_its_position_was_closed_is_closed_in_the_next_position(
+    tmp_path: Path, autojump_clock: MockClock, is_known_first: bool
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        line.splits_entries = True
+        opened = await house.send(Action.OPEN, side=PositionSide.LONG)
+        await house.outcome(opened)
+        first = await house.position()
+        assert first is not None
+        line.tells_closed = not is_known_first
+        closed = await house.send(Action.CLOSE)
+        await house.outcome(closed)
+        await line.fill_the_rest()
+        second = await house.position()
+        assert second is not None
+        assert second.id != first.id
+        await trio.sleep(30)
+        line.tells_closed = True
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["filled"]
+        await trio.sleep(200)
+        assert (await house.position(), house.holdings()) == (None, [])
+        codes = {each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)}
+        assert AlertCode.CLOSED_OUTSIDE not in codes
+
+
+async def test_what_an_entry_fills_after_its_owner_closed_its_position_is_closed_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        line.splits_entries = True
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await line.fill_the_rest()
+        await house.until(lambda: house.holdings() == [("a0", "0.003", 0)])
+        await trio.sleep(60)
+        assert house.holdings() == [("a0", "0.002", 0)]
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["filled"]
+        assert (await house.position(), house.holdings()) == (None, [])
+
+
+async def test_a_position_opened_after_our_entries_ended_is_the_owners_whatever_the_record_adds_up_to(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.change_closed = lambda each: replace(each, quantity=Quantity(Decimal("0.001")))
+        await trio.sleep(200)
+        await line.by_hand(OrderSide.SELL, "0.003", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await house.followers[0].reader.try_to_read()
+        assert house.holdings() == [("a0", "0", 0)]

@@ -397,16 +397,16 @@ async def test_a_refused_exit_of_a_reverse_is_not_told_as_a_missed_entry(
 ) -> None:
     async with told(tmp_path, "one") as made:
         house, one = made.house, TestChannel("one")
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await house.outcome(await house.send(Action.REVERSE, side=PositionSide.SHORT))
+        [(copy,)] = fetch_all(house.ledger.db, "SELECT copy_id FROM leg WHERE kind = 'exit'")
+        refused = Outcome(OutcomeCode.REJECTED, {"reason": "busy"})
+
+        def refuse(db: Database) -> None:  # one try, before the one that closed
+            write_outcome(db, copy=copy, leg=0, outcome=refused, at=house.shared.clock.now())
+
+        await house.ledger.write(refuse)
         async with made.telling(one):
-            await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
-            await house.outcome(await house.send(Action.REVERSE, side=PositionSide.SHORT))
-            [(copy,)] = fetch_all(house.ledger.db, "SELECT copy_id FROM leg WHERE kind = 'exit'")
-            refused = Outcome(OutcomeCode.REJECTED, {"reason": "busy"})
-
-            def refuse(db: Database) -> None:  # one try, before the one that closed
-                write_outcome(db, copy=copy, leg=0, outcome=refused, at=house.shared.clock.now())
-
-            await house.ledger.write(refuse)
             await trio.sleep(5)
         assert {each.title.partition(": ")[2] for each in one.sent} == {
             "open BTCUSDT filled",

@@ -15,14 +15,18 @@ from engine.decisions.reconciliation import (
     OwnPosition,
     ShareShrunk,
     apply,
+    carried_over,
     closed_by_own_level,
     reconcile,
     words_of,
 )
 from engine.decisions.routing import concerning, concerns
+from engine.domain.account import ClosedPosition
 from engine.domain.booking import Cause
 from engine.domain.holding import SwitchScope
 from engine.domain.order import OrderSide, OrderStatus
+
+CLOSED = {"p1": D("0")}
 
 HERE = {
     "account_id": "a1",
@@ -127,7 +131,7 @@ def test_a_position_on_the_other_side_is_the_owner_s() -> None:
 
 def test_a_position_that_its_owner_opened_in_place_of_ours_is_his() -> None:
     held, stands = holding(position_id="p1"), position(id="p2", quantity=D("3"))
-    gone, own = compare((held,), report((stands,)), closed_ids=("p1",))
+    gone, own = compare((held,), report((stands,)), closed_ids=CLOSED)
     assert (gone.share_to, gone.detached, own.quantity) == (0, True, D("3"))
     assert compare((held,), report((stands,))) == (
         OwnPosition(BTC, LONG, D("1")),
@@ -140,6 +144,31 @@ def test_what_is_beyond_our_share_is_told_and_left_alone() -> None:
         OwnPosition(BTC, LONG, D("3")),
         OwnPosition(ETH, LONG, D("2")),
     )
+
+
+@pytest.mark.parametrize(
+    ("entered", "exited", "carried"),
+    [
+        ("2", "0", "0"),  # something else closed all of ours
+        ("1", "1", "2"),  # our exit closed it; what came after is in the next one
+        ("1", "0", "1"),  # something else closed what was in it by then
+        ("3", "2", "1"),
+        ("9", "1", "0"),  # the owner's beside ours: in doubt nothing is carried over
+        ("1", "3", "0"),  # the record is not of all that entered it
+    ],
+)
+def test_what_came_after_a_position_was_closed_is_carried_over_to_the_next_one(
+    entered: str, exited: str, carried: str
+) -> None:
+    first = ClosedPosition("p1", BTC, LONG, D(entered), D("100"), None, NOW, NOW)
+    held = holding(position_id="p1")
+    ours = carried_over(held, first, exited=D(exited))
+    assert ours == D(carried)
+    stands = position(id="p2", quantity=D("3"))
+    found = compare((held,), report((stands,)), closed_ids={"p1": ours})
+    shrunk = [each.share_to for each in found if isinstance(each, ShareShrunk)]
+    assert shrunk == ([] if ours == held.share else [ours])
+    assert found[-1] == OwnPosition(BTC, LONG, D("3") - ours)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +260,7 @@ def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lac
         (holding(position_id="p1"),),
         reading,
         lost=lost(*steps),
-        closed_ids=("p1",) if stands is not None and stands.id else (),
+        closed_ids=CLOSED if stands is not None and stands.id else {},
     )
     assert isinstance(found[0], ShareShrunk)
     assert cause in found[0].cause
@@ -294,7 +323,7 @@ def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lac
 def test_what_stands_beside_our_share_is_the_owners_but_for_what_lost_orders_opened(
     held: Any, steps: tuple[str, ...], stands: Any, beyond: str, by_lost: str, words: str
 ) -> None:
-    found = compare(held, report((stands,)), lost=lost(*steps), closed_ids=("p1",))
+    found = compare(held, report((stands,)), lost=lost(*steps), closed_ids=CLOSED)
     (own,) = [each for each in found if isinstance(each, OwnPosition)]
     assert (own.quantity, own.by_lost) == (D(beyond), D(by_lost))
     assert words in words_of(own)["differs"]
