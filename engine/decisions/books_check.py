@@ -9,10 +9,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
-from engine.decisions.results import FINEST
 from engine.decisions.wallet import TOLERANCE
 from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
-from engine.domain.amounts import EXACT, ZERO, plain
+from engine.domain.amounts import EXACT, FINEST, ZERO, plain
 
 PRICE_ROUNDING: Final = Decimal("0.00001")
 """An exchange may write an average over several levels with any number of digits."""

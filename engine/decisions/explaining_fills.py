@@ -16,10 +16,10 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Final
 
-from engine.decisions.results import FINEST, part
+from engine.decisions.results import part
 from engine.decisions.wallet import OpenCost
 from engine.domain.account import AccountReport, ClosedPosition
-from engine.domain.amounts import EXACT, ZERO
+from engine.domain.amounts import EXACT, FINEST, ZERO
 from engine.domain.booking import CAUSE_OF, Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol

@@ -13,8 +13,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Final
 
-from engine.decisions.results import FINEST
-from engine.domain.amounts import EXACT, ZERO
+from engine.domain.amounts import EXACT, FINEST, ZERO
 from engine.domain.order import ClosedBy, OrderSide
 
 BEFORE: Final = timedelta(seconds=5)

@@ -74,6 +74,7 @@ from engine.decisions.sizing import (
 from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.amounts import (
     EXACT,
+    FINEST,
     Money,
     Price,
     Quantity,
@@ -110,7 +111,6 @@ from engine.domain.subscription import (
 from engine.ports.market_data import Quote
 
 _TENTH: Final = Decimal("0.1")
-_FINEST: Final = Decimal("0.000000000001")
 EXIT_FIRST: Final = "an earlier exit of this strategy has not ended"
 _COUNTS_WHAT_IS_HELD: Final = (
     OutcomeCode.DENIED_SYMBOL_NOTIONAL,
@@ -780,4 +780,4 @@ def _rounded(amount: Decimal) -> str:
     would read as zero.
     """
     cents = floor_to_step(amount, Decimal("0.01"))
-    return plain(cents if cents > 0 else floor_to_step(amount, _FINEST))
+    return plain(cents if cents > 0 else floor_to_step(amount, FINEST))

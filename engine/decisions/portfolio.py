@@ -12,13 +12,12 @@ from decimal import Decimal
 from typing import Final
 
 from engine.domain.account import LIVE_FIRST, AccountReport, Position
-from engine.domain.amounts import EXACT, ZERO, Money, Quantity, floor_to_step
+from engine.domain.amounts import EXACT, FINEST, ZERO, Money, Quantity, floor_to_step
 from engine.domain.identifiers import Symbol
 from engine.domain.signal import PositionSide
 from engine.ports.market_data import Quote
 
 _CENTS_OF_A_PERCENT: Final = Decimal("0.01")
-_FINEST: Final = Decimal("0.000000000001")
 Series = Sequence[tuple[datetime, Decimal]]
 
 
@@ -50,7 +49,7 @@ def resized(position: Position, quantity: Decimal) -> Position:
 
     def cut(amount: Decimal) -> Money:
         exact = EXACT.divide(EXACT.multiply(amount, quantity), position.quantity)
-        return Money(floor_to_step(exact, _FINEST))
+        return Money(floor_to_step(exact, FINEST))
 
     profit = position.unrealised_profit
     return replace(

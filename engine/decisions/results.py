@@ -13,11 +13,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.domain.amounts import EXACT, ZERO
+from engine.domain.amounts import EXACT, FINEST, ZERO
 from engine.domain.booking import BookState, Cause, Fill
 from engine.domain.signal import PositionSide
 
-FINEST: Final = Decimal("0.000000000001")
 _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookState.OLD)
 
 

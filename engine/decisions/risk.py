@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from engine.domain.account import AccountReport, EquityMarks, Position, UnreadableRow
 from engine.domain.amounts import (
     EXACT,
+    FINEST,
     ZERO,
     Money,
     Quantity,
@@ -31,8 +32,6 @@ from engine.domain.holding import Holding, PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.subscription import RiskLimits
-
-_FINEST: Final = Decimal("0.000000000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def total(*amounts: Decimal) -> Money:
 def fee(worth: Money, fee_bps: Decimal) -> Money:
     """Compute a taker fee in basis points of ``worth``, rounded up to 12 decimals."""
     return Money(
-        ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), _FINEST)
+        ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), FINEST)
     )
 
 
@@ -160,7 +159,7 @@ def _part(entry: PendingEntry, quantity: Quantity) -> Carried:
     if quantity == entry.quantity:
         return Carried(entry.notional, entry.margin)
     worth, margin = (
-        Money(ceil_to_step(EXACT.divide(EXACT.multiply(whole, quantity), entry.quantity), _FINEST))
+        Money(ceil_to_step(EXACT.divide(EXACT.multiply(whole, quantity), entry.quantity), FINEST))
         for whole in (entry.notional, entry.margin)
     )
     return Carried(worth, margin)

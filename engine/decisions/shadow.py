@@ -32,6 +32,7 @@ from engine.decisions.risk import equity, fee, is_held, position_of, trading_day
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, legs
 from engine.domain.account import AccountReport, Balance, EquityMarks, Position
 from engine.domain.amounts import (
+    FINEST,
     ZERO,
     Money,
     Price,
@@ -53,7 +54,6 @@ from engine.ports.market_data import Quote
 
 MAINTENANCE_RATE: Final = Decimal("0.005")
 """The share of the entry value below which a position's margin is liquidated."""
-_TWELFTH: Final = Decimal("0.000000000001")
 _WIDE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _COPY: Final = CopyId("shadow")
 _TRIES: Final = 1_000
@@ -700,7 +700,7 @@ def _next_day(moment: datetime, zone: str) -> datetime:
 
 def _share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
     """Return whole x part / of, rounded half-even at the 12th decimal, as the paper exchange does."""
-    return _WIDE.quantize(_WIDE.divide(_WIDE.multiply(whole, part), of), _TWELFTH)
+    return _WIDE.quantize(_WIDE.divide(_WIDE.multiply(whole, part), of), FINEST)
 
 
 def _limit(order: OrderIntent) -> Price:
@@ -746,7 +746,7 @@ def _liquidation(held: _Position, price: Price, fee_bps: Decimal) -> tuple[Price
     """
     worth = held.cost - held.sign * held.margin
     rounding = ROUND_CEILING if held.sign > 0 else ROUND_FLOOR
-    bankrupt = _WIDE.divide(worth, held.quantity).quantize(_TWELFTH, rounding, _WIDE)
+    bankrupt = _WIDE.divide(worth, held.quantity).quantize(FINEST, rounding, _WIDE)
     price = Price(max(price, bankrupt) if held.sign > 0 else min(price, bankrupt))
     charged = fee(notional(price, held.quantity), fee_bps)
     return price, Money(min(charged, held.margin + held.profit_at(price)))

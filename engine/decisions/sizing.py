@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from engine.domain.amounts import (
     EXACT,
+    FINEST,
     ZERO,
     Money,
     Price,
@@ -34,8 +35,6 @@ from engine.domain.subscription import (
     Sizing,
     StopDistance,
 )
-
-_FINEST: Final = Decimal("0.000000000001")
 
 TAKER_FEE_BPS: Final = Decimal(10)
 """The fee reserved for an entry when checking the balance: above the taker fee of the known
@@ -129,7 +128,7 @@ def raw_quantity(sizing: Sizing, basis: SizingBasis) -> Quantity | Missing:
             exact = EXACT.divide(EXACT.multiply(risk, own), abs(EXACT.subtract(price, basis.stop)))
         case _:
             assert_never(sizing)
-    return Quantity(floor_to_step(exact, _FINEST))
+    return Quantity(floor_to_step(exact, FINEST))
 
 
 def floored(quantity: Quantity, instrument: Instrument) -> Quantity:

@@ -21,7 +21,8 @@ Ratio = NewType("Ratio", Decimal)
 
 ZERO: Final = Decimal(0)
 EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
-_FINEST: Final = Decimal("0.000000000001")
+FINEST: Final = Decimal("0.000000000001")
+"""The finest step that an amount is kept in."""
 _CENT: Final = Decimal("0.01")
 _PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
@@ -88,8 +89,8 @@ def parse_fraction(value: object, field: str = "fraction") -> Ratio:
         raise InvalidValue(field, expected, value) from None
     if not number.is_finite() or not 0 < number < 1:
         raise InvalidValue(field, expected, value)
-    rounded = number.quantize(_FINEST, ROUND_HALF_EVEN, EXACT)
-    return Ratio(min(max(rounded, _FINEST), EXACT.subtract(Decimal(1), _FINEST)))
+    rounded = number.quantize(FINEST, ROUND_HALF_EVEN, EXACT)
+    return Ratio(min(max(rounded, FINEST), EXACT.subtract(Decimal(1), FINEST)))
 
 
 def floor_to_step(amount: Decimal, step: Decimal) -> Decimal:
@@ -112,7 +113,7 @@ def notional(price: Price, quantity: Quantity) -> Money:
 def initial_margin(price: Price, quantity: Quantity, leverage: Ratio) -> Money:
     """Compute the isolated initial margin, price x quantity / leverage, rounded up to 12 decimals."""
     exact = EXACT.divide(EXACT.multiply(price, quantity), leverage)
-    return Money(ceil_to_step(exact, Decimal("0.000000000001")))
+    return Money(ceil_to_step(exact, FINEST))
 
 
 def grouped(text: str) -> str:

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Final
 
-from engine.domain.amounts import EXACT
+from engine.domain.amounts import EXACT, FINEST
 from engine.domain.errors import InvalidValue
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -20,7 +20,6 @@ _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]+|(?:,[0-9
 _SEPARATORS: Final = re.compile(r"[\s_-]")
 _CHARS_MAX: Final = 64
 _EXPONENT_MAX: Final = 40
-_FINEST: Final = Decimal("0.000000000001")
 _OTHER_NAMES: Final = dict.fromkeys(
     ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
 )
@@ -59,7 +58,7 @@ def read_number(value: object, field: str) -> Decimal:
     return (
         number
         if number >= 1 and number == number.to_integral_value()
-        else number.quantize(_FINEST, ROUND_HALF_EVEN, EXACT).normalize(EXACT)
+        else number.quantize(FINEST, ROUND_HALF_EVEN, EXACT).normalize(EXACT)
     )
 
 

@@ -8,9 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from engine.decisions.books_check import ClosedParts, Quantities
-from engine.decisions.results import FINEST
 from engine.decisions.wallet import Line
-from engine.domain.amounts import EXACT, ZERO
+from engine.domain.amounts import EXACT, FINEST, ZERO
 from engine.domain.booking import BookState
 from engine.domain.identifiers import AccountId
 from engine.ledger.books import OWNER
