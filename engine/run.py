@@ -37,7 +37,7 @@ from engine.actors.price_recording import record_prices
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
-from engine.actors.telling import Telling
+from engine.actors.telling import OUTBOX, Telling
 from engine.actors.unsent import Unsent
 from engine.commands import Commands, chosen_notifiers
 from engine.commands.session_keys import note_session_keys
@@ -58,6 +58,7 @@ from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
 from engine.keys.vault import VaultError
 from engine.ledger import Database, Ledger
+from engine.ledger.alerts import know_channels
 from engine.ledger.attempts import stopped_entries
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
@@ -226,7 +227,10 @@ class _Engine:
             # from it
         )
 
+        channels = [OUTBOX, *(each.name for each in chosen_notifiers(config, plugins))]
+
         def start(db: Database) -> tuple[int, int]:
+            know_channels(db, channels)  # they are told a freeze of this start too
             if mark.old:
                 freeze(db, account=EVERYBODY, name="", cause=mark.old, at=now)
             if is_copy(db):

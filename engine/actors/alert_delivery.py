@@ -10,7 +10,7 @@ import trio
 from engine.actors.shared import Shared
 from engine.domain.alert import AlertCode
 from engine.ledger import DiskRefused, LedgerError
-from engine.ledger.alerts import channel_state, delivered, know_channel, undelivered_alerts
+from engine.ledger.alerts import channel_state, delivered, undelivered_alerts
 from engine.ports.notifier import Notifier
 from engine.transport.alert_delivery import deliver
 
@@ -27,13 +27,10 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
     A failed delivery is tried again, with pauses that grow to a minute; the next ones wait behind
     it. A channel that has failed for five minutes is told on the other ones, once an hour.
     """
-    failures, is_known, worked_at = 0, False, trio.current_time()
+    failures, worked_at = 0, trio.current_time()
     taken = 0  # its delivery may wait to be written: the disk may be full
     while True:
         try:
-            if not is_known:
-                await shared.ledger.write(lambda db: know_channel(db, notifier.name))
-                is_known = True
             for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
                 if alert.number > taken:
                     await deliver(notifier, alert, shared.reach)

@@ -39,7 +39,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.keys.sealed_secrets import open_target, seal_target
 from engine.keys.vault import Vault
 from engine.ledger import Database
-from engine.ledger.alerts import delivered, know_channel, undelivered_alerts
+from engine.ledger.alerts import delivered, undelivered_alerts
 from engine.ledger.following import accounts_of, former_accounts_of
 from engine.ledger.identity import person, person_named
 from engine.ledger.messages import (
@@ -131,7 +131,6 @@ class Telling:
 
     async def run(self) -> None:
         """Notify people until cancelled."""
-        await self._shared.ledger.write(lambda db: know_channel(db, OUTBOX, tells_past=False))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._link_chats)
             nursery.start_soon(self._write_digests)

@@ -6,7 +6,7 @@ last one: a lower number may be committed later.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.domain.alert import Alert, AlertCode, AlertSubject, subject_of
 from engine.ledger.codec import dump, from_us, to_us
-from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert, run
+from engine.ledger.query import Database, Row, fetch_all, fetch_one, insert
 
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
@@ -87,20 +87,18 @@ def raise_alert_once(
     )
 
 
-def know_channel(db: Database, channel: str, *, tells_past: bool = True) -> None:
-    """Keep from now on what a channel was not told. A new one is told every alert there is; without
-    ``tells_past``, only those to come.
+def know_channels(db: Database, channels: Collection[str]) -> None:
+    """Keep from now on what each of these channels was not told, and forget every other one.
+
+    A new channel is told what is raised from now on. One that was forgotten is new again.
     """
-    is_new = run(
-        db,
-        "INSERT INTO channel (name, told) VALUES (?, 0) ON CONFLICT (name) DO NOTHING",
-        (channel,),
-    )
-    if is_new and tells_past:
+    for (former,) in fetch_all(db, "SELECT name FROM channel"):
+        if former not in channels:
+            db.execute("DELETE FROM alert_untold WHERE channel = ?", (former,))
+            db.execute("DELETE FROM channel WHERE name = ?", (former,))
+    for each in channels:
         db.execute(
-            "INSERT INTO alert_untold (channel, sequence) SELECT CAST(? AS TEXT), sequence FROM "
-            "event WHERE kind = 'alert' AND copy_id IS NULL",
-            (channel,),
+            "INSERT INTO channel (name, told) VALUES (?, 0) ON CONFLICT (name) DO NOTHING", (each,)
         )
 
 

@@ -10,7 +10,7 @@ from engine.ledger.alerts import (
     ChannelState,
     channel_state,
     delivered,
-    know_channel,
+    know_channels,
     newest_alerts,
     raise_alert,
     undelivered_alerts,
@@ -46,6 +46,7 @@ def test_an_alert_is_told_again_after_the_clock_was_set_back_by_more_than_an_hou
 
 def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     db = open_memory()
+    know_channels(db, ["log"])
     details = {"problem": "timeout"}
     assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW)
     for minute in range(1, 60):
@@ -62,7 +63,6 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     assert raise_alert(
         db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW + timedelta(minutes=61)
     )
-    know_channel(db, "log")  # a new channel is told what was raised before it
     told = [(each.code, each.subject, each.count) for each in undelivered_alerts(db, "log", 20)]
     assert told[0] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 1)
     assert told[-1] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 60)
@@ -72,24 +72,37 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
 
 def test_an_alert_is_told_although_a_later_one_was_told_before_it() -> None:
     db = open_memory()
-    know_channel(db, "log")
+    know_channels(db, ["log", "other"])
     for name in ("ann", "bob"):
         assert raise_alert(db, AlertCode.RESIDUE, name, {}, NOW)
     first, second = undelivered_alerts(db, "log", 20)
     delivered(db, "log", second.number)  # its number is greater: only its commit came first
     assert undelivered_alerts(db, "log", 20) == [first]
     assert channel_state(db, "log") == ChannelState(told=second.number, waiting=1, since=NOW)
-    know_channel(db, "log")  # after a restart: nothing is told twice
+    know_channels(db, ["log", "other"])  # after a restart: nothing is told twice
     assert undelivered_alerts(db, "log", 20) == [first]
-    know_channel(db, "other")
     assert undelivered_alerts(db, "other", 20) == [first, second]
     delivered(db, "log", first.number)
     assert channel_state(db, "log").waiting == 0
     assert channel_state(db, "other").waiting == 2
 
 
+def test_a_new_channel_is_told_what_is_raised_from_then_on_and_a_former_one_is_forgotten() -> None:
+    db = open_memory()
+    know_channels(db, ["log", "former"])
+    raise_alert(db, AlertCode.RESIDUE, "ann", {}, NOW)
+    know_channels(db, ["log", "new"])
+    assert [channel_state(db, each).waiting for each in ("log", "former", "new")] == [1, 0, 0]
+    raise_alert(db, AlertCode.RESIDUE, "bob", {}, NOW)
+    assert [channel_state(db, each).waiting for each in ("log", "former", "new")] == [2, 0, 1]
+    assert [each.subject for each in undelivered_alerts(db, "new", 20)] == ["bob"]
+    know_channels(db, ["log", "former"])  # it is new again
+    assert [channel_state(db, each).waiting for each in ("log", "former", "new")] == [2, 0, 0]
+
+
 def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
     db = open_memory()
+    know_channels(db, ["log"])
     db.execute(
         "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
         "'p', 0, x'00', 'k', x'00')"
@@ -111,7 +124,6 @@ def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
     scoped = {"scope": "account ann", "flags": "--account ann", "cause": "too many"}
     raise_alert(db, AlertCode.BREAKER_TRIPPED, "ann", scoped, NOW)
     raise_alert(db, AlertCode.NUMBERING_RESTARTED, "ann", {}, NOW)  # a strategy of the same name
-    know_channel(db, "log")
     told = [each.sentence for each in undelivered_alerts(db, "log", 20)]
     begins = [
         "PAPER ann: 1 BTCUSDT",

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from engine.actors.alert_delivery import tell
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger import Database, DiskRefused
-from engine.ledger.alerts import channel_state, delivered
+from engine.ledger.alerts import channel_state, delivered, know_channels
 from engine.ports.http import HttpClients
 
 
@@ -46,6 +46,7 @@ async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
         good = Channel("good")
         bad = Channel("bad", 7, asyncio.CancelledError)
+        await house.ledger.write(lambda db: know_channels(db, [good.name, bad.name]))
         for each in (good, bad):
             nursery.start_soon(tell, house.shared, each)
         await house.shared.alert(
@@ -68,6 +69,7 @@ async def test_a_channel_that_is_dead_is_told_on_the_others_once_an_hour(
 ) -> None:
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
         good, bad = Channel("good"), Channel("bad", failures=1_000)
+        await house.ledger.write(lambda db: know_channels(db, [good.name, bad.name]))
         for each in (good, bad):
             nursery.start_soon(tell, house.shared, each)
         await house.shared.alert(
@@ -101,6 +103,7 @@ async def test_an_alert_that_was_taken_is_not_delivered_again_while_the_disk_is_
     monkeypatch.setattr("engine.actors.alert_delivery.delivered", noting)
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
         good, other = Channel("good"), Channel("other")
+        await house.ledger.write(lambda db: know_channels(db, [good.name, other.name]))
         for each in (good, other):
             nursery.start_soon(tell, house.shared, each)
         await house.shared.alert(

@@ -94,3 +94,22 @@ async def test_each_account_adds_a_bounded_number_of_statements_to_a_start(
     each = {text: round(count / (MANY - FEW)) for text, count in more.items()}
     told = [f"{count} {text[:200]}" for text, count in each.items() if count]
     assert 10 < sum(each.values()) <= STATEMENTS_MAX, "\n".join(told)
+
+
+async def test_a_start_knows_the_channels_of_the_configuration_and_forgets_the_others(
+    tmp_path: Path,
+) -> None:
+    key = new_root_key()
+    (tmp_path / "rexalgo.toml").write_text(SETTINGS)
+    await start(tmp_path, key)
+    db = apsw.Connection(str(load_config(tmp_path, {}).ledger.path))
+    db.execute(
+        "INSERT INTO channel (name, told) VALUES ('former', 0);"
+        "INSERT INTO event (at_us, kind, subject, data) VALUES (0, 'alert', 'f', '{}');"
+        "INSERT INTO alert_untold SELECT 'former', max(sequence) FROM event"
+    )
+    await start(tmp_path, key)
+    channels = {name for (name,) in db.execute("SELECT name FROM channel")}
+    assert channels == {"each person", "log"}
+    assert db.execute("SELECT count(*) FROM alert_untold").fetchall() == [(0,)]
+    db.close()

@@ -22,7 +22,7 @@ from engine.domain.signal import Action, PositionSide
 from engine.keys.sealed_secrets import new_person, seal_target
 from engine.keys.vault import Vault, new_root_key, parse_root_keys
 from engine.ledger import Database
-from engine.ledger.alerts import know_channel
+from engine.ledger.alerts import know_channels
 from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import set_zone
 from engine.ledger.messages import (
@@ -158,7 +158,7 @@ async def told(folder: Path, *connected: str) -> AsyncIterator[Told]:
         def write(db: Database) -> None:
             insert_person(db, "bob", bob.key, house.shared.clock.now())
             db.execute("UPDATE account SET person_id = ? WHERE id = 'a0'", (bob.id,))
-            know_channel(db, OUTBOX, tells_past=False)
+            know_channels(db, [OUTBOX])
 
         await house.ledger.write(write)
         made = Told(house, vault, bob.id)

@@ -11,6 +11,7 @@ READS: Final = ("fetch_one", "fetch_all", "fetch_each")
 WRITES: Final = ("run", "insert", "execute", "executemany")
 
 NO_LOCK: Final = {
+    "alerts.know_channels": "a start alone does it, and each is written once under its name",
     "alerts.raise_alert": "two at once would tell an alert twice, or count one too few",
     "alerts.raise_alert_once": "the same",
     "callbacks.note_due": "one task notes, and a call is written once under its signal",

@@ -175,7 +175,6 @@ WHOLE: Final = {
     ("funding.funding_by_day", "funding_day"): "a row a day, for a page of results",
     ("lineage.account_ends", "attempt"): "an operator rehearses a restore",
     ("lineage.account_ends", "fill"): "an operator rehearses a restore",
-    ("alerts.know_channel", "event"): "a channel is new: it is told every alert there is",
     (
         "refused._told_within_the_hour",
         "alert",
