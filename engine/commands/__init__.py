@@ -19,6 +19,7 @@ from engine.commands.keys import KEYS
 from engine.commands.leaks import LEAKS
 from engine.commands.metrics import METRICS
 from engine.commands.operating import OPERATING, chosen_notifiers
+from engine.commands.parameters import Reads
 from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
@@ -29,7 +30,7 @@ from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 from engine.domain.text import require_text
 
-__all__ = ["Command", "Commands", "chosen_notifiers"]
+__all__ = ["Command", "Commands", "chosen_notifiers", "only_reads"]
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
@@ -48,6 +49,11 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     **RESTORING,
     **PROVISIONING,
 }
+
+
+def only_reads(method: str) -> bool:
+    """Return whether a command only reads, as it was registered."""
+    return isinstance(_ALL.get(method), Reads)
 
 
 class Commands:

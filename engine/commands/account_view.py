@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.commands.auditing import recorder
-from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.commands.parameters import Reads, Run, jsonable, no_such, text
 from engine.context import EngineContext
 from engine.decisions.risk import equity, marks_of_today, total
 from engine.domain.account import AccountReport
@@ -146,5 +146,5 @@ def _before(params: dict[str, Any], name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else _NEWEST
 
 
-ACCOUNT_VIEW: Final[Mapping[str, Run]] = {"account_view": _account_view}
+ACCOUNT_VIEW: Final[Mapping[str, Run]] = {"account_view": Reads(_account_view)}
 """The command of an operator's page of one account."""

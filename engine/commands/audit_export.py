@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.commands.parameters import Run, asked_from, text
+from engine.commands.parameters import Reads, Run, asked_from, text
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue
 from engine.keys.sealed_secrets import audit_key_of
@@ -85,5 +85,8 @@ async def _audit_keys(context: EngineContext, params: dict[str, Any]) -> dict[st
     return {"keys": keys}
 
 
-AUDIT_EXPORT: Final[Mapping[str, Run]] = {"audit_export": _audit_export, "audit_keys": _audit_keys}
+AUDIT_EXPORT: Final[Mapping[str, Run]] = {
+    "audit_export": _audit_export,
+    "audit_keys": Reads(_audit_keys),
+}
 """Every command that gives the audit away."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.commands.parameters import Reads, Run, jsonable, no_such, text
 from engine.context import EngineContext
 from engine.decisions.books_check import (
     LOOK_BACK,
@@ -169,5 +169,5 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-BOOKS: Final[Mapping[str, Run]] = {"books_check": _books_check}
+BOOKS: Final[Mapping[str, Run]] = {"books_check": Reads(_books_check)}
 """Every command about the books."""

@@ -10,7 +10,7 @@ before it leaves the file.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.commands.parameters import Run, jsonable, text
+from engine.commands.parameters import Reads, Run, jsonable, text
 from engine.commands.session_keys import session_key_status
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
@@ -334,7 +334,7 @@ async def _erase(context: EngineContext, kid: str, by: str) -> bool:
 
 
 KEYS: Final[Mapping[str, Run]] = {
-    "key_status": _key_status,
+    "key_status": Reads(_key_status),
     "key_rotate": _key_rotate,
     "key_rewrap": _key_rewrap,
     "key_remove": _key_remove,

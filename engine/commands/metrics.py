@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from engine.commands.backing_up import backup_state
-from engine.commands.parameters import Run, installed_version
+from engine.commands.parameters import Reads, Run, installed_version
 from engine.commands.system import feed_states
 from engine.context import EngineContext
 from engine.decisions.measuring import Measured
@@ -267,5 +267,5 @@ def _storage(context: EngineContext) -> "Iterator[Metric]":
     yield from _gauge("backup_overdue", "1 if a backup is overdue.", backup["overdue"])
 
 
-METRICS: Final[Mapping[str, Run]] = {"metrics": _metrics}
+METRICS: Final[Mapping[str, Run]] = {"metrics": Reads(_metrics)}
 """The command that returns metrics."""

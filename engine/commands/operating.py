@@ -18,6 +18,7 @@ from engine.commands.auditing import recorder
 from engine.commands.backing_up import backup_state
 from engine.commands.needs import how_it_is, is_told_apart
 from engine.commands.parameters import (
+    Reads,
     Run,
     asked_from,
     installed_version,
@@ -722,19 +723,19 @@ async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 OPERATING: Final[Mapping[str, Run]] = {
     "ping": _ping,
-    "status": _status,
-    "why": _why,
-    "unknown": _unknown,
-    "accounts": _accounts,
+    "status": Reads(_status),
+    "why": Reads(_why),
+    "unknown": Reads(_unknown),
+    "accounts": Reads(_accounts),
     "release": _release,
     "check": _check,
     "decide": _decide,
     "reconcile": _reconcile,
     "halt": _halt,
-    "still_open": _still_open,
+    "still_open": _still_open,  # may migrate: a flatten follows, which nothing may keep away
     "resume": _resume,
     "rotate": _rotate,
-    "alerts": _alerts,
+    "alerts": Reads(_alerts),
     "alert_test": _alert_test,
 }
 """Every command about operating this installation."""

@@ -1,7 +1,7 @@
 """Reading a command's parameters and writing its answer: plain JSON types both ways."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
@@ -14,6 +14,16 @@ from engine.ledger.audit import SHELL
 
 Run = Callable[[EngineContext, dict[str, Any]], Awaitable[dict[str, Any]]]
 """One command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """A command that only reads, so it never migrates a ledger."""
+
+    run: Run
+
+    async def __call__(self, context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+        return await self.run(context, params)
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from engine.commands.parameters import Run, asked_from, jsonable, no_such, text, whole
+from engine.commands.parameters import Reads, Run, asked_from, jsonable, no_such, text, whole
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import parse_name
@@ -549,8 +549,8 @@ async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[
 
 
 PEOPLE: Final[Mapping[str, Run]] = {
-    "users": _users,
-    "user": _user,
+    "users": Reads(_users),
+    "user": Reads(_user),
     "user_sign_out": _sign_out,
     "operator_create": _operator_create,
     "user_link": _link,
@@ -560,9 +560,9 @@ PEOPLE: Final[Mapping[str, Run]] = {
     "user_reset_factors": _reset_factors,
     "decide_master": _decide_master,
     "invite": _invite,
-    "invitations": _invitations,
+    "invitations": Reads(_invitations),
     "invitation_revoke": _revoke_invitation,
-    "audit": _audit,
-    "audit_verify": _audit_verify,
+    "audit": Reads(_audit),
+    "audit_verify": Reads(_audit_verify),
 }
 """Every command about people."""

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, Final
 
 from engine.commands.backing_up import backup_rows, backup_state
-from engine.commands.parameters import Run, installed_version, jsonable
+from engine.commands.parameters import Reads, Run, installed_version, jsonable
 from engine.context import EngineContext
 from engine.ledger.deliveries import refusals
 from engine.live import KnownAccount
@@ -164,9 +164,9 @@ async def _refusals(context: EngineContext, params: dict[str, Any]) -> dict[str,
 
 
 SYSTEM: Final[Mapping[str, Run]] = {
-    "system": _system,
-    "plugins": _plugins,
-    "backups": _backups,
-    "refusals": _refusals,
+    "system": Reads(_system),
+    "plugins": Reads(_plugins),
+    "backups": Reads(_backups),
+    "refusals": Reads(_refusals),
 }
 """Every command about the machine and the software."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import trio
 
-from engine.commands.parameters import Run, jsonable, text, whole
+from engine.commands.parameters import Reads, Run, jsonable, text, whole
 from engine.context import EngineContext
 from engine.decisions.routing import concerns
 from engine.domain.errors import InvalidValue
@@ -166,8 +166,8 @@ async def _guide(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 TOUCHING: Final[Mapping[str, Run]] = {
-    "switches": _switches,
-    "touched": _touched,
-    "guide": _guide,
+    "switches": Reads(_switches),
+    "touched": Reads(_touched),
+    "guide": Reads(_guide),
 }
 """The commands that say what is off, before an act what it touches, and what a new place lacks."""

@@ -35,35 +35,6 @@ WITHOUT_LOCK: Final = frozenset(
         "key_status",
     }
 )
-READS: Final = frozenset(
-    {
-        "account_view",
-        "accounts",
-        "alerts",
-        "audit",
-        "audit_keys",
-        "audit_verify",
-        "backups",
-        "books_check",
-        "guide",
-        "invitations",
-        "key_status",
-        "metrics",
-        "plugins",
-        "refusals",
-        "status",
-        "switches",
-        "system",
-        "touched",
-        "unknown",
-        "user",
-        "users",
-        "why",
-    }
-)
-"""The commands that never migrate a ledger, because they only read. ``still_open`` does: it comes
-before a flatten, which nothing may keep anybody from.
-"""
 
 
 class NoServer(RexAlgoError):
@@ -94,10 +65,4 @@ async def call(
 
     if is_held:
         return await run_directly(config, method, params)
-    return await run_with_lock(
-        config,
-        method,
-        params,
-        may_go_without=method in WITHOUT_LOCK,
-        may_migrate=method not in READS,
-    )
+    return await run_with_lock(config, method, params, may_go_without=method in WITHOUT_LOCK)

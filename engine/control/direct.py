@@ -6,7 +6,7 @@ from typing import Any
 import trio
 
 from engine.actors.clock import SystemClock
-from engine.commands import Commands
+from engine.commands import Commands, only_reads
 from engine.context import EngineContext
 from engine.control.folder_lock import FolderLock, FolderLocked
 from engine.domain.errors import NothingThere
@@ -21,16 +21,11 @@ from engine.settings.files import make_folder
 
 
 async def run_with_lock(
-    config: Config,
-    method: str,
-    params: dict[str, Any],
-    *,
-    may_go_without: bool,
-    may_migrate: bool,
+    config: Config, method: str, params: dict[str, Any], *, may_go_without: bool
 ) -> dict[str, Any]:
     """Run a command under the folder's lock, or, if it ``may_go_without``, beside a process that
     holds it. Raises what the command raised, or FolderLocked; NotMigrated for a ledger of an
-    earlier version unless it ``may_migrate``.
+    earlier version if it only reads.
     """
     if not config.ledger.path.exists() and may_go_without:
         if unfit := why_unfit(config):
@@ -43,7 +38,7 @@ async def run_with_lock(
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
             finish_restore(config)
-            return await run_directly(config, method, params, holds=True, may_migrate=may_migrate)
+            return await run_directly(config, method, params, holds=True)
     except FolderLocked:
         if not may_go_without:
             raise
@@ -51,19 +46,15 @@ async def run_with_lock(
 
 
 async def run_directly(
-    config: Config,
-    method: str,
-    params: dict[str, Any],
-    *,
-    holds: bool = False,
-    may_migrate: bool = False,
+    config: Config, method: str, params: dict[str, Any], *, holds: bool = False
 ) -> dict[str, Any]:
     """Run a command on the opened ledger; if it ``holds`` the folder's lock, it also records where
-    the ledger ends. Only a holder ``may_migrate``.
+    the ledger ends. Only a holder migrates it, for a command that writes.
 
     A ledger that may be old is frozen from then on: what is written to it may reach the numbers
     that showed it to be old.
     """
+    may_migrate = holds and not only_reads(method)
     ledger, clock = open_place(config, inline=True, may_migrate=may_migrate), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
