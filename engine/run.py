@@ -52,7 +52,8 @@ from engine.decisions.measuring import Measured
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
-from engine.ingress import Ingress, chosen_limiter, open_ingress, read_endpoints
+from engine.ingress import Ingress, chosen_limiter, open_ingress
+from engine.ingress.endpoints import read_endpoints
 from engine.keys.key_file import NO_ROOT_KEYS
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
@@ -345,7 +346,7 @@ class _Engine:
                     )
                 finally:
                     self._shared.stop()
-                    ingress.close()
+                    ingress.notes.close()
                     monitor.close()
                     outer.start_soon(self._cut_sends)
                     nursery.cancel_scope.cancel()

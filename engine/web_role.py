@@ -21,7 +21,8 @@ from engine.control.folder_lock import FolderLock
 from engine.control.link import Greeting
 from engine.control.to_engine import EngineLink
 from engine.domain.errors import EngineAway
-from engine.ingress import Ingress, chosen_limiter, open_ingress, read_endpoints
+from engine.ingress import Ingress, chosen_limiter, open_ingress
+from engine.ingress.endpoints import read_endpoints
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger
 from engine.ledger.schema import MIGRATIONS
@@ -129,7 +130,7 @@ async def run_web(
                     reached=reached,
                 )
             finally:
-                ingress.close()
+                ingress.notes.close()
                 monitor.close()
                 nursery.cancel_scope.cancel()
         await ledger.aclose()
@@ -144,7 +145,7 @@ def _use_keys(
     ingress.use_endpoints(
         read_endpoints(ledger.db, plugins, lambda each: tuple(keys.get(each, ())))
     )
-    ingress.note_what_waits()
+    ingress.notes.write_now()
 
 
 async def _only_the_engine() -> NoReturn:

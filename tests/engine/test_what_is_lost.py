@@ -8,7 +8,9 @@ from typing import cast
 
 import pytest
 
-from engine.ingress import OWN_PAGE, Endpoint, _is_lost
+from engine.context import OWN_PAGE
+from engine.ingress.endpoints import Endpoint
+from engine.ingress.notes import is_lost
 from engine.ports.signal_source import Delivery
 from engine.views import Reception, ReceptionKind
 
@@ -34,4 +36,4 @@ def test_what_is_refused_for_good(kind: ReceptionKind, signed: bool, by_address:
         known = cast(Endpoint, SimpleNamespace(token_hash=token))
         for peer in ("203.0.113.9", OWN_PAGE):
             delivery = Delivery(b"close", (), peer, datetime(2026, 11, 24, tzinfo=UTC))
-            assert _is_lost(known, delivery, Reception(kind=kind)) is (lost and peer != OWN_PAGE)
+            assert is_lost(known, delivery, Reception(kind=kind)) is (lost and peer != OWN_PAGE)

@@ -13,7 +13,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine.decisions.admission import Scope
 from engine.domain.identifiers import StrategyId
 from engine.domain.signal import Action, SignalDraft
-from engine.ingress import AGAIN_AFTER_S, NOTED_AFTER_S, Endpoint, Ingress
+from engine.ingress import Ingress
+from engine.ingress.endpoints import Endpoint
+from engine.ingress.notes import AGAIN_AFTER_S, NOTED_AFTER_S
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import DiskRefused, WriteRefused
 from engine.ledger.deliveries import NewDelivery

@@ -6,52 +6,32 @@ failure to authenticate is one and the same answer. It only reads the ledger; ``
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
-from math import inf
 from typing import Final
 
 import trio
 
 from engine.actors.clock import TrioClock
-from engine.context import OWN_PAGE
-from engine.decisions.admission import Scope, admit, read_scope
-from engine.decisions.exit_reading import reads_like_exit
+from engine.decisions.admission import admit
 from engine.decisions.rate import HalfRateLimiter
-from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import EngineAway, InvalidValue, RexAlgoError
-from engine.domain.identifiers import EndpointId, StrategyId
 from engine.domain.signal import SignalDraft
-from engine.domain.text import for_people
 from engine.identity.references import capability_hash
-from engine.keys.sealed_secrets import EndpointKey
-from engine.ledger import Database, DiskRefused, Ledger, LedgerError
-from engine.ledger.deliveries import NewDelivery
+from engine.ingress.endpoints import Endpoint
+from engine.ingress.notes import DeliveryNotes
+from engine.ledger import Ledger, LedgerError
 from engine.ledger.open_shares import is_held
-from engine.ledger.people import endpoints, strategies
-from engine.ledger.refused import OF_THE_SOURCE, holds_short
+from engine.ledger.refused import OF_THE_SOURCE
 from engine.ledger.signals import DedupeConflict, turns
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
-from engine.ports.rate_limiter import (
-    Priority,
-    RateLimit,
-    RateLimiter,
-    Refused,
-    UnusableAnswer,
-    ask,
-)
+from engine.ports.contained import SourceFailed, parsed
+from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused, UnusableAnswer, ask
 from engine.ports.secret import Secret
-from engine.ports.signal_source import (
-    Authenticated,
-    Delivery,
-    NotAuthentic,
-    WebhookSource,
-    endpoint_settings,
-)
+from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.recording import Recording, Taken
 from engine.settings.config import Config
 from engine.views import Reception, ReceptionKind
@@ -67,10 +47,6 @@ _UNCLEAR: Final = Reception(
     "a dry run (test, preview, simulate)",
 )
 FIRST_BODY: Final = "the body of the first time: the same is recorded under its id, and counts"
-PROVEN_AND_REFUSED: Final = frozenset(
-    (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
-)
-NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 JUDGED_HERE: Final = frozenset(
     (
         ReceptionKind.NOT_AUTHENTIC,
@@ -82,33 +58,6 @@ JUDGED_HERE: Final = frozenset(
 """Refusals for good that rest on what is known of endpoints: none is given while the engine is away,
 because that may be old.
 """
-UNNOTED_MAX: Final = 1_000
-"""How many deliveries wait to be noted while the engine is away or the disk takes nothing; the
-oldest go first.
-"""
-AGAIN_AFTER_S: Final = 5.0
-"""How long deliveries wait that the disk did not take."""
-NOTED_AFTER_S: Final = 0.1
-"""How long a delivery waits for others, so that their notes share a transaction."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
-
-    ``token_hash`` is set if the address itself is the capability; ``settings`` are what the master
-    chose of the source's own ``endpoint_settings``.
-    """
-
-    id: str
-    strategy: StrategyId
-    strategy_name: str
-    scope: Scope
-    source: WebhookSource
-    keys: tuple[EndpointKey, ...]
-    is_deleted: bool
-    token_hash: bytes | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ingress:
@@ -139,9 +88,7 @@ class Ingress:
         self._dummy = (default_source.new_secret(),)
         self._endpoints: Mapping[str, Endpoint] = {}
         self._tokens: Mapping[bytes, str] = {}
-        self._noted_stranger: dict[str, float] = {}
-        self._unnoted: list[NewDelivery] = []
-        self._closing = False
+        self.notes = DeliveryNotes(ledger.db, recording, nursery)
         self.answers = Counter[str]()
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
@@ -152,10 +99,6 @@ class Ingress:
             for each in endpoints
             if each.token_hash is not None and not each.is_deleted
         }
-
-    def close(self) -> None:
-        """Record no more deliveries for the owners of endpoints: the engine is stopping."""
-        self._closing = True
 
     async def receive(
         self, endpoint: str, delivery: Delivery, *, dry_run: bool | None = False
@@ -185,14 +128,16 @@ class Ingress:
             self.answers[ReceptionKind.UNAVAILABLE.value] += 1
             return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         self.answers[reception.kind.value] += 1
-        self._note(
-            endpoint,
-            delivery=delivery,
-            reception=reception,
-            said_at=said_at,
-            took_s=trio.current_time() - began,
-            dry_run=dry_run,
-        )
+        target = self._endpoints.get(endpoint)
+        if target is not None:
+            self.notes.note(
+                target,
+                delivery=delivery,
+                reception=reception,
+                said_at=said_at,
+                took_s=trio.current_time() - began,
+                dry_run=dry_run,
+            )
         return reception
 
     async def receive_by_token(
@@ -203,94 +148,6 @@ class Ingress:
         """
         endpoint = self._tokens.get(capability_hash(token), "")
         return await self._take(endpoint, delivery, Secret(token), dry_run=dry_run)
-
-    def _note(
-        self,
-        endpoint: str,
-        delivery: Delivery,
-        reception: Reception,
-        said_at: datetime | None,
-        took_s: float,
-        *,
-        dry_run: bool | None,
-    ) -> None:
-        """Record a delivery for the endpoint's owner without delaying the sender; of unverified
-        deliveries at most one per second.
-
-        A delivery that was verified and refused also raises an alert.
-        """
-        target = self._endpoints.get(endpoint)
-        if target is None or self._closing:
-            return
-        if reception.kind is ReceptionKind.NOT_AUTHENTIC:
-            if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
-                return
-            self._noted_stranger[endpoint] = trio.current_time()
-        is_lost = not dry_run and _is_lost(target, delivery, reception)
-        reads_exit = self._reads_exit(target, delivery) if is_lost else None
-        if reception.kind is ReceptionKind.LIMITED and not reads_exit:
-            reads_exit = None  # entries are held back by their rate
-        is_conflict = reception.kind is ReceptionKind.CONFLICT
-        if is_conflict and reception.is_known and reads_exit:
-            reads_exit = False  # the exit of this id is recorded
-        offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
-        row = NewDelivery(
-            endpoint=EndpointId(endpoint),
-            at=delivery.received_at,
-            kind=reception.kind.value,
-            field=None if reception.field is None else for_people(reception.field),
-            expected=None if reception.expected is None else for_people(reception.expected),
-            signal_id=None if is_conflict else reception.signal_id,
-            dialect=dialect_of(delivery),
-            offset_ms=None if offset is None else round(offset * 1000),
-            peer=delivery.peer,
-            took_us=round(took_s * 1_000_000),
-            reads_exit=reads_exit,
-        )
-        self._unnoted.append(row)
-        if reads_exit is not None:  # an alert waits for nothing
-            self._nursery.start_soon(self._note_deliveries, 0.0)
-        elif len(self._unnoted) == 1:
-            self._nursery.start_soon(self._note_deliveries, NOTED_AFTER_S)
-
-    def _reads_exit(self, endpoint: Endpoint, delivery: Delivery) -> bool:
-        return reads_like_exit(
-            delivery.body, is_short=holds_short(self._ledger.db, endpoint.strategy)
-        )
-
-    async def _note_deliveries(self, after_s: float) -> None:
-        """Record what waits to be noted, also when the engine stops meanwhile."""
-        try:
-            await trio.sleep(after_s)
-        finally:
-            rows, self._unnoted = self._unnoted, []
-            if rows:
-                await self._write_deliveries(rows)
-
-    async def _write_deliveries(self, rows: Sequence[NewDelivery]) -> None:
-        try:
-            await self._recording.note(rows)
-        except EngineAway:
-            self._keep_deliveries(rows)  # until ``note_what_waits``
-        except DiskRefused as error:
-            _LOG.warning("%d deliveries wait to be noted: %s", len(rows), error)
-            self._keep_deliveries(rows)
-            if trio.current_effective_deadline() != -inf:
-                self._nursery.start_soon(self._note_deliveries, AGAIN_AFTER_S)
-        except LedgerError as error:
-            if len(rows) > 1:  # one of them may be what is refused: it costs itself alone
-                for each in rows:
-                    await self._write_deliveries([each])
-                return
-            _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
-
-    def _keep_deliveries(self, rows: Sequence[NewDelivery]) -> None:
-        self._unnoted = [*rows, *self._unnoted][-UNNOTED_MAX:]
-
-    def note_what_waits(self) -> None:
-        """Record now what could not be noted while the engine was away."""
-        if self._unnoted:
-            self._nursery.start_soon(self._note_deliveries, 0.0)
 
     async def _receive(
         self, endpoint: str, delivery: Delivery, *, dry_run: bool | None
@@ -324,7 +181,7 @@ class Ingress:
             return _UNCLEAR, proof.signed_at
         said_at = proof.signed_at
         try:
-            draft = _parsed(source, delivery, proof)
+            draft = parsed(source, delivery, proof)
             said_at = said_at or draft.sent_at
             will_turn = partial(turns, self._ledger.db, target.strategy, draft)
             draft = admit(
@@ -440,83 +297,7 @@ def _taken(
     )
 
 
-def _is_lost(endpoint: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Return whether a delivery was verified and refused for good; alerts that cannot sign are not
-    sent again after a 429 or 503 either, and sending again helps nobody where the source fails.
-    """
-    is_once = reception.kind in NOT_NOW and (
-        endpoint.token_hash is not None or reception.field == OF_THE_SOURCE
-    )
-    return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
-
-
-class SourceFailed(Exception):
-    """Raised when a signal source raises what it must not, or returns no draft."""
-
-
-def _parsed(source: WebhookSource, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-    """Have a source parse a delivery; raises InvalidValue for a wrong body, and SourceFailed for a
-    fault of the source's own.
-    """
-    try:
-        draft = source.parse(delivery, proof)
-        numbers = (draft.price, draft.leverage, draft.stop_loss, draft.take_profit)
-        if not all(each is None or isinstance(each, Decimal) for each in numbers):
-            raise TypeError("a price or leverage that is no Decimal")
-    except InvalidValue:
-        raise
-    except Exception as error:
-        _LOG.exception("the signal source %s failed on a delivery", source.name)
-        raise SourceFailed(
-            f"its signal source {source.name} failed on it ({type(error).__name__}); see the log"
-        ) from error
-    return draft
-
-
-def dialect_of(delivery: Delivery) -> str:
-    """Return how a delivery was signed, by the headers that it carries: A, B, both, or none."""
-    of_a, of_b = (
-        bool(delivery.header(SIGNATURE_HEADER.lower())),
-        bool(delivery.header(SIGNATURES_HEADER)),
-    )
-    return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
-
-
 # What an ingress is made of
-
-
-def read_endpoints(
-    db: Database, plugins: Plugins, keys_of: Callable[[EndpointId], tuple[EndpointKey, ...]]
-) -> list[Endpoint]:
-    """Read every endpoint whose source is enabled; ``keys_of`` returns the opened keys of one."""
-    by_id, made = {each.id: each for each in strategies(db)}, list[Endpoint]()
-    for row in endpoints(db):
-        source = plugins.webhook_sources.get(row.source)
-        if source is None:
-            _LOG.error(
-                "the webhook source %s of endpoint %s is not enabled: its deliveries are refused",
-                row.source,
-                row.id,
-            )
-            continue
-        strategy = by_id[row.strategy]
-        made.append(
-            Endpoint(
-                id=row.id,
-                strategy=strategy.id,
-                strategy_name=strategy.name,
-                scope=read_scope(strategy.symbols, row.settings),
-                source=source,
-                keys=keys_of(row.id) if row.enabled else (),
-                is_deleted=row.is_deleted,
-                token_hash=row.token_hash,
-                settings={
-                    each.name: each.chosen(row.settings.get(each.name))[0]
-                    for each in endpoint_settings(source)
-                },
-            )
-        )
-    return made
 
 
 def open_ingress(
