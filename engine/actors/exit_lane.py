@@ -24,7 +24,7 @@ from engine.decisions.planning_exits import (
     plan_exit,
 )
 from engine.decisions.risk import position_of
-from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -33,7 +33,6 @@ from engine.ledger import Database
 from engine.ledger.attempts import Attempt, open_attempts
 from engine.ledger.claims import Claim
 from engine.ledger.copies import WaitingLeg, is_entering, is_waiting
-from engine.ledger.explaining import failed_tries
 from engine.ledger.holdings import attach, keep_carried, read_holding
 from engine.ledger.resolving import outcome_of_fills
 from engine.ports.exchange import NotExecuted, RejectionKind
@@ -224,23 +223,7 @@ def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
 async def _tell_failing(
     lanes: Lanes, leg: WaitingLeg, side: PositionSide, quantity: Quantity
 ) -> None:
-    """Alert about an exit that has failed often, before it is tried again: equal alerts within an
-    hour are counted.
-    """
-    tries, cause, _ = failed_tries(lanes.account.shared.ledger.db, leg.copy, leg.number)
-    lane = lanes.now(leg.copy)
-    if tries + lane.failed < EXIT_TRIES_TOLD:
-        return
-    await lanes.account.shared.alert(
-        AlertCode.EXIT_FAILING,
-        lanes.account.name,
-        leg.copy,
-        side=side.value,
-        quantity=plain(quantity),
-        symbol=leg.symbol,
-        tries=str(tries + lane.failed),
-        problem=lane.problem or cause,
-    )
+    await lanes.tell_failing(leg, AlertCode.EXIT_FAILING, side=side.value, quantity=plain(quantity))
 
 
 async def _send(

@@ -17,12 +17,14 @@ from engine.decisions.dispatching import LONGEST_PAUSE_S, pause_left_s
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.routing import ENTRY
+from engine.domain.alert import TRIES_TOLD, AlertCode
 from engine.domain.identifiers import CopyId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
 from engine.ledger.copies import WaitingLeg
+from engine.ledger.explaining import failed_tries
 from engine.ledger.outcomes import conclude
 
 
@@ -120,6 +122,24 @@ class Lanes:
         self.wait(leg, seconds)
         self._now[leg.copy] = LaneNow(
             self.now(leg.copy).failed + 1, f"{type(error).__name__}: {error}"[:200]
+        )
+
+    async def tell_failing(self, leg: WaitingLeg, code: AlertCode, **details: str) -> None:
+        """Alert about a leg that has failed often, before it is tried again: equal alerts within an
+        hour are counted.
+        """
+        tries, cause, _ = failed_tries(self.account.shared.ledger.db, leg.copy, leg.number)
+        now = self.now(leg.copy)
+        if tries + now.failed < TRIES_TOLD:
+            return
+        await self.account.shared.alert(
+            code,
+            self.account.name,
+            leg.copy,
+            symbol=leg.symbol,
+            tries=str(tries + now.failed),
+            problem=now.problem or cause,
+            **details,
         )
 
     def claimed(self, copy: CopyId) -> None:

@@ -18,6 +18,7 @@ from engine.decisions.planning_protection import (
     LEVELS_NOT_KNOWN,
     ProtectionContext,
     ProtectionPlan,
+    levels_words,
     plan_protection,
     protection_words,
 )
@@ -120,6 +121,12 @@ async def _apply(
     lanes: Lanes, leg: WaitingLeg, wanted: ProtectionOrder, guessed_after_s: float
 ) -> None:
     session = None
+    await lanes.tell_failing(
+        leg,
+        AlertCode.PROTECTION_FAILING,
+        side=wanted.position_side.value,
+        levels=levels_words(wanted),
+    )
     try:
         session = await lanes.account.connected()
         await session.set_protection(wanted)
@@ -129,7 +136,7 @@ async def _apply(
             await _end(lanes, leg, refused_outcome(Refused(error.kind, error.text)))
             return
         lanes.account.note(f"the protection of {leg.symbol} could not be set", error)
-        lanes.wait(leg, RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)])
+        lanes.fail(leg, error, RETRY_S[min(lanes.waits(leg), len(RETRY_S) - 1)])
         return
     lanes.levels[leg.symbol] = (trio.current_time(), wanted)
     levels = protection_words(wanted)

@@ -38,7 +38,7 @@ from engine.decisions.proving import (
 )
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
-from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
+from engine.domain.alert import TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Price, Quantity, money_words, plain
 from engine.domain.errors import NothingThere
 from engine.domain.order import ClosedBy, OrderReport
@@ -204,7 +204,7 @@ class Resolver:
         is known.
         """
         look.failed += 1
-        if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
+        if attempt.is_entry or look.failed < TRIES_TOLD:
             return
         intent = attempt.intent
         await self._account.shared.alert(

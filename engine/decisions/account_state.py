@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from engine.decisions.explaining import FailingLeg
+from engine.decisions.routing import EXIT
 from engine.domain.holding import Switch, SwitchLevel
 from engine.domain.preflight import CheckItem, Level
 
@@ -39,8 +41,8 @@ class AccountFacts:
     a person must look at. ``check`` is its last check. ``live_agreements`` counts the strategies
     whose entries it copies now, ``stopped`` those whose entries it does not. ``open_shares`` counts
     what the engine opened and has not closed, ``ending`` the resting entries that are being
-    cancelled. ``waiting`` names the late orders, and since when they are late. ``failing`` says
-    which exits go on failing.
+    cancelled. ``waiting`` names the late orders, and since when they are late. ``failing`` has
+    the exits, and the moves of a stop or target, that go on failing.
     """
 
     connected: bool
@@ -56,7 +58,7 @@ class AccountFacts:
     open_shares: int = 0
     ending: int = 0
     waiting: str = ""
-    failing: str = ""
+    failing: Sequence[FailingLeg] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,24 @@ def account_state(facts: AccountFacts) -> StateTold:
         entries = "resting entry is" if facts.ending == 1 else "resting entries are"
         why = f"{why} {facts.ending} {entries} being cancelled."
     return replace(state, why=f"{why} {facts.waiting}." if facts.waiting else why)
+
+
+def _failing(legs: Sequence[FailingLeg]) -> StateTold:
+    """Return what goes on failing, and what its owner can do at the exchange."""
+    said = "; ".join(
+        f"{'Closing' if each.kind == EXIT else 'Moving stop and target of'} {each.symbol} failed "
+        f"{each.tries} times, the last time: {each.problem}"
+        for each in legs
+    )
+    exits = sum(1 for each in legs if each.kind == EXIT)
+    do = ["close the position" if exits == 1 else "close the positions"] if exits else []
+    do += ["set stop and target"] if exits < len(legs) else []
+    they, do_not = ("It is", "it cannot") if len(legs) == 1 else ("They are", "they cannot")
+    return StateTold(
+        AccountState.NEEDS_YOU,
+        f"{said}. {they} tried again at least once a minute.",
+        f"If {do_not} wait, {' and '.join(do)} at the exchange.",
+    )
 
 
 def _by(switch: Switch) -> str:
@@ -111,11 +131,7 @@ def _state(facts: AccountFacts) -> StateTold:
             "The operator was told, and must look at it.",
         )
     if facts.failing:
-        return StateTold(
-            AccountState.NEEDS_YOU,
-            f"{facts.failing}. It is tried again at least once a minute.",
-            "If it cannot wait, close the position at the exchange.",
-        )
+        return _failing(facts.failing)
     stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
     level = max((each.level.rank for each in facts.switches), default=0)
     if level >= SwitchLevel.REDUCE.rank:

@@ -3,13 +3,14 @@ now.
 
 An outcome records what became of one copy at the time. Whether somebody has to act depends on what
 is open now, so the answer is *nobody* only if we hold nothing that the master has left, no key is
-dead, and no exit keeps failing. Nothing here reads or decides an order.
+dead, and no exit and no move of a stop or target keeps failing. Nothing here reads or decides an order.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from engine.domain.alert import EXIT_TRIES_TOLD
+from engine.decisions.routing import PROTECTION
+from engine.domain.alert import TRIES_TOLD
 from engine.domain.amounts import Quantity, plain
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode, WhoseMove
@@ -27,6 +28,18 @@ class LaneNow:
     failed: int = 0
     problem: str = ""
     waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailingLeg:
+    """An exit, or a move of stop and target, that goes on failing: its kind and contract, how often
+    it failed, and the last cause.
+    """
+
+    kind: str
+    symbol: Symbol
+    tries: int
+    problem: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +93,7 @@ class CopyNow:
     ``share`` and ``side`` are what its strategy holds in the symbol; ``entries_open`` counts
     entries that may still fill. ``kind`` is that of the leg that has not ended, else of the last
     one. ``master_left``: the strategy's newest order there is an exit. ``live`` is None if no
-    engine runs. ``waits_for`` is what its own lane waits for. ``is_part``: the signal closes a part
+    engine runs. ``lane`` is what its own lane knows of it. ``is_part``: the signal closes a part
     only.
     """
 
@@ -94,7 +107,7 @@ class CopyNow:
     exit: ExitNow | None
     unproven: UnprovenNow | None
     live: LiveNow | None
-    waits_for: str = ""
+    lane: LaneNow = LaneNow()
     is_part: bool = False
 
 
@@ -146,7 +159,7 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
             "rexalgo unknown list.",
             _O,
         )
-    if tries is not None and tries.failed >= EXIT_TRIES_TOLD:
+    if tries is not None and tries.failed >= TRIES_TOLD:
         return (
             f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a "
             "minute; if it cannot wait, close the position at the exchange.",
@@ -177,6 +190,13 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return "No engine runs here, so nothing is sent until rexalgo serve runs.", _O
     if _is_refused(copy):
         return _refused(copy), _Y
+    if copy.kind == PROTECTION and copy.lane.failed >= TRIES_TOLD and not copy.lane.waits_for:
+        return (
+            f"It failed {copy.lane.failed} times ({copy.lane.problem}), and the old stop and target "
+            "stay at the exchange. It is tried again at least once a minute; if it cannot wait, set "
+            "them there.",
+            _O,
+        )
     if live.quarantined:
         return (
             "The task of this account kept failing, so it takes no entries until a person "
@@ -193,8 +213,8 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         )
     if live.problem:
         return f"It waits for a reading of the account, which fails now ({live.problem}).", _O
-    if copy.waits_for:
-        return f"It waits: {copy.waits_for}.", _N
+    if copy.lane.waits_for:
+        return f"It waits: {copy.lane.waits_for}.", _N
     return "It waits to be planned.", _N
 
 

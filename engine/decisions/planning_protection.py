@@ -211,6 +211,11 @@ def _wrong_side(
 
 def protection_words(wanted: ProtectionOrder) -> str:
     """Return in words the levels that a position has now."""
+    return f"{wanted.symbol} {wanted.position_side.value} has {levels_words(wanted)}"
+
+
+def levels_words(wanted: ProtectionOrder) -> str:
+    """Return in words a stop and a target."""
     stop = "no stop" if wanted.stop_loss is None else f"stop {plain(wanted.stop_loss)}"
     target = "no target" if wanted.take_profit is None else f"target {plain(wanted.take_profit)}"
-    return f"{wanted.symbol} {wanted.position_side.value} has {stop} and {target}"
+    return f"{stop} and {target}"

@@ -13,8 +13,8 @@ from typing import Final
 
 from engine.domain.holding import SwitchScope
 
-EXIT_TRIES_TOLD: Final = 3
-"""How many times an exit fails before an alert is raised."""
+TRIES_TOLD: Final = 3
+"""How many times an exit, or a move of stop and target, fails before an alert is raised."""
 
 
 class AlertCode(Enum):
@@ -24,6 +24,7 @@ class AlertCode(Enum):
     ORDER_AMBIGUOUS = "order_ambiguous"
     ORDER_FOUND_LATE = "order_found_late"
     EXIT_FAILING = "exit_failing"
+    PROTECTION_FAILING = "protection_failing"
     RESIDUE = "residue"
     CLOSED_OUTSIDE = "closed_outside"
     POSITION_UNPROTECTED = "position_unprotected"
@@ -105,6 +106,16 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         do="rexalgo account check {subject}; if it cannot wait, close it at the exchange by hand",
         otherwise="The position stays open and moves with the market. This alert repeats every hour until "
         "it is closed.",
+        wakes=True,
+    ),
+    AlertCode.PROTECTION_FAILING: AlertWords(
+        sentence="{subject}: a signal moves stop and target of {side} {symbol} (wanted: {levels}), and that "
+        "failed {tries} times, the last time: {problem}",
+        done="It is tried again at least once a minute.",
+        do="rexalgo account check {subject}; if it cannot wait, set stop and target at the exchange by "
+        "hand",
+        otherwise="The old stop and target stay at the exchange. This alert repeats every hour until they "
+        "are moved, or a newer signal replaces this one.",
         wakes=True,
     ),
     AlertCode.RESIDUE: AlertWords(

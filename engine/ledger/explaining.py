@@ -3,13 +3,19 @@ which exit runs, what is not proven.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
+from engine.decisions.explaining import (
+    CopyNow,
+    ExitNow,
+    FailingLeg,
+    LaneNow,
+    LiveNow,
+    UnprovenNow,
+)
 from engine.decisions.order_lifecycle import AttemptState
-from engine.domain.alert import EXIT_TRIES_TOLD
+from engine.domain.alert import TRIES_TOLD
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import AccountId, CopyId, Symbol
 from engine.domain.leg import LegState
@@ -23,7 +29,7 @@ _SENT: Final = frozenset({LegState.UNKNOWN, LegState.PLACED, LegState.PARTIALLY_
 
 
 def failed_tries(db: Database, copy: CopyId, leg: int) -> tuple[int, str, bool]:
-    """Count the orders of an exit that closed nothing; return also the last one's cause, and
+    """Count the orders of a leg that filled nothing; return also the last one's cause, and
     whether the exchange itself refused it.
     """
     rows = fetch_all(
@@ -40,31 +46,26 @@ def failed_tries(db: Database, copy: CopyId, leg: int) -> tuple[int, str, bool]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FailingExit:
-    """An exit that goes on failing: its contract, how often it failed, and the last cause."""
-
-    symbol: Symbol
-    tries: int
-    problem: str
-
-
-def failing_exits(db: Database, account: AccountId, in_lane: InLane) -> list[FailingExit]:
-    """Read the exits of an account that have failed so often that people are told."""
+def failing_legs(db: Database, account: AccountId, in_lane: InLane) -> list[FailingLeg]:
+    """Read the exits of an account, and the moves of a stop or target, that have failed so often
+    that people are told.
+    """
     rows = fetch_all(
         db,
-        "SELECT copy_id, number, symbol FROM leg INDEXED BY leg_live WHERE account_id = ? AND state "
-        "IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') AND kind = 'exit' ORDER BY "
-        "symbol",
+        "SELECT copy_id, number, kind, symbol FROM leg INDEXED BY leg_live WHERE account_id = ? AND state "
+        "IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') AND kind IN ('exit', 'protection') "
+        "ORDER BY kind, symbol",
         (account,),
     )
     failing = []
-    for identifier, number, symbol in rows:
+    for identifier, number, kind, symbol in rows:
         copy = CopyId(identifier)
         tries, cause, _ = failed_tries(db, copy, number)
         lane = in_lane(copy)
-        if tries + lane.failed >= EXIT_TRIES_TOLD:
-            failing.append(FailingExit(Symbol(symbol), tries + lane.failed, lane.problem or cause))
+        if tries + lane.failed >= TRIES_TOLD:
+            failing.append(
+                FailingLeg(kind, Symbol(symbol), tries + lane.failed, lane.problem or cause)
+            )
     return failing
 
 
@@ -116,7 +117,7 @@ def read_copy_now(
         exit=_exit(db, account=account, strategy=strategy, symbol=symbol, in_lane=in_lane),
         unproven=_unproven(db, account, symbol),
         live=live,
-        waits_for=in_lane(CopyId(identifier)).waits_for,
+        lane=in_lane(CopyId(identifier)),
         is_part=action == Action.REDUCE.value,
     )
 

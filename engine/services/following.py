@@ -43,7 +43,7 @@ from engine.ledger.alerts import alerts_about
 from engine.ledger.charting import opened_at
 from engine.ledger.copies import is_moving
 from engine.ledger.equity import read_equity_marks
-from engine.ledger.explaining import failing_exits
+from engine.ledger.explaining import failing_legs
 from engine.ledger.following import (
     AgreementRow,
     CopyRow,
@@ -233,14 +233,6 @@ def waiting_words(late: Waiting) -> str:
     return f"{late.count} orders wait to be sent, the oldest ({late.kind}) {since}"
 
 
-def _failing_words(db: Database, row: AccountRow, task: LiveAccount) -> str:
-    """Return which exits of an account go on failing, empty if none does."""
-    return "; ".join(
-        f"Closing {each.symbol} failed {each.tries} times, the last time: {each.problem}"
-        for each in failing_exits(db, AccountId(row.id), task.in_lane)
-    )
-
-
 class FollowingService:
     """The service for followers."""
 
@@ -342,7 +334,7 @@ class FollowingService:
             open_shares=open_shares,
             ending=sum(1 for each in self._resting(row, on) if each.is_ending),
             waiting="" if late is None else waiting_words(late),
-            failing="" if task is None else _failing_words(self._db, row, task),
+            failing=() if task is None else failing_legs(self._db, AccountId(row.id), task.in_lane),
         )
         marks = marks_of_today(marks, now)
         worth = None if report is None else equity(report)

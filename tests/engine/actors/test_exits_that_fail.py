@@ -1,5 +1,5 @@
-"""An exit that fails three times causes an alert, whatever the failure, and ``why`` says whose move
-it is.
+"""An exit, or a move of a stop or target, that fails three times causes an alert, whatever the failure,
+and ``why`` says whose move it is.
 """
 
 from dataclasses import replace
@@ -18,12 +18,13 @@ from engine.actors.books_watch import BooksWatch
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
+from engine.decisions.explaining import FailingLeg
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchScope
 from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
-from engine.ledger.explaining import failing_exits
+from engine.ledger.explaining import failing_legs
 from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 from engine.services.explaining import explain_copy
 from engine.views import WhyView
@@ -38,7 +39,7 @@ class Failing:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._real, name)
-        if name not in ("place_order", "find_orders", "fetch_account"):
+        if name not in ("place_order", "find_orders", "fetch_account", "set_protection"):
             return real
 
         async def call(*given: Any) -> Any:
@@ -65,12 +66,12 @@ def why(house: World, signal: str) -> WhyView:
     return found
 
 
-def told(house: World) -> list[Alert]:
-    return [
-        each
-        for each in newest_alerts(house.ledger.db, BEGINNING, 100)
-        if each.code is AlertCode.EXIT_FAILING
-    ]
+def told(house: World, code: AlertCode = AlertCode.EXIT_FAILING) -> list[Alert]:
+    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is code]
+
+
+def failing_now(house: World) -> list[FailingLeg]:
+    return failing_legs(house.ledger.db, house.followers[0].account.id, house.followers[0].in_lane)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,7 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         assert (kept.code, kept.move) == (None, move)
         assert words in kept.sentence
         assert "once a minute" in kept.sentence
-        (exit_,) = failing_exits(
-            house.ledger.db, house.followers[0].account.id, house.followers[0].in_lane
-        )
+        (exit_,) = failing_now(house)
         assert exit_.tries > 3
         assert words in exit_.problem
         await trio.sleep(3600)
@@ -128,12 +127,46 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         assert await house.outcome(closed) == ["filled"]
         ended = why(house, closed)
         assert (ended.move, ended.now) == ("nobody", "")
-        assert (
-            failing_exits(
-                house.ledger.db, house.followers[0].account.id, house.followers[0].in_lane
-            )
-            == []
+        assert failing_now(house) == []
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("502"), NotExecuted("too many requests", 1.0)])
+async def test_a_move_of_a_stop_that_goes_on_failing_is_told_until_it_is_done_or_replaced(
+    tmp_path: Path, autojump_clock: MockClock, error: Exception
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        failing = await opened(house)
+        failing.fails["set_protection"] = error
+        moved = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal(62_000)))
+        await trio.sleep(1)
+        assert told(house, AlertCode.PROTECTION_FAILING) == []
+        await trio.sleep(300)
+        (alert,) = told(house, AlertCode.PROTECTION_FAILING)
+        words = f"{type(error).__name__}: {error}"
+        assert alert.sentence == (
+            "PAPER f0: a signal moves stop and target of LONG BTCUSDT (wanted: stop 62000 and no "
+            f"target), and that failed 3 times, the last time: {words}"
         )
+        assert alert.wakes
+        kept = why(house, moved)
+        assert (kept.code, kept.move) == (None, "operator")
+        assert f"({words}), and the old stop and target stay" in kept.sentence
+        (leg,) = failing_now(house)
+        assert (leg.kind, leg.symbol, leg.problem) == ("protection", "BTCUSDT", words)
+        assert leg.tries > 3
+        await trio.sleep(3600)
+        assert [each.count > 20 for each in told(house, AlertCode.PROTECTION_FAILING)] == [1, 0]
+        failing.fails.clear()
+        if isinstance(error, OutcomeUnknown):
+            assert await house.outcome(moved) == ["applied"]
+        else:
+            newer = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal(63_000)))
+            assert await house.outcome(newer) == ["applied"]
+            assert await house.outcome(moved) == ["skipped.superseded"]
+        await trio.sleep(3600)
+        assert failing_now(house) == []
+        assert len(told(house, AlertCode.PROTECTION_FAILING)) == 2
+        assert told(house) == []
 
 
 async def test_an_exit_that_cannot_be_looked_up_is_told_too(

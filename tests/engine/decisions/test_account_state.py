@@ -6,8 +6,11 @@ import pytest
 from decision_builders import NOW, entry, subscription
 
 from engine.decisions.account_state import AccountFacts, AccountState, account_state
+from engine.decisions.explaining import FailingLeg
 from engine.decisions.planning import plan_entry, takes_entries
+from engine.decisions.routing import EXIT, PROTECTION
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.preflight import CheckItem, Level
 from engine.domain.subscription import Mode, SubscriptionState
@@ -24,6 +27,10 @@ WELL = AccountFacts(
     live_agreements=1,
     watching=0,
 )
+
+
+CLOSING = FailingLeg(EXIT, Symbol("X"), 3, "no route")
+MOVING = FailingLeg(PROTECTION, Symbol("Y"), 4, "too slow")
 
 
 def on(level: SwitchLevel) -> Switch:
@@ -60,7 +67,7 @@ def on(level: SwitchLevel) -> Switch:
         (replace(WELL, quarantined=True), AccountState.PAUSED),
         (replace(WELL, check=(POOR,)), AccountState.NEEDS_YOU),
         (
-            replace(WELL, failing="Closing X failed", switches=(on(SwitchLevel.FLATTEN),)),
+            replace(WELL, failing=[CLOSING], switches=(on(SwitchLevel.FLATTEN),)),
             AccountState.NEEDS_YOU,
         ),
         (replace(WELL, check=(POOR,), live_agreements=0), AccountState.NOTHING_YET),
@@ -70,6 +77,39 @@ def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: Accoun
     told = account_state(facts)
     assert told.state is state
     assert told.why.endswith((".", "key"))
+
+
+@pytest.mark.parametrize(
+    ("failing", "why", "do"),
+    [
+        (
+            [CLOSING],
+            "Closing X failed 3 times, the last time: no route. It is tried again",
+            "If it cannot wait, close the position at the exchange.",
+        ),
+        (
+            [MOVING],
+            "Moving stop and target of Y failed 4 times, the last time: too slow. It is tried again",
+            "If it cannot wait, set stop and target at the exchange.",
+        ),
+        (
+            [CLOSING, CLOSING],
+            "no route. They are tried again",
+            "If they cannot wait, close the positions at the exchange.",
+        ),
+        (
+            [CLOSING, MOVING],
+            "no route; Moving stop and target of Y failed 4 times, the last time: too slow. They are",
+            "If they cannot wait, close the position and set stop and target at the exchange.",
+        ),
+    ],
+)
+def test_what_goes_on_failing_is_told_with_what_its_owner_can_do(
+    failing: list[FailingLeg], why: str, do: str
+) -> None:
+    told = account_state(replace(WELL, failing=failing))
+    assert why in told.why
+    assert told.do == do
 
 
 def test_flat_is_said_when_it_is_flat_and_closing_while_something_stands() -> None:

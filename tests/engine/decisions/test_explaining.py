@@ -11,6 +11,7 @@ from engine.decisions.explaining import (
     BY_THE_OWNER,
     CopyNow,
     ExitNow,
+    LaneNow,
     LiveNow,
     UnprovenNow,
     explain,
@@ -117,7 +118,7 @@ WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
     ("entry: fresh", now(kind="entry"), "waits to be planned", W.NOBODY),
     (
         "entry: behind an exit",
-        now(kind="entry", waits_for="an exit stands before it"),
+        now(kind="entry", lane=LaneNow(waits_for="an exit stands before it")),
         "It waits: an exit stands",
         W.NOBODY,
     ),
@@ -147,6 +148,13 @@ WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
         "reading of the account",
         W.OPERATOR,
     ),
+    (
+        "protection: failing",
+        now(kind="protection", lane=LaneNow(3, "TooSlowError"), live=LiveNow(problem="502")),
+        "It failed 3 times (TooSlowError), and the old stop and target stay",
+        W.OPERATOR,
+    ),
+    ("protection: one failure", now(kind="protection", lane=LaneNow(1)), "planned", W.NOBODY),
     ("entry: no engine", now(kind="entry", live=None), "No engine runs here", W.OPERATOR),
 ]
 
