@@ -169,7 +169,8 @@ class PositionIds:
         began = position.opened_at or closed.closed_at
         if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):
             return Quantity(ZERO)
-        return carried_over(holding, closed, exited=exited_from(db, holding))
+        exited = exited_from(db, holding, closed.opened_at - LOOK_BACK)
+        return carried_over(holding, closed, exited=exited)
 
     async def _looked_up(
         self, session: ExchangeSession, moved: Mapping[Symbol, str]

@@ -181,16 +181,15 @@ def write_fill(
     return after
 
 
-def exited_from(db: Database, holding: Holding) -> Decimal:
-    """Return how much our orders closed of the position that a holding names, since the contract was
-    entered.
+def exited_from(db: Database, holding: Holding, since: datetime) -> Decimal:
+    """Return how much our orders closed of the position that a holding names, seen at or after
+    ``since``.
     """
     rows = fetch_all(
         db,
-        "SELECT fill.quantity FROM book JOIN fill ON fill.episode = book.episode WHERE "
-        "book.account_id = ? AND book.strategy_id = ? AND book.symbol = ? AND fill.is_entry = 0 "
-        "AND fill.attempt_id IS NOT NULL AND fill.position_id = ?",
-        (holding.account, holding.strategy, holding.symbol, holding.position_id),
+        "SELECT quantity FROM fill WHERE account_id = ? AND seen_us >= ? AND strategy_id = ? AND "
+        "symbol = ? AND position_id = ? AND is_entry = 0 AND attempt_id IS NOT NULL",
+        (holding.account, to_us(since), holding.strategy, holding.symbol, holding.position_id),
     )
     return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)
 
