@@ -32,7 +32,7 @@ help:
 	echo "make crash     kill the real server at every commit and send boundary, and check by the simulator's record (ARGS=\"--kills 50\")"
 	echo "make fuzz      send hostile requests to both doors of a served place  (ARGS=\"--seed 7 --minutes 10\", ARGS=\"--inputs 5000\")"
 	echo "make fuzz-http feed a million hostile answers to the parser of order answers  (ARGS=\"--seed 7 --inputs 1000000\")"
-	echo "make seeded    seed bugs into copies of two adapters and list the ones that the kit catches  (ARGS=leverage)"
+	echo "make seeded    seed bugs into copies of adapters and sources and list what the kits catch  (ARGS=leverage)"
 	echo "make audit     look up known faults and licences of the locked packages, write the bill of materials to build/"
 	echo "make release   build dist/, and try it in an empty environment without this checkout  (ARGS=--snapshot)"
 	echo "make install   install, and write the command ./bin/rexalgo"

@@ -1,8 +1,9 @@
 """The kits for signal sources and rate limiters: pure parts, so they need no server and no waiting."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from engine.domain.errors import InvalidValue
@@ -210,6 +211,52 @@ def _parsed(under_test: SourceUnderTest) -> None:
         under_test.source.parse(delivery, proof) == draft,
         "expected the same delivery to be the same signal, found another",
     )
+    _expect_own_key(under_test, key, draft)
+
+
+_TOKEN = re.compile(rb"[\w.:+-]+")
+
+
+def _altered(body: bytes) -> Iterator[bytes]:
+    """Yield the body with the last character of one word or number changed, each in turn, and the
+    body with a space behind it.
+    """
+    for token in _TOKEN.finditer(body):
+        at = token.end() - 1
+        last = body[at : at + 1]
+        for other in (b"23" if last.isdigit() else b"AB" if last.isupper() else b"ab").decode():
+            if last != other.encode():
+                yield body[:at] + other.encode() + body[at + 1 :]
+    yield body + b" "
+
+
+def _expect_own_key(under_test: SourceUnderTest, key: Secret, draft: SignalDraft) -> None:
+    """Expect another key of an altered body that says the same otherwise, if one is taken at all.
+
+    Without ids, the same body is the same signal for a while (``repeats_s``). An id in signed
+    headers is the kit's own sender's choice.
+    """
+    keys = set[str]()
+    for body in _altered(under_test.body):
+        delivery = _delivery(under_test, key, body=body)
+        try:
+            proof = under_test.source.authenticate(delivery, [key], NOW)
+            other = under_test.source.parse(delivery, proof)
+        except Exception:  # noqa: S112 - what may be raised is the matter of S06
+            continue
+        if proof.dedupe_key is not None or draft.repeats_s is not None:
+            return
+        if isinstance(other, SignalDraft) and _without_id(other) == _without_id(draft):
+            keys.add(other.dedupe_key)
+    expect(
+        keys != {draft.dedupe_key},
+        "expected another dedupe_key for a body with another id, found the first one's, so every "
+        "later signal would be taken for a repetition: use the sender's own id",
+    )
+
+
+def _without_id(draft: SignalDraft) -> SignalDraft:
+    return replace(draft, dedupe_key="any", sent_at=None, seq=None)
 
 
 @_source("S06", "whatever body a signed sender sends, the answer is a signal or InvalidValue")
@@ -228,12 +275,13 @@ def _any_body(under_test: SourceUnderTest) -> None:
         json.dumps({"action": "open", "symbol": "BTCUSDT", "side": 5}).encode(),
         b'{"price":1e999999}',
         b'{"a":NaN}',
+        *_altered(under_test.body),
     ]
     for body in bodies:
         delivery = _delivery(under_test, key, body=body)
         try:
             proof = under_test.source.authenticate(delivery, [key], NOW)
-            under_test.source.parse(delivery, proof)
+            draft = under_test.source.parse(delivery, proof)
         except (InvalidValue, NotAuthentic):
             continue
         except Exception as error:
@@ -241,6 +289,10 @@ def _any_body(under_test: SourceUnderTest) -> None:
                 f"expected a signal or InvalidValue for {body[:40]!r}, found "
                 f"{type(error).__name__}: {error}"
             ) from error
+        expect(
+            isinstance(draft, SignalDraft),
+            f"expected a signal or InvalidValue for {body[:40]!r}, found {type(draft).__name__}",
+        )
 
 
 # ---- rate limiters ----

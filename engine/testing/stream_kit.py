@@ -9,12 +9,13 @@ from functools import partial
 from typing import Final
 
 import trio
+import trio.testing
 
 from engine.domain.amounts import Price, Quantity
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.network import LOOPBACK
-from engine.domain.signal import SignalDraft
+from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.ports.clock import Clock
 from engine.ports.http import HttpClients
 from engine.ports.market_data import Candle
@@ -26,6 +27,8 @@ from engine.transport import HttpClientFactory
 SYMBOLS: Final = frozenset({Symbol("BTCUSDT"), Symbol("ETHUSDT")})
 CANDLES: Final = 300
 RUN_S: Final = 2.0
+Seen = frozenset[tuple[tuple[Symbol, int], int]]
+"""The number of the newest candle of each contract and interval that a run has taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,11 @@ class _KitClock:
 
 @dataclass(slots=True)
 class _Context:
-    """A stream's context over the kit's candles; ``over`` is set once all candles of one contract
-    were taken.
+    """A stream's context over the kit's candles from number ``start`` on; ``over`` is set once all
+    candles of one contract were taken.
+
+    What a candle causes is emitted before the next one comes, so ``emitted`` has each draft with
+    the newest candles of that moment.
     """
 
     params: Mapping[str, object]
@@ -53,26 +59,30 @@ class _Context:
     symbols: frozenset[Symbol] = SYMBOLS
     clock: Clock = field(default_factory=_KitClock)
     http: HttpClients = field(default_factory=partial(HttpClientFactory, reach=LOOPBACK))
-    emitted: list[SignalDraft] = field(default_factory=list)
+    start: int = 0
+    emitted: list[tuple[Seen, SignalDraft]] = field(default_factory=list)
     over: trio.Event = field(default_factory=trio.Event)
+    newest: dict[tuple[Symbol, int], int] = field(default_factory=dict)
 
     async def history(self, symbol: Symbol, interval_s: int, count: int) -> Sequence[Candle]:
-        """Return none: the kit delivers its candles one by one."""
+        """Return the newest of the candles that have closed by now."""
         await trio.lowlevel.checkpoint()
-        return ()
+        closed = self.newest.get((symbol, interval_s), self.start - 1) + 1
+        return kit_candles(symbol, interval_s)[max(0, closed - count) : closed]
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield the kit's candles, then wait for ever."""
-        for each in kit_candles(symbol, interval_s):
+        for number, each in enumerate(kit_candles(symbol, interval_s)[self.start :], self.start):
+            self.newest[symbol, interval_s] = number
             yield each
-            await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
         self.over.set()
         await trio.sleep_forever()
 
     async def emit(self, draft: SignalDraft) -> SignalId:
         """Record the draft."""
         await trio.lowlevel.checkpoint()
-        self.emitted.append(draft)
+        self.emitted.append((frozenset(self.newest.items()), draft))
         return SignalId(f"kit-{draft.dedupe_key}")
 
 
@@ -103,8 +113,8 @@ def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
     return made
 
 
-async def _run(under_test: StreamUnderTest) -> list[SignalDraft]:
-    context = _Context(under_test.params)
+async def _run(under_test: StreamUnderTest, start: int = 0) -> _Context:
+    context = _Context(under_test.params, start=start)
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
@@ -121,7 +131,7 @@ async def _run(under_test: StreamUnderTest) -> list[SignalDraft]:
         trio.current_time() - began < RUN_S,
         "expected run to end at once when it is cancelled, found that it goes on",
     )
-    return context.emitted
+    return context
 
 
 async def _takes_params(under_test: StreamUnderTest) -> None:
@@ -145,7 +155,7 @@ async def _refuses_params(under_test: StreamUnderTest) -> None:
 
 
 async def _runs(under_test: StreamUnderTest) -> None:
-    emitted = await _run(under_test)
+    emitted = [draft for _, draft in (await _run(under_test)).emitted]
     for draft in emitted:
         expect(
             isinstance(draft, SignalDraft), f"expected signal drafts, found {type(draft).__name__}"
@@ -160,18 +170,56 @@ async def _runs(under_test: StreamUnderTest) -> None:
 
 
 async def _repeats(under_test: StreamUnderTest) -> None:
-    first, again = await _run(under_test), await _run(under_test)
-    by_key = {each.dedupe_key: each for each in first}
-    same = set(by_key) == {each.dedupe_key for each in again}
+    # All runs are kept until the end: an id of a run's own memory is never another run's too.
+    whole, again = await _run(under_test), await _run(under_test)
+    by_key = {draft.dedupe_key: draft for _, draft in whole.emitted}
+    same = set(by_key) == {draft.dedupe_key for _, draft in again.emitted}
     expect(
         same,
         "expected the same dedupe_keys over the same candles, so that a restart repeats nothing, "
         "found others",
     )
     expect(
-        all(by_key[each.dedupe_key] == each for each in again),
+        all(by_key[draft.dedupe_key] == draft for _, draft in again.emitted),
         "expected the same signal under the same dedupe_key, found another",
     )
+    if by_key:
+        _expect_none_is_lost(whole, await _restarted(under_test, whole))
+
+
+async def _restarted(under_test: StreamUnderTest, whole: _Context) -> _Context:
+    """Run from the middle signal of a whole run on, with the history of the candles before it."""
+    seen, _ = whole.emitted[len(whole.emitted) // 2]
+    return await _run(under_test, max((number for _, number in seen), default=0))
+
+
+def _expect_none_is_lost(whole: _Context, restarted: _Context) -> None:
+    """Compare by candle. The candle of the restart comes to both runs, so its signal is a
+    repetition; a later one may not have the key of an earlier one, which would swallow it.
+    """
+    keys_at, found_at = _by_candle(whole), _by_candle(restarted)
+    known = {key for keys in keys_at.values() for key in keys}
+    for what, keys in found_at.items():
+        expected = keys_at.get(what, keys)
+        is_first = any(number == restarted.start for _, number in what[0])
+        expect(
+            not keys.isdisjoint(expected) or not (is_first or keys & known),
+            f"expected that a restart changes no dedupe_key, found {min(keys)} instead of "
+            f"{min(expected)} for the signal of one candle: derive the key from the candle, not from "
+            "a count",
+        )
+
+
+Caused = tuple[Seen, Action, Symbol, PositionSide | None]
+
+
+def _by_candle(run: _Context) -> dict[Caused, set[str]]:
+    keys: dict[Caused, set[str]] = {}
+    for seen, draft in run.emitted:
+        if seen:  # what comes from the history alone repeats an older candle
+            kind = (seen, draft.action, draft.symbol, draft.side)
+            keys.setdefault(kind, set()).add(draft.dedupe_key)
+    return keys
 
 
 Check = Callable[[StreamUnderTest], Awaitable[None]]

@@ -8,13 +8,14 @@ from typing import Final
 import pytest
 
 from tests.faults.mutants import MUTANTS
-from tests.seeded import example_bugs, mudrex_bugs
+from tests.seeded import example_bugs, mudrex_bugs, source_bugs
 from tests.source_edits import places
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEDED: Final = [
     *((ROOT / "plugins/mudrex", bug) for bug in mudrex_bugs.BUGS),
     *((ROOT / "tests/journeys", bug) for bug in example_bugs.BUGS),
+    *((ROOT / "plugins", bug) for bug in source_bugs.BUGS),
 ]
 
 

@@ -2,6 +2,7 @@
 fails the expected cases.
 """
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -34,6 +35,9 @@ from plugins.mudrex.simulator.simulated import Simulator
 from rexalgo import (
     PLUGIN_API_VERSION,
     Action,
+    Authenticated,
+    Candle,
+    Delivery,
     InvalidValue,
     PositionSide,
     Secret,
@@ -182,7 +186,7 @@ def module_of(folder: Path, package: str) -> ModuleType:
 
 def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
     told = {}
-    for kind in ("exchange", "source", "limiter"):
+    for kind in ("exchange", "source", "limiter", "stream"):
         told[kind] = rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path)
         assert f"{sys.executable} -m pip install -e rexalgo-my-{kind}\n" in told[kind]
         rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path, code=3)
@@ -192,6 +196,12 @@ def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
     )
     assert [each.number for each in report.failures] == ["S04", "S06"]
     assert "At first it fails S04 and S06;" in told["source"]
+    stream = module_of(tmp_path / "rexalgo-my-stream", "rexalgo_my_stream")
+    running = trio.run(
+        check_stream_source, StreamUnderTest(stream.MyStream(), stream.params_for_kit)
+    )
+    assert [each.number for each in running.failures] == ["S22", "S24"]
+    assert "At first it fails S22 and S24;" in told["stream"]
     limiter = module_of(tmp_path / "rexalgo-my-limiter", "rexalgo_my_limiter")
     assert [each.number for each in check_rate_limiter(limiter.MyLimiter).failures] == [
         "L01",
@@ -369,26 +379,90 @@ class Trend:
             raise InvalidValue("params.interval_s", "seconds from 60 to 86400", params)
 
     async def run(self, context: StreamContext) -> None:
-        before = None
+        before, count = None, 0
         async for candle in context.candles(BTC, 60):
             if before is not None and candle.close > before.close:
-                await context.emit(
-                    SignalDraft(
-                        f"trend-{candle.opened_at:%Y%m%d%H%M}", Action.OPEN, BTC, PositionSide.LONG
-                    )
-                )
+                count += 1
+                key = self.key(context, candle, count)
+                await context.emit(SignalDraft(key, Action.OPEN, BTC, PositionSide.LONG))
             before = candle
 
+    def key(self, context: StreamContext, candle: Candle, count: int) -> str:
+        return f"trend-{candle.opened_at:%Y%m%d%H%M}"
 
-async def test_a_sound_stream_source_passes_and_one_whose_ids_are_random_does_not() -> None:
-    report = await check_stream_source(StreamUnderTest(Trend(), {"interval_s": 60}))
+
+class OncePerDay(Trend):
+    """A trend whose signals of one day are one."""
+
+    def key(self, context: StreamContext, candle: Candle, count: int) -> str:
+        return f"trend-{candle.opened_at:%Y%m%d}"
+
+
+@pytest.mark.parametrize("source", [Trend(), OncePerDay()])
+async def test_a_sound_stream_source_passes(source: Trend) -> None:
+    report = await check_stream_source(StreamUnderTest(source, {"interval_s": 60}))
     assert [each.verdict for each in report.results] == [Verdict.PASS] * 4, report.results
 
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda context, candle, count: secrets.token_hex(8),
+        lambda context, candle, count: f"{id(context)}-{candle.opened_at}",
+        lambda context, candle, count: f"c-{count}",
+    ],
+    ids=["random", "address in memory", "count in memory"],
+)
+async def test_a_stream_source_whose_ids_do_not_come_from_candles_fails(key: Any) -> None:
     class Forgetful(Trend):
-        async def run(self, context: StreamContext) -> None:
-            await context.emit(
-                SignalDraft(secrets.token_hex(8), Action.OPEN, BTC, PositionSide.LONG)
-            )
+        def key(self, context: StreamContext, candle: Candle, count: int) -> str:
+            return str(key(context, candle, count))
 
     worse = await check_stream_source(StreamUnderTest(Forgetful(), {"interval_s": 60}))
     assert [each.number for each in worse.failures] == ["S24"]
+
+
+class Hook(signed_webhook.SignedWebhook):
+    """A webhook source that changes what the built-in one read."""
+
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        self.change = change
+
+    def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
+        try:
+            draft = super().parse(delivery, proof)
+        except InvalidValue as error:
+            return self.change(None, error, delivery)  # type: ignore[no-any-return]
+        return self.change(draft, None, delivery)  # type: ignore[no-any-return]
+
+
+def same(draft: SignalDraft | None, error: InvalidValue | None, _: Delivery) -> SignalDraft:
+    if error is not None:
+        raise error
+    assert draft is not None
+    return draft
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        (same, []),
+        (lambda d, e, by: replace(same(d, e, by), dedupe_key="always"), ["S05"]),
+        (lambda d, e, by: replace(d := same(d, e, by), dedupe_key=f"{d.symbol}open"), ["S05"]),
+        (
+            lambda d, e, by: replace(
+                same(d, e, by), dedupe_key=hashlib.sha256(by.body).hexdigest()
+            ),
+            [],
+        ),
+        (lambda d, e, by: d, ["S06"]),
+    ],
+    ids=["its own id", "constant", "contract and action", "hash of the body", "None for an error"],
+)
+def test_a_webhook_source_whose_ids_or_silence_lose_signals_fails(
+    change: Any, failed: list[str]
+) -> None:
+    body = signed_webhook.body_for_kit
+    report = check_signal_source(SourceUnderTest(Hook(change), sign_a, body))
+    assert [each.number for each in report.failures] == failed, report.failures

@@ -1,4 +1,4 @@
-"""Seed one bug at a time into a copy of an adapter, and test whether the kit for exchanges catches
+"""Seed one bug at a time into a copy of an adapter or a source, and test whether its kit catches
 it: ``make seeded``.
 
 ``ARGS=WORD`` tries only the bugs with this word in their name.
@@ -12,11 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.seeded import example_bugs, mudrex_bugs
+from tests.seeded import example_bugs, mudrex_bugs, source_bugs
 from tests.seeded.bug import Bug
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 AT_ONCE: Final = 4  # most of a run is waiting for fills
+BUGS: Final = {
+    "mudrex": mudrex_bugs.BUGS,
+    "example": example_bugs.BUGS,
+    "sources": source_bugs.BUGS,
+}
 
 
 def caught(kind: str, bug: Bug | None) -> str:
@@ -25,14 +30,13 @@ def caught(kind: str, bug: Bug | None) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="seeded-") as name:
         folder = Path(name)
-        if kind == "mudrex":
-            shutil.copytree(
-                ROOT / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("__pycache__")
-            )
-            place = folder / mudrex_bugs.FOLDER
-        else:
+        if kind == "example":
             shutil.copy(ROOT / "tests" / "journeys" / example_bugs.FILE, folder)
             place = folder
+        else:
+            place = folder / "plugins"
+            shutil.copytree(ROOT / "plugins", place, ignore=shutil.ignore_patterns("__pycache__"))
+            place = folder / mudrex_bugs.FOLDER if kind == "mudrex" else place
         if bug is not None:
             bug.seed(place)
         command = [sys.executable, str(Path(__file__).with_name("one_copy.py")), kind, name]
@@ -53,7 +57,7 @@ def main(word: str = "") -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tries = [
             (kind, bug, pool.submit(caught, kind, bug))
-            for kind, bugs in (("mudrex", mudrex_bugs.BUGS), ("example", example_bugs.BUGS))
+            for kind, bugs in BUGS.items()
             for bug in (None, *(each for each in bugs if word in each.name))
         ]
         for kind, bug, waiting in tries:

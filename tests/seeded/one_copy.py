@@ -1,4 +1,4 @@
-"""Run the kit for exchanges against one copy of an adapter; end with 1 at the first failing case,
+"""Run the kit against one copy of an adapter or of the sources; end with 1 at the first failing case,
 and print it.
 """
 
@@ -54,7 +54,33 @@ COPIES: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {
 
 
 async def check(kind: str, folder: str) -> int:
-    """Run the cases on one account, as ``rexalgo plugin test`` does."""
+    """Run the cases, as ``rexalgo plugin test`` does; those that trade on one account."""
+    reports = [await _exchange(kind, folder)] if kind in COPIES else await _sources()
+    failures = [each for report in reports for each in report.failures]
+    for each in failures:
+        print(f"{each.number}: {each.detail[:150]}")
+    return 1 if failures else 0
+
+
+async def _sources() -> list[Any]:
+    from plugins import crossover, signed_webhook
+    from rexalgo import sign_a
+    from rexalgo.testing import (
+        SourceUnderTest,
+        StreamUnderTest,
+        check_signal_source,
+        check_stream_source,
+    )
+
+    webhook = signed_webhook.SignedWebhook()
+    stream = StreamUnderTest(crossover.Crossover(), crossover.params_for_kit)
+    return [
+        check_signal_source(SourceUnderTest(webhook, sign_a, signed_webhook.body_for_kit)),
+        await check_stream_source(stream),
+    ]
+
+
+async def _exchange(kind: str, folder: str) -> Any:
     from rexalgo import Secret
     from rexalgo.testing import ExchangeUnderTest, check_exchange_adapter
 
@@ -68,10 +94,7 @@ async def check(kind: str, folder: str) -> int:
             wrong_credentials=wrong,
             adapter_at=adapter_at,
         )
-        report = await check_exchange_adapter(under_test, stop_at_first=True)
-    for each in report.failures:
-        print(f"{each.number}: {each.detail[:150]}")
-    return 1 if report.failures else 0
+        return await check_exchange_adapter(under_test, stop_at_first=True)
 
 
 if __name__ == "__main__":
