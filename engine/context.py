@@ -51,8 +51,10 @@ raises, or EngineAway.
 
 @dataclass(slots=True)
 class EngineContext:
-    """What commands work with. ``live`` are the accounts' tasks, None if no engine runs. ``web``
-    returns where webhooks and pages are served: in this process, by a connected one, or nowhere.
+    """What commands work with. ``live`` are the accounts' tasks, None if no engine runs here;
+    ``silent`` is a server that holds the folder and did not answer (``what``, ``pid``, ``since``).
+    ``web`` returns where webhooks and pages are served: in this process, by a connected one, or
+    nowhere.
 
     If an engine runs, ``mark`` records where the ledger ends, ``feeds`` read each exchange's
     market, ``rates`` are what each exchange taught about its limits, ``loop_turns`` returns how
@@ -69,6 +71,7 @@ class EngineContext:
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
     live: LiveAccounts | None = None
+    silent: Mapping[str, object] | None = None
     try_login: TryLogin | None = None
     receive: Receive | None = None
     keyring: Keyring | None = None

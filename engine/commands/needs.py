@@ -58,6 +58,14 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     engine, orders = seen["engine"], seen["open_orders"]
     if not engine["running"]:
         yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
+    elif silent := engine["silent"]:
+        yield (
+            "engine",
+            f"the engine runs ({silent['what']}, process {silent['pid']}, since {silent['since']}) "
+            "and does not answer: it is starting, or something such as a plugin blocks it, and "
+            "meanwhile nothing is copied and no exit is sent; the end of its log says more",
+            f"rexalgo serve, if it stays silent and after it was ended with: kill -9 {silent['pid']}",
+        )
     if frozen := seen["still"]:
         who = (
             "this installation is"
@@ -101,7 +109,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "failing", f"{name} keeps failing and is restarted: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
-    for each in seen["untold"] if engine["running"] else ():
+    for each in seen["untold"] if engine["running"] and not engine["silent"] else ():
         if _age_s(each["since"], now) > UNTOLD_AFTER_S:
             yield "channels", _untold(each), f"rexalgo alert test {each['channel']}"
     if seen["late"]:

@@ -145,7 +145,8 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     ]
     seen["backup"] = backup_state(context)
     seen["engine"] = {
-        "running": live is not None,
+        "running": live is not None or context.silent is not None,
+        "silent": context.silent,
         "version": installed_version("rexalgo"),
         "ledger_healthy": context.ledger.healthy,
         "accounts_read": 0

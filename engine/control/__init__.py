@@ -55,14 +55,10 @@ async def call(
     except ServerSilent:
         if method not in WITHOUT_LOCK:
             raise
-        is_held = True
     except OSError:  # no socket, or nobody behind it
         if by_server:
             raise NoServer(f"no server runs in {config.data_dir}") from None
-        is_held = False
     # Loaded only now: the engine's own code takes longer to load than a server to answer.
-    from engine.control.direct import run_directly, run_with_lock
+    from engine.control.direct import run_with_lock
 
-    if is_held:
-        return await run_directly(config, method, params)
     return await run_with_lock(config, method, params, may_go_without=method in WITHOUT_LOCK)

@@ -1,14 +1,15 @@
 """Commands without a server: on the opened ledger, in the process of the command line."""
 
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from engine.actors.clock import SystemClock
 from engine.commands import Commands, only_reads
 from engine.context import EngineContext
-from engine.control.folder_lock import FolderLock, FolderLocked
+from engine.control.folder_lock import FolderLock, FolderLocked, Holder
 from engine.domain.errors import NothingThere
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
@@ -18,6 +19,8 @@ from engine.recovery.ledger_place import MarkKeeper, open_place, why_unfit
 from engine.recovery.restoring import finish_restore
 from engine.settings.config import Config
 from engine.settings.files import make_folder
+
+_SERVERS: Final = ("rexalgo serve", "rexalgo demo")
 
 
 async def run_with_lock(
@@ -38,18 +41,23 @@ async def run_with_lock(
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
             finish_restore(config)
-            return await run_directly(config, method, params, holds=True)
-    except FolderLocked:
+            return await _run_directly(config, method, params, holds=True)
+    except FolderLocked as error:
         if not may_go_without:
             raise
-        return await run_directly(config, method, params)
+        return await _run_directly(config, method, params, holder=error.holder)
 
 
-async def run_directly(
-    config: Config, method: str, params: dict[str, Any], *, holds: bool = False
+async def _run_directly(
+    config: Config,
+    method: str,
+    params: dict[str, Any],
+    *,
+    holds: bool = False,
+    holder: Holder | None = None,
 ) -> dict[str, Any]:
     """Run a command on the opened ledger; if it ``holds`` the folder's lock, it also records where
-    the ledger ends. Only a holder migrates it, for a command that writes.
+    the ledger ends. ``holder`` is the process that holds it instead. Only a holder migrates it, for a command that writes.
 
     A ledger that may be old is frozen from then on: what is written to it may reach the numbers
     that showed it to be old.
@@ -73,6 +81,7 @@ async def run_directly(
             open_vault=keyring.open,
             changed=trio.lowlevel.checkpoint,
             keyring=keyring,
+            silent=asdict(holder) if holder and holder.what.startswith(_SERVERS) else None,
         )
         answer = await Commands(context).run(method, params)
         if mark is not None:

@@ -5,6 +5,7 @@ leaves nothing to clean up.
 import fcntl
 import json
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,21 @@ from engine.settings.files import give_all_to_owner
 LOCK_NAME: Final = "lock"
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a folder, since when (ISO 8601), and what it runs."""
+
+    what: str
+    pid: int
+    since: str
+
+
 class FolderLocked(InUse):
-    """Raised when another process works on this folder; names it."""
+    """Raised when another process works on this folder; names it if it says who it is."""
+
+    def __init__(self, text: str, holder: Holder | None = None) -> None:
+        super().__init__(text)
+        self.holder = holder
 
 
 class FolderLock:
@@ -40,9 +54,15 @@ class FolderLock:
         except OSError:
             holder = _holder(os.read(handle, 1000))
             os.close(handle)
+            who = (
+                "another process"
+                if holder is None
+                else f"{holder.what} (process {holder.pid}, since {holder.since})"
+            )
             raise FolderLocked(
-                f"the folder {self._file.parent} is in use by {holder}; stop it first, or use "
-                "another folder"
+                f"the folder {self._file.parent} is in use by {who}; stop it first, or use "
+                "another folder",
+                holder,
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(self._about).encode(), 0)
@@ -60,9 +80,9 @@ class FolderLock:
         os.close(self._handle)
 
 
-def _holder(text: bytes) -> str:
+def _holder(text: bytes) -> Holder | None:
     try:
         about = json.loads(text)
-        return f"{about['what']} (process {about['pid']}, since {about['since']})"
+        return Holder(str(about["what"]), int(about["pid"]), str(about["since"]))
     except (ValueError, KeyError, TypeError):
-        return "another process"
+        return None

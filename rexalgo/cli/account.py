@@ -71,7 +71,7 @@ def show(where: Path, name: str, as_json: bool) -> None:
             f"  funding paid while the engine held: {each['funding_paid']} USDT (below 0: received)"
         )
     _show_books(each["books"])
-    state = _trouble(each) or ("reads well" if answer["engine"] else "the engine is not running")
+    state = _trouble(each) or ("reads well" if answer["engine"] else "no engine answers")
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(
             f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account "

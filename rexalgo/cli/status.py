@@ -36,11 +36,11 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         if answer["well"]
         else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in answer["needs"]]
     )
+    answers = engine["running"] and not engine["silent"]
     lines += [
-        "engine      "
-        f"{'running, version ' + engine['version'] if engine['running'] else 'NOT RUNNING (start it: rexalgo serve)'}",
+        f"engine      {_engine(engine)}",
         f"accounts    {kinds}"
-        + (f"; {engine['accounts_read']} of {accounts} read" if engine["running"] else ""),
+        + (f"; {engine['accounts_read']} of {accounts} read" if answers else ""),
         f"positions   {answer['positions']} held by strategies",
         f"new entries {'OFF: see below' if answer['switches'] else 'on'}",
         f"unproven    {orders.get('unknown', 0)} unknown, {orders.get('not_confirmed', 0)} not "
@@ -55,6 +55,17 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         f"waiting     {answer['waiting']} orders to plan, {orders.get('claimed', 0)} being sent",
     ]
     return [*lines, *_switches(answer), *_signals(answer), *_troubles(answer)]
+
+
+def _engine(engine: dict[str, Any]) -> str:
+    if not engine["running"]:
+        return "NOT RUNNING (start it: rexalgo serve)"
+    if (silent := engine["silent"]) is not None:
+        return (
+            f"RUNNING, DOES NOT ANSWER: {silent['what']}, process {silent['pid']}, since "
+            f"{silent['since']}; what is below is from the ledger"
+        )
+    return f"running, version {engine['version']}"
 
 
 def _switches(answer: dict[str, Any]) -> Iterator[str]:

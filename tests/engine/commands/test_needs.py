@@ -24,6 +24,7 @@ def seen(**changes: Any) -> dict[str, Any]:
     """Return the answer of ``status`` when all is well, with changes."""
     engine = {
         "running": True,
+        "silent": None,
         "ledger_healthy": True,
         "accounts_read": 3,
         "troubled": {},
@@ -154,6 +155,11 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
     ("changes", "code", "word"),
     [
         ({"engine": {"running": False}}, "engine", "does not run"),
+        (
+            {"engine": {"silent": {"what": "rexalgo serve", "pid": 7, "since": SINCE}}},
+            "engine",
+            f"the engine runs (rexalgo serve, process 7, since {SINCE}) and does not answer",
+        ),
         ({"engine": {"ledger_healthy": False}}, "ledger", "disk space"),
         (
             {"still": [{"account": "", "cause": "it is old"}]},
@@ -272,8 +278,10 @@ def test_an_alert_on_its_way_is_not_missed_and_without_an_engine_only_the_engine
     just_now = (NOW - timedelta(seconds=59)).isoformat()
     untold = [{"channel": "ntfy", "waiting": 3, "since": just_now}]
     assert how_it_is(seen(untold=untold), 0, NOW)[1] == []
-    told = seen(untold=[{**untold[0], "since": SINCE}], engine={"running": False})
-    assert [each["code"] for each in how_it_is(told, 0, NOW)[1]] == ["engine"]
+    silent = {"silent": {"what": "rexalgo serve", "pid": 7, "since": SINCE}}
+    for engine in ({"running": False}, silent):
+        told = seen(untold=[{**untold[0], "since": SINCE}], engine=engine)
+        assert [each["code"] for each in how_it_is(told, 0, NOW)[1]] == ["engine"]
 
 
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:

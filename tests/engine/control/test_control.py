@@ -153,6 +153,18 @@ async def test_an_answer_that_no_line_can_carry_ends_only_its_command(tmp_path: 
         nursery.cancel_scope.cancel()
 
 
+async def expect_silent(config: Config) -> None:
+    told = await call(config, "status", {})
+    assert told["engine"]["running"] is True
+    assert told["engine"]["silent"] == {
+        "what": "rexalgo serve",
+        "pid": os.getpid(),
+        "since": NOW.isoformat(timespec="seconds"),
+    }
+    assert told["needs"][0]["code"] == "engine"
+    assert "and does not answer" in told["needs"][0]["what"]
+
+
 async def test_a_silent_server_keeps_nobody_from_halting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,9 +183,14 @@ async def test_a_silent_server_keeps_nobody_from_halting(
             answer = await call(config, "halt", {"scope": "all", "note": "silent", "by": "me"})
             assert answer["level"] == "entries"
             assert (await call(config, "still_open", {"scope": "all"}))["open"] == []
+            await expect_silent(config)
             with pytest.raises(RexAlgoError, match="did not answer within"):
                 await call(config, "provision", {"table": {}})
             nursery.cancel_scope.cancel()
+        # One that has just started has no socket yet.
+        await expect_silent(config)
+    with FolderLock(config.data_dir, "rexalgo restore", NOW):
+        assert (await call(config, "status", {}))["engine"]["running"] is False
     ledger = Ledger.open(config.ledger.path, inline=True)
     assert [(each.label, each.note, each.set_by) for each in switches(ledger.db)] == [
         ("everything", "silent", "me")
