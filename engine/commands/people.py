@@ -11,6 +11,7 @@ import trio
 from engine.commands.parameters import Reads, Run, asked_from, jsonable, no_such, text, whole
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere
+from engine.domain.holding import SwitchLevel
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person
@@ -215,7 +216,8 @@ async def _linked(context: EngineContext, who: Person, by: str, address: str) ->
 
 async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Give or take a role; a person's sessions end, because a privilege changed. What a taken role
-    stood for takes no new entries until it is given back; exits go on.
+    stood for takes no new entries until it is given back, and those that rest are cancelled; exits go
+    on.
     """
     who, role, by = (
         _person(context, text(params, "name")),
@@ -242,7 +244,12 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
                     db,
                     kind="switch",
                     subject=f"person {who.name}",
-                    data={"on": taking, "level": "entries", "role": role.value, "by": by},
+                    data={
+                        "on": taking,
+                        "level": SwitchLevel.REDUCE.value,
+                        "role": role.value,
+                        "by": by,
+                    },
                     at=now,
                 )
             append_audit(
@@ -269,7 +276,9 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Suspend somebody: their sessions end, sign-in is refused, entries pause, exits go on."""
+    """Suspend somebody: their sessions end, sign-in is refused, entries pause and those that rest are
+    cancelled, exits go on.
+    """
     who, by = _person(context, text(params, "name")), text(params, "by", "operator")
     note, now = text(params, "note", ""), context.clock.now()
     if len(note) > NOTE_CHARACTERS_MAX:
@@ -288,7 +297,7 @@ async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             db,
             kind="switch",
             subject=f"person {who.name}",
-            data={"on": True, "level": "entries", "note": note, "by": by},
+            data={"on": True, "level": SwitchLevel.REDUCE.value, "note": note, "by": by},
             at=now,
         )
         append_audit(

@@ -1,6 +1,6 @@
 """People whom an operator suspended, or from whom an operator took a role. Nobody signs in as somebody
-who is suspended. The accounts and strategies that are theirs take no new entries; exits go on. A
-taken role stops what it stood for alone: accounts are of a follower, strategies of a master.
+who is suspended. The accounts and strategies that are theirs take no new entries, and those that rest are
+cancelled; exits go on. A taken role stops what it stood for alone: accounts are of a follower, strategies of a master.
 
 What always holds: being suspended is one row, and so is a role that was taken. The switches that
 follow are derived when switches are read (``derived_switches``), so that an account that is
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.domain.holding import Switch, SwitchScope
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import PersonId
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Database, fetch_all, fetch_one, run
@@ -54,8 +54,8 @@ def end_suspension(db: Database, person: PersonId) -> bool:
 
 
 def derived_switches(db: Database) -> list[Switch]:
-    """Read the switches that follow from suspensions and then from roles that were taken: no new
-    entries for each account and strategy concerned.
+    """Read the switches that follow from suspensions and then from roles that were taken: for each
+    account and strategy concerned, exposure can only shrink.
     """
     return switches_of_the_suspended(db) + switches_of_taken_roles(db)
 
@@ -79,6 +79,7 @@ def switches_of_the_suspended(db: Database) -> list[Switch]:
             note=f"suspended: {row[4]}" if row[4] else "suspended",
             set_by=row[3],
             set_at=from_us(row[2]),
+            level=SwitchLevel.REDUCE,
             person=row[5],
         )
         for row in rows
@@ -105,6 +106,7 @@ def switches_of_taken_roles(db: Database) -> list[Switch]:
             note=f"its {'owner' if row[4] == 'follower' else 'master'} is no longer a {row[4]}",
             set_by=row[3],
             set_at=from_us(row[2]),
+            level=SwitchLevel.REDUCE,
             person=row[5],
             role=row[4],
         )

@@ -100,7 +100,7 @@ def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
     """Give user NAME a role, or remove one. All their sessions end.
 
     Without the role follower their accounts take no new entries, without the role master their
-    strategies do not; exits go on.
+    strategies do not, and those that rest are cancelled; exits go on.
     """
     answer = ask(where, "user_role", name=name, role=role, take=take, by=who())
     if as_json:
@@ -111,7 +111,7 @@ def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
     kept = {"follower": "accounts", "master": "strategies"}.get(role, "")
     theirs = _theirs({"accounts": [], "strategies": [], kept: answer.get(kept, [])})
     if take and theirs and role not in answer["roles"]:
-        click.echo(f"  No new entries for {theirs}; exits go on")
+        click.echo(f"  No new entries for {theirs}, and those that rest are cancelled; exits go on")
         click.echo(f"  To end it: rexalgo user role {answer['name']} {role}")
 
 
@@ -136,7 +136,7 @@ def sign_out(where: Path, name: str, as_json: bool) -> None:
 def suspend(where: Path, name: str, note: str, as_json: bool) -> None:
     """Suspend user NAME: their sessions end, and sign-in is refused like any failure.
 
-    Their accounts and strategies take no new entries; exits go on.
+    Their accounts and strategies take no new entries, and those that rest are cancelled; exits go on.
     """
     answer = ask(where, "user_suspend", name=name, note=note, by=who())
     if as_json:
@@ -148,7 +148,11 @@ def suspend(where: Path, name: str, note: str, as_json: bool) -> None:
     theirs = _theirs(answer)
     click.echo(
         f"{answer['name']} is suspended: {answer['sessions_ended']} sessions ended, no sign-in"
-        + (f"; no new entries for {theirs}; exits go on" if theirs else "")
+        + (
+            f"; no new entries for {theirs}, and those that rest are cancelled; exits go on"
+            if theirs
+            else ""
+        )
     )
     click.echo(f"  To end it: rexalgo user resume {answer['name']}")
 

@@ -97,8 +97,15 @@ async def test_what_a_follower_stops_is_cancelled_at_once(
         await rest()
         ops = await place.person("ops", Role.OPERATOR)
         await ops.get("/operate/people/bob")
-        assert "1 resting entry stays at the exchange" in ops.words
+        assert "those that rest are cancelled (1 on the account now)." in ops.words
         assert "1 open position" not in ops.words
+        await ops.post("/operate/people/suspend", bare=True, csrf=ops.csrf, name="bob", note="lent")
+        assert "no new entries, and those that rest are cancelled; exits go on" in ops.words
+        await cancelled(3)
+        await place.engine.commands.run("user_resume", {"name": "bob"})
+        await bob.get("/sign-in")
+        await bob.post("/sign-in", name="bob", password=PASSWORD)
+        await rest()
         reduce_only = Switch(
             scope=SwitchScope.ALL,
             target="",
@@ -124,4 +131,4 @@ async def test_what_a_follower_stops_is_cancelled_at_once(
             shown = bob.words.partition("Entries that rest at the exchange")[2]
             assert "being cancelled" in shown.partition("Accounts")[0]
         await place.context.changed()
-        await cancelled(3)
+        await cancelled(4)

@@ -45,7 +45,7 @@ async def test_a_taken_role_stops_entries_and_no_exit_until_it_is_given_back(
         ops = await place.person("ops", Role.OPERATOR)
         assert await outcome(place, strategy, **ENTRY) == "filled"
         await ops.get(f"/operate/people/{who}")
-        without = f"no new entries for 1 {scope.split()[0]}; exits go on"
+        without = f"no new entries for 1 {scope.split()[0]}, and those that rest are cancelled; exits go on"
         assert f"Without it: {without}" in ops.words, ops.words
 
         await change(ops, who, role, take="yes")
@@ -56,7 +56,7 @@ async def test_a_taken_role_stops_entries_and_no_exit_until_it_is_given_back(
         assert await outcome(place, strategy, action="close") == "filled"
         assert await outcome(place, strategy, **ENTRY) == "skipped.entries_off"
         await ops.get("/operate/switches")
-        assert f"{scope.capitalize()}No new entries" in ops.words, ops.words
+        assert f"{scope.capitalize()}Reduce only" in ops.words, ops.words
         assert f"no longer a {role}" in ops.words
         if role == "master":
             [(signal,)] = fetch_all(

@@ -165,7 +165,10 @@ def _without(user: Mapping[str, Any], role: str) -> str:
         return ""
     kept, one, several = _STANDS_FOR[role]
     count = len(user[kept])
-    words = f"no new entries for {count} {one if count == 1 else several}; exits go on."
+    words = (
+        f"no new entries for {count} {one if count == 1 else several}, and those that rest are "
+        "cancelled; exits go on."
+    )
     return words if count else ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from engine.domain.holding import SwitchLevel
 from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
 from engine.ledger import database
@@ -32,6 +33,7 @@ PEOPLE = """
 
 
 def stopped(db: apsw.Connection) -> list[tuple[str, str, str]]:
+    assert {each.level for each in derived_switches(db)} <= {SwitchLevel.REDUCE}, "nothing rests on"
     return [(each.label, each.set_by, each.role) for each in derived_switches(db)]
 
 
