@@ -17,7 +17,7 @@ import trio
 
 from engine.actors.shared import Shared
 from engine.actors.wakeup import WakeUp
-from engine.decisions.routing import concerns
+from engine.decisions.routing import within
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
@@ -111,7 +111,7 @@ class Flattening:
             if each.level is SwitchLevel.FLATTEN
         }
         open_shares = still_open(shared.ledger.db) if flattens else []
-        left = {key: rows for key, each in flattens.items() if (rows := _within(each, open_shares))}
+        left = {key: rows for key, each in flattens.items() if (rows := within(each, open_shares))}
         self._open_since = {key: self._open_since.get(key, now) for key in left}
         self._told = {key: at for key, at in self._told.items() if key in left}
         for key, rows in left.items():
@@ -165,21 +165,6 @@ class Flattening:
                 or (asked > last.ended_at and (asked <= now or is_long_ago))
             )
         return is_long_ago
-
-
-def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:
-    return [
-        each
-        for each in rows
-        if concerns(
-            switch,
-            account_id=each.account_id,
-            account_name=each.account,
-            strategy_id=each.strategy_id,
-            strategy_name=each.strategy,
-            exchange=each.exchange,
-        )
-    ]
 
 
 def _words(left: StillOpenView) -> str:

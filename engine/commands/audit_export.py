@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.commands.parameters import Reads, Run, asked_from, text
+from engine.commands.auditing import sure_recorder
+from engine.commands.parameters import Reads, Run, text
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue
 from engine.keys.sealed_secrets import audit_key_of
 from engine.ledger import Database
 from engine.ledger.audit import (
     SealedRow,
-    append_audit,
     audit_end,
     parse_audit_end,
     seal_export,
@@ -65,21 +65,12 @@ async def _audit_keys(context: EngineContext, params: dict[str, Any]) -> dict[st
     kids = params.get("kids")
     if not isinstance(kids, list) or not all(isinstance(each, str) for each in kids):
         raise InvalidValue("kids", "a list of the kids of rows", kids)
-    vault, key = await context.open_vault(), await context.audit_key()
+    vault, record = await context.open_vault(), await sure_recorder(context, params)
     keys = {kid: audit_key_of(context.ledger.db, vault, kid).hex() for kid in kids}
-    by, address, now = text(params, "by"), asked_from(params), context.clock.now()
+    by = text(params, "by")
 
     def write(writing: Database) -> None:
-        append_audit(
-            writing,
-            key=key,
-            by=by,
-            act="audit_keys_exported",
-            subject="audit",
-            data={"kids": kids},
-            at=now,
-            address=address,
-        )
+        record(writing, by, "audit_keys_exported", "audit", {"kids": kids})
 
     await context.ledger.write(write)
     return {"keys": keys}

@@ -10,6 +10,7 @@ before it leaves the file.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.commands.auditing import sure_recorder
 from engine.commands.parameters import Reads, Run, jsonable, text
 from engine.commands.session_keys import session_key_status
 from engine.context import EngineContext
@@ -18,7 +19,6 @@ from engine.keys.keyring import Keyring
 from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
 from engine.keys.vault import new_root_key
 from engine.ledger import Database
-from engine.ledger.audit import SHELL, append_audit
 from engine.ledger.root_keys import (
     counts_under,
     disable_root_key,
@@ -147,22 +147,23 @@ async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 async def _begin(context: EngineContext, by: str, *, leaked: bool = False) -> None:
     """Begin the rewrap to the active root key, or continue it."""
-    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
+    vault, record, now = (
+        await context.open_vault(),
+        await sure_recorder(context),
+        context.clock.now(),
+    )
 
     def write(db: Database) -> None:
         if begin(db, vault, now, renews=leaked):
-            append_audit(
+            record(
                 db,
-                key=key,
-                by=by,
-                act="root_key_activated",
-                subject=vault.active_kid,
-                data={
+                by,
+                "root_key_activated",
+                vault.active_kid,
+                {
                     "others": sorted(vault.kids - {vault.active_kid}),
                     **({"leaked": True} if leaked else {}),
                 },
-                at=now,
-                address=SHELL,
             )
 
     await context.ledger.write(write)
@@ -235,23 +236,18 @@ async def _one_batch(context: EngineContext) -> tuple[int, bool]:
 
 async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, int]]:
     """Count what is left within one transaction, and record the end if nothing is."""
-    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
+    vault, record, now = (
+        await context.open_vault(),
+        await sure_recorder(context),
+        context.clock.now(),
+    )
     active = vault.active_kid
 
     def write(db: Database) -> Mapping[str, Mapping[str, int]]:
         left, at = left_under_others(db, active), rewrap_of(db, active)
         if not left and at is not None:
             end_rewrap(db, active, now)
-            append_audit(
-                db,
-                key=key,
-                by=by,
-                act="root_key_rewrapped",
-                subject=active,
-                data={"moved": at.moved, "left": 0},
-                at=now,
-                address=SHELL,
-            )
+            record(db, by, "root_key_rewrapped", active, {"moved": at.moved, "left": 0})
         return left
 
     return await context.ledger.write(write)
@@ -288,7 +284,11 @@ async def _key_remove(context: EngineContext, params: dict[str, Any]) -> dict[st
 
 
 async def _disable(context: EngineContext, kid: str, by: str) -> None:
-    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
+    vault, record, now = (
+        await context.open_vault(),
+        await sure_recorder(context),
+        context.clock.now(),
+    )
 
     def write(db: Database) -> None:
         keep_audit_keys(db, vault)
@@ -299,9 +299,7 @@ async def _disable(context: EngineContext, kid: str, by: str) -> None:
                 "First: rexalgo key rewrap"
             )
         disable_root_key(db, kid, now)
-        append_audit(
-            db, key=key, by=by, act="root_key_disabled", subject=kid, data={}, at=now, address=SHELL
-        )
+        record(db, by, "root_key_disabled", kid, {})
 
     await context.ledger.write(write)
     await _keyring(context).renew()
@@ -309,7 +307,7 @@ async def _disable(context: EngineContext, kid: str, by: str) -> None:
 
 async def _erase(context: EngineContext, kid: str, by: str) -> bool:
     """Erase a disabled root key from its store; return False if only a person can do that."""
-    keyring, key, now = _keyring(context), await context.audit_key(), context.clock.now()
+    keyring, record, now = _keyring(context), await sure_recorder(context), context.clock.now()
     if kid in keyring.kids():
         if keyring.place is None or keyring.place.file is None:
             return False
@@ -318,16 +316,7 @@ async def _erase(context: EngineContext, kid: str, by: str) -> bool:
 
     def write(db: Database) -> None:
         if note_removed(db, kid, now):
-            append_audit(
-                db,
-                key=key,
-                by=by,
-                act="root_key_removed",
-                subject=kid,
-                data={},
-                at=now,
-                address=SHELL,
-            )
+            record(db, by, "root_key_removed", kid, {})
 
     await context.ledger.write(write)
     return True

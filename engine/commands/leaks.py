@@ -8,13 +8,13 @@ that was made after it was asked for, so that nothing is assumed of a run that w
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.commands.auditing import sure_recorder
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
 from engine.commands.session_keys import HOW_IN_ENVIRONMENT
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere, RexAlgoError
 from engine.domain.holding import Switch, SwitchScope
 from engine.ledger import Database
-from engine.ledger.audit import append_audit
 from engine.ledger.identity import all_people, factor, note_leaked_login, person
 from engine.ledger.people import (
     account_named,
@@ -46,7 +46,7 @@ async def _jwt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
         former = keys.current().kids
         keys.replace_all()
         (active,) = keys.current().kids
-        key, now = await context.audit_key(), context.clock.now()
+        record, now = await sure_recorder(context, params), context.clock.now()
 
         def write(db: Database) -> int:
             for kid in (active, *former):
@@ -54,15 +54,12 @@ async def _jwt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
             for kid in former:
                 note_session_key_removed(db, kid, now)
             ended = end_all_sessions(db, now)
-            append_audit(
+            record(
                 db,
-                key=key,
-                by=by,
-                act="session_key_leaked",
-                subject=", ".join(former),
-                data={"active": active, "sessions_ended": ended},
-                at=now,
-                address=asked_from(params),
+                by,
+                "session_key_leaked",
+                ", ".join(former),
+                {"active": active, "sessions_ended": ended},
             )
             return ended
 
@@ -81,22 +78,19 @@ async def _account(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     row = account_named(db, name)
     if row is None:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
-    key, now = await context.audit_key(), context.clock.now()
+    record, now = await sure_recorder(context, params), context.clock.now()
     switch = Switch(scope=SwitchScope.ACCOUNT, target=name, note=LEAKED_NOTE, set_by=by, set_at=now)
 
     def write(writing: Database) -> int:
         set_switch(writing, switch)
         note_leaked_login(writing, row.id)
         ended = revoke_sessions(writing, row.person, now)
-        append_audit(
+        record(
             writing,
-            key=key,
-            by=by,
-            act="exchange_key_leaked",
-            subject=name,
-            data={"exchange": row.exchange, "sessions_ended": ended},
-            at=now,
-            address=asked_from(params),
+            by,
+            "exchange_key_leaked",
+            name,
+            {"exchange": row.exchange, "sessions_ended": ended},
         )
         return ended
 

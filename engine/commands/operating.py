@@ -30,7 +30,7 @@ from engine.commands.parameters import (
 from engine.commands.restoring import note_shown, told_freezes, told_plan
 from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
-from engine.decisions.routing import concerns
+from engine.decisions.routing import concerns, within
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
@@ -486,18 +486,7 @@ async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[st
     """
     scope, target = _scope(context, params, known_only=params.get("known") is True)
     switch = Switch(scope=scope, target=target, note="", set_by="", set_at=context.clock.now())
-    rows = [
-        each
-        for each in still_open(context.ledger.db)
-        if concerns(
-            switch,
-            account_id=each.account_id,
-            account_name=each.account,
-            strategy_id=each.strategy_id,
-            strategy_name=each.strategy,
-            exchange=each.exchange,
-        )
-    ]
+    rows = within(switch, still_open(context.ledger.db))
     shown = [
         {name: value for name, value in asdict(each).items() if not name.endswith("_id")}
         for each in rows

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.commands.auditing import sure_recorder
 from engine.commands.parameters import Reads, Run, asked_from, jsonable, no_such, text, whole
 from engine.context import EngineContext
 from engine.domain.errors import InvalidValue, NothingThere
@@ -20,7 +21,6 @@ from engine.ledger.audit import (
     SHELL,
     AuditFilter,
     AuditRow,
-    append_audit,
     audit_end,
     audit_rows,
     parse_audit_end,
@@ -128,21 +128,16 @@ async def _user(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 async def _sign_out(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """End a person's sessions: every one, or the one with the id ``session``."""
     who, by = _person(context, text(params, "name")), text(params, "by", "operator")
-    only, now, key = text(params, "session", ""), context.clock.now(), await context.audit_key()
+    only, now, record = (
+        text(params, "session", ""),
+        context.clock.now(),
+        await sure_recorder(context, params),
+    )
 
     def write(db: Database) -> int:
         ended = revoke_sessions(db, who.id, now, only=only or None)
         if ended:
-            append_audit(
-                db,
-                key=key,
-                by=by,
-                act="sessions_ended",
-                subject=who.name,
-                data={"sessions_ended": ended},
-                at=now,
-                address=asked_from(params),
-            )
+            record(db, by, "sessions_ended", who.name, {"sessions_ended": ended})
         return ended
 
     ended = await context.ledger.write(write)
@@ -164,7 +159,7 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
     second factor.
     """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
-    db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
+    db, now, record = context.ledger.db, context.clock.now(), await sure_recorder(context, params)
     existing = person_named(db, name)
     new = None if existing is not None else new_person(await context.open_vault(), name)
     identifier = existing.id if existing is not None else new.id if new is not None else None
@@ -175,16 +170,7 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
             insert_person(writing, name, new.key, now)
         give_role(writing, identifier=identifier, role=Role.OPERATOR, by=by, at=now)
         revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
-        append_audit(
-            writing,
-            key=key,
-            by=by,
-            act="role_given",
-            subject=name,
-            data={"role": "operator"},
-            at=now,
-            address=asked_from(params),
-        )
+        record(writing, by, "role_given", name, {"role": "operator"})
 
     await context.ledger.write(write)
     return await _linked(context, person(db, identifier), by, asked_from(params))
@@ -224,7 +210,11 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
         parse_role(params.get("role")),
         text(params, "by", "operator"),
     )
-    taking, now, key = params.get("take") is True, context.clock.now(), await context.audit_key()
+    taking, now, record = (
+        params.get("take") is True,
+        context.clock.now(),
+        await sure_recorder(context, params),
+    )
     if taking and role is Role.OPERATOR and who.name == by and asked_from(params) != SHELL:
         raise InvalidValue(
             "name", "somebody else: nobody takes the role operator from themselves", who.name
@@ -252,16 +242,7 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
                     },
                     at=now,
                 )
-            append_audit(
-                db,
-                key=key,
-                by=by,
-                act="role_taken" if taking else "role_given",
-                subject=who.name,
-                data={"role": role.value},
-                at=now,
-                address=asked_from(params),
-            )
+            record(db, by, "role_taken" if taking else "role_given", who.name, {"role": role.value})
         return changed
 
     changed = await context.ledger.write(write)
@@ -287,7 +268,7 @@ async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         )
     if who.name == by and asked_from(params) != SHELL:
         raise InvalidValue("name", "somebody else: nobody suspends themselves", who.name)
-    key = await context.audit_key()
+    record = await sure_recorder(context, params)
 
     def write(db: Database) -> tuple[bool, int]:
         if not suspend(db, who.id, by, note, now):
@@ -300,16 +281,7 @@ async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             data={"on": True, "level": SwitchLevel.REDUCE.value, "note": note, "by": by},
             at=now,
         )
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="person_suspended",
-            subject=who.name,
-            data={"note": note, "sessions_ended": ended},
-            at=now,
-            address=asked_from(params),
-        )
+        record(db, by, "person_suspended", who.name, {"note": note, "sessions_ended": ended})
         return True, ended
 
     changed, ended = await context.ledger.write(write)
@@ -325,7 +297,7 @@ async def _suspend(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """End somebody's suspension. Switches that were set otherwise stay."""
     who, by = _person(context, text(params, "name")), text(params, "by", "operator")
-    now, key = context.clock.now(), await context.audit_key()
+    now, record = context.clock.now(), await sure_recorder(context, params)
 
     def write(db: Database) -> bool:
         if not end_suspension(db, who.id):
@@ -337,16 +309,7 @@ async def _unsuspend(context: EngineContext, params: dict[str, Any]) -> dict[str
             data={"on": False, "by": by},
             at=now,
         )
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="person_resumed",
-            subject=who.name,
-            data={},
-            at=now,
-            address=asked_from(params),
-        )
+        record(db, by, "person_resumed", who.name, {})
         return True
 
     if not await context.ledger.write(write):
@@ -362,7 +325,7 @@ async def _reset_factors(context: EngineContext, params: dict[str, Any]) -> dict
     who, by = _person(context, text(params, "name")), text(params, "by", "operator")
     if who.name == by and asked_from(params) != SHELL:
         raise InvalidValue("name", "somebody else: one's own are changed at /security", who.name)
-    now, key = context.clock.now(), await context.audit_key()
+    now, record = context.clock.now(), await sure_recorder(context, params)
 
     def write(db: Database) -> dict[str, Any]:
         had = factor(db, who.id)
@@ -372,16 +335,7 @@ async def _reset_factors(context: EngineContext, params: dict[str, Any]) -> dict
             "passkeys": delete_passkeys(db, who.id),
             "sessions_ended": revoke_sessions(db, who.id, now),
         }
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="second_factors_reset",
-            subject=who.name,
-            data=removed,
-            at=now,
-            address=asked_from(params),
-        )
+        record(db, by, "second_factors_reset", who.name, removed)
         return removed
 
     return {"name": who.name, **await context.ledger.write(write)}
@@ -403,7 +357,7 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
         text(params, "by", "operator"),
         params.get("grant") is True,
     )
-    now, key = context.clock.now(), await context.audit_key()
+    now, record = context.clock.now(), await sure_recorder(context, params)
 
     def write(db: Database) -> bool:
         if not decide_master_request(db, identifier=who.id, granted=grant, by=by, at=now):
@@ -411,16 +365,7 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
         if grant and give_role(db, identifier=who.id, role=Role.MASTER, by=by, at=now):
             become_master(db, who)
             revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="master_granted" if grant else "master_refused",
-            subject=who.name,
-            data={},
-            at=now,
-            address=asked_from(params),
-        )
+        record(db, by, "master_granted" if grant else "master_refused", who.name, {})
         return True
 
     if not await context.ledger.write(write):
@@ -475,21 +420,12 @@ async def _invitations(context: EngineContext, params: dict[str, Any]) -> dict[s
 
 async def _revoke_invitation(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     identifier, by = text(params, "id"), text(params, "by", "operator")
-    now, key = context.clock.now(), await context.audit_key()
+    record = await sure_recorder(context, params)
 
     def write(db: Database) -> bool:
         if not revoke_ticket(db, identifier):
             return False
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="invitation_revoked",
-            subject=identifier,
-            data={},
-            at=now,
-            address=asked_from(params),
-        )
+        record(db, by, "invitation_revoked", identifier, {})
         return True
 
     if not await context.ledger.write(write):

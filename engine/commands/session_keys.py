@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from engine.commands.auditing import sure_recorder
 from engine.commands.parameters import Run, text
 from engine.context import EngineContext
 from engine.domain.errors import NothingThere, RexAlgoError
 from engine.ledger import Database
-from engine.ledger.audit import SHELL, append_audit
 from engine.ledger.session_keys import (
     note_session_key,
     note_session_key_removed,
@@ -102,21 +102,12 @@ async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 async def _record(context: EngineContext, by: str) -> None:
     kids = context.session_keys.current().kids
-    key, now = await context.audit_key(), context.clock.now()
+    record, now = await sure_recorder(context), context.clock.now()
 
     def write(db: Database) -> None:
         for kid in kids:
             note_session_key(db, kid, now)
-        append_audit(
-            db,
-            key=key,
-            by=by,
-            act="session_key_activated",
-            subject=kids[0],
-            data={"others": kids[1:]},
-            at=now,
-            address=SHELL,
-        )
+        record(db, by, "session_key_activated", kids[0], {"others": kids[1:]})
 
     await context.ledger.write(write)
 
@@ -152,21 +143,12 @@ async def _remove(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 
 async def _note_removed(context: EngineContext, kid: str, by: str) -> None:
-    key, now = await context.audit_key(), context.clock.now()
+    record, now = await sure_recorder(context), context.clock.now()
 
     def write(db: Database) -> None:
         note_session_key(db, kid, now)
         if note_session_key_removed(db, kid, now):
-            append_audit(
-                db,
-                key=key,
-                by=by,
-                act="session_key_removed",
-                subject=kid,
-                data={},
-                at=now,
-                address=SHELL,
-            )
+            record(db, by, "session_key_removed", kid, {})
 
     await context.ledger.write(write)
 

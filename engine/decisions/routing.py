@@ -5,6 +5,7 @@ from typing import Final, assert_never
 
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.signal import Action
+from engine.views import StillOpenView
 
 ENTRY: Final = "entry"
 EXIT: Final = "exit"
@@ -54,6 +55,22 @@ def concerns(
             return switch.target == exchange
         case _:
             assert_never(switch.scope)
+
+
+def within(switch: Switch, open_shares: Iterable[StillOpenView]) -> list[StillOpenView]:
+    """Return the open shares that a switch concerns."""
+    return [
+        each
+        for each in open_shares
+        if concerns(
+            switch,
+            account_id=each.account_id,
+            account_name=each.account,
+            strategy_id=each.strategy_id,
+            strategy_name=each.strategy,
+            exchange=each.exchange,
+        )
+    ]
 
 
 def concerning(
