@@ -481,7 +481,7 @@ class Account:
         listed = {each.exchange_order_id for each in report.open_orders}
         if not listed or not self.reserved or self.read_began is None:
             return {}
-        known_since = self.read_began.at - timedelta(seconds=self.visible_within_s)
+        known_since = self._shown_until(self.read_began.at)
         reserves = self.session is not None and self.session.reserves_for_resting
         return {
             each.copy: replace(
@@ -511,6 +511,15 @@ class Account:
         """
         return self.session.visible_within_s if self.session is not None else 0.0
 
+    def _shown_until(self, began: datetime) -> datetime:
+        """Return until when a reading that began at ``began`` shows all that happened."""
+        return began - timedelta(seconds=self.visible_within_s)
+
+    def shows(self, moment: float) -> bool:
+        """Return whether the newest reading shows all that happened until a moment of trio's clock."""
+        began = self.read_began
+        return began is not None and began.moment >= moment + self.visible_within_s
+
     def reading_after_exits(self, symbol: Symbol) -> tuple[Reading, Reading]:
         """Compare the newest reading with our exits that closed something: in one symbol, and in
         any.
@@ -521,9 +530,7 @@ class Account:
                 Reading.AFTER,
             )  # nothing was read yet, so nothing is planned from it
         began = self.read_began.at
-        ended = last_exits(
-            self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
-        )
+        ended = last_exits(self.shared.ledger.db, self.id, self._shown_until(began))
         if not ended:
             return Reading.AFTER, Reading.AFTER
         anywhere = Reading.BEFORE if began < max(ended.values()) else Reading.SOON_AFTER
@@ -541,9 +548,7 @@ class Account:
         """Return the symbols that a reading which began at ``began`` cannot judge: something of
         ours is under way, or ended too shortly before.
         """
-        return unsettled_symbols(
-            self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
-        )
+        return unsettled_symbols(self.shared.ledger.db, self.id, self._shown_until(began))
 
     def may_miss_fill(self, symbol: Symbol) -> bool:
         """Return whether the newest reading may not show yet what an order of ours did to the
@@ -560,9 +565,7 @@ class Account:
         """Return whether the newest reading, also one kept for people, may not show yet the newest
         fill of ours in a symbol.
         """
-        filled_at = self.filled_at.get(symbol, -inf)
-        began = self.read_began
-        return began is None or began.moment < filled_at + self.visible_within_s
+        return not self.shows(self.filled_at.get(symbol, -inf))
 
     def not_compared(self) -> frozenset[Symbol]:
         """Return the contracts that a reading made now cannot judge: something of ours is under way

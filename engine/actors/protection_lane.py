@@ -104,15 +104,13 @@ def _position(lanes: Lanes, symbol: Symbol, *, guesses: bool) -> Position | None
     takes what was last read all the same.
     """
     account = lanes.account
-    report, began = account.last_report if guesses else account.report, account.read_began
+    report = account.last_report if guesses else account.report
     position = None if report is None else position_of(report, symbol)
-    if position is None or began is None:
-        return None
-    if not guesses and account.may_miss_fill(symbol):  # an order of ours may have moved them since
-        return None
+    if position is None or (not guesses and account.may_miss_fill(symbol)):
+        return None  # an order of ours may have moved them since
     if (ours := lanes.levels.get(symbol)) is not None:
         set_at, levels = ours
-        if began.moment < set_at + account.visible_within_s:
+        if not account.shows(set_at):
             return replace(position, stop_loss=levels.stop_loss, take_profit=levels.take_profit)
     return position
 
