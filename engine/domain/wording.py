@@ -89,6 +89,13 @@ def names_limit_price(name: str) -> bool:
     return squashed(name) in _LIMIT_PRICES
 
 
+def percents_of(*of: str) -> tuple[str, ...]:
+    """Return the names, ``squashed``, under which senders state a percentage of each:
+    ``closepercent``, ``closepercentage``, ``closepct``.
+    """
+    return tuple(each + unit for each in of for unit in ("percent", "percentage", "pct"))
+
+
 def meant_instead(name: str, names: Iterable[str]) -> str | None:
     """Return the known name that ``name`` misspells or, for ``test``, says in another word; None if
     it is a known name or far from all of them.

@@ -79,6 +79,7 @@ from engine.domain.wording import (
     names_level,
     names_limit_price,
     names_test,
+    percents_of,
     read_number,
     squashed,
 )
@@ -279,6 +280,7 @@ __all__ = [
     "parse_quantity",
     "parse_ratio",
     "parse_symbol",
+    "percents_of",
     "plain",
     "read_contract",
     "read_number",

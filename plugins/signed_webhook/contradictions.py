@@ -18,6 +18,7 @@ from rexalgo import (
     names_level,
     names_limit_price,
     names_test,
+    percents_of,
     squashed,
 )
 
@@ -44,11 +45,7 @@ _YES: Final = frozenset(("true", "yes", "y", "on"))
 _FRACTIONS: Final = frozenset(
     ("size.fraction", "fraction", "closefraction", "exitfraction", "reducefraction")
 )
-_PERCENTS: Final = frozenset(
-    before + name
-    for before in ("close", "exit", "reduce")
-    for name in ("percent", "percentage", "pct")
-) | {"percenttoclose"}
+_PERCENTS: Final = frozenset(percents_of("close", "exit", "reduce")) | {"percenttoclose"}
 """With the ``_FRACTIONS``, the only names of fields that state a part of a position beyond doubt. A
 bare ``percent`` or ``quantity`` may be a profit, or what every message of a bot carries.
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rexalgo import PositionSide, squashed
+from rexalgo import PositionSide, percents_of, squashed
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
@@ -160,19 +160,16 @@ SIZES_BEFORE: Final = (
 CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
 _QUANTITIES_OF_ORDERS: Final = ("qty", "quantity", "amount", "size", "volume")
-_PERCENT: Final = ("percent", "percentage", "pct")
 FRACTIONS_OF_EXITS: Final = ("closefraction", "exitfraction")
 FRACTIONS: Final = ("fraction", "sizefraction", *FRACTIONS_OF_EXITS)
 PERCENTS: Final = (
     "percentofposition",
     "percenttoclose",
-    *(f"{of}{unit}" for of in ("close", "exit", "reduce") for unit in _PERCENT),
+    *percents_of("close", "exit", "reduce"),
 )
 """Names of the part of the position that an exit closes."""
 BARE_FRACTIONS: Final = ("portion",)
-BARE_PERCENTS: Final = tuple(
-    f"{of}{unit}" for of in ("", *_QUANTITIES_OF_ORDERS, "position") for unit in _PERCENT
-)
+BARE_PERCENTS: Final = percents_of("", *_QUANTITIES_OF_ORDERS, "position")
 """Names of a part of something: of the position only where a reduce asks for one."""
 UNITS: Final = ("currencytype", "quantitytype", "qtytype", "amounttype", "sizetype", "unit")
 SIZED_BY_UNIT: Final = (*_QUANTITIES_OF_ORDERS, "orderqty", "ordersize")
