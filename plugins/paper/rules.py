@@ -219,46 +219,39 @@ def _check_position(account: Account, order: OrderIntent | ProtectionOrder) -> N
 def _take(
     account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms
 ) -> OrderPlaced:
-    if placed.reduce_only:
-        quantity = _reducible(account, placed)
-        _check_minimum(
-            placed,
-            quantity=quantity,
-            price=price,
-            instrument=instrument,
-            closes_all=quantity == account.positions[placed.symbol].quantity,
-        )
-        return replace(placed, fill=Fill(quantity, price, terms.fee(notional(price, quantity))))
-    _check_minimum(
-        placed, quantity=placed.quantity, price=price, instrument=instrument, closes_all=False
-    )
-    _check_protection(placed, price)
-    fee = terms.fee(notional(price, placed.quantity))
-    _check_balance(account, placed, price, fee)
-    return replace(placed, fill=Fill(placed.quantity, price, fee))
+    quantity = _admitted(account, placed, price, instrument)
+    fee = terms.fee(notional(price, quantity))
+    if not placed.reduce_only:
+        _check_balance(account, placed, price, fee)
+    return replace(placed, fill=Fill(quantity, price, fee))
 
 
 def _rest(
     account: Account, placed: OrderPlaced, limit: Price, instrument: Instrument, terms: Terms
 ) -> OrderPlaced:
+    quantity = _admitted(account, placed, limit, instrument)
     if placed.reduce_only:
-        quantity = _reducible(account, placed)
-        _check_minimum(
-            placed,
-            quantity=quantity,
-            price=limit,
-            instrument=instrument,
-            closes_all=quantity == account.positions[placed.symbol].quantity,
-        )
         return placed
-    _check_minimum(
-        placed, quantity=placed.quantity, price=limit, instrument=instrument, closes_all=False
-    )
-    _check_protection(placed, limit)
-    fee = terms.fee(notional(limit, placed.quantity))
-    reserve = Money(initial_margin(limit, placed.quantity, placed.leverage) + fee)
+    fee = terms.fee(notional(limit, quantity))
+    reserve = Money(initial_margin(limit, quantity, placed.leverage) + fee)
     _check_funds(placed, reserve, account.available)
     return replace(placed, reserve=reserve)
+
+
+def _admitted(
+    account: Account, placed: OrderPlaced, price: Price, instrument: Instrument
+) -> Quantity:
+    """Return what an order may trade, an exit no more than is open. Refuse what is too small, and an
+    entry whose levels would trigger at once.
+    """
+    if not placed.reduce_only:
+        _check_minimum(placed, placed.quantity, price, instrument)
+        _check_protection(placed, price)
+        return placed.quantity
+    quantity = _reducible(account, placed)
+    if quantity != account.positions[placed.symbol].quantity:
+        _check_minimum(placed, quantity, price, instrument)
+    return quantity
 
 
 def _reducible(account: Account, placed: OrderPlaced) -> Quantity:
@@ -270,13 +263,11 @@ def _reducible(account: Account, placed: OrderPlaced) -> Quantity:
 
 
 def _check_minimum(
-    placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument, closes_all: bool
+    placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument
 ) -> None:
-    """Refuse an order that is too small. A whole position may always be closed; a reducing order
+    """Refuse an order that is too small; not asked of what closes a whole position. A reducing order
     has no minimum notional.
     """
-    if closes_all:
-        return
     if quantity < instrument.quantity_min:
         text = (
             f"quantity must be at least {plain(instrument.quantity_min)}, was {plain(quantity)} "
