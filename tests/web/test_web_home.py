@@ -48,6 +48,14 @@ async def follow(browser: Browser, strategy: str, account: str, symbol: str) -> 
     assert "done=subscribed" in browser.query, browser.words[-800:]
 
 
+async def followed(place: WebPlace) -> tuple[Browser, str]:
+    """Have bob follow a strategy of ada in BTCUSDT; return bob and the strategy."""
+    strategy = await place.strategy(await place.person("ada", Role.MASTER))
+    bob = await place.person("bob", balance="1000")
+    await follow(bob, strategy, "bob", "BTCUSDT")
+    return bob, strategy
+
+
 def held(place: WebPlace) -> list[tuple[str, str]]:
     rows = fetch_all(
         place.context.ledger.db,

@@ -2,23 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from api_place import program
-from test_web_home import SETTINGS, follow, held
+from engine_world import Unreadable, by_owner
+from test_web_home import SETTINGS, followed, held
 from web_place import WebPlace, web_place
 
 from engine.domain.alert import AlertCode
-from engine.domain.identifiers import ClientOrderId, Symbol
-from engine.domain.order import OrderIntent, OrderSide
-from engine.domain.person import Role
-from engine.domain.signal import OrderType, PositionSide
+from engine.domain.order import OrderSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.query import fetch_all
-from engine.ports.exchange import NotExecuted
 from engine.services.following import AccountCard, FollowingService
 from engine.services.user import User
 
@@ -58,10 +54,7 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
     tmp_path: Path,
 ) -> None:
     async with web_place(tmp_path, SETTINGS) as place:
-        ada = await place.person("ada", Role.MASTER)
-        strategy = await place.strategy(ada, symbols="BTCUSDT")
-        bob = await place.person("bob", balance="1000")
-        await follow(bob, strategy, "bob", "BTCUSDT")
+        bob, strategy = await followed(place)
         await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
         await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
         account = account_of(place)
@@ -111,33 +104,15 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
         assert (alert["subject"], alert["environment"]) == ("bob", "paper")
 
 
-class _Unread:
-    """The exchange of one account, whose readings can be made to fail."""
-
-    def __init__(self, real: Any) -> None:
-        self._real, self.fails = real, False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    async def fetch_account(self) -> Any:
-        if self.fails:
-            raise NotExecuted("the exchange did not answer")
-        return await self._real.fetch_account()
-
-
 async def test_what_we_closed_since_the_last_reading_is_not_shown_as_the_owners(
     tmp_path: Path,
 ) -> None:
     """Who sold it at the exchange would go short."""
     async with web_place(tmp_path, SETTINGS) as place:
-        ada = await place.person("ada", Role.MASTER)
-        strategy = await place.strategy(ada, symbols="BTCUSDT")
-        bob = await place.person("bob", balance="1000")
-        await follow(bob, strategy, "bob", "BTCUSDT")
+        bob, strategy = await followed(place)
         task, asks = place.context.live.named("bob"), await program(place, bob)
         session = account_of(place).session
-        session._connection = exchange = _Unread(session._connection)
+        session._connection = exchange = Unreadable(session._connection)
 
         async def shown() -> list[tuple[str, ...]]:
             rows = (await asks.ask("/positions"))["positions"]
@@ -153,7 +128,7 @@ async def test_what_we_closed_since_the_last_reading_is_not_shown_as_the_owners(
         await send(action="open", side="LONG")
         await task.read_now()
         assert await shown() == [("LONG", "0.007", "0", "0.007")]
-        exchange.fails = True
+        exchange.lasts = True
         await send(action="close")
         assert await shown() == []
         for page in ("/home", "/positions"):
@@ -162,23 +137,13 @@ async def test_what_we_closed_since_the_last_reading_is_not_shown_as_the_owners(
         await bob.get(POSITION)
         assert "Nothing is open" in bob.words
 
-        exchange.fails = False
+        exchange.lasts = False
         await task.read_now()
         await send(action="open", side="LONG")
-        await exchange.place_order(
-            OrderIntent(
-                ClientOrderId("own"),
-                Symbol("BTCUSDT"),
-                OrderSide.BUY,
-                PositionSide.LONG,
-                Decimal("0.002"),
-                OrderType.MARKET,
-                Decimal(5),
-            )
-        )
+        await by_owner(exchange, OrderSide.BUY, "0.002")
         await task.read_now()
         assert await shown() == [("LONG", "0.007", "0.002", "0.009")]
-        exchange.fails = True
+        exchange.lasts = True
         await send(action="reduce", size={"mode": "fraction", "fraction": "0.5"})
         assert await shown() == [("LONG", "0.004", "0.002", "0.006")]
         await bob.get(f"{POSITION}/close")

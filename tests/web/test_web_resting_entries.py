@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 from api_place import program
-from test_web_home import SETTINGS, follow
+from test_web_home import SETTINGS, followed
 from web_place import PASSWORD, WebPlace, web_place
 
 from engine.actors import resolver
@@ -41,10 +41,7 @@ async def test_what_a_follower_stops_is_cancelled_at_once(
 
     monkeypatch.setattr(resolver, "resolution_due", seldom)
     async with web_place(tmp_path, SETTINGS) as place:
-        ada = await place.person("ada", Role.MASTER)
-        strategy = await place.strategy(ada, symbols="BTCUSDT")
-        bob = await place.person("bob", balance="1000")
-        await follow(bob, strategy, "bob", "BTCUSDT")
+        bob, strategy = await followed(place)
 
         async def rest() -> None:
             nonlocal looked

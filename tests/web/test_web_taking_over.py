@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from test_web_home import SETTINGS, follow, held
+from test_web_home import SETTINGS, follow, followed, held
 from web_place import PASSWORD, WebPlace, web_place
 
 from engine.domain.identifiers import StrategyId
@@ -97,9 +97,7 @@ async def test_the_engine_lets_go_and_never_touches_it_again(
 async def test_every_position_of_an_account_is_given_up_by_a_factor_only(tmp_path: Path) -> None:
     way = "/accounts/bob/disconnect"
     async with web_place(tmp_path, SETTINGS) as place:
-        strategy = await place.strategy(await place.person("ada", Role.MASTER))
-        bob = await place.person("bob", balance="1000")
-        await follow(bob, strategy, "bob", "BTCUSDT")
+        bob, strategy = await followed(place)
         await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
         await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
         place.clock.passed += timedelta(minutes=6)  # an open browser that somebody found
@@ -128,10 +126,7 @@ async def change(place: WebPlace, statement: str) -> None:
 
 async def test_while_something_is_on_its_way_it_is_refused(tmp_path: Path) -> None:
     async with web_place(tmp_path, SETTINGS) as place:
-        ada = await place.person("ada", Role.MASTER)
-        strategy = await place.strategy(ada)
-        bob = await place.person("bob", balance="1000")
-        await follow(bob, strategy, "bob", "BTCUSDT")
+        bob, strategy = await followed(place)
         await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG")
         await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
         for busy, settled in (

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,18 @@ from engine.actors.follower import Follower
 from engine.actors.shared import Pace, Shared
 from engine.actors.unsent import Unsent
 from engine.domain.account import Position
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.domain.amounts import Quantity, Ratio
+from engine.domain.identifiers import (
+    AccountId,
+    ClientOrderId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+)
+from engine.domain.order import OrderIntent, OrderReport, OrderSide
+from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft
 from engine.domain.subscription import (
     CopyPolicy,
     Mode,
@@ -306,3 +317,37 @@ async def world(
 def earlier(shared: Shared, seconds: float) -> datetime:
     """Return a time before now."""
     return shared.clock.now() - timedelta(seconds=seconds)
+
+
+class Unreadable:
+    """A connection whose account cannot be read for as long as ``lasts``."""
+
+    def __init__(self, real: Any, *, lasts: bool = False) -> None:
+        self._real = real
+        self.lasts = lasts
+        self.tried: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def fetch_account(self) -> Any:
+        self.tried.append(trio.current_time())
+        if self.lasts:
+            raise TimeoutError("the account cannot be read")
+        return await self._real.fetch_account()
+
+
+async def by_owner(connection: Any, side: OrderSide, quantity: str) -> OrderReport:
+    """Trade a long position of BTC at the exchange as the account's owner: a sell only reduces."""
+    order = OrderIntent(
+        ClientOrderId(f"by-hand-{secrets.token_hex(4)}"),
+        BTC,
+        side,
+        PositionSide.LONG,
+        Quantity(Decimal(quantity)),
+        OrderType.MARKET,
+        Ratio(Decimal(5)),
+        reduce_only=side is OrderSide.SELL,
+    )
+    report: OrderReport = await connection.place_order(order)
+    return report

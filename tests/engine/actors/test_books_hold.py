@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from engine_world import BTC, World, world
+from engine_world import BTC, World, by_owner, world
 from trio.testing import MockClock
 
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.shared import CALM_AFTER_S
-from engine.domain.amounts import Price, Quantity, Ratio
-from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, OrderSide
-from engine.domain.signal import Action, OrderType, PositionSide
+from engine.domain.amounts import Price
+from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.order import OrderReport, OrderSide
+from engine.domain.signal import Action, PositionSide
 from engine.ledger.books import differences
 from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.ledger.query import fetch_all
@@ -55,18 +55,7 @@ async def closed(house: World) -> None:
 async def by_hand(house: World, side: OrderSide, quantity: str) -> OrderReport:
     """Buy or sell at the exchange as the first account's owner."""
     session = await house.followers[0].account.connected()
-    house.sent += 1
-    order = OrderIntent(
-        ClientOrderId(f"by-hand-{house.sent}"),
-        BTC,
-        side,
-        LONG,
-        Quantity(D(quantity)),
-        OrderType.MARKET,
-        Ratio(D(5)),
-        reduce_only=side is OrderSide.SELL,
-    )
-    return await session._open.place_order(order)
+    return await by_owner(session._open, side, quantity)
 
 
 async def test_a_trade_is_written_once_no_order_is_in_flight(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import BEGINNING, BTC, World, world
+from engine_world import BEGINNING, BTC, World, by_owner, world
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.actors.follower import Follower
@@ -18,10 +18,9 @@ from engine.decisions.reconciliation import Changed, words_of
 from engine.domain.account import ClosedPositions
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity
-from engine.domain.identifiers import AccountId, ClientOrderId
-from engine.domain.order import OrderIntent, OrderSide, OrderType, ProtectionOrder
+from engine.domain.identifiers import AccountId
+from engine.domain.order import OrderSide, OrderType, ProtectionOrder
 from engine.domain.signal import Action, PositionSide
-from engine.domain.subscription import Ratio
 from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.freeze import EVERYBODY, freeze, read_freezes, unfreeze
@@ -52,22 +51,9 @@ async def confirm(house: World) -> None:
         each.go_on()
 
 
-async def by_hand(
-    follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand"
-) -> None:
+async def by_hand(follower: Follower, side: OrderSide, quantity: str) -> None:
     """Trade as the account's owner, beside the engine."""
-    session = await follower.account.connected()
-    order = OrderIntent(
-        ClientOrderId(name),
-        BTC,
-        side,
-        LONG,
-        Quantity(Decimal(quantity)),
-        OrderType.MARKET,
-        Ratio(Decimal(5)),
-        reduce_only=side is OrderSide.SELL,
-    )
-    await session._open.place_order(order)
+    await by_owner((await follower.account.connected())._open, side, quantity)
 
 
 async def told_of_none(*asked: Any, **named: Any) -> ClosedPositions:
@@ -160,8 +146,8 @@ async def test_the_plan_of_a_frozen_account_takes_no_position_of_another_id_for_
         await house.followers[0].reader.read_account()
         share = Decimal(str(house.holdings()[0][1]))
         await stop(house)
-        await by_hand(house.followers[0], OrderSide.SELL, str(share), "one")
-        await by_hand(house.followers[0], OrderSide.BUY, "0.01", "two")
+        await by_hand(house.followers[0], OrderSide.SELL, str(share))
+        await by_hand(house.followers[0], OrderSide.BUY, "0.01")
         session = await house.followers[0].account.connected()
         session.closed_positions = told_of_none  # type: ignore[method-assign]  # nor does a history that tells nothing make it ours
         await trio.sleep(1_000)  # readings correct nothing meanwhile
@@ -212,8 +198,8 @@ async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_
         real = session.fetch_account
         session.fetch_account = trio.sleep_forever  # type: ignore[method-assign,assignment]  # nobody reads meanwhile
         await trio.sleep(60)
-        await by_hand(follower, OrderSide.SELL, share, "one")
-        await by_hand(follower, OrderSide.BUY, share, "two")
+        await by_hand(follower, OrderSide.SELL, share)
+        await by_hand(follower, OrderSide.BUY, share)
         house.ledger.db.execute("UPDATE holding SET position_id = ''")
         session.fetch_account = real  # type: ignore[method-assign]
         await follower.reader.read_account()

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 import trio
-from engine_world import BTC, World, world
+from engine_world import BTC, World, by_owner, world
 from trio.testing import MockClock
 
 from engine.actors.breakers import Breakers
 from engine.decisions.circuit import Circuit
 from engine.decisions.reconciliation import ShareShrunk
-from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.amounts import Money, Price
 from engine.domain.errors import NothingThere
-from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.preflight import Level
 from engine.domain.signal import Action, PositionSide
@@ -28,7 +27,7 @@ from engine.ledger.equity import mark_equity
 from engine.ledger.query import fetch_all
 from engine.ports.market_data import Quote
 from engine.settings.config import EngineConfig, load_config
-from rexalgo import OrderType, ProtectionOrder, Rejected, RejectionKind
+from rexalgo import ProtectionOrder, Rejected, RejectionKind
 
 LONG = PositionSide.LONG
 
@@ -182,18 +181,7 @@ async def test_a_reconcile_plan_changes_nothing_and_applying_it_twice_neither(
 async def close_by_hand(house: World) -> None:
     """Close the first follower's position outside the engine, as its owner would."""
     session = await house.followers[0].account.connected()
-    quantity, leverage = Quantity(Decimal("0.003")), Ratio(Decimal(5))
-    order = OrderIntent(
-        ClientOrderId("by-hand"),
-        BTC,
-        OrderSide.SELL,
-        LONG,
-        quantity,
-        OrderType.MARKET,
-        leverage,
-        reduce_only=True,
-    )
-    await session._open.place_order(order)
+    await by_owner(session._open, OrderSide.SELL, "0.003")
 
 
 async def test_a_person_may_name_the_order_that_is_ours(

@@ -4,34 +4,15 @@ however many tasks asked for a reading in vain.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
-from engine_world import World, world
+from engine_world import Unreadable, World, world
 from trio.testing import MockClock
 
 from engine.actors.account_reader import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, UNREADABLE_AFTER_S
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger.alerts import newest_alerts
-
-
-class Unreadable:
-    """A connection whose account cannot be read for as long as ``lasts``."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.lasts = True
-        self.tried: list[float] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    async def fetch_account(self) -> Any:
-        self.tried.append(trio.current_time())
-        if self.lasts:
-            raise TimeoutError("the account cannot be read")
-        return await self._real.fetch_account()
 
 
 async def disturbed(house: World) -> Unreadable:
@@ -40,7 +21,7 @@ async def disturbed(house: World) -> Unreadable:
     await account.connected()
     session = account.session
     assert session is not None
-    session._connection = trouble = Unreadable(session._connection)  # type: ignore[assignment]
+    session._connection = trouble = Unreadable(session._connection, lasts=True)  # type: ignore[assignment]
     account.read_soon()
     await trio.testing.wait_all_tasks_blocked()
     assert account.problem

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import BEGINNING, BTC, World, world
+from engine_world import BEGINNING, BTC, Unreadable, World, by_owner, world
 from trio.testing import MockClock
 
 from engine.actors.flattening import Flattening
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
-from engine.domain.signal import Action, OrderType, PositionSide
+from engine.domain.signal import Action, PositionSide
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.open_shares import still_open
 from engine.ledger.query import fetch_all
@@ -26,19 +25,15 @@ from engine.ports.exchange import Rejected, RejectionKind
 LONG = PositionSide.LONG
 
 
-class Strict:
+class Strict(Unreadable):
     """A connection that closes a whole position whatever it is worth, and no part of one."""
 
     def __init__(self, real: Any) -> None:
-        self._real = real
+        super().__init__(real)
         self.refused = 0
-        self.is_unreadable = False
         self.part_is_refused_as = RejectionKind.BELOW_MINIMUM
         self.refuses_whole: RejectionKind | None = None
         """Why a whole exit is refused, as its adapter closes a part of a position that has grown."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
         if order.reduce_only and not order.whole_position:
@@ -48,11 +43,6 @@ class Strict:
             self.refused += 1
             raise Rejected("that part is too small", self.refuses_whole)
         return await self._real.place_order(order)  # type: ignore[no-any-return]
-
-    async def fetch_account(self) -> Any:
-        if self.is_unreadable:
-            raise TimeoutError("the account cannot be read")
-        return await self._real.fetch_account()
 
 
 async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
@@ -72,22 +62,23 @@ async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
     return strict
 
 
-async def owner(
-    house: World, strict: Strict, side: OrderSide, *, reduces: bool = False, is_read: bool = True
-) -> None:
-    order = OrderIntent(
-        ClientOrderId(f"own-{side.value}"),
-        BTC,
-        side,
-        LONG,
-        Decimal("0.5"),
-        OrderType.MARKET,
-        Decimal(5),
-        reduce_only=reduces,
-    )
-    await strict._real.place_order(order)
+async def owner(house: World, strict: Strict, side: OrderSide, *, is_read: bool = True) -> None:
+    await by_owner(strict._real, side, "0.5")
     if is_read:
         await house.followers[0].reader.try_to_read()
+
+
+def flatten(house: World) -> None:
+    house.shared.switches = (
+        Switch(
+            scope=SwitchScope.ALL,
+            target="",
+            note="night",
+            set_by="op",
+            set_at=house.shared.clock.now(),
+            level=SwitchLevel.FLATTEN,
+        ),
+    )
 
 
 def residues(house: World) -> list[Alert]:
@@ -117,16 +108,7 @@ async def test_flatten_ends_flat_though_what_is_left_is_small(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, monkeypatch)
-        house.shared.switches = (
-            Switch(
-                scope=SwitchScope.ALL,
-                target="",
-                note="night",
-                set_by="op",
-                set_at=house.shared.clock.now(),
-                level=SwitchLevel.FLATTEN,
-            ),
-        )
+        flatten(house)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Flattening(house.shared, house.account_tasks.wake).run)
             with trio.fail_after(60):
@@ -154,7 +136,7 @@ async def test_a_part_that_the_exchange_refuses_is_a_residue_people_hear_of_in_t
         assert (strict.refused, max(untold)) == (1, 0)
         assert "less than minimum required value" in residues(house)[0].sentence
         # The owner leaves: what is left is the whole position now, and the next close takes it.
-        await owner(house, strict, OrderSide.SELL, reduces=True)
+        await owner(house, strict, OrderSide.SELL)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         assert (house.holdings(), strict.refused) == ([], 1)
 
@@ -170,7 +152,7 @@ async def test_a_refusal_for_any_other_reason_is_no_residue_however_small_the_sh
         await trio.sleep(60)
         assert residues(house) == []
         assert strict.refused > 3
-        await owner(house, strict, OrderSide.SELL, reduces=True)
+        await owner(house, strict, OrderSide.SELL)
         assert await house.outcome(closed, unlike=(None, "rejected")) == ["filled"]
         assert house.holdings() == []
 
@@ -195,12 +177,12 @@ async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_i
     async with world(tmp_path, followers=1) as house:
         strict = await opened(house, monkeypatch)
         await trio.sleep(1)  # the reading that follows the entry is done
-        strict.is_unreadable = True
+        strict.lasts = True
         await house.followers[0].reader.try_to_read()
         closed = await house.send(Action.CLOSE)
         await trio.sleep(20)
         assert (house.codes(closed), strict.refused > 2) == ([None], True)
-        strict.is_unreadable = False
+        strict.lasts = False
         assert await house.outcome(closed, unlike=(None,)) == ["filled"]
         assert (house.holdings(), residues(house)) == ([], [])
 
@@ -212,27 +194,15 @@ async def test_flatten_asks_for_a_residue_again_only_when_a_person_does(
         strict = await opened(house, monkeypatch)
         await owner(house, strict, OrderSide.BUY)
 
-        def flatten() -> None:
-            house.shared.switches = (
-                Switch(
-                    scope=SwitchScope.ALL,
-                    target="",
-                    note="night",
-                    set_by="op",
-                    set_at=house.shared.clock.now(),
-                    level=SwitchLevel.FLATTEN,
-                ),
-            )
-
-        flatten()
+        flatten(house)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Flattening(house.shared, house.account_tasks.wake).run)
             await trio.sleep(600)
             assert (strict.refused, len(house.holdings())) == (1, 1)
-            await owner(house, strict, OrderSide.SELL, reduces=True)
+            await owner(house, strict, OrderSide.SELL)
             await trio.sleep(600)
             assert len(house.holdings()) == 1
-            flatten()
+            flatten(house)
             with trio.fail_after(60):
                 while house.holdings():
                     await house.next_commit()
