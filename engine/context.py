@@ -71,7 +71,6 @@ class EngineContext:
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
     live: LiveAccounts | None = None
-    silent: Mapping[str, object] | None = None
     try_login: TryLogin | None = None
     receive: Receive | None = None
     keyring: Keyring | None = None
@@ -83,6 +82,7 @@ class EngineContext:
     measured: Measured = field(default_factory=Measured)
     ask: Ask | None = None
     web: Callable[[], str] = lambda: "away"
+    silent: Mapping[str, object] | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
     challenges: Challenges = field(default_factory=Challenges)
     _session_keys: SessionKeys | None = field(default=None, init=False, repr=False)

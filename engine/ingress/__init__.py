@@ -88,7 +88,7 @@ class Ingress:
         self._dummy = (default_source.new_secret(),)
         self._endpoints: Mapping[str, Endpoint] = {}
         self._tokens: Mapping[bytes, str] = {}
-        self.notes = DeliveryNotes(ledger.db, recording, nursery)
+        self.notes = DeliveryNotes(ledger, recording, nursery)
         self.answers = Counter[str]()
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:

@@ -17,7 +17,7 @@ from engine.domain.errors import EngineAway
 from engine.domain.identifiers import EndpointId
 from engine.domain.text import for_people
 from engine.ingress.endpoints import Endpoint
-from engine.ledger import Database, DiskRefused, LedgerError
+from engine.ledger import DiskRefused, Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery
 from engine.ledger.refused import OF_THE_SOURCE, holds_short
 from engine.ports.signal_source import Delivery
@@ -42,8 +42,8 @@ NOTED_AFTER_S: Final = 0.1
 class DeliveryNotes:
     """What the owners of endpoints read of their deliveries, written beside the answers."""
 
-    def __init__(self, db: Database, recording: Recording, nursery: trio.Nursery) -> None:
-        self._db = db
+    def __init__(self, ledger: Ledger, recording: Recording, nursery: trio.Nursery) -> None:
+        self._ledger = ledger
         self._recording = recording
         self._nursery = nursery
         self._noted_stranger: dict[str, float] = {}
@@ -77,7 +77,7 @@ class DeliveryNotes:
             self._noted_stranger[endpoint.id] = trio.current_time()
         lost = not dry_run and is_lost(endpoint, delivery, reception)
         reads_exit = (
-            reads_like_exit(delivery.body, is_short=holds_short(self._db, endpoint.strategy))
+            reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, endpoint.strategy))
             if lost
             else None
         )

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from bench.migration import differences, schema
 from bench.past_0_1 import AUDIT_KEY, OPEN_FOLLOWERS, VERSION, write_ledger_of_0_1
-from engine.control.direct import run_directly
+from engine.control.direct import run_with_lock
+from engine.control.folder_lock import FolderLock
 from engine.domain.identifiers import AccountId
 from engine.ledger import LedgerError, check_ledger, migrating
 from engine.ledger.attempts import all_unknown, knows_client_order_id, open_attempts
@@ -161,8 +162,11 @@ async def test_a_command_beside_a_running_server_of_the_earlier_program_leaves_i
     (path.parent.parent / "rexalgo.toml").write_text("", encoding="utf-8")
     config = load_config(path.parent.parent, {})
     assert config.ledger.path == path
-    with pytest.raises(LedgerError, match="another process works on it"):
-        await run_directly(config, "status", {})
+    with (
+        FolderLock(config.data_dir, "rexalgo serve", datetime.now(UTC)),
+        pytest.raises(LedgerError, match="another process works on it"),
+    ):
+        await run_with_lock(config, "status", {}, may_go_without=True)
     assert version_of(path) == VERSION
 
 
