@@ -36,6 +36,8 @@ class Http11Only(H11Protocol):
     _held = b""
     """What of an answer waits for the rest of it."""
     _is_cut = False
+    _is_last = False
+    """Whether the connection ends with this answer."""
     _due = 0
     """How many bytes of the body are waited for."""
 
@@ -48,12 +50,14 @@ class Http11Only(H11Protocol):
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send one event of a response; hypercorn's own error answers get our headers."""
-        if isinstance(event, Response) and not any(
-            name == b"content-security-policy" for name, _ in event.headers
-        ):
+        if isinstance(event, Response):
+            names = {name for name, _ in event.headers}
+            own = [] if b"content-security-policy" in names else self._own_headers()
+            if self._is_last and b"connection" not in names:
+                own.append((b"connection", b"close"))
             event = Response(
                 stream_id=event.stream_id,
-                headers=[*event.headers, *self._own_headers()],
+                headers=[*event.headers, *own],
                 status_code=event.status_code,
             )
         await super().stream_send(event)
@@ -75,9 +79,13 @@ class Http11Only(H11Protocol):
             or len(hosts) > 1
             or not all(_HOST.fullmatch(host) for host in hosts)
         )
-        if is_unfit or b"upgrade" in names or event.method in (b"PRI", b"CONNECT"):
+        upgrades = {value.lower() for name, value in event.headers if name.lower() == b"upgrade"}
+        if is_unfit or upgrades - {b"h2c"} or event.method in (b"PRI", b"CONNECT"):
             await self._send_error_response(400)
             raise _Refused
+        # Clients of HTTP/2 offer h2c unasked, and a server may go on with HTTP/1.1. A proxy in front
+        # may take what follows for the other protocol, past its own rules: nothing more is read.
+        self._is_last = bool(upgrades)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """Send an answer whose length is known in one write: each write is a call of the system."""

@@ -183,8 +183,11 @@ async def test_an_upgrade_with_one_trailing_byte_ends_one_connection_only() -> N
     "raw",
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
-        b"h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c, websocket\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET //live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
         b"GET / HTTP/3.0\r\nHost: a\r\n\r\n",
         b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\nxxx",
     ],
@@ -198,6 +201,31 @@ async def test_other_protocols_are_refused(raw: bytes) -> None:
         assert came.startswith((b"HTTP/1.1 400", b"HTTP/1.1 505"))
         assert b" 101 " not in came
         assert (await site.ask("GET", "/api/health")).status == 200
+
+
+H2C = {
+    "connection": "Upgrade, HTTP2-Settings",
+    "upgrade": "h2c",
+    "http2_settings": "AAMAAABk",
+}
+
+
+async def test_an_offer_of_h2c_is_answered_over_http_1_and_ends_the_connection() -> None:
+    """``curl --http2`` offers it. What follows could be past the rules of a proxy: it is not read."""
+    async with served() as site:
+        for request in (
+            request_bytes("GET", "/live", **H2C),
+            request_bytes("POST", WEBHOOK, signal_body("offered"), x_key="right", **H2C),
+        ):
+            stream = await site.connect()
+            async with stream:
+                smuggled = request_bytes("POST", WEBHOOK, signal_body("past"), x_key="right")
+                await stream.send_all(request + smuggled)
+                came = await wait_closed(stream)
+            assert came.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202"))
+            assert came.count(b"HTTP/1.1 ") == 1
+            assert b"connection: close" in came.lower()
+        assert [each.body for each in site.engine.deliveries] == [signal_body("offered")]
 
 
 async def test_an_exception_of_a_connection_is_contained_and_counted(
