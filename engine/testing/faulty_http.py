@@ -53,6 +53,9 @@ READING: Final = (
 WITHOUT_LISTS: Final = "read_without_lists"
 # Occurs to the true answer of a reading: each list of objects begins with one of unknown values.
 STRANGE_ROWS: Final = "read_strange_rows"
+# Occurs to the true answer of a reading: in the first object of each list, the field of this name is
+# an unknown text.
+SPOILT_ROWS: Final = "read_spoilt_rows"
 
 
 class Clients(HttpClients, Protocol):
@@ -69,7 +72,8 @@ class Plan:
 
     ``write`` affects the next writing request. ``read`` affects every reading request, or with
     ``read_only_nth`` just that one of those that are sent from now on (1 is the next).
-    ``strange_rows`` counts the rows that were put into true answers.
+    ``strange_rows`` counts the rows that were put into true answers, or spoilt in them;
+    ``row_fields`` are the names of the fields of such rows, of which ``spoilt`` is spoilt.
     """
 
     write: str | None = None
@@ -81,6 +85,8 @@ class Plan:
     spacing_s: float = 0.0
     slow_reads: bool = False
     strange_rows: int = 0
+    row_fields: set[str] = field(default_factory=set)
+    spoilt: str = ""
     _next: float = field(default=0.0)
 
     def heal(self) -> None:
@@ -227,10 +233,9 @@ async def _read(plan: Plan, send: Send) -> HttpAnswer:
         case "read_without_lists":
             answer = await send()
             return Answer(answer.status_code, [], _without_lists(answer.content))
-        case "read_strange_rows":
+        case "read_strange_rows" | "read_spoilt_rows" as fault:
             answer = await send()
-            content, count = _with_strange_rows(answer.content)
-            plan.strange_rows += count
+            content = _with_bad_rows(plan, answer.content, is_whole=fault == STRANGE_ROWS)
             kept = ("date", "content-type")
             lines = [
                 (name.encode(), answer.headers[name].encode())
@@ -264,22 +269,28 @@ def _without_lists(content: bytes) -> bytes:
         return content
 
 
-def _with_strange_rows(content: bytes) -> tuple[bytes, int]:
-    count = 0
+def _with_bad_rows(plan: Plan, content: bytes, *, is_whole: bool) -> bytes:
+    """Put a row of unknown values before each list of objects, or spoil a field of its first row."""
 
     def change(value: object) -> object:
-        nonlocal count
         if isinstance(value, dict):
             return {name: change(member) for name, member in value.items()}
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            count += 1
-            return [dict.fromkeys(value[0], "never seen"), *value]
-        return value
+        if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+            return value
+        row = value[0]
+        plan.row_fields |= set(row)
+        if is_whole:
+            plan.strange_rows += 1
+            return [dict.fromkeys(row, "never seen"), *value]
+        if plan.spoilt not in row:
+            return value
+        plan.strange_rows += 1
+        return [{**row, plan.spoilt: "never seen"}, *value[1:]]
 
     try:
-        return json_library.dumps(change(json_library.loads(content))).encode(), count
+        return json_library.dumps(change(json_library.loads(content))).encode()
     except ValueError:
-        return content, 0
+        return content
 
 
 def _limited(fault: str) -> Answer:

@@ -60,6 +60,7 @@ STATES = {
     "filled": OrderStatus.FILLED,
     "cancelled": OrderStatus.CANCELLED,
 }
+SIDES = {"buy": OrderSide.BUY, "sell": OrderSide.SELL}
 KINDS = {
     "too_small": RejectionKind.BELOW_MINIMUM,
     "no_funds": RejectionKind.BALANCE,
@@ -170,7 +171,7 @@ def order_of(row: Mapping[str, Any]) -> OrderReport:
         exchange_order_id=row["id"],
         client_order_id=ClientOrderId(row["clientId"]),
         symbol=Symbol(row["symbol"]),
-        side=OrderSide.BUY if row["side"] == "buy" else OrderSide.SELL,
+        side=SIDES[row["side"]],
         quantity=Quantity(Decimal(row["size"])),
         status=STATES[row["state"]],
         filled_quantity=Quantity(filled),

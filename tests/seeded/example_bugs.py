@@ -154,4 +154,16 @@ BUGS: Final = (
         'notional_min=Money(Decimal(row["minNotional"]))',
         'notional_min=Money(Decimal(row["minNotional"]) / 4)',
     ),
+    Bug(
+        "an unknown status is read as cancelled",
+        FILE,
+        'status=STATES[row["state"]],',
+        'status=STATES.get(row["state"], OrderStatus.CANCELLED),',
+    ),
+    Bug(
+        "an unknown side is read as a sell",
+        FILE,
+        'side=SIDES[row["side"]],',
+        'side=SIDES.get(row["side"], OrderSide.SELL),',
+    ),
 )

@@ -3,21 +3,29 @@ unreadable rows.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
 import trio
 
 from engine.decisions.order_lifecycle import Accepted
-from engine.domain.account import ClosedPosition, ClosedPositions, Position
+from engine.domain.account import AccountReport, ClosedPosition, ClosedPositions, Position
+from engine.domain.identifiers import Symbol
 from engine.domain.order import ClosedBy, OrderReport
-from engine.ports.exchange import ClosedPositionsConnection, FeeKind, FeeReport, FeesConnection
+from engine.ports.exchange import (
+    ClosedPositionsConnection,
+    ExchangeError,
+    FeeKind,
+    FeeReport,
+    FeesConnection,
+)
 from engine.testing.exchange.exits import read_back
 from engine.testing.exchange.kit import LONG, LOOK_S, SETTLE_S, SHORT, ExchangeKit
 from engine.testing.exchange.looks import expect_no_float, near
 from engine.testing.exchange.registry import case
-from engine.testing.faulty_http import STRANGE_ROWS
+from engine.testing.faulty_http import SPOILT_ROWS, STRANGE_ROWS
 from engine.testing.report import CaseSkipped, expect
 
 FEES_LATE_S: Final = 2.0
@@ -257,7 +265,8 @@ def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
     do=(
         "read rows one by one; put what cannot be read into unreadable with its symbol where that "
         "can be read, go on with the rest, and "
-        "call a history complete only where no such row could be of the asked contract and time"
+        "call a history complete only where no such row could be of the asked contract and time; "
+        "read words by a table of known ones, without a default"
     ),
 )
 async def _strange_rows(kit: ExchangeKit) -> None:
@@ -311,6 +320,8 @@ async def _strange_rows(kit: ExchangeKit) -> None:
         not history.complete,
         "expected a history with a row that could be any order not to be complete, found complete",
     )
+    await _spoil_field_by_field(kit, account, order.symbol, since)
+    kit.http.plan.read = STRANGE_ROWS
     answer = await kit.send(kit.exit_of(account.positions[0]))
     kit.http.plan.heal()
     expect(
@@ -319,3 +330,38 @@ async def _strange_rows(kit: ExchangeKit) -> None:
     )
     gone = await kit.waits_for(lambda report: not report.positions)
     expect(not gone.positions, f"expected the position closed, found {gone.positions}")
+
+
+async def _spoil_field_by_field(
+    kit: ExchangeKit, account: AccountReport, symbol: Symbol, since: datetime
+) -> None:
+    """Read with one field of a true row after another unknown: what is reported of an order is what
+    was true of it before. A reading that fails as a whole says nothing false.
+    """
+    connection, plan = await kit.connection(), kit.http.plan
+    plan.heal()
+    history = await connection.find_orders(symbol, since)
+    orders = {each.exchange_order_id: each for each in (*history.orders, *account.open_orders)}
+    sides = {each.symbol: each.side for each in account.positions}
+    for name in sorted(plan.row_fields):
+        plan.read, plan.spoilt = SPOILT_ROWS, name
+        shown: list[OrderReport] = []
+        with suppress(ExchangeError):
+            spoilt = await kit.account()
+            shown += spoilt.open_orders
+            for position in spoilt.positions:
+                expect(
+                    position.side is sides.get(position.symbol, position.side),
+                    f"expected a position whose {name} cannot be read in unreadable, found it "
+                    f"{position.side.value}",
+                )
+        with suppress(ExchangeError):
+            shown += (await connection.find_orders(symbol, since)).orders
+        for found in shown:
+            true = orders.get(found.exchange_order_id, found)
+            expect(
+                (found.status, found.side) == (true.status, true.side),
+                f"expected an order whose {name} cannot be read in unreadable, found it "
+                f"{found.status.value} {found.side.value} where it is {true.status.value} "
+                f"{true.side.value}",
+            )
