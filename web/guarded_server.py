@@ -12,7 +12,7 @@ These are work-arounds for hypercorn 0.18.0, which is pinned exactly:
   begins with two slashes is routed as the path with one. ``Http11Only`` refuses all three before
   the app is called.
 - protocol/h11.py switches to websocket, h2c and (for the preface ``PRI``) HTTP/2. None is used
-  here: ``Http11Only`` refuses them.
+  here: ``Http11Only`` refuses them, and answers an offer of h2c over HTTP/1.1.
 - trio/tcp_server.py shields its sends without a deadline, so a client that stops reading cannot be
   cancelled. Ours have a deadline, and the watch closes the socket, which wakes a shielded send.
 - protocol/h11.py, _handle_events: pipelined bytes behind a closing response leave the reader
