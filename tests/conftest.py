@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.cheap_hashes import hash_at
+
 settings.register_profile(
     "whatever the load", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -49,8 +51,11 @@ WAITING = ("journeys", "browser", "fuzz_doors", "rexalgo")
 
 
 def pytest_configure() -> None:
-    """Collect no garbage while modules are imported and tests are made: there is none."""
+    """Collect no garbage while modules are imported and tests are made: there is none. Hash
+    passwords at the lowest cost.
+    """
     gc.disable()
+    hash_at()
 
 
 def pytest_collection_finish() -> None:

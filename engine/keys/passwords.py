@@ -17,8 +17,8 @@ from engine.ports.secret import Secret
 
 CHARACTERS_MIN: Final = 10
 CHARACTERS_MAX: Final = 200
-_OPERATIONS: Final = 3
-_MEMORY_BYTES: Final = 64 * 1024 * 1024
+OPERATIONS: Final = 3
+MEMORY_BYTES: Final = 64 * 1024 * 1024
 _COMMON: Final = frozenset(
     {
         "password12",
@@ -65,7 +65,7 @@ class Passwords:
         """Return the hash of a password with a fresh salt."""
         made: bytes = await self._run(
             lambda: pwhash.argon2id.str(
-                _bytes(password), opslimit=_OPERATIONS, memlimit=_MEMORY_BYTES
+                _bytes(password), opslimit=OPERATIONS, memlimit=MEMORY_BYTES
             )
         )
         return made.decode()

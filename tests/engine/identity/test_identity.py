@@ -4,6 +4,7 @@ what nobody may learn.
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -32,15 +33,24 @@ from engine.identity.second_factor import (
 )
 from engine.keys.passwords import Passwords, check_password
 from engine.ports.secret import Secret
+from tests.cheap_hashes import REAL_COST, hash_at
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 KEY = References(Secret("k" * 40))
 
 
+@pytest.fixture
+def at_real_cost() -> Iterator[None]:
+    hash_at(REAL_COST)
+    yield
+    hash_at()
+
+
+@pytest.mark.usefixtures("at_real_cost")
 async def test_a_password_fits_its_own_hash_and_nobody_elses() -> None:
     passwords = Passwords()
     hashed = await passwords.hash(Secret("four random words here"))
-    assert hashed.startswith("$argon2id$")
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert await passwords.verify(hashed, Secret("four random words here"))
     assert not await passwords.verify(hashed, Secret("four random words heré"))
     assert not await passwords.verify(None, Secret("nobody has this one"))
