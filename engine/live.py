@@ -118,9 +118,10 @@ class LiveAccount(Protocol):
     def is_quarantined(self) -> bool:
         """Whether the task failed so often that the account takes no entries."""
 
-    @property
-    def newest_check(self) -> Preflight | None:
-        """The account's last check; None before the first."""
+    def check_now(self) -> Preflight | None:
+        """Return what the newest reading comes to, without ``passing_items``; None before the first
+        check.
+        """
 
     @property
     def shown_plan(self) -> str:

@@ -107,6 +107,9 @@ class AccountTasks:
                 "preflight": None
                 if each.preflight.newest is None
                 else each.preflight.newest.level.value,
+                "checked_at": None
+                if each.preflight.newest is None
+                else each.preflight.newest.at.isoformat(),
             }
             for each in self.followers.values()
             if names is None or each.account.name in names

@@ -207,10 +207,11 @@ class Follower:
         """Return whether the task failed so often that the account takes no entries."""
         return self.vitals.quarantined
 
-    @property
-    def newest_check(self) -> Preflight | None:
-        """Return the account's last check."""
-        return self.preflight.newest
+    def check_now(self) -> Preflight | None:
+        """Return what the newest reading comes to, without ``passing_items``; None before the first
+        check.
+        """
+        return self.preflight.lasting()
 
     @property
     def shown_plan(self) -> str:

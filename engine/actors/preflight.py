@@ -1,7 +1,8 @@
 """Check one account: when it is read for the first time or again, every day, and on request. It
 stops nothing itself.
 
-The newest result is kept for status and pages. The expiry of a key is reported once for each
+The newest result is kept for status. Pages get its items worked out anew, because each reading may
+change them. The expiry of a key is reported once for each
 warning, whether or not the account can be read. Reading is the work of the account's own task: a
 check that nobody requested waits for its readings and makes none, because two at once would meet
 the exchange's rate limit. A failed check is a log line and is repeated the next day or at the next
@@ -10,6 +11,7 @@ first reading.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,12 +37,24 @@ from engine.domain.subscription import Mode, strictest
 from engine.ledger.alerts import raise_alert_once
 from engine.ledger.holdings import read_holdings
 from engine.ledger.preflight import Agreement, agreements, credentials_since, is_key_refused
-from engine.market.comparing import needs_now
+from engine.market.comparing import needs_now, needs_read
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
 
 _LOG = logging.getLogger("rexalgo.preflight")
 EVERY_S: Final = 86_400.0
 AGAIN_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a reading saw at ``at``: ``report`` is None if it failed, ``problem`` says why, and
+    ``refused`` whether because of the key.
+    """
+
+    at: datetime
+    report: AccountReport | None
+    problem: str = ""
+    refused: bool = False
 
 
 class PreflightWatch:
@@ -50,6 +64,8 @@ class PreflightWatch:
         self._account = account
         self._unreadable = unreadable
         self.newest: Preflight | None = None
+        self._elsewhere: tuple[FundsElsewhere, ...] = ()
+        self._asked: _Seen | None = None  # the newest reading that a person asked for
         self._lacks_market = False
 
     async def run(self) -> float:
@@ -137,22 +153,65 @@ class PreflightWatch:
         one.
         """
         account, shared = self._account, self._account.shared
-        report, problem, refused = await self._report(fresh)
+        seen = await self._read() if fresh else self._seen()
+        if fresh and (seen.report is not None or seen.refused):
+            self._asked = seen
+        self._elsewhere = await self._read_elsewhere(account.session if seen.report else None)
+        agreed = agreements(shared.ledger.db, account.id)
+        needs = await self._needs(agreed, is_read=seen.report is not None)
+        lasting = self._items(seen, needs, elsewhere_at=None)
+        items = (*lasting, *self._passing(seen.report, agreed))
+        before, newest = self.newest, self._preflight(items, shared.clock.now())
+        self.newest = newest
+        if before is not None and before.level is not newest.level:
+            await account.tell_pages("check", {"level": newest.level.value})
+        if fresh and seen.report is None and not seen.refused and account.report is not None:
+            # asked at a bad moment: the account's own readings will show more, and nobody waits a
+            # day for that
+            account.check.wake()
+        return newest
+
+    def lasting(self) -> Preflight | None:
+        """Return what the newest reading comes to, and when it was made, without what
+        ``passing_items`` says; None before the first check. Asks the exchange nothing.
+        """
+        if self.newest is None:
+            return None
+        account, seen = self._account, self._seen()
+        feed = account.shared.feeds[account.exchange]
+        agreed = agreements(account.shared.ledger.db, account.id)
+        needs = [need for each in agreed for need in needs_read(feed, each.strategy, each.policy)]
+        return self._preflight(self._items(seen, needs, elsewhere_at=self.newest.at), seen.at)
+
+    def _preflight(self, items: tuple[CheckItem, ...], at: datetime) -> Preflight:
+        account = self._account
+        return Preflight(
+            account=account.name,
+            exchange=account.exchange,
+            environment=account.environment,
+            items=items,
+            at=at,
+        )
+
+    def _items(
+        self, seen: _Seen, needs: Sequence[SymbolNeed], elsewhere_at: datetime | None
+    ) -> tuple[CheckItem, ...]:
+        account, shared, report = self._account, self._account.shared, seen.report
         session = account.session if report is not None else None
         lasts = self._key_lasts_days
         has_positions = report is not None and report.positions
         holdings = read_holdings(shared.ledger.db, account.id) if has_positions else []
-        agreed = agreements(shared.ledger.db, account.id)
-        lasting = check_items(
+        return check_items(
             Facts(
                 report=report,
-                problem=problem,
-                key_refused=refused,
+                problem=seen.problem,
+                key_refused=seen.refused,
                 key_since=None if lasts is None else self._key_since(),
                 key_lasts_days=lasts,
-                elsewhere=await self._elsewhere(session),
+                elsewhere=self._elsewhere,
+                elsewhere_at=elsewhere_at,
                 ours={each.symbol: each.share for each in holdings},
-                needs=await self._needs(agreed, is_read=report is not None),
+                needs=needs,
                 unmapped={} if session is None else session.unmapped_errors(),
                 fee_bps=Ratio(TAKER_FEE_BPS),
                 unreadable=tuple(
@@ -165,25 +224,6 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
-        items = (*lasting, *self._passing(report, agreed))
-        before, newest = (
-            self.newest,
-            Preflight(
-                account=account.name,
-                exchange=account.exchange,
-                environment=account.environment,
-                items=items,
-                at=shared.clock.now(),
-            ),
-        )
-        self.newest = newest
-        if before is not None and before.level is not newest.level:
-            await account.tell_pages("check", {"level": newest.level.value})
-        if fresh and report is None and not refused and account.report is not None:
-            # asked at a bad moment: the account's own readings will show more, and nobody waits a
-            # day for that
-            account.check.wake()
-        return newest
 
     def _passing(
         self, report: AccountReport | None, agreed: Sequence[Agreement]
@@ -204,24 +244,29 @@ class PreflightWatch:
         )
         return passing_items(facts, shared.clock.now())
 
-    async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
+    async def _read(self) -> _Seen:
+        """Read the account; whatever goes wrong, the check reports it."""
         account = self._account
-        if not fresh:
-            if account.report is not None:
-                return account.report, "", False
-            return (
-                None,
-                account.problem or "it is not read yet",
-                account.readiness.is_refused,
-            )
         try:
             session = await account.connected()
-            return await session.fetch_account(), "", False
-        except Exception as error:  # whatever it is, the check reports it
+            report = await session.fetch_account()
+        except Exception as error:
             refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
-            return None, f"{type(error).__name__}: {error}"[:200], refused
+            problem = f"{type(error).__name__}: {error}"[:200]
+            return _Seen(account.shared.clock.now(), None, problem, refused)
+        return _Seen(account.shared.clock.now(), report)
 
-    async def _elsewhere(self, session: ExchangeSession | None) -> tuple[FundsElsewhere, ...]:
+    def _seen(self) -> _Seen:
+        """Return what was seen last: by the account's own readings, or by one that was asked for."""
+        account, asked, now = self._account, self._asked, self._account.shared.clock.now()
+        if account.report is None or account.read_at is None:
+            problem = account.problem or "it is not read yet"
+            return _Seen(now, None, problem, account.readiness.is_refused)
+        if asked is not None and asked.at > account.read_at:
+            return asked
+        return _Seen(account.read_at, account.report)
+
+    async def _read_elsewhere(self, session: ExchangeSession | None) -> tuple[FundsElsewhere, ...]:
         try:
             return () if session is None else tuple(await session.funds_elsewhere())
         except Exception as error:  # only words beside the free balance depend on it

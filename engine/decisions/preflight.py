@@ -43,6 +43,7 @@ from engine.ports.exchange import FundsElsewhere
 from engine.ports.market_data import Quote
 
 KEY_WARNINGS_DAYS: Final = (14, 7, 1)
+_NEW_MINUTES: Final = 5
 _GOES_ON: Final = {
     OutcomeCode.DENIED_DAILY_LOSS: "entries are taken again on the next trading day",
     OutcomeCode.DENIED_DRAWDOWN: "ask an operator to let it continue",
@@ -72,7 +73,7 @@ class Facts:
 
     ``report`` is None if the account cannot be read, and ``problem`` says why; ``key_refused``:
     because of the key. ``key_since`` is when we were given the credentials; ``key_lasts_days`` is
-    the exchange's rule. ``ours``: our share by symbol. ``foreign`` counts orders with our mark that
+    the exchange's rule. ``elsewhere_at`` is when ``elsewhere`` was looked at, None: with ``report``. ``ours``: our share by symbol. ``foreign`` counts orders with our mark that
     the ledger lacks. ``has_key``: false for an account of paper.
     """
 
@@ -86,6 +87,7 @@ class Facts:
     needs: Sequence[SymbolNeed]
     unmapped: Mapping[str, int]
     fee_bps: Ratio
+    elsewhere_at: datetime | None = None
     unreadable: Sequence[UnreadableRow] = ()
     foreign: int = 0
     has_key: bool = True
@@ -118,7 +120,6 @@ def passing_items(facts: PassingFacts, now: datetime) -> tuple[CheckItem, ...]:
                 "trading",
                 "the exchange refused the last order because of the key",
                 "let the key trade at the exchange, or replace it by one that may",
-                is_passing=True,
             )
         )
     report, marks = facts.report, facts.marks
@@ -134,7 +135,6 @@ def passing_items(facts: PassingFacts, now: datetime) -> tuple[CheckItem, ...]:
                     f"limits in {strategy}",
                     words[0].lower() + words[1:],
                     _GOES_ON.get(lost.code, ""),
-                    is_passing=True,
                 )
             )
     return tuple(items)
@@ -145,7 +145,7 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
     items = [*_key(facts, now)]
     if facts.report is not None:
         items += [
-            _funds(facts, facts.report),
+            _funds(facts, facts.report, now),
             *(_position(each, facts) for each in facts.report.positions),
         ]
     if facts.foreign:
@@ -163,7 +163,7 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
         )
     items += _unreadable(facts)
     items += [
-        _need(each, facts)
+        _need(each, facts, now)
         for each in sorted(facts.needs, key=lambda each: (each.strategy, each.symbol))
     ]
     if facts.unmapped:
@@ -264,7 +264,7 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
 # Money and positions
 
 
-def _funds(facts: Facts, report: AccountReport) -> CheckItem:
+def _funds(facts: Facts, report: AccountReport, now: datetime) -> CheckItem:
     balance = report.balance
     sentence = (
         f"{_free(balance.available)} {balance.currency} are free of {_free(balance.total)} in the "
@@ -273,7 +273,8 @@ def _funds(facts: Facts, report: AccountReport) -> CheckItem:
     beside = " and ".join(
         f"{plain(each.amount)} {each.currency} in {each.where}" for each in facts.elsewhere
     )
-    sentence += f"; besides, {beside}, which cannot be traded with here" if beside else ""
+    looked = "" if facts.elsewhere_at is None else _seen(facts.elsewhere_at, now)
+    sentence += f"; besides, {beside}{looked}, which cannot be traded with here" if beside else ""
     smallest = [
         margin
         for each in facts.needs
@@ -369,7 +370,7 @@ def _cost(need: SymbolNeed, quantity: Quantity, fee_bps: Ratio) -> Money:
     return Money(EXACT.add(margin, fee(notional(need.quote.last, quantity), Money(fee_bps))))
 
 
-def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
+def _need(need: SymbolNeed, facts: Facts, now: datetime) -> CheckItem:
     about, leverage = f"{need.symbol} in {need.strategy}", leverage_of(need.policy.leverage, None)
     contract = need.instrument
     if not need.contracts_known:
@@ -395,7 +396,7 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     least = _cost(need, smallest, facts.fee_bps)
     needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
     sentence = (
-        f"at {grouped(plain(need.quote.last))} and leverage {plain(leverage)}x the smallest entry is "
+        f"at {grouped(plain(need.quote.last))}{_seen(need.quote.at, now)} and leverage {plain(leverage)}x the smallest entry is "
         f"{needs}"
     )
     return _sized(need, about=about, sentence=sentence, smallest=smallest, facts=facts)
@@ -456,6 +457,15 @@ def _cents(amount: Money) -> str:
 def _free(amount: Money) -> str:
     """Format what is free, rounded down to cents."""
     return money_words(amount, ROUND_FLOOR)
+
+
+def _seen(at: datetime, now: datetime) -> str:
+    """Return how long ago something was seen; empty if it was less than five minutes ago."""
+    minutes = (now - at) // timedelta(minutes=1)
+    if minutes < _NEW_MINUTES:
+        return ""
+    hours = minutes // 60
+    return f" (seen {minutes} min ago)" if not hours else f" (seen {hours} h ago)"
 
 
 def _days_ago(days: int) -> str:

@@ -26,19 +26,18 @@ _RANKS = {each.value: place for place, each in enumerate(Level)}
 @dataclass(frozen=True, slots=True)
 class CheckItem:
     """One checked item. ``about`` is its topic (key, funds, a contract ...); ``do`` is empty if
-    nothing is to be done. ``is_passing``: known without the exchange, so pages work it out anew.
+    nothing is to be done.
     """
 
     level: Level
     about: str
     sentence: str
     do: str = ""
-    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """One account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
+    """One account's check, of what was read at ``at`` (UTC); ``level`` is that of its worst item."""
 
     account: str
     exchange: str

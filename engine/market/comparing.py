@@ -6,6 +6,7 @@ nothing is claimed about it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -20,20 +21,26 @@ async def needs_now(
     feed: MarketFeed, strategy: str, policy: CopyPolicy, price_age_s: float
 ) -> list[SymbolNeed]:
     """Return every agreed contract, with its definition and current price if they are available."""
-    needs = []
-    for symbol in sorted(policy.symbols):
-        quote = await feed.quote(symbol, price_age_s)
-        needs.append(
-            SymbolNeed(
-                symbol=symbol,
-                strategy=strategy,
-                policy=policy,
-                instrument=feed.instrument(symbol),
-                quote=quote,
-                contracts_known=feed.knows_contracts,
-            )
+    quotes = {each: await feed.quote(each, price_age_s) for each in sorted(policy.symbols)}
+    needs = needs_read(feed, strategy, policy)
+    return [replace(each, quote=quotes[each.symbol]) for each in needs]
+
+
+def needs_read(feed: MarketFeed, strategy: str, policy: CopyPolicy) -> list[SymbolNeed]:
+    """Return every agreed contract with its definition and the newest price that was read, however
+    old; reads nothing.
+    """
+    return [
+        SymbolNeed(
+            symbol=symbol,
+            strategy=strategy,
+            policy=policy,
+            instrument=feed.instrument(symbol),
+            quote=feed.newest(symbol),
+            contracts_known=feed.knows_contracts,
         )
-    return needs
+        for symbol in sorted(policy.symbols)
+    ]
 
 
 async def read_contracts(feeds: Iterable[MarketFeed], any_symbol: Symbol) -> None:

@@ -298,7 +298,7 @@ class FollowingService:
     ) -> AccountCard:
         task = self.task(row)
         report = self._shown(row, task)
-        check = None if task is None else task.newest_check
+        check = None if task is None else task.check_now()
         mine = concerning(
             on,
             account_id=row.id,
@@ -316,7 +316,7 @@ class FollowingService:
         marks = read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone)
         if task is not None and check is not None:
             current = None if task.account.report is None else report
-            check = self._checked_now(check, row, agreed, current, marks)
+            check = self._with_passing(check, row, agreed, current, marks)
         late = late_of_account(self._db, row.id, now)
         facts = AccountFacts(
             connected=task is not None,
@@ -366,7 +366,7 @@ class FollowingService:
             open_shares=open_shares,
         )
 
-    def _checked_now(
+    def _with_passing(
         self,
         check: Preflight,
         row: AccountRow,
@@ -374,7 +374,7 @@ class FollowingService:
         report: AccountReport | None,
         marks: EquityMarks | None,
     ) -> Preflight:
-        """Return a check with what changes from one reading or order to the next as it is now."""
+        """Add to a check the key's right to trade, and the limits of loss of what takes entries."""
         limits = self._context.config.limits
         facts = PassingFacts(
             report=report,
@@ -386,8 +386,8 @@ class FollowingService:
             },
             key_refused=is_key_refused(self._db, AccountId(row.id)),
         )
-        lasting = tuple(each for each in check.items if not each.is_passing)
-        return replace(check, items=(*lasting, *passing_items(facts, self._context.clock.now())))
+        now = self._context.clock.now()
+        return replace(check, items=(*check.items, *passing_items(facts, now)))
 
     def totals(self, cards: Sequence[AccountCard]) -> tuple[Totals, ...]:
         """Return the sums over accounts by environment, live first."""

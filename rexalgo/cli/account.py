@@ -74,8 +74,8 @@ def show(where: Path, name: str, as_json: bool) -> None:
     state = _trouble(each) or ("reads well" if answer["engine"] else "no engine answers")
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(
-            f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account "
-            f"check {name}"
+            f"  last check: {each['task']['preflight'].replace('_', ' ')} at "
+            f"{each['task']['checked_at'][:19]}; see: rexalgo account check {name}"
         )
     click.echo(
         f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else "")

@@ -125,6 +125,9 @@ async def test_a_key_that_may_not_trade_a_limit_and_a_failing_exit_need_their_ow
         await place.until(lambda: held(place) == [("bob", "BTCUSDT")])
         await bob.get("/home")
         assert "One thing needs you" not in bob.words
+        await bob.get("/accounts/bob")
+        assert "BTCUSDT in trend" in bob.words, "agreed to after the last check"
+        assert "From the reading of" in bob.words
 
         async def refused(*_: object) -> None:
             raise Rejected("this key may not trade", RejectionKind.CREDENTIALS)

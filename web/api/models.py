@@ -169,7 +169,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Whether an account could copy when it was last checked; ``level`` is that of its worst item."""
+    """Whether an account can copy, by its newest reading, made at ``at``; ``level`` is that of its
+    worst item.
+    """
 
     at: Time
     level: Level

@@ -2,7 +2,9 @@
 nothing else changes.
 """
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from engine.actors.account import RETIRED_FOR_S
 from engine.actors.exchange_session import ExchangeSession
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
+from engine.domain.amounts import Money
 from engine.domain.preflight import Level
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.preflight import credentials_since, note_new_credentials
@@ -121,6 +124,46 @@ async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_a
         assert newest.level is not Level.STOPS_ENTRIES
         assert len(calls) == 1  # from the account's own reading: the exchange was not asked again
         assert told == ["stops_entries", newest.level.value]
+
+
+async def test_what_people_read_of_a_check_is_of_the_newest_reading_and_asks_the_exchange_nothing(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        follower = house.followers[0]
+        await follower.account.wait_read()
+        await trio.sleep(1)
+        session = await follower.account.connected()
+        read, free, fails = session.fetch_account, Money(Decimal(0)), False
+
+        async def poor() -> AccountReport:
+            if fails:
+                raise ExchangeError("no answer")
+            report = await read()
+            return replace(report, balance=replace(report.balance, available=free))
+
+        def funds() -> list[Level]:
+            check = follower.check_now()
+            assert check is not None
+            return [each.level for each in check.items if each.about == "funds"]
+
+        monkeypatch.setattr(session, "fetch_account", poor)
+        assert funds() == [Level.OK]
+        assert await follower.reader.try_to_read()
+        assert follower.preflight.newest is not None
+        assert follower.preflight.newest.level is not Level.STOPS_ENTRIES, "the daily check stands"
+        assert funds() == [Level.STOPS_ENTRIES]
+        await trio.sleep(0.001)
+        free = Money(Decimal(1000))  # paid in: who asks sees it before the next own reading
+        await house.account_tasks.check("f0")
+        assert funds() == [Level.OK]
+        fails = True
+        for _ in range(3):
+            assert not await follower.reader.try_to_read()
+        assert funds() == [], "nobody knows"
+        check = follower.check_now()
+        assert check is not None
+        assert check.items[0].sentence == "the account cannot be read: ExchangeError: no answer"
 
 
 async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_again(

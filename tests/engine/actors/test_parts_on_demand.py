@@ -183,11 +183,11 @@ async def test_an_account_is_checked_at_the_start_and_every_day(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await trio.sleep(30)
-        first = house.followers[0].newest_check
+        first = house.followers[0].preflight.newest
         assert first is not None
         autojump_clock.jump(86_300)  # slept through, it would be 86,400 sweeps
         await trio.sleep(100)
-        newest = house.followers[0].newest_check
+        newest = house.followers[0].preflight.newest
         assert newest is not None
         assert newest.at > first.at
 

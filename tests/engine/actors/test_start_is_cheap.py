@@ -47,7 +47,7 @@ async def start(folder: Path, followers: int) -> tuple[int, list[str]]:
         trio.lowlevel.add_instrument(spawned)
         await trio.sleep(5)
         trio.lowlevel.remove_instrument(spawned)
-        assert all(each.newest_check is not None for each in house.followers)
+        assert all(each.preflight.newest is not None for each in house.followers)
         assert all(each.account.history.looked.is_set() for each in house.followers)
     return spawned.count, statements
 

@@ -140,7 +140,7 @@ def test_what_passes_is_judged_by_the_limits_of_each_agreement(
     found = passing_items(PassingFacts(**(facts | changes)), NOW)
     assert [each.about for each in found] == list(told)
     assert all(each.do.startswith(told[each.about]) for each in found)
-    assert all(each.is_passing and each.level is Level.STOPS_ENTRIES for each in found)
+    assert all(each.level is Level.STOPS_ENTRIES for each in found)
 
 
 def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
@@ -244,6 +244,18 @@ def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     assert found.do == "move money to the futures wallet at the exchange"
     assert items(report=report("3"))["funds"].do == "pay money into the futures wallet"
     assert items(report=report("14"), elsewhere=elsewhere)["funds"].level is Level.OK
+
+
+def test_what_is_older_than_the_reading_says_when_it_was_seen() -> None:
+    elsewhere = (FundsElsewhere("the spot wallet", Money(D("5")), "USDT"),)
+    looked = NOW - timedelta(hours=5, minutes=20)
+    found = items(elsewhere=elsewhere, elsewhere_at=looked)["funds"]
+    assert "5 USDT in the spot wallet (seen 5 h ago), which cannot be" in found.sentence
+    old = replace(quote(), at=NOW - timedelta(minutes=7))
+    found = items(needs=(agreed(quote=old),))["BTCUSDT in trend"]
+    assert found.sentence.startswith("at 65,000 (seen 7 min ago) and leverage")
+    young = replace(quote(), at=NOW - timedelta(minutes=4))
+    assert "seen" not in items(needs=(agreed(quote=young),))["BTCUSDT in trend"].sentence
 
 
 @pytest.mark.parametrize(
