@@ -28,6 +28,8 @@ from rexalgo.cli.process import files_max, run_trio
 from rexalgo.cli.production import do_without, ledger_findings, settings_findings
 
 ROOT_KEY_DAYS_MAX: Final = 365
+_LARGE_BYTES: Final = 256 * 2**20
+"""From this size on, a word is said before the whole ledger is read."""
 
 
 @click.command()
@@ -45,7 +47,13 @@ def doctor(ctx: click.Context, where: Path, production: bool, as_json: bool) -> 
 
     Ends with 1 when something is wrong. Warnings alone end with 0.
     """
-    findings = list(_findings(where, production))
+    findings = list[Finding]()
+    for finding in _findings(where, production):  # each is told as it is known
+        findings.append(finding)
+        mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[finding.level]
+        do = f"\n      do: {finding.do}" if finding.do else ""
+        if not as_json:
+            click.echo(f"{mark} {finding.what}{do}")
     if as_json:
         emit_json(
             {
@@ -53,11 +61,6 @@ def doctor(ctx: click.Context, where: Path, production: bool, as_json: bool) -> 
                 "findings": [asdict(each) for each in findings],
             }
         )
-    else:
-        for finding in findings:
-            mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[finding.level]
-            do = f"\n      do: {finding.do}" if finding.do else ""
-            click.echo(f"{mark} {finding.what}{do}")
     if any(each.level == "wrong" for each in findings):
         ctx.exit(Exit.NO)
 
@@ -82,11 +85,10 @@ def _findings(where: Path, production: bool) -> Iterator[Finding]:
     yield from _access(config)
     if any(not _may_open(each) for each in _used(config)):
         return  # nothing of it can be read
-    damage = _damage(config)
-    for check in (_secrets, _exposure, _plugins, _disk):
+    for check in (_secrets, _exposure, _plugins, _disk, _server):
         yield from check(config)
+    damage = _damage(config)
     yield from _ledger(config, damage)
-    yield from _server(config)
     if damage:
         return  # nothing that stands in it can be asked
     yield from _root_keys(config)
@@ -202,6 +204,9 @@ def _damage(config: Config) -> str:
     """Return what is damaged in the ledger; empty if it is sound, or if there is none to read."""
     if why_unfit(config) or not config.ledger.path.exists():
         return ""
+    size = config.ledger.path.stat().st_size
+    if size >= _LARGE_BYTES:
+        click.echo(f"      reading the whole ledger, {size // 2**20} MiB ...", err=True)
     try:
         answer = check_ledger(config.ledger.path)
     except LedgerError as error:
@@ -259,7 +264,7 @@ def _server(config: Config) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "no server runs in this folder",
-            "repair the ledger first, as said above" if why_unfit(config) else "rexalgo serve",
+            "repair the ledger first, as said below" if why_unfit(config) else "rexalgo serve",
         )
         yield _files("a server started from here", files_max())
     else:
