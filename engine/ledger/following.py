@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.decisions.missed import EntryOutcome
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
+from engine.domain.leg import LegState
 from engine.domain.moves import require_move
 from engine.domain.outcome import EXPLANATIONS, Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
@@ -129,7 +130,8 @@ def agreements_of(db: Database, person: PersonId) -> list[AgreementRow]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
     """One copy with its newest outcome; ``code`` is None while it waits to be planned, ``numbers``
-    are those of its sentence as JSON.
+    are those of its sentence as JSON. ``has_closed``: the exit of a reverse closed what it was to
+    close; the outcome is the entry's.
     """
 
     number: int
@@ -146,6 +148,7 @@ class CopyRow:
     code: str | None
     numbers: str
     settled_at: datetime | None
+    has_closed: bool
 
     @property
     def sentence(self) -> str:
@@ -153,8 +156,11 @@ class CopyRow:
         reads are only counted or passed over.
         """
         if self.code is None:
-            return "It is not done yet; its page says what it waits for."
-        return Outcome(OutcomeCode(self.code), json.loads(self.numbers)).sentence
+            said = "It is not done yet; its page says what it waits for."
+        else:
+            said = Outcome(OutcomeCode(self.code), json.loads(self.numbers)).sentence
+        is_half = self.has_closed and self.code != OutcomeCode.FILLED.value
+        return f"The old position was closed. The entry: {said}" if is_half else said
 
     @property
     def move(self) -> str:
@@ -170,8 +176,9 @@ class CopyRow:
 COPIES: Final = (
     "SELECT copy.signal_number, signal.received_us, signal.id, strategy.id, strategy.name, "
     "account.name, account.environment,"
-    " signal.draft, copy.code, copy.numbers, copy.outcome_us FROM copy JOIN signal ON "
-    "signal.number = copy.signal_number"
+    " signal.draft, copy.code, copy.numbers, copy.outcome_us, CASE WHEN signal.action = 'reverse' "
+    "THEN (SELECT state FROM leg WHERE copy_id = copy.id AND number = 1 AND kind = 'exit') END "
+    "FROM copy JOIN signal ON signal.number = copy.signal_number"
     " JOIN strategy ON strategy.id = signal.strategy_id JOIN account ON account.id = "
     "copy.account_id"
 )
@@ -242,6 +249,7 @@ def copy_row(row: Row) -> CopyRow:
         code=row[8],
         numbers=row[9] or "{}",
         settled_at=None if row[10] is None else from_us(row[10]),
+        has_closed=row[11] == LegState.FILLED.value,
     )
 
 

@@ -18,7 +18,9 @@ from trio.testing import MockClock
 
 from bench.past import write_past
 from engine.domain.errors import NothingThere
+from engine.domain.holding import Switch, SwitchScope
 from engine.domain.identifiers import PersonId
+from engine.domain.signal import Action, PositionSide
 from engine.ledger.query import fetch_all
 from engine.services import following
 from engine.services.following import FollowingService
@@ -138,6 +140,21 @@ async def test_days_strategies_accounts_and_searches_choose_what_they_say(
             await reader.service.page(reader.user, Kind.ORDERS, Wanted(account="a9"))
         with pytest.raises(NothingThere):
             reader.service.csv(reader.user, Kind.ORDERS, Wanted(account="a9"))
+
+
+async def test_a_reverse_that_only_closed_says_so(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        house.shared.switches = (
+            Switch(scope=SwitchScope.ALL, target="", note="night", set_by="op", set_at=BEGINNING),
+        )
+        await house.outcome(await house.send(Action.REVERSE, side=PositionSide.SHORT))
+        await house.until(lambda: not house.holdings())
+        [reverse, opened] = await Reader(house).all(Kind.SIGNALS)
+        assert reverse.sentence.startswith("The old position was closed. The entry: ")
+        assert not opened.sentence.startswith("The old")
 
 
 async def test_a_search_that_finds_nothing_looks_at_a_bounded_number_and_goes_on(
