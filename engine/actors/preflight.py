@@ -11,7 +11,7 @@ first reading.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -196,7 +196,8 @@ class PreflightWatch:
     def _items(
         self, seen: _Seen, needs: Sequence[SymbolNeed], elsewhere_at: datetime | None
     ) -> tuple[CheckItem, ...]:
-        account, shared, report = self._account, self._account.shared, seen.report
+        account, shared = self._account, self._account.shared
+        report = None if seen.report is None else self._settled(seen.report)
         session = account.session if report is not None else None
         lasts = self._key_lasts_days
         has_positions = report is not None and report.positions
@@ -224,6 +225,16 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
+
+    def _settled(self, report: AccountReport) -> AccountReport:
+        """Leave out the positions that an order of ours may have changed since they were read: what
+        is the owner's of them is not known before the next reading.
+        """
+        account = self._account
+        if account.read_began is None:
+            return report
+        known = (each for each in report.positions if not account.may_miss_fill(each.symbol))
+        return replace(report, positions=tuple(known))
 
     def _passing(
         self, report: AccountReport | None, agreed: Sequence[Agreement]

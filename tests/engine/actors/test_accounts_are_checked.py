@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from engine_world import BEGINNING, World, world
+from engine_world import BEGINNING, BTC, World, world
 
 from engine.actors.account import RETIRED_FOR_S
 from engine.actors.exchange_session import ExchangeSession
@@ -17,6 +17,7 @@ from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Money
 from engine.domain.preflight import Level
+from engine.domain.signal import Action, PositionSide
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.preflight import credentials_since, note_new_credentials
 from engine.ledger.query import fetch_all
@@ -164,6 +165,30 @@ async def test_what_people_read_of_a_check_is_of_the_newest_reading_and_asks_the
         check = follower.check_now()
         assert check is not None
         assert check.items[0].sentence == "the account cannot be read: ExchangeError: no answer"
+
+
+async def test_a_position_that_our_order_has_closed_since_it_was_read_is_not_called_the_owners(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        follower = house.followers[0]
+        await follower.account.wait_read()
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await trio.sleep(1)
+        assert await follower.reader.try_to_read()
+
+        def about_position() -> list[str]:
+            check = follower.check_now()
+            assert check is not None
+            return [each.sentence for each in check.items if each.about == BTC]
+
+        assert any("is held by a strategy" in each for each in about_position())
+        session = await follower.account.connected()
+        monkeypatch.setattr(session, "fetch_account", trio.sleep_forever)
+        await trio.sleep(0.1)
+        await house.outcome(await house.send(Action.CLOSE))
+        assert house.holdings() == []
+        assert not any("the owner's own" in each for each in about_position())
 
 
 async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_again(
