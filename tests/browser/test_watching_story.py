@@ -239,9 +239,9 @@ def test_a_stranger_watches_for_a_month_and_goes_live_with_the_same_terms(
                 re.compile(r"What the last 30 days would have been\s+Not traded")
             )
             for words in (
-                f"{money(result)}USDT net of fees, {money(result / 10)} % of 1,000.00",
-                f"{money(told['percent'])} %of margin, closed positions added up; "
-                f"median of PAPER followers {money(told['percent'])} %",
+                f"{signed(result)}USDT net of fees, {signed(result / 10)} % of 1,000.00",
+                f"{signed(told['percent'])} %of margin, closed positions added up; "
+                f"median of PAPER followers {signed(told['percent'])} %",
                 f"{copied} of {copied + 3}would have been copied",
                 "3 The signal was too old",
             ):
@@ -274,6 +274,11 @@ def walked(fills: list[tuple[Any, ...]]) -> tuple[Decimal, Decimal]:
         drawdown = max(drawdown, highest - worth)
     assert not held
     return money, drawdown
+
+
+def signed(number: Decimal | str) -> str:
+    """Return an amount as pages show a result: prices decide whether it is a gain."""
+    return f"{'+' if Decimal(number) > 0 else ''}{money(number)}"
 
 
 def added_up(trades: list[tuple[Any, ...]]) -> Decimal:
