@@ -7,6 +7,7 @@ another Python starts are not forked.
 """
 
 import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -234,6 +235,7 @@ def _import_all() -> None:
 
 if __name__ == "__main__":
     _import_all()
+    gc.freeze()  # a fork's collections leave alone what is imported, so its pages stay shared
     told = _serve(socket.socket(fileno=int(sys.argv[1])))
     if told[0] == "-m":
         found = os.environ.get("PYTHONPATH", "").split(os.pathsep)
