@@ -122,7 +122,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed. Their sessions ended.",
     "signed-out": "Their sessions ended. They may sign in again.",
-    "suspended": "Suspended: sessions ended, no sign-in, no new entries. Exits go on.",
+    "suspended": "Suspended: sessions ended, no sign-in, no new entries, and those that rest are "
+    "cancelled. Exits go on.",
     "factors-reset": (
         "Second factors removed and sessions ended. Their password alone signs them in until they "
         "set up another."

@@ -102,7 +102,7 @@ class PositionIds:
             symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER_S
         }
         closed = {
-            moved[symbol]: self._carried_over(session, report, symbol, rows.get(moved[symbol]))
+            moved[symbol]: self._carried_over(session, report, symbol, moved[symbol], rows)
             for symbol, fate in found.items()
             if fate is _Fate.CLOSED
         }
@@ -157,14 +157,25 @@ class PositionIds:
         session: ExchangeSession,
         report: AccountReport,
         symbol: Symbol,
-        closed: ClosedPosition | None,
+        position_id: str,
+        rows: Mapping[str, ClosedPosition],
     ) -> Quantity:
         """Return how much of a share is in the position that is open now, although the one that we
-        took for its place is closed.
+        took for its place is closed: nothing if a third one was open between them, because that one
+        may have held it.
         """
+        closed = rows.get(position_id)
         db = self._account.shared.ledger.db
         holding, position = read_holding(db, self._account.id, symbol), position_of(report, symbol)
         if holding is None or position is None or closed is None:
+            return Quantity(ZERO)
+        if any(
+            each.symbol == symbol
+            and each.side is closed.side
+            and each.closed_at >= closed.closed_at
+            and each is not closed
+            for each in rows.values()
+        ):
             return Quantity(ZERO)
         began = position.opened_at or closed.closed_at
         if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):

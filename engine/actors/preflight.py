@@ -11,7 +11,7 @@ first reading.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,6 +32,7 @@ from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.account import AccountReport, Environment
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
+from engine.domain.identifiers import Symbol
 from engine.domain.preflight import CheckItem, Preflight
 from engine.domain.subscription import Mode, strictest
 from engine.ledger.alerts import raise_alert_once
@@ -196,8 +197,7 @@ class PreflightWatch:
     def _items(
         self, seen: _Seen, needs: Sequence[SymbolNeed], elsewhere_at: datetime | None
     ) -> tuple[CheckItem, ...]:
-        account, shared = self._account, self._account.shared
-        report = None if seen.report is None else self._settled(seen.report)
+        account, shared, report = self._account, self._account.shared, seen.report
         session = account.session if report is not None else None
         lasts = self._key_lasts_days
         has_positions = report is not None and report.positions
@@ -211,6 +211,7 @@ class PreflightWatch:
                 key_lasts_days=lasts,
                 elsewhere=self._elsewhere,
                 elsewhere_at=elsewhere_at,
+                unsettled=() if report is None else self._unsettled(report),
                 ours={each.symbol: each.share for each in holdings},
                 needs=needs,
                 unmapped={} if session is None else session.unmapped_errors(),
@@ -226,15 +227,15 @@ class PreflightWatch:
             shared.clock.now(),
         )
 
-    def _settled(self, report: AccountReport) -> AccountReport:
-        """Leave out the positions that an order of ours may have changed since they were read: what
-        is the owner's of them is not known before the next reading.
+    def _unsettled(self, report: AccountReport) -> frozenset[Symbol]:
+        """Return the symbols whose position an order of ours may have changed since it was read: what
+        is the owner's of it is not known before the next reading.
         """
         account = self._account
         if account.read_began is None:
-            return report
-        known = (each for each in report.positions if not account.may_miss_fill(each.symbol))
-        return replace(report, positions=tuple(known))
+            return frozenset()
+        symbols = (each.symbol for each in report.positions)
+        return frozenset(each for each in symbols if account.may_miss_fill(each))
 
     def _passing(
         self, report: AccountReport | None, agreed: Sequence[Agreement]
@@ -272,7 +273,7 @@ class PreflightWatch:
         account, asked, now = self._account, self._asked, self._account.shared.clock.now()
         if account.report is None or account.read_at is None:
             problem = account.problem or "it is not read yet"
-            return _Seen(now, None, problem, account.readiness.is_refused)
+            return _Seen(account.read_at or now, None, problem, account.readiness.is_refused)
         if asked is not None and asked.at > account.read_at:
             return asked
         return _Seen(account.read_at, account.report)

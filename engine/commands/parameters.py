@@ -18,7 +18,7 @@ Run = Callable[[EngineContext, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """A command that asks for what is there, so it never migrates a ledger."""
+    """A command that changes nothing but the audit, so it never migrates a ledger."""
 
     run: Run
 

@@ -6,10 +6,10 @@ things are; nothing here sends, decides an order, or knows a ledger. Sizes are c
 ``decisions.sizing``, the same functions that plan.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from engine.decisions.risk import equity, fee, lost_too_much
@@ -73,8 +73,10 @@ class Facts:
 
     ``report`` is None if the account cannot be read, and ``problem`` says why; ``key_refused``:
     because of the key. ``key_since`` is when we were given the credentials; ``key_lasts_days`` is
-    the exchange's rule. ``elsewhere_at`` is when ``elsewhere`` was looked at, None: with ``report``. ``ours``: our share by symbol. ``foreign`` counts orders with our mark that
-    the ledger lacks. ``has_key``: false for an account of paper.
+    the exchange's rule. ``elsewhere_at`` is when ``elsewhere`` was looked at, None: with ``report``.
+    ``ours``: our share by symbol. ``unsettled``: symbols whose position an order of ours may have
+    changed since it was read. ``foreign`` counts orders with our mark that the ledger lacks.
+    ``has_key``: false for an account of paper.
     """
 
     report: AccountReport | None
@@ -88,6 +90,7 @@ class Facts:
     unmapped: Mapping[str, int]
     fee_bps: Ratio
     elsewhere_at: datetime | None = None
+    unsettled: Collection[Symbol] = ()
     unreadable: Sequence[UnreadableRow] = ()
     foreign: int = 0
     has_key: bool = True
@@ -146,7 +149,11 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
     if facts.report is not None:
         items += [
             _funds(facts, facts.report, now),
-            *(_position(each, facts) for each in facts.report.positions),
+            *(
+                _position(each, facts)
+                for each in facts.report.positions
+                if each.symbol not in facts.unsettled
+            ),
         ]
     if facts.foreign:
         sentence = (
@@ -280,8 +287,10 @@ def _funds(facts: Facts, report: AccountReport, now: datetime) -> CheckItem:
         for each in facts.needs
         if (margin := _smallest_margin(each, facts.fee_bps)) is not None
     ]
-    if balance.available > 0 and (not smallest or balance.available >= min(smallest)):
-        return CheckItem(_OK, "funds", sentence)
+    ours = _margin_of_ours(facts, report)
+    free = EXACT.add(balance.available, ours)
+    if free > 0 and (not smallest or free >= min(smallest)):
+        return CheckItem(_OK, "funds", sentence + _with_ours(ours))
     least = (
         f"; the smallest entry needs {_cents(min(smallest))} {balance.currency}" if smallest else ""
     )
@@ -291,6 +300,27 @@ def _funds(facts: Facts, report: AccountReport, now: datetime) -> CheckItem:
         else "pay money into the futures wallet"
     )
     return CheckItem(_STOPS, "funds", sentence + least, way)
+
+
+def _margin_of_ours(facts: Facts, report: AccountReport) -> Decimal:
+    """Return the margin of what strategies hold: it is free again once they close, so no money is
+    missing.
+    """
+    return sum(
+        (
+            each.margin
+            for each in report.positions
+            if each.symbol in facts.unsettled
+            or 0 < each.quantity <= facts.ours.get(each.symbol, ZERO)
+        ),
+        start=ZERO,
+    )
+
+
+def _with_ours(margin: Decimal) -> str:
+    if margin == 0:
+        return ""
+    return f"; {_cents(Money(margin))} more are the margin of what strategies hold"
 
 
 def _position(position: Position, facts: Facts) -> CheckItem:
@@ -438,8 +468,10 @@ def _sized(
     elif raw is not None:
         needs = f"{_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
         sentence += f"; the agreed size is {plain(quantity)} and needs {needs}"
-    available = None if facts.report is None else facts.report.balance.available
-    if available is not None and _cost(need, quantity, facts.fee_bps) > available:
+    if facts.report is None:
+        return CheckItem(level, about, sentence)
+    available, ours = facts.report.balance.available, _margin_of_ours(facts, facts.report)
+    if _cost(need, quantity, facts.fee_bps) > EXACT.add(available, ours):
         return CheckItem(
             _STOPS,
             about,

@@ -75,7 +75,8 @@ def show(where: Path, name: str, as_json: bool) -> None:
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(
             f"  last check: {each['task']['preflight'].replace('_', ' ')} at "
-            f"{each['task']['checked_at'][:19]}; see: rexalgo account check {name}"
+            f"{each['task'].get('checked_at', 'a time that this server does not tell')}; see: "
+            f"rexalgo account check {name}"
         )
     click.echo(
         f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else "")

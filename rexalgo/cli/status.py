@@ -36,7 +36,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         if answer["well"]
         else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in answer["needs"]]
     )
-    answers = engine["running"] and not engine["silent"]
+    answers = engine["running"] and not engine.get("silent")
     lines += [
         f"engine      {_engine(engine)}",
         f"accounts    {kinds}"
@@ -60,7 +60,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
 def _engine(engine: dict[str, Any]) -> str:
     if not engine["running"]:
         return "NOT RUNNING (start it: rexalgo serve)"
-    if (silent := engine["silent"]) is not None:
+    if (silent := engine.get("silent")) is not None:  # an earlier server says nothing of it
         return (
             f"RUNNING, DOES NOT ANSWER: {silent['what']}, process {silent['pid']}, since "
             f"{silent['since']}; what is below is from the ledger"

@@ -185,7 +185,7 @@ class Account:
     Money is of ``read_at``, the newest reading; ``is_stale``: it cannot be read now.
     ``day_start`` is the equity with which the trading day began, at ``day_since``. ``paused``: you
     stopped its entries here, with ``level``. ``open_shares`` counts what the engine opened and has
-    not closed. ``title`` is what you call it, ``check`` its last check (null: not checked yet).
+    not closed. ``title`` is what you call it, ``check`` what its newest reading comes to (null: not checked yet).
     """
 
     name: str

@@ -165,6 +165,7 @@ async def test_what_people_read_of_a_check_is_of_the_newest_reading_and_asks_the
         check = follower.check_now()
         assert check is not None
         assert check.items[0].sentence == "the account cannot be read: ExchangeError: no answer"
+        assert check.at == follower.account.read_at, "nothing was read since"
 
 
 async def test_a_position_that_our_order_has_closed_since_it_was_read_is_not_called_the_owners(
@@ -189,6 +190,29 @@ async def test_a_position_that_our_order_has_closed_since_it_was_read_is_not_cal
         await house.outcome(await house.send(Action.CLOSE))
         assert house.holdings() == []
         assert not any("the owner's own" in each for each in about_position())
+
+
+async def test_the_margin_of_what_a_strategy_holds_is_not_missing_money(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with world(tmp_path, followers=1, paper={"starting_balance": "70"}) as house:
+        follower = house.followers[0]
+        await follower.account.wait_read()
+        await trio.sleep(1)
+
+        def level() -> Level:
+            check = follower.check_now()
+            assert check is not None
+            return check.level
+
+        before = level()
+        assert before is not Level.STOPS_ENTRIES
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await trio.sleep(1)
+        assert await follower.reader.try_to_read()
+        assert follower.account.report is not None
+        assert follower.account.report.balance.available < Decimal(39), "less than one more needs"
+        assert level() is before
 
 
 async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_again(

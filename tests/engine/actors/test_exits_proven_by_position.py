@@ -575,3 +575,28 @@ async def test_a_position_opened_after_our_entries_ended_is_the_owners_whatever_
         await line.by_hand(OrderSide.BUY, "0.004")
         await house.followers[0].reader.try_to_read()
         assert house.holdings() == [("a0", "0", 0)]
+
+
+async def test_a_third_position_is_not_taken_for_the_one_that_followed_the_first(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        line.splits_entries = True
+        await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.001")  # a further part of our entry: the second
+        line.split = replace(line.split, filled_quantity=Quantity(Decimal("0.002")))
+        await trio.sleep(20)
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")  # the owner's own: the third
+        await trio.sleep(20)
+        line.split = replace(line.split, status=OrderStatus.CANCELLED)
+        await trio.sleep(120)
+        closed = await house.send(Action.CLOSE)
+        await house.outcome(closed, unlike=(None, "unknown", "rejected"))
+        await trio.sleep(100)
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+        codes = {each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)}
+        assert AlertCode.CLOSED_OUTSIDE in codes
