@@ -29,7 +29,7 @@ from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.books import exited_from
+from engine.ledger.books import entered_since, exited_from
 from engine.ledger.holdings import (
     entered_until,
     held_since,
@@ -161,27 +161,25 @@ class PositionIds:
         rows: Mapping[str, ClosedPosition],
     ) -> Quantity:
         """Return how much of a share is in the position that is open now, although the one that we
-        took for its place is closed: nothing if a third one was open between them, because that one
-        may have held it.
+        took for its place is closed.
         """
-        closed = rows.get(position_id)
-        db = self._account.shared.ledger.db
+        db, closed = self._account.shared.ledger.db, rows.get(position_id)
         holding, position = read_holding(db, self._account.id, symbol), position_of(report, symbol)
         if holding is None or position is None or closed is None:
-            return Quantity(ZERO)
-        if any(
-            each.symbol == symbol
-            and each.side is closed.side
-            and each.closed_at >= closed.closed_at
-            and each is not closed
-            for each in rows.values()
-        ):
             return Quantity(ZERO)
         began = position.opened_at or closed.closed_at
         if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):
             return Quantity(ZERO)
-        exited = exited_from(db, holding, closed.opened_at - LOOK_BACK)
-        return carried_over(holding, closed, exited=exited)
+        ended = [
+            (each, exited_from(db, holding, each.position_id, each.opened_at - LOOK_BACK))
+            for each in rows.values()
+            if (each.symbol, each.side) == (symbol, closed.side)
+            and each.closed_at >= closed.closed_at
+        ]
+        # a fill is never booked before it happens: what was booked before is in no later position
+        slack_s = UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
+        since = began - timedelta(seconds=slack_s + (session.clock_offset_s or 0.0))
+        return carried_over(holding, ended, entered=entered_since(db, holding, since))
 
     async def _looked_up(
         self, session: ExchangeSession, moved: Mapping[Symbol, str]

@@ -187,20 +187,24 @@ def reconcile(
     )
 
 
-def carried_over(holding: Holding, closed: ClosedPosition, *, exited: Decimal) -> Quantity:
-    """Return how much of a share is in the position that was opened after ``closed``, the one that
-    we took for its place.
+def carried_over(
+    holding: Holding, ended: Iterable[tuple[ClosedPosition, Decimal]], *, entered: Decimal
+) -> Quantity:
+    """Return how much of a share is in the position that is open now, although the one that we took
+    for its place is closed.
 
-    An entry that is filled in parts may be in two positions, if an exit closed the first between two
-    parts. ``exited``: what exits of ours closed of ``closed``. All else that it held was closed by
-    something else, and counts as ours: the share can be in the next position only beyond that. A
-    record of less than our exits closed proves nothing. Only for an entry that had not ended when
-    ``closed`` did.
+    An entry that is filled in parts may be in several positions, if each was closed between two
+    parts. ``ended``: the one with the share and those that closed after it, each with what exits of
+    ours closed of it. All else that they held was closed by something else, and counts as ours: the
+    share can be in the open position only beyond that. A record of less than our exits closed proves
+    nothing. ``entered``: what entries of ours were seen to fill since the open position was opened,
+    which is the most that it has of them.
     """
-    by_others = EXACT.subtract(closed.quantity, exited)
-    if by_others < 0:
+    by_others = [EXACT.subtract(each.quantity, exited) for each, exited in ended]
+    if min(by_others, default=ZERO) < 0:
         return _NONE
-    return Quantity(max(ZERO, EXACT.subtract(holding.share, by_others)))
+    left = EXACT.subtract(holding.share, sum(by_others, start=ZERO))
+    return Quantity(max(ZERO, min(entered, left)))
 
 
 def _may_hold(

@@ -181,15 +181,26 @@ def write_fill(
     return after
 
 
-def exited_from(db: Database, holding: Holding, since: datetime) -> Decimal:
-    """Return how much our orders closed of the position that a holding names, seen at or after
+def exited_from(db: Database, holding: Holding, position_id: str, since: datetime) -> Decimal:
+    """Return how much our orders closed of a position in a holding's contract, seen at or after
     ``since``.
     """
     rows = fetch_all(
         db,
         "SELECT quantity FROM fill WHERE account_id = ? AND seen_us >= ? AND strategy_id = ? AND "
         "symbol = ? AND position_id = ? AND is_entry = 0 AND attempt_id IS NOT NULL",
-        (holding.account, to_us(since), holding.strategy, holding.symbol, holding.position_id),
+        (holding.account, to_us(since), holding.strategy, holding.symbol, position_id),
+    )
+    return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)
+
+
+def entered_since(db: Database, holding: Holding, since: datetime) -> Decimal:
+    """Return how much our entries filled of a holding's contract, seen at or after ``since``."""
+    rows = fetch_all(
+        db,
+        "SELECT quantity FROM fill WHERE account_id = ? AND seen_us >= ? AND strategy_id = ? AND "
+        "symbol = ? AND side = ? AND is_entry = 1",
+        (holding.account, to_us(since), holding.strategy, holding.symbol, holding.side.value),
     )
     return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)
 

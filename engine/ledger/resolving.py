@@ -454,10 +454,14 @@ def _book(db: Database, holding: Holding, attempt: Attempt, change: Change) -> N
 
 
 def _name_position(db: Database, attempt: Attempt, position_id: str) -> None:
-    """Record the position that an entry opened or grew, if its strategy holds the contract."""
+    """Record the position that an entry opened or grew, if its strategy holds the contract.
+
+    A position that is named already stays named: a share may have been closed with it, and only a
+    reading and the record of closed positions tell how much (``actors.position_ids``).
+    """
     db.execute(
-        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
-        "? AND side = ?",
+        "UPDATE holding SET position_id = ?1 WHERE account_id = ?2 AND symbol = ?3 AND strategy_id "
+        "= ?4 AND side = ?5 AND position_id = ''",
         (
             position_id,
             attempt.account,

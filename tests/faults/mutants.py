@@ -286,7 +286,7 @@ MUTANTS: Final = (
         (
             (
                 "engine/decisions/reconciliation.py",
-                "    by_others = EXACT.subtract(closed.quantity, exited)\n",
+                "    left = EXACT.subtract(holding.share, sum(by_others, start=ZERO))\n",
                 "    return _NONE\n",
             ),
         ),

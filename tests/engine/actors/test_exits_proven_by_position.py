@@ -600,3 +600,82 @@ async def test_a_third_position_is_not_taken_for_the_one_that_followed_the_first
         assert his.quantity == Decimal("0.004")
         codes = {each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)}
         assert AlertCode.CLOSED_OUTSIDE in codes
+
+
+async def parted(house: World, line: Closing) -> None:
+    """Open: the first part of the entry fills, the rest works on."""
+    line.splits_entries = True
+    await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+    await trio.sleep(1)
+
+
+async def fill_more(house: World, line: Closing, quantity: str, named: str) -> None:
+    """Fill a further part of the entry; its row names no position, the first, or the newest one."""
+    await line.by_hand(OrderSide.BUY, quantity)
+    there = await house.position()
+    assert there is not None
+    filled = Quantity(line.split.filled_quantity + Decimal(quantity))
+    is_all = filled == line.split.quantity
+    line.split = replace(
+        line.split,
+        filled_quantity=filled,
+        status=OrderStatus.FILLED if is_all else OrderStatus.OPEN,
+        position_id={"none": "", "first": line.split.position_id, "newest": there.id}[named],
+    )
+
+
+@pytest.mark.parametrize("named", ["none", "first", "newest"])
+async def test_what_fills_beside_the_owners_own_position_is_all_that_is_closed_there(
+    tmp_path: Path, autojump_clock: MockClock, named: str
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await fill_more(house, line, "0.002", named)
+        await trio.sleep(120)
+        assert house.holdings() == [("a0", "0.002", 0)]
+        closed = await house.send(Action.CLOSE)
+        await house.outcome(closed, unlike=(None, "unknown", "rejected"))
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+
+
+@pytest.mark.parametrize("named", ["none", "first", "newest"])
+async def test_of_an_entry_in_three_positions_what_is_in_the_last_one_is_held(
+    tmp_path: Path, autojump_clock: MockClock, named: str
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await trio.sleep(20)
+        await fill_more(house, line, "0.001", named)
+        await trio.sleep(20)
+        line.orders_read += 1_000  # a new id for the same trade by hand
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await trio.sleep(20)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        line.orders_read += 1_000
+        await fill_more(house, line, "0.001", named)
+        await trio.sleep(120)
+        assert house.holdings() == [("a0", "0.001", 0)]
+
+
+async def test_a_record_of_the_last_part_alone_makes_nothing_of_the_owners_ours(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path, "32500") as (house, line):
+        await parted(house, line)
+        await fill_more(house, line, "0.002", "first")
+        await trio.sleep(40)
+        less = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.4")))
+        await house.outcome(await house.send(Action.REDUCE, size=less), unlike=(None, "unknown"))
+        left = await house.position()
+        assert left is not None
+        await line.by_hand(OrderSide.SELL, str(left.quantity), closes=True)
+        line.change_closed = lambda each: replace(each, quantity=left.quantity)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        line.split = replace(line.split, status=OrderStatus.CANCELLED)
+        await trio.sleep(120)
+        assert house.holdings() == [("a0", "0", 0)]

@@ -147,27 +147,33 @@ def test_what_is_beyond_our_share_is_told_and_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entered", "exited", "carried"),
+    ("held", "exited", "entered", "carried"),
     [
-        ("2", "0", "0"),  # something else closed all of ours
-        ("1", "1", "2"),  # our exit closed it; what came after is in the next one
-        ("1", "0", "1"),  # something else closed what was in it by then
-        ("3", "2", "1"),
-        ("9", "1", "0"),  # the owner's beside ours: in doubt nothing is carried over
-        ("1", "3", "0"),  # the record is not of all that entered it
+        ("2", "0", "2", "0"),  # something else closed all of ours
+        ("1", "1", "2", "2"),  # our exit closed it; what came after is in the next one
+        ("1", "0", "2", "1"),  # something else closed what was in it by then
+        ("3", "2", "2", "1"),
+        ("9", "1", "2", "0"),  # the owner's beside ours: in doubt nothing is carried over
+        ("1", "3", "2", "0"),  # the record is not of all that entered it
+        ("1", "1", "0.5", "0.5"),  # nor is this one: less was entered since
+        ("1", "1", "0", "0"),
     ],
 )
 def test_what_came_after_a_position_was_closed_is_carried_over_to_the_next_one(
-    entered: str, exited: str, carried: str
+    held: str, exited: str, entered: str, carried: str
 ) -> None:
-    first = ClosedPosition("p1", BTC, LONG, D(entered), D("100"), None, NOW, NOW)
-    held = holding(position_id="p1")
-    ours = carried_over(held, first, exited=D(exited))
+    first = ClosedPosition("p1", BTC, LONG, D(held), D("100"), None, NOW, NOW)
+    ours_in = holding(position_id="p1")
+    ours = carried_over(ours_in, [(first, D(exited))], entered=D(entered))
+    other = ClosedPosition("px", BTC, LONG, D("0.5"), D("100"), None, NOW, NOW)
+    both = carried_over(ours_in, [(first, D(exited)), (other, D("0"))], entered=D(entered))
+    assert both <= max(D("0"), ours_in.share - D("0.5"))
+    assert both <= ours
     assert ours == D(carried)
     stands = position(id="p2", quantity=D("3"))
-    found = compare((held,), report((stands,)), closed_ids={"p1": ours})
+    found = compare((ours_in,), report((stands,)), closed_ids={"p1": ours})
     shrunk = [each.share_to for each in found if isinstance(each, ShareShrunk)]
-    assert shrunk == ([] if ours == held.share else [ours])
+    assert shrunk == ([] if ours == ours_in.share else [ours])
     assert found[-1] == OwnPosition(BTC, LONG, D("3") - ours)
 
 
