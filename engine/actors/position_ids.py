@@ -29,7 +29,7 @@ from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.books import entered_since, exited_from
+from engine.ledger.books import booked_in, entered_since, exited_from
 from engine.ledger.holdings import (
     entered_until,
     held_since,
@@ -165,8 +165,12 @@ class PositionIds:
         """
         db, closed = self._account.shared.ledger.db, rows.get(position_id)
         holding, position = read_holding(db, self._account.id, symbol), position_of(report, symbol)
-        if holding is None or position is None or closed is None:
+        if holding is None or position is None:
             return Quantity(ZERO)
+        if closed is None:  # no record of closed positions: the rows of our orders name this one
+            began = position.opened_at or self._account.shared.clock.now()
+            named = booked_in(db, holding, position.id, began - LOOK_BACK)
+            return Quantity(min(holding.share, max(ZERO, named)))
         began = position.opened_at or closed.closed_at
         if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):
             return Quantity(ZERO)

@@ -194,6 +194,22 @@ def exited_from(db: Database, holding: Holding, position_id: str, since: datetim
     return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)
 
 
+def booked_in(db: Database, holding: Holding, position_id: str, since: datetime) -> Decimal:
+    """Return how much of a position our orders opened and did not close, by the rows that name it,
+    seen at or after ``since``.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT quantity, is_entry FROM fill WHERE account_id = ? AND seen_us >= ? AND strategy_id "
+        "= ? AND symbol = ? AND position_id = ? AND attempt_id IS NOT NULL",
+        (holding.account, to_us(since), holding.strategy, holding.symbol, position_id),
+    )
+    return sum(
+        (Decimal(quantity) if is_entry else -Decimal(quantity) for quantity, is_entry in rows),
+        start=ZERO,
+    )
+
+
 def entered_since(db: Database, holding: Holding, since: datetime) -> Decimal:
     """Return how much our entries filled of a holding's contract, seen at or after ``since``."""
     rows = fetch_all(

@@ -679,3 +679,18 @@ async def test_a_record_of_the_last_part_alone_makes_nothing_of_the_owners_ours(
         line.split = replace(line.split, status=OrderStatus.CANCELLED)
         await trio.sleep(120)
         assert house.holdings() == [("a0", "0", 0)]
+
+
+async def test_without_a_record_of_closed_positions_the_row_of_an_entry_says_what_is_in_the_next_one(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExchangeSession, "reports_closed_positions", False)
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await fill_more(house, line, "0.002", "newest")
+        await trio.sleep(120)
+        assert house.holdings() == [("a0", "0.002", 0)]
+        there = await house.position()
+        assert there is not None
+        assert fetch_all(house.ledger.db, "SELECT position_id FROM holding") == [(there.id,)]
