@@ -5,7 +5,7 @@ It runs nothing. Its reader, its lanes and its watches share it, and wake each o
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import inf
@@ -21,7 +21,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
-from engine.domain.holding import PendingEntry, SwitchLevel
+from engine.domain.holding import Holding, PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.moves import require_move
 from engine.domain.readiness import READINESS_MOVES, Readiness
@@ -104,6 +104,7 @@ class Account:
         "_to_look_up",
         "asked_to_cancel",
         "attempts",
+        "carried_into",
         "check",
         "environment",
         "exchange",
@@ -166,6 +167,10 @@ class Account:
         self._first_reading: trio.Event | None = None
         self._begin_once_read: tuple[WakeUp, ...] = ()
         self.history = HistoryLook()
+        self.carried_into: Mapping[Symbol, str] = {}
+        """By symbol the open position that has a part of a share by the newest reading, though the
+        share still names a closed one: an entry that works may yet change how much.
+        """
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, float] = {}
         """When a cancellation was last asked for, on trio's clock."""
@@ -456,6 +461,11 @@ class Account:
             f"reconcile {self.name} shows them"
         )
         return f"{foreign_note}; {self.problem}" if self.problem else foreign_note
+
+    def located(self, holding: Holding) -> Holding:
+        """Return a holding with the id of the position that has its share by the newest reading."""
+        into = self.carried_into.get(holding.symbol)
+        return holding if into is None else replace(holding, position_id=into)
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
         """Return a row of the newest reading that may concern a symbol and cannot be read."""

@@ -159,6 +159,9 @@ class AccountReader:
         replaced = await self._position_ids.judge(session, report)
         undecided = await self._reconciler.correct(report, began, replaced)
         await self._position_ids.note(report, undecided)
+        account.carried_into = {
+            symbol: id_ for symbol, id_ in replaced.into.items() if symbol in undecided
+        }
         return undecided
 
     async def judge_newest(self) -> None:

@@ -248,6 +248,7 @@ async def _send(
         return False
     if done.state.is_terminal:
         account.release(leg.copy, proven=True)
+    if done.state.is_terminal or done.filled:
         # the reader's current pause may have begun when nothing was open: it is the long one
         account.read_in_turn()
     return True

@@ -61,12 +61,14 @@ class Replaced:
     our share is in the one that is open now, and the symbols where that is ``undecided``.
 
     ``unnamed``: symbols where the position open now was opened too late to contain a share of ours
-    that has no position id: the position with that share is closed.
+    that has no position id: the position with that share is closed. ``into``: by symbol the id of
+    the open position that a part of a share was carried over into.
     """
 
     closed: Mapping[str, Quantity] = field(default_factory=dict)
     undecided: frozenset[Symbol] = frozenset()
     unnamed: frozenset[Symbol] = frozenset()
+    into: Mapping[Symbol, str] = field(default_factory=dict)
 
 
 class PositionIds:
@@ -109,7 +111,12 @@ class PositionIds:
         undecided = {
             symbol for symbol, fate in found.items() if fate in (_Fate.OPEN, _Fate.NOT_PROVEN)
         }
-        return Replaced(closed, frozenset(undecided - followed), unnamed)
+        into = {
+            position.symbol: position.id
+            for position in report.positions
+            if closed.get(moved.get(position.symbol, ""), ZERO) > 0
+        }
+        return Replaced(closed, frozenset(undecided - followed), unnamed, into)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Decide the same if the ledger may be old: a position with another id is never taken as

@@ -54,7 +54,7 @@ class ProtectionGuard:
             return
         if account.why_held or account.history.wait_s > 0:
             return
-        for holding in read_holdings(account.shared.ledger.db, account.id):
+        for holding in map(account.located, read_holdings(account.shared.ledger.db, account.id)):
             position = position_of(report, holding.symbol)
             if holding.share == 0 or position is None or not is_held_position(holding, position):
                 self._gaps.pop(holding.symbol, None)
@@ -72,16 +72,17 @@ class ProtectionGuard:
         if now - gap.since >= visible_s:
             gap.problem = await self._set(holding, position)
         if now - gap.since >= account.shared.pace.unprotected_s:
+            ours = min(holding.share, position.quantity)
             await account.shared.alert(
                 AlertCode.POSITION_UNPROTECTED,
                 account.name,
                 holding.symbol,
                 side=holding.side.value,
-                quantity=plain(holding.share),
+                quantity=plain(ours),
                 symbol=holding.symbol,
                 missing=missing,
                 problem=gap.problem,
-                exposed=money_words(notional(position.mark_price, holding.share)),
+                exposed=money_words(notional(position.mark_price, ours)),
                 unprotected_s=str(round(now - gap.since)),
             )
 

@@ -86,7 +86,9 @@ async def _plan(
     return plan_protection(
         ProtectionContext(
             signal=signal,
-            holding=holding if holding is not None and holding.strategy == leg.strategy else None,
+            holding=account.located(holding)
+            if holding is not None and holding.strategy == leg.strategy
+            else None,
             position=_position(lanes, leg.symbol, guesses=guesses),
             instrument=feed.instrument(leg.symbol),
             price=None if quote is None else quote.last,

@@ -421,9 +421,12 @@ class Resolver:
                     sameness=str(attempt.id),
                 )
 
-        if report.filled_quantity > attempt.filled:
+        has_grown = report.filled_quantity > attempt.filled
+        if has_grown:
             account.filled_at[attempt.intent.symbol] = trio.current_time()
         await shared.ledger.write(prove)
+        if has_grown and attempt.is_entry:
+            account.read_soon()  # its position may lack the stop, however long the entry still works
         if report.status.is_terminal and attempt.is_entry:
             account.release(attempt.copy, proven=report.filled_quantity > 0)
             account.asked_to_cancel.pop(attempt.id, None)

@@ -31,8 +31,8 @@ _LESS: Final = (
     "a part, or the entry was netted with a position of the owner's"
 )
 _REPLACED: Final = (
-    "the position was closed outside the engine, and the one that is open there now was opened by "
-    "the owner"
+    "the position was closed outside the engine, and nothing proves that the one that is open there "
+    "now is ours: it counts as the owner's"
 )
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
 _NETTED: Final = (

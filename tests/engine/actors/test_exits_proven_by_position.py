@@ -52,6 +52,7 @@ class Closing:
         self.untaken = trio.Event()
         self.names_closes = False
         self.splits_entries = False
+        self.drops_stops = False
         self.split: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -91,6 +92,7 @@ class Closing:
     async def _first_part(self, order: OrderIntent) -> Any:
         """Fill a part of an entry; the rest works on until ``fill_the_rest``."""
         part = replace(order, quantity=Quantity(Decimal("0.001")))
+        part = replace(part, stop_loss=None) if self.drops_stops else part
         report = await self._real.place_order(part)
         self.split = replace(report, quantity=order.quantity, status=OrderStatus.OPEN)
         return self.split
@@ -602,10 +604,10 @@ async def test_a_third_position_is_not_taken_for_the_one_that_followed_the_first
         assert AlertCode.CLOSED_OUTSIDE in codes
 
 
-async def parted(house: World, line: Closing) -> None:
+async def parted(house: World, line: Closing, **levels: Price) -> None:
     """Open: the first part of the entry fills, the rest works on."""
     line.splits_entries = True
-    await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+    await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG, **levels))
     await trio.sleep(1)
 
 
@@ -694,3 +696,49 @@ async def test_without_a_record_of_closed_positions_the_row_of_an_entry_says_wha
         there = await house.position()
         assert there is not None
         assert fetch_all(house.ledger.db, "SELECT position_id FROM holding") == [(there.id,)]
+
+
+@pytest.mark.parametrize("named", ["none", "first", "newest"])
+async def test_what_a_working_entry_fills_in_the_next_position_has_its_stop_at_once(
+    tmp_path: Path, autojump_clock: MockClock, named: str
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line, stop_loss=Price(Decimal("60000")))
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await fill_more(house, line, "0.001", named)
+        await trio.sleep(60)
+        second = await house.position()
+        assert second is not None
+        assert (second.quantity, second.stop_loss) == (Decimal("0.001"), Decimal("60000"))
+        moved = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal("61000")))
+        assert await house.outcome(moved) == ["applied"]
+        second = await house.position()
+        assert second is not None
+        assert second.stop_loss == Decimal("61000")
+
+
+async def test_the_stop_of_a_working_entry_is_not_set_on_the_owners_next_position(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line, stop_loss=Price(Decimal("60000")))
+        await line.by_hand(OrderSide.SELL, "0.001", closes=True)
+        await trio.sleep(20)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await trio.sleep(200)
+        his = await house.position()
+        assert his is not None
+        assert (his.quantity, his.stop_loss) == (Decimal("0.004"), None)
+
+
+async def test_a_stop_that_the_exchange_dropped_is_set_as_soon_as_a_part_of_the_entry_filled(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        line.drops_stops = True
+        await parted(house, line, stop_loss=Price(Decimal("60000")))
+        await fill_more(house, line, "0.001", "first")
+        await trio.sleep(10)
+        ours = await house.position()
+        assert ours is not None
+        assert (ours.quantity, ours.stop_loss) == (Decimal("0.002"), Decimal("60000"))
