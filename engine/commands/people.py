@@ -24,7 +24,7 @@ from engine.ledger.audit import (
     audit_end,
     audit_rows,
     parse_audit_end,
-    verify_audit,
+    verified_so_far,
 )
 from engine.ledger.following import accounts_of
 from engine.ledger.identity import (
@@ -486,11 +486,14 @@ def _time(params: dict[str, Any], name: str) -> datetime | None:
 
 async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Verify the whole chain of seals, passing through a former end if one is known."""
-    former_end, vault = text(params, "known", ""), await context.open_vault()
-    key_of = cache(partial(audit_key_of, context.ledger.db, vault))
-    return asdict(
-        verify_audit(context.ledger.db, key_of, parse_audit_end(former_end) if former_end else None)
-    )
+    known, vault, db = text(params, "known", ""), await context.open_vault(), context.ledger.db
+    key_of = cache(partial(audit_key_of, db, vault))
+    proofs = verified_so_far(db, key_of, parse_audit_end(known) if known else None)
+    proof = next(proofs)
+    for further in proofs:
+        await trio.lowlevel.checkpoint()  # orders go first
+        proof = further
+    return asdict(proof)
 
 
 PEOPLE: Final[Mapping[str, Run]] = {

@@ -11,7 +11,7 @@ verification accepts one.
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,6 +26,7 @@ SHELL: Final = "shell"
 """The origin of a command from the operator's shell on this machine. Rows from before 0.2 have an
 empty origin.
 """
+VERIFIED_AT_ONCE: Final = 500
 _FIRST: Final = b"rexalgo/audit/v1"
 _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
@@ -134,20 +135,39 @@ def verify_audit(
 
     ``key_of`` returns the audit key of a kid.
     """
-    last, count = _FIRST, 0
-    for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):
-        count += 1
-        *words, seal = row
-        if words[0] != count or not hmac.compare_digest(
-            _seal(key_of(words[7]), last, tuple(words)), bytes(seal)
-        ):
-            return AuditProof(count, last.hex(), count)
-        last = bytes(seal)
-        if former_end is not None and count == former_end.number and last.hex() != former_end.seal:
-            return AuditProof(count, last.hex(), count)
-    if former_end is not None and count < former_end.number:
-        return AuditProof(count, last.hex(), count + 1)  # rows were cut off
-    return AuditProof(count, last.hex(), None)
+    *_, proof = verified_so_far(db, key_of, former_end)
+    return proof
+
+
+def verified_so_far(
+    db: Database, key_of: Callable[[str], bytes], former_end: AuditEnd | None = None
+) -> Iterator[AuditProof]:
+    """Verify the chain ``VERIFIED_AT_ONCE`` rows at a time, and yield what they prove with all before
+    them. The last proof is that of ``verify_audit``.
+    """
+    last, count, is_end = _FIRST, 0, False
+    while not is_end:
+        rows = fetch_all(
+            db,
+            f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?",
+            (count, VERIFIED_AT_ONCE),
+        )
+        is_end = len(rows) < VERIFIED_AT_ONCE
+        for row in rows:
+            count += 1
+            *words, seal = row
+            is_sealed = words[0] == count and hmac.compare_digest(
+                _seal(key_of(words[7]), last, tuple(words)), bytes(seal)
+            )
+            last = bytes(seal) if is_sealed else last
+            is_former = former_end is not None and count == former_end.number
+            if not is_sealed or (is_former and AuditEnd(count, last.hex()) != former_end):
+                yield AuditProof(count, last.hex(), count)
+                return
+        if not is_end:
+            yield AuditProof(count, last.hex(), None)
+    is_cut = former_end is not None and count < former_end.number
+    yield AuditProof(count, last.hex(), count + 1 if is_cut else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ FORCED = {
     "take profit": ClosedBy.TAKE_PROFIT,
 }
 """Prefix of the reason of a venue's own order -> what closed the position."""
+KEPT = 1_000
+"""How many ended orders, and how many closed positions, an account lists: the newest."""
 CUT_REASON = "reduce-only: what was above the position was cancelled"
 
 
@@ -134,7 +136,8 @@ class Order:
 @dataclass(slots=True)
 class Account:
     """The state of one account. ``checked_s`` is the last second whose price was evaluated, kept in
-    memory only.
+    memory only. ``orders_from`` and ``closed_from``: all orders and closed positions after that
+    time are listed; None if all are.
     """
 
     key: str
@@ -147,6 +150,8 @@ class Account:
     fees: Money = NOTHING
     closed: list[ClosedPosition] = field(default_factory=list)
     checked_s: int = field(default=0, compare=False)
+    orders_from: datetime | None = None
+    closed_from: datetime | None = None
 
     @property
     def available(self) -> Money:
@@ -183,6 +188,28 @@ def apply(account: Account, event: Event) -> None:
             position.stop_loss, position.take_profit = event.stop_loss, event.take_profit
     # the same second is evaluated again, because two events may trigger in it
     account.checked_s = second_of(event.at) - 1
+    _forget(account)
+
+
+def _forget(account: Account) -> None:
+    """Drop the oldest of what has ended beyond ``KEPT``, so that memory and the cost of a reading do
+    not grow with the history.
+    """
+    while len(account.orders) - len(account.resting) > KEPT:
+        oldest = next(each for each in account.orders.values() if not _rests(account, each))
+        placed = oldest.placed
+        del account.orders[placed.order_id]
+        sent_as = placed.client_order_id
+        if sent_as is not None and account.by_client_id.get(sent_as) is oldest:
+            del account.by_client_id[sent_as]
+        account.orders_from = max(placed.at, account.orders_from or placed.at)
+    while len(account.closed) > KEPT:
+        closed_at = account.closed.pop(0).closed_at
+        account.closed_from = max(closed_at, account.closed_from or closed_at)
+
+
+def _rests(account: Account, order: Order) -> bool:
+    return order.placed.order_id in account.resting
 
 
 def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:

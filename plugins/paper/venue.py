@@ -183,7 +183,9 @@ class Venue:
             )
 
     async def history(self, key: str, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read every order of one symbol created at or after ``since``, newest first."""
+        """Read the orders of one symbol created at or after ``since``, newest first; not complete if
+        some of that time are no longer listed.
+        """
         async with self._lock(key):
             account = await self._up_to_date(key)
             orders = [
@@ -191,14 +193,18 @@ class Venue:
                 for order in reversed(account.orders.values())
                 if order.placed.symbol == symbol and order.placed.at >= since
             ]
-        return OrderHistory(tuple(order.report() for order in orders), complete=True)
+            complete = account.orders_from is None or since > account.orders_from
+        return OrderHistory(tuple(order.report() for order in orders), complete=complete)
 
     async def closed_positions(self, key: str, since: datetime) -> ClosedPositions:
-        """Read every position closed at or after ``since``."""
+        """Read the positions closed at or after ``since``; not complete if some of that time are no
+        longer listed.
+        """
         async with self._lock(key):
             account = await self._up_to_date(key)
             return ClosedPositions(
-                tuple(each for each in account.closed if each.closed_at >= since), complete=True
+                tuple(each for each in account.closed if each.closed_at >= since),
+                complete=account.closed_from is None or since > account.closed_from,
             )
 
     def _lock(self, key: str) -> trio.Lock:

@@ -22,8 +22,9 @@ KEY = AuditKey("aaaaaaaa", b"k" * 32)
 KEYS = {"aaaaaaaa": b"k" * 32, "bbbbbbbb": b"j" * 32}
 
 
-@pytest.fixture
-async def db() -> Database:
+@pytest.fixture(params=[500, 5, 2])
+async def db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setattr("engine.ledger.audit.VERIFIED_AT_ONCE", request.param)
     ledger = Ledger.in_memory()
     for number in range(5):
         await ledger.write(

@@ -171,7 +171,6 @@ checks too.
 """
 
 WHOLE: Final = {
-    ("audit.verify_audit", "audit"): "an operator has the whole chain verified",
     ("funding.funding_by_day", "funding_day"): "a row a day, for a page of results",
     ("lineage.account_ends", "attempt"): "an operator rehearses a restore",
     ("lineage.account_ends", "fill"): "an operator rehearses a restore",

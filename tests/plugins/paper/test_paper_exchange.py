@@ -123,6 +123,33 @@ async def test_history_is_newest_first_complete_and_bounded_by_since(tmp_path):
     assert not (await connection.find_orders("ETHUSDT", START)).orders
 
 
+async def test_the_newest_that_ended_is_listed_and_a_reading_says_where_it_is_not_all(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("plugins.paper.account.KEPT", 3)
+    house = PaperHouse(tmp_path)
+    connection = await house.connect()
+    resting = await connection.place_order(order("BUY", "0.01", "rests", limit="60000"))
+    for number in range(4):
+        house.clock.forward(10)
+        await connection.place_order(order("BUY", "0.01", f"in{number}"))
+        house.clock.forward(10)
+        await connection.place_order(order("SELL", "0.01", f"out{number}", reduce_only=True))
+    for each in (connection, await house.after_crash().connect()):
+        found = await each.find_orders(BTC, START)
+        names = [order.client_order_id for order in found.orders]
+        assert (names, found.complete) == (["out3", "in3", "out2", "rests"], False)
+        assert (await each.find_orders(BTC, START + timedelta(seconds=55))).complete
+        assert not (await each.find_orders(BTC, START + timedelta(seconds=50))).complete
+        closed = await each.closed_positions(START)
+        assert (len(closed.rows), closed.complete) == (3, False)
+        assert (await each.closed_positions(START + timedelta(seconds=21))).complete
+        (open_order,) = (await each.fetch_account()).open_orders
+        assert open_order.exchange_order_id == resting.exchange_order_id
+    again = await each.place_order(order("BUY", "0.01", "after"))
+    assert again.exchange_order_id == "P0000000010"
+
+
 async def test_reading_writes_nothing(tmp_path):
     house = PaperHouse(tmp_path)
     connection = await house.connect()
