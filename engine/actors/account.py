@@ -21,6 +21,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
+from engine.domain.amounts import Quantity
 from engine.domain.holding import Holding, PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.moves import require_move
@@ -66,6 +67,14 @@ class Began:
 
     at: datetime
     moment: float
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An open position, and the most of a share that is in it."""
+
+    position_id: str
+    quantity: Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,9 @@ class Account:
         self._first_reading: trio.Event | None = None
         self._begin_once_read: tuple[WakeUp, ...] = ()
         self.history = HistoryLook()
-        self.carried_into: Mapping[Symbol, str] = {}
+        self.carried_into: Mapping[Symbol, Located] = {}
         """By symbol the open position that has a part of a share by the newest reading, though the
-        share still names a closed one: an entry that works may yet change how much.
+        share still names another one: an entry that works may yet change how much.
         """
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, float] = {}
@@ -463,9 +472,14 @@ class Account:
         return f"{foreign_note}; {self.problem}" if self.problem else foreign_note
 
     def located(self, holding: Holding) -> Holding:
-        """Return a holding with the id of the position that has its share by the newest reading."""
+        """Return a holding with the position that has its share by the newest reading, and with what
+        of the share is in that one.
+        """
         into = self.carried_into.get(holding.symbol)
-        return holding if into is None else replace(holding, position_id=into)
+        if into is None:
+            return holding
+        share = min(holding.share, into.quantity)
+        return replace(holding, position_id=into.position_id, share=share)
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
         """Return a row of the newest reading that may concern a symbol and cannot be read."""
@@ -559,6 +573,14 @@ class Account:
         ours is under way, or ended too shortly before.
         """
         return unsettled_symbols(self.shared.ledger.db, self.id, self._shown_until(began))
+
+    def moving(self, began: datetime) -> frozenset[Symbol]:
+        """Return the symbols that a reading which began at ``began`` cannot judge, without those where
+        only entries work and all that they are known to have filled is shown.
+        """
+        return unsettled_symbols(
+            self.shared.ledger.db, self.id, self._shown_until(began), working=False
+        )
 
     def may_miss_fill(self, symbol: Symbol) -> bool:
         """Return whether the newest reading may not show yet what an order of ours did to the

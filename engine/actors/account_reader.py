@@ -2,12 +2,14 @@
 books and wakes the tasks that wait for it.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import trio
 
-from engine.actors.account import Account, Began
+from engine.actors.account import Account, Began, Located
 from engine.actors.books_watch import BooksWatch
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.position_ids import PositionIds
@@ -27,6 +29,16 @@ from engine.ports.exchange import Rejected, RejectionKind
 UNREADABLE_AFTER_S: Final = 300.0
 SHORTEST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The symbols that a reading does not decide, and the positions that have a share which names
+    another one.
+    """
+
+    undecided: frozenset[Symbol]
+    into: Mapping[Symbol, Located]
 
 
 class AccountReader:
@@ -138,31 +150,28 @@ class AccountReader:
             done.set()
 
     async def _take(self, session: ExchangeSession, report: AccountReport, began: Began) -> None:
-        undecided = await self._judge(session, report, began.at)
+        judged = await self._judge(session, report, began.at)
         await self._mark_equity(report)
         if self._account.is_overtaken(began):
             return
-        if undecided is not None:
-            await self._books.account_was_read(report, began.at, undecided)
+        if judged is not None:
+            await self._books.account_was_read(report, began.at, judged.undecided)
+            self._account.carried_into = judged.into
         self._account.was_read(report, began)
         await self._unreadable.note("account", report.unreadable)
 
     async def _judge(
         self, session: ExchangeSession, report: AccountReport, began: datetime
-    ) -> frozenset[Symbol] | None:
-        """Correct the ledger by a reading and return what it does not decide; None if the ledger
-        may be old, so nothing is corrected.
-        """
+    ) -> _Judged | None:
+        """Correct the ledger by a reading; None if the ledger may be old, so nothing is corrected."""
         account = self._account
         if account.history.is_open or account.why_held:
             return None
         replaced = await self._position_ids.judge(session, report)
         undecided = await self._reconciler.correct(report, began, replaced)
-        await self._position_ids.note(report, undecided)
-        account.carried_into = {
-            symbol: id_ for symbol, id_ in replaced.into.items() if symbol in undecided
-        }
-        return undecided
+        await self._position_ids.note(report, undecided, replaced.into)
+        into = {symbol: each for symbol, each in replaced.into.items() if symbol in undecided}
+        return _Judged(undecided, into)
 
     async def judge_newest(self) -> None:
         """Correct the ledger by the newest reading, which was taken while the ledger was not known
@@ -172,9 +181,10 @@ class AccountReader:
         session, report, began = account.session, account.report, account.read_began
         if session is None or report is None or began is None:
             return
-        undecided = await self._judge(session, report, began.at)
-        if undecided is not None and not account.is_overtaken(began):
-            await self._books.account_was_read(report, began.at, undecided)
+        judged = await self._judge(session, report, began.at)
+        if judged is not None and not account.is_overtaken(began):
+            await self._books.account_was_read(report, began.at, judged.undecided)
+            account.carried_into = judged.into
 
     async def _mark_equity(self, report: AccountReport) -> None:
         """Update what loss limits compare with: at the first reading of a trading day, and at a new

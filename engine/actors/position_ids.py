@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from engine.actors.account import Account
+from engine.actors.account import Account, Located
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
@@ -29,7 +29,7 @@ from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.books import booked_in, entered_since, exited_from
+from engine.ledger.books import booked_in, booked_out, entered_since
 from engine.ledger.holdings import (
     entered_until,
     held_since,
@@ -61,14 +61,14 @@ class Replaced:
     our share is in the one that is open now, and the symbols where that is ``undecided``.
 
     ``unnamed``: symbols where the position open now was opened too late to contain a share of ours
-    that has no position id: the position with that share is closed. ``into``: by symbol the id of
-    the open position that a part of a share was carried over into.
+    that has no position id: the position with that share is closed. ``into``: by symbol the open
+    position that has a share, or a part of it, which still names another one.
     """
 
     closed: Mapping[str, Quantity] = field(default_factory=dict)
     undecided: frozenset[Symbol] = frozenset()
     unnamed: frozenset[Symbol] = frozenset()
-    into: Mapping[Symbol, str] = field(default_factory=dict)
+    into: Mapping[Symbol, Located] = field(default_factory=dict)
 
 
 class PositionIds:
@@ -111,10 +111,17 @@ class PositionIds:
         undecided = {
             symbol for symbol, fate in found.items() if fate in (_Fate.OPEN, _Fate.NOT_PROVEN)
         }
+        ours = {symbol for symbol, fate in found.items() if fate is _Fate.OWNERS} | followed
         into = {
-            position.symbol: position.id
-            for position in report.positions
-            if closed.get(moved.get(position.symbol, ""), ZERO) > 0
+            each.symbol: Located(each.id, quantity)
+            for each in report.positions
+            if each.symbol in moved
+            and (
+                quantity := each.quantity
+                if each.symbol in ours
+                else closed.get(moved[each.symbol], Quantity(ZERO))
+            )
+            > 0
         }
         return Replaced(closed, frozenset(undecided - followed), unnamed, into)
 
@@ -181,11 +188,11 @@ class PositionIds:
         began = position.opened_at or closed.closed_at
         if self._is_after_our_entries(session, symbol, max(began, closed.closed_at)):
             return Quantity(ZERO)
+        # One of the other side counts too: what of our entry closed it is in no later position.
         ended = [
-            (each, exited_from(db, holding, each.position_id, each.opened_at - LOOK_BACK))
+            (each, booked_out(db, holding, each.position_id, each.opened_at - LOOK_BACK))
             for each in rows.values()
-            if (each.symbol, each.side) == (symbol, closed.side)
-            and each.closed_at >= closed.closed_at
+            if each.symbol == symbol and each.closed_at >= closed.closed_at
         ]
         # a fill is never booked before it happens: what was booked before is in no later position
         slack_s = UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
@@ -234,16 +241,21 @@ class PositionIds:
             if each.share > 0
         ]
 
-    async def note(self, report: AccountReport, unsettled: Collection[Symbol]) -> None:
+    async def note(
+        self,
+        report: AccountReport,
+        unsettled: Collection[Symbol],
+        into: Mapping[Symbol, Located],
+    ) -> None:
         """Record the ids of the positions that contain our shares, if a reading shows new ones and
-        nothing is under way.
+        nothing is under way, or the whole share is in the new one (``Replaced.into``).
         """
         if not report.positions:
             return
         named = {
             each.symbol: shown
             for each in self._holdings()
-            if each.symbol not in unsettled
+            if (each.symbol not in unsettled or _is_whole(each, into.get(each.symbol)))
             and (shown := _shown_id(each, report)) not in ("", each.position_id)
         }
         if named:
@@ -254,6 +266,10 @@ class PositionIds:
             holding = read_holding(db, self._account.id, symbol)
             if holding is not None and holding.share > 0:
                 write_holding(db, replace(holding, position_id=shown))
+
+
+def _is_whole(holding: Holding, into: Located | None) -> bool:
+    return into is not None and into.quantity >= holding.share
 
 
 def _moved(holdings: Collection[Holding], report: AccountReport) -> dict[Symbol, str]:

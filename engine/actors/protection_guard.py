@@ -54,7 +54,10 @@ class ProtectionGuard:
             return
         if account.why_held or account.history.wait_s > 0:
             return
-        for holding in map(account.located, read_holdings(account.shared.ledger.db, account.id)):
+        holdings = read_holdings(account.shared.ledger.db, account.id)
+        for ended in self._gaps.keys() - {each.symbol for each in holdings}:
+            del self._gaps[ended]
+        for holding in map(account.located, holdings):
             position = position_of(report, holding.symbol)
             if holding.share == 0 or position is None or not is_held_position(holding, position):
                 self._gaps.pop(holding.symbol, None)

@@ -46,7 +46,7 @@ class Reconciler:
         lost: Sequence[OrderReport] = (),
     ) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began at ``began``; changes nothing."""
-        return self._compared(report, self._undecided(began, replaced), replaced, lost)
+        return self._compared(report, began, self._undecided(began, replaced), replaced, lost)
 
     def _undecided(self, began: datetime, replaced: Replaced) -> frozenset[Symbol]:
         return self._account.unsettled(began) | replaced.undecided
@@ -54,6 +54,7 @@ class Reconciler:
     def _compared(
         self,
         report: AccountReport,
+        began: datetime,
         unsettled: frozenset[Symbol],
         replaced: Replaced,
         lost: Sequence[OrderReport] = (),
@@ -62,12 +63,14 @@ class Reconciler:
         between the two statements is still seen as unsettled.
         """
         db = self._account.shared.ledger.db
+        moving = self._account.moving(began) | replaced.undecided if unsettled else frozenset()
         holdings = read_holdings(db, self._account.id)
         resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
             holdings,
             report,
             unsettled=unsettled,
+            working=unsettled - moving,
             exiting={
                 each.symbol for each in holdings if is_exiting(db, self._account.id, each.symbol)
             },
@@ -87,7 +90,7 @@ class Reconciler:
         not decide, as they are after that.
         """
         undecided = self._undecided(began, replaced)
-        corrections = self._compared(report, undecided, replaced)
+        corrections = self._compared(report, began, undecided, replaced)
         for correction in corrections:
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
@@ -114,7 +117,10 @@ class Reconciler:
             position_id=holding.position_id,
             ends_position=correction.share_to == 0,
         )
-        write_holding(db, replace(change_share(db, holding, closed), detached=correction.detached))
+        after = change_share(db, holding, closed)
+        # what an entry still fills may be in another position: the record of this one tells
+        named = holding.position_id if holding.entries_open else after.position_id
+        write_holding(db, replace(after, detached=correction.detached, position_id=named))
         data: dict[str, object] = {
             "symbol": correction.symbol,
             "from": plain(correction.share_from),

@@ -116,6 +116,7 @@ def reconcile(
     report: AccountReport,
     *,
     unsettled: Collection[Symbol],
+    working: Collection[Symbol] = (),
     exiting: Collection[Symbol],
     bound_ids: Collection[str],
     client_id_known: Callable[[ClientOrderId], bool],
@@ -127,7 +128,9 @@ def reconcile(
     """Compare one account's ledger with a report of the exchange; return the corrections.
 
     ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or
-    that ended after the reading of ``report`` began. ``exiting``: symbols where an exit of ours
+    that ended after the reading of ``report`` began. ``working``: those of them where only entries
+    work and all that is known to be filled is shown. What they fill unseen only makes a position
+    larger, so one that is smaller than the share lost the difference. ``exiting``: symbols where an exit of ours
     still runs; a position that vanished there was not closed by the owner. ``bound_ids``: exchange
     order ids that the ledger knows; ``client_id_known`` does the same for client order ids.
     ``closed_ids``: positions that held a share of ours and are known to be closed, although another
@@ -138,6 +141,7 @@ def reconcile(
     ledger lacks. Such an order is reported once: as lost, which says what it did, even if it rests
     or was found before as well.
     """
+    holdings = tuple(holdings)
     settled = {
         each.symbol: each
         for each in holdings
@@ -146,15 +150,22 @@ def reconcile(
         and not may_have_position(report, each.symbol)
     }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
-    settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
+    judged = settled | {
+        each.symbol: each
+        for each in holdings
+        if each.symbol in working
+        and each.position_id not in closed_ids
+        and each.symbol not in replaced
+        and not may_have_position(report, each.symbol)
+    }
     shrunk = [
         correction
-        for each, exits in settled_now
+        for _, each in sorted(judged.items())
         if (
             correction := _shrunk(
                 each,
                 report=report,
-                is_exiting=exits,
+                is_exiting=each.symbol in exiting,
                 closed_ids=closed_ids,
                 replaced=replaced,
                 lost=lost,
@@ -194,16 +205,16 @@ def carried_over(
     for its place is closed.
 
     An entry that is filled in parts may be in several positions, if each was closed between two
-    parts. ``ended``: the one with the share and those that closed after it, each with what exits of
-    ours closed of it. All else that they held was closed by something else, and counts as ours: the
-    share can be in the open position only beyond that. A record of less than our exits closed proves
+    parts. ``ended``: the one with the share and those that closed after it, each with what is booked
+    as closed of it already. All else that they held was closed by something else, and counts as ours:
+    the share can be in the open position only beyond that. A record of less than is booked proves
     nothing. ``entered``: what entries of ours were seen to fill since the open position was opened,
     which is the most that it has of them.
     """
-    by_others = [EXACT.subtract(each.quantity, exited) for each, exited in ended]
-    if min(by_others, default=ZERO) < 0:
+    by_others = sum((EXACT.subtract(each.quantity, booked) for each, booked in ended), start=ZERO)
+    if by_others < 0:
         return _NONE
-    left = EXACT.subtract(holding.share, sum(by_others, start=ZERO))
+    left = EXACT.subtract(holding.share, by_others)
     return Quantity(max(ZERO, min(entered, left)))
 
 

@@ -178,9 +178,12 @@ def stopped_entries(db: Database, account: AccountId | None = None) -> list[tupl
     ]
 
 
-def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> frozenset[Symbol]:
+def unsettled_symbols(
+    db: Database, account: AccountId, since: datetime, *, working: bool = True
+) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
-    ``since``: no reading from then can judge them.
+    ``since``: no reading from then can judge them. Without ``working``, entries are left out that the
+    exchange took and that changed nothing since.
 
     One statement, so that an attempt which another task ends meanwhile is seen open or ended, never
     neither.
@@ -190,10 +193,11 @@ def unsettled_symbols(db: Database, account: AccountId, since: datetime) -> froz
         "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN "
         "('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' "
-        "AND freed = 0))"
+        "AND freed = 0)) AND (?3 = 1 OR kind != 'entry' OR ended_us >= ?2 OR state NOT IN "
+        "('placed', 'partially_filled'))"
         " UNION ALL SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
         "ended_us >= ?2 AND filled != '0'",
-        (account, to_us(since)),
+        (account, to_us(since), int(working)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
 

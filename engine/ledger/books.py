@@ -181,14 +181,14 @@ def write_fill(
     return after
 
 
-def exited_from(db: Database, holding: Holding, position_id: str, since: datetime) -> Decimal:
-    """Return how much our orders closed of a position in a holding's contract, seen at or after
-    ``since``.
+def booked_out(db: Database, holding: Holding, position_id: str, since: datetime) -> Decimal:
+    """Return how much of a share in a position is booked as closed, by orders of ours or by others,
+    seen at or after ``since``.
     """
     rows = fetch_all(
         db,
         "SELECT quantity FROM fill WHERE account_id = ? AND seen_us >= ? AND strategy_id = ? AND "
-        "symbol = ? AND position_id = ? AND is_entry = 0 AND attempt_id IS NOT NULL",
+        "symbol = ? AND position_id = ? AND is_entry = 0",
         (holding.account, to_us(since), holding.strategy, holding.symbol, position_id),
     )
     return sum((Decimal(quantity) for (quantity,) in rows), start=ZERO)

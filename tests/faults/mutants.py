@@ -286,7 +286,7 @@ MUTANTS: Final = (
         (
             (
                 "engine/decisions/reconciliation.py",
-                "    left = EXACT.subtract(holding.share, sum(by_others, start=ZERO))\n",
+                "    left = EXACT.subtract(holding.share, by_others)\n",
                 "    return _NONE\n",
             ),
         ),

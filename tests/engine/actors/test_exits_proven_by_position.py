@@ -742,3 +742,130 @@ async def test_a_stop_that_the_exchange_dropped_is_set_as_soon_as_a_part_of_the_
         ours = await house.position()
         assert ours is not None
         assert (ours.quantity, ours.stop_loss) == (Decimal("0.002"), Decimal("60000"))
+
+
+async def test_what_netted_with_the_owners_other_side_is_not_in_their_next_position(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line, stop_loss=Price(Decimal("60000")))
+        await line.by_hand(OrderSide.SELL, "0.003")  # closes ours, and opens their short
+        await line.by_hand(OrderSide.BUY, "0.001")  # a part of our entry
+        line.orders_read += 1_000
+        await line.by_hand(OrderSide.BUY, "0.005")
+        line.split = replace(line.split, filled_quantity=Quantity(Decimal("0.002")))
+        await trio.sleep(90)
+        his = await house.position()
+        assert his is not None
+        assert (his.side, his.quantity, his.stop_loss) == (
+            PositionSide.LONG,
+            Decimal("0.004"),
+            None,
+        )
+        line.split = replace(line.split, status=OrderStatus.CANCELLED)
+        await trio.sleep(60)
+        closed = await house.send(Action.CLOSE)
+        await house.outcome(closed, unlike=(None, "unknown", "rejected"))
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+
+
+@pytest.mark.parametrize("seen", ["0.001", "0.002"])
+async def test_what_readings_saw_go_beside_a_working_entry_is_not_closed_of_the_owners_later_part(
+    tmp_path: Path, autojump_clock: MockClock, seen: str
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await fill_more(house, line, "0.001", "first")
+        await trio.sleep(40)
+        line.orders_read += 1_000
+        await line.by_hand(OrderSide.SELL, seen, closes=True)
+        await trio.sleep(60)
+        left = Decimal("0.002") - Decimal(seen)
+        assert [Decimal(str(share)) for _, share, _ in house.holdings()] == [left]
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await trio.sleep(40)
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(20)
+        line.split = replace(line.split, status=OrderStatus.CANCELLED)
+        await house.outcome(closed, unlike=(None, "unknown", "rejected"))
+        await trio.sleep(60)
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+
+
+async def test_a_reduce_after_a_stop_out_beside_a_working_entry_sends_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await fill_more(house, line, "0.001", "first")
+        await trio.sleep(40)
+        line.orders_read += 1_000
+        await line.by_hand(OrderSide.SELL, "0.002", closes=True)
+        await trio.sleep(60)
+        half = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
+        reduced = await house.send(Action.REDUCE, size=half)
+        await trio.sleep(300)
+        assert exits(house) == []
+        codes = [each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)]
+        assert AlertCode.EXIT_FAILING not in codes
+        assert codes.count(AlertCode.CLOSED_OUTSIDE) == 1
+        await fill_more(house, line, "0.001", "none")
+        await trio.sleep(60)
+        assert [share for _, share, _ in house.holdings()] == ["0.001"]
+        line.orders_read += 1_000
+        assert reduced is not None
+
+
+async def test_a_gap_without_a_stop_ends_with_the_position(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        session = await house.followers[0].account.connected()
+
+        async def refuses(_: Any) -> None:
+            raise TimeoutError("no stop can be set")
+
+        line.set_protection = refuses  # type: ignore[attr-defined]
+        assert session.can_protect
+        line.drops_stops = True
+        for _ in range(2):
+            line.splits_entries = True
+            await house.outcome(
+                await house.send(
+                    Action.OPEN, side=PositionSide.LONG, stop_loss=Price(Decimal("60000"))
+                )
+            )
+            line.split = replace(line.split, status=OrderStatus.CANCELLED)
+            await trio.sleep(12)
+            assert await house.outcome(
+                await house.send(Action.CLOSE), unlike=(None, "unknown", "rejected")
+            ) == ["filled"]
+            line.split, line.splits_entries = None, False
+            await trio.sleep(3_600)
+        codes = [each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)]
+        assert AlertCode.POSITION_UNPROTECTED not in codes
+
+
+async def test_a_new_id_of_our_position_is_followed_beside_a_working_entry(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await parted(house, line)
+        await trio.sleep(40)
+        fetch, line.tells_closed = line._real.fetch_account, False
+
+        async def renamed() -> Any:
+            report = await fetch()
+            return replace(
+                report, positions=tuple(replace(each, id="another") for each in report.positions)
+            )
+
+        line._real.fetch_account = renamed
+        await trio.sleep(1_000)
+        assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [
+            ("another", "0.001")
+        ]

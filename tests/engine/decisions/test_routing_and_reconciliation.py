@@ -187,6 +187,29 @@ def test_a_symbol_with_something_under_way_is_left_alone(
     assert compare(holdings, report(positions), unsettled=unsettled) == ()
 
 
+@pytest.mark.parametrize(
+    ("stands", "closed_ids", "left"),
+    [
+        ((), {}, ["0"]),
+        ((position(quantity=D("0.5")),), {}, ["0.5"]),
+        ((position(quantity=D("2")),), {}, []),
+        ((position(quantity=D("9")),), {}, []),
+        ((position(side=SHORT),), {}, ["0"]),
+        ((position(id="p2", quantity=D("0.5")),), {"p1": D("0.5")}, []),  # not before it has ended
+    ],
+)
+def test_beside_a_working_entry_a_share_is_at_most_the_position_and_nothing_is_the_owners(
+    stands: Any, closed_ids: Any, left: list[str]
+) -> None:
+    ours = holding(position_id="p1", entries_open=1)
+    found = compare(
+        (ours,), report(stands), unsettled=(BTC,), working=(BTC,), closed_ids=closed_ids
+    )
+    assert [str(each.share_to) for each in found if isinstance(each, ShareShrunk)] == left
+    assert len(found) == len(left)
+    assert compare((ours,), report(stands), unsettled=(BTC,), closed_ids=closed_ids) == ()
+
+
 def test_resting_orders_of_ours_that_the_ledger_lacks_are_named() -> None:
     rows = (
         row(),
