@@ -29,14 +29,17 @@ _HOPS_MAX = 32
 def client_address(
     socket_peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]
 ) -> str:
-    """Return the client's address.
+    """Return the client's address, IPv4 inside IPv6 as IPv4: a socket of both families has that
+    form for every IPv4 client.
 
     ``forwarded_for``: every value of X-Forwarded-For in order of arrival. Where a hop is no
     address, the last trusted proxy before it is returned instead of a guess.
     """
     peer = read_address(socket_peer)
-    if peer is None or not _is_in(peer, trusted):
+    if peer is None:
         return socket_peer
+    if not _is_in(peer, trusted):
+        return str(peer)
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     for hop in reversed(hops[-_HOPS_MAX:]):
         address = read_address(hop)

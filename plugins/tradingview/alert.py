@@ -3,8 +3,8 @@ draft. Pure.
 
 Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute,
 whatever ``id`` says: ids of alerts are the names of a script's orders and equal for every trade.
-Only our own ``idempotency_key`` is a key, and only for entries: pasted into an alert, it is the
-same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be
+Only our own ``idempotency_key`` is a key, and only for what does nothing but enter: pasted into an
+alert, it is the same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be
 a bar's opening time, so it counts only if it is a few seconds old, or more than a day: then nothing
 in the alert is fresh. A bar of more than a day opens at midnight in UTC, so such a time counts only
 beyond the length of the bar: that of ``interval``, or a month. An action that only lowers risk is not refused for fields that it does not use:
@@ -85,7 +85,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
     if enters or moves:
         refuse_unread(fields, is_entry=enters)
-    key = None if meaning.action in (Action.CLOSE, Action.CANCEL) else _key(fields)
+    key = _key(fields) if meaning.action.is_only_entry else None
     levels = {
         names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)
     }

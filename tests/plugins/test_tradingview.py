@@ -558,13 +558,28 @@ def test_a_bare_order_beside_other_words_still_enters(fields: dict[str, object])
 
 
 @pytest.mark.parametrize("key", ["trend-7", "{{timenow}}", "2026-11-24T10:00:00Z", 7, ""])
-def test_a_close_is_not_lost_to_a_key_that_is_the_same_in_every_alert(key: object) -> None:
-    closes = [
-        read_alert(alert(action="close", idempotency_key=key, price=price), NOW, reverses=False)
+@pytest.mark.parametrize(
+    ("fields", "action"),
+    [
+        ({"action": "close"}, Action.CLOSE),
+        ({"action": "close_long", "close_percent": 50}, Action.REDUCE),
+        ({"action": "sell", "reduce_only": True, "close_percent": 50}, Action.REDUCE),
+        ({"action": "reduce", "side": "LONG", "size": {"fraction": "0.5"}}, Action.REDUCE),
+        ({"action": "set_protection", "stop_loss": "60000"}, Action.SET_PROTECTION),
+        ({"action": "reverse", "side": "SHORT"}, Action.REVERSE),
+        ({"action": "sell", "position": "short", "before": "long"}, Action.REVERSE),
+        ({"action": "cancel"}, Action.CANCEL),
+    ],
+)
+def test_an_exit_is_not_lost_to_a_key_that_is_the_same_in_every_alert(
+    fields: dict[str, object], action: Action, key: object
+) -> None:
+    drafts = [
+        read_alert(alert(**fields, idempotency_key=key, price=price), NOW, reverses=False)
         for price in ("1", "2")
     ]
-    assert closes[0].dedupe_key != closes[1].dedupe_key
-    assert [each.repeats_s for each in closes] == [60, 60]
+    assert drafts[0].dedupe_key != drafts[1].dedupe_key
+    assert [(each.action, each.repeats_s) for each in drafts] == [(action, 60)] * 2
 
 
 @pytest.mark.parametrize(
