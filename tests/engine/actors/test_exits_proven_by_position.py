@@ -845,7 +845,7 @@ async def test_a_gap_without_a_stop_ends_with_the_position(
                 await house.send(Action.CLOSE), unlike=(None, "unknown", "rejected")
             ) == ["filled"]
             line.split, line.splits_entries = None, False
-            await trio.sleep(3_600)
+            await trio.sleep(300)
         codes = [each.code for each in newest_alerts(house.ledger.db, since=LONG_AGO, limit=20)]
         assert AlertCode.POSITION_UNPROTECTED not in codes
 
