@@ -3,8 +3,8 @@ alerted, never what is traded.
 
 A refused delivery could not be parsed, so this looks at words only, and prefers a false yes: a
 person woken for an entry loses minutes, one who sleeps through a lost exit loses money. Field names
-mean nothing (``"close": 65000`` is a price), except those that switch a close on or state a
-position of zero. A ``buy`` is an exit only if the strategy is short.
+mean nothing (``"close": 65000`` is a price), except those that switch a close on, describe one
+(``"exit": {...}``, ``exit_reason``) or state a position of zero. A ``buy`` is an exit only if the strategy is short.
 """
 
 import re
@@ -13,7 +13,9 @@ from urllib.parse import unquote_plus
 
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]{0,80}\}\}")
 _SWITCHED_ON: Final = re.compile(
-    r"(?:close|exit|flat|reduce)[\w. -]{0,24}[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:true|yes|1)(?![\w.])"
+    r"(?:close|exit|flat|reduce|liquidat)[\w. -]{0,24}[\"']?\s{0,9}[:=]\s{0,9}"
+    r"(?:[\"']?(?:true|yes|y|on|1)(?![\w.])|\[?\{(?!\{))"
+    r"|(?:close|exit)[ _-]?reason[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?!null|none)\w"
 )
 _NOTHING_HELD: Final = re.compile(
     r"(?:position|contracts_after|pos)[\w "

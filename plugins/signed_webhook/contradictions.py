@@ -23,7 +23,9 @@ from rexalgo import (
 )
 
 _FLAGS: Final = frozenset(("reduceonly", "closeonly", "closeposition", "closeontrigger"))
-_REDUCES: Final = _FLAGS | {"reduce", "reduceposition", "closeall", "flatten", "exit", "close"}
+_REDUCES: Final = _FLAGS | frozenset(
+    ("reduce", "reduceposition", "closeall", "closeorder", "flatten", "liquidate", "exit", "close")
+)
 """Names of fields with which other services say that an order only closes. The ``_FLAGS`` also
 stand as values, in a list of flags.
 """

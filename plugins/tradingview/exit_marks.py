@@ -2,13 +2,17 @@
 
 | the field                                                      | says                                          |
 |----------------------------------------------------------------|-----------------------------------------------|
-| ``close``, ``exit``, ``reduce`` ... with yes or a part of it   | an exit                                       |
+| ``close``, ``exit``, ``reduce`` ... with yes or a part of it   | an exit; with an object in doubt              |
 | an id or a comment that TradingView gives to its own exits     | an exit                                       |
-| any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label   |
+| any field that is a known order to close (``Exit Short``)      | that exit; a bare ``close`` only in a label,  |
+|                                                                | nothing as the choice of a price              |
+|                                                                | (``"source": "close"``), else in doubt        |
 | an id or a comment with a word of an exit, a side, numbers and | an exit, of the side that it names            |
 | words that say little (``Short TP1 hit``)                      |                                               |
 | the same with any other word (``RSI exits oversold``), or with | in doubt: it may be an entry                  |
 | two sides or a price, or a ``type`` that is a kind of stop     |                                               |
+| a status with a word of an exit: ``closed`` is filled or ended | in doubt                                      |
+| the reason of an exit (``exit_reason``) in any other words     | in doubt                                      |
 
 Words alone may stand beside an entry too: beside a stop, a target or a leverage each is in doubt
 (``has_levels``), unless the whole field is an order to close one side (``Exit Short``) and the action
@@ -17,7 +21,7 @@ buys or sells. The close of a candle (``bar_close``, ``on close``) is no word of
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -25,15 +29,20 @@ from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.unread import is_protection
 from plugins.tradingview.words import (
     EXIT_SWITCHES,
+    FALSE,
+    KINDS_OF_ORDERS,
     LABELS,
     LEVERAGES,
     LONG,
     ORDER_WORDS,
+    PRICE_CHOICES,
+    REASONS_OF_EXITS,
     REDUCE_ONLY,
     SAYS_EXIT,
     SAYS_LITTLE,
     SEEMS_EXIT,
     SHORT,
+    STATUSES,
     STOPS,
     TARGETS,
     TRUE,
@@ -78,7 +87,7 @@ class ExitMark:
 
 def exit_marks(fields: Fields) -> Sequence[ExitMark]:
     """Return the fields that name the order an exit: the clear ones, or else those in doubt."""
-    marks = [mark for each in fields.own for mark in [_mark(each)] if mark is not None]
+    marks = [mark for each in fields.own for mark in [_mark(fields, each)] if mark is not None]
     return clear_or_all(marks)
 
 
@@ -96,8 +105,10 @@ def has_levels(fields: Fields) -> bool:
     )
 
 
-def _mark(field: Field) -> ExitMark | None:
+def _mark(fields: Fields, field: Field) -> ExitMark | None:
     said = squashed(field.text or "")
+    if _is_exit_object(fields, field):
+        return ExitMark(field, is_clear=False)
     if _is_switched_on(field, said):
         by_name = WORDS.get(field.name.removeprefix("is"))
         return ExitMark(field, None if by_name is None else by_name.side)
@@ -105,11 +116,30 @@ def _mark(field: Field) -> ExitMark | None:
         return ExitMark(field)
     is_label = field.name in LABELS
     word = WORDS.get(said)
-    if word is not None and word.verb is Verb.CLOSE and (is_label or said != "close"):
-        return ExitMark(field, word.side, is_worded=True, is_whole=word.side is not None)
-    if not is_label or (field.name == "type" and (field.text or "").upper() in ORDER_WORDS):
+    if word is not None and word.verb is Verb.CLOSE:
+        is_clear = is_label or said != "close"
+        if not is_clear and PRICE_CHOICES.fullmatch(field.name):
+            return None
+        return ExitMark(field, word.side, is_clear, is_worded=True, is_whole=word.side is not None)
+    if field.name in STATUSES:
+        mark = _labelled(field)
+        return None if mark is None else replace(mark, is_clear=False)
+    if not is_label or _is_order_type(field):
         return None
-    return ExitMark(field) if _OWN_NAME.fullmatch(said) else _labelled(field)
+    if _OWN_NAME.fullmatch(said):
+        return ExitMark(field)
+    is_reason = field.name in REASONS_OF_EXITS and field.is_told and said not in FALSE
+    return _labelled(field) or (ExitMark(field, is_clear=False) if is_reason else None)
+
+
+def _is_exit_object(fields: Fields, field: Field) -> bool:
+    """Return whether an object that is not switched off stands under a name that closes."""
+    is_named = field.text is None and field.name.removeprefix("is") in EXIT_SWITCHES
+    return is_named and fields.is_object(field) and not fields.is_switched_off(field)
+
+
+def _is_order_type(field: Field) -> bool:
+    return field.name in KINDS_OF_ORDERS and (field.text or "").upper() in ORDER_WORDS
 
 
 def _is_switched_on(field: Field, said: str) -> bool:
@@ -137,7 +167,7 @@ def _labelled(field: Field) -> ExitMark | None:
         and len(field.text or "") <= _LABEL_MAX
         and not _tells_price(tokens)
         and all(_leaves_clear(each) for each in tokens)
-        and bool(says or sides or field.name != "type")
+        and bool(says or sides or field.name not in KINDS_OF_ORDERS)
     )
     return ExitMark(field, sides.pop() if len(sides) == 1 else None, is_clear, is_worded=True)
 

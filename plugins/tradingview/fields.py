@@ -117,10 +117,18 @@ class Fields:
             if each.path.startswith((f"{field.path}.", f"{field.path}[")) and each.is_told
         )
 
+    def is_object(self, field: Field) -> bool:
+        """Return whether it is an object, or a list of objects, that contains something."""
+        return any(each.path.startswith((f"{field.path}.", f"{field.path}[")) for each in self.all)
+
     def is_switched_off(self, field: Field) -> bool:
-        """Return whether an object says that it is not enabled."""
+        """Return whether an object says that it is not enabled; one inside it may say so of
+        itself.
+        """
         return any(
-            each.name in ("enabled", "active") and (each.text or "").lower() in FALSE
+            each.name in ("enabled", "active")
+            and (each.text or "").lower() in FALSE
+            and each.path.rpartition(".")[0] == field.path
             for each in self.inside(field)
         )
 

@@ -17,7 +17,14 @@ import re
 from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.words import LABELS, NOTICE_KINDS, NOTICE_SWITCHES, STATUSES, TRUE
+from plugins.tradingview.words import (
+    KINDS_OF_MESSAGES,
+    LABELS,
+    NOTICE_KINDS,
+    NOTICE_SWITCHES,
+    STATUSES,
+    TRUE,
+)
 from rexalgo import InvalidValue, squashed
 
 _EXPECTED: Final = (
@@ -52,5 +59,5 @@ def _tells_the_end(field: Field, said: str) -> bool:
         return said in TRUE
     if field.name not in LABELS or len(said) > _LABEL_MAX:
         return False
-    is_kind = field.name in ("type", "event") and said in NOTICE_KINDS
+    is_kind = field.name in KINDS_OF_MESSAGES and said in NOTICE_KINDS
     return is_kind or _ENDED.fullmatch(_SIGNS.sub("", said)) is not None

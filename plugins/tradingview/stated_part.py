@@ -40,6 +40,7 @@ _OF_MONEY: Final = (
     "account",
     "portfolio",
     "capital",
+    "investment",
 )
 
 

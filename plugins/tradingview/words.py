@@ -103,15 +103,15 @@ STANDS: Final = {"long": LONG, "bullish": LONG, "short": SHORT, "bearish": SHORT
 """Words for a position; None is flat."""
 NOT_TOLD: Final = frozenset(("", "null", "none", "nan", "na", "n/a", "undefined"))
 """Texts that count as empty. So does a placeholder in double braces that was not filled in."""
-TRUE: Final = frozenset(("true", "1", "yes"))
-FALSE: Final = frozenset(("false", "0", "no"))
+TRUE: Final = frozenset(("true", "1", "yes", "y", "on"))
+FALSE: Final = frozenset(("false", "0", "no", "n", "off"))
 
 # Names of fields, squashed.
 
 ACTIONS: Final = ("action", "orderaction", "strategyorderaction", "tradeaction")
 SIGNALS: Final = ("signal",)
 SIDES: Final = ("side", "orderside", "tradeside", "direction")
-HEDGED: Final = ("positionside", "posside")
+HEDGED: Final = ("positionside", "posside", "holdside")
 MAIN_SYMBOLS: Final = ("symbol", "ticker")
 SYMBOLS: Final = (
     *MAIN_SYMBOLS,
@@ -171,7 +171,15 @@ PERCENTS: Final = (
 BARE_FRACTIONS: Final = ("portion",)
 BARE_PERCENTS: Final = percents_of("", *_QUANTITIES_OF_ORDERS, "position")
 """Names of a part of something: of the position only where a reduce asks for one."""
-UNITS: Final = ("currencytype", "quantitytype", "qtytype", "amounttype", "sizetype", "unit")
+UNITS: Final = (
+    "currencytype",
+    "quantitytype",
+    "qtytype",
+    "amounttype",
+    "sizetype",
+    "investmenttype",
+    "unit",
+)
 SIZED_BY_UNIT: Final = (*_QUANTITIES_OF_ORDERS, "orderqty", "ordersize")
 CLOSED_BY_PERCENT: Final = ("exit", "reduce", "closeqty", "closequantity")
 """Names that are a part of the position if they end with %."""
@@ -179,8 +187,14 @@ BARE_BY_PERCENT: Final = (*SIZED_BY_UNIT, "contracts", "close")
 """Names that are a part if they end with %: of the position only where a reduce asks for one."""
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
 POSITION_INDEX: Final = ("positionidx", "positionindex")
+REASONS_OF_EXITS: Final = ("exitreason", "closereason")
+KINDS_OF_ORDERS: Final = ("type", "tradetype")
+KINDS_OF_MESSAGES: Final = ("type", "event", "eventtype", "alerttype", "signaltype")
 LABELS: Final = (
     *SIGNALS,
+    *REASONS_OF_EXITS,
+    *KINDS_OF_ORDERS,
+    *KINDS_OF_MESSAGES,
     "comment",
     "ordercomment",
     "strategyordercomment",
@@ -189,16 +203,26 @@ LABELS: Final = (
     "strategyorderid",
     "clientorderid",
     "tradeid",
-    "type",
     "intent",
-    "event",
+    "eventname",
+    "typeofsignal",
     "reason",
+    "message",
+    "msg",
+    "alertmessage",
+    "orderalertmessage",
+    "strategyorderalertmessage",
     "offset",
     "effect",
     "openclose",
     "execinst",
 )
 """Names under which a script says what its order is for."""
+PRICE_CHOICES: Final = re.compile(
+    r".*(?:source|src|price|pricetype|input|series|ohlc|bar|candle|kline|frequency)"
+    r"|field|basis|appl(?:y|ied)to"
+)
+"""Names beside which ``close`` chooses a price or a moment of the candle, and closes nothing."""
 STATUSES: Final = (
     "status",
     "orderstatus",
@@ -215,9 +239,13 @@ NOTICE_KINDS: Final = _names(
     "status warning startup exception protectiontrigger protectiontriggerglobal strategymsg"
 )
 """Kinds of messages that tell of a bot and order nothing."""
-EXIT_SWITCHES: Final = _names(
-    "close exit reduce closing exiting closepos exitposition closetrade exittrade closeall exitall "
-    "closelong closeshort exitlong exitshort exitonly exitsignal closesignal"
+EXIT_SWITCHES: Final = frozenset(
+    (
+        *(each for each, word in WORDS.items() if word.verb is Verb.CLOSE and each != "flat"),
+        *_names(
+            "reduce closing exiting closepos exitonly exitsignal closesignal closeorder exitorder"
+        ),
+    )
 )
 """Names that switch a close on; ``is`` may stand before them."""
 SAYS_EXIT: Final = _names(

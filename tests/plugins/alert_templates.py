@@ -17,6 +17,10 @@ UP, OUT_OF_LONG, DOWN, OUT_OF_SHORT = (FLAT, LONG), (LONG, FLAT), (FLAT, SHORT),
 TO_SHORT, TO_LONG, MORE, LESS = (LONG, SHORT), (SHORT, LONG), (LONG, LONG), ("long ", LONG)
 PATH: Final = (UP, OUT_OF_LONG, DOWN, OUT_OF_SHORT)
 HALF: Final = Decimal("0.5")
+OKX: Final = (
+    '{"action":"ACTION","instrument":"BTC-USDT-SWAP","signalToken":"t","timestamp":"{{timenow}}",'
+    '"maxLag":"60","orderType":"market","investmentType":"PART","amount":"100"}'
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,30 @@ def shapes(studio: str) -> tuple[Shape, ...]:
             "Pionex: data, signed size",
             '{"data":{' + order + ',"contracts":"{{strategy.order.contracts}}",'
             '"position_size":"{{strategy.position_size}}"},"price":"{{close}}","symbol":"BTCUSDT","signal_type":"x","time":"{{timenow}}"}',
+        ),
+        Shape(
+            "OKX: marketPosition",
+            '{"id":"{{strategy.order.id}}",'
+            + order
+            + ',"marketPosition":'
+            + position
+            + ',"prevMarketPosition":"{{strategy.prev_market_position}}","instrument":"{{ticker}}",'
+            '"signalToken":"t","timestamp":"{{timenow}}","maxLag":"60","investmentType":"base",'
+            '"amount":"{{strategy.order.contracts}}"}',
+        ),
+        Shape(
+            "OKX: ENTER_LONG, EXIT_LONG",
+            texts=_caps(
+                _each(
+                    OKX.replace("ACTION", "ENTER_SIDE").replace("PART", "percentage_balance"),
+                    OKX.replace("ACTION", "EXIT_SIDE").replace("PART", "percentage_position"),
+                )
+            )
+            | {
+                LESS: OKX.replace("ACTION", "EXIT_LONG")
+                .replace("PART", "percentage_position")
+                .replace("100", "60")
+            },
         ),
         Shape(
             "Bybit: side, reduce_only",

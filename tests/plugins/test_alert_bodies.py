@@ -114,6 +114,64 @@ EXITS = (
     ('"comment":"Golden cross","id":"Long"', "open long"),
     ('"comment":"unstoppable","id":"closet"', "open long"),
     ('"comment":"exit","market_position":"long"', "reverse long"),
+    # the kind of an event, and the reason of an exit
+    ('"signal_type":"close"', "close short"),
+    ('"event_type":"POSITION_CLOSED"', "close short"),
+    ('"event_name":"TP1_HIT"', "close short"),
+    ('"alert_type":"stop_loss"', "close short"),
+    ('"trade_type":"stop_loss"', "422 trade_type"),
+    ('"trade_type":"MARKET"', "open long"),
+    ('"trade_type":"futures","alert_type":"price_alert","signal_type":"entry"', "open long"),
+    ('"alert_type":"once_per_bar_close"', "open long"),
+    ('"exit_reason":"stop_loss"', "close short"),
+    ('"close_reason":"RSI above 70"', "422 close_reason"),
+    ('"exit_reason":"weak"', "422 exit_reason"),
+    ('"exit_reason":"","close_reason":null', "open long"),
+    ('"exit_reason":"none","close_reason":false', "open long"),
+    ('"typeOfSignal":"exit"', "close short"),
+    ('"order":"close"', "422 order"),
+    ('"foo":"close"', "422 foo"),
+    ('"ma_source":"close","inputs":{"field":"close"}', "open long"),
+    ('"trigger_price":"close","frequency":"close","candle":"close"', "open long"),
+    ('"source":"close_short"', "close short"),
+    # what became of an order or a position
+    ('"status":"closed"', "422 status"),
+    ('"order_status":"stopped out"', "422 order_status"),
+    ('"status":"POSITION_CLOSED"', "422 status"),
+    ('"status":"exited"', "422 status"),
+    ('"status":"liquidated"', "422 status"),
+    ('"status":"open"', "open long"),
+    ('"status":"bar closed"', "open long"),
+    # the script's own message of the order
+    ('"alert_message":"Short TP1"', "close short"),
+    ('"message":"Short TP1"', "close short"),
+    ('"strategy.order.alert_message":"Short SL hit"', "close short"),
+    ('"strategy":{"order":{"alert_message":"Close position order"}}', "close short"),
+    ('"alertMessage":"RSI exits oversold"', "422 alertMessage"),
+    ('"message":"Price closed above the average"', "422 message"),
+    ('"message":"Buy signal on BTCUSDT"', "open long"),
+    ('"alert_message":"","message":"{{strategy.order.alert_message}}"', "open long"),
+    # switches
+    ('"flatten":true', "close short"),
+    ('"closeOrder":true', "close short"),
+    ('"liquidate":"yes"', "close short"),
+    ('"cover":"on"', "close short"),
+    ('"exit":"on"', "close short"),
+    ('"exit":"y"', "close short"),
+    ('"close":"on"', "close short"),
+    ('"reduce_only":"on"', "close short"),
+    ('"exit":"off","flatten":"n"', "open long"),
+    ('"holdSide":"short"', "close short"),
+    # an object in place of a switch
+    ('"close":{"price":"","checkProfit":false}', "422 close"),
+    ('"close":{"price":""}', "422 close"),
+    ('"close":{"enabled":true}', "422 close"),
+    ('"exit":{"percent":100}', "422 exit"),
+    ('"exit":{"type":"limit","price":70000}', "422 exit"),
+    ('"exit":[{"percent":100}]', "422 exit"),
+    ('"exit":{"percent":100,"trailing":{"enabled":false}}', "422 exit"),
+    ('"close":{"enabled":false,"percent":100}', "open long"),
+    ('"close":[65000,65100],"exit":{},"candle":{"close":65000}', "open long"),
 )
 
 
@@ -207,6 +265,8 @@ NOTICE_LABELS = (
     ('"type":"status"', "422 type"),
     ('"type":"warning"', "422 type"),
     ('"event":"protection_trigger"', "422 event"),
+    ('"event_type":"status"', "422 event_type"),
+    ('"message":"Order cancelled"', "422 message"),
 )
 
 
@@ -310,6 +370,26 @@ def test_the_price_of_a_stop_or_target_is_not_the_orders(fields: str, meant: str
         (
             '{"ticker":"BTCUSDT","action":"sell","quantityType":"percent_of_position","quantity":50}',
             "reduce long by 0.5",
+        ),
+        (
+            '{"action":"EXIT_LONG","instrument":"BTC-USDT-SWAP","orderType":"market",'
+            '"investmentType":"percentage_position","amount":"50"}',
+            "reduce long by 0.5",
+        ),
+        (
+            '{"action":"EXIT_LONG","instrument":"BTC-USDT-SWAP",'
+            '"investmentType":"percentage_balance","amount":"50"}',
+            "close long",
+        ),
+        (
+            '{"action":"reduce","instrument":"BTC-USDT-SWAP","size":"0.5",'
+            '"investmentType":"percentage_investment","amount":"50"}',
+            "422 size",
+        ),
+        (
+            '{"action":"ENTER_LONG","instrument":"BTC-USDT-SWAP",'
+            '"investmentType":"percentage_balance","amount":"50"}',
+            "open long",
         ),
         ('{"action":"close","symbol":"BTCUSDT","fraction":"0.5"}', "reduce by 0.5"),
         ('{"action":"close","symbol":"BTCUSDT","fraction":"1"}', "close"),
@@ -438,6 +518,19 @@ def test_only_a_part_of_the_position_makes_a_bare_order_an_exit(
         ('{"signal":"sell","action":"buy","symbol":"BTCUSDT"}', "422 signal"),
         ('{"side":"long","event":"exit","symbol":"BTCUSDT"}', "close long"),
         ('{"side":"short","type":"close","symbol":"BTCUSDT"}', "close short"),
+        ('{"event_type":"CLOSE","side":"LONG","symbol":"BTCUSDT"}', "close long"),
+        ('{"signal_type":"close","direction":"short","pair":"BTCUSDT"}', "close short"),
+        ('{"event_type":"POSITION_CLOSED","side":"LONG","symbol":"BTCUSDT"}', "close long"),
+        ('{"event_type":"TP1_HIT","side":"LONG","symbol":"BTCUSDT"}', "close long"),
+        ('{"side":"LONG","symbol":"BTCUSDT","exit_reason":"stop_loss"}', "close long"),
+        ('{"side":"LONG","symbol":"BTCUSDT","status":"closed"}', "422 status"),
+        (beside('"status":"closed"', "open_long"), "open long"),
+        (beside('"status":"closed","position":"long","before":"flat"'), "open long"),
+        (beside('"status":"closed"', "sell"), "close long"),
+        (beside('"status":"closed"', "close"), "close"),
+        (beside('"exit":{"percent":50}', "close"), "close"),
+        (beside('"holdSide":"long"', "close"), "close long"),
+        (beside('"holdSide":"long"'), "open long"),
         ('{"side":"long","event":"exit short","symbol":"BTCUSDT"}', "422 event"),
         (
             '{"strategy.order.action":"sell","ticker":"BTCUSDT","strategy.market_position":"flat"}',

@@ -412,7 +412,11 @@ reverse.
 
 An id or a comment names an order an exit (`Short TP1`, `Close position order`) if it has a word of an exit, and otherwise only sides, numbers and
 words that say little. Any other word leaves it in doubt (`RSI exits oversold`, `Chandelier Exit Buy`), and so does a stop, a target or a leverage
-beside it: such an alert is refused, unless it states the position. The close of a candle (`bar_close`, `on close`) is no word of an exit.
+beside it: such an alert is refused, unless it states the position. The close of a candle (`bar_close`, `on close`) is no word of an exit. The same
+holds for the kind of an event (`event_type`, `signal_type`), for the message of the script (`alert_message`), and for the reason of an exit
+(`exit_reason`), which leaves a bare order in doubt whatever it says. A bare `close` chooses a price under a name such as `source` or `price_type`,
+closes under a label, and is in doubt under any other name. Also in doubt are a status such as `closed`, because it may say that the order was filled,
+and an object under a name that closes (`"exit": {"percent": 100}`), unless it is switched off.
 
 A stop or target that the exchange executes needs an alert of the exit too: see [After a stop](webhooks.md#after-a-stop).""".splitlines()
 FAULTS = (
@@ -444,6 +448,8 @@ FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT","order_id":"Buy Stop"}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"RSI exits oversold"}',
     '{"action":"buy","symbol":"BTCUSDT","comment":"TP1","stop_loss":"60000"}',
+    '{"action":"buy","symbol":"BTCUSDT","status":"closed"}',
+    '{"action":"buy","symbol":"BTCUSDT","exit":{"percent":100}}',
     '{"action":"long","symbol":"BTCUSDT","reduce_only":true}',
     '{"action":"close","symbol":"BTCUSDT","close_percent":0.5}',
     "close half BTCUSDT",

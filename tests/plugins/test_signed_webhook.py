@@ -197,6 +197,8 @@ def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
         ("position_size", 0),
         ("positionAfter", 0.0),
         ("reduce", True),
+        ("closeOrder", True),
+        ("liquidate", "on"),
         ("close_position", 1.0),
         ("order", {"reduceOnly": True}),
         ("order", {"params": {"isReduceOnly": "on"}}),

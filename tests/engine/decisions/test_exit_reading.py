@@ -38,6 +38,9 @@ EXITS = (
     '{"action":"partialClose","symbol":"BTCUSDT"}',
     '{"action":"longExit","symbol":"BTCUSDT",}',
     '{"action":"short_close","symbol":"BTCUSDT",}',
+    '{"side":"buy","symbol":"BTCUSDT","close":{"price":"","checkProfit":false}}',
+    '{"side":"buy","symbol":"BTCUSDT","exit":"on"}',
+    '{"side":"long","symbol":"BTCUSDT","exit_reason":"weak"}',
 )
 NOT_EXITS = (
     '{"action": "buy", "ticker": "BTCUSDT", "close": "65000.5",}',
@@ -46,6 +49,7 @@ NOT_EXITS = (
     '{"action":"long","marketPosition":"long","prevMarketPosition":"flatish"}'.replace(
         "flatish", "long"
     ),
+    '{"action":"buy","close":{{close}},"exit_reason":null}',
     "buy BTCUSDT",
     "close=65000 action=buy symbol=BTCUSDT",
     '{"action": "buy", "position_size": "0.5", "reduce_only": false}',
