@@ -30,6 +30,20 @@ _NAMES_OF_THEIR_OWN: Final = frozenset(
 _TESTS: Final = re.compile(
     r"test(?:net|run|order|signal)|paper(?:trad(?:e|ing))?|sandbox|demo|simulation|dryrun|backtest"
 )
+_MODES: Final = frozenset(
+    (
+        "mode",
+        "trademode",
+        "tradingmode",
+        "executionmode",
+        "runmode",
+        "accounttype",
+        "environment",
+        "env",
+    )
+)
+_TEST_MODES: Final = frozenset(("test", "testing", "simulate", "simulated"))
+"""Words that say so as a mode only: as names of fields they mean ``test``."""
 _LEVELS: Final = re.compile(
     r"(?:sl|tp|stop|stoploss|takeprofit|target|profittarget|trail|trailing|trailingstop|trailstop"
     r"|trailingstoploss|callback|activation)s?(?:price|percent|percentage|perc|pct|pips?|points?"
@@ -70,10 +84,17 @@ def squashed(name: str) -> str:
 
 
 def names_test(name: str) -> bool:
-    """Return whether a yes under this name, or this word as a mode, means that nothing is to be
-    traded: ``testnet``, ``is_paper``, ``demo``.
+    """Return whether a yes under this name means that nothing is to be traded: ``testnet``,
+    ``is_paper``, ``demo``.
     """
     return _TESTS.fullmatch(squashed(name).removeprefix("is")) is not None
+
+
+def is_test_mode(name: str, word: str) -> bool:
+    """Return whether a field is a mode or an environment in which nothing is to be traded: ``paper``
+    or ``test`` under ``mode``, ``testnet`` under ``environment``.
+    """
+    return squashed(name) in _MODES and (names_test(word) or squashed(word) in _TEST_MODES)
 
 
 def names_level(name: str) -> bool:

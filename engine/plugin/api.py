@@ -74,6 +74,7 @@ from engine.domain.signal import (
     SizeMode,
 )
 from engine.domain.wording import (
+    is_test_mode,
     json_fault,
     meant_instead,
     names_level,
@@ -267,6 +268,7 @@ __all__ = [
     "hookimpl",
     "initial_margin",
     "is_loopback",
+    "is_test_mode",
     "json_fault",
     "meant_instead",
     "names_level",

@@ -15,6 +15,7 @@ from typing import Final
 from rexalgo import (
     InvalidValue,
     PositionSide,
+    is_test_mode,
     names_level,
     names_limit_price,
     names_test,
@@ -104,7 +105,7 @@ def refuse_tests(fields: Mapping[str, object]) -> None:
     for path, value in _members(fields):
         name, said = _name(path), _said(value)
         is_yes = said in _YES or _number(said) == 1
-        if (names_test(name) and is_yes) or (name == "mode" and names_test(said)):
+        if (names_test(name) and is_yes) or is_test_mode(name, said):
             raise InvalidValue(
                 path, '"test": true, if nothing is to be traded, or none of it', value
             )

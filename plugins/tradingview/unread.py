@@ -2,7 +2,7 @@
 prices an entry. Pure.
 
 An unknown field is counted and ignored, with these exceptions. A misspelt test, or another word for
-it, refuses any action. A stop or target in a form that is not read, a price of a limit order under
+it, refuses any action; a mode of a test (``"mode": "paper"``) refuses an entry. A stop or target in a form that is not read, a price of a limit order under
 another name, and a misspelt level, leverage or order type refuse an entry.
 """
 
@@ -16,7 +16,14 @@ from plugins.tradingview.words import (
     PART,
     TRUE,
 )
-from rexalgo import InvalidValue, meant_instead, names_level, names_limit_price, names_test
+from rexalgo import (
+    InvalidValue,
+    is_test_mode,
+    meant_instead,
+    names_level,
+    names_limit_price,
+    names_test,
+)
 
 _LEVELS: Final = ("stop_loss", "take_profit")
 _OF_ENTRIES: Final = (*_LEVELS, "leverage", "order_type")
@@ -42,7 +49,14 @@ def refuse_tests(fields: Fields) -> None:
 
 
 def refuse_unread(fields: Fields, *, is_entry: bool) -> None:
-    """Raise InvalidValue for a field of an entry, or for a level that is moved, that is not read."""
+    """Raise InvalidValue for a field of an entry, or for a level that is moved, that is not read,
+    and for an entry that a mode says is not to be traded.
+    """
+    for each in fields.own:
+        if is_entry and is_test_mode(each.name, each.text or ""):
+            raise InvalidValue(
+                each.shown, '"test": true, if nothing is to be traded, or none of it', each.text
+            )
     for each in fields.own:
         is_empty = each.is_unfilled or (each.text or "").lower() == "nan"
         if is_empty and (each.name in LEVERAGES or names_level(each.name)):

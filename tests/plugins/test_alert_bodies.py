@@ -602,6 +602,28 @@ def test_a_near_miss_of_test_is_never_traded(fields: str, field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ('"mode":"paper"', "mode"),
+        ('"mode":"test"', "mode"),
+        ('"tradingMode":"Testing"', "tradingMode"),
+        ('"mode":"simulate"', "mode"),
+        ('"bot":{"environment":"testnet"}', "bot.environment"),
+        ('"account_type":"demo"', "account_type"),
+    ],
+)
+def test_a_mode_of_a_test_enters_nothing_and_keeps_no_exit(fields: str, field: str) -> None:
+    for action in ("buy", "open_long", "long"):
+        assert becomes(beside(fields, action)) == f"422 {field}"
+    assert becomes(beside(f'{fields},"position":"long","before":"flat"')) == f"422 {field}"
+    assert becomes(beside(fields, "sell")) == "close long"
+    assert becomes(beside(fields, "close")) == "close"
+    assert becomes(beside(f'{fields},"close_percent":50', "close_long")) == "reduce long by 0.5"
+    live = '"mode":"hedge","environment":"production","account_type":"unified","account":"demo"'
+    assert becomes(beside(live)) == "open long"
+
+
+@pytest.mark.parametrize(
     ("body", "meant"),
     [
         (

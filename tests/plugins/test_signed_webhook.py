@@ -245,6 +245,10 @@ def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -
         ({"is_sandbox": 1}, "is_sandbox"),
         ({"account": {"paper_trading": "on"}}, "account.paper_trading"),
         ({"mode": "paper"}, "mode"),
+        ({"mode": "Test"}, "mode"),
+        ({"mode": "testing"}, "mode"),
+        ({"trading_mode": "simulated"}, "trading_mode"),
+        ({"bot": {"environment": "testnet"}}, "bot.environment"),
         ({"type": "LIMIT", "price": "1000"}, "type"),
         ({"order": {"type": "limit", "price": 1}}, "order.type"),
         ({"type": "STOP_MARKET"}, "type"),
@@ -279,6 +283,7 @@ def test_an_entry_is_refused_beside_what_would_be_lost_and_an_exit_is_not(
     "told",
     [
         {"paper": False, "demo": "account 7", "mode": "live", "sandbox": 0},
+        {"mode": "hedge", "environment": "production", "account_type": "unified"},
         {"type": "signal"},
         {"type": "market"},
         {"order_type": "LIMIT", "price": "1000", "type": "LIMIT", "limit_price": "1000"},

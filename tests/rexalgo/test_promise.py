@@ -15,7 +15,7 @@ PROMISED = """
     Position PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity Quote RateLimit RateLimiter RatePools Ratio
     ReadError ReadTimeout ReadyMessage Refused Rejected RejectionKind RemoteProtocolError RexAlgoError SIGNATURE_HEADER Said Secret
     SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource Symbol TooManyRequests UnreadableRow WINDOW_A_S WINDOW_A_S_MAX
-    WINDOW_A_S_MIN WebhookSource WriteError capability_key floor_to_step hookimpl initial_margin is_loopback json_fault meant_instead
+    WINDOW_A_S_MIN WebhookSource WriteError capability_key floor_to_step hookimpl initial_margin is_loopback is_test_mode json_fault meant_instead
     names_level names_limit_price names_test
     notional parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol percents_of plain read_contract
     read_number read_secret_file replace_file sign_a sign_b squashed sync_folder verify_capability verify_signatures
