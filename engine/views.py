@@ -210,7 +210,7 @@ class WhyView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownView:
     """One order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed
-    (no trace was found). ``opens``: it may open or add to a position; else it only closes.
+    (the exchange does not show it). ``opens``: it may open or add to a position; else it only closes.
     """
 
     signal_id: str

@@ -194,7 +194,7 @@ _REASONS_OF_FOLLOWERS: Final[Mapping[str, str]] = {
     "applied": "Done",
     "nothing_to_do": "There was nothing to do",
     "unknown": "Its result is not known yet",
-    "not_confirmed": "No trace of the order was found",
+    "not_confirmed": "The exchange does not show the order",
     "skipped.watch_only": "They only watch",
     "skipped.test": "A test: planned, not sent",
     "skipped.paused": "They paused the strategy",

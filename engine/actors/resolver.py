@@ -1,10 +1,11 @@
 """Find out by reading alone what became of orders whose fate is open: unknown, resting, or not
 confirmed.
 
-An unknown order is never sent again. An entry that is absent in three complete readings over the
-configured window is NOT_CONFIRMED and raises an alert; late proof still changes it, and 15 minutes
-of complete absence free the symbol. An exit is proven by what happened to the position that it was
-to close, so one look reads the orders, then the closed positions, then the account.
+An unknown order is never sent again. An order that is absent in three complete readings over the
+configured window is NOT_CONFIRMED and raises an alert, whether the exchange had accepted it or not;
+late proof still changes it, and 15 minutes of complete absence of an entry free its symbol. An exit
+is proven by what happened to the position that it was to close, so one look reads the orders, then
+the closed positions, then the account.
 """
 
 import logging
@@ -36,10 +37,10 @@ from engine.decisions.proving import (
     resolution_due,
     says_who_closed,
 )
-from engine.decisions.risk import may_have_position, position_of
+from engine.decisions.risk import may_have_order, may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import TRIES_TOLD, AlertCode
-from engine.domain.amounts import ZERO, Price, Quantity, money_words, plain
+from engine.domain.amounts import EXACT, ZERO, Price, Quantity, money_words, plain
 from engine.domain.errors import NothingThere
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -48,7 +49,6 @@ from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     Attempt,
     BoundElsewhere,
-    bound_order_ids,
     open_attempts,
     read_attempt,
     stopped_entries,
@@ -197,6 +197,10 @@ class Resolver:
                 if by_position is not None and self._share_before(attempt) == share
                 else proof
             )
+        if is_named and isinstance(proof, Absent):
+            proof = await self._by_open_orders(attempt, sent, session, look)
+        if is_named and not isinstance(proof, Found) and self._is_to_be_taken_back(attempt):
+            await take_back(account, attempt)
         await self._conclude(attempt, look, proof)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
@@ -226,6 +230,7 @@ class Resolver:
     ) -> None:
         match proof:
             case Found(report, is_sure):
+                look.absences, look.first_absence, look.freed = 0, None, False
                 if not is_sure:
                     _LOG.warning(
                         "an order of %s was found by its time, and the exchange's clock is not "
@@ -305,14 +310,10 @@ class Resolver:
         """
         db = self._account.shared.ledger.db
         holding = read_holding(db, attempt.account, attempt.intent.symbol)
-        if (
-            holding is None
-            or holding.strategy != attempt.strategy
-            or holding.share < attempt.intent.quantity
-            or is_followed(db, attempt)
-        ):
+        if holding is None or holding.strategy != attempt.strategy or is_followed(db, attempt):
             return None
-        return holding.share
+        before = Quantity(EXACT.add(holding.share, attempt.filled))
+        return before if before >= attempt.intent.quantity else None
 
     async def _by_record(
         self, sent: Sent, session: ExchangeSession
@@ -353,6 +354,21 @@ class Resolver:
         by_reading = match_position(sent, account.report, share, owned)
         return by_reading if isinstance(by_reading, Found) else None
 
+    async def _by_open_orders(
+        self, attempt: Attempt, sent: Sent, session: ExchangeSession, look: _Look
+    ) -> Found | Absent | Ambiguous | None:
+        """Look for an order that the exchange accepted, and its history does not show, among the
+        open orders of a reading that begins now; None if that proves nothing.
+        """
+        account = self._account
+        if trio.current_time() - look.began < session.visible_within_s:
+            return None
+        if not await self._reader.try_to_read() or account.report is None:
+            return None
+        proof = self._match(attempt, sent, session, account.report.open_orders)
+        is_unread = may_have_order(account.report, attempt.intent.symbol)
+        return None if isinstance(proof, Absent) and is_unread else proof
+
     async def bind(
         self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
     ) -> None:
@@ -378,7 +394,7 @@ class Resolver:
                 f"{attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {actual}"
             )
-        if bound_order_ids(account.shared.ledger.db, attempt.account, [exchange_order_id]):
+        if exchange_order_id in self._sent(attempt, session).bound_ids:
             raise NothingThere(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report, also)
 
@@ -393,7 +409,7 @@ class Resolver:
         price = None if attempt.price in ("", "?") else Price(Decimal(attempt.price))
         newest = no_less(shown, attempt.filled, price)
         if newest is None:  # an old row of an order that still works
-            if self._is_to_be_taken_back(attempt, shown):
+            if self._is_to_be_taken_back(attempt):
                 await take_back(account, attempt)
             return
         report = newest
@@ -433,7 +449,7 @@ class Resolver:
             account.read_soon()
         elif report.status.is_terminal:
             await self._reader.try_to_read()
-        elif self._is_to_be_taken_back(attempt, report):
+        elif self._is_to_be_taken_back(attempt):
             await take_back(account, attempt)
         account.wake()
 
@@ -464,7 +480,7 @@ class Resolver:
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
         self._account.wake()
 
-    def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
+    def _is_to_be_taken_back(self, attempt: Attempt) -> bool:
         """Return whether a resting entry has rested long enough, is open where exposure may only
         shrink, or where no new entries are taken any more.
         """
@@ -485,17 +501,16 @@ class Resolver:
         if look.first_absence is None:
             look.first_absence = now
         looked_s = now - look.first_absence
-        if attempt.state is AttemptState.UNKNOWN and may_stop_looking(
+        if attempt.state is not AttemptState.NOT_CONFIRMED and may_stop_looking(
             look.absences, look.first_absence, now, shared.pace.not_confirmed_after_s
         ):
             await self._give_up(attempt, looked_s)
         elif attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
             await self._close_again(attempt)
-        elif (
-            attempt.state is AttemptState.NOT_CONFIRMED
-            and looked_s >= FREE_AFTER_S
-            and not look.freed
-        ):
+        elif attempt.state is AttemptState.NOT_CONFIRMED and looked_s >= FREE_AFTER_S:
+            await take_back(self._account, attempt)  # a new entry may come beside it
+            if look.freed:
+                return
             look.freed = True
             await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
             self._account.release(attempt.copy, proven=False)
@@ -509,6 +524,12 @@ class Resolver:
             "looked_s": str(round(looked_s)),
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
+        order_id = attempt.exchange_order_id
+        cause = (
+            attempt.cause
+            if order_id is None
+            else f"the exchange accepted it as {order_id}, and does not show it"
+        )
         details = {**numbers, "exposed": money_words(attempt.notional)}
 
         def give_up(db: Database) -> None:
@@ -518,7 +539,7 @@ class Resolver:
                 attempt_id=attempt.id,
                 state=AttemptState.NOT_CONFIRMED,
                 outcome=outcome,
-                cause=attempt.cause,
+                cause=cause,
                 at=at,
             )
             raise_alert(

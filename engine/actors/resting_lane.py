@@ -8,13 +8,14 @@ import trio
 
 from engine.actors.account import Account
 from engine.actors.lanes import Lanes
-from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType
 from engine.ledger.attempts import Attempt, entries_before, taken_back_since
 from engine.ledger.copies import WaitingLeg
 
 ASK_AGAIN_S: Final = 5.0
+ASK_UNSEEN_AGAIN_S: Final = 60.0
+"""For an order that the exchange no longer shows: as often as it is looked up."""
 LOOK_S: Final = 0.5
 
 
@@ -58,7 +59,8 @@ async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
     """Ask the exchange to cancel resting entries older than the leg; return whether an entry is
     still open.
 
-    A market entry is only waited for: by the time a cancellation arrives it has filled.
+    A market entry is only waited for: by the time a cancellation arrives it has filled. One that was
+    given up is not waited for, because a person decides about it.
     """
     entries = entries_before(
         account.shared.ledger.db,
@@ -69,23 +71,20 @@ async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
     )
     for attempt in entries:
         await take_back(account, attempt)
-    return bool(entries)
+    return any(each.state.is_open for each in entries)
 
 
 async def take_back(account: Account, attempt: Attempt) -> None:
-    """Ask the exchange to cancel one resting entry, at most every 5 s; what becomes of it is found
-    by reading.
+    """Ask the exchange to cancel one resting entry, shown or not, at most every 5 s; what becomes of
+    it is found by reading.
     """
-    rests = (
-        attempt.state in (AttemptState.PLACED, AttemptState.PARTIALLY_FILLED)
-        and attempt.intent.order_type is OrderType.LIMIT
-    )
     now = trio.current_time()
     asked = account.asked_to_cancel.get(attempt.id)
+    pause_s = ASK_AGAIN_S if attempt.state.is_open else ASK_UNSEEN_AGAIN_S
     if (
-        not rests
+        attempt.intent.order_type is not OrderType.LIMIT
         or attempt.exchange_order_id is None
-        or (asked is not None and now - asked < ASK_AGAIN_S)
+        or (asked is not None and now - asked < pause_s)
     ):
         return
     account.asked_to_cancel[attempt.id] = now

@@ -116,10 +116,10 @@ def _state(facts: AccountFacts) -> StateTold:
             "If the exchange refuses the key, replace it.",
         )
     if facts.unproven:
-        orders = "An order stayed" if facts.unproven == 1 else f"{facts.unproven} orders stayed"
+        orders = "an order" if facts.unproven == 1 else f"{facts.unproven} orders"
         return StateTold(
             AccountState.NEEDS_YOU,
-            f"{orders} without a trace at the exchange; nothing is repeated.",
+            f"The exchange does not show {orders} that we sent; nothing is repeated.",
             "Look at the account there.",
         )
     if facts.foreign:

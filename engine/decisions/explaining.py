@@ -155,8 +155,8 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return _refused(copy), _Y
     if copy.unproven is not None and copy.unproven.is_given_up:
         return (
-            f"An {copy.unproven.kind} order in {copy.symbol} left no trace; a person decides: "
-            "rexalgo unknown list.",
+            f"The exchange does not show an {copy.unproven.kind} order in {copy.symbol}; a person "
+            "decides: rexalgo unknown list.",
             _O,
         )
     if tries is not None and tries.failed >= TRIES_TOLD:

@@ -18,8 +18,9 @@ what happened there, so its states are about *proof*, not about hope:
   cannot be read or describes another order, a CLAIMED row found at start. A timeout is not a no:
   treating one as a no sends the order twice. So an unknown order is looked up by reading and never
   sent again; there is deliberately no move from UNKNOWN to NEW.
-- NOT_CONFIRMED: looked up completely, several times, for long enough, without a trace. An alert is
-  raised. It still holds its symbol, and late proof still moves it.
+- NOT_CONFIRMED: looked up completely, several times, for long enough, and not shown, whether the
+  exchange had accepted it before or not. An alert is raised. It still holds its symbol, late proof
+  still moves it, and what it is proven to have filled stays.
 - KILLED, EXPIRED, SKIPPED, DENIED: a last check right before the write proved that nothing left.
 
 The exchange may report two steps in one answer (accepted and already filled). Such an answer is the
@@ -81,9 +82,13 @@ _UNSENT: Final = frozenset({_S.KILLED, _S.EXPIRED, _S.SKIPPED, _S.DENIED})
 MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
     _S.NEW: frozenset({_S.CLAIMED, _S.REJECTED}) | _UNSENT,
     _S.CLAIMED: frozenset({_S.NEW, _S.PLACED, _S.REJECTED, _S.UNKNOWN}) | _UNSENT,
-    _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
+    _S.PLACED: frozenset(
+        {_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.NOT_CONFIRMED}
+    ),
     # To itself: the filled quantity grew.
-    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
+    _S.PARTIALLY_FILLED: frozenset(
+        {_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.NOT_CONFIRMED}
+    ),
     _S.UNKNOWN: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.NOT_CONFIRMED}),
     _S.NOT_CONFIRMED: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
     _S.FILLED: _NONE,
@@ -98,12 +103,13 @@ MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
 
 def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
     """Return the states that a change passes through, ``new`` last: one move of the table, or two
-    through PLACED.
+    through PLACED, if one report can tell both.
 
     Raises InvalidMove for everything else, including an unchanged state (PARTIALLY_FILLED may
     grow).
     """
-    if new not in MOVES[old] and _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
+    is_told = new in MOVES[_S.PLACED] and new is not _S.NOT_CONFIRMED
+    if new not in MOVES[old] and _S.PLACED in MOVES[old] and is_told:
         return (_S.PLACED, new)
     require_move(MOVES, old, new, "an attempt")
     return (new,)

@@ -301,7 +301,7 @@ ABSENCES_NEEDED: Final = 3
 def may_stop_looking(
     complete_absences: int, first_read_at: float, now: float, window_s: float = 60.0
 ) -> bool:
-    """Return whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
+    """Return whether an order is NOT_CONFIRMED: absent in 3 complete reads over at least
     ``window_s`` seconds.
 
     ``first_read_at`` is when the first complete read found nothing, ``now`` when the newest did:

@@ -97,6 +97,11 @@ def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
     )
 
 
+def may_have_order(report: AccountReport, symbol: Symbol) -> bool:
+    """Return whether an order may be open in ``symbol`` that the report could not read."""
+    return any(row.what != "position" and row.symbol in (None, symbol) for row in report.unreadable)
+
+
 def unread_row(report: AccountReport, symbol: Symbol) -> UnreadableRow | None:
     """Return an unreadable row that may concern ``symbol``; None if the report shows all of it.
 

@@ -72,7 +72,7 @@ class AlertWords:
 ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.ORDER_NOT_CONFIRMED: AlertWords(
         sentence="{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for "
-        "{looked_s} s, and there is no trace of it.",
+        "{looked_s} s, and the exchange does not show it.",
         done="It was not sent again. No new entries of {subject} in {symbol}.",
         do="rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
         "decide",

@@ -50,8 +50,12 @@ LEG_MOVES: Final[Mapping[LegState, frozenset[LegState]]] = {
     # Without an order: what it came to. FILLED where earlier orders of an exit closed everything.
     _S.NEW: frozenset({_S.CLAIMED, _S.FILLED, _S.REJECTED, _S.APPLIED, _S.NOTHING_TO_DO}) | _UNSENT,
     _S.CLAIMED: frozenset({_S.NEW, _S.PLACED, _S.REJECTED, _S.UNKNOWN}) | _UNSENT,
-    _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
-    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
+    _S.PLACED: frozenset(
+        {_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.NOT_CONFIRMED}
+    ),
+    _S.PARTIALLY_FILLED: frozenset(
+        {_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.NOT_CONFIRMED}
+    ),
     _S.UNKNOWN: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.NOT_CONFIRMED}),
     _S.NOT_CONFIRMED: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED}) | _AGAIN,
     # An exit whose order ended, while more is held than it leaves behind.

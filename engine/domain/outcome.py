@@ -177,8 +177,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         _N,
     ),
     OutcomeCode.NOT_CONFIRMED: Explanation(
-        "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange shows "
-        "no trace of it. "
+        "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange does "
+        "not show it. "
         "It was not repeated; check the account.",
         _Y,
     ),

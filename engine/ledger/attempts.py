@@ -156,7 +156,7 @@ def resting_entries(db: Database, account: AccountId) -> list[RestingEntry]:
 def stopped_entries(db: Database, account: AccountId | None = None) -> list[tuple[AccountId, int]]:
     """Read the entries, of one account or of all, that the exchange took and that may still fill
     though who decides it takes no new ones: the account's owner paused it, its follower paused or left
-    the strategy or only watches it, or its master stopped it.
+    the strategy or only watches it, or its master stopped it. Also one that is no longer shown.
     """
     rows = fetch_all(
         db,
@@ -167,8 +167,8 @@ def stopped_entries(db: Database, account: AccountId | None = None) -> list[tupl
         "attempt.account_id JOIN subscription ON subscription.account_id = attempt.account_id AND "
         "subscription.strategy_id = attempt.strategy_id JOIN strategy ON strategy.id = "
         "attempt.strategy_id WHERE attempt.state IN ('claimed', 'unknown', 'placed', "
-        "'partially_filled', 'not_confirmed') AND attempt.state IN ('placed', 'partially_filled') "
-        "AND attempt.kind = 'entry'" + ("" if account is None else " AND attempt.account_id = ?"),
+        "'partially_filled', 'not_confirmed') AND attempt.exchange_order_id IS NOT NULL AND "
+        "attempt.kind = 'entry'" + ("" if account is None else " AND attempt.account_id = ?"),
         () if account is None else (account,),
     )
     return [
@@ -220,11 +220,11 @@ def entries_before(
     db: Database, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> list[Attempt]:
     """Read a strategy's entry attempts that may be working at the exchange and whose leg has an
-    earlier order key.
+    earlier order key; of those that were given up, only those that the exchange had accepted.
     """
     where = (
-        " AND account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state != "
-        "'not_confirmed'"
+        " AND account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND (state != "
+        "'not_confirmed' OR exchange_order_id IS NOT NULL)"
         " AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = "
         "attempt.leg) < ?"
     )

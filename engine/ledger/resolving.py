@@ -14,7 +14,7 @@ from decimal import Decimal
 from engine.decisions.leading_attempt import Tried, is_heard, leading
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
 from engine.decisions.results import part
-from engine.domain.amounts import EXACT, ZERO, Quantity, plain
+from engine.domain.amounts import EXACT, ZERO, Price, Quantity, plain
 from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
@@ -45,12 +45,15 @@ def complete(
     outcome: Outcome,
     at: datetime,
     retry_at: datetime | None = None,
+    *,
+    opens_again: bool = True,
 ) -> None:
     """Record what the exchange proved about an attempt: its state, its fills, the holding's share,
     the copy's outcome.
 
     An exit that has not closed everything it is to close is open again in the same transaction, to
-    be planned from ``retry_at`` on. A report that shows less than is proven changes nothing.
+    be planned from ``retry_at`` on, unless it ``opens_again`` not. A report that shows less than is
+    proven changes nothing.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
@@ -65,7 +68,7 @@ def complete(
         "?, cause = ? WHERE id = ?",
         (
             state.value,
-            report.exchange_order_id or None,
+            report.exchange_order_id or attempt.exchange_order_id,
             plain(report.filled_quantity),
             None if report.average_price is None else plain(report.average_price),
             to_us(at),
@@ -90,7 +93,7 @@ def complete(
             average=report.average_price,
             fee=report.fee,
         )
-    is_exit_ended = state.is_terminal and not attempt.is_entry
+    is_exit_ended = state.is_terminal and not attempt.is_entry and opens_again
     _move_leg(
         db,
         attempt=attempt,
@@ -574,7 +577,8 @@ def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime)
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
     if it is proven or ended.
 
-    A leg that waited for it is over: nothing is sent in its place.
+    A leg that waited for it is over: nothing is sent in its place. What it is proven to have filled
+    stays, so it then counts as cancelled.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)
@@ -583,18 +587,28 @@ def decide_none(db: Database, attempt_id: int, note: str, by: str, at: datetime)
             f"expected an order that is unknown or not confirmed, found {attempt.state.value}; "
             "nothing is to be decided"
         )
-    numbers = {
-        "quantity": plain(attempt.intent.quantity),
-        "symbol": attempt.intent.symbol,
-        "note": note,
-        "by": by,
-    }
+    cause = f"decided by {by}: {note}"[:200]
+    numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol}
+    if attempt.filled > 0:
+        price = None if attempt.price == "?" else Price(Decimal(attempt.price))
+        report = replace(
+            _decided(attempt, OrderStatus.CANCELLED, at),
+            filled_quantity=attempt.filled,
+            average_price=price,
+            reason=cause,
+        )
+        filled = {"side": attempt.intent.side.value, "filled": plain(attempt.filled)}
+        outcome = Outcome(
+            OutcomeCode.CANCELLED, {**numbers, **filled, "price": attempt.price, "fee": UNTOLD_FEE}
+        )
+        complete(db, attempt_id, report, outcome, at, opens_again=False)
+        return
     end(
         db,
         attempt_id=attempt_id,
         state=AttemptState.REJECTED,
-        outcome=Outcome(OutcomeCode.NOT_EXECUTED, numbers),
-        cause=f"decided by {by}: {note}"[:200],
+        outcome=Outcome(OutcomeCode.NOT_EXECUTED, {**numbers, "note": note, "by": by}),
+        cause=cause,
         at=at,
     )
 
@@ -613,21 +627,6 @@ def decide_done(db: Database, attempt_id: int, at: datetime) -> None:
             f"expected a closing order that is unknown or not confirmed, found {found}"
         )
     intent = attempt.intent
-    report = OrderReport(
-        exchange_order_id="",
-        client_order_id=None,
-        symbol=intent.symbol,
-        side=intent.side,
-        quantity=intent.quantity,
-        status=OrderStatus.FILLED,
-        filled_quantity=intent.quantity,
-        average_price=None,
-        fee=None,
-        created_at=at,
-        reduce_only=True,
-        reason="",
-        position_id=intent.position_id,
-    )
     numbers = {
         "side": intent.side.value,
         "symbol": intent.symbol,
@@ -639,9 +638,29 @@ def decide_done(db: Database, attempt_id: int, at: datetime) -> None:
     complete(
         db,
         attempt_id=attempt_id,
-        report=report,
+        report=_decided(attempt, OrderStatus.FILLED, at),
         outcome=Outcome(OutcomeCode.FILLED, numbers),
         at=at,
+    )
+
+
+def _decided(attempt: Attempt, status: OrderStatus, at: datetime) -> OrderReport:
+    """Build the report of a whole order that a person decides about; nobody told price and fee."""
+    intent = attempt.intent
+    return OrderReport(
+        exchange_order_id="",
+        client_order_id=None,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=intent.quantity,
+        status=status,
+        filled_quantity=intent.quantity,
+        average_price=None,
+        fee=None,
+        created_at=at,
+        reduce_only=not attempt.is_entry,
+        reason="",
+        position_id=intent.position_id,
     )
 
 

@@ -29,7 +29,7 @@ def list_(where: Path, as_json: bool) -> None:
         return
     for each in rows:
         state = (
-            "looked up, no trace: check the account at the exchange"
+            "looked up, not shown: check the account at the exchange"
             if each["state"] == "not_confirmed"
             else "being looked up"
         )

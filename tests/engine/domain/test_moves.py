@@ -22,8 +22,8 @@ PICTURES: dict[str, tuple[Any, Any, dict[str, str]]] = {
         {
             "new": "claimed filled rejected killed expired skipped denied applied nothing_to_do",
             "claimed": "new placed rejected unknown killed expired skipped denied",
-            "placed": "partially_filled filled cancelled rejected",
-            "partially_filled": "partially_filled filled cancelled",
+            "placed": "partially_filled filled cancelled rejected not_confirmed",
+            "partially_filled": "partially_filled filled cancelled not_confirmed",
             "unknown": "placed filled cancelled rejected not_confirmed",
             "not_confirmed": "placed filled cancelled rejected new",
             "filled": "new",
