@@ -14,12 +14,14 @@ price, leverage, stop and target are read for entries alone.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Final, TypeVar
 
 from plugins.tradingview.fields import Field, Fields
 from plugins.tradingview.forms import read_fields
-from plugins.tradingview.meaning import Meaning, read_meaning
+from plugins.tradingview.meaning import Meaning, closes, read_meaning
+from plugins.tradingview.several import orders_of
 from plugins.tradingview.unread import count_ignored, refuse_tests, refuse_unread
 from plugins.tradingview.words import (
     CLOCKS,
@@ -79,6 +81,21 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     """
     fields = read_fields(body)
     refuse_tests(fields)
+    orders = orders_of(fields)
+    if len(orders) == 1:
+        return _read_order(fields, body, received_at, reverses=reverses)
+    exits = [each for each in orders if closes(each)]
+    drafts = [_read_order(each, body, received_at, reverses=reverses) for each in exits]
+    asked = {(each.action, each.symbol, each.side, each.size.fraction) for each in drafts}
+    if len(asked) != 1:
+        raise InvalidValue("body", f"one order in each message, found {len(orders)}")
+    lost = len(list(fields.own)) - len(list(exits[0].own))
+    return replace(drafts[0], ignored_fields=drafts[0].ignored_fields + lost)
+
+
+def _read_order(
+    fields: Fields, body: bytes, received_at: datetime, *, reverses: bool
+) -> SignalDraft:
     meaning = read_meaning(fields, turns=reverses)
     if meaning.action is not Action.CLOSE:
         fields.refuse_repeated()

@@ -32,20 +32,23 @@ _SHOWN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 class Field:
     """One field: its whole path, its squashed name, and its text, or None for a list or an object.
 
-    Not ``is_own``: it stands inside a stop, a target or another order.
+    Not ``is_own``: it stands inside a stop, a target or another order. ``place``: the path of the
+    object that it stands in, empty at the top.
     """
 
     path: str
     name: str
     text: str | None
     is_own: bool = True
+    place: str = ""
 
     @classmethod
     def of(cls, path: str, written: str, text: str | None, *, is_own: bool = True) -> "Field":
         """Make a field of its name as it was written. A name may be the whole name of a
         placeholder, such as ``strategy.order.action``.
         """
-        return cls(path, squashed(written).replace(".", ""), text, is_own)
+        name = squashed(written).replace(".", "")
+        return cls(path, name, text, is_own, path.removesuffix(written))
 
     @property
     def shown(self) -> str:

@@ -9,6 +9,7 @@
 | the default text of a strategy         | order, quantity, contract, signed position                                            |
 | ``EXIT-LONG_Exchange_BTCUSDT_...``     | a code of WunderTrading                                                              |
 | ``license,closelong,BTCUSDT``          | PineConnector's exits; its entries have stops in pips, and are refused                |
+| several lines, each of them an order   | an order of each line (see ``several``)                                              |
 
 Anything else is refused as a whole, with the place of the fault if there is one. Half a message is
 not read.
@@ -81,7 +82,7 @@ def read_fields(body: bytes) -> Fields:
         return _named(zip(names, default.groups(), strict=True))
     if _FORM.fullmatch(text):
         return _form(text)
-    return _code(text) or _words(text)
+    return _code(text) or _lines(text) or _words(text)
 
 
 def _place(text: str, at: int) -> tuple[int, int]:
@@ -219,6 +220,23 @@ def _contract(text: str) -> str | None:
         return read_contract(text)
     except InvalidValue:
         return None
+
+
+def _lines(text: str) -> Fields | None:
+    """Read several lines that each are an order with its contract; None if one of them is none."""
+    lines = [each for each in text.splitlines() if each.strip()]
+    fields: list[Field] = []
+    for index, line in enumerate(lines if len(lines) > 1 else ()):
+        try:
+            order = _code(line.strip()) or _words(line)
+        except InvalidValue:
+            return None
+        if not any(order.named(SYMBOLS)):
+            return None
+        fields += (Field.of(f"[{index}].{each.path}", each.path, each.text) for each in order.all)
+        if len(fields) > _FIELDS_MAX:
+            raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")
+    return _fields(fields) if fields else None
 
 
 def _words(text: str) -> Fields:

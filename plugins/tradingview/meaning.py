@@ -134,6 +134,14 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
 # What closes
 
 
+def closes(fields: Fields) -> bool:
+    """Return whether an alert closes by its word or by ending flat, whatever else it says."""
+    try:
+        return _ends_flat(fields) or _word(fields).verb is Verb.CLOSE
+    except InvalidValue:
+        return False
+
+
 def _ends_flat(fields: Fields) -> bool:
     """Return whether the strategy ends flat. That decides, whatever else cannot be read."""
     try:

@@ -30,8 +30,8 @@ _OF_ENTRIES: Final = (*_LEVELS, "leverage", "order_type")
 
 
 def count_ignored(fields: Fields) -> int:
-    """Return how many of the order's fields have an unknown name."""
-    return sum(
+    """Return how many of the order's fields have an unknown name, or are given a second time."""
+    return sum(each.name in KNOWN for each in fields.twice) + sum(
         each.name not in KNOWN and (each.text is not None or not any(fields.inside(each)))
         for each in fields.own
     )

@@ -682,6 +682,110 @@ def test_fields_that_are_not_read_are_counted(fields: str, count: int) -> None:
         assert draft.ignored_fields == count
 
 
+# Several orders in one message
+
+CLOSE_BTC = '{"action":"close","symbol":"BTCUSDT"}'
+BUY_BTC = '{"action":"buy","symbol":"BTCUSDT"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        (f'{{"orders":[{CLOSE_BTC},{BUY_BTC}]}}', "close"),
+        (f'{{"orders":[{BUY_BTC},{CLOSE_BTC}]}}', "close"),
+        (f'{{"first":{CLOSE_BTC},"second":{BUY_BTC}}}', "close"),
+        (f'{{"orders":[{CLOSE_BTC},{CLOSE_BTC}]}}', "close"),
+        (f'{{"first":{{"action":"cancel"}},"second":{CLOSE_BTC}}}', "close"),
+        (f'{{"orders":[{BUY_BTC},{BUY_BTC}]}}', "422 body"),
+        (
+            '{"symbol":"BTCUSDT","orders":[{"action":"close_long"},'
+            '{"action":"open_short","stop_loss":"70000","leverage":"x"}]}',
+            "close long",
+        ),
+        (
+            '{"symbol":"BTCUSDT","orders":[{"action":"close","side":"long","close_percent":50},'
+            '{"action":"open","side":"short"}]}',
+            "reduce long by 0.5",
+        ),
+        (
+            '{"action":"close_long","symbol":"BTCUSDT","legs":[{"side":"long"},{"side":"short"}]}',
+            "close long",
+        ),
+        ('{"orders":[{"action":"close"},{"action":"buy","symbol":"BTCUSDT"}]}', "close"),
+        (
+            '{"orders":[{"action":"close","symbol":"BTCUSDT"},{"action":"buy","symbol":"ETHUSDT"}]}',
+            "close",
+        ),
+        (
+            '{"orders":[{"action":"close","symbol":"BTCUSDT"},'
+            '{"action":"close","symbol":"ETHUSDT"}]}',
+            "422 body",
+        ),
+        (
+            '{"symbol":"BTCUSDT","orders":[{"side":"buy"},{"side":"sell","reduceOnly":true}]}',
+            "422 body",
+        ),
+        (
+            '{"action":"buy","symbol":"BTCUSDT","levels":[{"side":"buy","price":"1"},'
+            '{"side":"buy","price":"2"}]}',
+            "422 body",
+        ),
+        ("action=close symbol=BTCUSDT\naction=buy symbol=BTCUSDT", "close"),
+        ("action=buy symbol=BTCUSDT\naction=close symbol=BTCUSDT", "close"),
+        ("close long BTCUSDT\n\nenter short BTCUSDT", "close long"),
+        ("EXIT-LONG_Bybit_BTCUSDT_a\nENTER-SHORT_Bybit_BTCUSDT_a", "close long"),
+        ("signal=close_long symbol=BTCUSDT\nsignal=short symbol=BTCUSDT", "close long"),
+        ("buy BTCUSDT\nbuy BTCUSDT", "422 body"),
+        ("buy BTCUSDT\nsell ETHUSDT", "422 body"),
+        # one order, told in several places or lines
+        (f'{{"order":{BUY_BTC}}}', "open long"),
+        (
+            '{"symbol":"BTCUSDT","order":{"side":"buy"},"strategy":{"side":"buy"}}',
+            "open long",
+        ),
+        (beside('"strategy":{"order":{"action":"buy"}}'), "open long"),
+        (
+            '{"symbol":"BTCUSDT","order":{"action":"close"},"trade":{"side":"long"}}',
+            "close long",
+        ),
+        (
+            '{"symbol":"BTCUSDT","order":{"action":"reduce","fraction":"0.5"},"x":{"side":"long"}}',
+            "reduce long by 0.5",
+        ),
+        (beside('"strategy":{"signal":"MACD"},"order":{"side":"buy"}'), "open long"),
+        (
+            '{"symbol":"BTCUSDT","order":{"action":"open","side":"long"},"trade":{"side":"buy"}}',
+            "open long",
+        ),
+        (
+            beside('"sl":{"side":"sell","price":"1"},"tp":{"side":"sell","price":"9"}'),
+            "open long",
+        ),
+        ("action=close\nside=long\nsymbol=BTCUSDT", "close long"),
+        ("close long\nBTCUSDT", "close long"),
+        ("buy BTCUSDT\nsl=60000", "open long"),
+    ],
+)
+def test_of_several_orders_a_close_is_taken_and_nothing_enters(body: str, meant: str) -> None:
+    assert becomes(body) == meant
+    if meant.startswith(("close", "reduce", "422")):
+        assert becomes(body, reverses=True) == meant
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        (f'{{"orders":[{CLOSE_BTC},{BUY_BTC}]}}', 2),
+        (f'{{"orders":[{BUY_BTC},{CLOSE_BTC}],"note":"a"}}', 3),
+        ("action=close symbol=BTCUSDT\naction=buy symbol=BTCUSDT price=1", 3),
+        ("action=close symbol=BTCUSDT action=buy", 1),
+        ('{"action":"close","symbol":"BTCUSDT","action":"buy"}', 1),
+    ],
+)
+def test_orders_that_are_not_taken_are_counted(body: str, count: int) -> None:
+    assert read_alert(body.encode(), NOW, reverses=False).ignored_fields == count
+
+
 # Bars above a day
 
 

@@ -410,6 +410,9 @@ not say of what (`"percent": 5`, `"pct": "2.35"`, `"quantity": "10%"`) may be of
 everything closes. A plain quantity is the master's own and closes everything too. An address that may only close accepts the closing half of a
 reverse.
 
+Only one order of a message is read. Of several (objects beside each other, members of a list, or lines, each with an action or a side), a close by its
+word is accepted, and the fields of the others are counted in `ignored_fields`; what would enter is refused.
+
 An id or a comment names an order an exit (`Short TP1`, `Close position order`) if it has a word of an exit, and otherwise only sides, numbers and
 words that say little. Any other word leaves it in doubt (`RSI exits oversold`, `Chandelier Exit Buy`), and so does a stop, a target or a leverage
 beside it: such an alert is refused, unless it states the position. The close of a candle (`bar_close`, `on close`) is no word of an exit. The same
@@ -425,6 +428,7 @@ FAULTS = (
     '{"action":"buy","symbol":"BTCUSDT"',
     'Alert: {"action":"buy","symbol":"BTCUSDT"}',
     '[{"action":"buy","symbol":"BTCUSDT"},{"action":"close","symbol":"BTCUSDT"}]',
+    '{"orders":[{"action":"buy","symbol":"BTCUSDT"},{"action":"buy","symbol":"ETHUSDT"}]}',
     '{"Action":"buy","action":"buy","symbol":"BTCUSDT"}',
     '{"action":"buy","side":"sell","symbol":"BTCUSDT"}',
     '{"action":"buy","symbol":"BTCUSDT","ticker":"ETHUSDT"}',
