@@ -52,6 +52,8 @@ from plugins.tradingview.words import (
     AFTER,
     FALSE,
     HEDGED,
+    KINDS_OF_MESSAGES,
+    KINDS_OF_ORDERS,
     LONG,
     POSITION_INDEX,
     QUANTITIES,
@@ -124,6 +126,8 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         marks = clear_or_all((*marks, *_marks_of_parts(fields)))
     if marks:
         return _parted(_named_exit(fields, marks, word), read_part(fields))
+    if after is None:
+        _refuse_other_side(fields, meaning.side)
     refuse_notices(fields, is_bare=after is None and word.verb in (Verb.ORDER, Verb.BE))
     _refuse_strange_quantities(fields)
     return replace(
@@ -350,6 +354,20 @@ def _where_told(fields: Fields) -> str:
     return next(
         (each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position"
     )
+
+
+def _refuse_other_side(fields: Fields, side: PositionSide | None) -> None:
+    """Refuse an entry beside the kind of an order that buys, sells or enters the other side: is
+    ``"type": "sell", "side": "long"`` the exit of a long?
+    """
+    for each in fields.named(("order", *KINDS_OF_ORDERS, *KINDS_OF_MESSAGES)):
+        word = WORDS.get(squashed(each.text or ""))
+        if word is not None and word.side not in (None, side):
+            raise InvalidValue(
+                each.shown,
+                "the side that the action names, or close_long or close_short",
+                each.text,
+            )
 
 
 def _refuse_strange_quantities(fields: Fields) -> None:
