@@ -200,7 +200,7 @@ class Resolver:
         if is_named and isinstance(proof, Absent):
             proof = await self._by_open_orders(attempt, sent, session, look)
         if is_named and not isinstance(proof, Found) and self._is_to_be_taken_back(attempt):
-            await take_back(account, attempt)
+            await take_back(account, attempt, is_shown=False)
         await self._conclude(attempt, look, proof)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
@@ -508,7 +508,8 @@ class Resolver:
         elif attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
             await self._close_again(attempt)
         elif attempt.state is AttemptState.NOT_CONFIRMED and looked_s >= FREE_AFTER_S:
-            await take_back(self._account, attempt)  # a new entry may come beside it
+            # a new entry may come beside it
+            await take_back(self._account, attempt, is_shown=False)
             if look.freed:
                 return
             look.freed = True

@@ -15,7 +15,6 @@ from engine.ledger.copies import WaitingLeg
 
 ASK_AGAIN_S: Final = 5.0
 ASK_UNSEEN_AGAIN_S: Final = 60.0
-"""For an order that the exchange no longer shows: as often as it is looked up."""
 LOOK_S: Final = 0.5
 
 
@@ -70,17 +69,17 @@ async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
         before=leg.order_key,
     )
     for attempt in entries:
-        await take_back(account, attempt)
+        await take_back(account, attempt, is_shown=attempt.state.is_open)
     return any(each.state.is_open for each in entries)
 
 
-async def take_back(account: Account, attempt: Attempt) -> None:
-    """Ask the exchange to cancel one resting entry, shown or not, at most every 5 s; what becomes of
-    it is found by reading.
+async def take_back(account: Account, attempt: Attempt, *, is_shown: bool = True) -> None:
+    """Ask the exchange to cancel one resting entry, at most every 5 s; what becomes of it is found by
+    reading. It is asked less often about an entry that it does not show.
     """
     now = trio.current_time()
     asked = account.asked_to_cancel.get(attempt.id)
-    pause_s = ASK_AGAIN_S if attempt.state.is_open else ASK_UNSEEN_AGAIN_S
+    pause_s = ASK_AGAIN_S if is_shown else ASK_UNSEEN_AGAIN_S
     if (
         attempt.intent.order_type is not OrderType.LIMIT
         or attempt.exchange_order_id is None
