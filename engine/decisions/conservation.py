@@ -2,7 +2,8 @@
 ledger proves about it?
 
 What always holds: an order is sent only as it was claimed, once for each leg. An exit closes at
-most the strategy's share, less what other exits in flight already close. A share is never more than
+most the strategy's share, less what other exits in flight already close, and less what one that the
+exchange accepted and does not show may have closed. A share is never more than
 the fills recorded since the contract was last entered. Any answer but None proves that nothing was
 sent: after ``Changed`` the order is planned again; ``Broken`` is a fault of ours, so the account is
 stopped.
@@ -26,7 +27,9 @@ class OnRecord:
 
     ``claimed`` and ``state`` are the attempt's. ``orders_out`` counts the orders of its leg that
     may be at the exchange, this one included. ``share`` is what ``strategy`` holds on ``side``
-    (None: nobody holds the symbol). ``closing`` is what other exits may still close. ``opened`` and
+    (None: nobody holds the symbol). ``closing`` is what other exits may still close, ``unseen`` what
+    exits may have closed that the exchange accepted and does not show, until a reading repeats them
+    or a person decides. ``opened`` and
     ``closed`` are the fills since the contract was entered, None if the share is zero or no entry
     explains it.
     """
@@ -38,6 +41,7 @@ class OnRecord:
     side: PositionSide | None
     share: Quantity
     closing: Quantity
+    unseen: Quantity
     opened: Quantity | None
     closed: Quantity | None
 
@@ -113,8 +117,14 @@ def _exit(
 ) -> Changed | Broken | None:
     if record.strategy != strategy or record.side is not intent.position_side:
         return Changed("the strategy does not hold this side of the contract any more")
-    if EXACT.add(intent.quantity, record.closing) <= record.share:
+    closing = EXACT.add(intent.quantity, record.closing)
+    if EXACT.add(closing, record.unseen) <= record.share:
         return None
+    if closing <= record.share:
+        return Changed(
+            f"a closing order that the exchange accepted and does not show may have closed "
+            f"{plain(record.unseen)} of it: rexalgo unknown decide"
+        )
     if record.share != planned_from:
         return Changed(
             f"its share went from {plain(planned_from)} to {plain(record.share)} while the order "

@@ -20,7 +20,10 @@ from engine.ledger.query import Database, Row, fetch_all, fetch_one
 
 _ROW: Final = (
     "SELECT id, kind, strategy_id, filled, intent, freed, ended_us, state, copy_id, leg, "
-    "client_order_id, symbol FROM attempt"
+    "client_order_id, symbol, CASE WHEN kind = 'exit' AND state = 'not_confirmed' AND "
+    "exchange_order_id IS NOT NULL AND EXISTS (SELECT 1 FROM leg WHERE leg.copy_id = "
+    "attempt.copy_id AND leg.number = attempt.leg AND leg.state = 'not_confirmed') THEN 1 ELSE 0 "
+    "END FROM attempt"
 )
 _ON_RECORD: Final = (
     f"{_ROW} WHERE id = ?1 UNION ALL {_ROW} INDEXED BY attempt_open"
@@ -28,7 +31,7 @@ _ON_RECORD: Final = (
     " AND symbol = (SELECT symbol FROM attempt WHERE id = ?1) AND id != ?1"
     " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
     " UNION ALL SELECT 0, holding.side, holding.strategy_id, holding.share, holding.opened, "
-    "opening.id, opening.claimed_us, holding.closed, '', 0, '', holding.symbol FROM holding LEFT "
+    "opening.id, opening.claimed_us, holding.closed, '', 0, '', holding.symbol, 0 FROM holding LEFT "
     "JOIN attempt AS opening ON opening.id = holding.opened_by AND opening.kind = 'entry' AND "
     "EXISTS (SELECT 1 FROM leg WHERE leg.copy_id = opening.copy_id AND leg.number = opening.leg AND "
     "leg.order_key = holding.entry_key)"
@@ -47,8 +50,8 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
     own = next((row for row in rows if row[0] == attempt_id), None)
     if own is None:
         raise LookupError(f"the ledger has no attempt {attempt_id}")
-    _, _, _, _, own_intent, _, _, own_state, *own_leg, client_order_id, symbol = own
-    out, closing = 0, ZERO
+    _, _, _, _, own_intent, _, _, own_state, *own_leg, client_order_id, symbol, _ = own
+    out, closing, unseen = 0, ZERO, ZERO
     held: Row | None = None
     in_flight: list[Row] = []
     for row in rows:
@@ -62,6 +65,8 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
         out += counts and leg == own_leg
         if counts and kind == "exit" and number != attempt_id:
             closing += read_quantity(intent) - Decimal(filled)
+        elif row[12]:
+            unseen += read_quantity(intent) - Decimal(filled)
         if not found.is_terminal:
             in_flight.append(row[:7])
     share = Quantity(ZERO if held is None else Decimal(held[3]))
@@ -74,6 +79,7 @@ def read_on_record(db: Database, attempt_id: int) -> OnRecord:
         side=None if held is None else PositionSide(held[1]),
         share=share,
         closing=Quantity(closing),
+        unseen=Quantity(unseen),
         opened=opened,
         closed=closed,
     )

@@ -429,6 +429,36 @@ async def test_an_exit_that_was_accepted_and_is_not_shown_waits_for_a_person_bes
         assert house.codes(closed) == [OutcomeCode.FILLED.value]
 
 
+async def test_a_later_close_takes_nothing_of_the_owners_for_an_exit_that_is_not_shown(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with hiding(tmp_path) as (house, line):
+        opened = await house.send(Action.OPEN, side=PositionSide.LONG)
+        assert await house.outcome(opened) == ["filled"]
+        await by_owner(line._real, OrderSide.BUY, "0.004")
+        await trio.sleep(2)
+        line.takes = False
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "placed")) == ["not_confirmed"]
+        await by_owner(line._real, OrderSide.SELL, str(tries(house)[0].filled))  # it did close it
+        line.takes = True
+        again = await house.send(Action.CLOSE)
+        await trio.sleep(200)
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+        assert house.codes(again) == [None]
+        assert AlertCode.EXIT_FAILING in told(house)
+        assert AlertCode.CONSERVATION_BROKEN not in told(house)
+        number = tries(house)[1].id
+        at = house.shared.clock.now()
+        await house.ledger.write(lambda db: decide_done(db, number, at))
+        assert await house.outcome(again) == ["skipped.nothing_to_close"]
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+
+
 async def test_nothing_is_sent_for_the_rest_of_an_exit_that_a_person_ended(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

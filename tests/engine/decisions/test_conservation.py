@@ -47,6 +47,7 @@ def record(intent: OrderIntent, **said: Any) -> OnRecord:
         "side": PositionSide.LONG,
         "share": q(3),
         "closing": q(0),
+        "unseen": q(0),
         "opened": q(3),
         "closed": q(0),
     }
@@ -85,6 +86,14 @@ def record(intent: OrderIntent, **said: Any) -> OnRecord:
             {"closing": q(1)},
             "3",
             Broken("3 were to be closed while 1 are being closed already, and the share is 3"),
+        ),
+        (
+            {"unseen": q(1)},
+            "3",
+            Changed(
+                "a closing order that the exchange accepted and does not show may have closed 1 of "
+                "it: rexalgo unknown decide"
+            ),
         ),
         (
             {"opened": q(2)},
