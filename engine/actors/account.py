@@ -568,18 +568,13 @@ class Account:
             anywhere,
         )
 
-    def unsettled(self, began: datetime) -> frozenset[Symbol]:
+    def unsettled(self, began: datetime, *, working: bool = True) -> frozenset[Symbol]:
         """Return the symbols that a reading which began at ``began`` cannot judge: something of
-        ours is under way, or ended too shortly before.
-        """
-        return unsettled_symbols(self.shared.ledger.db, self.id, self._shown_until(began))
-
-    def moving(self, began: datetime) -> frozenset[Symbol]:
-        """Return the symbols that a reading which began at ``began`` cannot judge, without those where
+        ours is under way, or ended too shortly before. Without ``working``, those are left out where
         only entries work and all that they are known to have filled is shown.
         """
         return unsettled_symbols(
-            self.shared.ledger.db, self.id, self._shown_until(began), working=False
+            self.shared.ledger.db, self.id, self._shown_until(began), working=working
         )
 
     def may_miss_fill(self, symbol: Symbol) -> bool:

@@ -63,14 +63,17 @@ class Reconciler:
         between the two statements is still seen as unsettled.
         """
         db = self._account.shared.ledger.db
-        moving = self._account.moving(began) | replaced.undecided if unsettled else frozenset()
+        working = frozenset[Symbol]()
+        if unsettled:  # a second statement only where something is under way
+            moving = self._account.unsettled(began, working=False)
+            working = unsettled - moving - replaced.undecided
         holdings = read_holdings(db, self._account.id)
         resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
             holdings,
             report,
             unsettled=unsettled,
-            working=unsettled - moving,
+            working=working,
             exiting={
                 each.symbol for each in holdings if is_exiting(db, self._account.id, each.symbol)
             },

@@ -4,7 +4,8 @@ alerted, never what is traded.
 A refused delivery could not be parsed, so this looks at words only, and prefers a false yes: a
 person woken for an entry loses minutes, one who sleeps through a lost exit loses money. Field names
 mean nothing (``"close": 65000`` is a price), except those that switch a close on, describe one
-(``"exit": {...}``, ``exit_reason``) or state a position of zero. A ``buy`` is an exit only if the strategy is short.
+(``"exit": {...}``, ``exit_reason``) or state a position of zero. A ``buy`` is an exit only if the
+strategy is short.
 """
 
 import re

@@ -130,8 +130,8 @@ def reconcile(
     ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or
     that ended after the reading of ``report`` began. ``working``: those of them where only entries
     work and all that is known to be filled is shown. What they fill unseen only makes a position
-    larger, so one that is smaller than the share lost the difference. ``exiting``: symbols where an exit of ours
-    still runs; a position that vanished there was not closed by the owner. ``bound_ids``: exchange
+    larger, so one that is smaller than the share lost the difference. ``exiting``: symbols where an
+    exit of ours still runs; a position that vanished there was not closed by the owner. ``bound_ids``: exchange
     order ids that the ledger knows; ``client_id_known`` does the same for client order ids.
     ``closed_ids``: positions that held a share of ours and are known to be closed, although another
     one of the same side is open there; each with how much of the share is in that one, as

@@ -52,8 +52,8 @@ def complete(
     the copy's outcome.
 
     An exit that has not closed everything it is to close is open again in the same transaction, to
-    be planned from ``retry_at`` on, unless it ``opens_again`` not. A report that shows less than is
-    proven changes nothing.
+    be planned from ``retry_at`` on; without ``opens_again`` it stays ended. A report that shows less
+    than is proven changes nothing.
     """
     lock(db, Held.ACCOUNT_OF_ATTEMPT, attempt_id)
     attempt = read_attempt(db, attempt_id)

@@ -4,9 +4,9 @@ draft. Pure.
 Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute,
 whatever ``id`` says: ids of alerts are the names of a script's orders and equal for every trade.
 Only our own ``idempotency_key`` is a key, and only for what does nothing but enter: pasted into an
-alert, it is the same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be
-a bar's opening time, so it counts only if it is a few seconds old, or more than a day: then nothing
-in the alert is fresh. A bar of more than a day opens at midnight in UTC, so such a time counts only
+alert, it is the same each time. ``timenow`` and ``sent_at`` are the sender's clock. A time under
+another name may be a bar's opening time, so it counts only if it is a few seconds old, or more than
+a day: then nothing in the alert is fresh. A bar of more than a day opens at midnight in UTC, so such a time counts only
 beyond the length of the bar: that of ``interval``, or a month. An action that only lowers risk is not refused for fields that it does not use:
 price, leverage, stop and target are read for entries alone.
 """

@@ -869,3 +869,28 @@ async def test_a_new_id_of_our_position_is_followed_beside_a_working_entry(
         assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [
             ("another", "0.001")
         ]
+
+
+async def test_a_position_that_a_working_entry_opened_by_closing_the_owners_has_its_stop(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path, "32500") as (house, line):
+        first_part = line._first_part
+
+        async def netted(order: OrderIntent) -> Any:
+            await line.by_hand(OrderSide.SELL, "0.002")
+            return await first_part(order)
+
+        line.shows_closes = True
+        line._first_part = netted  # type: ignore[method-assign]
+        await parted(house, line, stop_loss=Price(Decimal("30000")))
+        await fill_more(house, line, "0.002", "first")
+        await trio.sleep(90)
+        ours = await house.position()
+        assert ours is not None
+        assert (ours.side, ours.quantity, ours.stop_loss) == (
+            PositionSide.LONG,
+            Decimal("0.001"),
+            Decimal("30000"),
+        )
+        assert [share for _, share, _ in house.holdings()] == ["0.001"]
