@@ -47,11 +47,7 @@ PAGE: Final = 25
 LOOKED_MAX: Final = 1_000
 """How many rows one page of a search looks at."""
 _GREATEST: Final = 2**62
-_AT_FIRST: Final = 20
-_AT_ONCE: Final = 160
-"""How many rows of an account are read for the first part of a page, and at most later, when a
-search or a file goes on.
-"""
+_AT_ONCE: Final = 20
 _LINES_AT_ONCE: Final = 200
 
 
@@ -200,7 +196,6 @@ class Ahead:
         self._between = between
         self._since, self._until = times
         self._read: dict[AccountId, list[tuple[Key, HistoryRow]]] = {each: [] for each in between}
-        self._limits = dict.fromkeys(between, _AT_FIRST)
 
     async def next(self) -> tuple[Key, HistoryRow] | None:
         """Return the next row with its key, None at the end."""
@@ -221,10 +216,8 @@ class Ahead:
 
     def _read_more(self, account: AccountId) -> None:
         first, last = self._between[account]
-        limit = self._limits[account]
-        self._limits[account] = min(2 * limit, _AT_ONCE)
         read = read_history(
-            self._db, self._kind, account, (first, last), limit, newest_first=self._newest_first
+            self._db, self._kind, account, (first, last), _AT_ONCE, newest_first=self._newest_first
         )
         if not read:
             del self._read[account]
